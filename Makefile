@@ -1,0 +1,68 @@
+# What one can do here. `make` alone prints the targets; each sets up .venv first if need be, and nothing outside it.
+
+MAKEFLAGS += --no-print-directory
+BIN := .venv/bin
+# Written at the end of a set-up; it holds the directory, because a virtual environment does not survive a move.
+STAMP := .venv/set-up-in
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+STAMP_IS_STALE := set-up-elsewhere
+endif
+
+.DEFAULT_GOAL := targets
+.PHONY: targets set-up set-up-elsewhere test lint imports types unit hil bench fmt gen gen-check clean
+
+targets: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(STAMP): pyproject.toml constraints.txt scripts/set_up.sh $(STAMP_IS_STALE)
+	@sh scripts/set_up.sh $(STAMP)
+
+set-up: $(STAMP) ## make .venv and install into it what pyproject.toml and constraints.txt say
+	@:
+
+test: $(STAMP) ## everything that must hold before a commit: lint, imports, gen-check, types, unit
+	@$(MAKE) lint
+	@$(MAKE) imports
+	@$(MAKE) gen-check
+	@$(MAKE) types
+	@$(MAKE) unit
+
+lint: $(STAMP) ## ruff: rules and format
+	@echo "== lint"
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { echo "not formatted: run 'make fmt'"; exit 1; }
+
+imports: $(STAMP) ## import-linter: who may import whom
+	@echo "== imports"
+	@report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report"; exit 1; }
+
+types: $(STAMP) ## mypy --strict on everything
+	@echo "== types"
+	@$(BIN)/mypy --strict --no-error-summary
+
+unit: $(STAMP) ## pytest: all of tests/
+	@echo "== tests"
+	@$(BIN)/python -m pytest -q
+
+hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; the report lies in report/
+	@$(BIN)/pumpbench hil run --target emulator:process --report report
+
+bench: $(STAMP) ## measure speed as ratios to floors of the same run
+	@$(BIN)/python -m scripts.bench
+
+fmt: $(STAMP) ## format, and fix what ruff can fix
+	@$(BIN)/ruff check --quiet --fix-only
+	@$(BIN)/ruff format --quiet
+
+GENERATORS := $(sort $(wildcard scripts/generate_*.py))
+
+gen: $(STAMP) ## write the generated parts of the documents anew
+	@for generator in $(GENERATORS); do $(BIN)/python $$generator || exit 1; done
+
+gen-check: $(STAMP) ## see that the generated parts are up to date
+	@echo "== gen-check"
+	@for generator in $(GENERATORS); do $(BIN)/python $$generator --check || { echo "run 'make gen'"; exit 1; }; done
+
+clean: ## remove .venv, caches and reports
+	@rm -rf .venv report build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

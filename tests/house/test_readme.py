@@ -1,0 +1,125 @@
+"""The README's ```console blocks run as written, in order, in an empty directory, and print what they show.
+
+A line `$ command` is run by sh; one that ends in ` &` stays in the background until the end, and is waited
+for until it has printed its first line. The lines after it are what it prints: numbers, times and hexadecimal
+words may differ, and `...` stands for any number of lines. Blocks of another kind (```sh) are not run.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PATIENCE_S = 60
+
+
+class Step(NamedTuple):
+    command: str
+    shown: list[str]
+
+
+def steps_in(document: str) -> list[Step]:
+    """Commands of all ```console blocks with what they show."""
+    steps: list[Step] = []
+    for block in re.findall(r"^```console\n(.*?)^```", document, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                steps.append(Step(line[2:], []))
+            else:
+                steps[-1].shown.append(line)
+    return steps
+
+
+def plain(line: str) -> str:
+    """The line without what may differ from run to run: numbers, long words, widths of columns, paths."""
+    line = re.sub(r"(?:/[\w.-]+)+/", "PATH/", line.rstrip())
+    line = re.sub(r"\b(?=\w*\d)[0-9a-f]{4,}\b|\b\d[\d.,:]*\w*", "N", line)
+    line = re.sub(r"\b[0-9A-Za-z_-]{20,}\b", "WORD", line)
+    return re.sub(r"[ \u2500-\u257f-]{2,}", "  ", line)
+
+
+def matches(shown: list[str], printed: list[str]) -> bool:
+    """True if what is shown is what was printed, but for what may differ."""
+    parts = [re.escape(plain(line)) + "\n" if line.strip() != "..." else "(?:.*\n)*" for line in shown]
+    return re.fullmatch("".join(parts), "".join(plain(line) + "\n" for line in printed)) is not None
+
+
+@pytest.fixture
+def background() -> Iterator[list[subprocess.Popen[str]]]:
+    started: list[subprocess.Popen[str]] = []
+    yield started
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def run(step: Step, place: Path, background: list[subprocess.Popen[str]]) -> list[str]:
+    """Run one step; the lines that it printed."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "XDG_STATE_HOME": str(place / "state"),
+    }
+    if step.command.endswith(" &"):
+        process = subprocess.Popen(
+            ["sh", "-c", "exec " + step.command.removesuffix(" &")],
+            cwd=place,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        background.append(process)
+        assert process.stdout is not None
+        return [process.stdout.readline().rstrip("\n")]
+    done = subprocess.run(
+        ["sh", "-c", step.command],
+        cwd=place,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, f"{step.command}: {done.stderr}"
+    return done.stdout.splitlines()
+
+
+def test_the_commands_of_the_readme_print_what_it_shows(
+    root: Path, tmp_path: Path, background: list[subprocess.Popen[str]]
+) -> None:
+    steps = steps_in((root / "README.md").read_text())
+    assert steps, "the README shows no command"
+    for step in steps:
+        printed = run(step, tmp_path, background)
+        assert matches(step.shown, printed), "\n".join([f"$ {step.command}", *printed])
+
+
+def test_commands_and_what_they_show_are_found() -> None:
+    document = "x\n```console\n$ a &\n{}\n$ b\none\ntwo\n```\n```sh\n$ c\n```\n"
+    assert steps_in(document) == [Step("a &", ["{}"]), Step("b", ["one", "two"])]
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        (["rate 600000 nL/day"], ["rate 48000 nL/day"], True),
+        (["rate 600000 nL/day"], ["flow 600000 nL/day"], False),
+        (["a", "...", "b"], ["a", "x", "y", "b"], True),
+        (["a", "...", "b"], ["a", "x"], False),
+        (["state  RUN"], ["state      RUN"], True),
+        (["state  RUN"], ["state  STOP"], False),
+        (["a"], ["a", "b"], False),
+        (["memory 80212f560c8cb5f3"], ["memory 00b04a3153825ada"], True),
+    ],
+)
+def test_what_may_differ_may_differ_and_nothing_else(
+    shown: list[str], printed: list[str], same: bool
+) -> None:
+    assert matches(shown, printed) is same

@@ -1,0 +1,63 @@
+"""Files and functions stay small enough to be read in one go, and names say what is inside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+# A drawer for everything is a room without a door.
+VAGUE_NAMES = {"common", "helper", "helpers", "misc", "tools", "util", "utils"}
+
+
+def long_functions(source: str) -> list[str]:
+    """Name and length of each function above the limit; decorators and docstring count."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            lines = (node.end_lineno or first) - first + 1
+            if lines > MAX_FUNCTION_LINES:
+                found.append(f"{node.name}: {lines} lines")
+    return found
+
+
+def vague_parts(path: Path) -> set[str]:
+    """Parts of the path that name a drawer: `utils/x.py`, `rotor_helpers.py`."""
+    return {part for part in (*path.parts[:-1], path.stem) if set(part.split("_")) & VAGUE_NAMES}
+
+
+def test_no_file_is_longer_than_the_limit(root: Path, python_files: list[Path]) -> None:
+    lengths = {str(path): len((root / path).read_text().splitlines()) for path in python_files}
+    assert lengths, "no file was looked at"
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_FILE_LINES} == {}
+
+
+def test_no_function_is_longer_than_the_limit(root: Path, python_files: list[Path]) -> None:
+    long = {str(path): long_functions((root / path).read_text()) for path in python_files}
+    assert {path: found for path, found in long.items() if found} == {}
+
+
+def test_a_long_function_is_found_wherever_it_hides() -> None:
+    body = "\n".join("        x = 1" for _ in range(MAX_FUNCTION_LINES))
+    assert long_functions(f"class C:\n    def f(self):\n{body}\n") == [f"f: {MAX_FUNCTION_LINES + 1} lines"]
+    assert long_functions(f"def f():\n    async def g():\n{body}\n")[-1].startswith("g: ")
+
+
+def test_no_file_or_folder_is_a_drawer_for_everything(python_files: list[Path]) -> None:
+    assert {str(path): vague_parts(path) for path in python_files if vague_parts(path)} == {}
+
+
+def test_a_drawer_is_found() -> None:
+    assert vague_parts(Path("hil/utils/x.py")) == {"utils"}
+    assert vague_parts(Path("hil/rotor_helpers.py")) == {"rotor_helpers"}
+
+
+def test_every_module_says_what_it_is(root: Path, python_files: list[Path]) -> None:
+    silent = []
+    for path in python_files:
+        text = (root / path).read_text()
+        if text.strip() and ast.get_docstring(ast.parse(text)) is None:
+            silent.append(str(path))
+    assert silent == []
