@@ -1,0 +1,89 @@
+"""Sizes, times and counts of the wire, each with unit and reason, and the relations that hold between them.
+
+What a profile may change is in `LinkLimits`; everything else is the protocol's [SPEC 2 to 5].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Sizes [SPEC 2, 3]
+HEADER_BYTES = 12
+TAG_BYTES = 8
+CRC_BYTES = 4
+MAX_PAYLOAD_BYTES = 224
+MIN_DECODED_BYTES = HEADER_BYTES + CRC_BYTES
+MAX_DECODED_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES + TAG_BYTES + CRC_BYTES
+MAX_ENCODED_BYTES = MAX_DECODED_BYTES + 1  # COBS costs one byte below 254
+RECEIVE_LIMIT_BYTES = 255  # a receiver gives up on a frame above this; its buffer is 256
+
+# A partial frame is discarded after this much line time without a byte [SPEC 2]
+GAP_HOST_MS = 1_000  # PTY, TCP and RFC 2217 pause for up to 50 ms inside one write
+GAP_UART_MS = 20  # only where the UART itself stamps bytes
+
+# Handshake [SPEC 4]
+KEY_BYTES = 16
+NONCE_BYTES = 16
+PROOF_BYTES = 16
+PEER_HANDLE_BYTES = 8
+CLIENT_HELLO_BYTES = 22
+PUMP_HELLO_BYTES = 36
+HALF_OPEN_MS = 5_000
+HELLO_REPEATS = 3
+PROOF_REPEATS = 3
+TAKE_OVER_IDLE_MS = 10_000  # a session silent for this long yields to any proof
+BACK_OFF_FIRST_S = 1
+BACK_OFF_MAX_S = 64
+BACK_OFF_ENTRIES = 16  # key_ids remembered; more would need more unproven answers than the budget has
+HELLO_PER_MIN = 10
+HELLO_PER_DAY = 1_000
+BUDGET_WINDOW_MS = 60_000
+BUDGET_BUCKET_MS = 3_600_000
+BUDGET_BUCKETS = 25  # whole hours that cover any 24 h
+
+# Session [SPEC 4]
+SESSION_IDLE_MS = 120_000
+SESSION_LIFE_MS = 1_800_000
+TAG_FAILURES_MAX = 16
+REQUEST_CTR_MAX = 1 << 20
+PUMP_CTR_MAX = 1 << 21
+
+# Requests [SPEC 5]
+TIMEOUTS_MS = (600, 1_200, 2_400)
+ANSWER_REPEATS = 4
+REPLAY_REPORT_MS = 60_000  # at most one ReplayDropped a minute, with the count
+
+
+@dataclass(frozen=True, slots=True)
+class LinkLimits:
+    """What a profile says of the link; the two budgets are told in GET_LIMITS."""
+
+    gap_ms: int = GAP_HOST_MS
+    hello_per_min: int = HELLO_PER_MIN
+    hello_per_day: int = HELLO_PER_DAY
+
+
+DEFAULT_LIMITS = LinkLimits()
+
+
+_RELATIONS = (
+    (MAX_DECODED_BYTES == 248, "the frame of SPEC 3"),
+    (MAX_ENCODED_BYTES < 254, "one COBS block: exactly one byte of overhead"),
+    (MAX_ENCODED_BYTES <= RECEIVE_LIMIT_BYTES, "every good frame fits the receiver"),
+    (len(TIMEOUTS_MS) - 1 <= HELLO_REPEATS, "each repeat of a patient client's HELLO is answered"),
+    (len(TIMEOUTS_MS) - 1 <= PROOF_REPEATS, "likewise of its PROOF"),
+    (len(TIMEOUTS_MS) - 1 <= ANSWER_REPEATS, "likewise of its request"),
+    (sum(TIMEOUTS_MS) < HALF_OPEN_MS, "a HELLO given up is not yet forgotten by the pump"),
+    (sum(TIMEOUTS_MS) < TAKE_OVER_IDLE_MS, "a client that only repeats does not lose its session"),
+    (SESSION_IDLE_MS < SESSION_LIFE_MS, "an unused session ends for being unused"),
+    (REQUEST_CTR_MAX < PUMP_CTR_MAX, "one answer a request, and room for events"),
+    (BUDGET_BUCKETS * BUDGET_BUCKET_MS >= 25 * 3_600_000, "the buckets cover any 24 h"),
+    # a failed proof costs two unproven answers, PUMP_HELLO and HS_REJECT
+    (
+        BACK_OFF_ENTRIES * 2 * BUDGET_WINDOW_MS // HELLO_PER_MIN > BACK_OFF_MAX_S * 1_000,
+        "nobody can push a key_id out of the back-off table before its back-off ends",
+    ),
+)
+for _holds, _reason in _RELATIONS:
+    if not _holds:
+        raise AssertionError(_reason)

@@ -1,0 +1,392 @@
+"""The 12 bytes of data that a log entry carries, one record for each type that has any [SPEC 8].
+
+Shorter records are followed by zeros. The entry around them is in `log_entries`.
+"""
+
+from typing import NamedTuple
+
+from construct import Bytes
+
+from protocol.identifiers import (
+    AlarmId,
+    BolusEndReason,
+    BootCause,
+    DayFlag,
+    DeliveryKind,
+    DenyReason,
+    ErrorCode,
+    OnExpiry,
+    RateChangeReason,
+    RejectReason,
+    Role,
+    SafeStateReason,
+    SelfTestFault,
+    SessionCloseReason,
+    StopReason,
+)
+from protocol.layout_atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
+from protocol.layouts import message
+
+
+@message()
+class NoData(NamedTuple):
+    """The type says it all."""
+
+
+@message("cause" / enum_of(BootCause), Reserved(3), "boot_count" / U32)
+class BootData(NamedTuple):
+    """The program in the pump started."""
+
+    cause: BootCause
+    boot_count: int
+
+
+@message("uncertain_nl" / U32 * "basal volume that may have gone out since the last checkpoint")
+class ResetBrownoutData(NamedTuple):
+    """Power was lost while the motor could run; so much may have left uncounted."""
+
+    uncertain_nl: int
+
+
+@message("failed" / flags_of(SelfTestFault, U32))
+class PostFailData(NamedTuple):
+    """A self-test found these parts wrong."""
+
+    failed: SelfTestFault
+
+
+@message("fw" / U32, "fw_crc32" / U32, "hw" / U16)
+class FwInfoData(NamedTuple):
+    """Which program runs since this entry."""
+
+    fw: int
+    fw_crc32: int
+    hw: int
+
+
+@message("region" / U8 * "which record of the memory", Reserved(3), "offset" / U32)
+class NvmFaultData(NamedTuple):
+    """A record of the memory could not be trusted."""
+
+    region: int
+    offset: int
+
+
+@message("address" / U32)
+class RamFaultData(NamedTuple):
+    """A cell of RAM did not hold its value."""
+
+    address: int
+
+
+@message("reason" / enum_of(SafeStateReason))
+class SafeStateEnterData(NamedTuple):
+    """The pump fell back to its safe rate."""
+
+    reason: SafeStateReason
+
+
+@message("old_wall_s" / U32, "new_wall_s" / U32, "old_tz_minutes" / I16, "new_tz_minutes" / I16)
+class TimeSetData(NamedTuple):
+    """The wall clock was set."""
+
+    old_wall_s: int
+    new_wall_s: int
+    old_tz_minutes: int
+    new_tz_minutes: int
+
+
+@message("last_wall_s" / U32 * "last known; 0 never set")
+class WallInvalidData(NamedTuple):
+    """The wall clock is not to be trusted any more."""
+
+    last_wall_s: int
+
+
+@message("wall_s" / U32, "tz_minutes" / I16)
+class TimeRefData(NamedTuple):
+    """What the wall clock shows at this t_mono_s; at least every 18 h."""
+
+    wall_s: int
+    tz_minutes: int
+
+
+@message("basal_nl" / U32, "bolus_nl" / U32 * "all boluses", "flags" / flags_of(DayFlag, U32))
+class DayTotalData(NamedTuple):
+    """What one local day delivered."""
+
+    basal_nl: int
+    bolus_nl: int
+    flags: DayFlag
+
+
+@message("program_rev" / U32, "crc" / U32)
+class ProgramCommitData(NamedTuple):
+    """A new program is the active one."""
+
+    program_rev: int
+    crc: int
+
+
+@message("old_nl_per_day" / U32, "new_nl_per_day" / U32, "reason" / enum_of(RateChangeReason))
+class RateChangeData(NamedTuple):
+    """The basal rate in effect changed."""
+
+    old_nl_per_day: int
+    new_nl_per_day: int
+    reason: RateChangeReason
+
+
+@message("max_stop_s" / U32, "reason" / enum_of(StopReason), "on_expiry" / enum_of(OnExpiry))
+class StopData(NamedTuple):
+    """Delivery was stopped."""
+
+    max_stop_s: int
+    reason: StopReason
+    on_expiry: OnExpiry
+
+
+@message("rate_nl_per_day" / U32)
+class ResumeData(NamedTuple):
+    """Delivery runs again."""
+
+    rate_nl_per_day: int
+
+
+@message("stopped_s" / U32)
+class StoppedTooLongData(NamedTuple):
+    """Stopped for 48 h."""
+
+    stopped_s: int
+
+
+@message("op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)
+class CmdIntentData(NamedTuple):
+    """A command is accepted, and nothing has moved yet."""
+
+    op: int
+    cmd_crc: int
+    volume_nl: int
+
+
+@message("volume_nl" / U32, "duration_s" / U32, "kind" / enum_of(DeliveryKind))
+class BolusStartData(NamedTuple):
+    """Also of PRIME_START and BRIDGE_START."""
+
+    volume_nl: int
+    duration_s: int
+    kind: DeliveryKind
+
+
+@message("delivered_nl" / U32, "uncertain_nl" / U32, "reason" / enum_of(BolusEndReason))
+class BolusEndData(NamedTuple):
+    """Also of PRIME_END and BRIDGE_END."""
+
+    delivered_nl: int
+    uncertain_nl: int
+    reason: BolusEndReason
+
+
+@message("target_cmd_id" / U32, "target_key_id" / U16)
+class BolusCancelData(NamedTuple):
+    """A bolus was told to end."""
+
+    target_cmd_id: int
+    target_key_id: int
+
+
+@message("voided_cmd_id" / U32)
+class CmdVoidData(NamedTuple):
+    """A command that was never received never will be."""
+
+    voided_cmd_id: int
+
+
+@message("op" / U8, Reserved(1), "code" / enum_of(ErrorCode, U16), "detail" / U32)
+class CmdRefusedData(NamedTuple):
+    """A command was refused."""
+
+    op: int
+    code: ErrorCode
+    detail: int
+
+
+@message("volume_nl" / U32, "duration_s" / U32)
+class PtmGrantData(NamedTuple):
+    """The patient asked and was granted."""
+
+    volume_nl: int
+    duration_s: int
+
+
+@message("deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / U32)
+class PtmDenyData(NamedTuple):
+    """The patient asked and was denied."""
+
+    deny: DenyReason
+    next_allowed_s: int
+
+
+@message(
+    "alarm_id" / enum_of(AlarmId), "cause" / U8 * "0; or a detail of the alarm", Reserved(2), "value" / U32
+)
+class AlarmOnData(NamedTuple):
+    """A condition began, or occurred anew."""
+
+    alarm_id: AlarmId
+    cause: int = 0
+    value: int = 0
+
+
+@message("alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / U32)
+class AlarmAckData(NamedTuple):
+    """Somebody acknowledged an occurrence."""
+
+    alarm_id: AlarmId
+    on_seq: int
+
+
+@message("alarm_id" / enum_of(AlarmId))
+class AlarmOffData(NamedTuple):
+    """The condition ended."""
+
+    alarm_id: AlarmId
+
+
+@message("missed_edges" / U32)
+class StallData(NamedTuple):
+    """The rotor did not turn when it should have."""
+
+    missed_edges: int
+
+
+@message("missed_nl" / U32, "duration_s" / U32)
+class StallRecoveredData(NamedTuple):
+    """The rotor turns again; so much was commanded and not delivered."""
+
+    missed_nl: int
+    duration_s: int
+
+
+@message("stalled_s" / U32)
+class TubeSetData(NamedTuple):
+    """A long stall may have set the tube of the pump."""
+
+    stalled_s: int
+
+
+@message("commanded" / U32, "seen" / U32)
+class StrokeMismatchData(NamedTuple):
+    """Strokes commanded and strokes seen differ."""
+
+    commanded: int
+    seen: int
+
+
+@message("aspirated_nl" / U32, "filled_nl" / U32, "expected_nl" / U32)
+class RefillData(NamedTuple):
+    """What the clinician reported of the syringe, and what the pump had expected."""
+
+    aspirated_nl: int
+    filled_nl: int
+    expected_nl: int
+
+
+@message("batt_mv" / U16)
+class BatteryData(NamedTuple):
+    """The battery at this moment; of BATT_LOW and of ERI."""
+
+    batt_mv: int
+
+
+@message("resistance_mohm" / U32)
+class ResistanceHighData(NamedTuple):
+    """The battery gives less than it should under load."""
+
+    resistance_mohm: int
+
+
+@message("key_id" / U16, "role" / enum_of(Role))
+class SessionOpenData(NamedTuple):
+    """A key was proven."""
+
+    key_id: int
+    role: Role
+
+
+@message("reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)
+class SessionCloseData(NamedTuple):
+    """A session ended."""
+
+    reason: SessionCloseReason
+    key_id: int
+
+
+@message("reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16)
+class HsFailData(NamedTuple):
+    """A handshake was refused."""
+
+    reason: RejectReason
+    key_id: int
+
+
+@message("failures" / U32, "key_id" / U16)
+class MacFailBurstData(NamedTuple):
+    """Frames of a session did not prove themselves."""
+
+    failures: int
+    key_id: int
+
+
+@message("frames" / U32 * "dropped since the last such entry")
+class ReplayDropData(NamedTuple):
+    """Frames with used-up counters were dropped."""
+
+    frames: int
+
+
+@message("opcode" / U8, Reserved(1), "key_id" / U16)
+class RoleDeniedData(NamedTuple):
+    """A key asked for what its role may not."""
+
+    opcode: int
+    key_id: int
+
+
+@message("key_id" / U16, "role" / enum_of(Role), "slot" / U8)
+class KeyAddData(NamedTuple):
+    """A programmer was paired."""
+
+    key_id: int
+    role: Role
+    slot: int
+
+
+@message("key_id" / U16)
+class KeyRevokeData(NamedTuple):
+    """A programmer was forgotten."""
+
+    key_id: int
+
+
+@message("old_first" / U32, "old_last" / U32)
+class LogErasedData(NamedTuple):
+    """The memory was replaced; these entries are gone."""
+
+    old_first: int
+    old_last: int
+
+
+@message("first_seq" / U32, "entries" / U32)
+class LogCorruptData(NamedTuple):
+    """Entries whose check fails."""
+
+    first_seq: int
+    entries: int
+
+
+@message("chain_mac" / Bytes(8))
+class LogCheckpointData(NamedTuple):
+    """CMAC over the entries since the last checkpoint, under a key that never leaves the device."""
+
+    chain_mac: bytes

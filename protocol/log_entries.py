@@ -1,0 +1,205 @@
+"""One entry of a log: 32 bytes with a check of their own, as stored and as LOG_READ carries them [SPEC 8].
+
+Numbering, rings and epochs are the pump's business; this is the entry alone, and how a person reads it.
+"""
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from construct import Bytes
+
+from protocol import log_data
+from protocol.checksum import crc16_ccitt_false
+from protocol.errors import RemoteError
+from protocol.identifiers import Actor, ErrorCode, LogFlag, LogType, Role
+from protocol.layout_atoms import U8, U16, U32, Malformed, enum_of, flags_of
+from protocol.layouts import decode, encode, message, nested
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENTRY_BYTES = 32
+DATA_BYTES = 12
+_BODY_BYTES = ENTRY_BYTES - 2
+_DATA_OFFSET = 18
+NO_DATA = bytes(DATA_BYTES)
+_ACTORS = {actor.value: actor.name.lower() for actor in Actor}
+_ROLES = {role.value: role.name.lower() for role in Role}
+
+DATA_OF: "Mapping[LogType, type]" = MappingProxyType(
+    {
+        **dict.fromkeys(LogType, log_data.NoData),
+        LogType.BOOT: log_data.BootData,
+        LogType.RESET_BROWNOUT: log_data.ResetBrownoutData,
+        LogType.POST_FAIL: log_data.PostFailData,
+        LogType.FW_INFO: log_data.FwInfoData,
+        LogType.NVM_FAULT: log_data.NvmFaultData,
+        LogType.RAM_FAULT: log_data.RamFaultData,
+        LogType.SAFE_STATE_ENTER: log_data.SafeStateEnterData,
+        LogType.TIME_SET: log_data.TimeSetData,
+        LogType.WALL_INVALID: log_data.WallInvalidData,
+        LogType.TIME_REF: log_data.TimeRefData,
+        LogType.DAY_TOTAL: log_data.DayTotalData,
+        LogType.PROGRAM_COMMIT: log_data.ProgramCommitData,
+        LogType.RATE_CHANGE: log_data.RateChangeData,
+        LogType.STOP: log_data.StopData,
+        LogType.RESUME: log_data.ResumeData,
+        LogType.STOPPED_TOO_LONG: log_data.StoppedTooLongData,
+        LogType.CMD_INTENT: log_data.CmdIntentData,
+        LogType.BOLUS_START: log_data.BolusStartData,
+        LogType.BOLUS_END: log_data.BolusEndData,
+        LogType.BOLUS_CANCEL: log_data.BolusCancelData,
+        LogType.CMD_VOID: log_data.CmdVoidData,
+        LogType.CMD_REFUSED: log_data.CmdRefusedData,
+        LogType.PTM_GRANT: log_data.PtmGrantData,
+        LogType.PTM_DENY: log_data.PtmDenyData,
+        LogType.PRIME_START: log_data.BolusStartData,
+        LogType.PRIME_END: log_data.BolusEndData,
+        LogType.BRIDGE_START: log_data.BolusStartData,
+        LogType.BRIDGE_END: log_data.BolusEndData,
+        LogType.ALARM_ON: log_data.AlarmOnData,
+        LogType.ALARM_ACK: log_data.AlarmAckData,
+        LogType.ALARM_OFF: log_data.AlarmOffData,
+        LogType.STALL: log_data.StallData,
+        LogType.STALL_RECOVERED: log_data.StallRecoveredData,
+        LogType.TUBE_SET: log_data.TubeSetData,
+        LogType.STROKE_MISMATCH: log_data.StrokeMismatchData,
+        LogType.REFILL: log_data.RefillData,
+        LogType.BATT_LOW: log_data.BatteryData,
+        LogType.ERI: log_data.BatteryData,
+        LogType.RESISTANCE_HIGH: log_data.ResistanceHighData,
+        LogType.SESSION_OPEN: log_data.SessionOpenData,
+        LogType.SESSION_CLOSE: log_data.SessionCloseData,
+        LogType.HS_FAIL: log_data.HsFailData,
+        LogType.MAC_FAIL_BURST: log_data.MacFailBurstData,
+        LogType.REPLAY_DROP: log_data.ReplayDropData,
+        LogType.ROLE_DENIED: log_data.RoleDeniedData,
+        LogType.KEY_ADD: log_data.KeyAddData,
+        LogType.KEY_REVOKE: log_data.KeyRevokeData,
+        LogType.LOG_ERASED: log_data.LogErasedData,
+        LogType.LOG_CORRUPT: log_data.LogCorruptData,
+        LogType.LOG_CHECKPOINT: log_data.LogCheckpointData,
+    }
+)
+
+
+class CorruptEntry(RemoteError):
+    """An entry whose check does not match its bytes."""
+
+
+@message(
+    "seq" / U32 * "from 1, never reset",
+    "t_mono_s" / U32,
+    "t_ms" / U16 * "milliseconds of t_mono_s",
+    "type" / enum_of(LogType, U16),
+    "actor" / U8 * "role << 4 | key slot 0 to 7; F0 pump, F1 unauthenticated, F2 proximity",
+    "flags" / flags_of(LogFlag),
+    "cmd_id" / U32 * "0 none",
+    "data" / Bytes(DATA_BYTES) * "by type; the rest 0",
+)
+class LogEntry(NamedTuple):
+    """What happened, when, and on whose word. The 16-bit check that follows it is computed, not kept."""
+
+    seq: int
+    t_mono_s: int
+    t_ms: int
+    type: LogType
+    actor: int
+    flags: LogFlag = LogFlag(0)
+    cmd_id: int = 0
+    data: bytes = NO_DATA
+
+    def pack(self) -> bytes:
+        """The 32 bytes, check included."""
+        body = encode(self)
+        return body + crc16_ccitt_false(body).to_bytes(2, "little")
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> "LogEntry":
+        """The entry in 32 bytes. Raises CorruptEntry or Malformed."""
+        if len(raw) != ENTRY_BYTES:
+            raise Malformed(ErrorCode.LENGTH, None, len(raw), ENTRY_BYTES)
+        if not entry_is_intact(raw):
+            raise CorruptEntry(f"the check of entry {int.from_bytes(raw[:4], 'little')} does not match")
+        return decode(cls, raw[:_BODY_BYTES])
+
+    def details(self) -> Any:
+        """The typed record in `data`; bytes after it must be 0."""
+        record = DATA_OF[self.type]
+        size = data_size(self.type)
+        if any(self.data[size:]):
+            raise Malformed(ErrorCode.RESERVED_BITS, _DATA_OFFSET + size, max(self.data[size:]))
+        return decode(record, self.data[:size])
+
+
+def entry_is_intact(raw: bytes) -> bool:
+    """Whether 32 bytes carry their own check."""
+    return crc16_ccitt_false(raw[:_BODY_BYTES]) == int.from_bytes(raw[_BODY_BYTES:], "little")
+
+
+def data_size(log_type: LogType) -> int:
+    """How many of the 12 bytes a type uses."""
+    size: int = nested(DATA_OF[log_type]).sizeof()
+    return size
+
+
+def pack_data(record: object) -> bytes:
+    """A record of `log_data` as the 12 bytes of an entry."""
+    return encode(record).ljust(DATA_BYTES, b"\0")
+
+
+def actor_of(role: Role, slot: int) -> int:
+    """The actor byte of a paired key."""
+    return role << 4 | slot
+
+
+def describe_actor(actor: int) -> str:
+    """Who did it, in words."""
+    if actor in _ACTORS:
+        return _ACTORS[actor]
+    role = actor >> 4
+    if role in _ROLES:
+        return f"{_ROLES[role]}, key slot {actor & 0xF}"
+    return f"unknown actor {actor:#04x}"
+
+
+def describe(entry: LogEntry) -> str:
+    """One line for a person: number, time, what, its details, who."""
+    try:
+        record = entry.details()
+        details = ", ".join(
+            _in_words(name, value) for name, value in zip(record._fields, record, strict=True)
+        )
+    except Malformed as error:
+        details = f"data {entry.data.hex()} ({error})"
+    command = f" command {entry.cmd_id}" if entry.cmd_id else ""
+    recovered = ", recovered after a power cut" if LogFlag.POWER_CUT_RECOVERED in entry.flags else ""
+    what = f"{entry.type.name}: {details}" if details else entry.type.name
+    return (
+        f"#{entry.seq} {entry.t_mono_s}.{entry.t_ms:03d} s {what}{command}"
+        f" ({describe_actor(entry.actor)}{recovered})"
+    )
+
+
+_UNITS = (
+    ("_nl_per_day", "nL/day"),
+    ("_minutes", "min"),
+    ("_mohm", "mOhm"),
+    ("_nl", "nL"),
+    ("_mv", "mV"),
+    ("_s", "s"),
+)
+_IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
+
+
+def _in_words(name: str, value: Any) -> str:
+    """`volume_nl` 20000 as `volume 20000 nL`."""
+    if isinstance(value, bytes):
+        return f"{name} {value.hex()}"
+    if name in _IN_HEX:
+        return f"{name} {value:#x}"
+    text = getattr(value, "name", None) or str(int(value))
+    for suffix, unit in _UNITS:
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix).replace('_', ' ')} {text} {unit}"
+    return f"{name.replace('_', ' ')} {text}"

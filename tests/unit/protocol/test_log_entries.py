@@ -1,0 +1,155 @@
+"""An entry of the log is 32 bytes that carry their own check, and reads as one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from protocol.identifiers import Actor, BootCause, DeliveryKind, ErrorCode, LogFlag, LogType, Role
+from protocol.layouts import Malformed, decode
+from protocol.log_data import BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
+from protocol.log_entries import (
+    DATA_OF,
+    CorruptEntry,
+    LogEntry,
+    actor_of,
+    data_size,
+    describe,
+    describe_actor,
+    entry_is_intact,
+    pack_data,
+)
+from tests.unit.protocol.test_derived_codec import smallest
+
+ENTRY = LogEntry(
+    seq=12,
+    t_mono_s=3_600,
+    t_ms=250,
+    type=LogType.BOLUS_START,
+    actor=actor_of(Role.CLINICIAN, 2),
+    flags=LogFlag.WALL_VALID,
+    cmd_id=0x51,
+    data=pack_data(BolusStartData(20_000, 600, DeliveryKind.BOLUS)),
+)
+LOCKED = "0c000000100e0000fa000204220251000000204e00005802000001000000"
+
+
+def test_an_entry_has_32_bytes_and_comes_back() -> None:
+    raw = ENTRY.pack()
+    assert len(raw) == 32
+    assert raw[:30].hex() == LOCKED
+    assert LogEntry.unpack(raw) == ENTRY
+    assert ENTRY.details() == BolusStartData(20_000, 600, DeliveryKind.BOLUS)
+
+
+def test_the_check_is_crc_16_ccitt_false_over_30_bytes() -> None:
+    crc = 0xFFFF
+    raw = ENTRY.pack()
+    for byte in raw[:30]:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+    assert raw[30:] == crc.to_bytes(2, "little")
+
+
+def test_every_flipped_bit_is_noticed() -> None:
+    raw = ENTRY.pack()
+    for bit in range(256):
+        flipped = bytearray(raw)
+        flipped[bit // 8] ^= 1 << bit % 8
+        assert not entry_is_intact(bytes(flipped))
+        with pytest.raises(CorruptEntry):
+            LogEntry.unpack(bytes(flipped))
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_an_entry_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(Malformed) as refused:
+        LogEntry.unpack(bytes(length))
+    assert refused.value.code is ErrorCode.LENGTH
+
+
+@pytest.mark.parametrize("log_type", LogType, ids=lambda log_type: log_type.name)
+def test_data_of_every_type_fits_and_reads_as_one_line(log_type: LogType) -> None:
+    size = data_size(log_type)
+    assert size <= 12
+    record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
+    entry = LogEntry(1, 2, 3, log_type, Actor.PUMP, data=pack_data(record))
+    assert entry.details() == record
+    line = describe(LogEntry.unpack(entry.pack()))
+    assert line.startswith(f"#1 2.003 s {log_type.name}")
+    assert line.endswith("(pump)")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    "log_type", [t for t in LogType if data_size(t) < 12], ids=lambda log_type: log_type.name
+)
+def test_bytes_after_the_data_of_a_type_must_be_zero(log_type: LogType) -> None:
+    record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
+    data = pack_data(record)[:11] + b"\x07"
+    with pytest.raises(Malformed) as refused:
+        LogEntry(1, 2, 3, log_type, Actor.PUMP, data=data).details()
+    assert refused.value.code is ErrorCode.RESERVED_BITS
+
+
+LINES = [
+    (
+        ENTRY,
+        "#12 3600.250 s BOLUS_START: volume 20000 nL, duration 600 s, kind BOLUS command 81 (clinician, key slot 2)",
+    ),
+    (
+        LogEntry(
+            1,
+            0,
+            0,
+            LogType.BOOT,
+            Actor.PUMP,
+            LogFlag.POWER_CUT_RECOVERED,
+            data=pack_data(BootData(BootCause.POWER, 3)),
+        ),
+        "#1 0.000 s BOOT: cause POWER, boot count 3 (pump, recovered after a power cut)",
+    ),
+    (
+        LogEntry(
+            7, 1, 2, LogType.CMD_INTENT, Actor.PROXIMITY, data=pack_data(CmdIntentData(0x21, 0x53EEF4C8, 500))
+        ),
+        "#7 1.002 s CMD_INTENT: op 0x21, cmd_crc 0x53eef4c8, volume 500 nL (proximity)",
+    ),
+    (LogEntry(9, 5, 0, LogType.WATCHDOG, Actor.PUMP, data=pack_data(NoData())), "#9 5.000 s WATCHDOG (pump)"),
+    (
+        LogEntry(
+            2,
+            5,
+            0,
+            LogType.SESSION_OPEN,
+            Actor.UNAUTHENTICATED,
+            data=pack_data(SessionOpenData(7, Role.PATIENT)),
+        ),
+        "#2 5.000 s SESSION_OPEN: key id 7, role PATIENT (unauthenticated)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entry", "line"), LINES)
+def test_a_person_reads(entry: LogEntry, line: str) -> None:
+    assert describe(entry) == line
+
+
+def test_data_without_meaning_is_shown_in_hex_and_does_not_raise() -> None:
+    line = describe(LogEntry(1, 2, 3, LogType.BOOT, Actor.PUMP, data=b"\xff" * 12))
+    assert "ff" * 12 in line
+
+
+@pytest.mark.parametrize(
+    ("actor", "words"),
+    [
+        (0xF0, "pump"),
+        (0x00, "observer, key slot 0"),
+        (0x37, "service, key slot 7"),
+        (0x4F, "unknown actor 0x4f"),
+    ],
+)
+def test_an_actor_in_words(actor: int, words: str) -> None:
+    assert describe_actor(actor) == words
