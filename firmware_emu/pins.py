@@ -1,0 +1,109 @@
+"""What the controller may touch of the plant: its pins, and nothing else.
+
+The controller is handed one `Pins`; what stands behind it is the plant, which it never sees. All times at the
+pins are the controller's ticks: milliseconds of its monotonic clock.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from firmware_emu.units import ceil_div
+
+
+class PowerCut(Exception):
+    """Power went while a pin was in use. Caught in `pump` alone, which throws the controller away.
+
+    `at_ms` is the tick of the stroke at which it went; None in a memory write, which takes no time.
+    """
+
+    def __init__(self, at_ms: int | None = None) -> None:
+        super().__init__(at_ms)
+        self.at_ms = at_ms
+
+
+class StrokeRun(NamedTuple):
+    """A row of strokes, evenly spread: stroke number k (from 1) falls at `time_of_ms(k)`, to the millisecond.
+
+    Requested volume grows by `rate_numerator` each millisecond, in units in which one stroke is
+    `stroke_denominator`; `carried` of it was owed at `anchor_ms`. So stroke k is due at the first millisecond
+    at which carried + rate_numerator * (t - anchor) >= k * stroke_denominator. The run holds strokes first_k
+    to first_k + count - 1.
+    """
+
+    anchor_ms: int
+    carried: int
+    rate_numerator: int
+    stroke_denominator: int
+    first_k: int
+    count: int  # type: ignore[assignment] # hides the method of tuple, which nobody calls on a run
+
+    def time_of_ms(self, k: int) -> int:
+        """Time at which stroke k is due."""
+        return self.anchor_ms + ceil_div(k * self.stroke_denominator - self.carried, self.rate_numerator)
+
+
+class RotorPin(Protocol):
+    """The motor, and the sensor that sees it turn."""
+
+    def run(self, run: StrokeRun) -> int:
+        """Turn the rotor `run.count` strokes; answers how many edges were seen.
+
+        All or none, unless the run spans an event of the plant itself (`Plant.next_event_ms`), which `pump`
+        prevents; then the first ones are missing. Raises PowerCut: the strokes before it are turned.
+        """
+        ...
+
+
+class MemoryPin(Protocol):
+    """Byte-writable non-volatile memory."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def read(self, offset: int, length: int) -> bytes: ...
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write; a power cut may tear it after any byte. Raises PowerCut."""
+        ...
+
+
+class EntropyPin(Protocol):
+    """The hardware random source; it may be stuck, which is a plant fault."""
+
+    def draw(self, stream: str, length: int) -> bytes:
+        """Random bytes of a named stream; each random process draws from its own [design 3]."""
+        ...
+
+
+class BatteryPin(Protocol):
+    def millivolts(self, now_ms: int) -> int:
+        """Voltage at the cell as the converter reads it at `now_ms`."""
+        ...
+
+    def percent(self, now_ms: int) -> int:
+        """Charge left, 0 to 100, by the gauge."""
+        ...
+
+
+class CrystalPin(Protocol):
+    """The oscillator and the register that it latches each whole second, which survives a reset."""
+
+    def latched_ms(self) -> int:
+        """Ticks at the last whole second before the reset; 0 on a pump that never ran."""
+        ...
+
+
+class MagnetPin(Protocol):
+    def near(self) -> bool:
+        """True while a magnet (or the programming head) is held over the pump: proximity [SPEC 11]."""
+        ...
+
+
+class Pins(NamedTuple):
+    rotor: RotorPin
+    memory: MemoryPin
+    entropy: EntropyPin
+    battery: BatteryPin
+    crystal: CrystalPin
+    magnet: MagnetPin

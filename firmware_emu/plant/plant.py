@@ -1,0 +1,206 @@
+"""The plant: all that is physically so in one pump, assembled. It believes nothing and decides nothing.
+
+The controller gets `pins()`; the rig gets the verbs and `truth()`. Verbs act between two steps of the pump.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from firmware_emu.pins import Pins
+from firmware_emu.plant.battery import Battery
+from firmware_emu.plant.body import Body
+from firmware_emu.plant.catheter import Catheter
+from firmware_emu.plant.crystal import Crystal
+from firmware_emu.plant.entropy import Entropy
+from firmware_emu.plant.faults import CutAtStroke, CutAtWrite, Stall
+from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES, Flash
+from firmware_emu.plant.part import Json, Part, StateError, section
+from firmware_emu.plant.reservoir import Reservoir
+from firmware_emu.plant.rotor import Rotor
+from firmware_emu.plant.truth import Truth
+from firmware_emu.units import MS_PER_DAY, PPM
+
+if TYPE_CHECKING:
+    from firmware_emu.profile import Implant, PumpModel
+
+PARTS = ("catheter", "crystal", "reservoir", "rotor", "battery", "flash", "entropy", "body")
+SCHEMA = 1
+
+
+class Plant(Part):
+    """One pump's hardware and what surrounds it."""
+
+    __slots__ = PARTS
+
+    def __init__(
+        self,
+        model: PumpModel,
+        seed: bytes,
+        *,
+        implant: Implant | None = None,
+        memory_bytes: int = DEFAULT_SIZE_BYTES,
+    ) -> None:
+        """A new pump with erased memory. Without an implant its reservoir is empty, its path holds water."""
+        path_nl_ppm = (model.tubing_nl + model.catheter_nl) * PPM
+        self.catheter = Catheter(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
+        self.crystal = Crystal()
+        self.reservoir = Reservoir(model.reservoir_size_nl, model.residual_nl, self.catheter)
+        self.rotor = Rotor(model.stroke_nl, model.accuracy_ppm, self.reservoir, self.crystal)
+        self.battery = Battery(
+            model.battery_capacity_mah, model.battery_full_mv, model.battery_eos_mv, self.rotor, self.crystal
+        )
+        self.flash = Flash(memory_bytes)
+        self.entropy = Entropy(seed)
+        self.body = Body()
+        if implant is not None:
+            self.reservoir.fill(implant.filled_nl, implant.concentration_ng_per_ml)
+            days = implant.implant_days_ago
+            strokes = (
+                days * implant.dose_ng_per_day * PPM // (implant.concentration_ng_per_ml * model.stroke_nl)
+            )
+            self.battery.use_before(days * MS_PER_DAY, strokes)
+
+    def pins(self) -> Pins:
+        """All that the controller may touch."""
+        return Pins(self.rotor, self.flash, self.entropy, self.battery, self.crystal, self.body)
+
+    # Time and power
+
+    @property
+    def tick_offset_ms(self) -> int:
+        """Ticks less pump time; fixed at each boot."""
+        return self.crystal.offset_ms
+
+    @tick_offset_ms.setter
+    def tick_offset_ms(self, offset_ms: int) -> None:
+        self.crystal.offset_ms = offset_ms
+
+    def power_lost(self, now_ms: int) -> None:
+        """Power is gone at `now_ms`; nothing more is lost while it is off."""
+        if self.battery.off_since_ms is None:
+            self.crystal.stop(now_ms)
+            self.battery.disconnect(now_ms)
+
+    def reboot(self, now_ms: int) -> None:
+        """Power is back at `now_ms`; the controller is about to boot."""
+        self.crystal.start(now_ms)
+        self.battery.connect(now_ms)
+        self.entropy.reboot()
+
+    def next_event_ms(self) -> int | None:
+        """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
+        return self.rotor.stall.until_ms if self.rotor.stall else None
+
+    @property
+    def strokes_matter(self) -> bool:
+        """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
+        return self.rotor.stall is not None or self.rotor.cut is not None
+
+    def advance_to(self, now_ms: int) -> None:
+        """Make the changes that are due; strokes due at the same instant come before them."""
+        until_ms = self.next_event_ms()
+        if until_ms is not None and until_ms <= now_ms:
+            self.rotor.stall = None
+
+    # Verbs of the rig
+
+    def aspirate(self, nl: int | None = None) -> int:
+        """Take fluid out of the reservoir, all of it if None; answers whole nL taken."""
+        return self.reservoir.aspirate(nl)
+
+    def fill(self, nl: int, concentration_ng_per_ml: int) -> None:
+        """Put fluid into the reservoir. ValueError where it would burst."""
+        self.reservoir.fill(nl, concentration_ng_per_ml)
+
+    def set_stall(self, on: bool, now_ms: int, until_ms: int | None = None) -> None:  # noqa: FBT001
+        """Hold the rotor, for good or up to and including `until_ms`, or release it."""
+        if on and until_ms is not None and until_ms < now_ms:
+            raise ValueError(f"a stall from {now_ms} cannot end at {until_ms}")
+        self.rotor.stall = Stall(now_ms, until_ms) if on else None
+
+    def set_accuracy(self, accuracy_ppm: int) -> None:
+        """Change what each further stroke really moves."""
+        self.rotor.set_accuracy(accuracy_ppm)
+
+    def set_magnet(self, near: bool) -> None:  # noqa: FBT001
+        """Hold a magnet over the pump, or take it away."""
+        self.body.magnet_near = near
+
+    def set_entropy_stuck(self, stuck: bool) -> None:  # noqa: FBT001
+        """Let the random source answer zeros, or heal it."""
+        self.entropy.stuck = stuck
+
+    def cut_at_write(self, n: int, torn_after_bytes: int = 0) -> None:
+        """Arm: power goes in the n-th memory write from now, of which so many bytes land. Fires once."""
+        if n < 1 or torn_after_bytes < 0:
+            raise ValueError(f"cannot cut power at write {n} after {torn_after_bytes} bytes")
+        self.flash.cut = CutAtWrite(n, torn_after_bytes)
+
+    def cut_at_stroke(self, n: int) -> None:
+        """Arm: power goes as the n-th stroke from now is due; it is not turned. Fires once."""
+        if n < 1:
+            raise ValueError(f"cannot cut power at stroke {n}")
+        self.rotor.cut = CutAtStroke(n)
+
+    def disarm(self) -> None:
+        """Forget power cuts that have not fired."""
+        self.flash.cut = None
+        self.rotor.cut = None
+
+    # What is so
+
+    def truth(self, now_ms: int) -> Truth:
+        """What is physically so at `now_ms`."""
+        reservoir, catheter, rotor = self.reservoir, self.catheter, self.rotor
+        tick_ms = self.crystal.tick_of(now_ms)
+        emitted = reservoir.emitted_nl_ppm
+        at_tip = catheter.drug_passed_fg_ppm(emitted - catheter.path_nl_ppm)
+        return Truth(
+            now_ms=now_ms,
+            true_nl_ppm=reservoir.volume_nl_ppm,
+            deliverable_nl_ppm=reservoir.deliverable_nl_ppm,
+            emitted_nl_ppm=emitted,
+            filled_nl_ppm=reservoir.filled_nl_ppm,
+            aspirated_nl_ppm=reservoir.aspirated_nl_ppm,
+            ran_dry_at_ms=reservoir.ran_dry_at_ms,
+            filled_fg_ppm=reservoir.filled_fg_ppm,
+            aspirated_fg_ppm=reservoir.aspirated_fg_ppm,
+            reservoir_fg_ppm=reservoir.drug_fg_ppm,
+            path_fg_ppm=catheter.drug_passed_fg_ppm(emitted) - at_tip,
+            tip_fg_ppm=at_tip,
+            reservoir_ng_per_ml=catheter.concentration_ng_per_ml(emitted),
+            tip_ng_per_ml=catheter.concentration_ng_per_ml(emitted - catheter.path_nl_ppm),
+            accuracy_ppm=rotor.accuracy_ppm,
+            strokes_turned=rotor.strokes_turned,
+            strokes_missed=rotor.strokes_missed,
+            edges=rotor.strokes_turned,
+            stalled=rotor.stall is not None,
+            stalled_until_ms=rotor.stall.until_ms if rotor.stall else None,
+            power_cut_armed=rotor.cut is not None or self.flash.cut is not None,
+            battery_mv=self.battery.millivolts(tick_ms),
+            battery_percent=self.battery.percent(tick_ms),
+            magnet_near=self.body.magnet_near,
+            entropy_stuck=self.entropy.stuck,
+        )
+
+    def to_json(self) -> Json:
+        """Everything but the pages of the memory, as plain JSON values."""
+        return {"schema": SCHEMA, **{name: getattr(self, name).to_json() for name in PARTS}}
+
+    def from_json(self, state: Json) -> None:
+        """Take over a state that `to_json` gave; the memory stays as it is. StateError names a bad field."""
+        if state.get("schema") != SCHEMA:
+            raise StateError(f"plant state: schema must be {SCHEMA}, is {state.get('schema')!r}")
+        for name in PARTS:
+            try:
+                getattr(self, name).from_json(section(state, name))
+            except StateError as error:
+                raise StateError(f"plant state, {name}: {error}") from error
+
+    @classmethod
+    def restored(cls, model: PumpModel, state: Json, memory_bytes: int = DEFAULT_SIZE_BYTES) -> Self:
+        """A plant of this model in a state from file, its memory erased."""
+        plant = cls(model, b"", memory_bytes=memory_bytes)
+        plant.from_json(state)
+        return plant

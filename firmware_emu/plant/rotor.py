@@ -1,0 +1,124 @@
+"""The rotor: turns strokes, moves fluid, shows an edge for each stroke it really turned.
+
+It costs the same for one stroke and for a million. It knows no modes and no rates beyond the run that it is
+given; runs must come in the order of time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.pins import PowerCut, StrokeRun
+from firmware_emu.plant.faults import CutAtStroke, Stall
+from firmware_emu.plant.part import Json, Part, StateError, field, integer, integers, section
+from firmware_emu.units import ceil_div
+
+if TYPE_CHECKING:
+    from firmware_emu.plant.crystal import Crystal
+    from firmware_emu.plant.reservoir import Reservoir
+
+
+class Rotor(Part):
+    """Implements `pins.RotorPin`."""
+
+    __slots__ = (
+        "accuracy_ppm",
+        "crystal",
+        "cut",
+        "reservoir",
+        "stall",
+        "stroke_nl",
+        "stroke_nl_ppm",
+        "strokes_missed",
+        "strokes_turned",
+    )
+    SAVED = ("accuracy_ppm", "strokes_missed", "strokes_turned")
+
+    def __init__(self, stroke_nl: int, accuracy_ppm: int, reservoir: Reservoir, crystal: Crystal) -> None:
+        self.stroke_nl = stroke_nl
+        self.reservoir = reservoir
+        self.crystal = crystal
+        self.strokes_turned = 0
+        self.strokes_missed = 0
+        self.stall: Stall | None = None
+        self.cut: CutAtStroke | None = None
+        self.accuracy_ppm = 0
+        self.stroke_nl_ppm = 0
+        self.set_accuracy(accuracy_ppm)
+
+    def set_accuracy(self, accuracy_ppm: int) -> None:
+        """Let every further stroke move `stroke_nl` x accuracy / 10^6."""
+        if accuracy_ppm <= 0:
+            raise ValueError(f"an accuracy factor of {accuracy_ppm} ppm is no pump's")
+        self.accuracy_ppm = accuracy_ppm
+        self.stroke_nl_ppm = self.stroke_nl * accuracy_ppm
+
+    def run(self, run: StrokeRun) -> int:
+        """Turn a row of strokes; answers the edges seen. A dry reservoir shows edges all the same."""
+        if self.stall is not None or self.cut is not None:
+            return self._run_with_faults(run)
+        return self._turn(run)
+
+    def _turn(self, run: StrokeRun) -> int:
+        count = run.count
+        self.strokes_turned += count
+        reservoir = self.reservoir
+        emitted_nl_ppm = reservoir.emitted_nl_ppm + count * self.stroke_nl_ppm
+        if emitted_nl_ppm < reservoir.dry_at_nl_ppm:
+            reservoir.emitted_nl_ppm = emitted_nl_ppm
+        elif count:
+            self._run_dry(run)
+        return count
+
+    def _run_dry(self, run: StrokeRun) -> None:
+        """Move what is left, at the stroke that takes the last of it; that one may be partial."""
+        reservoir = self.reservoir
+        deliverable = reservoir.deliverable_nl_ppm
+        if deliverable:
+            last_k = run.first_k + ceil_div(deliverable, self.stroke_nl_ppm) - 1
+            reservoir.ran_dry_at_ms = self.crystal.now_of(run.time_of_ms(last_k))
+            reservoir.emitted_nl_ppm = reservoir.dry_at_nl_ppm
+
+    def _run_with_faults(self, run: StrokeRun) -> int:
+        missed = self._missed(run)
+        self.strokes_missed += missed
+        free = run._replace(first_k=run.first_k + missed, count=run.count - missed)
+        if self.cut is not None:
+            turned_before = self.cut.strokes_left - 1
+            if turned_before < free.count:
+                self.cut = None
+                self._turn(free._replace(count=turned_before))
+                raise PowerCut(run.time_of_ms(free.first_k + turned_before))
+            self.cut = CutAtStroke(self.cut.strokes_left - free.count)
+        return self._turn(free)
+
+    def _missed(self, run: StrokeRun) -> int:
+        """Strokes of a run that fall into the stall."""
+        if self.stall is None:
+            return 0
+        if self.stall.until_ms is None:
+            return run.count
+        elapsed_ms = self.crystal.tick_of(self.stall.until_ms) - run.anchor_ms
+        last_k = (run.carried + elapsed_ms * run.rate_numerator) // run.stroke_denominator
+        return min(run.count, max(0, last_k - run.first_k + 1))
+
+    def to_json(self) -> Json:
+        stall, cut = self.stall, self.cut
+        return {
+            **super().to_json(),
+            "stall": None if stall is None else {"since_ms": stall.since_ms, "until_ms": stall.until_ms},
+            "cut": None if cut is None else list(cut),
+        }
+
+    def from_json(self, state: Json) -> None:
+        super().from_json(state)
+        if self.accuracy_ppm <= 0:
+            raise StateError(f"accuracy_ppm must be positive, is {self.accuracy_ppm}")
+        self.set_accuracy(self.accuracy_ppm)
+        cut = integers(state, "cut", 1)
+        self.cut = None if cut is None else CutAtStroke(*cut)
+        self.stall = None
+        if field(state, "stall") is not None:
+            stall = section(state, "stall")
+            until_ms = None if field(stall, "until_ms") is None else integer(stall, "until_ms")
+            self.stall = Stall(integer(stall, "since_ms"), until_ms)

@@ -1,0 +1,97 @@
+"""A profile: what kind of pump this is, and what the clinic did to it before the story starts. Pure data.
+
+`PumpModel` is the device, `Implant` is what the clinic did at time 0 (absent: a pump as it left the factory),
+`PairedKey` a programmer that it knows. Defaults are [DOMAIN 0.5]; the loader of profile files is
+`bench/profile_file`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class EmptyPolicy(StrEnum):
+    """What the pump does when its calculated reservoir is empty [DOMAIN 3.3]."""
+
+    CONTINUE = "continue"
+    MINIMUM_RATE = "minimum_rate"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class PumpModel:
+    """One model of pump. Volumes in nL, rates in nL/day, times in s unless the name says otherwise."""
+
+    reservoir_size_nl: int = 20_000_000
+    residual_nl: int = 1_400_000
+    stroke_nl: int = 500
+    accuracy_ppm: int = 1_000_000
+    tubing_nl: int = 140_000
+    catheter_nl: int = 198_000
+    rate_min_nl_per_day: int = 48_000
+    rate_max_nl_per_day: int = 24_000_000
+    safe_rate_nl_per_day: int = 6_000
+    bolus_max_nl: int = 500_000
+    hour_max_nl: int = 1_000_000
+    day_max_nl: int = 5_000_000
+    program_day_max_nl: int = 5_000_000
+    min_bolus_gap_s: int = 900
+    max_stop_s: int = 172_800
+    low_reservoir_alarm_nl: int = 2_000_000
+    critical_interval_s: int = 600
+    noncritical_interval_s: int = 3_600
+    stall_detect_s: int = 1_200
+    stall_recovery_edges: int = 2
+    log_capacity: int = 1_000
+    empty_policy: EmptyPolicy = EmptyPolicy.MINIMUM_RATE
+    service_life_months: int = 84
+    eri_to_eos_days: int = 90
+    battery_capacity_mah: int = 1_000
+    battery_full_mv: int = 3_100
+    battery_eri_mv: int = 2_550
+    battery_eos_mv: int = 2_400
+    hello_per_min: int = 10
+    hello_per_day: int = 1_000
+    gap_ms: int = 1_000
+    secured: bool = True
+    model_number: int = 0x8637
+    hardware_revision: int = 1
+    firmware_version: int = 0x0001_0000
+    serial: str = "EMU000000001"
+
+
+@dataclass(frozen=True, slots=True)
+class PairedKey:
+    """A paired programmer: its id, role and 128-bit key. Slot in the pump is its place in the profile."""
+
+    key_id: int
+    role: int
+    key: bytes = field(repr=False)
+    development: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Implant:
+    """What the clinic did at time 0."""
+
+    drug_id: int = 1
+    concentration_ng_per_ml: int = 500_000
+    dose_ng_per_day: int = 300_000
+    filled_nl: int = 18_000_000
+    implant_days_ago: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Everything a new pump is made from.
+
+    `wall_at_start_s` counts from 2000-01-01 UTC; None leaves the clock unset.
+    """
+
+    name: str = "implanted"
+    model: PumpModel = PumpModel()
+    keys: tuple[PairedKey, ...] = ()
+    implant: Implant | None = Implant()
+    wall_at_start_s: int | None = None
+    tz_minutes: int = 0

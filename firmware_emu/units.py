@@ -1,0 +1,23 @@
+"""Units of the pump and the exact conversions between them. Integers throughout; imports nothing of ours.
+
+Time is milliseconds, commanded volume nanolitres, true volume nanolitre-ppm (nL x 10^-6), rates nanolitres per day,
+concentration ng/mL, so that 1 nL x 1 ng/mL = 1 femtogram of drug.
+"""
+
+from __future__ import annotations
+
+MS_PER_S = 1_000
+MS_PER_MINUTE = 60_000
+MS_PER_HOUR = 3_600_000
+MS_PER_DAY = 86_400_000
+S_PER_HOUR = 3_600
+S_PER_DAY = 86_400
+MINUTES_PER_DAY = 1_440
+PPM = 1_000_000
+NL_PER_UL = 1_000
+NL_PER_ML = 1_000_000
+
+
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Smallest integer not below numerator / denominator; denominator > 0."""
+    return -(-numerator // denominator)
