@@ -1,0 +1,250 @@
+"""Which alarms are active, which are latched, and which tone is due: state and arithmetic, no events, no log.
+
+What an alarm is stands in `alarm_table`. *Active* (the condition lasts) and *latched* (it occurred, and
+nobody has acknowledged it since) are separate bits. A non-critical alarm is silenced until its condition
+begins anew; a critical one until the session ends or half an hour has passed, so that no lost session leaves
+it silent [DOMAIN 3.7].
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from firmware_emu.controller.alarm_table import ALARMS, Remedy
+from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.units import MS_PER_MINUTE, MS_PER_S
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
+
+CRITICAL_SILENCE_MAX_MS: Final = 30 * MS_PER_MINUTE  # the life of a session [SPEC 4]
+CRITICAL_TONE_MS: Final = 3 * MS_PER_S  # two-tone [DOMAIN 3.1]
+NON_CRITICAL_TONE_MS: Final = 1 * MS_PER_S  # single tone [DOMAIN 3.1]
+_TICK_BYTES: Final = 6
+_RECORD: Final = struct.Struct("<BB6sII")
+PACKED_BYTES: Final = _RECORD.size * len(AlarmId)
+_ALL_FLAGS: Final = AlarmFlag.ACTIVE | AlarmFlag.LATCHED | AlarmFlag.SILENCED
+_CRITICAL_IDS: Final = frozenset(id_ for id_, row in ALARMS.items() if row.alarm_class is AlarmClass.CRITICAL)
+CRITICAL_MASK: Final = sum(1 << id_ for id_ in _CRITICAL_IDS)
+_TONE_MS: Final = {
+    AlarmClass.CRITICAL: CRITICAL_TONE_MS,
+    AlarmClass.NON_CRITICAL: NON_CRITICAL_TONE_MS,
+}
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """The last time that a condition began. `tone_from_ms` is when its signal starts, or starts again."""
+
+    alarm_id: AlarmId
+    on_seq: int
+    on_ms: int
+    value: int
+    cause: int
+    active: bool
+    latched: bool
+    silenced: bool
+    tone_from_ms: int
+
+
+class Acknowledged(NamedTuple):
+    """`silenced_until_ms` None: until the condition begins anew."""
+
+    still_active: bool
+    silenced_until_ms: int | None
+
+
+class Signal(NamedTuple):
+    """The tone: that of the highest class [DOMAIN 6.4, SR-53]. `next_tone_ms` is when the next one begins."""
+
+    alarm_class: AlarmClass
+    sounding: bool
+    next_tone_ms: int
+
+
+class ToneIntervals(NamedTuple):
+    """How often each class sounds."""
+
+    critical_ms: int
+    non_critical_ms: int
+
+
+@dataclass(slots=True)
+class Alarms:
+    """The pump's alarms, each with its last occurrence; an alarm without one has never been."""
+
+    occurrences: dict[AlarmId, Occurrence] = field(default_factory=dict)
+    active_mask: int = 0
+    latched_mask: int = 0
+
+    @property
+    def critical_active(self) -> bool:
+        """A critical condition lasts: no bolus [DOMAIN 6.1, SR-10]."""
+        return bool(self.active_mask & CRITICAL_MASK)
+
+    def is_active(self, alarm_id: AlarmId) -> bool:
+        """The condition lasts."""
+        return bool(self.active_mask >> alarm_id & 1)
+
+    def is_latched(self, alarm_id: AlarmId) -> bool:
+        """It occurred, and nobody has acknowledged it since; or it is one that only its remedy unlatches."""
+        return bool(self.latched_mask >> alarm_id & 1)
+
+    def raise_(self, alarm_id: AlarmId, tick_ms: int, on_seq: int, value: int = 0, cause: int = 0) -> bool:
+        """The condition has begun. False, and nothing done, where it is active already."""
+        if self.is_active(alarm_id):
+            return False
+        momentary = ALARMS[alarm_id].momentary
+        self.occurrences[alarm_id] = Occurrence(
+            alarm_id,
+            on_seq,
+            tick_ms,
+            saturated_u32(value),
+            cause,
+            active=not momentary,
+            latched=True,
+            silenced=False,
+            tone_from_ms=tick_ms,
+        )
+        self._count()
+        return True
+
+    def clear(self, alarm_id: AlarmId) -> bool:
+        """The condition has ended. False where it was not active."""
+        if not self.is_active(alarm_id):
+            return False
+        self.occurrences[alarm_id].active = False
+        self._count()
+        return True
+
+    def remedied(self, remedy: Remedy) -> tuple[AlarmId, ...]:
+        """What ends some alarms has happened; answers those whose condition it ended."""
+        ended = []
+        for alarm_id, occurrence in sorted(self.occurrences.items()):
+            row = ALARMS[alarm_id]
+            if row.remedy is not remedy:
+                continue
+            if occurrence.active:
+                ended.append(alarm_id)
+            occurrence.active = False
+            occurrence.latched = occurrence.latched and not row.remembered
+        self._count()
+        return tuple(ended)
+
+    def acknowledge(self, alarm_id: AlarmId, on_seq: int, tick_ms: int) -> Acknowledged | None:
+        """Somebody has seen this occurrence. None where it is not the last one of this alarm."""
+        occurrence = self.occurrences.get(alarm_id)
+        if occurrence is None or occurrence.on_seq != on_seq:
+            return None
+        row = ALARMS[alarm_id]
+        occurrence.latched = occurrence.latched and row.remembered
+        if row.alarm_class is AlarmClass.CRITICAL and occurrence.active:
+            occurrence.tone_from_ms = tick_ms + CRITICAL_SILENCE_MAX_MS
+        else:
+            occurrence.silenced = True
+        self._count()
+        until_ms = None if occurrence.silenced else occurrence.tone_from_ms
+        return Acknowledged(occurrence.active, until_ms)
+
+    def end_session(self, tick_ms: int) -> None:
+        """The session in which critical alarms were silenced is over: what lasts sounds again."""
+        for occurrence in self.occurrences.values():
+            occurrence.tone_from_ms = min(occurrence.tone_from_ms, max(tick_ms, occurrence.on_ms))
+
+    def listed(self, tick_ms: int) -> tuple[tuple[Occurrence, AlarmFlag], ...]:
+        """All that are active or latched, critical ones first, each with its flags at `tick_ms`."""
+        shown = [each for each in self.occurrences.values() if each.active or each.latched]
+        shown.sort(key=lambda each: (ALARMS[each.alarm_id].alarm_class, each.alarm_id))
+        return tuple((each, _flags(each, tick_ms)) for each in shown)
+
+    def signal(self, tick_ms: int, intervals: ToneIntervals) -> Signal | None:
+        """The tone at `tick_ms`, or None where nothing is to be heard now or later.
+
+        A class sounds at the pace of its first alarm, from the moment that it began. An alarm that is
+        silenced for a time is counted from the end of that time on; while nothing else sounds, its next tone
+        is due then.
+        """
+        wanted = [each for each in self.occurrences.values() if _wants_tone(each)]
+        if not wanted:
+            return None
+        started = [each for each in wanted if each.tone_from_ms <= tick_ms]
+        waiting_ms = min((each.tone_from_ms for each in wanted if each.tone_from_ms > tick_ms), default=None)
+        if not started:
+            alarm_class = min(_class_of(each) for each in wanted if each.tone_from_ms == waiting_ms)
+            return Signal(alarm_class, sounding=False, next_tone_ms=waiting_ms or 0)
+        alarm_class = min(_class_of(each) for each in started)
+        from_ms = min(each.tone_from_ms for each in started if _class_of(each) is alarm_class)
+        critical = alarm_class is AlarmClass.CRITICAL
+        interval_ms = intervals.critical_ms if critical else intervals.non_critical_ms
+        phase_ms = (tick_ms - from_ms) % interval_ms
+        next_ms = tick_ms - phase_ms + interval_ms
+        next_ms = next_ms if waiting_ms is None else min(next_ms, waiting_ms)
+        return Signal(alarm_class, phase_ms < _TONE_MS[alarm_class], next_ms)
+
+    def pack(self) -> bytes:
+        """Fixed size, one record an alarm. A critical one's silence is not kept: a reset ends the session."""
+        return b"".join(_packed(self.occurrences.get(alarm_id)) for alarm_id in AlarmId)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Alarms:
+        """The alarms as they were packed; ValueError for bytes that this program never wrote."""
+        if len(data) != PACKED_BYTES:
+            raise ValueError(f"alarms in {len(data)} bytes, expected {PACKED_BYTES}")
+        alarms = cls()
+        for alarm_id, record in zip(AlarmId, _RECORD.iter_unpack(data), strict=True):
+            flags, cause, tick, on_seq, value = record
+            if not any(record[:2]) and not any(tick) and not on_seq:
+                continue
+            if flags > _ALL_FLAGS:
+                raise ValueError(f"alarm {alarm_id.name} with flags {flags:#x}")
+            bits = AlarmFlag(flags)
+            on_ms = int.from_bytes(tick, "little")
+            alarms.occurrences[alarm_id] = Occurrence(
+                alarm_id,
+                on_seq,
+                on_ms,
+                value,
+                cause,
+                active=AlarmFlag.ACTIVE in bits,
+                latched=AlarmFlag.LATCHED in bits,
+                silenced=AlarmFlag.SILENCED in bits,
+                tone_from_ms=on_ms,
+            )
+        alarms._count()
+        return alarms
+
+    def _count(self) -> None:
+        self.active_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.active)
+        self.latched_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.latched)
+
+
+def _class_of(occurrence: Occurrence) -> AlarmClass:
+    return ALARMS[occurrence.alarm_id].alarm_class
+
+
+def _wants_tone(occurrence: Occurrence) -> bool:
+    lasting = occurrence.active or (occurrence.latched and ALARMS[occurrence.alarm_id].latching)
+    return lasting and not occurrence.silenced
+
+
+def _bits(occurrence: Occurrence) -> AlarmFlag:
+    flags = AlarmFlag(0)
+    if occurrence.active:
+        flags |= AlarmFlag.ACTIVE
+    if occurrence.latched:
+        flags |= AlarmFlag.LATCHED
+    if occurrence.silenced:
+        flags |= AlarmFlag.SILENCED
+    return flags
+
+
+def _flags(occurrence: Occurrence, tick_ms: int) -> AlarmFlag:
+    silent = occurrence.silenced or tick_ms < occurrence.tone_from_ms
+    return _bits(occurrence) | (AlarmFlag.SILENCED if silent else AlarmFlag(0))
+
+
+def _packed(occurrence: Occurrence | None) -> bytes:
+    if occurrence is None:
+        return bytes(_RECORD.size)
+    tick = occurrence.on_ms.to_bytes(_TICK_BYTES, "little")
+    return _RECORD.pack(_bits(occurrence), occurrence.cause, tick, occurrence.on_seq, occurrence.value)

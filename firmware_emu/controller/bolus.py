@@ -1,0 +1,264 @@
+"""One bolus: a volume of whole strokes, evenly spread over a duration; and the rules by which one is refused.
+
+Stroke k of n falls at start + ceil(k x duration / n), the last one exactly at the end [DOMAIN 6.1, SR-08].
+The sliding windows stand in `bolus_window`; tokens, ids and who may ask for what in `commands`.
+
+How it ends. A bolus that has begun (its answer said RUNNING) is DONE if every stroke was commanded and seen,
+and PARTIAL otherwise, with nothing delivered too: a client was told that it runs, and must be told that it
+ended early. NOT_STARTED is what a boot may find out: power went before the first stroke could have been
+turned. Strokes whose edge is missing count as not delivered; only a cut leaves a stroke uncertain, and never
+more than one, since each stroke of a bolus is checkpointed.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from firmware_emu.controller.delivery import RunResult, advance
+from firmware_emu.controller.refusal import Refusal
+from firmware_emu.pins import StrokeRun
+from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
+from protocol.identifiers import BolusEndReason, BolusKind, ErrorCode, Outcome
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.bolus_window import BolusWindow
+    from firmware_emu.pins import RotorPin
+
+_RECORD: Final = struct.Struct("<BBHIIIQIIIQ")
+
+
+class BolusEnd(NamedTuple):
+    """What became of a bolus: delivered <= true <= delivered + uncertain [SPEC 9]."""
+
+    outcome: Outcome
+    reason: BolusEndReason
+    delivered_nl: int
+    uncertain_nl: int
+
+
+@dataclass(slots=True)
+class ActiveBolus:
+    """A bolus in work. `commanded` counts strokes that the rotor was told, `delivered` the edges that were
+    seen.
+    """
+
+    kind: BolusKind
+    cmd_id: int
+    key_id: int
+    stroke_nl: int
+    strokes_total: int
+    duration_ms: int
+    start_ms: int
+    commanded: int = 0
+    delivered: int = 0
+    reached_ms: int = 0
+
+    @property
+    def volume_nl(self) -> int:
+        """What was announced: whole strokes."""
+        return self.strokes_total * self.stroke_nl
+
+    @property
+    def delivered_nl(self) -> int:
+        """Volume of the strokes whose edge was seen."""
+        return self.delivered * self.stroke_nl
+
+    @property
+    def left_nl(self) -> int:
+        """Volume that has not been commanded yet."""
+        return self.strokes_left * self.stroke_nl
+
+    @property
+    def strokes_left(self) -> int:
+        """Strokes that have not been commanded yet."""
+        return self.strokes_total - self.commanded
+
+    @property
+    def end_ms(self) -> int:
+        """When its last stroke is due."""
+        return self.start_ms + self.duration_ms
+
+    def strokes_due(self, tick_ms: int) -> int:
+        """How many strokes fall at or before `tick_ms` and are not turned yet."""
+        elapsed_ms = min(tick_ms - self.start_ms, self.duration_ms)
+        return max(0, elapsed_ms * self.strokes_total // self.duration_ms - self.commanded)
+
+    def stroke_ms(self, n: int) -> int | None:
+        """Time of the n-th next stroke, from 1; None where it has fewer left."""
+        k = self.commanded + n
+        if k > self.strokes_total:
+            return None
+        return self.start_ms + ceil_div(k * self.duration_ms, self.strokes_total)
+
+    def next_stroke_ms(self) -> int | None:
+        """Time of its next stroke; None after the last."""
+        return self.stroke_ms(1)
+
+    def due_run(self, tick_ms: int) -> StrokeRun | None:
+        """The strokes due at or before `tick_ms` and not yet turned."""
+        count = self.strokes_due(tick_ms)
+        if not count:
+            return None
+        return StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
+
+    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
+        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        edges = rotor.run(run)
+        self.commanded += run.count
+        self.delivered += edges
+        return edges
+
+    def reach(self, tick_ms: int) -> None:
+        """Note that everything due at `tick_ms` has been turned."""
+        self.reached_ms = tick_ms
+
+    def advance(self, tick_ms: int, rotor: RotorPin) -> RunResult:
+        """Turn every stroke due at or before `tick_ms`, in one run. Raises PowerCut."""
+        return advance(self, tick_ms, rotor)
+
+    def end(self, early: BolusEndReason | None = None) -> BolusEnd:
+        """What became of it: complete, or ended early for a reason. After the motor has stopped."""
+        if self.delivered == self.strokes_total:
+            return BolusEnd(Outcome.DONE, BolusEndReason.COMPLETE, self.delivered_nl, 0)
+        reason = early or BolusEndReason.MISSING_EDGES
+        return BolusEnd(Outcome.PARTIAL, reason, self.delivered_nl, 0)
+
+    def end_after_cut(self, latest_cut_ms: int | None) -> BolusEnd:
+        """What a boot makes of the last checkpoint. Power went at `latest_cut_ms` or before; None: not known.
+
+        The stroke after the checkpoint may have been turned before power went, if it was due by then.
+        """
+        next_ms = self.next_stroke_ms()
+        if next_ms is None:
+            return self.end()
+        certain = latest_cut_ms is not None and latest_cut_ms < next_ms
+        uncertain_nl = 0 if certain else self.stroke_nl
+        started = self.commanded or uncertain_nl
+        outcome = Outcome.PARTIAL if started else Outcome.NOT_STARTED
+        return BolusEnd(outcome, BolusEndReason.POWER, self.delivered_nl, uncertain_nl)
+
+    def pack(self) -> bytes:
+        """Fixed size."""
+        return _RECORD.pack(
+            self.kind,
+            0,
+            self.key_id,
+            self.cmd_id,
+            self.stroke_nl,
+            self.strokes_total,
+            self.duration_ms,
+            self.commanded,
+            self.delivered,
+            0,
+            self.start_ms,
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> ActiveBolus:
+        """The bolus as it was packed; ValueError for bytes that this program never wrote."""
+        kind, _, key_id, cmd_id, stroke_nl, total, duration_ms, commanded, delivered, _, start_ms = (
+            _RECORD.unpack(data)
+        )
+        if not delivered <= commanded <= total or not total or not duration_ms:
+            raise ValueError(f"a bolus of {total} strokes, {commanded} commanded, {delivered} delivered")
+        return cls(
+            BolusKind(kind),
+            cmd_id,
+            key_id,
+            stroke_nl,
+            total,
+            duration_ms,
+            start_ms,
+            commanded,
+            delivered,
+            reached_ms=start_ms,
+        )
+
+
+class BolusLimits(NamedTuple):
+    """What a bolus is held against; some of it the clinic may change."""
+
+    stroke_nl: int
+    rate_max_nl_per_day: int
+    bolus_max_nl: int
+    hour_max_nl: int
+    day_max_nl: int
+    min_bolus_gap_s: int
+
+
+def quantised_nl(volume_nl: int, stroke_nl: int) -> int:
+    """The volume rounded down to whole strokes: what would be delivered."""
+    return volume_nl // stroke_nl * stroke_nl
+
+
+def minimum_duration_s(volume_nl: int, basal_nl_per_day: int, rate_max_nl_per_day: int) -> int | None:
+    """The shortest duration for a volume beside a basal rate; None where the basal alone fills the pump's
+    rate.
+    """
+    room_nl_per_day = rate_max_nl_per_day - basal_nl_per_day
+    if room_nl_per_day <= 0:
+        return None
+    return max(1, ceil_div(volume_nl * S_PER_DAY, room_nl_per_day))
+
+
+def check_rate(
+    volume_nl: int, duration_s: int, highest_basal_nl_per_day: int, limits: BolusLimits
+) -> Refusal | None:
+    """Less than a stroke, no duration, or too fast beside the basal: RATE, nearest = the minimum duration in
+    s.
+    """
+    shortest_s = minimum_duration_s(
+        max(volume_nl, limits.stroke_nl), highest_basal_nl_per_day, limits.rate_max_nl_per_day
+    )
+    nearest_s = 0 if shortest_s is None else shortest_s
+    if volume_nl < limits.stroke_nl:
+        return Refusal(ErrorCode.RATE, volume_nl, limits.stroke_nl, nearest_s)
+    if shortest_s is None or duration_s < shortest_s:
+        return Refusal(ErrorCode.RATE, duration_s, limits.rate_max_nl_per_day, nearest_s)
+    return None
+
+
+def check_bolus(
+    kind: BolusKind,
+    volume_nl: int,
+    duration_s: int,
+    highest_basal_nl_per_day: int,
+    limits: BolusLimits,
+    window: BolusWindow,
+    tick_ms: int,
+) -> Refusal | None:
+    """The rules for a bolus that would start at `tick_ms`; None where it may [SPEC 6].
+
+    A prime is held to rate and size alone: it moves drug through the path, not into the patient's windows.
+    """
+    refusal = check_rate(volume_nl, duration_s, highest_basal_nl_per_day, limits)
+    if refusal is not None:
+        return refusal
+    if volume_nl > limits.bolus_max_nl:
+        nearest_nl = quantised_nl(limits.bolus_max_nl, limits.stroke_nl)
+        return Refusal(ErrorCode.BOLUS_MAX, volume_nl, limits.bolus_max_nl, nearest_nl)
+    if kind is BolusKind.PRIME:
+        return None
+    for code, used_nl, limit_nl in (
+        (ErrorCode.HOUR_MAX, window.hour_used_nl(tick_ms), limits.hour_max_nl),
+        (ErrorCode.DAY_MAX, window.day_used_nl(tick_ms), limits.day_max_nl),
+    ):
+        if used_nl + volume_nl > limit_nl:
+            nearest_nl = quantised_nl(max(0, limit_nl - used_nl), limits.stroke_nl)
+            return Refusal(code, volume_nl, limit_nl, nearest_nl)
+    return _check_gap(limits, window, tick_ms)
+
+
+def _check_gap(limits: BolusLimits, window: BolusWindow, tick_ms: int) -> Refusal | None:
+    """From the end of the last bolus that delivered something. Nearest = the first second at which one may
+    start.
+    """
+    if window.last_end_ms is None:
+        return None
+    earliest_ms = window.last_end_ms + limits.min_bolus_gap_s * MS_PER_S
+    if tick_ms >= earliest_ms:
+        return None
+    elapsed_s = (tick_ms - window.last_end_ms) // MS_PER_S
+    return Refusal(ErrorCode.GAP, elapsed_s, limits.min_bolus_gap_s, ceil_div(earliest_ms, MS_PER_S))

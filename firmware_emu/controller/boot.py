@@ -1,0 +1,298 @@
+"""How the program in the pump starts: on a blank memory, or on what a reset has left behind.
+
+After any reset the pump is in its old therapy, or in the safe state with its alarm, and in no third [DOMAIN SR-70].
+A bolus that power interrupted is closed with what is known of it, and never resumed [SPEC 9].
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from firmware_emu.controller.alarm_table import Remedy
+from firmware_emu.controller.alarms import Alarms
+from firmware_emu.controller.bolus import BolusEnd
+from firmware_emu.controller.bolus_window import BolusWindow, Ended
+from firmware_emu.controller.counters import Checkpoint, Counters
+from firmware_emu.controller.delivery import Basal
+from firmware_emu.controller.event_log import EventLog
+from firmware_emu.controller.identity import CHAIN_KEY_BYTES, Identity
+from firmware_emu.controller.implanting import implant
+from firmware_emu.controller.ledger import Ledger
+from firmware_emu.controller.memory import Memory, Region
+from firmware_emu.controller.memory_map import CRITICAL_REGIONS
+from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.programs import Program
+from firmware_emu.controller.records import Records
+from firmware_emu.controller.reservoir_belief import ReservoirBelief
+from firmware_emu.controller.service_life import ServiceLife
+from firmware_emu.controller.stall_detector import StallDetector
+from firmware_emu.controller.therapy import Therapy
+from firmware_emu.controller.therapy_record import TherapyRecord
+from firmware_emu.controller.wall_clock import WallClock
+from firmware_emu.units import MS_PER_S
+from protocol.errors import ProtocolError
+from protocol.identifiers import (
+    AlarmId,
+    BolusEndReason,
+    BootCause,
+    LogType,
+    Outcome,
+    RateChangeReason,
+    SelfTestFault,
+    State,
+    StateReason,
+)
+from protocol.log_data import BootData, NvmFaultData, PostFailData, ResetBrownoutData, WallInvalidData
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware_emu.pins import Pins
+    from firmware_emu.profile import Profile, PumpModel
+
+RESTART_MS = (
+    MS_PER_S  # the clock goes on one second behind the last one known, so that it never goes back [SPEC 12]
+)
+_SELF_TEST_BYTES = 16
+
+_T = TypeVar("_T")
+
+
+class Booted(NamedTuple):
+    """A program about to run; nothing of this is durable before the first commit.
+
+    `tick_ms` is the tick at which it starts; `text` says how, for the trace.
+    """
+
+    records: Records
+    therapy: Therapy
+    tick_ms: int
+    rng_failed: bool
+    text: str
+
+
+def boot(pins: Pins, profile: Profile) -> Booted:
+    """Start. Raises PowerCut, and ValueError where the profile asks for a therapy that this pump refuses."""
+    memory = Memory(pins.memory, profile.model.log_capacity)
+    report = memory.recover()
+    if memory.is_blank():
+        return _boot_blank(memory, pins, profile)
+    restart = _Restart(memory, pins, profile, set(report.corrupt))
+    return restart.run(checkpoint_lost=report.checkpoint_lost)
+
+
+def _random_source_is_stuck(pins: Pins) -> bool:
+    """Two draws that are equal, or all alike: no source of keys [SPEC 4, H6]."""
+    first, second = (pins.entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
+    return first == second or len(set(first)) == 1
+
+
+def _test_random_source(pins: Pins, records: Records) -> bool:
+    """The self-test of the boot: therapy goes on without a random source, sessions do not."""
+    failed = _random_source_is_stuck(pins)
+    if failed:
+        records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.ENTROPY))
+        records.raise_alarm(AlarmId.RNG_FAILED)
+    else:
+        records.remedy(Remedy.RESTART)
+    return failed
+
+
+def _service_of(model: PumpModel) -> ServiceLife:
+    return ServiceLife.of(model.service_life_months, model.eri_to_eos_days)
+
+
+def _boot_blank(memory: Memory, pins: Pins, profile: Profile) -> Booted:
+    """The first start: format, say so, and do what the clinic did."""
+    model = profile.model
+    memory.format()
+    identity = Identity(
+        memory_id=int.from_bytes(pins.entropy.draw("memory", 8), "little"),
+        chain_key=pins.entropy.draw("memory", CHAIN_KEY_BYTES),
+    )
+    log = EventLog(memory, chain_key=identity.chain_key, epoch=identity.epoch)
+    records = Records(
+        memory,
+        log,
+        identity=identity,
+        therapy=TherapyRecord(boot_count=1),
+        program=None,
+        reservoir=ReservoirBelief(model.stroke_nl, low_alarm_nl=model.low_reservoir_alarm_nl),
+        ledger=Ledger(),
+        alarms=Alarms(),
+        window=BolusWindow(),
+        wall_clock=WallClock(),
+        service=_service_of(model),
+    )
+    records.touch(*_RECORDED)
+    detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
+    therapy = Therapy(records, pins.rotor, model, Basal.at(0, model.stroke_nl), Counters(), detector)
+    log.begin_epoch(identity.epoch, 0)
+    records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
+    rng_failed = _test_random_source(pins, records)
+    if profile.wall_at_start_s is not None:
+        records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
+    if profile.implant is not None:
+        implant(therapy, profile, profile.implant)
+    return Booted(records, therapy, 0, rng_failed, "first start, memory formatted")
+
+
+_RECORDED = (
+    Region.IDENTITY,
+    Region.THERAPY,
+    Region.RESERVOIR,
+    Region.LEDGER,
+    Region.ALARMS,
+    Region.BOLUS_WINDOW,
+    Region.WALL_CLOCK,
+    Region.SERVICE,
+)
+
+
+class _Restart:
+    """One start on a memory that has lived; `corrupt` collects the records that cannot be read."""
+
+    def __init__(self, memory: Memory, pins: Pins, profile: Profile, corrupt: set[Region]) -> None:
+        self.memory = memory
+        self.pins = pins
+        self.model = profile.model
+        self.corrupt = corrupt
+
+    def run(self, *, checkpoint_lost: bool) -> Booted:
+        """Read, doubt, repair, and go on."""
+        checkpoint = self._checkpoint(lost=checkpoint_lost)
+        records = self._records(checkpoint)
+        latched_ms = self.pins.crystal.latched_ms()
+        tick_ms = max(latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
+        records.tick_ms = tick_ms
+        records.recovered = True
+        therapy = Therapy(
+            records,
+            self.pins.rotor,
+            self.model,
+            checkpoint.basal,
+            checkpoint.counters,
+            checkpoint.detector,
+        )
+        latest_cut_ms = latched_ms + MS_PER_S - 1
+        uncertain_nl = max(0, checkpoint.basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
+        therapy.basal.restart(tick_ms)
+        therapy.detector.reset_row()
+        self._announce(records, uncertain_nl)
+        self._close_boluses(therapy, checkpoint, latest_cut_ms)
+        rng_failed = _test_random_source(self.pins, records)
+        self._judge_damage(therapy)
+        therapy.follow_rate(RateChangeReason.RESET)
+        therapy.check_reservoir()
+        return Booted(
+            records, therapy, tick_ms, rng_failed, f"start {records.therapy.boot_count} after a power cut"
+        )
+
+    # Reading
+
+    def _load(self, region: Region, unpack: Callable[[bytes], _T], default: _T) -> _T:
+        """A record; `default` where nothing was ever written, or where it cannot be read."""
+        data = self.memory.read_record(region)
+        if data == b"":
+            return default
+        if data is not None:
+            try:
+                return unpack(data)
+            except (ValueError, ProtocolError):
+                pass
+        self.corrupt.add(region)
+        return default
+
+    def _checkpoint(self, *, lost: bool) -> Checkpoint:
+        model = self.model
+        detect_ms = model.stall_detect_s * MS_PER_S
+        data = None if lost else self.memory.read_checkpoint()
+        if data is not None:
+            try:
+                return Checkpoint.unpack(data, model.stroke_nl, detect_ms, model.stall_recovery_edges)
+            except ValueError:
+                pass
+        self.corrupt.add(Region.RESERVOIR)  # without the counters its belief is worth nothing
+        detector = StallDetector(detect_ms, model.stall_recovery_edges)
+        return Checkpoint(0, 0, Counters(), Basal.at(0, model.stroke_nl), detector, None)
+
+    def _records(self, checkpoint: Checkpoint) -> Records:
+        model = self.model
+        identity = self._load(Region.IDENTITY, Identity.unpack, Identity())
+        ledger = self._load(Region.LEDGER, Ledger.unpack, Ledger())
+        if Region.LEDGER in self.corrupt:  # nobody may take "never received" from a ledger that has forgotten
+            identity.memory_id = int.from_bytes(self.pins.entropy.draw("memory", 8), "little")
+        broken = TherapyRecord(state=State.RUN)
+        records = Records(
+            self.memory,
+            EventLog(self.memory, chain_key=identity.chain_key, epoch=identity.epoch),
+            identity=identity,
+            therapy=self._load(Region.THERAPY, TherapyRecord.unpack, broken),
+            program=self._load(Region.PROGRAM, Program.unpack, None),
+            reservoir=self._load(
+                Region.RESERVOIR,
+                lambda data: ReservoirBelief.unpack(data, model.stroke_nl),
+                ReservoirBelief(model.stroke_nl),
+            ),
+            ledger=ledger,
+            alarms=self._load(Region.ALARMS, Alarms.unpack, Alarms()),
+            window=self._load(Region.BOLUS_WINDOW, BolusWindow.unpack, BolusWindow()),
+            wall_clock=self._load(Region.WALL_CLOCK, WallClock.unpack, WallClock()),
+            service=self._load(
+                Region.SERVICE,
+                lambda data: ServiceLife.unpack(data, model.service_life_months, model.eri_to_eos_days),
+                _service_of(model),
+            ),
+        )
+        records.reservoir.belief_nl = checkpoint.belief_nl
+        return records
+
+    # Repairing
+
+    def _announce(self, records: Records, uncertain_nl: int) -> None:
+        """What is true of every restart: it happened, and the wall clock stood still for nobody knows how long."""
+        therapy = records.therapy
+        if records.log.is_empty:
+            records.identity.epoch = records.identity.epoch + 1 & 0xFFFF or 1
+            records.log.begin_epoch(records.identity.epoch, records.tick_ms)
+            records.touch(Region.IDENTITY)
+        therapy.boot_count += 1
+        records.enter(LogType.BOOT, BootData(BootCause.POWER, therapy.boot_count))
+        records.enter(LogType.RESET_BROWNOUT, ResetBrownoutData(uncertain_nl))
+        records.raise_alarm(AlarmId.RESET, therapy.boot_count)
+        last_wall_s = records.wall_clock.wall_s(records.tick_ms)
+        if records.wall_clock.lose_power():
+            records.enter(LogType.WALL_INVALID, WallInvalidData(last_wall_s))
+            records.raise_alarm(AlarmId.WALL_INVALID)
+            records.touch(Region.WALL_CLOCK)
+        records.touch(Region.THERAPY)
+
+    def _close_boluses(self, therapy: Therapy, checkpoint: Checkpoint, latest_cut_ms: int) -> None:
+        """Close what was open, from the last checkpoint; without one, all that was asked for is uncertain."""
+        records, bolus = therapy.records, checkpoint.bolus
+        for key_id, entry in records.ledger.open_entries():
+            if bolus is not None and (bolus.key_id, bolus.cmd_id) == (key_id, entry.cmd_id):
+                end = bolus.end_after_cut(latest_cut_ms)
+            else:
+                end = BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, entry.requested_nl)
+            therapy.close_bolus(key_id, entry.cmd_id, entry.requested_nl, end)
+
+    def _judge_damage(self, therapy: Therapy) -> None:
+        """Damage to therapy data ends in the safe state; damage elsewhere costs comfort [DOMAIN 8.4]."""
+        records = therapy.records
+        for region in sorted(self.corrupt):
+            records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
+            records.touch(region)
+        if Region.BOLUS_WINDOW in self.corrupt:  # what was given today is unknown: as much as may be
+            day_max_nl = self.model.day_max_nl
+            records.window.ended.append(Ended(records.tick_ms, day_max_nl))
+            records.window.last_end_ms = records.tick_ms
+        critical = self.corrupt & CRITICAL_REGIONS
+        if critical:
+            records.raise_alarm(AlarmId.MEM_CRITICAL, min(critical))
+            therapy.change(Trigger.MEMORY_CORRUPTED, StateReason.MEMORY, RateChangeReason.SAFE_RATE)
+            records.therapy.reason = StateReason.MEMORY
+        elif self.corrupt:
+            records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(self.corrupt))
+        else:
+            records.remedy(Remedy.REWRITE)

@@ -1,0 +1,52 @@
+"""One request on its way through the controller, and the way it may be refused."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from protocol.identifiers import ErrorCode, Opcode, Role, StateChanged
+
+
+class Call(NamedTuple):
+    """A request that has passed role, length and enum checks. `message` is the request class of its opcode."""
+
+    tick_ms: int
+    line_ms: int
+    key_id: int
+    role: Role
+    slot: int
+    opcode: Opcode
+    message: Any
+
+    @property
+    def actor(self) -> int:
+        """Who, as the log writes it: role << 4 | key slot [SPEC 8]."""
+        return self.role << 4 | self.slot
+
+    @property
+    def cmd_id(self) -> int:
+        """The command's id; 0 where its message carries none."""
+        return getattr(self.message, "cmd_id", 0)
+
+
+class Refused(Exception):
+    """A handler's no. Nothing has changed unless `state_changed` says so [SPEC 7]."""
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: int = 0,
+        *,
+        limit: int = 0,
+        nearest: int = 0,
+        field_offset: int | None = None,
+        retry_after_ms: int = 0,
+    ) -> None:
+        super().__init__(code.name)
+        self.code = code
+        self.detail = detail
+        self.limit = limit
+        self.nearest = nearest
+        self.field_offset = field_offset
+        self.retry_after_ms = retry_after_ms
+        self.state_changed = StateChanged.NO

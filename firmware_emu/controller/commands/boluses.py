@@ -1,0 +1,251 @@
+"""BOLUS_PREPARE, BOLUS_COMMIT, BOLUS_CANCEL, QUERY_CMD, VOID_CMD [SPEC 6, 9]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from firmware_emu.controller.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
+from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
+from firmware_emu.controller.counters import Source
+from firmware_emu.controller.ledger import Judgement, reply_of
+from firmware_emu.controller.memory import Region
+from firmware_emu.units import MS_PER_S
+from protocol.commands import OWN_KEY, BolusCancel, BolusCommit, BolusPrepare, QueryCmd, VoidCmd
+from protocol.identifiers import (
+    BolusEndReason,
+    BolusKind,
+    ErrorCode,
+    LogType,
+    Outcome,
+    Role,
+    State,
+)
+from protocol.log_data import BolusCancelData, CmdIntentData, CmdVoidData
+from protocol.registry import cmd_crc
+from protocol.reports import (
+    BolusCancelReply,
+    BolusCommitReply,
+    BolusPrepareReply,
+    CommandResult,
+    QueryCmdReply,
+    VoidCmdReply,
+)
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.controller import Controller
+
+TOKEN_MS = 10_000  # line time [SPEC 6]
+_VOLUME_OFFSET, _DURATION_OFFSET, _REV_OFFSET = 1, 5, 9
+_FIELD_OF = {ErrorCode.RATE: _DURATION_OFFSET}
+
+
+class Token(NamedTuple):
+    """Permission to deliver one prepared bolus, for a short while."""
+
+    value: int
+    volume_nl: int
+    duration_s: int
+    expires_line_ms: int
+
+
+def prepare(controller: Controller, call: Call) -> BolusPrepareReply:
+    """Would this bolus be accepted? The token permits one COMMIT."""
+    wanted: BolusPrepare = call.message
+    controller.token = None
+    if wanted.kind is not BolusKind.BOLUS:
+        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field_offset=0)
+    _check_state(controller)
+    _check_revision(controller, wanted.program_rev, _REV_OFFSET)
+    volume_nl = quantised_nl(wanted.volume_nl, controller.model.stroke_nl)
+    _check_limits(controller, call, volume_nl or wanted.volume_nl, wanted.duration_s)
+    value = int.from_bytes(controller.draw_token(), "little") or 1
+    controller.token = Token(value, volume_nl, wanted.duration_s, call.line_ms + TOKEN_MS)
+    window, limits = controller.records.window, controller.model
+    return BolusPrepareReply(
+        token=value,
+        quantised_nl=volume_nl,
+        end_t_mono_s=(call.tick_ms + wanted.duration_s * MS_PER_S) // MS_PER_S,
+        hour_used_nl=window.hour_used_nl(call.tick_ms),
+        hour_max_nl=limits.hour_max_nl,
+        day_used_nl=window.day_used_nl(call.tick_ms),
+        day_max_nl=limits.day_max_nl,
+    )
+
+
+def commit(controller: Controller, call: Call) -> BolusCommitReply:
+    """Deliver. The intent is durable before the answer leaves, and the answer leaves before the first stroke."""
+    records, therapy = controller.records, controller.therapy
+    wanted: BolusCommit = call.message
+    entry = earlier(records, call)
+    if entry is not None:
+        return BolusCommitReply(
+            repeated(entry), _delivered_nl(controller, call.key_id, entry.cmd_id, entry.delivered_nl)
+        )
+    _check_state(controller)
+    _check_revision(controller, wanted.program_rev, 16)
+    _use_token(controller, call, wanted)
+    _check_limits(controller, call, wanted.volume_nl, wanted.duration_s)
+    crc = cmd_crc(call.opcode, wanted)
+    records.enter(
+        LogType.CMD_INTENT,
+        CmdIntentData(call.opcode, crc, wanted.volume_nl),
+        actor=call.actor,
+        cmd_id=wanted.cmd_id,
+    )
+    bolus = ActiveBolus(
+        kind=BolusKind.BOLUS,
+        cmd_id=wanted.cmd_id,
+        key_id=call.key_id,
+        stroke_nl=controller.model.stroke_nl,
+        strokes_total=wanted.volume_nl // controller.model.stroke_nl,
+        duration_ms=wanted.duration_s * MS_PER_S,
+        start_ms=call.tick_ms,
+    )
+    seq = therapy.start_bolus(bolus, actor=call.actor)
+    records.ledger.record(
+        call.key_id,
+        wanted.cmd_id,
+        op=call.opcode,
+        cmd_crc=crc,
+        outcome=Outcome.RUNNING,
+        requested_nl=wanted.volume_nl,
+        accumulator_nl=therapy.delivered_nl(Source.BOLUS),
+        start_seq=seq,
+    )
+    records.touch(Region.LEDGER)
+    return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
+
+
+def cancel(controller: Controller, call: Call) -> BolusCancelReply:
+    """End the target now, whatever the id of this command is [SPEC 5, R8]."""
+    records, therapy = controller.records, controller.therapy
+    wanted: BolusCancel = call.message
+    bolus = therapy.bolus
+    target_id, key_id = wanted.target_cmd_id, wanted.target_key_id
+    if key_id == OWN_KEY:
+        key_id = call.key_id
+    hit = bolus is not None and (target_id == 0 or (bolus.cmd_id, bolus.key_id) == (target_id, key_id))
+    if hit and bolus is not None:
+        target_id, key_id = bolus.cmd_id, bolus.key_id
+    data = BolusCancelData(target_id, key_id)
+    seq = records.enter(LogType.BOLUS_CANCEL, data, actor=call.actor, cmd_id=wanted.cmd_id)
+    if hit:
+        therapy.end_bolus(BolusEndReason.CANCELLED)
+    found = records.ledger.query(key_id, target_id)
+    known = target_id != 0
+    return BolusCancelReply(
+        acted(records, call, seq),
+        found.outcome if known else Outcome.NEVER_RECEIVED,
+        found.delivered_nl if known else 0,
+    )
+
+
+def query(controller: Controller, call: Call) -> QueryCmdReply:
+    """What became of a command; another key's is for clinicians."""
+    wanted: QueryCmd = call.message
+    key_id = call.key_id if wanted.key_id == OWN_KEY else wanted.key_id
+    if key_id != call.key_id and call.role is not Role.CLINICIAN:
+        raise Refused(ErrorCode.ROLE, call.role, field_offset=4)
+    found = controller.records.ledger.query(key_id, wanted.cmd_id)
+    return found._replace(delivered_nl=_delivered_nl(controller, key_id, wanted.cmd_id, found.delivered_nl))
+
+
+def void(controller: Controller, call: Call) -> VoidCmdReply:
+    """A command that was never received never will be; any other stays what it is."""
+    records = controller.records
+    wanted: VoidCmd = call.message
+    verdict = records.ledger.judge_void(call.key_id, wanted.cmd_id)
+    if verdict.judgement is Judgement.NEW:
+        seq = records.enter(
+            LogType.CMD_VOID, CmdVoidData(wanted.cmd_id), actor=call.actor, cmd_id=wanted.cmd_id
+        )
+        found = reply_of(records.ledger.void(call.key_id, wanted.cmd_id, seq))
+        records.touch(Region.LEDGER)
+    elif verdict.error in (ErrorCode.BUSY, ErrorCode.CMD_ID_RANGE):
+        raise Refused(verdict.error, wanted.cmd_id, field_offset=0)
+    else:
+        found = records.ledger.query(call.key_id, wanted.cmd_id)
+    delivered_nl = _delivered_nl(controller, call.key_id, wanted.cmd_id, found.delivered_nl)
+    return VoidCmdReply(*found._replace(delivered_nl=delivered_nl))
+
+
+def bolus_limits(controller: Controller) -> BolusLimits:
+    """What a bolus is held against."""
+    model = controller.model
+    return BolusLimits(
+        model.stroke_nl,
+        model.rate_max_nl_per_day,
+        model.bolus_max_nl,
+        model.hour_max_nl,
+        model.day_max_nl,
+        model.min_bolus_gap_s,
+    )
+
+
+def _delivered_nl(controller: Controller, key_id: int, cmd_id: int, recorded_nl: int) -> int:
+    """Delivered so far, where the command is the bolus in work."""
+    bolus = controller.therapy.bolus
+    if bolus is not None and (bolus.key_id, bolus.cmd_id) == (key_id, cmd_id):
+        return bolus.delivered_nl
+    return recorded_nl
+
+
+def _check_state(controller: Controller) -> None:
+    """A bolus needs RUN, no critical alarm, and no other bolus [SPEC 6]."""
+    code = _NOT_RUNNING.get(controller.records.therapy.state)
+    if code is not None:
+        raise Refused(code, controller.records.therapy.state)
+    if controller.records.alarms.critical_active:
+        raise Refused(ErrorCode.ALARM_BLOCKS, controller.records.alarms.active_mask)
+    if controller.therapy.bolus is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, controller.therapy.bolus.cmd_id)
+
+
+_NOT_RUNNING = {
+    State.STOP: ErrorCode.STOPPED,
+    State.FAULT_STOP: ErrorCode.SAFE_STATE,
+    State.SAFE_STATE: ErrorCode.SAFE_STATE,
+    State.EOS: ErrorCode.EOS,
+}
+
+
+def _check_revision(controller: Controller, program_rev: int, field_offset: int) -> None:
+    current = controller.records.therapy.program_rev
+    if program_rev != current:
+        raise Refused(
+            ErrorCode.REV_MISMATCH, program_rev, limit=current, nearest=current, field_offset=field_offset
+        )
+
+
+def _use_token(controller: Controller, call: Call, wanted: BolusCommit) -> None:
+    """A token is good once, for what it was given for; presented wrongly it is spent all the same."""
+    token = controller.token
+    if token is not None and token.value == wanted.token:
+        controller.token = None
+        if call.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
+            wanted.volume_nl,
+            wanted.duration_s,
+        ):
+            return
+    raise Refused(ErrorCode.TOKEN, wanted.token, field_offset=12)
+
+
+def _check_limits(controller: Controller, call: Call, volume_nl: int, duration_s: int) -> None:
+    refusal = check_bolus(
+        BolusKind.BOLUS,
+        volume_nl,
+        duration_s,
+        controller.therapy.rate_nl_per_day,
+        bolus_limits(controller),
+        controller.records.window,
+        call.tick_ms,
+    )
+    if refusal is not None:
+        raise Refused(
+            refusal.code,
+            refusal.value,
+            limit=refusal.limit,
+            nearest=refusal.nearest,
+            field_offset=_FIELD_OF.get(refusal.code, _VOLUME_OFFSET),
+        )

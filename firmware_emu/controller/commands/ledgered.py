@@ -1,0 +1,58 @@
+"""The first step of every command that carries a cmd_id: new, or a repeat to be answered from the ledger [SPEC 9]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.call import Refused
+from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement
+from firmware_emu.controller.memory import Region
+from protocol.identifiers import Outcome
+from protocol.registry import cmd_crc
+from protocol.reports import CommandResult
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.call import Call
+    from firmware_emu.controller.ledger import LedgerEntry
+    from firmware_emu.controller.records import Records
+
+
+def earlier(records: Records, call: Call) -> LedgerEntry | None:
+    """The entry of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
+    verdict = records.ledger.judge(call.key_id, call.cmd_id, cmd_crc(call.opcode, call.message))
+    if verdict.error is not None:
+        last = records.ledger.last_cmd_id(call.key_id)
+        raise Refused(
+            verdict.error, call.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field_offset=0
+        )
+    return verdict.entry
+
+
+def repeated(entry: LedgerEntry) -> CommandResult:
+    """The answer to a repeat: what became of it, and that nothing was done now."""
+    return CommandResult(
+        dup=True, outcome=entry.outcome, reason=entry.reason, seq=entry.end_seq or entry.start_seq
+    )
+
+
+def done(records: Records, call: Call, seq: int) -> CommandResult:
+    """Enter a command that took effect at once, and answer for it."""
+    records.ledger.record(
+        call.key_id,
+        call.cmd_id,
+        op=call.opcode,
+        cmd_crc=cmd_crc(call.opcode, call.message),
+        outcome=Outcome.DONE,
+        start_seq=seq,
+        end_seq=seq,
+    )
+    records.touch(Region.LEDGER)
+    return CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=seq)
+
+
+def acted(records: Records, call: Call, seq: int) -> CommandResult:
+    """Answer for STOP and CANCEL, which act whatever their id is; an id that can be entered is [SPEC 5, R8]."""
+    verdict = records.ledger.judge(call.key_id, call.cmd_id, cmd_crc(call.opcode, call.message))
+    if verdict.judgement is Judgement.NEW:
+        return done(records, call, seq)
+    return CommandResult(dup=True, outcome=Outcome.DONE, reason=0, seq=seq)

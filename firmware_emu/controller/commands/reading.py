@@ -1,0 +1,262 @@
+"""The GET commands: what the pump believes, never what is so [SPEC 6]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.alarm_table import ALARMS
+from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.counters import Source
+from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.units import MS_PER_S
+from protocol.checksum import crc32c
+from protocol.identifiers import (
+    Activity,
+    CommitMode,
+    DeviceKind,
+    ErrorCode,
+    InfusionMode,
+    ProgramFlag,
+    ProgramSlot,
+    SecurityProfile,
+    StatusFlag,
+)
+from protocol.limits import MAX_PAYLOAD_BYTES
+from protocol.program import SEGMENTS_MAX, ProgramHeader, Segment, staged_crc
+from protocol.reports import (
+    ALARM_ROWS_MAX,
+    SEGMENTS_PER_REPLY_MAX,
+    SERIAL_BYTES,
+    AlarmRow,
+    GetAlarmsReply,
+    GetDeliveryReply,
+    GetInfoReply,
+    GetLimitsReply,
+    GetLinkStatsReply,
+    GetProgramReply,
+    GetReservoirReply,
+    GetStatusReply,
+    GetTimeReply,
+)
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.programs import Program
+    from protocol.commands import GetLinkStats, GetProgram, GetTime
+
+NEVER_S = 0xFFFF_FFFF
+
+
+def status(controller: Controller, call: Call) -> GetStatusReply:
+    """The one message that a programmer reads most."""
+    records, therapy = controller.records, controller.records.therapy
+    delivery, tick_ms, clock = controller.therapy, call.tick_ms, records.wall_clock
+    bolus = delivery.bolus
+    stopped_at_ms = therapy.stopped_at_ms
+    return GetStatusReply(
+        status_rev=therapy.status_rev & 0xFFFF_FFFF,
+        t_mono_s=tick_ms // MS_PER_S,
+        wall_s=clock.wall_s(tick_ms),
+        tz_minutes=clock.tz_minutes,
+        state=therapy.state,
+        state_reason=therapy.reason,
+        mode=delivery.mode,
+        flags=_status_flags(controller),
+        rate_nl_per_day=delivery.basal.rate_nl_per_day,
+        program_rev=therapy.program_rev,
+        bolus_cmd_id=0 if bolus is None else bolus.cmd_id,
+        bolus_left_nl=0 if bolus is None else bolus.left_nl,
+        reservoir_calc_nl=records.reservoir.calc_nl,
+        delivered_total_nl=delivery.counters.strokes * controller.model.stroke_nl,
+        batt_mv=controller.pins.battery.millivolts(tick_ms),
+        batt_pct=controller.pins.battery.percent(tick_ms),
+        activity=Activity(0) if bolus is None else Activity.BOLUS,
+        alarm_active=records.alarms.active_mask,
+        alarm_latched=records.alarms.latched_mask,
+        last_seq=records.log.last_seq,
+        last_cmd_id=records.ledger.last_cmd_id(call.key_id),
+        stopped_s=0 if stopped_at_ms is None else (tick_ms - stopped_at_ms) // MS_PER_S,
+        bolus_key_id=0 if bolus is None else bolus.key_id,
+        stopped_by=therapy.stopped_by,
+        stop_expires_t_mono_s=(therapy.stop_expires_ms or 0) // MS_PER_S,
+    )
+
+
+def _status_flags(controller: Controller) -> StatusFlag:
+    records = controller.records
+    flags = 0
+    if records.wall_clock.valid:
+        flags |= StatusFlag.WALL_VALID
+    if records.wall_clock.moved_at_tick_ms is not None:
+        flags |= StatusFlag.CLOCK_CHANGED
+    if records.log.is_wrapped:
+        flags |= StatusFlag.LOG_WRAPPED
+    if controller.staging is not None:
+        flags |= StatusFlag.STAGED_PROGRAM
+    return StatusFlag(flags)
+
+
+def info(controller: Controller, call: Call) -> GetInfoReply:
+    """Which pump this is, and that it is virtual."""
+    model, identity = controller.model, controller.records.identity
+    firmware = model.firmware_version.to_bytes(4, "little")
+    return GetInfoReply(
+        model=model.model_number,
+        hw=model.hardware_revision,
+        fw=model.firmware_version,
+        fw_crc32=crc32c(firmware),
+        serial=model.serial.encode("ascii")[:SERIAL_BYTES].ljust(SERIAL_BYTES, b"\0"),
+        implant_wall_s=identity.implant_wall_s,
+        reservoir_size_nl=model.reservoir_size_nl,
+        kind=DeviceKind.EMULATOR,
+        dev_key=controller.key_is_development(call.key_id),
+        profile=SecurityProfile.SECURED if model.secured else SecurityProfile.OPEN,
+        commit_mode=CommitMode.ATOMIC,
+        tubing_nl=model.tubing_nl,
+        memory_id=identity.memory_id,
+    )
+
+
+def limits(controller: Controller, call: Call) -> GetLimitsReply:  # noqa: ARG001 - every handler has a call
+    """What this pump refuses to exceed."""
+    model = controller.model
+    return GetLimitsReply(
+        rate_min_nl_per_day=model.rate_min_nl_per_day,
+        rate_max_nl_per_day=model.rate_max_nl_per_day,
+        safe_rate_nl_per_day=model.safe_rate_nl_per_day,
+        bolus_max_nl=model.bolus_max_nl,
+        hour_max_nl=model.hour_max_nl,
+        day_max_nl=model.day_max_nl,
+        min_bolus_gap_s=model.min_bolus_gap_s,
+        max_stop_s=model.max_stop_s,
+        stroke_nl=model.stroke_nl,
+        max_segments=SEGMENTS_MAX,
+        log_capacity=model.log_capacity,
+        max_payload=MAX_PAYLOAD_BYTES,
+        program_day_max_nl=model.program_day_max_nl,
+        hello_per_min=model.hello_per_min,
+        hello_per_day=model.hello_per_day,
+    )
+
+
+def time(controller: Controller, call: Call) -> GetTimeReply:
+    """Both clocks."""
+    wanted: GetTime = call.message
+    clock = controller.records.wall_clock
+    return GetTimeReply(
+        client_ms=wanted.client_ms,
+        t_mono_s=call.tick_ms // MS_PER_S,
+        t_ms=call.tick_ms % MS_PER_S,
+        wall_s=clock.wall_s(call.tick_ms),
+        tz_minutes=clock.tz_minutes,
+        boot_count=controller.records.therapy.boot_count,
+    )
+
+
+_NO_PROGRAM = ProgramHeader(InfusionMode.NONE, 0, 0, ProgramFlag(0), 0, 0)
+
+
+def program(controller: Controller, call: Call) -> GetProgramReply:
+    """The active program (mode NONE where there is none), or the staged one as far as it has come."""
+    wanted: GetProgram = call.message
+    header, segments = _slot(controller, wanted.slot)
+    first = wanted.from_index
+    return GetProgramReply(
+        slot=wanted.slot,
+        from_index=first,
+        program_rev=controller.records.therapy.program_rev,
+        crc=staged_crc(header, segments),
+        header=header,
+        segments=segments[first : first + SEGMENTS_PER_REPLY_MAX],
+    )
+
+
+def _slot(controller: Controller, slot: ProgramSlot) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+    if slot is ProgramSlot.STAGED:
+        if controller.staging is None:
+            raise Refused(ErrorCode.NO_STAGED, slot, field_offset=0)
+        return controller.staging.header, tuple(controller.staging.segments)
+    active: Program | None = controller.records.program
+    return (_NO_PROGRAM, ()) if active is None else (active.header, active.segments)
+
+
+def delivery(controller: Controller, call: Call) -> GetDeliveryReply:
+    """What was delivered, by source, and what the windows hold."""
+    therapy, window, model = controller.therapy, controller.records.window, controller.model
+    return GetDeliveryReply(
+        basal_nl=therapy.delivered_nl(Source.BASAL),
+        bolus_nl=therapy.delivered_nl(Source.BOLUS),
+        patient_nl=therapy.delivered_nl(Source.PATIENT),
+        periodic_nl=therapy.delivered_nl(Source.PERIODIC),
+        prime_nl=therapy.delivered_nl(Source.PRIME),
+        bridge_nl=therapy.delivered_nl(Source.BRIDGE),
+        hour_used_nl=window.hour_used_nl(call.tick_ms),
+        hour_max_nl=model.hour_max_nl,
+        day_used_nl=window.day_used_nl(call.tick_ms),
+        day_max_nl=model.day_max_nl,
+        strokes=therapy.counters.strokes,
+    )
+
+
+def link_stats(controller: Controller, call: Call) -> GetLinkStatsReply:
+    """What the link has seen go wrong; the counters start anew if that is asked."""
+    wanted: GetLinkStats = call.message
+    counted = controller.link.statistics
+    answer = GetLinkStatsReply(
+        crc_bad=counted.crc_bad,
+        cobs_bad=counted.cobs_bad,
+        mac_bad=counted.mac_bad,
+        replay_drop=counted.replay_drop,
+        dup_served=counted.dup_served,
+        hs_fail=counted.hs_fail,
+        hs_limited=counted.hs_limited,
+    )
+    if wanted.clear:
+        counted.clear()
+    return answer
+
+
+def alarms(controller: Controller, call: Call) -> GetAlarmsReply:
+    """Active or latched, critical ones first."""
+    rows = controller.records.alarms.listed(call.tick_ms)[:ALARM_ROWS_MAX]
+    return GetAlarmsReply(
+        tuple(
+            AlarmRow(
+                occurrence.alarm_id,
+                ALARMS[occurrence.alarm_id].alarm_class,
+                flags,
+                occurrence.on_seq,
+                occurrence.on_ms // MS_PER_S,
+                occurrence.value,
+            )
+            for occurrence, flags in rows
+        )
+    )
+
+
+def reservoir(controller: Controller, call: Call) -> GetReservoirReply:
+    """The calculated reservoir, and when it will be low and empty if nothing changes."""
+    records, tick_ms = controller.records, call.tick_ms
+    belief = records.reservoir
+    predicted = belief.predict(controller.therapy.basal, controller.therapy.bolus)
+    low_s = NEVER_S if predicted.low_ms is None else predicted.low_ms // MS_PER_S
+    replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))
+    return GetReservoirReply(
+        reservoir_calc_nl=belief.calc_nl,
+        low_alarm_nl=belief.low_alarm_nl,
+        last_fill_nl=belief.last_fill_nl,
+        last_aspirated_nl=belief.last_aspirated_nl,
+        last_expected_nl=belief.last_expected_nl,
+        last_refill_t_mono_s=belief.last_refill_t_mono_s,
+        last_refill_wall_s=belief.last_refill_wall_s,
+        low_t_mono_s=saturated_u32(low_s),
+        empty_t_mono_s=saturated_u32(
+            NEVER_S if predicted.empty_ms is None else predicted.empty_ms // MS_PER_S
+        ),
+        low_all_patient_t_mono_s=saturated_u32(low_s),
+        replace_by_wall_s=saturated_u32(replace_by_s or 0),
+        last_program_wall_s=records.therapy.last_program_wall_s,
+        ptm_granted=0,
+        ptm_denied=0,
+        battery_phase=records.service.phase,
+    )

@@ -1,0 +1,76 @@
+"""STOP and RESUME [SPEC 6]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.ledgered import acted, done, earlier, repeated
+from firmware_emu.profile import EmptyPolicy
+from firmware_emu.units import MS_PER_S
+from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Role, State, StopReason
+from protocol.reports import CommandResult, ResumeReply, StopReply
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.controller import Controller
+    from protocol.commands import Resume, Stop
+
+
+def stop(controller: Controller, call: Call) -> StopReply:
+    """Stop all delivery, each time it is asked, in every state.
+
+    What a role may not ask for is replaced, never refused: a longer stop by the limit, a resumption by the alarm alone.
+    """
+    wanted: Stop = call.message
+    limit_s = controller.model.max_stop_s
+    max_stop_s = wanted.max_stop_s if 0 < wanted.max_stop_s <= limit_s else limit_s
+    trusted = call.role is Role.CLINICIAN and wanted.reason is not StopReason.OVERDOSE
+    on_expiry = wanted.on_expiry if trusted else OnExpiry.ALARM_ONLY
+    seq = controller.therapy.stop(
+        max_stop_s, wanted.reason, on_expiry, call.role, actor=call.actor, cmd_id=wanted.cmd_id
+    )
+    return _stopped(controller, call, acted(controller.records, call, seq))
+
+
+def _stopped(controller: Controller, call: Call, result: CommandResult) -> StopReply:
+    therapy = controller.records.therapy
+    return StopReply(
+        result,
+        therapy.state,
+        therapy.on_expiry,
+        therapy.stopped_by,
+        controller.therapy.stopped_ms(call.tick_ms) // MS_PER_S,
+        (therapy.stop_expires_ms or 0) // MS_PER_S,
+    )
+
+
+def resume(controller: Controller, call: Call) -> ResumeReply:
+    """Go on with the active program: a clinician always, a patient after the patient's own stop."""
+    records, therapy = controller.records, controller.records.therapy
+    wanted: Resume = call.message
+    entry = earlier(records, call)
+    if entry is not None:
+        return ResumeReply(repeated(entry), therapy.state, controller.therapy.rate_nl_per_day)
+    if therapy.state is State.EOS:
+        raise Refused(ErrorCode.EOS, therapy.state)
+    if therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
+        raise Refused(ErrorCode.SAFE_STATE, therapy.state)
+    if call.role is Role.PATIENT and therapy.state is State.STOP and therapy.stopped_by is not Role.PATIENT:
+        raise Refused(ErrorCode.ROLE, call.role)
+    if records.program is None:
+        raise Refused(ErrorCode.NO_STAGED)
+    check_not_empty(controller)
+    if wanted.program_rev != therapy.program_rev:
+        current = therapy.program_rev
+        raise Refused(
+            ErrorCode.REV_MISMATCH, wanted.program_rev, limit=current, nearest=current, field_offset=4
+        )
+    seq = controller.therapy.resume(actor=call.actor, cmd_id=wanted.cmd_id)
+    return ResumeReply(done(records, call, seq), therapy.state, controller.therapy.rate_nl_per_day)
+
+
+def check_not_empty(controller: Controller) -> None:
+    """Therapy does not start on a reservoir believed empty, unless the policy is to go on."""
+    empty = controller.records.alarms.is_active(AlarmId.EMPTY)
+    if empty and controller.model.empty_policy is not EmptyPolicy.CONTINUE:
+        raise Refused(ErrorCode.ALARM_BLOCKS, 1 << AlarmId.EMPTY)

@@ -1,0 +1,47 @@
+"""Which function does which command. A command without a row here is refused as UNSUPPORTED_OP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from firmware_emu.controller.commands import boluses, programming, reading, stopping, upkeep
+from protocol.identifiers import Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from firmware_emu.controller.call import Call
+    from firmware_emu.controller.controller import Controller
+
+    Handler = Callable[[Controller, Call], Any]
+
+HANDLERS: Final[Mapping[Opcode, Handler]] = {
+    Opcode.GET_STATUS: reading.status,
+    Opcode.GET_INFO: reading.info,
+    Opcode.GET_LIMITS: reading.limits,
+    Opcode.GET_TIME: reading.time,
+    Opcode.GET_PROGRAM: reading.program,
+    Opcode.GET_DELIVERY: reading.delivery,
+    Opcode.GET_LINK_STATS: reading.link_stats,
+    Opcode.GET_ALARMS: reading.alarms,
+    Opcode.GET_RESERVOIR: reading.reservoir,
+    Opcode.BOLUS_PREPARE: boluses.prepare,
+    Opcode.BOLUS_COMMIT: boluses.commit,
+    Opcode.QUERY_CMD: boluses.query,
+    Opcode.VOID_CMD: boluses.void,
+    Opcode.BOLUS_CANCEL: boluses.cancel,
+    Opcode.STOP: stopping.stop,
+    Opcode.RESUME: stopping.resume,
+    Opcode.PROG_BEGIN: programming.begin,
+    Opcode.PROG_WRITE: programming.write,
+    Opcode.PROG_VERIFY: programming.read_back,
+    Opcode.PROG_COMMIT: programming.commit,
+    Opcode.PROG_ABORT: programming.abort,
+    Opcode.LOG_READ: upkeep.read_log,
+    Opcode.LOG_STATUS: upkeep.log_status,
+    Opcode.ALARM_ACK: upkeep.acknowledge,
+    Opcode.TIME_SET: upkeep.set_time,
+    Opcode.REFILL: upkeep.refill,
+    Opcode.PING: upkeep.ping,
+    Opcode.END_SESSION: upkeep.end_session,
+}

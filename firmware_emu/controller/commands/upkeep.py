@@ -1,0 +1,204 @@
+"""REFILL, TIME_SET, ALARM_ACK, LOG_READ, LOG_STATUS, PING and END_SESSION [SPEC 6]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from firmware_emu.controller.alarm_table import Remedy
+from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.ledgered import done, earlier, repeated
+from firmware_emu.controller.commands.programming import adopt, verified_program
+from firmware_emu.controller.memory import Region
+from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.reservoir_belief import check_fill
+from firmware_emu.units import MS_PER_S
+from protocol.identifiers import ErrorCode, LogType, RateChangeReason, Role, State, StateReason
+from protocol.log_data import AlarmAckData, RefillData, TimeSetData
+from protocol.reports import (
+    AlarmAckReply,
+    EndSessionReply,
+    LogReadReply,
+    LogStatusReply,
+    PingReply,
+    RefillReply,
+    TimeSetReply,
+)
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.ledger import LedgerEntry
+    from firmware_emu.controller.programs import Program
+    from protocol.commands import AlarmAck, LogRead, Refill, TimeSet
+
+NEVER_S = 0xFFFF_FFFF
+I32_MAX = 0x7FFF_FFFF
+_FILLED_OFFSET, _CONCENTRATION_OFFSET, _LOW_ALARM_OFFSET = 8, 16, 20
+
+
+class Refilled(NamedTuple):
+    """A REFILL was accepted: what the clinician says is in the reservoir now."""
+
+    filled_nl: int
+    concentration_ng_per_ml: int
+
+
+def refill(controller: Controller, call: Call) -> RefillReply:
+    """Believe what the clinician entered; another drug comes with its program, both in one stroke."""
+    records, therapy, reservoir = controller.records, controller.records.therapy, controller.records.reservoir
+    wanted: Refill = call.message
+    entry = earlier(records, call)
+    if entry is not None:
+        return _refill_repeated(controller, entry)
+    if therapy.state is State.EOS:
+        raise Refused(ErrorCode.EOS, therapy.state)
+    program = _refill_program(controller, wanted)
+    _check_refill(controller, wanted)
+    clock = records.wall_clock
+    report = reservoir.refill(
+        wanted.aspirated_nl,
+        wanted.filled_nl,
+        wanted.low_alarm_nl,
+        wanted.drug_id,
+        wanted.concentration_ng_per_ml,
+        call.tick_ms // MS_PER_S,
+        clock.wall_s(call.tick_ms),
+    )
+    data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
+    seq = records.enter(LogType.REFILL, data, actor=call.actor, cmd_id=wanted.cmd_id)
+    controller.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
+    records.touch(Region.RESERVOIR)
+    records.remedy(Remedy.REFILL)
+    if program is not None:
+        adopt(controller, program, actor=call.actor, cmd_id=wanted.cmd_id)
+    if therapy.reason is StateReason.EMPTY_POLICY:
+        controller.therapy.change(
+            Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=call.actor
+        )
+    controller.therapy.check_reservoir()
+    return RefillReply(
+        done(records, call, seq),
+        reservoir.calc_nl,
+        report.expected_nl,
+        max(-I32_MAX, min(report.difference_nl, I32_MAX)),
+        therapy.program_rev,
+    )
+
+
+def _refill_repeated(controller: Controller, entry: LedgerEntry) -> RefillReply:
+    """What that refill left behind, as far as no later one has replaced it."""
+    reservoir = controller.records.reservoir
+    return RefillReply(
+        repeated(entry),
+        reservoir.calc_nl,
+        reservoir.last_expected_nl,
+        max(-I32_MAX, min(reservoir.last_aspirated_nl - reservoir.last_expected_nl, I32_MAX)),
+        controller.records.therapy.program_rev,
+    )
+
+
+def _refill_program(controller: Controller, wanted: Refill) -> Program | None:
+    """The staged program that a new drug needs, or None where the active one goes on."""
+    records = controller.records
+    if wanted.staged_crc:
+        program = verified_program(controller, records.therapy.program_rev, wanted.staged_crc)
+    elif records.program is None:
+        return None
+    else:
+        program = records.program
+    header = program.header
+    if (header.drug_id, header.concentration_ng_per_ml) != (wanted.drug_id, wanted.concentration_ng_per_ml):
+        raise Refused(
+            ErrorCode.CONC,
+            wanted.concentration_ng_per_ml,
+            limit=header.concentration_ng_per_ml,
+            nearest=header.concentration_ng_per_ml,
+            field_offset=_CONCENTRATION_OFFSET,
+        )
+    if wanted.staged_crc and controller.therapy.bolus is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, controller.therapy.bolus.cmd_id)
+    return program if wanted.staged_crc else None
+
+
+def _check_refill(controller: Controller, wanted: Refill) -> None:
+    if not wanted.concentration_ng_per_ml:
+        raise Refused(ErrorCode.CONC, 0, limit=1, nearest=1, field_offset=_CONCENTRATION_OFFSET)
+    refusal = check_fill(wanted.filled_nl, controller.model.reservoir_size_nl)
+    if refusal is not None:
+        raise Refused(
+            refusal.code,
+            refusal.value,
+            limit=refusal.limit,
+            nearest=refusal.nearest,
+            field_offset=_FILLED_OFFSET,
+        )
+    if wanted.low_alarm_nl >= max(wanted.filled_nl, 1):
+        nearest_nl = max(wanted.filled_nl - 1, 0)
+        raise Refused(
+            ErrorCode.RESERVOIR,
+            wanted.low_alarm_nl,
+            limit=wanted.filled_nl,
+            nearest=nearest_nl,
+            field_offset=_LOW_ALARM_OFFSET,
+        )
+
+
+def set_time(controller: Controller, call: Call) -> TimeSetReply:
+    """Set the wall clock. It is an annotation: no dose moves."""
+    records, clock = controller.records, controller.records.wall_clock
+    wanted: TimeSet = call.message
+    entry = earlier(records, call)
+    if entry is not None:
+        return TimeSetReply(repeated(entry), 0)
+    if records.therapy.state is State.EOS:
+        raise Refused(ErrorCode.EOS, records.therapy.state)
+    code = clock.refusal_of(call.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
+    if code is not None:
+        delta_s = clock.delta_s(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
+        raise Refused(code, delta_s, limit=120, nearest=clock.wall_s(call.tick_ms), field_offset=4)
+    old_wall_s, old_tz_minutes = clock.wall_s(call.tick_ms), clock.tz_minutes
+    delta_s = clock.set(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
+    data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
+    seq = records.enter(LogType.TIME_SET, data, actor=call.actor, cmd_id=wanted.cmd_id)
+    records.touch(Region.WALL_CLOCK)
+    records.remedy(Remedy.CLOCK)
+    return TimeSetReply(done(records, call, seq), delta_s)
+
+
+def acknowledge(controller: Controller, call: Call) -> AlarmAckReply:
+    """Somebody has seen this occurrence of an alarm."""
+    records = controller.records
+    wanted: AlarmAck = call.message
+    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, call.tick_ms)
+    if answer is None:
+        occurrence = records.alarms.occurrences.get(wanted.alarm_id)
+        nearest = 0 if occurrence is None else occurrence.on_seq
+        raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, nearest=nearest, field_offset=1)
+    records.enter(LogType.ALARM_ACK, AlarmAckData(wanted.alarm_id, wanted.seq), actor=call.actor)
+    records.touch(Region.ALARMS)
+    until_ms = answer.silenced_until_ms
+    return AlarmAckReply(answer.still_active, NEVER_S if until_ms is None else until_ms // MS_PER_S)
+
+
+def read_log(controller: Controller, call: Call) -> LogReadReply:
+    """Entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
+    wanted: LogRead = call.message
+    code = controller.records.log.refusal_of(wanted)
+    if code is not None:
+        raise Refused(code, wanted.epoch, limit=controller.records.log.epoch, field_offset=1)
+    may_read_therapy = call.role in (Role.CLINICIAN, Role.SERVICE)
+    return controller.records.log.read(wanted, may_read_therapy=may_read_therapy)
+
+
+def log_status(controller: Controller, call: Call) -> LogStatusReply:
+    """What the log holds, after the pump has checked all of it."""
+    return controller.records.log.status(call.message)
+
+
+def ping(controller: Controller, call: Call) -> PingReply:  # noqa: ARG001 - every handler has both
+    """Here."""
+    return PingReply()
+
+
+def end_session(controller: Controller, call: Call) -> EndSessionReply:  # noqa: ARG001
+    """The link closes the session when this answer has left."""
+    return EndSessionReply()

@@ -1,0 +1,290 @@
+"""The program in the pump, composed: bytes of the link in, bytes out, and what comes due by itself in between.
+
+A request goes one way: link, role, layout, handler, one commit, answer. What each command does stands in `commands`,
+what is delivered in `therapy`, what is remembered in `records`. The plant is reached through pins alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from firmware_emu.controller.boot import boot
+from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.table import HANDLERS
+from firmware_emu.controller.link_host import LinkHost
+from firmware_emu.controller.link_log import note_link_event, note_refused
+from firmware_emu.controller.schedule import Schedule
+from firmware_emu.units import MS_PER_HOUR
+from protocol.identifiers import Capability, ErrorCode, LogType, Opcode, Role, State, StateReason
+from protocol.layouts import Malformed, decode, encode
+from protocol.limits import LinkLimits
+from protocol.link import PumpEnd, Request, SessionClosed, SessionOpened
+from protocol.log_data import RoleDeniedData
+from protocol.registry import COMMANDS, cmd_crc
+from protocol.reports import ErrorReply, refusal
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.commands.boluses import Token
+    from firmware_emu.controller.commands.programming import Staging
+    from firmware_emu.controller.commands.upkeep import Refilled
+    from firmware_emu.controller.records import Records
+    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.pins import Pins
+    from firmware_emu.profile import Profile
+    from protocol.link import PumpEvent
+
+CAPABILITIES = Capability(0)
+REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """What the program in the pump believes, for a rig to hold against the truth. Volumes in nL, ticks in ms."""
+
+    tick_ms: int
+    state: State
+    reason: StateReason
+    rate_nl_per_day: int
+    reservoir_calc_nl: int
+    delivered_total_nl: int
+    strokes_commanded: int
+    strokes_seen: int
+    bolus_cmd_id: int
+    bolus_left_nl: int
+    program_rev: int
+    alarm_active: int
+    alarm_latched: int
+    boot_count: int
+    last_log_seq: int
+
+
+class TraceNote(NamedTuple):
+    """One line of the trace: what kind of thing happened, in words, and its bytes."""
+
+    kind: str
+    text: str
+    data: bytes = b""
+
+
+class Controller:
+    """One run of the program, from a boot until power goes."""
+
+    __slots__ = (
+        "answered",
+        "boot_text",
+        "host",
+        "link",
+        "model",
+        "pins",
+        "profile",
+        "records",
+        "refills",
+        "refusals_logged",
+        "refusals_since_ms",
+        "schedule",
+        "staging",
+        "therapy",
+        "tick_ms",
+        "token",
+        "trace",
+    )
+
+    def __init__(self, pins: Pins, profile: Profile) -> None:
+        """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile."""
+        self.pins = pins
+        self.profile = profile
+        self.model = profile.model
+        booted = boot(pins, profile)
+        self.records: Records = booted.records
+        self.therapy: Therapy = booted.therapy
+        self.schedule = Schedule(booted.therapy, pins.battery, booted.tick_ms)
+        self.schedule.commit(booted.tick_ms)
+        self.records.recovered = False
+        self.tick_ms = booted.tick_ms
+        self.boot_text = booted.text
+        self.host = LinkHost(
+            profile.keys, pins, booted.records.therapy.boot_count, rng_failed=booted.rng_failed
+        )
+        self.link = PumpEnd(
+            self.host,
+            caps=CAPABILITIES,
+            secured=self.model.secured,
+            limits=LinkLimits(
+                gap_ms=self.model.gap_ms,
+                hello_per_min=self.model.hello_per_min,
+                hello_per_day=self.model.hello_per_day,
+            ),
+        )
+        self.link.observing = True
+        self.staging: Staging | None = None
+        self.token: Token | None = None
+        self.refills: list[Refilled] = []
+        self.refusals_logged = 0
+        self.refusals_since_ms = booted.tick_ms
+        self.answered = b""
+        self.trace: list[TraceNote] = []
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def next_event_ms(self, *, every_stroke: bool) -> int:
+        """Tick at which `run_event` is wanted next."""
+        return self.schedule.next_event_ms(every_stroke=every_stroke)
+
+    def link_deadline_ms(self) -> int | None:
+        """Line time at which `expire_link` is wanted next."""
+        return self.link.deadline_ms()
+
+    def run_event(self, tick_ms: int) -> None:
+        """What is due by itself at this tick. Raises PowerCut."""
+        self.schedule.run_event(tick_ms)
+
+    def turn_until(self, tick_ms: int) -> None:
+        """Turn what is due, between two events. Raises PowerCut."""
+        self.records.tick_ms = tick_ms
+        self.therapy.turn_until(tick_ms)
+
+    # --- the link -----------------------------------------------------------------------------------------------
+
+    def receive(self, tick_ms: int, line_ms: int, data: bytes) -> None:
+        """Bytes from the line; `take_answered` has what is to be sent. Raises PowerCut."""
+        self.turn_until(tick_ms)
+        self.link.feed(data, line_ms)
+        self._run_link(line_ms)
+
+    def expire_link(self, tick_ms: int, line_ms: int) -> None:
+        """The link's own deadlines. Raises PowerCut."""
+        self.turn_until(tick_ms)
+        self._run_link(line_ms)
+
+    def take_answered(self) -> bytes:
+        """Bytes to send. What a power cut kept from being committed is not among them."""
+        answered, self.answered = self.answered, b""
+        return answered
+
+    def _run_link(self, line_ms: int) -> None:
+        while (event := self.link.next_event(line_ms)) is not None:
+            if isinstance(event, Request):
+                self._answer(event, line_ms)
+            else:
+                self._note(event)
+            if self.records.changed:
+                self.schedule.commit(self.records.tick_ms)
+            self.answered += self.link.take_output()
+        self.answered += self.link.take_output()
+        for record in self.link.take_frames():
+            text = "" if record.fault is None else record.fault.name
+            self.trace.append(TraceNote(record.direction.value, text, record.encoded))
+
+    def _note(self, event: PumpEvent) -> None:
+        """Sessions that come and go, and what the link has seen."""
+        if isinstance(event, SessionClosed | SessionOpened):
+            self._forget_session()
+        note_link_event(self.records, event)
+
+    def _forget_session(self) -> None:
+        """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
+        self.token = None
+        if self.staging is not None:
+            self.staging = None
+            self.records.enter(LogType.STAGE_LOST)
+        self.records.alarms.end_session(self.records.tick_ms)
+
+    def _answer(self, request: Request, line_ms: int) -> None:
+        """One request: role, layout, handler; the commit comes before the answer is let out."""
+        session = self.link.session
+        assert session is not None  # noqa: S101 - the link gives no request without one
+        answer = self._handled(request, session.key_id, session.role, session.slot, line_ms)
+        if self.records.changed:
+            self.schedule.commit(self.records.tick_ms)
+        if isinstance(answer, ErrorReply):
+            self.link.refuse(answer)
+        else:
+            self.link.respond(encode(answer))
+
+    def _handled(self, request: Request, key_id: int, role: Role, slot: int, line_ms: int) -> object:
+        handler = HANDLERS.get(request.opcode)  # type: ignore[call-overload]
+        if handler is None:
+            return refusal(ErrorCode.UNSUPPORTED_OP, detail=request.opcode)
+        opcode = Opcode(request.opcode)
+        command = COMMANDS[opcode]
+        if role not in command.roles:
+            self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)
+            return refusal(ErrorCode.ROLE, detail=role)
+        try:
+            message: Any = decode(command.request, request.payload)
+        except Malformed as bad:
+            return refusal(bad.code, detail=bad.detail, field_offset=bad.field_offset, limit=bad.limit)
+        call = Call(self.records.tick_ms, line_ms, key_id, role, slot, opcode, message)
+        try:
+            return handler(self, call)
+        except Refused as refused:
+            if command.carries_cmd_id:
+                crc = cmd_crc(opcode, message)
+                self.records.ledger.note_refusal(key_id, call.cmd_id, opcode, crc, refused.code)
+            if command.therapy:
+                self._log_refusal(call, refused)
+            return refusal(
+                refused.code,
+                refused.state_changed,
+                detail=refused.detail,
+                field_offset=refused.field_offset,
+                limit=refused.limit,
+                nearest=refused.nearest,
+                retry_after_ms=refused.retry_after_ms,
+            )
+
+    def _log_refusal(self, call: Call, refused: Refused) -> None:
+        if call.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
+            self.refusals_since_ms = call.tick_ms
+            self.refusals_logged = 0
+        if self.refusals_logged < REFUSALS_LOGGED_PER_HOUR:
+            self.refusals_logged += 1
+            note_refused(self.records, call, refused)
+
+    # --- for the commands -----------------------------------------------------------------------------------------
+
+    def draw_token(self) -> bytes:
+        """Four random bytes for a token."""
+        return self.pins.entropy.draw("token", 4)
+
+    def key_is_development(self, key_id: int) -> bool:
+        """Whether a key is one of the published ones."""
+        key = self.host.key_of(key_id)
+        return key is not None and key.development
+
+    # --- for the bench ----------------------------------------------------------------------------------------------
+
+    def take_trace(self) -> list[TraceNote]:
+        """What has happened since the last call."""
+        trace, self.trace = self.trace, []
+        for text in self.records.take_news():
+            trace.append(TraceNote("event", text))
+        return trace
+
+    def take_refills(self) -> list[Refilled]:
+        """Refills accepted since the last call: somebody's hands do in the world what was said here."""
+        refills, self.refills = self.refills, []
+        return refills
+
+    def belief(self, tick_ms: int) -> Belief:
+        """What is believed at `tick_ms`; the caller has turned until then."""
+        records, therapy = self.records, self.therapy
+        bolus = therapy.bolus
+        return Belief(
+            tick_ms=tick_ms,
+            state=records.therapy.state,
+            reason=records.therapy.reason,
+            rate_nl_per_day=therapy.rate_nl_per_day,
+            reservoir_calc_nl=records.reservoir.calc_nl,
+            delivered_total_nl=therapy.counters.strokes * self.model.stroke_nl,
+            strokes_commanded=therapy.counters.commanded,
+            strokes_seen=therapy.counters.strokes,
+            bolus_cmd_id=0 if bolus is None else bolus.cmd_id,
+            bolus_left_nl=0 if bolus is None else bolus.left_nl,
+            program_rev=records.therapy.program_rev,
+            alarm_active=records.alarms.active_mask,
+            alarm_latched=records.alarms.latched_mask,
+            boot_count=records.therapy.boot_count,
+            last_log_seq=records.log.last_seq,
+        )

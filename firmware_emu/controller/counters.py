@@ -1,0 +1,91 @@
+"""What was commanded and what was seen to turn, by source; and the checkpoint that carries it over a power cut.
+
+Counts are strokes; a volume is strokes times the model's stroke volume. `commanded` counts what the rotor was told,
+`seen` counts edges. The checkpoint is written at each bolus stroke, at each command, and at least hourly.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+from firmware_emu.controller.bolus import ActiveBolus
+from firmware_emu.controller.delivery import Basal
+from firmware_emu.controller.stall_detector import StallDetector
+
+_HEAD = struct.Struct("<QqQ6QBB")
+
+
+class Source(IntEnum):
+    """Who asked for a stroke; each has an accumulator and a count of its own."""
+
+    BASAL = 0
+    BOLUS = 1
+    PATIENT = 2
+    PERIODIC = 3
+    PRIME = 4
+    BRIDGE = 5
+
+
+@dataclass(slots=True)
+class Counters:
+    """Strokes since the pump was made."""
+
+    commanded: int = 0
+    seen: list[int] = field(default_factory=lambda: [0] * len(Source))
+
+    def count(self, source: Source, commanded: int, seen: int) -> None:
+        """A run of a source: what the rotor was told, and the edges that came back."""
+        self.commanded += commanded
+        self.seen[source] += seen
+
+    @property
+    def strokes(self) -> int:
+        """Edges seen, over all sources."""
+        return sum(self.seen)
+
+
+class Checkpoint(NamedTuple):
+    """Everything that moves with a stroke, at `tick_ms`."""
+
+    tick_ms: int
+    belief_nl: int
+    counters: Counters
+    basal: Basal
+    detector: StallDetector
+    bolus: ActiveBolus | None
+
+    def pack(self) -> bytes:
+        """Bytes of the checkpoint."""
+        basal, detector = self.basal.pack(), self.detector.pack()
+        head = _HEAD.pack(
+            self.tick_ms,
+            self.belief_nl,
+            self.counters.commanded,
+            *self.counters.seen,
+            len(basal),
+            len(detector),
+        )
+        return head + basal + detector + (b"" if self.bolus is None else self.bolus.pack())
+
+    @classmethod
+    def unpack(cls, data: bytes, stroke_nl: int, detect_ms: int, recovery_edges: int) -> Checkpoint:
+        """The checkpoint; ValueError for bytes that this program never wrote."""
+        if len(data) < _HEAD.size:
+            raise ValueError(f"checkpoint has {len(data)} bytes, expected at least {_HEAD.size}")
+        tick, belief_nl, commanded, *seen, basal_bytes, detector_bytes = _HEAD.unpack_from(data)
+        detector_at = _HEAD.size + basal_bytes
+        bolus_at = detector_at + detector_bytes
+        try:
+            return cls(
+                tick,
+                belief_nl,
+                Counters(commanded, seen),
+                Basal.unpack(data[_HEAD.size : detector_at], stroke_nl),
+                StallDetector.unpack(data[detector_at:bolus_at], detect_ms, recovery_edges),
+                ActiveBolus.unpack(data[bolus_at:]) if data[bolus_at:] else None,
+            )
+        except struct.error as error:
+            raise ValueError(f"checkpoint of {len(data)} bytes: {error}") from error

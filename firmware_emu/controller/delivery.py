@@ -1,0 +1,226 @@
+"""From a rate to strokes: the basal accumulator, and how any source's strokes are turned and watched.
+
+What is asked for and what is turned never differ by a stroke or more, however often time is cut into pieces
+[DOMAIN 1.2]. Not for boluses (`bolus`), nor for what strokes mean for the reservoir (`reservoir_belief`).
+
+The unit of an accumulator is nL x ms/day: a rate in nL/day adds itself to it each millisecond, so every sum
+is exact. One stroke is `stroke_nl` x 86,400,000 of it, and falls at the first millisecond at which the sum
+has reached it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from firmware_emu.controller.stall_detector import Rotor
+from firmware_emu.pins import StrokeRun
+from firmware_emu.units import MS_PER_DAY
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.stall_detector import StallDetector, StallEvent
+    from firmware_emu.pins import RotorPin
+
+_RECORD: Final = struct.Struct("<IQQ")
+
+
+class RunResult(NamedTuple):
+    """Strokes commanded in one run, and the edges seen; `run` is None where none was due."""
+
+    run: StrokeRun | None
+    commanded: int
+    edges: int
+
+
+class Delivered(NamedTuple):
+    """What `deliver` did. With a stall event, delivery ended at its stroke; else at the tick asked for."""
+
+    commanded: int
+    edges: int
+    event: StallEvent | None
+
+
+NOTHING_DUE: Final = RunResult(None, 0, 0)
+NOTHING_DELIVERED: Final = Delivered(0, 0, None)
+
+
+class StrokeSource(Protocol):
+    """An accumulator: the basal rate, or a bolus."""
+
+    def due_run(self, tick_ms: int) -> StrokeRun | None:
+        """The strokes due at or before `tick_ms` and not yet turned."""
+        ...
+
+    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
+        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        ...
+
+    def reach(self, tick_ms: int) -> None:
+        """Note that everything due at `tick_ms` has been turned, and nothing else."""
+        ...
+
+
+@dataclass(slots=True)
+class Basal:
+    """The basal accumulator: `carried` was owed at `anchor_ms`, and `emitted` strokes went out since."""
+
+    stroke_nl: int
+    rate_nl_per_day: int = 0
+    anchor_ms: int = 0
+    carried: int = 0
+    emitted: int = 0
+    reached_ms: int = 0
+
+    @classmethod
+    def at(cls, tick_ms: int, stroke_nl: int, rate_nl_per_day: int = 0, carried: int = 0) -> Basal:
+        """An accumulator that starts at `tick_ms`, owing `carried` of a stroke."""
+        return cls(stroke_nl, rate_nl_per_day, anchor_ms=tick_ms, carried=carried, reached_ms=tick_ms)
+
+    @property
+    def stroke(self) -> int:
+        """One stroke in the accumulator's unit, nL x ms/day."""
+        return self.stroke_nl * MS_PER_DAY
+
+    @property
+    def owed(self) -> int:
+        """What has been asked for and not been turned at `reached_ms`, in nL x ms/day: less than a stroke."""
+        grown = self.rate_nl_per_day * (self.reached_ms - self.anchor_ms)
+        return self.carried + grown - self.emitted * self.stroke
+
+    def strokes_due(self, tick_ms: int) -> int:
+        """How many strokes fall at or before `tick_ms` and are not turned yet."""
+        grown = self.rate_nl_per_day * (tick_ms - self.anchor_ms)
+        return (self.carried + grown) // (self.stroke_nl * MS_PER_DAY) - self.emitted
+
+    def stroke_ms(self, n: int) -> int | None:
+        """Time of the n-th next stroke, from 1; None at rate 0, where none will ever fall."""
+        rate = self.rate_nl_per_day
+        if not rate:
+            return None
+        # ceil of what is missing, over the rate
+        return self.anchor_ms - (self.carried - (self.emitted + n) * self.stroke) // rate
+
+    def next_stroke_ms(self) -> int | None:
+        """Time of the next stroke; None at rate 0."""
+        return self.stroke_ms(1)
+
+    def set_rate(self, tick_ms: int, rate_nl_per_day: int) -> None:
+        """Go on at another rate from `tick_ms`; what is owed is kept exactly. First advance to `tick_ms`."""
+        if tick_ms < self.reached_ms or self.strokes_due(tick_ms):
+            raise ValueError(f"rate set at {tick_ms} ms, delivery stands at {self.reached_ms} ms")
+        if rate_nl_per_day < 0:
+            raise ValueError(f"a rate of {rate_nl_per_day} nL/day")
+        self.reached_ms = tick_ms
+        self.restart(tick_ms)
+        self.rate_nl_per_day = rate_nl_per_day
+
+    def restart(self, tick_ms: int) -> None:
+        """Go on from `tick_ms` with what was owed at `reached_ms`: the time between asked for nothing."""
+        self.carried = self.owed
+        self.emitted = 0
+        self.anchor_ms = self.reached_ms = tick_ms
+
+    def due_run(self, tick_ms: int) -> StrokeRun | None:
+        """The strokes due at or before `tick_ms` and not yet turned."""
+        if tick_ms < self.reached_ms:
+            raise ValueError(f"delivery cannot go back from {self.reached_ms} ms to {tick_ms} ms")
+        rate, anchor_ms, carried, emitted = self.rate_nl_per_day, self.anchor_ms, self.carried, self.emitted
+        stroke = self.stroke_nl * MS_PER_DAY
+        count = (carried + rate * (tick_ms - anchor_ms)) // stroke - emitted
+        return StrokeRun(anchor_ms, carried, rate, stroke, emitted + 1, count) if count else None
+
+    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
+        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        edges = rotor.run(run)
+        self.emitted += run.count
+        return edges
+
+    def reach(self, tick_ms: int) -> None:
+        """Note that everything due at `tick_ms` has been turned."""
+        self.reached_ms = tick_ms
+
+    def advance(self, tick_ms: int, rotor: RotorPin) -> RunResult:
+        """Turn every stroke due at or before `tick_ms`, in one run. Raises PowerCut."""
+        return advance(self, tick_ms, rotor)
+
+    def pack(self) -> bytes:
+        """The accumulator at `reached_ms`; equal for equal futures, however time was cut."""
+        return _RECORD.pack(self.rate_nl_per_day, self.owed, self.reached_ms)
+
+    @classmethod
+    def unpack(cls, data: bytes, stroke_nl: int) -> Basal:
+        """The accumulator as it stood when packed; `restart` it where time has passed without power."""
+        rate, carried, tick_ms = _RECORD.unpack(data)
+        if carried >= stroke_nl * MS_PER_DAY:
+            raise ValueError(f"an accumulator that owes {carried} nL x ms/day, a stroke or more")
+        return cls.at(tick_ms, stroke_nl, rate, carried)
+
+
+def advance(source: StrokeSource, tick_ms: int, rotor: RotorPin) -> RunResult:
+    """Turn every stroke of a source due at or before `tick_ms`, in one run. Raises PowerCut."""
+    run = source.due_run(tick_ms)
+    if run is None:
+        source.reach(tick_ms)
+        return NOTHING_DUE
+    edges = source.turn(run, rotor)
+    source.reach(tick_ms)
+    return RunResult(run, run.count, edges)
+
+
+def deliver(source: StrokeSource, tick_ms: int, rotor: RotorPin, detector: StallDetector) -> Delivered:
+    """Turn what is due at or before `tick_ms`, but stop at the stroke at which a stall begins or ends to be
+    one.
+
+    Between the source's present and `tick_ms` the plant must not change by itself. Then edges seen in the
+    first part of a run tell those of the rest, and each run is cut where a decision could fall, so that it
+    falls there exactly.
+    """
+    run = source.due_run(tick_ms)
+    if run is None:
+        source.reach(tick_ms)
+        return NOTHING_DELIVERED
+    known = Rotor.UNKNOWN
+    commanded = edges = 0
+    while True:
+        decisive = detector.strokes_to_decision(run, known)
+        part = run if decisive >= run.count else StrokeRun(*run[:-1], decisive)
+        seen = source.turn(part, rotor)
+        commanded += part.count
+        edges += seen
+        event = detector.observe(part, seen)
+        if event is not None or part is run:
+            source.reach(tick_ms if event is None else event.at_ms)
+            return Delivered(commanded, edges, event)
+        known = Rotor.TURNING if seen else Rotor.STANDING
+        run = StrokeRun(*run[:-2], run.first_k + decisive, run.count - decisive)
+
+
+class Foreseeable(Protocol):
+    """A source whose strokes can be counted ahead; one with an end has at most `strokes_left` of them."""
+
+    @property
+    def strokes_left(self) -> int: ...
+
+    def strokes_due(self, tick_ms: int) -> int: ...
+
+    def stroke_ms(self, n: int) -> int | None: ...
+
+
+def nth_stroke_ms(n: int, basal: Basal, bolus: Foreseeable | None) -> int | None:
+    """When n more strokes will have fallen, of basal rate and bolus together; None where they never will. n
+    >= 1.
+    """
+    if bolus is None:
+        return basal.stroke_ms(n)
+    latest_ms = basal.stroke_ms(n)
+    if latest_ms is None:
+        return bolus.stroke_ms(n) if n <= bolus.strokes_left else None
+    earliest_ms = basal.reached_ms
+    while earliest_ms < latest_ms:
+        middle_ms = (earliest_ms + latest_ms) // 2
+        if basal.strokes_due(middle_ms) + bolus.strokes_due(middle_ms) >= n:
+            latest_ms = middle_ms
+        else:
+            earliest_ms = middle_ms + 1
+    return latest_ms

@@ -1,0 +1,134 @@
+"""The event log of the pump: what is written where, and who may read what of it [SPEC 8].
+
+Two rings with numbers of their own, so that a flood of refusals cannot push out the history of the therapy.
+The rings themselves are `log_ring`; what the data of an entry mean is `protocol.log_data`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from firmware_emu.controller.log_ring import LogRing
+from protocol.identifiers import Actor, ErrorCode, LogFlag, LogName, LogType
+from protocol.log_data import LogErasedData
+from protocol.log_entries import DATA_BYTES, LogEntry, pack_data
+from protocol.upkeep_reports import LogReadReply, LogStatusReply
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.memory import Memory
+    from protocol.upkeep_commands import LogRead, LogStatus
+
+_SECURITY_RANGE: Final = 0x08
+_THERAPY_RANGES: Final = frozenset({0x03, 0x04})
+_THERAPY_TYPES: Final = frozenset({LogType.DAY_TOTAL, LogType.REFILL})
+_EPOCH_MASK: Final = 0xFFFF
+_NO_FLAGS: Final = LogFlag(0)
+
+
+class EventLog:
+    """Both logs. `append` stages into the memory: the caller commits; reading sees what is committed."""
+
+    __slots__ = ("_main", "_security", "epoch")
+
+    def __init__(self, memory: Memory, *, chain_key: bytes, epoch: int) -> None:
+        """Find both logs in the memory; `chain_key` is the device's own and never leaves it."""
+        self._main = LogRing(memory, LogName.MAIN, chain_key)
+        self._security = LogRing(memory, LogName.SECURITY, chain_key)
+        self.epoch = epoch
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the main log holds nothing: true of a new memory; in any other it was erased."""
+        return self._main.newest_seq == 0
+
+    @property
+    def last_seq(self) -> int:
+        """The newest number of the main log; 0 if it is empty."""
+        return self._main.newest_seq
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the main log has overwritten its oldest entries."""
+        return self._main.oldest_seq > 1
+
+    @property
+    def newest_tick_ms(self) -> int:
+        """Time of the newest entry of both logs; a boot goes on behind it [SPEC 12]."""
+        return max(self._main.newest_tick_ms, self._security.newest_tick_ms)
+
+    def append(
+        self,
+        log_type: LogType,
+        data: bytes,
+        tick_ms: int,
+        actor: int = Actor.PUMP,
+        cmd_id: int = 0,
+        flags: LogFlag = _NO_FLAGS,
+    ) -> int:
+        """Stage an entry in the log of its type; answers its number. `data` up to 12 bytes, the rest is 0."""
+        ring = self._security if log_type >> 8 == _SECURITY_RANGE else self._main
+        return ring.append(log_type, data.ljust(DATA_BYTES, b"\0"), tick_ms, actor, cmd_id, flags)
+
+    def begin_epoch(
+        self, epoch: int, tick_ms: int, *, old_first: int = 0, old_last: int = 0, flags: LogFlag = _NO_FLAGS
+    ) -> int:
+        """The log was lost: go on in a new epoch, whose first entry says so (0: not known what was lost)."""
+        self.epoch = epoch & _EPOCH_MASK or 1
+        return self.append(
+            LogType.LOG_ERASED, pack_data(LogErasedData(old_first, old_last)), tick_ms, flags=flags
+        )
+
+    def refusal_of(self, request: LogRead) -> ErrorCode | None:
+        """Why this LOG_READ must be refused; None if it may be answered."""
+        return ErrorCode.EPOCH if request.epoch not in (0, self.epoch) else None
+
+    def read(self, request: LogRead, *, may_read_therapy: bool) -> LogReadReply:
+        """Answer LOG_READ. The filter looks at types as answered; a damaged slot passes any filter.
+
+        Nobody can know what a damaged slot was, so a reader who looks for boluses must hear of it.
+        """
+        ring = self._ring(request.log)
+        oldest, newest = ring.oldest_seq, ring.newest_seq
+        from_seq = request.from_seq or oldest
+        entries: list[bytes] = []
+        seq = max(from_seq, oldest, 1)
+        while seq <= newest and len(entries) < request.count:
+            entry = _shown(seq, ring.read(seq), may_read_therapy=may_read_therapy)
+            if _passes(request.filter, entry.type):
+                entries.append(entry.pack())
+            seq += 1
+        return LogReadReply(request.log, self.epoch, from_seq, seq, oldest, newest, tuple(entries))
+
+    def status(self, request: LogStatus) -> LogStatusReply:
+        """Answer LOG_STATUS: the pump verifies the whole log that is asked for."""
+        ring = self._ring(request.log)
+        found = ring.check()
+        return LogStatusReply(
+            epoch=self.epoch,
+            first_seq=ring.oldest_seq,
+            last_seq=ring.newest_seq,
+            lost_total=max(0, ring.oldest_seq - 1),
+            corrupt=found.corrupt,
+            bad_checkpoints=found.bad_checkpoints,
+            first_bad_seq=found.first_bad_seq,
+        )
+
+    def _ring(self, log: LogName) -> LogRing:
+        return self._main if log is LogName.MAIN else self._security
+
+
+def _passes(ranges: int, log_type: LogType) -> bool:
+    return ranges == 0 or log_type is LogType.CORRUPT_SLOT or bool(ranges >> (log_type >> 8) & 1)
+
+
+def _shown(seq: int, entry: LogEntry | None, *, may_read_therapy: bool) -> LogEntry:
+    """An entry as this reader may see it: itself, its number and time alone, or its number alone."""
+    if entry is None:
+        return LogEntry(seq, 0, 0, LogType.CORRUPT_SLOT, Actor.PUMP)
+    if may_read_therapy or not _is_therapy(entry.type):
+        return entry
+    return LogEntry(seq, entry.t_mono_s, entry.t_ms, LogType.HIDDEN, Actor.PUMP)
+
+
+def _is_therapy(log_type: LogType) -> bool:
+    return log_type >> 8 in _THERAPY_RANGES or log_type in _THERAPY_TYPES

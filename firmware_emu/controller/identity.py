@@ -1,0 +1,30 @@
+"""Which memory this is: drawn when it was created, so that a programmer knows whether it talks to the same pump."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+_RECORD = struct.Struct("<QIH16s")
+CHAIN_KEY_BYTES = 16
+
+
+@dataclass(slots=True)
+class Identity:
+    """`implant_wall_s` counts from 2000-01-01 UTC; 0 where the pump is not implanted or had no clock then."""
+
+    memory_id: int = 0
+    implant_wall_s: int = 0
+    epoch: int = 1
+    chain_key: bytes = bytes(CHAIN_KEY_BYTES)
+
+    def pack(self) -> bytes:
+        """Bytes of the region."""
+        return _RECORD.pack(self.memory_id, self.implant_wall_s, self.epoch, self.chain_key)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Identity:
+        """The identity; ValueError where the length is wrong."""
+        if len(data) != _RECORD.size:
+            raise ValueError(f"identity record has {len(data)} bytes, expected {_RECORD.size}")
+        return cls(*_RECORD.unpack(data))

@@ -1,0 +1,63 @@
+"""What the clinic did at time 0, for a pump whose story starts at work: clock, refill, program, start.
+
+It goes through the same checks as the commands of a clinician, and leaves the same entries in the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.memory import Region
+from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.programs import Program, ProgramLimits, verify
+from firmware_emu.controller.reservoir_belief import check_fill
+from firmware_emu.units import S_PER_DAY
+from protocol.identifiers import LogType, RateChangeReason, StateReason
+from protocol.log_data import ProgramCommitData, RefillData, TimeSetData
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.profile import Implant, Profile
+
+
+def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
+    """Implant, fill, program and start. ValueError where the pump refuses that therapy."""
+    records, model = therapy.records, profile.model
+    program = Program.simple(done.drug_id, done.concentration_ng_per_ml, done.dose_ng_per_day)
+    limits = ProgramLimits(
+        model.rate_min_nl_per_day,
+        model.rate_max_nl_per_day,
+        model.safe_rate_nl_per_day,
+        model.program_day_max_nl,
+    )
+    refusals = verify(program.header, program.segments, limits).refusals
+    if refusals:
+        first = refusals[0]
+        raise ValueError(
+            f"the pump refuses the implanted therapy: {first.code.name}, {first.value} asked, limit {first.limit}"
+        )
+    if check_fill(done.filled_nl, model.reservoir_size_nl) is not None:
+        raise ValueError(f"a fill of {done.filled_nl} nL in a reservoir of {model.reservoir_size_nl} nL")
+    wall_s = profile.wall_at_start_s
+    if wall_s is not None:
+        records.enter(LogType.TIME_SET, TimeSetData(0, wall_s, 0, profile.tz_minutes))
+        implant_wall_s = max(0, wall_s - done.implant_days_ago * S_PER_DAY)
+        records.identity.implant_wall_s = implant_wall_s
+        records.service.implanted(implant_wall_s, wall_s, 0, profile.tz_minutes)
+    records.reservoir.refill(
+        0,
+        done.filled_nl,
+        model.low_reservoir_alarm_nl,
+        done.drug_id,
+        done.concentration_ng_per_ml,
+        0,
+        wall_s or 0,
+    )
+    records.enter(LogType.REFILL, RefillData(0, done.filled_nl, 0))
+    records.program = program
+    records.therapy.program_rev = 1
+    records.therapy.last_program_wall_s = wall_s or 0
+    records.enter(LogType.PROGRAM_COMMIT, ProgramCommitData(1, program.crc))
+    records.touch(Region.PROGRAM)
+    therapy.change(Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM)
+    therapy.check_reservoir()

@@ -1,0 +1,47 @@
+"""What the link asks its pump for: keys, random bytes, how often it has booted, who stands near."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.identifiers import Role
+from protocol.link import DeviceKey
+
+if TYPE_CHECKING:
+    from firmware_emu.pins import Pins
+    from firmware_emu.profile import PairedKey
+
+
+class LinkHost:
+    """Implements `protocol.link.PumpHost`."""
+
+    __slots__ = ("_boot_count", "_keys", "_pins", "_rng_failed")
+
+    def __init__(self, keys: tuple[PairedKey, ...], pins: Pins, boot_count: int, *, rng_failed: bool) -> None:
+        self._keys = {
+            key.key_id: DeviceKey(key.key_id, Role(key.role), key.key, slot, key.development)
+            for slot, key in enumerate(keys)
+        }
+        self._pins = pins
+        self._boot_count = boot_count
+        self._rng_failed = rng_failed
+
+    def key_of(self, key_id: int) -> DeviceKey | None:
+        """A paired programmer's key, or None."""
+        return self._keys.get(key_id)
+
+    def draw(self, length: int) -> bytes:
+        """Random bytes for sessions."""
+        return self._pins.entropy.draw("session", length)
+
+    def boot_count(self) -> int:
+        """How often this pump has started."""
+        return self._boot_count
+
+    def proximity(self) -> bool:
+        """Whether somebody holds a magnet over the pump."""
+        return self._pins.magnet.near()
+
+    def rng_failed(self) -> bool:
+        """Whether the random source failed its self-test."""
+        return self._rng_failed

@@ -1,0 +1,61 @@
+"""What of the link's events goes into the log: one row an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.identifiers import Actor, AlarmId, LogType, RejectReason
+from protocol.link import (
+    HandshakeFailed,
+    HelloLimited,
+    RandomSourceStuck,
+    ReplayDropped,
+    SessionClosed,
+    SessionOpened,
+    TagFailureBurst,
+)
+from protocol.log_data import (
+    CmdRefusedData,
+    HsFailData,
+    MacFailBurstData,
+    ReplayDropData,
+    SessionCloseData,
+    SessionOpenData,
+)
+from protocol.log_entries import actor_of
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.call import Call, Refused
+    from firmware_emu.controller.records import Records
+    from protocol.link import PumpEvent
+
+
+def note_link_event(records: Records, event: PumpEvent) -> None:
+    """Log it; a random source that is stuck is an alarm too. Requests are no business of this."""
+    match event:
+        case SessionOpened(key=key):
+            data: object = SessionOpenData(key.key_id, key.role)
+            records.enter(LogType.SESSION_OPEN, data, actor=actor_of(key.role, key.slot))
+        case SessionClosed(reason=reason, key=key):
+            data = SessionCloseData(reason, key.key_id)
+            records.enter(LogType.SESSION_CLOSE, data, actor=actor_of(key.role, key.slot))
+        case HandshakeFailed(key_id=key_id, reason=reject):
+            data = HsFailData(reject, key_id)
+            records.enter(LogType.HS_FAIL, data, actor=Actor.UNAUTHENTICATED)
+        case TagFailureBurst(count=count, key=key):
+            data = MacFailBurstData(count, key.key_id)
+            records.enter(LogType.MAC_FAIL_BURST, data, actor=Actor.UNAUTHENTICATED)
+        case ReplayDropped(count=count):
+            records.enter(LogType.REPLAY_DROP, ReplayDropData(count), actor=Actor.UNAUTHENTICATED)
+        case HelloLimited():
+            records.enter(LogType.HS_LIMITED, actor=Actor.UNAUTHENTICATED)
+        case RandomSourceStuck():
+            data = HsFailData(RejectReason.RNG_FAILED, 0)
+            records.enter(LogType.HS_FAIL, data)
+            records.raise_alarm(AlarmId.RNG_FAILED)
+
+
+def note_refused(records: Records, call: Call, refused: Refused) -> None:
+    """A command that touches therapy was refused."""
+    data = CmdRefusedData(call.opcode, refused.code, refused.detail & 0xFFFF_FFFF)
+    records.enter(LogType.CMD_REFUSED, data, actor=call.actor, cmd_id=call.cmd_id)

@@ -1,0 +1,295 @@
+"""The memory of the controller: many records, one atomic commit. What the records mean is not its business.
+
+A commit is a redo journal. All that was staged goes into the journal in one write, with a CRC over
+everything; then each item goes to its home; then the mark says that this journal is done. Power may go at any
+byte of any of these writes: a journal that is not whole never happened, a whole one without its mark is
+applied again at the next boot. Counters that move with every stroke do not pay for that: they alternate
+between two checkpoint slots, one write each.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from firmware_emu.controller.memory_map import (
+    CHECKPOINT_CAPACITY_BYTES,
+    CHECKPOINT_OFFSETS,
+    CHECKPOINT_SLOT_BYTES,
+    JOURNAL_CAPACITY_BYTES,
+    JOURNAL_OFFSET,
+    LOG_SLOT_BYTES,
+    MARK_BYTES,
+    MARK_OFFSET,
+    PLACES,
+    Place,
+    Region,
+    log_ring,
+    memory_size_bytes,
+)
+from protocol.checksum import crc32c
+
+if TYPE_CHECKING:
+    from firmware_emu.pins import MemoryPin
+    from protocol.identifiers import LogName
+
+__all__ = ["Memory", "RecoveryReport", "Region", "memory_size_bytes"]
+
+_RECORD_HEADER: Final = Struct("<HB")  # length of the payload, version of its layout
+_CRC: Final = Struct("<I")
+_CHECKPOINT_HEADER: Final = Struct("<IH")  # sequence, length of the data
+_MARK: Final = Struct("<II")  # sequence, its complement
+_JOURNAL_HEADER: Final = Struct("<III")  # magic, sequence, length of the items
+_JOURNAL_ITEM: Final = Struct("<IH")  # offset, length
+_JOURNAL_MAGIC: Final = 0x4F444552  # "REDO"
+_U32_MASK: Final = 0xFFFF_FFFF
+_WIPE_CHUNK_BYTES: Final = 4_096
+
+
+class RecoveryReport(NamedTuple):
+    """What a boot found in the memory."""
+
+    redone: bool  # a commit had been cut short of its end and was completed
+    corrupt: tuple[Region, ...]  # records damaged or gone, in the order of Region
+    checkpoint_lost: bool  # neither checkpoint slot holds a checkpoint
+
+
+class Memory:
+    """Records, log slots and checkpoints in a byte image behind the memory pin.
+
+    Order at boot: `recover`; if `is_blank`, then `format`. Reading sees what is committed, never what is
+    staged. After a PowerCut the object is of no use: boot another.
+    """
+
+    __slots__ = (
+        "_checkpoint_sequence",
+        "_log_capacity",
+        "_pin",
+        "_sequence",
+        "_staged",
+        "_staged_checkpoint",
+    )
+
+    def __init__(self, pin: MemoryPin, log_capacity: int) -> None:
+        """Stand on `pin`; nothing is read or written yet."""
+        needed = memory_size_bytes(log_capacity)
+        if pin.size_bytes < needed:
+            raise ValueError(f"the memory holds {pin.size_bytes} B; a log of {log_capacity} needs {needed} B")
+        self._pin = pin
+        self._log_capacity = log_capacity
+        self._sequence = 0
+        self._checkpoint_sequence = 0
+        self._staged: dict[int, bytes] = {}
+        self._staged_checkpoint: bytes | None = None
+
+    # At boot
+
+    def is_blank(self) -> bool:
+        """Whether no commit ever reached this memory: all FF or all 00 but for the rest of a cut formatting.
+
+        A formatted memory whose identity alone is gone is not blank: that is damage.
+        """
+        return (
+            _is_erased(self._pin.read(MARK_OFFSET, MARK_BYTES))
+            and _is_erased(self._pin.read(PLACES[Region.IDENTITY].offset, _RECORD_HEADER.size))
+            and self._whole_journal() is None
+        )
+
+    def format(self) -> None:
+        """Stage an empty record for every region of a blank memory.
+
+        The caller stages what it has over them, and a checkpoint, and commits: that one commit makes the
+        memory formatted, so that a cut anywhere before leaves it blank. b"" means nothing written yet.
+        """
+        if not self.is_blank():
+            raise ValueError("only a blank memory may be formatted")
+        self._wipe()
+        self._sequence = 0
+        self._checkpoint_sequence = 0
+        for region in Region:
+            self.stage(region, b"")
+
+    def recover(self) -> RecoveryReport:
+        """Complete a commit that was cut, then verify every record. Once, before anything is staged."""
+        redone = self._redo()
+        self._checkpoint_sequence = max(self._checkpoint_sequence_at(slot) for slot in range(2))
+        if self.is_blank():
+            return RecoveryReport(redone, (), checkpoint_lost=False)
+        corrupt = tuple(region for region in Region if self.read_record(region) is None)
+        return RecoveryReport(redone, corrupt, checkpoint_lost=self._checkpoint_sequence == 0)
+
+    # Reading
+
+    def read_record(self, region: Region) -> bytes | None:
+        """Payload of a region's record; None if it is damaged, gone, or of another version."""
+        place = PLACES[region]
+        room_bytes = _RECORD_HEADER.size + place.capacity_bytes + _CRC.size
+        return _parse_record(self._pin.read(place.offset, room_bytes), place)
+
+    def read_checkpoint(self) -> bytes | None:
+        """The newest whole checkpoint; None if there is none."""
+        first, second = (_parse_checkpoint(self._read_checkpoint_slot(slot)) for slot in range(2))
+        newest = max(first or (0, None), second or (0, None), key=lambda found: found[0])
+        return newest[1]
+
+    def read_log(self, log: LogName, slot: int, count: int = 1) -> bytes:
+        """`count` neighbouring slots of a log, as they lie there."""
+        ring = log_ring(log, self._log_capacity)
+        if not 0 <= slot <= slot + count <= ring.slots:
+            raise IndexError(f"slots {slot} to {slot + count} of a log of {ring.slots}")
+        return self._pin.read(ring.offset + slot * LOG_SLOT_BYTES, count * LOG_SLOT_BYTES)
+
+    def log_slots(self, log: LogName) -> int:
+        """How many entries a log can hold."""
+        return log_ring(log, self._log_capacity).slots
+
+    # Writing
+
+    def stage(self, region: Region, data: bytes) -> None:
+        """Put a region's next payload into the transaction; staged twice, the last one counts."""
+        place = PLACES[region]
+        if len(data) > place.capacity_bytes:
+            raise ValueError(f"{region.name} holds {place.capacity_bytes} B, not {len(data)}")
+        record = _RECORD_HEADER.pack(len(data), place.version) + data
+        self._staged[place.offset] = record + _CRC.pack(crc32c(record))
+
+    def stage_log(self, log: LogName, slot: int, data: bytes) -> None:
+        """Put a log slot into the transaction."""
+        ring = log_ring(log, self._log_capacity)
+        if not 0 <= slot < ring.slots or len(data) != LOG_SLOT_BYTES:
+            raise ValueError(f"slot {slot} of a log of {ring.slots}, {len(data)} B")
+        self._staged[ring.offset + slot * LOG_SLOT_BYTES] = data
+
+    def stage_checkpoint(self, data: bytes) -> None:
+        """Put a checkpoint into the transaction; it becomes the newest when that is committed."""
+        self._staged_checkpoint = data
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether a commit would write anything."""
+        return bool(self._staged) or self._staged_checkpoint is not None
+
+    def commit(self) -> None:
+        """Make all that was staged durable, or, if power goes, none of it."""
+        staged = self._staged
+        if self._staged_checkpoint is not None:
+            slot = (self._checkpoint_sequence + 1) % 2
+            staged[CHECKPOINT_OFFSETS[slot]] = self._next_checkpoint(self._staged_checkpoint)
+        if not staged:
+            return
+        sequence = (self._sequence + 1) & _U32_MASK
+        pin_write = self._pin.write
+        pin_write(JOURNAL_OFFSET, _build_journal(sequence, staged))
+        for offset, data in staged.items():
+            pin_write(offset, data)
+        pin_write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
+        self._sequence = sequence
+        self._staged = {}
+        self._staged_checkpoint = None
+
+    def checkpoint(self, data: bytes) -> None:
+        """Write a checkpoint now, on its own: one write, into the slot that does not hold the newest."""
+        record = self._next_checkpoint(data)
+        self._pin.write(CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2], record)
+
+    # The parts
+
+    def _next_checkpoint(self, data: bytes) -> bytes:
+        if len(data) > CHECKPOINT_CAPACITY_BYTES:
+            raise ValueError(f"a checkpoint holds {CHECKPOINT_CAPACITY_BYTES} B, not {len(data)}")
+        self._checkpoint_sequence += 1
+        body = _CHECKPOINT_HEADER.pack(self._checkpoint_sequence, len(data)) + data
+        return body + _CRC.pack(crc32c(body))
+
+    def _read_checkpoint_slot(self, slot: int) -> bytes:
+        return self._pin.read(CHECKPOINT_OFFSETS[slot], CHECKPOINT_SLOT_BYTES)
+
+    def _checkpoint_sequence_at(self, slot: int) -> int:
+        found = _parse_checkpoint(self._read_checkpoint_slot(slot))
+        return 0 if found is None else found[0]
+
+    def _whole_journal(self) -> tuple[int, bytes] | None:
+        """Sequence and items of the journal, if it is whole."""
+        header = self._pin.read(JOURNAL_OFFSET, _JOURNAL_HEADER.size)
+        magic, sequence, length = _JOURNAL_HEADER.unpack(header)
+        if magic != _JOURNAL_MAGIC or length > JOURNAL_CAPACITY_BYTES - _JOURNAL_HEADER.size - _CRC.size:
+            return None
+        rest = self._pin.read(JOURNAL_OFFSET + _JOURNAL_HEADER.size, length + _CRC.size)
+        if crc32c(header + rest[:-4]) != _CRC.unpack(rest[-4:])[0]:
+            return None
+        return sequence, rest[:-4]
+
+    def _redo(self) -> bool:
+        """Apply a whole journal that has no mark; idempotent, so that it may itself be cut."""
+        done, complement = _MARK.unpack(self._pin.read(MARK_OFFSET, MARK_BYTES))
+        marked = done ^ complement == _U32_MASK
+        self._sequence = done if marked else 0
+        journal = self._whole_journal()
+        if journal is None:
+            return False
+        sequence, items = journal
+        if marked and sequence != (done + 1) & _U32_MASK:
+            return False
+        position = 0
+        while position < len(items):
+            offset, length = _JOURNAL_ITEM.unpack_from(items, position)
+            position += _JOURNAL_ITEM.size
+            data = items[position : position + length]
+            position += length
+            if not self._is_superseded(offset, data):
+                self._pin.write(offset, data)
+        self._pin.write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
+        self._sequence = sequence
+        return True
+
+    def _is_superseded(self, offset: int, data: bytes) -> bool:
+        """Whether the slot holds a newer checkpoint already: only where a finished commit lost its mark."""
+        if offset not in CHECKPOINT_OFFSETS:
+            return False
+        sequence, _length = _CHECKPOINT_HEADER.unpack_from(data)
+        return self._checkpoint_sequence_at(CHECKPOINT_OFFSETS.index(offset)) > int(sequence)
+
+    def _wipe(self) -> None:
+        """Erase what a cut formatting or an earlier life left; a clean blank memory is not written at all."""
+        for offset in range(0, memory_size_bytes(self._log_capacity), _WIPE_CHUNK_BYTES):
+            length = min(_WIPE_CHUNK_BYTES, memory_size_bytes(self._log_capacity) - offset)
+            if not _is_erased(self._pin.read(offset, length)):
+                self._pin.write(offset, b"\xff" * length)
+
+
+def _is_erased(data: bytes) -> bool:
+    return data.count(0xFF) == len(data) or data.count(0) == len(data)
+
+
+def _parse_record(raw: bytes, place: Place) -> bytes | None:
+    length, version = _RECORD_HEADER.unpack_from(raw)
+    if length > place.capacity_bytes or version != place.version:
+        return None
+    end = _RECORD_HEADER.size + length
+    if crc32c(raw[:end]) != _CRC.unpack_from(raw, end)[0]:
+        return None
+    return raw[_RECORD_HEADER.size : end]
+
+
+def _parse_checkpoint(raw: bytes) -> tuple[int, bytes] | None:
+    """Sequence and data of a checkpoint slot; None if it holds no whole one."""
+    sequence, length = _CHECKPOINT_HEADER.unpack_from(raw)
+    if length > CHECKPOINT_CAPACITY_BYTES:
+        return None
+    end = _CHECKPOINT_HEADER.size + length
+    if crc32c(raw[:end]) != _CRC.unpack_from(raw, end)[0]:
+        return None
+    return sequence, raw[_CHECKPOINT_HEADER.size : end]
+
+
+def _build_journal(sequence: int, staged: dict[int, bytes]) -> bytes:
+    parts = [b""]
+    length = 0
+    for offset, data in staged.items():
+        parts += (_JOURNAL_ITEM.pack(offset, len(data)), data)
+        length += _JOURNAL_ITEM.size + len(data)
+    if length > JOURNAL_CAPACITY_BYTES - _JOURNAL_HEADER.size - _CRC.size:
+        raise ValueError(f"a commit of {length} B is more than the journal holds")
+    parts[0] = _JOURNAL_HEADER.pack(_JOURNAL_MAGIC, sequence, length)
+    body = b"".join(parts)
+    return body + _CRC.pack(crc32c(body))

@@ -1,0 +1,176 @@
+"""Everything that the program in the pump remembers, and the one commit by which it remembers it.
+
+Whoever changes a record says so with `touch`; `commit` makes all that was touched and logged durable at once, so that a
+power cut leaves the old state or the new one. Nothing here decides about therapy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from firmware_emu.controller.memory import Region
+from firmware_emu.controller.refusal import saturated_u32
+from protocol.identifiers import Actor, AlarmId, LogFlag, LogType
+from protocol.log_data import AlarmOffData, AlarmOnData
+from protocol.log_entries import NO_DATA, pack_data
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.alarm_table import Remedy
+    from firmware_emu.controller.alarms import Alarms
+    from firmware_emu.controller.bolus_window import BolusWindow
+    from firmware_emu.controller.event_log import EventLog
+    from firmware_emu.controller.identity import Identity
+    from firmware_emu.controller.ledger import Ledger
+    from firmware_emu.controller.memory import Memory
+    from firmware_emu.controller.programs import Program
+    from firmware_emu.controller.reservoir_belief import ReservoirBelief
+    from firmware_emu.controller.service_life import ServiceLife
+    from firmware_emu.controller.therapy_record import TherapyRecord
+    from firmware_emu.controller.wall_clock import WallClock
+
+
+class Packable(Protocol):
+    """Anything that has bytes for its region."""
+
+    def pack(self) -> bytes: ...
+
+
+class Records:
+    """The records in RAM, each with its home in the memory. `tick_ms` is the moment that log entries bear."""
+
+    __slots__ = (
+        "_touched",
+        "alarms",
+        "identity",
+        "ledger",
+        "log",
+        "memory",
+        "news",
+        "program",
+        "recovered",
+        "reservoir",
+        "service",
+        "therapy",
+        "tick_ms",
+        "wall_clock",
+        "window",
+    )
+
+    def __init__(  # noqa: PLR0913 - one place where they come together
+        self,
+        memory: Memory,
+        log: EventLog,
+        *,
+        identity: Identity,
+        therapy: TherapyRecord,
+        program: Program | None,
+        reservoir: ReservoirBelief,
+        ledger: Ledger,
+        alarms: Alarms,
+        window: BolusWindow,
+        wall_clock: WallClock,
+        service: ServiceLife,
+    ) -> None:
+        self.memory = memory
+        self.log = log
+        self.identity = identity
+        self.therapy = therapy
+        self.program = program
+        self.reservoir = reservoir
+        self.ledger = ledger
+        self.alarms = alarms
+        self.window = window
+        self.wall_clock = wall_clock
+        self.service = service
+        self.tick_ms = 0
+        self.recovered = False
+        self.news: list[str] = []
+        self._touched: set[Region] = set()
+
+    # Changing
+
+    def touch(self, *regions: Region) -> None:
+        """These records have changed and belong into the next commit."""
+        self._touched.update(regions)
+
+    def enter(
+        self,
+        log_type: LogType,
+        data: object = None,
+        *,
+        actor: int = Actor.PUMP,
+        cmd_id: int = 0,
+    ) -> int:
+        """Log something; answers the entry's number. It is durable after the next commit."""
+        flags = LogFlag.WALL_VALID if self.wall_clock.valid else LogFlag(0)
+        if self.recovered:
+            flags |= LogFlag.POWER_CUT_RECOVERED
+        packed = NO_DATA if data is None else pack_data(data)
+        seq = self.log.append(log_type, packed, tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags)
+        self.news.append(f"{log_type.name} #{seq}")
+        self.touch(Region.THERAPY)
+        return seq
+
+    def raise_alarm(self, alarm_id: AlarmId, value: int = 0, cause: int = 0) -> bool:
+        """A condition holds; answers whether that is news. An alarm that is on already stays as it is."""
+        if self.alarms.is_active(alarm_id):
+            return False
+        shown = saturated_u32(value)
+        on_seq = self.enter(LogType.ALARM_ON, AlarmOnData(alarm_id, cause, shown))
+        self.alarms.raise_(alarm_id, self.tick_ms, on_seq, shown, cause)
+        self.touch(Region.ALARMS)
+        return True
+
+    def clear_alarm(self, alarm_id: AlarmId) -> None:
+        """A condition has ceased; nothing where it did not hold."""
+        if not self.alarms.is_active(alarm_id):
+            return
+        self.alarms.clear(alarm_id)
+        self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
+        self.touch(Region.ALARMS)
+
+    def remedy(self, remedy: Remedy) -> None:
+        """What ends some alarms has happened."""
+        before = self.alarms.latched_mask
+        ended = self.alarms.remedied(remedy)
+        for alarm_id in ended:
+            self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
+        if ended or before != self.alarms.latched_mask:
+            self.touch(Region.ALARMS)
+
+    # Remembering
+
+    @property
+    def changed(self) -> bool:
+        """Whether a commit would write anything."""
+        return bool(self._touched)
+
+    def commit(self, checkpoint: bytes) -> None:
+        """Make everything durable in one stroke, with the counters as they stand. Raises PowerCut."""
+        self.therapy.status_rev += 1
+        self.touch(Region.THERAPY)
+        for region in sorted(self._touched):
+            self.memory.stage(region, self._packed(region))
+        self.memory.stage_checkpoint(checkpoint)
+        self.memory.commit()
+        self._touched.clear()
+
+    def take_news(self) -> list[str]:
+        """Names of what was logged since the last call, for the trace."""
+        news, self.news = self.news, []
+        return news
+
+    def _packed(self, region: Region) -> bytes:
+        homes: dict[Region, Packable | None] = {
+            Region.IDENTITY: self.identity,
+            Region.THERAPY: self.therapy,
+            Region.PROGRAM: self.program,
+            Region.RESERVOIR: self.reservoir,
+            Region.LEDGER: self.ledger,
+            Region.ALARMS: self.alarms,
+            Region.BOLUS_WINDOW: self.window,
+            Region.WALL_CLOCK: self.wall_clock,
+            Region.SERVICE: self.service,
+        }
+        record = homes[region]
+        return b"" if record is None else record.pack()

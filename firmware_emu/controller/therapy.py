@@ -1,0 +1,292 @@
+"""What the pump delivers and why: the verbs of therapy, and what they change in the records.
+
+When something is due by itself is `schedule`'s business; who may ask for a verb, and what is answered, the commands'.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.alarm_table import Remedy
+from firmware_emu.controller.counters import Counters, Source
+from firmware_emu.controller.delivery import Basal, deliver
+from firmware_emu.controller.memory import Region
+from firmware_emu.controller.mode_machine import happen
+from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.stall_detector import StallChange, StallDetector, StallEvent
+from firmware_emu.profile import EmptyPolicy
+from firmware_emu.units import MS_PER_S
+from protocol.identifiers import (
+    Actor,
+    AlarmId,
+    BolusEndReason,
+    DeliveryKind,
+    InfusionMode,
+    LogType,
+    OnExpiry,
+    Outcome,
+    RateChangeReason,
+    Role,
+    SafeStateReason,
+    State,
+    StateReason,
+    StopReason,
+)
+from protocol.log_data import (
+    BolusEndData,
+    BolusStartData,
+    RateChangeData,
+    ResumeData,
+    SafeStateEnterData,
+    StallData,
+    StallRecoveredData,
+    StopData,
+)
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.bolus import ActiveBolus, BolusEnd
+    from firmware_emu.controller.records import Records
+    from firmware_emu.pins import RotorPin
+    from firmware_emu.profile import PumpModel
+
+
+class Therapy:
+    """Delivery, and the records that it changes. Ticks in ms."""
+
+    __slots__ = (
+        "basal",
+        "bolus",
+        "counters",
+        "detector",
+        "missed_in_row",
+        "model",
+        "records",
+        "rotor",
+    )
+
+    def __init__(
+        self,
+        records: Records,
+        rotor: RotorPin,
+        model: PumpModel,
+        basal: Basal,
+        counters: Counters,
+        detector: StallDetector,
+    ) -> None:
+        self.records = records
+        self.rotor = rotor
+        self.model = model
+        self.basal = basal
+        self.counters = counters
+        self.detector = detector
+        self.bolus: ActiveBolus | None = None
+        self.missed_in_row = 0
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    @property
+    def rate_nl_per_day(self) -> int:
+        """The basal rate in effect."""
+        return self.basal.rate_nl_per_day
+
+    @property
+    def mode(self) -> InfusionMode:
+        """What the active program is."""
+        program = self.records.program
+        return InfusionMode.NONE if program is None else program.mode
+
+    def delivered_nl(self, source: Source) -> int:
+        """Volume of a source whose edges were seen."""
+        return self.counters.seen[source] * self.model.stroke_nl
+
+    def stopped_ms(self, tick_ms: int) -> int:
+        """For how long the pump has been stopped; 0 where it is not."""
+        since = self.records.therapy.stopped_at_ms
+        return 0 if since is None else tick_ms - since
+
+    def wanted_rate_nl_per_day(self) -> int:
+        """The basal rate that the state asks for."""
+        state, program = self.records.therapy.state, self.records.program
+        if state is State.SAFE_STATE:
+            return self.model.safe_rate_nl_per_day
+        if state is State.RUN and program is not None:
+            return program.rate_nl_per_day
+        return 0
+
+    # --- turning ------------------------------------------------------------------------------------------------
+
+    def turn_until(self, tick_ms: int) -> None:
+        """Turn all strokes due at or before `tick_ms`. Raises PowerCut."""
+        if tick_ms == self.basal.reached_ms and self.bolus is None:
+            return
+        self._turn(Source.BASAL, tick_ms)
+        if self.bolus is not None:
+            self._turn(Source.BOLUS, tick_ms)
+
+    def _turn(self, source: Source, tick_ms: int) -> None:
+        accumulator = self.basal if source is Source.BASAL else self.bolus
+        assert accumulator is not None  # noqa: S101 - a bolus is turned only while there is one
+        while True:
+            commanded, edges, event = deliver(accumulator, tick_ms, self.rotor, self.detector)
+            if commanded:
+                self.counters.count(source, commanded, edges)
+                self.records.reservoir.count(commanded)
+                self.missed_in_row += commanded - edges
+                if self.detector.first_missed_ms is None and not self.detector.stalled and event is None:
+                    self.missed_in_row = 0
+            if event is None:
+                return
+            self._on_stall(event)
+
+    def _on_stall(self, event: StallEvent) -> None:
+        """The rotor stands, or turns again [DOMAIN 3.4]. Nothing that was missed is caught up."""
+        missed_nl = self.missed_in_row * self.model.stroke_nl
+        if event.change is StallChange.STALLED:
+            self.records.enter(LogType.STALL, StallData(self.missed_in_row))
+            self.records.raise_alarm(AlarmId.MOTOR_STALL, missed_nl)
+            return
+        started_ms = self.records.alarms.occurrences[AlarmId.MOTOR_STALL].on_ms
+        duration_s = (event.at_ms - started_ms) // MS_PER_S
+        self.records.enter(LogType.STALL_RECOVERED, StallRecoveredData(missed_nl, duration_s))
+        self.records.clear_alarm(AlarmId.MOTOR_STALL)
+        self.missed_in_row = 0
+
+    def check_reservoir(self) -> None:
+        """Low and empty, on belief [DOMAIN 3.2, 3.3]."""
+        records = self.records
+        reservoir = records.reservoir
+        if reservoir.low:
+            records.raise_alarm(AlarmId.LOW_RESERVOIR, reservoir.calc_nl)
+        if not reservoir.empty or not records.raise_alarm(AlarmId.EMPTY, 0):
+            return
+        if self.bolus is not None:
+            self.end_bolus(BolusEndReason.ALARM)
+        if self.model.empty_policy is EmptyPolicy.MINIMUM_RATE:
+            self.change(
+                Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE,
+                StateReason.EMPTY_POLICY,
+                RateChangeReason.EMPTY_POLICY,
+            )
+        elif self.model.empty_policy is EmptyPolicy.STOP:
+            self.change(
+                Trigger.RESERVOIR_EMPTIED_STOP, StateReason.EMPTY_POLICY, RateChangeReason.EMPTY_POLICY
+            )
+
+    # --- verbs --------------------------------------------------------------------------------------------------
+
+    def change(
+        self, trigger: Trigger, reason: StateReason, why: RateChangeReason, *, actor: int = Actor.PUMP
+    ) -> bool:
+        """Let something happen to the mode; state, stop times and basal rate follow. Answers whether it changed."""
+        therapy = self.records.therapy
+        changed = happen(trigger, therapy)
+        if changed:
+            self.enter_state(reason)
+        self.follow_rate(why, actor=actor)
+        return changed
+
+    def enter_state(self, reason: StateReason) -> None:
+        """What a new state brings with it."""
+        records, therapy = self.records, self.records.therapy
+        therapy.reason = reason
+        if therapy.state in (State.RUN, State.SAFE_STATE):
+            therapy.stopped_at_ms = therapy.stop_expires_ms = therapy.stopped_by = None
+            therapy.stop_expired = therapy.stopped_too_long = False
+            records.remedy(Remedy.THERAPY)
+        elif therapy.state is State.EOS:
+            therapy.stopped_at_ms = therapy.stop_expires_ms = None
+        elif therapy.stopped_at_ms is None:
+            therapy.stopped_at_ms = records.tick_ms
+        if reason in _SAFE_REASONS and therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
+            records.enter(LogType.SAFE_STATE_ENTER, SafeStateEnterData(_SAFE_REASONS[reason]))
+        records.touch(Region.THERAPY)
+
+    def follow_rate(self, why: RateChangeReason, *, actor: int = Actor.PUMP) -> None:
+        """Deliver at the rate that the state asks for from now on."""
+        old, new = self.basal.rate_nl_per_day, self.wanted_rate_nl_per_day()
+        if old == new:
+            return
+        self.basal.set_rate(self.records.tick_ms, new)
+        if not new:
+            self.detector.reset_row()
+        self.records.enter(LogType.RATE_CHANGE, RateChangeData(old, new, why), actor=actor)
+
+    def stop(
+        self, max_stop_s: int, reason: StopReason, on_expiry: OnExpiry, role: Role, *, actor: int, cmd_id: int
+    ) -> int:
+        """Stop all delivery; answers the log entry's number. A further stop never moves the beginning [SPEC 6]."""
+        records, therapy = self.records, self.records.therapy
+        if self.bolus is not None:
+            self.end_bolus(BolusEndReason.STOP)
+        seq = records.enter(LogType.STOP, StopData(max_stop_s, reason, on_expiry), actor=actor, cmd_id=cmd_id)
+        first = therapy.stopped_by is None
+        self.change(Trigger.STOP_COMMANDED, StateReason.COMMAND, RateChangeReason.STOP, actor=actor)
+        if therapy.state is State.EOS:
+            return seq
+        if first or role is Role.CLINICIAN:
+            therapy.stop_expires_ms = records.tick_ms + max_stop_s * MS_PER_S
+            therapy.on_expiry = on_expiry
+            therapy.stop_reason = reason
+            therapy.stop_expired = False
+            therapy.stopped_by = role
+            therapy.reason = StateReason.COMMAND
+            records.clear_alarm(AlarmId.STOP_EXPIRED)
+        records.touch(Region.THERAPY)
+        return seq
+
+    def resume(self, *, actor: int, cmd_id: int) -> int:
+        """Go on with the active program; answers the log entry's number."""
+        changed = self.change(
+            Trigger.THERAPY_RESUMED, StateReason.COMMAND, RateChangeReason.RESUME, actor=actor
+        )
+        seq = self.records.enter(
+            LogType.RESUME, ResumeData(self.basal.rate_nl_per_day), actor=actor, cmd_id=cmd_id
+        )
+        if changed:
+            self.check_reservoir()
+        return seq
+
+    def start_bolus(self, bolus: ActiveBolus, *, actor: int) -> int:
+        """Begin to deliver a bolus, from the next event on; answers the log entry's number."""
+        self.bolus = bolus
+        self.records.window.start(bolus.volume_nl)
+        self.records.touch(Region.BOLUS_WINDOW)
+        data = BolusStartData(bolus.volume_nl, bolus.duration_ms // MS_PER_S, DeliveryKind.BOLUS)
+        return self.records.enter(LogType.BOLUS_START, data, actor=actor, cmd_id=bolus.cmd_id)
+
+    def end_bolus(self, early: BolusEndReason | None) -> int:
+        """The motor has stopped: close the bolus everywhere; answers the log entry's number."""
+        bolus, self.bolus = self.bolus, None
+        assert bolus is not None  # noqa: S101 - callers look first
+        return self.close_bolus(bolus.key_id, bolus.cmd_id, bolus.volume_nl, bolus.end(early))
+
+    def close_bolus(self, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> int:
+        """Window, log, ledger and alarm of a bolus that is over; answers the log entry's number."""
+        records = self.records
+        records.window.end(
+            records.tick_ms, min(volume_nl, records.window.running_nl), end.delivered_nl + end.uncertain_nl
+        )
+        seq = records.enter(
+            LogType.BOLUS_END, BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason), cmd_id=cmd_id
+        )
+        records.ledger.set_outcome(
+            key_id,
+            cmd_id,
+            end.outcome,
+            delivered_nl=end.delivered_nl,
+            uncertain_nl=end.uncertain_nl,
+            end_seq=seq,
+        )
+        if end.outcome is Outcome.PARTIAL:
+            records.raise_alarm(AlarmId.BOLUS_PARTIAL, end.delivered_nl, end.reason)
+        records.touch(Region.BOLUS_WINDOW, Region.LEDGER)
+        return seq
+
+
+_SAFE_REASONS = {
+    StateReason.STOP_EXPIRED: SafeStateReason.STOP_EXPIRED,
+    StateReason.EMPTY_POLICY: SafeStateReason.EMPTY,
+    StateReason.MEMORY: SafeStateReason.MEMORY,
+    StateReason.RESET: SafeStateReason.RESET,
+    StateReason.MOTOR: SafeStateReason.MOTOR,
+}

@@ -1,0 +1,306 @@
+"""One pump: the plant and the program in it, as a function of time.
+
+`step(now_ms, received)` takes bytes and gives bytes. Nothing here waits or reads a clock; the bench calls it with real,
+accelerated or manual time, and the same input gives the same output however the time is cut into steps.
+
+Order within one instant: internal events that are due, then rig actions (the rig's verbs act between steps), then
+bytes; answers leave at the same `now_ms`. A power cut is an exception from a pin, caught here alone: the controller is
+thrown away, and another is booted when power comes back.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, NamedTuple
+
+from firmware_emu.controller.controller import Belief, Controller
+from firmware_emu.controller.memory_map import memory_size_bytes
+from firmware_emu.pins import PowerCut
+from firmware_emu.plant.plant import Plant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from firmware_emu.controller.commands.upkeep import Refilled
+    from firmware_emu.plant.truth import Truth
+    from firmware_emu.profile import Profile
+
+
+class TraceEntry(NamedTuple):
+    """One thing that happened. `kind` is received, sent, event, memory, rig or power; `data` the bytes, if any."""
+
+    now_ms: int
+    kind: str
+    text: str
+    data: bytes = b""
+
+
+class Step(NamedTuple):
+    """What one step gave. A wake-up of None asks for none; both are hints, early and late calls do no harm."""
+
+    to_send: bytes
+    wake_at_ms: int | None
+    wake_line_ms: int | None
+    trace: tuple[TraceEntry, ...]
+    writes: tuple[tuple[int, bytes], ...]
+
+
+class Pump:
+    """Plant plus controller. Times in ms of pump time; `line_ms` is the client's time where that differs."""
+
+    __slots__ = (
+        "_trace",
+        "_writes",
+        "controller",
+        "hands_off_reservoir",
+        "now_ms",
+        "plant",
+        "profile",
+        "stays_off",
+    )
+
+    def __init__(self, profile: Profile, plant: Plant, now_ms: int = 0) -> None:
+        """A pump without power; `new` and `restore` make one that runs."""
+        self.profile = profile
+        self.plant = plant
+        self.now_ms = now_ms
+        self.controller: Controller | None = None
+        self.hands_off_reservoir = False
+        self.stays_off = False  # after a cut that the rig armed; False: power comes back at once, a brown-out
+        self._trace: list[TraceEntry] = []
+        self._writes: list[tuple[int, bytes]] = []
+
+    @classmethod
+    def new(cls, profile: Profile, seed: bytes, now_ms: int = 0) -> Pump:
+        """A pump with blank memory, made and (where the profile says so) implanted at `now_ms`, running."""
+        memory_bytes = memory_size_bytes(profile.model.log_capacity)
+        plant = Plant(profile.model, seed, implant=profile.implant, memory_bytes=memory_bytes)
+        pump = cls(profile, plant, now_ms)
+        pump._boot()
+        return pump
+
+    @classmethod
+    def restore(cls, profile: Profile, plant: Plant, now_ms: int) -> Pump:
+        """The pump of an image: power comes back to this plant, with its memory, at `now_ms`."""
+        pump = cls(profile, plant, now_ms)
+        pump._boot()
+        return pump
+
+    # --- time ---------------------------------------------------------------------------------------------------
+
+    def step(self, now_ms: int, received: bytes = b"", line_ms: int | None = None) -> Step:
+        """Run to `now_ms`, then take `received`. ValueError where time would go back."""
+        if now_ms < self.now_ms:
+            raise ValueError(
+                f"time goes forward only: the pump is at {self.now_ms} ms, asked for {now_ms} ms"
+            )
+        sent = b""
+        self._run_until(now_ms, line_ms)
+        if received and self.controller is not None:
+            sent = self._receive(received, now_ms if line_ms is None else line_ms)
+        trace, self._trace = tuple(self._trace), []
+        writes, self._writes = tuple(self._writes), []
+        wake_at_ms = self._next_event_ms()
+        wake_line_ms = self.controller.link_deadline_ms() if self.controller is not None else None
+        if line_ms is None and wake_line_ms is not None:
+            wake_at_ms = wake_line_ms if wake_at_ms is None else min(wake_at_ms, wake_line_ms)
+        return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
+
+    def _run_until(self, now_ms: int, line_ms: int | None) -> None:
+        while True:
+            at_ms = self._next_event_ms()
+            deadline_ms = self.controller.link_deadline_ms() if self.controller is not None else None
+            if deadline_ms is not None:
+                if line_ms is not None:  # the client's time has no point in pump time but this step's end
+                    deadline_ms = now_ms if deadline_ms <= line_ms else None
+                if (
+                    deadline_ms is not None
+                    and (at_ms is None or deadline_ms < at_ms)
+                    and deadline_ms <= now_ms
+                ):
+                    self.now_ms = max(self.now_ms, deadline_ms)
+                    self._expire_link(self.now_ms if line_ms is None else line_ms)
+                    continue
+            if at_ms is None or at_ms > now_ms:
+                break
+            self.now_ms = max(self.now_ms, at_ms)
+            self._run_event()
+        self.now_ms = now_ms
+
+    def _next_event_ms(self) -> int | None:
+        plant_ms = self.plant.next_event_ms()
+        if self.controller is None:
+            return plant_ms
+        at_ms = self.controller.next_event_ms(every_stroke=self.plant.strokes_matter)
+        at_ms -= self.plant.tick_offset_ms
+        return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
+
+    def _run_event(self) -> None:
+        """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
+        if self.controller is not None:
+            try:
+                self.controller.run_event(self.now_ms + self.plant.tick_offset_ms)
+            except PowerCut as cut:
+                self._power_lost(_where(cut))
+            else:
+                self._collect()
+        self.plant.advance_to(self.now_ms)
+
+    def _expire_link(self, line_ms: int) -> None:
+        assert self.controller is not None  # noqa: S101 - the caller saw its deadline
+        try:
+            self.controller.expire_link(self.now_ms + self.plant.tick_offset_ms, line_ms)
+        except PowerCut as cut:
+            self._power_lost(_where(cut))
+        else:
+            self._collect()
+
+    def _receive(self, received: bytes, line_ms: int) -> bytes:
+        assert self.controller is not None  # noqa: S101 - the caller looked
+        controller = self.controller
+        try:
+            controller.receive(self.now_ms + self.plant.tick_offset_ms, line_ms, received)
+        except PowerCut as cut:
+            self._act_on(controller)
+            sent = controller.take_answered()
+            self._power_lost(_where(cut))
+            return sent
+        self._collect()
+        return controller.take_answered()
+
+    # --- what happened ------------------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        controller = self.controller
+        if controller is None:
+            return
+        for kind, text, data in controller.take_trace():
+            self._trace.append(TraceEntry(self.now_ms, kind, text, data))
+        self._act_on(controller)
+        self._collect_writes()
+
+    def _collect_writes(self) -> None:
+        writes = self.plant.flash.take_writes()
+        for offset, data in writes:
+            self._trace.append(TraceEntry(self.now_ms, "memory", f"{offset:#06x}", data))
+        self._writes += writes
+
+    def _act_on(self, controller: Controller) -> None:
+        """What people do in the world because the pump said yes: the clinician's hands at a refill."""
+        for refilled in controller.take_refills():
+            self._refill_by_hand(refilled)
+
+    def _refill_by_hand(self, refilled: Refilled) -> None:
+        """By default the reservoir is emptied and filled as the REFILL said; the rig's syringe replaces that."""
+        if self.hands_off_reservoir:
+            self.hands_off_reservoir = False
+            return
+        self.plant.aspirate(None)
+        self.plant.fill(refilled.filled_nl, refilled.concentration_ng_per_ml)
+        self._note("rig", f"refilled by hand with {refilled.filled_nl} nL")
+
+    def _note(self, kind: str, text: str) -> None:
+        self._trace.append(TraceEntry(self.now_ms, kind, text))
+
+    # --- power --------------------------------------------------------------------------------------------------
+
+    @property
+    def powered(self) -> bool:
+        """False while power is cut."""
+        return self.controller is not None
+
+    def _power_lost(self, why: str) -> None:
+        self._collect_writes()
+        self.controller = None
+        self.plant.power_lost(self.now_ms)
+        self._note("power", f"lost: {why}")
+        if not self.stays_off:
+            self._boot()
+
+    def _boot(self) -> None:
+        self.plant.reboot(self.now_ms)
+        try:
+            controller = Controller(self.plant.pins(), self.profile)
+        except PowerCut as cut:
+            self._power_lost(f"while starting, {_where(cut)}")
+            return
+        self.plant.tick_offset_ms = controller.tick_ms - self.now_ms
+        self.controller = controller
+        self._note("power", f"on: {controller.boot_text}")
+        self._collect()
+
+    # --- the rig's verbs: between steps, at `now_ms` ----------------------------------------------------------------
+
+    def cut_power(self) -> None:
+        """Pull the plug. Nothing where it is out already."""
+        if self.controller is not None:
+            self.controller.turn_until(self.now_ms + self.plant.tick_offset_ms)
+            stays_off, self.stays_off = self.stays_off, True
+            self._power_lost("cut by the rig")
+            self.stays_off = stays_off
+
+    def restore_power(self) -> None:
+        """Put the plug back. Nothing where it is in already."""
+        if self.controller is None:
+            self._boot()
+
+    def aspirate(self, volume_nl: int | None = None) -> int:
+        """Draw fluid out of the reservoir (None: all of it); answers what came, in nL. Next REFILL is not by hand."""
+        self._catch_up()
+        self.hands_off_reservoir = True
+        taken_nl = self.plant.aspirate(volume_nl)
+        self._note("rig", f"syringe aspirated {taken_nl} nL")
+        return taken_nl
+
+    def fill(self, volume_nl: int, concentration_ng_per_ml: int) -> None:
+        """Inject fluid into the reservoir; the next REFILL is not by hand. ValueError where it cannot hold it."""
+        self._catch_up()
+        self.plant.fill(volume_nl, concentration_ng_per_ml)
+        self.hands_off_reservoir = True
+        self._note("rig", f"syringe filled {volume_nl} nL of {concentration_ng_per_ml} ng/mL")
+
+    def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
+        """Hold the rotor, or let it go."""
+        self._catch_up()
+        self.plant.set_stall(on, self.now_ms)
+        self._note("rig", f"motor stall {'on' if on else 'off'}")
+
+    def _catch_up(self) -> None:
+        """Strokes that are due by now belong to the plant as it was before the rig changes it."""
+        if self.controller is not None:
+            try:
+                self.controller.turn_until(self.now_ms + self.plant.tick_offset_ms)
+            except PowerCut as cut:
+                self._power_lost(_where(cut))
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def truth(self) -> Truth:
+        """What is physically so, now."""
+        self._catch_up()
+        return self.plant.truth(self.now_ms)
+
+    def belief(self) -> Belief | None:
+        """What the program in the pump believes, now; None without power."""
+        self._catch_up()
+        return (
+            None
+            if self.controller is None
+            else self.controller.belief(self.now_ms + self.plant.tick_offset_ms)
+        )
+
+    def fork(self) -> Pump:
+        """Another pump in the same state, with a future of its own."""
+        return copy.deepcopy(self)
+
+
+def _where(cut: PowerCut) -> str:
+    return "in a memory write" if cut.at_ms is None else f"at the stroke of tick {cut.at_ms}"
+
+
+def trace_bytes(entries: Iterable[TraceEntry]) -> bytes:
+    """Trace entries as bytes to hash: equal traces, equal bytes."""
+    return b"".join(
+        b"%d\x00%s\x00%s\x00%s\x00\n" % (e.now_ms, e.kind.encode(), e.text.encode(), e.data.hex().encode())
+        for e in entries
+    )

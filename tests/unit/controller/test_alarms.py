@@ -1,0 +1,219 @@
+"""Alarms: condition, occurrence, signal, latching, acknowledgement."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_emu.controller.alarm_table import ALARMS, Priority, Remedy
+from firmware_emu.controller.alarms import (
+    CRITICAL_SILENCE_MAX_MS,
+    PACKED_BYTES,
+    Acknowledged,
+    Alarms,
+    Signal,
+    ToneIntervals,
+)
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
+
+INTERVALS = ToneIntervals(critical_ms=600_000, non_critical_ms=3_600_000)
+CRITICAL = {2, 3, 4, 5, 7, 9, 10, 15}
+
+
+def test_every_alarm_has_a_row_and_its_class_is_the_wires() -> None:
+    assert set(ALARMS) == set(AlarmId)
+    assert {id_ for id_, row in ALARMS.items() if row.alarm_class is AlarmClass.CRITICAL} == CRITICAL
+
+
+def test_what_kills_when_nobody_comes_has_high_priority() -> None:
+    for row in ALARMS.values():
+        assert (row.priority is Priority.HIGH) == (row.alarm_class is AlarmClass.CRITICAL)
+
+
+def test_a_momentary_alarm_latches_its_signal_or_nobody_would_hear_it() -> None:
+    assert all(row.latching for row in ALARMS.values() if row.momentary)
+
+
+def test_a_condition_that_begins_is_active_and_latched() -> None:
+    alarms = Alarms()
+    assert alarms.raise_(AlarmId.MOTOR_STALL, 1_000, on_seq=17, value=5, cause=2)
+    assert (alarms.active_mask, alarms.latched_mask) == (1 << 3, 1 << 3)
+    assert alarms.critical_active
+    ((occurrence, flags),) = alarms.listed(1_000)
+    assert (occurrence.on_seq, occurrence.on_ms, occurrence.value, occurrence.cause) == (17, 1_000, 5, 2)
+    assert flags == AlarmFlag.ACTIVE | AlarmFlag.LATCHED
+
+
+def test_a_condition_that_lasts_is_one_occurrence() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.MOTOR_STALL, 1_000, on_seq=17)
+    assert not alarms.raise_(AlarmId.MOTOR_STALL, 2_000, on_seq=18)
+    assert alarms.occurrences[AlarmId.MOTOR_STALL].on_seq == 17
+
+
+def test_a_condition_that_ends_stays_latched_until_it_is_acknowledged() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.MOTOR_STALL, 1_000, on_seq=17)
+    assert alarms.clear(AlarmId.MOTOR_STALL)
+    assert not alarms.clear(AlarmId.MOTOR_STALL)
+    assert (alarms.active_mask, alarms.latched_mask, alarms.critical_active) == (0, 1 << 3, False)
+    assert alarms.acknowledge(AlarmId.MOTOR_STALL, 17, 9_000) == Acknowledged(False, None)
+    assert alarms.latched_mask == 0
+    assert alarms.listed(9_000) == ()
+
+
+@pytest.mark.parametrize("alarm_id", [AlarmId.RESET, AlarmId.BOLUS_PARTIAL])
+def test_a_momentary_alarm_is_latched_but_blocks_nothing(alarm_id: AlarmId) -> None:
+    alarms = Alarms()
+    assert alarms.raise_(alarm_id, 0, on_seq=1)
+    assert not alarms.critical_active
+    assert (alarms.is_active(alarm_id), alarms.is_latched(alarm_id)) == (False, True)
+    assert alarms.signal(0, INTERVALS) is not None
+    assert alarms.raise_(alarm_id, 5, on_seq=2)
+    assert alarms.acknowledge(alarm_id, 1, 10) is None
+    alarms.acknowledge(alarm_id, 2, 10)
+    assert alarms.signal(10, INTERVALS) is None
+    assert alarms.is_latched(alarm_id) == (alarm_id is AlarmId.RESET)
+
+
+def test_only_the_last_occurrence_can_be_acknowledged() -> None:
+    alarms = Alarms()
+    assert alarms.acknowledge(AlarmId.EMPTY, 0, 0) is None
+    alarms.raise_(AlarmId.EMPTY, 0, on_seq=4)
+    assert alarms.acknowledge(AlarmId.EMPTY, 3, 0) is None
+    assert alarms.is_latched(AlarmId.EMPTY)
+
+
+@pytest.mark.parametrize("alarm_id", [AlarmId.ERI, AlarmId.EOS, AlarmId.MEM_CRITICAL, AlarmId.RESET])
+def test_what_must_not_be_forgotten_stays_latched_until_its_remedy(alarm_id: AlarmId) -> None:
+    alarms = Alarms()
+    alarms.raise_(alarm_id, 0, on_seq=1)
+    alarms.acknowledge(alarm_id, 1, 10)
+    assert alarms.is_latched(alarm_id)
+    was_active = alarms.is_active(alarm_id)
+    assert alarms.remedied(ALARMS[alarm_id].remedy) == ((alarm_id,) if was_active else ())
+    assert (alarms.active_mask, alarms.latched_mask) == (0, 0)
+
+
+def test_a_refill_ends_low_and_empty_and_nothing_else() -> None:
+    alarms = Alarms()
+    for alarm_id in (AlarmId.EMPTY, AlarmId.LOW_RESERVOIR, AlarmId.MOTOR_STALL):
+        alarms.raise_(alarm_id, 0, on_seq=alarm_id)
+    assert alarms.remedied(Remedy.REFILL) == (AlarmId.LOW_RESERVOIR, AlarmId.EMPTY)
+    assert alarms.active_mask == 1 << AlarmId.MOTOR_STALL
+    assert alarms.is_latched(AlarmId.EMPTY)
+    assert alarms.remedied(Remedy.REFILL) == ()
+
+
+# --- the signal -----------------------------------------------------------------------------------------
+
+
+def test_a_critical_tone_lasts_three_seconds_every_interval() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 1_000, on_seq=1)
+    assert alarms.signal(1_000, INTERVALS) == Signal(AlarmClass.CRITICAL, True, 601_000)
+    assert alarms.signal(3_999, INTERVALS) == Signal(AlarmClass.CRITICAL, True, 601_000)
+    assert alarms.signal(4_000, INTERVALS) == Signal(AlarmClass.CRITICAL, False, 601_000)
+    assert alarms.signal(601_000, INTERVALS) == Signal(AlarmClass.CRITICAL, True, 1_201_000)
+
+
+def test_a_non_critical_tone_lasts_one_second_every_interval() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
+    assert alarms.signal(999, INTERVALS) == Signal(AlarmClass.NON_CRITICAL, True, 3_600_000)
+    assert alarms.signal(1_000, INTERVALS) == Signal(AlarmClass.NON_CRITICAL, False, 3_600_000)
+
+
+def test_nothing_sounds_without_an_alarm() -> None:
+    assert Alarms().signal(0, INTERVALS) is None
+
+
+def test_the_highest_class_sounds() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
+    alarms.raise_(AlarmId.EMPTY, 500, on_seq=2)
+    assert alarms.signal(500, INTERVALS) == Signal(AlarmClass.CRITICAL, True, 600_500)
+
+
+def test_a_silenced_non_critical_alarm_sounds_when_its_condition_begins_anew() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
+    assert alarms.acknowledge(AlarmId.LOW_RESERVOIR, 1, 10) == Acknowledged(True, None)
+    alarms.end_session(20)
+    assert alarms.signal(10**9, INTERVALS) is None
+    ((_, flags),) = alarms.listed(20)
+    assert flags == AlarmFlag.ACTIVE | AlarmFlag.SILENCED
+    alarms.remedied(Remedy.REFILL)
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 30, on_seq=2)
+    assert alarms.signal(30, INTERVALS) == Signal(AlarmClass.NON_CRITICAL, True, 3_600_030)
+
+
+def test_a_silenced_critical_alarm_sounds_again_when_the_session_ends() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
+    until_ms = 10 + CRITICAL_SILENCE_MAX_MS
+    assert alarms.acknowledge(AlarmId.EMPTY, 1, 10) == Acknowledged(True, until_ms)
+    assert alarms.signal(20, INTERVALS) == Signal(AlarmClass.CRITICAL, False, until_ms)
+    assert AlarmFlag.SILENCED in alarms.listed(20)[0][1]
+    alarms.end_session(5_000)
+    assert alarms.signal(5_000, INTERVALS) == Signal(AlarmClass.CRITICAL, True, 605_000)
+    assert AlarmFlag.SILENCED not in alarms.listed(5_000)[0][1]
+
+
+def test_a_silenced_critical_alarm_sounds_again_after_half_an_hour_at_the_latest() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
+    alarms.acknowledge(AlarmId.EMPTY, 1, 10)
+    at_ms = 10 + CRITICAL_SILENCE_MAX_MS
+    assert alarms.signal(at_ms, INTERVALS) == Signal(AlarmClass.CRITICAL, True, at_ms + 600_000)
+
+
+def test_a_tone_is_due_when_a_silence_ends_though_another_alarm_sounds_meanwhile() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=2)
+    alarms.acknowledge(AlarmId.EMPTY, 1, 0)
+    expected = Signal(AlarmClass.NON_CRITICAL, True, CRITICAL_SILENCE_MAX_MS)
+    assert alarms.signal(500, INTERVALS) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**7), st.sampled_from(sorted(CRITICAL))), min_size=1))
+def test_while_a_critical_condition_lasts_the_next_tone_is_never_more_than_an_interval_away(
+    raised: list[tuple[int, int]],
+) -> None:
+    alarms = Alarms()
+    for seq, (tick_ms, alarm_id) in enumerate(sorted(raised)):
+        alarms.raise_(AlarmId(alarm_id), tick_ms, on_seq=seq)
+        signal = alarms.signal(tick_ms, INTERVALS)
+        assert signal is not None
+        assert tick_ms < signal.next_tone_ms <= tick_ms + INTERVALS.critical_ms
+
+
+# --- memory ---------------------------------------------------------------------------------------------
+
+
+def test_alarms_survive_packing_but_a_critical_silence_does_not() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 10**11, on_seq=1, value=2**40, cause=9)
+    alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=2)
+    alarms.raise_(AlarmId.BOLUS_PARTIAL, 0, on_seq=3)
+    alarms.acknowledge(AlarmId.LOW_RESERVOIR, 2, 5)
+    assert len(alarms.pack()) == PACKED_BYTES == 256
+    again = Alarms.unpack(alarms.pack())
+    assert again == alarms
+    assert copy.deepcopy(alarms) == alarms
+    assert again.occurrences[AlarmId.EMPTY].value == 0xFFFF_FFFF
+    alarms.acknowledge(AlarmId.EMPTY, 1, 10**11)
+    signal = Alarms.unpack(alarms.pack()).signal(10**11, INTERVALS)
+    assert signal is not None
+    assert signal.sounding
+
+
+def test_damaged_alarms_are_refused() -> None:
+    with pytest.raises(ValueError, match="alarms in 3 bytes"):
+        Alarms.unpack(b"abc")
+    with pytest.raises(ValueError, match="LOW_RESERVOIR with flags 0x8"):
+        Alarms.unpack(b"\x08" + bytes(PACKED_BYTES - 1))
