@@ -1,0 +1,165 @@
+"""An emulator put together: pump, image, port, link, rig control, ready line, and all of it given back at the
+end.
+
+Whatever can be wrong is found before the ready line. Order matters: the image is locked before anything is
+touched, the port is open and raw before its link appears, rig control listens before the line says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from firmware_emu.bench.clock import REAL, Clock, Pace
+from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.image_file import ImageFile
+from firmware_emu.bench.key_file import KeyFile
+from firmware_emu.bench.link_lock import LinkLock
+from firmware_emu.bench.mailbox import Mailbox
+from firmware_emu.bench.ports.pty import PtyPort
+from firmware_emu.bench.ports.tcp import TcpPort
+from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.ready_line import Identity, Ready, ready_line
+from firmware_emu.bench.runner import Runner
+from firmware_emu.bench.stand import Stand, new_pump, restored_pump
+from firmware_emu.controller.identity import Identity as MemoryIdentity
+from firmware_emu.controller.memory import Memory
+from firmware_emu.controller.memory_map import Region
+from firmware_emu.version import VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from firmware_emu.bench.ports.port import Port, Say
+    from firmware_emu.bench.rig.server import RigServer
+    from firmware_emu.profile import Profile
+    from firmware_emu.pump import Pump
+
+SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
+TOKEN_BYTES = 32
+STOPPING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class Wanted(NamedTuple):
+    """What the command line asks for. No `tcp` address means a PTY."""
+
+    profile: str = "implanted"
+    seed: int | None = None
+    pace: Pace = REAL
+    link: Path | None = None
+    tcp: str | None = None
+    control: str | None = None
+    image: Path | None = None
+    off_ms: int = 0
+
+
+def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
+    """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should
+    know.
+    """
+    profile = load_profile(wanted.profile)
+    with ExitStack() as stack:
+        stand, seed = _stand(wanted, profile, stack)
+        port = _port(wanted, stack, say)
+        mailbox = Mailbox()
+        server, token = _rig_server(wanted, mailbox, say)
+        keys = KeyFile(profile.keys)
+        stack.callback(keys.remove)
+        runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, mailbox)
+        stack.callback(runner.close)
+        if server is not None:
+            server.attach(runner.selector)
+            stack.callback(server.close)
+            say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
+        runner.settle()  # what the line says of the pump is on file before it is said
+        _stop_on_signals(runner, mailbox, stack)
+        tell(
+            ready_line(
+                Ready(
+                    port=None if wanted.tcp else port.address,
+                    link=None if wanted.link is None else str(wanted.link.absolute()),
+                    tcp=port.address if wanted.tcp else None,
+                    control=None if server is None else server.url,
+                    token=token,
+                    keys=str(keys.path),
+                    identity=_identity(stand.pump),
+                    seed=seed,
+                    image=None if wanted.image is None else str(wanted.image.absolute()),
+                    time=str(wanted.pace),
+                    version=VERSION,
+                )
+            )
+        )
+        runner.run()
+
+
+def _stop_on_signals(runner: Runner, mailbox: Mailbox, stack: ExitStack) -> None:
+    """End in good order. A handler alone is not enough: a signal that comes just before the selector begins
+    to wait runs no Python until the wait is over, so the system's handler writes to the mailbox's pipe too.
+    """
+    signal.set_wakeup_fd(mailbox.wake_descriptor, warn_on_full_buffer=False)
+    stack.callback(signal.set_wakeup_fd, -1)
+    for number in STOPPING_SIGNALS:
+        signal.signal(number, lambda *_: runner.stop())
+
+
+def _stand(wanted: Wanted, profile: Profile, stack: ExitStack) -> tuple[Stand, int]:
+    """The pump of the image, or a new one; with the seed that it was made with."""
+    drawn = int.from_bytes(os.urandom(8), "big") >> (64 - SEED_BITS) if wanted.seed is None else wanted.seed
+    hashing = wanted.control is not None
+    if wanted.image is None:
+        return Stand(new_pump(profile, drawn), hashing=hashing), drawn
+    image = ImageFile(wanted.image, profile)
+    stack.callback(image.close)
+    seed = image.seed
+    if seed is None:
+        seed = drawn
+        image.begin(seed)
+    elif wanted.seed is not None and wanted.seed != seed:
+        raise BadConfigurationError(
+            f"image {wanted.image} holds a pump of seed {seed}; leave --seed out, or choose another --image"
+        )
+    remembered = image.remembered
+    if remembered is None:
+        return Stand(new_pump(profile, seed), image, hashing=hashing), seed
+    return Stand(restored_pump(profile, remembered, wanted.off_ms), image, hashing=hashing), seed
+
+
+def _port(wanted: Wanted, stack: ExitStack, say: Say) -> Port:
+    if wanted.tcp is not None:
+        tcp = TcpPort(wanted.tcp, say)
+        stack.callback(tcp.close)
+        return tcp
+    pty = PtyPort()
+    stack.callback(pty.close)
+    if wanted.link is not None:
+        lock = LinkLock(wanted.link)
+        lock.acquire(pty.address)
+        stack.callback(lock.release)
+    return pty
+
+
+def _rig_server(wanted: Wanted, mailbox: Mailbox, say: Say) -> tuple[RigServer | None, str | None]:
+    """Rig control where it is asked for, with its token, which never comes from the seed."""
+    if wanted.control is None:
+        return None, None
+    from firmware_emu.bench.rig.server import RigServer  # noqa: PLC0415 - a start without it should not pay for it
+
+    token = base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).rstrip(b"=").decode()
+    return RigServer(wanted.control, token, mailbox, say), token
+
+
+def _identity(pump: Pump) -> Identity:
+    """Read as a service tool would, from the memory itself."""
+    model = pump.profile.model
+    record = Memory(pump.plant.flash, model.log_capacity).read_record(Region.IDENTITY)
+    return Identity(
+        serial=model.serial,
+        memory_id=None if record is None else f"{MemoryIdentity.unpack(record).memory_id:016x}",
+        profile=pump.profile.name,
+        security="secured" if model.secured else "unsecured",
+    )

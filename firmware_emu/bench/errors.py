@@ -1,0 +1,40 @@
+"""What may go wrong around a pump on the bench, with the exit code it ends in. Not for errors of the pump
+itself.
+
+The sentence of each error is for a person: what is wrong, and what to do. Codes are those of the command line
+and are never reused; 2 is click's, for usage.
+"""
+
+from __future__ import annotations
+
+BENCH_LOST = 7
+BAD_CONFIGURATION = 10
+TAKEN = 11
+
+
+class BenchError(Exception):
+    """The bench cannot do what was asked; the text says why and what to do."""
+
+    exit_code = BAD_CONFIGURATION
+
+
+class BenchLostError(BenchError):
+    """The ground went from under a running pump: its terminal, its disk."""
+
+    exit_code = BENCH_LOST
+
+
+class BadConfigurationError(BenchError):
+    """A profile, image or path that is not usable as it is."""
+
+
+class TakenError(BenchError):
+    """A port, link or image that somebody else holds."""
+
+    exit_code = TAKEN
+
+
+class NotNowError(BenchError):
+    """A rig command that does not fit the present state: wrong time mode, power off, another journey under
+    way.
+    """

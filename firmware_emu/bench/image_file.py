@@ -1,0 +1,232 @@
+"""`--image FILE`: the pump's memory, state and time on file, so that a killed emulator comes back as it was.
+
+An append-only journal, one write() a step, before the step's bytes leave: whatever a client has seen is on
+file. It is held against the death of the process, not of the host: nothing is synced but a rewrite. The file
+is locked while in use; a killed holder leaves no lock. When the journal has grown far beyond what it says it
+is rewritten as one step, beside the old file, and takes its name in one move. The layout stands in
+`image_records`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, TakenError
+from firmware_emu.bench.image_records import (
+    MAGIC,
+    Header,
+    MalformedError,
+    Writes,
+    decode_header,
+    decode_step,
+    encode_header,
+    encode_step,
+    split_records,
+)
+from firmware_emu.bench.link_lock import same_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from firmware_emu.profile import Profile
+
+FILE_MAX_BYTES = 1 << 30
+REWRITE_AT_OPEN_BYTES = 1 << 20
+REWRITE_AT_RUN_BYTES = 1 << 25
+REWRITE_RATIO = 4  # rewriting pays when the journal is this many times what it says
+
+
+def profile_digest(profile: Profile) -> str:
+    """Tells one profile from another: SHA-256 over all of its fields."""
+    text = json.dumps(asdict(profile), sort_keys=True, default=bytes.hex)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Remembered(NamedTuple):
+    """What an image says about its pump: where it was when its emulator ended."""
+
+    now_ms: int
+    state: dict[str, Any]
+    writes: Writes
+
+
+class MemoryMirror:
+    """What has been written to the memory so far, and where; what was never written is left to the plant."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._written = bytearray()
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Follow one write."""
+        end = offset + len(data)
+        if end > len(self._data):
+            self._data.extend(bytes(end - len(self._data)))
+            self._written.extend(bytes(end - len(self._written)))
+        self._data[offset:end] = data
+        self._written[offset:end] = b"\x01" * len(data)
+
+    def extents(self) -> Writes:
+        """The written bytes as few writes, in the order of their offsets."""
+        found = re.finditer(rb"\x01+", self._written)
+        return tuple((run.start(), bytes(self._data[run.start() : run.end()])) for run in found)
+
+
+class ImageFile:
+    """An open, locked image. `remembered` is None where there is no pump in it yet."""
+
+    def __init__(self, path: Path, profile: Profile) -> None:
+        self._path = path
+        self._profile = profile
+        self._memory = MemoryMirror()
+        self._state_json = b""
+        self._now_ms = 0
+        self._seed: int | None = None
+        self._descriptor = _open_locked(path)
+        try:
+            self._size_bytes = self._load()
+            if self._size_bytes > REWRITE_AT_OPEN_BYTES:
+                self._rewrite_if_large()
+        except MalformedError as error:
+            os.close(self._descriptor)
+            raise BadConfigurationError(f"image {path} {error}; move it away to start a new pump") from error
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    @property
+    def seed(self) -> int | None:
+        """Seed that the pump in this image was made with; None where there is none yet."""
+        return self._seed
+
+    @property
+    def remembered(self) -> Remembered | None:
+        """The pump as the last step left it; None where there is none yet."""
+        if not self._state_json:
+            return None
+        return Remembered(self._now_ms, json.loads(self._state_json), self._memory.extents())
+
+    def begin(self, seed: int) -> None:
+        """Write the header of a new image."""
+        self._seed = seed
+        self._append(MAGIC + encode_header(self._header(seed)))
+
+    def append(self, now_ms: int, writes: Writes, state: Mapping[str, Any]) -> None:
+        """Journal one step; returns when the system has it."""
+        state_json = json.dumps(state, separators=(",", ":")).encode()
+        changed = state_json != self._state_json
+        self._append(encode_step(now_ms, writes, state_json if changed else b""))
+        self._now_ms = now_ms
+        self._state_json = state_json
+        for offset, data in writes:
+            self._memory.write(offset, data)
+        if self._size_bytes > REWRITE_AT_RUN_BYTES:
+            self._rewrite_if_large()
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._descriptor)
+
+    def _header(self, seed: int) -> Header:
+        return Header(self._profile.name, profile_digest(self._profile), seed)
+
+    def _load(self) -> int:
+        """Read all that can be believed, cut a torn tail; answers the file's size."""
+        size = os.fstat(self._descriptor).st_size
+        if size > FILE_MAX_BYTES:
+            raise MalformedError(f"is larger than {FILE_MAX_BYTES} bytes")
+        data = os.pread(self._descriptor, size, 0)
+        if data[: len(MAGIC)] != MAGIC[: len(data)]:
+            raise MalformedError("is no image of a pump, or of another version")
+        end = 0
+        for end, body in split_records(data, len(MAGIC)):
+            if self._seed is None:
+                self._accept_header(decode_header(body))
+                continue
+            step = decode_step(body)
+            if step.now_ms < self._now_ms:
+                raise MalformedError(f"goes back in time before byte {end}")
+            self._now_ms = step.now_ms
+            if step.state is not None:
+                self._state_json = json.dumps(step.state, separators=(",", ":")).encode()
+            for offset, written in step.writes:
+                self._memory.write(offset, written)
+        if end < size:
+            os.ftruncate(self._descriptor, end)
+        return end
+
+    def _accept_header(self, header: Header) -> None:
+        if header.profile_digest != profile_digest(self._profile):
+            raise BadConfigurationError(
+                f"image {self._path} was made with another profile, {header.profile!r:.40}; "
+                f"give that --profile, or another --image"
+            )
+        self._seed = header.seed
+
+    def _append(self, record: bytes) -> None:
+        try:
+            written = os.write(self._descriptor, record)
+            if written < len(record):
+                os.ftruncate(self._descriptor, self._size_bytes)
+        except OSError as error:
+            raise BenchLostError(f"cannot write image {self._path}: {error.strerror}") from error
+        if written < len(record):
+            raise BenchLostError(f"cannot write image {self._path}: no space left")
+        self._size_bytes += len(record)
+
+    def _rewrite_if_large(self) -> None:
+        """Put one step in the place of many, if that makes the file much smaller."""
+        if self._seed is None or not self._state_json:
+            return
+        whole = MAGIC + encode_header(self._header(self._seed))
+        whole += encode_step(self._now_ms, self._memory.extents(), self._state_json)
+        if len(whole) * REWRITE_RATIO > self._size_bytes:
+            return
+        beside = self._path.with_name(f".{self._path.name}.rewrite")
+        try:
+            beside.unlink(missing_ok=True)
+            descriptor = os.open(
+                beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.write(descriptor, whole) < len(whole):
+                os.close(descriptor)
+                return  # no room for a second file: the long journal is as good
+            os.fsync(descriptor)
+            beside.replace(self._path)
+        except OSError as error:
+            raise BenchLostError(f"cannot rewrite image {self._path}: {error.strerror}") from error
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._size_bytes = len(whole)
+
+
+def _open_locked(path: Path) -> int:
+    while True:
+        try:
+            descriptor = os.open(
+                path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
+            )
+        except OSError as error:
+            raise BadConfigurationError(f"cannot open image {path}: {error.strerror}") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BadConfigurationError(f"image {path} is not a file")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise TakenError(
+                f"image {path} is in use by another emulator; stop it or choose another"
+            ) from error
+        if same_file(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # its holder rewrote it in between: take the new one

@@ -1,0 +1,152 @@
+"""The bytes of an image: what a record looks like, and how far a file of them can be believed. No files here.
+
+    file   = MAGIC, record...            the first record is the header, each later one is a step
+    record = length u32, CRC-32 of the length u32, CRC-32 of the body u32, body     (little-endian)
+    header = JSON {format, profile, profile_digest, seed}
+    step   = now_ms u64, count u32, count x (offset u32, length u32, bytes of the memory),
+             JSON of the state outside the memory, or nothing where it is as it was
+
+A record is written by one write(), so a kill leaves at most the beginning of one at the end of the file: that
+tail is cut. The length has a checksum of its own, since a damaged length would otherwise make everything
+after it look like such a tail. Damage anywhere else is refused, never repaired: half a memory is worse than
+none.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from firmware_emu.bench.errors import BadConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MAGIC = b"PUMPIMG\x01"
+FORMAT = 1
+MEMORY_MAX_BYTES = 16 * 1024 * 1024  # far above any pump's memory: a larger offset is damage
+RECORD_MAX_BYTES = 2 * MEMORY_MAX_BYTES
+SEED_MAX = (1 << 63) - 1
+
+_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<III")
+_STEP = struct.Struct("<QI")
+_WRITE = struct.Struct("<II")
+
+Writes = tuple[tuple[int, bytes], ...]
+
+
+class Header(NamedTuple):
+    """Whose image this is."""
+
+    profile: str
+    profile_digest: str
+    seed: int
+
+
+class StepRecord(NamedTuple):
+    """What one step left behind. `state` is None where it is as it was at the step before."""
+
+    now_ms: int
+    writes: Writes
+    state: dict[str, Any] | None
+
+
+class MalformedError(BadConfigurationError):
+    """The file is no image, or a damaged one."""
+
+
+def encode_record(body: bytes) -> bytes:
+    """A body with its length and checksums."""
+    length = _LENGTH.pack(len(body))
+    return _HEAD.pack(len(body), crc32(length), crc32(body)) + body
+
+
+def encode_header(header: Header) -> bytes:
+    """The first record."""
+    return encode_record(json.dumps({"format": FORMAT, **header._asdict()}).encode())
+
+
+def encode_step(now_ms: int, writes: Iterable[tuple[int, bytes]], state_json: bytes) -> bytes:
+    """A record of one step."""
+    parts = []
+    for offset, data in writes:
+        parts.append(_WRITE.pack(offset, len(data)))
+        parts.append(data)
+    return encode_record(_STEP.pack(now_ms, len(parts) // 2) + b"".join(parts) + state_json)
+
+
+def split_records(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
+    """Bodies of the records from `start`, each with the offset of its end. Stops before a torn tail."""
+    end_of_file = len(data)
+    offset = start
+    while offset < end_of_file:
+        left = end_of_file - offset
+        if left < _HEAD.size or not any(memoryview(data)[offset:]):
+            return  # torn in the head, or never written before the host went down
+        length, length_crc, body_crc = _HEAD.unpack_from(data, offset)
+        if crc32(_LENGTH.pack(length)) != length_crc or length > RECORD_MAX_BYTES:
+            raise MalformedError(f"is damaged at byte {offset}")
+        end = offset + _HEAD.size + length
+        if end > end_of_file:
+            return
+        body = data[offset + _HEAD.size : end]
+        if crc32(body) != body_crc:
+            if end == end_of_file:
+                return
+            raise MalformedError(f"is damaged at byte {offset}")
+        yield end, body
+        offset = end
+
+
+def decode_header(body: bytes) -> Header:
+    """Read the first record."""
+    match _json(body):
+        case {"format": 1, "profile": str(profile), "profile_digest": str(digest), "seed": int(seed)} if (
+            0 <= seed <= SEED_MAX
+        ):
+            return Header(profile, digest, seed)
+        case {"format": version} if version != FORMAT:
+            raise MalformedError(f"has format {version!r:.20}; this version reads format {FORMAT}")
+        case _:
+            raise MalformedError("has no header that this version can read")
+
+
+def decode_step(body: bytes) -> StepRecord:
+    """Read a step."""
+    try:
+        now_ms, count = _STEP.unpack_from(body, 0)
+        offset = _STEP.size
+        writes = []
+        for _ in range(count):
+            at, length = _WRITE.unpack_from(body, offset)
+            offset += _WRITE.size
+            data = body[offset : offset + length]
+            if len(data) != length or at + length > MEMORY_MAX_BYTES:
+                raise MalformedError("holds a write outside the memory")
+            writes.append((at, data))
+            offset += length
+    except struct.error as error:
+        raise MalformedError("holds a step that is cut short") from error
+    rest = body[offset:]
+    return StepRecord(now_ms, tuple(writes), _object(rest) if rest else None)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    value = _json(text)
+    if not isinstance(value, dict):
+        raise MalformedError("holds a state that is no JSON object")
+    return value
+
+
+def _json(text: bytes) -> Mapping[str, Any] | Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("holds a record that is no JSON") from error
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")

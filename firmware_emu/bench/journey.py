@@ -1,0 +1,69 @@
+"""Letting a pump's time pass by hand: to a given time, to its next event, to its next alarm, as fast as
+possible.
+
+A journey is made in legs, so that whoever makes it can look after other things in between; how the legs are
+cut changes nothing that the pump does.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from firmware_emu.units import MS_PER_DAY
+
+if TYPE_CHECKING:
+    from firmware_emu.bench.stand import Stand
+    from firmware_emu.pump import TraceEntry
+
+LEG_MAX_MS = 30 * MS_PER_DAY
+EVENTS_MAX = 1_000  # what one journey tells of; more are in the pump's log
+
+
+class Until(StrEnum):
+    """What ends a journey before its limit."""
+
+    TIME = "time"
+    EVENT = "event"
+    ALARM = "alarm"
+
+
+class Journey:
+    """A stretch of time that passes at no speed in particular."""
+
+    __slots__ = ("end_ms", "events", "line_offset_ms", "now_ms", "over", "reached", "until")
+
+    def __init__(self, end_ms: int, until: Until = Until.TIME, line_offset_ms: int = 0) -> None:
+        self.end_ms = end_ms
+        self.now_ms = 0
+        self.until = until
+        self.line_offset_ms = line_offset_ms
+        """Line time less pump time, which move together here."""
+        self.events: list[TraceEntry] = []
+        self.over = False
+        self.reached = False
+
+    def leg(self, stand: Stand) -> bytes:
+        """One step on the way; answers what the pump sent."""
+        now_ms = stand.pump.now_ms
+        next_ms = min(self.end_ms, now_ms + LEG_MAX_MS)
+        if self.until is not Until.TIME:
+            if stand.wake_at_ms is not None:
+                next_ms = min(next_ms, max(now_ms, stand.wake_at_ms))
+            if stand.wake_line_ms is not None:
+                next_ms = min(next_ms, max(now_ms, stand.wake_line_ms - self.line_offset_ms))
+        line_ms = next_ms + self.line_offset_ms if self.line_offset_ms else None
+        sent = stand.step(next_ms, b"", line_ms)
+        self.now_ms = next_ms
+        happened = [entry for entry in stand.trace if entry.kind == "event"]
+        if self.until is Until.ALARM:
+            happened = [entry for entry in happened if is_alarm(entry)]
+        self.events += happened[: EVENTS_MAX - len(self.events)]
+        self.reached = next_ms >= self.end_ms if self.until is Until.TIME else bool(happened)
+        self.over = self.reached or next_ms >= self.end_ms
+        return sent
+
+
+def is_alarm(entry: TraceEntry) -> bool:
+    """Whether an event is the beginning of an alarm's occurrence."""
+    return entry.kind == "event" and entry.text.startswith("ALARM_ON")

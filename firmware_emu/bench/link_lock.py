@@ -1,0 +1,105 @@
+"""A stable name for a PTY: a symlink, with a lock beside it that dies with its holder.
+
+`PATH` points at the PTY, `PATH.lock` is held with flock while the emulator lives, so a second emulator on the
+same link is told so, and one that was killed leaves nothing that would look taken. What is not a link to a
+PTY is never replaced.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from firmware_emu.bench.errors import BadConfigurationError, TakenError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PTY_PREFIX = "/dev/pts/"
+
+
+def same_file(descriptor: int, path: Path) -> bool:
+    """Whether the path still names the open file: what was locked may have been replaced in between."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(descriptor), there)
+
+
+class LinkLock:
+    """Holds the link from `acquire` to `release`."""
+
+    def __init__(self, link: Path) -> None:
+        self.link = link
+        self._lock_path = link.with_name(link.name + ".lock")
+        self._descriptor: int | None = None
+        self._target = ""
+
+    def acquire(self, target: str) -> None:
+        """Take the lock and point the link at the target, in one atomic change of name."""
+        self._lock()
+        try:
+            self._refuse_foreign()
+            self._point(target)
+        except BaseException:
+            self._unlock()
+            raise
+        self._target = target
+
+    def release(self) -> None:
+        """Remove the link if it is still ours, and the lock."""
+        if self._descriptor is None:
+            return
+        if self.link.is_symlink() and str(self.link.readlink()) == self._target:
+            self.link.unlink(missing_ok=True)
+        self._unlock()
+
+    def _lock(self) -> None:
+        while True:
+            try:
+                descriptor = os.open(
+                    self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+                )
+            except OSError as error:
+                raise BadConfigurationError(
+                    f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
+                ) from error
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                os.close(descriptor)
+                raise TakenError(
+                    f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
+                ) from error
+            if same_file(descriptor, self._lock_path):
+                self._descriptor = descriptor
+                return
+            os.close(descriptor)  # its holder removed it while we waited for nobody: take the new one
+
+    def _unlock(self) -> None:
+        if self._descriptor is not None:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _refuse_foreign(self) -> None:
+        if not os.path.lexists(self.link):
+            return
+        if not self.link.is_symlink():
+            raise TakenError(f"{self.link} exists and is no link; choose another --link or move it away")
+        target = str(self.link.readlink())
+        if not target.startswith(PTY_PREFIX):
+            raise TakenError(
+                f"{self.link} points to {target}, which is no PTY; choose another --link or remove it"
+            )
+
+    def _point(self, target: str) -> None:
+        temporary = self.link.with_name(f".{self.link.name}.{os.getpid()}")
+        try:
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(target)
+            temporary.replace(self.link)
+        except OSError as error:
+            raise BadConfigurationError(f"cannot make the link {self.link}: {error.strerror}") from error

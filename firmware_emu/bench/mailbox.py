@@ -1,0 +1,86 @@
+"""The one way from another thread into the runner: errands, run between two steps of the pump.
+
+The pump and everything around it belong to the runner's thread. Another thread leaves an errand and holds a
+future; a byte on a pipe wakes the selector.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+from collections import deque
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from firmware_emu.bench.errors import NotNowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware_emu.bench.runner import Runner
+
+    Errand = Callable[[Runner, "Future[Any]"], None]
+    """Does its work on the runner, and sets the future now or sees to it that it is set later."""
+
+WAITING_MAX = 256  # no client has so many requests under way; beyond it something runs wild
+
+
+class Mailbox:
+    """Errands for the runner. `leave` and `wake` may be called from any thread and from a signal handler."""
+
+    def __init__(self) -> None:
+        self._errands: deque[tuple[Errand, Future[Any]]] = deque()
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._read_end, False)
+        os.set_blocking(self._write_end, False)
+        self._closed = False
+
+    def leave(self, errand: Errand) -> Future[Any]:
+        """Leave an errand; the future is set when it is done. NotNowError in it where nobody will do it."""
+        future: Future[Any] = Future()
+        if self._closed or len(self._errands) >= WAITING_MAX:
+            future.set_exception(
+                NotNowError("the bench is closing" if self._closed else "the bench is too busy")
+            )
+            return future
+        self._errands.append((errand, future))
+        self.wake()
+        return future
+
+    @property
+    def wake_descriptor(self) -> int:
+        """A byte written here lets the selector return: for `signal.set_wakeup_fd`."""
+        return self._write_end
+
+    def wake(self) -> None:
+        """Let the selector return."""
+        with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
+            os.write(self._write_end, b"!")
+
+    def attach(self, selector: selectors.BaseSelector) -> None:
+        """Register with the loop that will call."""
+        selector.register(self._read_end, selectors.EVENT_READ, self._empty_pipe)
+
+    def run(self, runner: Runner) -> None:
+        """Do what was left, in order. What an errand raises goes to who left it, not into the loop."""
+        while self._errands:
+            errand, future = self._errands.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                errand(runner, future)
+            except Exception as error:  # noqa: BLE001 - handed on whole
+                future.set_exception(error)
+
+    def close(self) -> None:
+        """Refuse what is left and what will come."""
+        self._closed = True
+        while self._errands:
+            _errand, future = self._errands.popleft()
+            if future.set_running_or_notify_cancel():
+                future.set_exception(NotNowError("the bench is closing"))
+
+    def _empty_pipe(self, _events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._read_end, 4_096)

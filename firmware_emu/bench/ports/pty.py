@@ -1,0 +1,102 @@
+"""A pseudo terminal as the pump's line: a device path that any serial program opens.
+
+Three things a PTY does by default would hurt. It echoes and edits lines: it is made raw before anybody can
+open it. When its last client closes, the master end reads EIO for ever and a loop spins: the port keeps a
+slave descriptor open itself, so clients come and go unseen. And a write blocks when nobody reads: the
+descriptor does not, and what nobody fetches is dropped and counted. Needs Linux or another system with
+openpty.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import tty
+
+from firmware_emu.bench.errors import BenchLostError
+from firmware_emu.bench.ports.out_queue import OutQueue
+
+READ_BYTES = 4_096  # what the kernel's line discipline holds
+
+
+class PtyPort:
+    """Both ends of a PTY: the master that the pump talks through, and a slave kept open."""
+
+    def __init__(self) -> None:
+        try:
+            self._master, self._slave = os.openpty()
+        except OSError as error:
+            raise BenchLostError(
+                f"no pseudo terminal to be had: {error.strerror}; use --tcp instead"
+            ) from error
+        tty.setraw(self._slave)
+        os.set_blocking(self._master, False)
+        self._address = os.ttyname(self._slave)
+        self._queue = OutQueue()
+        self._received: list[bytes] = []
+        self._received_bytes = 0
+        self._selector: selectors.BaseSelector | None = None
+        self._waits_for_room = False
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    @property
+    def received_bytes(self) -> int:
+        return self._received_bytes
+
+    @property
+    def dropped_bytes(self) -> int:
+        return self._queue.dropped_bytes
+
+    def attach(self, selector: selectors.BaseSelector) -> None:
+        """Register with the loop that will call."""
+        self._selector = selector
+        selector.register(self._master, selectors.EVENT_READ, self._ready)
+
+    def take_received(self) -> bytes:
+        """What came in since the last call."""
+        if not self._received:
+            return b""
+        data = b"".join(self._received)
+        self._received.clear()
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Put whole frames on the line; never blocks."""
+        self._queue.push(data)
+        if not self._waits_for_room:
+            self._drain()
+
+    def close(self) -> None:
+        """Give the terminal back; the loop has ended."""
+        self._selector = None
+        os.close(self._master)
+        os.close(self._slave)
+
+    def _ready(self, events: int) -> None:
+        if events & selectors.EVENT_WRITE:
+            self._drain()
+        if events & selectors.EVENT_READ:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._master, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
+        self._received.append(data)
+        self._received_bytes += len(data)
+
+    def _drain(self) -> None:
+        try:
+            empty = self._queue.drain(self._master)
+        except OSError as error:
+            raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
+        if empty == self._waits_for_room and self._selector is not None:
+            self._waits_for_room = not empty
+            events = selectors.EVENT_READ if empty else selectors.EVENT_READ | selectors.EVENT_WRITE
+            self._selector.modify(self._master, events, self._ready)

@@ -1,0 +1,210 @@
+"""A TCP line on loopback: for programs that cannot open a device, and for machines without PTYs.
+
+One line a pump, as with a cable: while a client is connected a second one is closed at once, and the log says
+so. Never listens beyond this machine: the line carries a pump's therapy, and its development keys are
+published.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import selectors
+import socket
+from typing import TYPE_CHECKING
+
+from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.ports.out_queue import OutQueue
+
+if TYPE_CHECKING:
+    from firmware_emu.bench.ports.port import Say
+
+READ_BYTES = 16_384
+PORT_MAX = 65_535
+
+
+def parse_loopback(text: str) -> tuple[str, int]:
+    """Read `host:port` where the host is this machine; port 0 lets the system choose."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not (port.isascii() and port.isdecimal()) or int(port[:6]) > PORT_MAX:
+        raise BadConfigurationError(
+            f"{text!r} is no address; write 127.0.0.1:0 to let the system choose a port"
+        )
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise BadConfigurationError(
+            f"{host} is not a loopback address; an emulated pump listens on this machine only, as 127.0.0.1:0"
+        )
+    return host, int(port)
+
+
+def listen_on_loopback(text: str) -> socket.socket:
+    """A listening socket on `host:port`, without blocking. The protocol is named, or TCP_NODELAY is not
+    inherited.
+    """
+    host, port = parse_loopback(text)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+        listener.listen(16)
+    except OSError as error:
+        listener.close()
+        raise TakenError(
+            f"cannot listen on {host}:{port}: {error.strerror}; port 0 lets the system choose a free one"
+        ) from error
+    listener.settimeout(0)
+    return listener
+
+
+def address_of(listener: socket.socket) -> str:
+    """`host:port` as a client writes it."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class TcpPort:
+    """A listener and at most one client."""
+
+    def __init__(self, address: str, say: Say) -> None:
+        self._say = say
+        self._listener = listen_on_loopback(address)
+        self._address = address_of(self._listener)
+        self._client: socket.socket | None = None
+        self._client_ended = False
+        self._watched = 0
+        self._queue = OutQueue()
+        self._received: list[bytes] = []
+        self._received_bytes = 0
+        self._unsent_bytes = 0
+        self._selector: selectors.BaseSelector | None = None
+
+    @property
+    def address(self) -> str:
+        return self._address
+
+    @property
+    def received_bytes(self) -> int:
+        return self._received_bytes
+
+    @property
+    def dropped_bytes(self) -> int:
+        return self._queue.dropped_bytes + self._unsent_bytes
+
+    def attach(self, selector: selectors.BaseSelector) -> None:
+        """Register with the loop that will call."""
+        self._selector = selector
+        selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def take_received(self) -> bytes:
+        """What came in since the last call."""
+        if not self._received:
+            return b""
+        data = b"".join(self._received)
+        self._received.clear()
+        return data
+
+    def send(self, data: bytes) -> None:
+        """Put whole frames on the line; never blocks. Without a client they are lost, as on a cable pulled
+        out.
+        """
+        if self._client is None:
+            self._unsent_bytes += len(data)
+            return
+        idle = not self._queue.waiting_bytes
+        self._queue.push(data)
+        if idle:
+            self._drain(self._client)
+
+    def close(self) -> None:
+        """Hang up and stop listening; the loop has ended."""
+        self._selector = None
+        self._hang_up()
+        self._listener.close()
+
+    def _accept(self, _events: int) -> None:
+        try:
+            client, address = self._listener.accept()
+        except OSError:
+            return  # it has gone again
+        if self._client is not None and self._client_ended:
+            self._hang_up()  # it said goodbye and only never read the rest
+        if self._client is not None:
+            client.close()
+            self._say(
+                f"refused {address[0]}:{address[1]}: {self._address} has its client already; one line a pump"
+            )
+            return
+        client.settimeout(0)
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._client = client
+        self._client_ended = False
+        self._watch(client, selectors.EVENT_READ)
+
+    def _watch(self, client: socket.socket, events: int) -> None:
+        """Ask the selector to call for these events, if it does not do so already."""
+        if events == self._watched or self._selector is None:
+            return
+        if not self._watched:
+            self._selector.register(client, events, self._ready)
+        elif events:
+            self._selector.modify(client, events, self._ready)
+        else:
+            self._selector.unregister(client)
+        self._watched = events
+
+    def _ready(self, events: int) -> None:
+        client = self._client
+        if client is None:
+            return
+        if events & selectors.EVENT_READ:
+            self._read(client)
+        if events & selectors.EVENT_WRITE and self._client is client:
+            self._drain(client)
+
+    def _read(self, client: socket.socket) -> None:
+        try:
+            data = os.read(client.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._hang_up()
+            return
+        if data:
+            self._received.append(data)
+            self._received_bytes += len(data)
+            return
+        self._client_ended = True  # it may still read what it asked for
+        if self._queue.waiting_bytes:
+            self._watch(client, selectors.EVENT_WRITE)
+        else:
+            self._hang_up()
+
+    def _drain(self, client: socket.socket) -> None:
+        try:
+            empty = self._queue.drain(client.fileno())
+        except OSError:
+            self._hang_up()
+            return
+        if empty and self._client_ended:
+            self._hang_up()
+            return
+        read = 0 if self._client_ended else selectors.EVENT_READ
+        self._watch(client, read if empty else read | selectors.EVENT_WRITE)
+
+    def _hang_up(self) -> None:
+        client = self._client
+        if client is None:
+            return
+        self._watch(client, 0)
+        self._client = None
+        self._queue.clear()
+        client.close()

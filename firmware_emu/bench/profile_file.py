@@ -1,0 +1,189 @@
+"""Profiles by name and from TOML files: what kind of pump to make, and what the clinic did to it.
+
+A file names only what differs from the built-in profile that it is `based_on`:
+
+    name = "fast pump"
+    based_on = "implanted"                # or "factory": never filled, never programmed, clock not set
+    wall_clock = 2026-03-02T10:00:00+01:00
+    [model]                               # fields of firmware_emu.profile.PumpModel
+    accuracy_ppm = 1_145_000
+    [implant]                             # fields of firmware_emu.profile.Implant
+    filled_nl = 20_000_000
+    [[keys]]                              # instead of the published development keys
+    key_id = 7
+    role = "clinician"
+    key = "00112233445566778899aabbccddeeff"
+
+Every error is one line: the file, the key, what was expected, what came. A device key is never shown.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.profile_rules import (
+    IMPLANT_RULES,
+    KEY_RULES,
+    MODEL_RULES,
+    TOP_RULES,
+    Rule,
+    contradiction,
+)
+from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
+from protocol.development_keys import DEVELOPMENT_KEYS
+from protocol.identifiers import Role
+
+WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+FILE_BYTES_MAX: Final = 64 * 1024
+"""A hundred times what a profile needs; /dev/zero must not hang us."""
+SHOWN_CHARACTERS: Final = 80
+
+PUBLISHED_KEYS: Final = tuple(
+    PairedKey(key.key_id, int(key.role), key.key, development=True) for key in DEVELOPMENT_KEYS
+)
+
+BUILT_IN: Final = {
+    "implanted": Profile(
+        name="implanted",
+        keys=PUBLISHED_KEYS,
+        implant=Implant(),
+        wall_at_start_s=int((datetime(2026, 3, 2, 10, tzinfo=UTC) - WALL_EPOCH).total_seconds()),
+    ),
+    "factory": Profile(name="factory", keys=PUBLISHED_KEYS, implant=None),
+}
+"""[DOMAIN 0.5]; the clock of the implanted one is that of WE-20, so that every run of it is the same."""
+
+Table = dict[str, Any]
+
+
+def load_profile(given: str) -> Profile:
+    """A built-in profile by its name, or else the file at that path. Raises BadConfigurationError."""
+    if given in BUILT_IN:
+        return BUILT_IN[given]
+    return read_profile(Path(given))
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a TOML file. Raises BadConfigurationError."""
+    try:
+        return _profile(_tables(path), path.stem)
+    except _Wrong as wrong:
+        raise BadConfigurationError(f"profile {path}: {wrong}") from None
+
+
+class _Wrong(Exception):
+    """What is wrong in the file, without the file's name."""
+
+
+def _tables(path: Path) -> Table:
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        raise _Wrong(f"no such file, and no built-in profile ({', '.join(BUILT_IN)})") from None
+    except OSError as error:
+        raise _Wrong(f"cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a path with a NUL byte
+        raise _Wrong(f"cannot be read: {error}") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise _Wrong(f"is larger than {FILE_BYTES_MAX} bytes, which no profile is")
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError as error:
+        raise _Wrong(f"is not UTF-8 text, at byte {error.start}") from None
+    except (ValueError, RecursionError) as error:
+        raise _Wrong(f"is not TOML: {_one_line(str(error))}") from None
+
+
+def _profile(tables: Table, stem: str) -> Profile:
+    top = _checked(tables, TOP_RULES, "")
+    base = BUILT_IN[top.get("based_on", "implanted")]
+    model = replace(base.model, **_model_fields(_checked(top.get("model", {}), MODEL_RULES, "model.")))
+    implant = base.implant
+    if "implant" in top:
+        implant = replace(implant or Implant(), **_checked(top["implant"], IMPLANT_RULES, "implant."))
+    fault = contradiction(model, implant)
+    if fault is not None:
+        raise _Wrong(fault)
+    profile = replace(base, name=top.get("name", stem), model=model, implant=implant)
+    if "wall_clock" in top:
+        wall_clock: datetime = top["wall_clock"]
+        offset = wall_clock.utcoffset() or timedelta()
+        since_epoch = wall_clock - WALL_EPOCH
+        if since_epoch < timedelta():
+            raise _Wrong(f"wall_clock must not be before 2000 in UTC, is {_shown(wall_clock)}")
+        profile = replace(
+            profile,
+            wall_at_start_s=since_epoch // timedelta(seconds=1),
+            tz_minutes=offset // timedelta(minutes=1),
+        )
+    return replace(profile, keys=_keys(top["keys"])) if "keys" in top else profile
+
+
+def _model_fields(fields: Table) -> Table:
+    if "empty_policy" in fields:
+        return {**fields, "empty_policy": EmptyPolicy(fields["empty_policy"])}
+    return fields
+
+
+def _keys(entries: list[Table]) -> tuple[PairedKey, ...]:
+    keys: list[PairedKey] = []
+    for number, entry in enumerate(entries, start=1):
+        place = f"keys, entry {number}, "
+        fields = _checked(entry, KEY_RULES, place)
+        for name, rule in KEY_RULES.items():
+            if name not in fields:
+                raise _Wrong(f"{place}{name} is missing; it must be {rule.expected}")
+        if any(fields["key_id"] == other.key_id for other in keys):
+            raise _Wrong(f"{place}key_id must be its own, but {fields['key_id']} was there before")
+        key = bytes.fromhex(fields["key"])
+        published = any(key == other.key for other in DEVELOPMENT_KEYS)
+        keys.append(PairedKey(fields["key_id"], int(Role[fields["role"].upper()]), key, published))
+    return tuple(keys)
+
+
+def _checked(table: Table, rules: dict[str, Rule], place: str) -> Table:
+    """The table itself, if it holds known settings with values that they take."""
+    for name, value in table.items():
+        rule = rules.get(name)
+        if rule is None:
+            raise _Wrong(_unknown(name, rules, place))
+        if not rule.accepts(value):
+            shown = _count(value) if name == "key" else _shown(value)
+            raise _Wrong(f"{place}{name} must be {rule.expected}, is {shown}")
+    return table
+
+
+def _unknown(name: str, rules: dict[str, Rule], place: str) -> str:
+    near = get_close_matches(name, rules, n=1)
+    hint = f"did you mean {place}{near[0]}?" if near else f"known are {', '.join(rules)}"
+    return f"{place}{_one_line(name)} is no setting; {hint}"
+
+
+def _shown(value: object) -> str:
+    """A value as TOML would write it, short and on one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + _one_line(value) + '"'
+    if isinstance(value, dict | list):
+        return f"{'a table' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 128:
+        return "a number of more than 38 digits"
+    return _one_line(str(value))
+
+
+def _count(value: object) -> str:
+    """A secret by its size alone."""
+    return f"{len(value)} characters that are not shown" if isinstance(value, str) else "no text"
+
+
+def _one_line(text: str) -> str:
+    plain = "".join(character if character.isprintable() else "?" for character in text)
+    return plain if len(plain) <= SHOWN_CHARACTERS else plain[:SHOWN_CHARACTERS] + "..."

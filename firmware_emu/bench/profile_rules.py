@@ -1,0 +1,198 @@
+"""What may stand in a profile file: each setting with the values it takes, and how settings bind each other.
+
+Tables only; reading files is in `profile_file`. Upper bounds are those of the wire's fields or plain sanity, so
+that a slip of the finger is caught; they are no clinical advice.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from firmware_emu.profile import EmptyPolicy, Implant, PumpModel
+from firmware_emu.units import NL_PER_ML
+from protocol.identifiers import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+U16_MAX: Final = 0xFFFF
+U32_MAX: Final = 0xFFFF_FFFF
+SERIAL_BYTES: Final = 12
+KEY_HEX_DIGITS: Final = 32
+KEYS_MAX: Final = 8
+"""Key slots of a pump [SPEC 11]."""
+LONGEST_OFFSET: Final = timedelta(hours=14)
+
+
+class Rule(NamedTuple):
+    """One setting: what is expected, as a phrase after "must be", and whether a value is that."""
+
+    expected: str
+    accepts: Callable[[object], bool]
+
+
+def whole(least: int, most: int) -> Rule:
+    """An integer in a range; TOML's true and false are none."""
+    return Rule(
+        f"an integer from {least} to {most}", lambda value: type(value) is int and least <= value <= most
+    )
+
+
+def one_of(*names: str) -> Rule:
+    """A word of a short list."""
+    return Rule("one of " + ", ".join(f'"{name}"' for name in names), lambda value: value in names)
+
+
+YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
+TEXT: Final = Rule(
+    "a text of 1 to 60 printable characters",
+    lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= 60 and value.isprintable(),
+)
+SERIAL: Final = Rule(
+    f"1 to {SERIAL_BYTES} printable ASCII characters",
+    lambda value: (
+        isinstance(value, str) and 1 <= len(value) <= SERIAL_BYTES and value.isascii() and value.isprintable()
+    ),
+)
+KEY: Final = Rule(
+    f"{KEY_HEX_DIGITS} hex digits",
+    lambda value: (
+        isinstance(value, str)
+        and len(value) == KEY_HEX_DIGITS
+        and all(digit in "0123456789abcdefABCDEF" for digit in value)
+    ),
+)
+
+
+def _is_wall_clock(value: object) -> bool:
+    if not isinstance(value, datetime):
+        return False
+    offset = value.utcoffset()
+    return offset is not None and abs(offset) <= LONGEST_OFFSET and 2000 <= value.year < 2100
+
+
+WALL_CLOCK: Final = Rule(
+    "a date and time with its offset from UTC, between 2000 and 2099, as 2026-03-02T10:00:00Z", _is_wall_clock
+)
+
+TOP_RULES: Final = {
+    "name": TEXT,
+    "based_on": one_of("implanted", "factory"),
+    "wall_clock": WALL_CLOCK,
+    "model": Rule("a table, [model]", lambda value: isinstance(value, dict)),
+    "implant": Rule("a table, [implant]", lambda value: isinstance(value, dict)),
+    "keys": Rule(
+        f"1 to {KEYS_MAX} tables, [[keys]]",
+        lambda value: (
+            isinstance(value, list)
+            and 1 <= len(value) <= KEYS_MAX
+            and all(isinstance(entry, dict) for entry in value)
+        ),
+    ),
+}
+
+_VOLUME: Final = whole(1, 1_000 * NL_PER_ML)
+_SECONDS: Final = whole(1, 366 * 86_400)
+_MILLIVOLTS: Final = whole(1, U16_MAX)
+
+MODEL_RULES: Final = {
+    "reservoir_size_nl": _VOLUME,
+    "residual_nl": whole(0, 1_000 * NL_PER_ML),
+    "stroke_nl": whole(1, 100_000),
+    "accuracy_ppm": whole(1, 10_000_000),
+    "tubing_nl": whole(0, 10 * NL_PER_ML),
+    "catheter_nl": whole(0, 10 * NL_PER_ML),
+    "rate_min_nl_per_day": _VOLUME,
+    "rate_max_nl_per_day": _VOLUME,
+    "safe_rate_nl_per_day": _VOLUME,
+    "bolus_max_nl": _VOLUME,
+    "hour_max_nl": _VOLUME,
+    "day_max_nl": _VOLUME,
+    "program_day_max_nl": _VOLUME,
+    "min_bolus_gap_s": whole(0, 366 * 86_400),
+    "max_stop_s": _SECONDS,
+    "low_reservoir_alarm_nl": _VOLUME,
+    "critical_interval_s": _SECONDS,
+    "noncritical_interval_s": _SECONDS,
+    "stall_detect_s": _SECONDS,
+    "stall_recovery_edges": whole(1, 1_000),
+    "log_capacity": whole(64, 65_536),
+    "empty_policy": one_of(*EmptyPolicy),
+    "service_life_months": whole(1, 1_200),
+    "eri_to_eos_days": whole(1, 3_660),
+    "battery_capacity_mah": whole(1, 100_000),
+    "battery_full_mv": _MILLIVOLTS,
+    "battery_eri_mv": _MILLIVOLTS,
+    "battery_eos_mv": _MILLIVOLTS,
+    "hello_per_min": whole(1, U16_MAX),
+    "hello_per_day": whole(1, U16_MAX),
+    "gap_ms": whole(1, 60_000),
+    "secured": YES_OR_NO,
+    "model_number": whole(0, U16_MAX),
+    "hardware_revision": whole(0, U16_MAX),
+    "firmware_version": whole(0, U32_MAX),
+    "serial": SERIAL,
+}
+
+IMPLANT_RULES: Final = {
+    "drug_id": whole(1, U16_MAX),
+    "concentration_ng_per_ml": whole(1, U32_MAX),
+    "dose_ng_per_day": whole(1, U32_MAX),
+    "filled_nl": _VOLUME,
+    "implant_days_ago": whole(0, 36_600),
+}
+
+KEY_RULES: Final = {
+    "key_id": whole(1, U16_MAX),
+    "role": one_of(*(role.name.lower() for role in Role)),
+    "key": KEY,
+}
+
+NOT_ABOVE: Final = (
+    ("rate_min_nl_per_day", "rate_max_nl_per_day"),
+    ("safe_rate_nl_per_day", "rate_max_nl_per_day"),
+    ("stroke_nl", "bolus_max_nl"),
+    ("bolus_max_nl", "hour_max_nl"),
+    ("hour_max_nl", "day_max_nl"),
+    ("bolus_max_nl", "reservoir_size_nl"),
+    ("rate_min_nl_per_day", "program_day_max_nl"),
+    ("hello_per_min", "hello_per_day"),
+)
+BELOW: Final = (
+    ("residual_nl", "reservoir_size_nl"),
+    ("low_reservoir_alarm_nl", "reservoir_size_nl"),
+    ("battery_eos_mv", "battery_eri_mv"),
+    ("battery_eri_mv", "battery_full_mv"),
+)
+
+
+def contradiction(model: PumpModel, implant: Implant | None) -> str | None:
+    """The first thing that two settings cannot both be, as "KEY must ..., is ..."; None if all agree."""
+    for lower, upper in NOT_ABOVE:
+        value, bound = getattr(model, lower), getattr(model, upper)
+        if value > bound:
+            return f"model.{lower} must not be above model.{upper} = {bound}, is {value}"
+    for lower, upper in BELOW:
+        value, bound = getattr(model, lower), getattr(model, upper)
+        if value >= bound:
+            return f"model.{lower} must be below model.{upper} = {bound}, is {value}"
+    return None if implant is None else _contradiction_of_implant(model, implant)
+
+
+def _contradiction_of_implant(model: PumpModel, implant: Implant) -> str | None:
+    if implant.filled_nl > model.reservoir_size_nl:
+        bound = model.reservoir_size_nl
+        return (
+            f"implant.filled_nl must not be above model.reservoir_size_nl = {bound}, is {implant.filled_nl}"
+        )
+    rate = implant.dose_ng_per_day * NL_PER_ML // implant.concentration_ng_per_ml
+    least = model.rate_min_nl_per_day
+    most = min(model.rate_max_nl_per_day, model.program_day_max_nl)
+    if not least <= rate <= most:
+        concentration = implant.concentration_ng_per_ml
+        return (
+            f"implant.dose_ng_per_day must give a rate from {least} to {most} nL/day at {concentration} ng/mL, "
+            f"is {implant.dose_ng_per_day}, which gives {rate}"
+        )
+    return None

@@ -1,0 +1,46 @@
+"""The first line of an emulator's stdout: one JSON object that tells a program all it needs to talk to the
+pump.
+
+When it appears everything in it is open: no byte that is sent after it is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+NOTICE = "This is an emulated pump. It is not a medical device, and must never be used with a patient."
+
+
+class Identity(NamedTuple):
+    """Which pump this is. `memory_id` is drawn when its memory is created, 16 hex digits; null where it
+    cannot be read.
+    """
+
+    serial: str
+    memory_id: str | None
+    profile: str
+    security: str
+
+
+class Ready(NamedTuple):
+    """What was opened. Absent ports and options are null."""
+
+    port: str | None
+    link: str | None
+    tcp: str | None
+    control: str | None
+    token: str | None
+    keys: str
+    identity: Identity
+    seed: int
+    image: str | None
+    time: str
+    version: str
+
+
+def ready_line(ready: Ready) -> str:
+    """The line, with its end."""
+    fields: dict[str, Any] = {"ready": True, "kind": "emulator", "virtual": True}
+    fields |= ready._asdict() | {"identity": ready.identity._asdict(), "not_a_medical_device": NOTICE}
+    return json.dumps(fields) + "\n"

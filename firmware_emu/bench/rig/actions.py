@@ -1,0 +1,140 @@
+"""What a rig can do to a pump on the bench, as plain functions: rig control calls them, and so does a test in
+process.
+
+Each acts at one instant: after the events that are due, before any byte. Knows nothing of HTTP; what cannot
+be done is a `BenchError` with its sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+
+from firmware_emu.bench.errors import BenchError, NotNowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware_emu.bench.stand import Stand
+    from firmware_emu.pump import Pump
+
+Result = TypeVar("Result")
+
+
+class RefusedError(BenchError):
+    """The plant cannot take that: a fuller reservoir than it is large, a cut before the first write."""
+
+
+class Bench(Protocol):
+    """What an action needs of the bench around the pump."""
+
+    @property
+    def stand(self) -> Stand: ...
+
+    def settle(self) -> None:
+        """Bring the pump to this instant, and let out what it says."""
+        ...
+
+    def skip(self, ms: int) -> None:
+        """Let pump time jump without the client's."""
+        ...
+
+
+class State(NamedTuple):
+    """Truth and belief side by side; no belief where there is no power, no hash where none was kept."""
+
+    now_ms: int
+    powered: bool
+    truth: dict[str, Any]
+    belief: dict[str, Any] | None
+    trace_hash: str | None
+
+
+def state(bench: Bench) -> State:
+    """What is so and what the pump believes, now."""
+    pump = _settled(bench)
+    truth = asdict(pump.truth())
+    belief = pump.belief()
+    bench.settle()
+    trace_hash = bench.stand.trace_hash
+    return State(
+        pump.now_ms,
+        pump.powered,
+        truth,
+        None if belief is None else asdict(belief),
+        None if trace_hash is None else trace_hash.hexdigest(),
+    )
+
+
+def cut_power(bench: Bench) -> None:
+    """Pull the plug; it stays out."""
+    _do(bench, lambda pump: pump.cut_power())
+
+
+def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int = 0) -> None:
+    """Pull the plug in the n-th memory write from now, of which so many bytes land; it stays out."""
+
+    def arm(pump: Pump) -> None:
+        if not pump.powered:
+            raise NotNowError("power is off already; restore it first")
+        pump.plant.cut_at_write(after_writes, torn_after_bytes)
+        pump.stays_off = True
+
+    _do(bench, arm)
+
+
+def restore_power(bench: Bench, off_ms: int = 0) -> bool:
+    """Put the plug back after `off_ms` without power; answers whether it was out. Disarms a cut that did not
+    fire.
+    """
+    pump = _settled(bench)
+    was_off = not pump.powered
+    pump.plant.disarm()
+    pump.stays_off = False
+    if was_off:
+        if off_ms:
+            bench.skip(off_ms)
+            bench.settle()
+        pump.restore_power()
+    elif off_ms:
+        raise NotNowError("power is on; cut it before you let time pass without it")
+    bench.settle()
+    return was_off
+
+
+def aspirate(bench: Bench, nl: int | None = None) -> int:
+    """Draw fluid from the reservoir, all that comes if None; answers how much came."""
+    return _do(bench, lambda pump: pump.aspirate(nl))
+
+
+def fill(bench: Bench, nl: int, concentration_ng_per_ml: int | None = None) -> int:
+    """Inject fluid, of the concentration that is in the reservoir if None; answers how much went in."""
+
+    def inject(pump: Pump) -> int:
+        concentration = concentration_ng_per_ml
+        if concentration is None:
+            concentration = pump.truth().reservoir_ng_per_ml
+        pump.fill(nl, concentration)
+        return nl
+
+    return _do(bench, inject)
+
+
+def stall_motor(bench: Bench, *, on: bool) -> None:
+    """Hold the rotor, or let it go."""
+    _do(bench, lambda pump: pump.stall_motor(on))
+
+
+def _settled(bench: Bench) -> Pump:
+    bench.settle()
+    return bench.stand.pump
+
+
+def _do(bench: Bench, verb: Callable[[Pump], Result]) -> Result:
+    pump = _settled(bench)
+    try:
+        return verb(pump)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    finally:
+        bench.settle()

@@ -1,0 +1,108 @@
+"""Who may talk to rig control: this machine, with the token, and no browser page from elsewhere.
+
+Rig control can stop a pump, so it is guarded like one even though the pump is virtual. A web page that
+somebody has open can send requests to loopback: its Origin gives it away, a Host that is not ours is a
+rebound name, and a form cannot send JSON. The token is compared in constant time, and wrong ones are soon
+told to come back later; the right one always passes, so nobody can lock the bench out by guessing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    Scope = MutableMapping[str, Any]
+    Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+    Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+    App = Callable[[Scope, Receive, Send], Awaitable[None]]
+    Refusal = tuple[HTTPStatus, str]
+
+BODY_MAX_BYTES = 65_536
+WRONG_TOKENS_MAX = 10
+WRONG_TOKENS_WINDOW_S = 10.0
+METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class RefusalBudget:
+    """How many wrong tokens are answered as such before they are told to wait."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._window_ends_s = 0.0
+        self._count = 0
+
+    def is_spent(self) -> bool:
+        """Count one more wrong token; True where there were too many of late."""
+        now_s = self._now_s()
+        if now_s >= self._window_ends_s:
+            self._window_ends_s = now_s + WRONG_TOKENS_WINDOW_S
+            self._count = 0
+        self._count += 1
+        return self._count > WRONG_TOKENS_MAX
+
+
+class Guard:
+    """Looks at each request before the application sees it."""
+
+    def __init__(self, app: App, token: str, port: int) -> None:
+        self._app = app
+        self._authorization = f"Bearer {token}".encode()
+        self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
+        self._budget = RefusalBudget()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it with one sentence."""
+        if scope["type"] != "http":
+            return  # nothing else is spoken here
+        refusal = self._refusal(scope["method"], scope["headers"])
+        if refusal is None:
+            await self._app(scope, receive, send)
+            return
+        status, sentence = refusal
+        body = json.dumps({"error": sentence}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        if status is HTTPStatus.UNAUTHORIZED:
+            headers.append((b"www-authenticate", b"Bearer"))
+        if status is HTTPStatus.TOO_MANY_REQUESTS:
+            headers.append((b"retry-after", b"%d" % WRONG_TOKENS_WINDOW_S))
+        headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _refusal(self, method: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+        if _one(headers, b"host") not in self._hosts:
+            return HTTPStatus.FORBIDDEN, "this name is not the bench's; use the address of the ready line"
+        origin = _one(headers, b"origin")
+        if origin is not None and origin.removeprefix(b"http://") not in self._hosts:
+            return HTTPStatus.FORBIDDEN, "a web page from elsewhere may not drive the bench"
+        if not hmac.compare_digest(_one(headers, b"authorization") or b"", self._authorization):
+            if self._budget.is_spent():
+                return HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait before the next"
+            return HTTPStatus.UNAUTHORIZED, "send the token of the ready line: Authorization: Bearer TOKEN"
+        return _refuse_body(headers) if method in METHODS_WITH_BODY else None
+
+
+def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    content_type = (_one(headers, b"content-type") or b"").split(b";")[0].strip().lower()
+    if content_type != b"application/json":
+        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, and say so: Content-Type: application/json"
+    length = _one(headers, b"content-length")
+    if length is None or not length.isdigit():
+        return HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length"
+    if int(length[:9]) > BODY_MAX_BYTES:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has {BODY_MAX_BYTES} bytes at most"
+    return None
+
+
+def _one(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """The header's value; what is sent twice is as good as wrong."""
+    values = [value for key, value in headers if key == name]
+    if not values:
+        return None
+    return values[0] if len(values) == 1 else b"sent more than once"

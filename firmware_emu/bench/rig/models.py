@@ -1,0 +1,146 @@
+"""What rig control is asked and what it answers, as models: exact types, every number in its range. No
+behaviour.
+
+These are the bodies that `/openapi.json` describes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from firmware_emu.bench.clock import SPEED_MAX
+from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
+from firmware_emu.units import MS_PER_DAY, NL_PER_ML
+
+TRAVEL_MAX_MS = 3_660 * MS_PER_DAY  # ten years: more than any pump's service life
+SYRINGE_MAX_NL = 100 * NL_PER_ML
+CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
+COUNT_MAX = 1 << 48
+
+Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
+
+
+class Strict(BaseModel):
+    """A body: exact types, nothing unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Error(BaseModel):
+    """Why not, in a sentence."""
+
+    error: str
+
+
+class Done(BaseModel):
+    """The time at which it was done."""
+
+    now_ms: int
+
+
+class RigState(BaseModel):
+    """What is so and what the pump believes. Volumes in nL, or nL x 10^-6 where the name says ppm."""
+
+    now_ms: int
+    powered: bool
+    truth: dict[str, Any]
+    belief: dict[str, Any] | None
+    received_bytes: int
+    dropped_bytes: int
+    trace_hash: str | None
+
+
+class ClockState(BaseModel):
+    """How pump time runs. `speed` is pump ms per host ms, 0 under manual time."""
+
+    mode: Literal["real", "scaled", "manual"]
+    speed: int
+    now_ms: int
+
+
+class ClockWanted(Strict):
+    """A mode, or a speed, which is real time or scaled."""
+
+    mode: Literal["real", "manual"] | None = None
+    speed: Annotated[float, Field(ge=1, le=SPEED_MAX, multiple_of=1)] | None = None
+
+
+class Advance(Strict):
+    """Let so much time pass, once the pump has received so many bytes in all since it was started."""
+
+    ms: Ms
+    after_received: Annotated[int, Field(ge=0, le=COUNT_MAX)] | None = None
+
+
+class RunUntil(Strict):
+    """Let time pass until the next event or alarm, at most so long."""
+
+    what: Literal["event", "alarm"]
+    limit_ms: Ms
+
+
+class Event(BaseModel):
+    """One thing that the pump did."""
+
+    now_ms: int
+    text: str
+
+
+class Ran(BaseModel):
+    """Where a run ended, whether what it ran for happened, and what that was."""
+
+    now_ms: int
+    reached: bool
+    events: list[Event]
+
+
+class PowerCut(Strict):
+    """Now; or in the n-th write to the memory from now, of which so many bytes land."""
+
+    after_writes: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
+    torn_after_bytes: Annotated[int, Field(ge=0, le=MEMORY_MAX_BYTES)] | None = None
+
+
+class PowerRestore(Strict):
+    """How long the pump was without power, on top of the time that passed meanwhile."""
+
+    off_ms: Ms = 0
+
+
+class Restored(BaseModel):
+    """`was_off` is False where power was on: a cut that was armed did not fire."""
+
+    now_ms: int
+    was_off: bool
+
+
+class Aspirate(Strict):
+    """So much, or all that comes."""
+
+    nl: Annotated[int, Field(ge=0, le=SYRINGE_MAX_NL)] | None = None
+
+
+class Fill(Strict):
+    """So much, of a concentration or of what is in the reservoir."""
+
+    nl: Annotated[int, Field(ge=0, le=SYRINGE_MAX_NL)]
+    concentration_ng_per_ml: Annotated[int, Field(ge=0, le=CONCENTRATION_MAX_NG_PER_ML)] | None = None
+
+
+class Moved(BaseModel):
+    """What went through the needle."""
+
+    now_ms: int
+    nl: int
+
+
+class Switch(Strict):
+    """On or off."""
+
+    on: bool
+
+
+class Nothing(Strict):
+    """An empty object."""

@@ -1,0 +1,92 @@
+"""Rig control's server: a socket that listens from the start, and a web framework that is loaded when first
+needed.
+
+FastAPI with uvicorn takes more than half a second to import, so it is imported in a thread of its own when
+the first client knocks; its connection waits in the socket's queue until then. The thread touches nothing of
+the pump: what it is asked to do goes into the runner's mailbox. Signals stay the runner's.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import selectors
+import threading
+from typing import TYPE_CHECKING, Any
+
+from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.ports.tcp import address_of, listen_on_loopback
+
+if TYPE_CHECKING:
+    from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.ports.port import Say
+
+JOIN_S = 3.0
+NEEDED = ("fastapi", "uvicorn")
+
+
+class RigServer:
+    """Listens on loopback; serves from the first connection to `close`."""
+
+    def __init__(self, address: str, token: str, mailbox: Mailbox, say: Say) -> None:
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            raise BadConfigurationError(
+                f"--control needs {' and '.join(missing)}; install with: pip install 'pumpbench[rig]'"
+            )
+        self._listener = listen_on_loopback(address)
+        self._token = token
+        self._mailbox = mailbox
+        self._say = say
+        self._selector: selectors.BaseSelector | None = None
+        self._thread: threading.Thread | None = None
+        self._uvicorn: Any = None
+        self._closing = False
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return f"http://{address_of(self._listener)}"
+
+    def attach(self, selector: selectors.BaseSelector) -> None:
+        """Register with the loop that will call at the first connection."""
+        self._selector = selector
+        selector.register(self._listener, selectors.EVENT_READ, self._first_connection)
+
+    def close(self) -> None:
+        """Let answers under way leave, then stop."""
+        self._closing = True
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        if self._thread is not None:
+            self._thread.join(JOIN_S)
+        elif self._selector is not None:
+            self._selector.unregister(self._listener)
+        self._listener.close()
+
+    def _first_connection(self, _events: int) -> None:
+        assert self._selector is not None  # noqa: S101 - it is what called
+        self._selector.unregister(self._listener)
+        self._thread = threading.Thread(target=self._serve, name="rig control", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        import uvicorn  # noqa: PLC0415 - costs half a second, wanted only here
+
+        from firmware_emu.bench.rig.api import rig_app  # noqa: PLC0415 - likewise
+
+        app = rig_app(self._mailbox, self._token, self._listener.getsockname()[1])
+        config = uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=64,
+            timeout_graceful_shutdown=1,
+        )
+        self._uvicorn = uvicorn.Server(config)
+        if not self._closing:
+            self._uvicorn.run(sockets=[self._listener])

@@ -1,0 +1,162 @@
+"""The only loop of an emulator: one thread that waits for bytes, for time and for errands, and steps the
+pump.
+
+It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the errands of rig
+control, then goes on with a journey under manual time if one is under way; each of these steps the pump at
+the time that the clock says. Nothing here waits but the selector.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from typing import TYPE_CHECKING
+
+from firmware_emu.bench.clock import TimeMode
+from firmware_emu.bench.errors import NotNowError
+from firmware_emu.bench.journey import Journey
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from firmware_emu.bench.clock import Clock, Pace
+    from firmware_emu.bench.journey import Until
+    from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.ports.port import Port
+    from firmware_emu.bench.stand import Stand
+
+IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
+JOURNEY_SLICE_S = 0.05  # how long a journey may keep the port and the signals waiting
+BARRIER_S = 10.0  # how long a journey waits for bytes that its asker says are on their way
+
+
+class Under:
+    """A journey under way, with what it waits for and who asked."""
+
+    __slots__ = ("after_received", "future", "give_up_at_s", "journey")
+
+    def __init__(self, journey: Journey, after_received: int, future: Future[Journey]) -> None:
+        self.journey = journey
+        self.after_received = after_received
+        self.future = future
+        self.give_up_at_s = time.monotonic() + BARRIER_S
+
+
+class Runner:
+    """A stand, a clock and a port, until somebody says stop."""
+
+    def __init__(self, stand: Stand, clock: Clock, port: Port, mailbox: Mailbox) -> None:
+        self.stand = stand
+        self.clock = clock
+        self.port = port
+        self._mailbox = mailbox
+        self._under: Under | None = None
+        self._stopping = False
+        self.selector = selectors.DefaultSelector()
+        port.attach(self.selector)
+        mailbox.attach(self.selector)
+
+    def run(self) -> None:
+        """Serve until `stop`; the pump's last step is at the moment of stopping."""
+        port, clock, stand = self.port, self.clock, self.stand
+        self.settle()
+        while not self._stopping:
+            for key, events in self.selector.select(self._wait_s()):
+                key.data(events)
+            received = port.take_received()
+            now_ms, line_ms = clock.read()
+            if received or self._is_due(now_ms, line_ms):
+                sent = stand.step(now_ms, received, None if line_ms == now_ms else line_ms)
+                if sent:
+                    port.send(sent)
+            self._mailbox.run(self)
+            if self._under is not None:
+                self._go_on(self._under)
+        self.settle()
+        if self._under is not None:
+            self._under.future.set_exception(NotNowError("the bench is closing"))
+            self._under = None
+        self._mailbox.close()
+
+    def stop(self) -> None:
+        """End the loop after this turn. May be called from a signal handler."""
+        self._stopping = True
+        self._mailbox.wake()
+
+    def close(self) -> None:
+        """Give the selector back; the port is its owner's."""
+        self.selector.close()
+
+    # what rig control may do
+
+    def settle(self) -> None:
+        """Bring the pump to this instant, and let out what it says."""
+        now_ms, line_ms = self.clock.read()
+        sent = self.stand.step(now_ms, b"", None if line_ms == now_ms else line_ms)
+        if sent:
+            self.port.send(sent)
+
+    def skip(self, ms: int) -> None:
+        """Let pump time jump without the client's."""
+        self.clock.skip(ms)
+
+    def set_pace(self, pace: Pace) -> None:
+        """Let time run at another pace from here on."""
+        if self._under is not None:
+            raise NotNowError("time is being turned; wait for that answer")
+        self.clock.set_pace(pace)
+        self.settle()
+
+    def set_out(self, ms: int, until: Until, after_received: int, future: Future[Journey]) -> None:
+        """Begin a journey once the port has received so many bytes; the future gets it when it is over."""
+        if self.clock.pace.mode is not TimeMode.MANUAL:
+            raise NotNowError(
+                f"time runs {self.clock.pace}; set the clock to manual before you turn it by hand"
+            )
+        if self._under is not None:
+            raise NotNowError("time is being turned already; wait for that answer")
+        now_ms, line_ms = self.clock.read()
+        journey = Journey(now_ms + ms, until, line_ms - now_ms)
+        self._under = Under(journey, after_received, future)
+
+    # the loop's parts
+
+    def _wait_s(self) -> float | None:
+        under = self._under
+        if under is not None:
+            if self.port.received_bytes >= under.after_received:
+                return 0.0
+            return max(0.0, under.give_up_at_s - time.monotonic())
+        wait_s = self.clock.wait_s(self.stand.wake_at_ms, self.stand.wake_line_ms)
+        return None if wait_s is None else min(wait_s, IDLE_MAX_S)
+
+    def _is_due(self, now_ms: int, line_ms: int) -> bool:
+        wake_at_ms, wake_line_ms = self.stand.wake_at_ms, self.stand.wake_line_ms
+        return (wake_at_ms is not None and wake_at_ms <= now_ms) or (
+            wake_line_ms is not None and wake_line_ms <= line_ms
+        )
+
+    def _go_on(self, under: Under) -> None:
+        """Make some legs of the journey, unless the bytes that it waits for are not here yet."""
+        missing = under.after_received - self.port.received_bytes
+        if missing > 0:
+            if time.monotonic() >= under.give_up_at_s:
+                self._under = None
+                under.future.set_exception(
+                    NotNowError(
+                        f"{missing} of {under.after_received} bytes have not arrived in {BARRIER_S:.0f} s; "
+                        f"time stands still"
+                    )
+                )
+            return
+        journey = under.journey
+        until_s = time.monotonic() + JOURNEY_SLICE_S
+        while not journey.over and time.monotonic() < until_s:
+            before_ms = self.stand.pump.now_ms
+            sent = journey.leg(self.stand)
+            self.clock.advance(self.stand.pump.now_ms - before_ms)
+            if sent:
+                self.port.send(sent)
+        if journey.over:
+            self._under = None
+            under.future.set_result(journey)

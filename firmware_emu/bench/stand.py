@@ -1,0 +1,78 @@
+"""One pump on the bench with its image and its trace: every step of it goes through here, whoever keeps the
+time.
+
+What a step changed is on file before its bytes are handed out. Keeps no time and owns no port: `runner` does,
+and `virtual` does it without either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.trace_hash import TraceHash
+from firmware_emu.controller.memory_map import memory_size_bytes
+from firmware_emu.plant.plant import Plant
+from firmware_emu.pump import Pump, TraceEntry, trace_bytes
+
+if TYPE_CHECKING:
+    from firmware_emu.bench.image_file import ImageFile, Remembered
+    from firmware_emu.profile import Profile
+
+SEED_BYTES = 8
+
+
+def new_pump(profile: Profile, seed: int) -> Pump:
+    """A pump as it leaves the factory, at time 0."""
+    return Pump.new(profile, seed.to_bytes(SEED_BYTES, "big"))
+
+
+def restored_pump(profile: Profile, remembered: Remembered, off_ms: int) -> Pump:
+    """The pump of an image: power went when its emulator ended, and comes back after `off_ms`."""
+    try:
+        state = remembered.state
+        plant = Plant.restored(profile.model, state["plant"], memory_size_bytes(profile.model.log_capacity))
+        plant.flash.load(remembered.writes)
+        if state["powered"]:
+            plant.power_lost(remembered.now_ms)
+        pump = Pump.restore(profile, plant, remembered.now_ms + off_ms)
+        pump.hands_off_reservoir = bool(state["hands_off_reservoir"])
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise BadConfigurationError(f"the image holds no pump of this version: {error}") from error
+    return pump
+
+
+class Stand:
+    """A pump, and what is kept of its steps."""
+
+    __slots__ = ("image", "pump", "trace", "trace_hash", "wake_at_ms", "wake_line_ms")
+
+    def __init__(self, pump: Pump, image: ImageFile | None = None, *, hashing: bool = True) -> None:
+        """`hashing` is for those who can ask for the hash; it costs a twentieth of a short step."""
+        self.pump = pump
+        self.image = image
+        self.trace: tuple[TraceEntry, ...] = ()
+        """What happened in the last step."""
+        self.trace_hash = TraceHash() if hashing else None
+        self.wake_at_ms: int | None = None
+        self.wake_line_ms: int | None = None
+
+    def step(self, now_ms: int, received: bytes = b"", line_ms: int | None = None) -> bytes:
+        """One step of the pump, on file before its bytes are handed out."""
+        step = self.pump.step(now_ms, received, line_ms)
+        if self.image is not None:
+            self.image.append(now_ms, step.writes, self._state())
+        self.trace = step.trace
+        if step.trace and self.trace_hash is not None:
+            self.trace_hash.add(trace_bytes(step.trace))
+        self.wake_at_ms = step.wake_at_ms
+        self.wake_line_ms = step.wake_line_ms
+        return step.to_send
+
+    def _state(self) -> dict[str, Any]:
+        pump = self.pump
+        return {
+            "plant": pump.plant.to_json(),
+            "powered": pump.powered,
+            "hands_off_reservoir": pump.hands_off_reservoir,
+        }

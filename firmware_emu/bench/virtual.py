@@ -1,0 +1,100 @@
+"""A pump on the bench in virtual time: no port, no loop, no waiting. Bytes go in and out at the caller's
+pace.
+
+The same pump, actions and journeys as of an emulator under manual time, and so the same bytes. It is a value:
+copy it, and both go on from here, each with a future of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from firmware_emu.bench.journey import Journey, Until
+from firmware_emu.bench.stand import Stand, new_pump
+
+if TYPE_CHECKING:
+    from firmware_emu.profile import Profile
+    from firmware_emu.pump import Pump
+
+
+class VirtualBench:
+    """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is
+    taken.
+    """
+
+    __slots__ = ("_now_ms", "_received_bytes", "_sent", "stand")
+
+    def __init__(self, pump: Pump) -> None:
+        self.stand = Stand(pump)
+        self._now_ms = pump.now_ms
+        self._received_bytes = 0
+        self._sent = b""
+        self.settle()
+
+    @classmethod
+    def new(cls, profile: Profile, seed: int) -> VirtualBench:
+        """A new pump at time 0."""
+        return cls(new_pump(profile, seed))
+
+    @property
+    def now_ms(self) -> int:
+        """Pump time, which is the line's time too."""
+        return self._now_ms
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes fed so far."""
+        return self._received_bytes
+
+    @property
+    def next_wake_ms(self) -> int | None:
+        """When the pump next has something to do by itself."""
+        return self.stand.wake_at_ms
+
+    @property
+    def trace_hash(self) -> str:
+        """Hash of all that happened so far."""
+        assert self.stand.trace_hash is not None  # noqa: S101 - this bench always keeps it
+        return self.stand.trace_hash.hexdigest()
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes from the line, now; answers all that the pump has sent and nobody took."""
+        self._received_bytes += len(data)
+        self._sent += self.stand.step(self._now_ms, data)
+        return self.take_sent()
+
+    def take_sent(self) -> bytes:
+        """What the pump has sent since this was last asked."""
+        sent, self._sent = self._sent, b""
+        return sent
+
+    def advance(self, ms: int) -> bytes:
+        """Let time pass; answers what the pump sent."""
+        if ms < 0:
+            raise ValueError(f"time goes forward only, not by {ms} ms")
+        self._now_ms += ms
+        self._sent += self.stand.step(self._now_ms)
+        return self.take_sent()
+
+    def run_until(self, until: Until, limit_ms: int) -> Journey:
+        """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be
+        taken.
+        """
+        journey = Journey(self._now_ms + limit_ms, until)
+        while not journey.over:
+            self._sent += journey.leg(self.stand)
+        self._now_ms = self.stand.pump.now_ms
+        return journey
+
+    def settle(self) -> None:
+        """Bring the pump to this instant."""
+        self._sent += self.stand.step(self._now_ms)
+
+    def skip(self, ms: int) -> None:
+        """Let time pass of which the pump knows nothing: it has no power."""
+        self._now_ms += ms
+
+    def fork(self) -> VirtualBench:
+        """Another bench in the same state."""
+        return copy.deepcopy(self)

@@ -1,0 +1,120 @@
+"""`pumpbench emulate`: a pump on a port. Reads the command line; what it starts is in `bench.emulator`.
+
+Imports nothing of the pump until the command line is known to be right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from firmware_emu.bench.clock import Pace
+from firmware_emu.bench.errors import BenchError
+from firmware_emu.bench.ports.tcp import parse_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEED_MAX = (1 << 63) - 1
+OFF_MAX_MS = 3_660 * 86_400_000
+
+HELP = """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
+
+The first line on stdout is one JSON object, printed when everything in it is open: port, link, tcp, control,
+token, keys (path of the key file), identity, seed, version.
+"""
+
+
+def _checked(read: Callable[[str], object]) -> Callable[..., object]:
+    """An option whose text the bench must be able to read; what it cannot is wrong usage."""
+
+    def check(_context: click.Context, _option: click.Parameter, text: str | None) -> object:
+        try:
+            return None if text is None else read(text)
+        except BenchError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return check
+
+
+def _loopback(text: str) -> str:
+    parse_loopback(text)
+    return text
+
+
+@click.command(help=HELP)
+@click.option("--pty", "wants_pty", is_flag=True, help="A pseudo terminal: the default.")
+@click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
+@click.option(
+    "--tcp",
+    metavar="HOST:PORT",
+    callback=_checked(_loopback),
+    help="A TCP port on loopback instead of a PTY; port 0 lets the system choose.",
+)
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    help="The pump's memory on file: a killed emulator comes back.",
+)
+@click.option(
+    "--profile",
+    default="implanted",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="What pump, and what was done to it.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, SEED_MAX),
+    help="Same seed, same input, same bytes. Default: random, in the ready line.",
+)
+@click.option(
+    "--time",
+    "pace",
+    default="real",
+    show_default=True,
+    metavar="real|xN|manual",
+    callback=_checked(Pace.parse),
+    help="How the patient's time runs.",
+)
+@click.option(
+    "--time-off",
+    "off_ms",
+    type=click.IntRange(0, OFF_MAX_MS),
+    default=0,
+    metavar="MS",
+    help="How long the pump of --image was without power.",
+)
+@click.option(
+    "--control",
+    metavar="HOST:PORT",
+    callback=_checked(_loopback),
+    help="Rig control over HTTP on loopback: time, power, syringe, faults.",
+)
+@click.pass_context
+def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> None:
+    tcp, link = wanted["tcp"], wanted["link"]
+    if tcp is not None and (wants_pty or link is not None):
+        raise click.UsageError(
+            f"{'--link' if link else '--pty'} and --tcp exclude each other: one line a pump"
+        )
+    if wanted["off_ms"] and wanted["image"] is None:
+        raise click.UsageError("--time-off is about the pump of an --image; give one")
+
+    from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
+
+    try:
+        emulator.emulate(emulator.Wanted(**wanted), _tell, _say)
+    except BenchError as error:
+        _say(str(error))
+        context.exit(error.exit_code)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, nl=False)
+
+
+def _say(sentence: str) -> None:
+    click.echo(f"pumpbench emulate: {sentence}", err=True)

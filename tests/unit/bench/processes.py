@@ -1,0 +1,217 @@
+"""An emulator in a process of its own, and a caller on its line: what the tests of the whole bench work with."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from click.testing import CliRunner
+
+from firmware_emu.bench.clock import MANUAL, Clock
+from firmware_emu.bench.mailbox import Mailbox
+from firmware_emu.bench.ports.pty import PtyPort
+from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.rig.server import RigServer
+from firmware_emu.bench.runner import Runner
+from firmware_emu.bench.stand import Stand, new_pump
+from firmware_emu.cli import emulate
+from protocol.client_end import ClientEnd
+from protocol.commands import GetStatus
+from protocol.development_keys import development_key
+from protocol.identifiers import Opcode, Role
+from protocol.layouts import decode, encode
+from protocol.link_events import Response, SessionOpened
+from protocol.reports import GetStatusReply
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Reply = TypeVar("Reply")
+
+DEADLINE_S = 30.0
+EMULATE = [
+    sys.executable,
+    "-c",
+    "from firmware_emu.cli import emulate; emulate(prog_name='pumpbench emulate')",
+]
+
+
+class Ended(NamedTuple):
+    """How a process ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class SystemEntropy:
+    """The client's random source."""
+
+    def draw(self, length: int) -> bytes:
+        return os.urandom(length)
+
+
+class Asker:
+    """Talks to the rig control of a ready line."""
+
+    ready: dict[str, Any]
+
+    @property
+    def control_place(self) -> str:
+        return str(self.ready["control"]).removeprefix("http://")
+
+    def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """A request to rig control, as it should be but for the headers given."""
+        connection = http.client.HTTPConnection(self.control_place, timeout=DEADLINE_S)
+        sent = {"Authorization": f"Bearer {self.ready['token']}", "Content-Type": "application/json"}
+        content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, content, sent | (headers or {}))
+        response = connection.getresponse()
+        answer = json.loads(response.read())
+        connection.close()
+        return response.status, answer
+
+    def rig(self, method: str, path: str, body: object = None) -> Any:
+        """A request to rig control that must be granted."""
+        status, answer = self.ask(method, path, body)
+        assert status == 200, answer
+        return answer
+
+
+class ThreadBench(Asker):
+    """The runner and rig control of an emulator in a thread of this process: quicker to start than a process."""
+
+    def __init__(self, seed: int) -> None:
+        self.port = PtyPort()
+        mailbox = Mailbox()
+        stand = Stand(new_pump(load_profile("implanted"), seed))
+        self.runner = Runner(stand, Clock(0, MANUAL), self.port, mailbox)
+        self.server = RigServer("127.0.0.1:0", "the token", mailbox, lambda _sentence: None)
+        self.server.attach(self.runner.selector)
+        self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}
+        self.thread = threading.Thread(target=self.runner.run)
+        self.thread.start()
+
+    def close(self) -> None:
+        self.runner.stop()
+        self.thread.join(DEADLINE_S)
+        self.server.close()
+        self.runner.close()
+        self.port.close()
+
+
+class Emulator(Asker):
+    """A running emulator, ready."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(
+            [*EMULATE, *map(str, arguments)],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.wait()
+        self.ready: dict[str, Any] = json.loads(line)
+
+    @staticmethod
+    def that_ends(*arguments: str | Path) -> Ended:
+        """A process that is expected to end before it is ready."""
+        done = subprocess.run(
+            [*EMULATE, *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def kill(self) -> None:
+        """Kill -9."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> Ended:
+        """Send a signal and wait for the end."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> Ended:
+        """Wait for the end."""
+        out, err = self.process.communicate(timeout=DEADLINE_S)
+        return Ended(self.process.returncode, out.decode(), err.decode())
+
+
+def run_to_the_end(*arguments: str | Path) -> Ended:
+    """The command in this process, for what it refuses before it is ready."""
+    done = CliRunner().invoke(
+        emulate, [str(argument) for argument in arguments], prog_name="pumpbench emulate"
+    )
+    assert isinstance(done.exception, SystemExit), done.exception
+    return Ended(done.exit_code, done.stdout, done.stderr)
+
+
+class Caller:
+    """A programmer reduced to the wire, on a raw descriptor."""
+
+    def __init__(self, descriptor: int, role: Role = Role.CLINICIAN) -> None:
+        self.descriptor = descriptor
+        self.sent_bytes = 0
+        self._end = ClientEnd(key=development_key(role), entropy=SystemEntropy())
+
+    @classmethod
+    def on_pty(cls, path: str) -> Caller:
+        return cls(os.open(path, os.O_RDWR | os.O_NOCTTY))
+
+    def connect(self) -> Caller:
+        """Open a session."""
+        self._end.open(_now_ms())
+        event = self._wait()
+        assert isinstance(event, SessionOpened), event
+        return self
+
+    def ask(self, opcode: Opcode, request: object, reply: type[Reply]) -> Reply:
+        """A request and its answer."""
+        self._end.request(opcode, encode(request), _now_ms())
+        event = self._wait()
+        assert isinstance(event, Response), event
+        return decode(reply, event.payload)
+
+    def status(self) -> GetStatusReply:
+        return self.ask(Opcode.GET_STATUS, GetStatus(), GetStatusReply)
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _wait(self) -> object:
+        give_up_at_s = time.monotonic() + DEADLINE_S
+        while True:
+            event = self._end.next_event(_now_ms())
+            if event is not None:
+                return event
+            self._write(self._end.take_output())
+            assert time.monotonic() < give_up_at_s, "no answer"
+            if select.select([self.descriptor], [], [], 0.05)[0]:
+                self._end.feed(os.read(self.descriptor, 4_096), _now_ms())
+
+    def _write(self, data: bytes) -> None:
+        while data:
+            written = os.write(self.descriptor, data)
+            self.sent_bytes += written
+            data = data[written:]
+
+
+def _now_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

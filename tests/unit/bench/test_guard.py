@@ -1,0 +1,146 @@
+"""Who is let in to rig control, header by header, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench.rig.guard import (
+    BODY_MAX_BYTES,
+    WRONG_TOKENS_MAX,
+    WRONG_TOKENS_WINDOW_S,
+    Guard,
+    RefusalBudget,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+PORT = 4_711
+GOOD = {
+    "host": f"127.0.0.1:{PORT}",
+    "authorization": "Bearer right",
+    "content-type": "application/json",
+    "content-length": "2",
+}
+
+
+class Application:
+    """Says 200 to whatever gets through."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
+        self.calls += 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+
+def ask(
+    guard: Guard, headers: dict[str, str], method: str = "POST", twice: str | None = None
+) -> tuple[int, dict[str, Any]]:
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    if twice is not None:
+        raw.append((twice.encode(), headers[twice].encode()))
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": b"{}"}
+
+    asyncio.run(guard({"type": "http", "method": method, "headers": raw}, receive, send))
+    return sent[0]["status"], json.loads(sent[1]["body"])
+
+
+@pytest.fixture
+def guard() -> Guard:
+    return Guard(Application(), "right", PORT)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_this_machine_with_the_token_is_let_in(guard: Guard, host: str) -> None:
+    assert ask(guard, GOOD | {"host": f"{host}:{PORT}"}) == (200, {})
+
+
+def test_a_page_of_the_bench_itself_is_let_in(guard: Guard) -> None:
+    assert ask(guard, GOOD | {"origin": f"http://127.0.0.1:{PORT}"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "status", "why"),
+    [
+        ({"host": "pump.attacker.example:4711"}, 403, "not the bench's"),
+        ({"host": "127.0.0.1"}, 403, "not the bench's"),
+        ({"host": "127.0.0.1:80"}, 403, "not the bench's"),
+        ({"origin": "http://attacker.example"}, 403, "web page from elsewhere"),
+        ({"origin": "null"}, 403, "web page from elsewhere"),
+        ({"origin": f"https://127.0.0.1:{PORT}"}, 403, "web page from elsewhere"),
+        ({"authorization": "Bearer wrong"}, 401, "token of the ready line"),
+        ({"authorization": "Bearer "}, 401, "token of the ready line"),
+        ({"authorization": "right"}, 401, "token of the ready line"),
+        ({"authorization": ""}, 401, "token of the ready line"),
+        ({"content-type": "text/plain"}, 415, "send JSON"),
+        ({"content-type": "application/x-www-form-urlencoded"}, 415, "send JSON"),
+        ({"content-type": ""}, 415, "send JSON"),
+        ({"content-length": str(BODY_MAX_BYTES + 1)}, 413, "bytes at most"),
+        ({"content-length": "9" * 5_000}, 413, "bytes at most"),
+        ({"content-length": "-1"}, 411, "in one piece"),
+    ],
+)
+def test_anything_else_is_refused_with_a_sentence(
+    guard: Guard, changed: dict[str, str], status: int, why: str
+) -> None:
+    answered, body = ask(guard, GOOD | changed)
+    assert answered == status
+    assert why in body["error"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "status"),
+    [("host", 403), ("authorization", 401), ("content-type", 415), ("content-length", 411)],
+)
+def test_each_header_is_needed(guard: Guard, missing: str, status: int) -> None:
+    headers = {name: value for name, value in GOOD.items() if name != missing}
+    assert ask(guard, headers)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("doubled", "status"), [("host", 403), ("authorization", 401), ("content-length", 411)]
+)
+def test_a_header_sent_twice_is_no_header(guard: Guard, doubled: str, status: int) -> None:
+    assert ask(guard, GOOD, twice=doubled)[0] == status
+
+
+def test_reading_needs_the_token_and_no_body(guard: Guard) -> None:
+    headers = {name: GOOD[name] for name in ("host", "authorization")}
+    assert ask(guard, headers, "GET")[0] == 200
+    assert ask(guard, {"host": GOOD["host"]}, "GET")[0] == 401
+
+
+def test_what_is_refused_never_reaches_the_application() -> None:
+    application = Application()
+    guard = Guard(application, "right", PORT)
+    ask(guard, GOOD | {"authorization": "Bearer wrong"})
+    assert application.calls == 0
+
+
+def test_guessing_is_slowed_down_and_the_right_token_still_passes(guard: Guard) -> None:
+    wrong = GOOD | {"authorization": "Bearer guess"}
+    answers = [ask(guard, wrong)[0] for _ in range(WRONG_TOKENS_MAX + 2)]
+    assert answers == [401] * WRONG_TOKENS_MAX + [429, 429]
+    assert ask(guard, GOOD)[0] == 200
+
+
+def test_the_budget_for_wrong_tokens_comes_back() -> None:
+    now_s = 100.0
+    budget = RefusalBudget(lambda: now_s)
+    spent = [budget.is_spent() for _ in range(WRONG_TOKENS_MAX + 1)]
+    assert spent == [False] * WRONG_TOKENS_MAX + [True]
+    now_s += WRONG_TOKENS_WINDOW_S
+    assert not budget.is_spent()

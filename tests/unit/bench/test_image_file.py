@@ -1,0 +1,295 @@
+"""The image: what was written is there again, whatever end of the file was torn off, and damage is never repaired."""
+
+from __future__ import annotations
+
+import os
+import resource
+import stat
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench import image_file
+from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, TakenError
+from firmware_emu.bench.image_file import ImageFile, MemoryMirror, Remembered, profile_digest
+from firmware_emu.bench.image_records import (
+    MAGIC,
+    MEMORY_MAX_BYTES,
+    Header,
+    MalformedError,
+    decode_step,
+    encode_header,
+    encode_record,
+    encode_step,
+    split_records,
+)
+from firmware_emu.bench.stand import restored_pump
+from firmware_emu.profile import PairedKey, Profile, PumpModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROFILE = Profile(keys=(PairedKey(1, 2, bytes(16)),))
+STEPS: list[tuple[int, tuple[tuple[int, bytes], ...], dict[str, Any]]] = [
+    (0, ((0, b"head"), (100, b"\x01\x02")), {"turned": 0}),
+    (60_000, ((2, b"xx"),), {"turned": 5}),
+    (60_000, (), {"turned": 5}),
+    (3_600_000, ((102, b"\x03"), (0, b"H")), {"turned": 9}),
+]
+MEMORY = ((0, b"Hexx"), (100, b"\x01\x02\x03"))
+
+
+def written(path: Path, steps: int = len(STEPS), seed: int = 42) -> Path:
+    image = ImageFile(path, PROFILE)
+    image.begin(seed)
+    for now_ms, writes, state in STEPS[:steps]:
+        image.append(now_ms, writes, state)
+    image.close()
+    return path
+
+
+def test_a_new_image_remembers_nothing(tmp_path: Path) -> None:
+    image = ImageFile(tmp_path / "image", PROFILE)
+    assert image.remembered is None
+    assert image.seed is None
+    image.close()
+
+
+def test_what_was_appended_is_remembered(tmp_path: Path) -> None:
+    image = ImageFile(written(tmp_path / "image"), PROFILE)
+    assert image.seed == 42
+    assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
+    image.close()
+
+
+def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    mode = written(tmp_path / "image").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+def test_a_reopened_image_goes_on(tmp_path: Path) -> None:
+    path = written(tmp_path / "image", steps=2)
+    image = ImageFile(path, PROFILE)
+    for now_ms, writes, state in STEPS[2:]:
+        image.append(now_ms, writes, state)
+    image.close()
+    image = ImageFile(path, PROFILE)
+    assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
+    image.close()
+
+
+def test_torn_after_any_byte_it_is_as_after_the_last_whole_step(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole").read_bytes()
+    ends = [len(written(tmp_path / f"{steps}", steps).read_bytes()) for steps in range(len(STEPS) + 1)]
+    for length in range(len(whole) + 1):
+        path = tmp_path / "torn"
+        path.write_bytes(whole[:length])
+        image = ImageFile(path, PROFILE)
+        steps = sum(length >= end for end in ends) - 1
+        if steps < 1:
+            assert image.remembered is None, length
+        else:
+            assert image.remembered is not None, length
+            assert image.remembered.now_ms == STEPS[steps - 1][0], length
+            assert image.remembered.state == STEPS[steps - 1][2], length
+        assert (image.seed is None) == (length < ends[0]), length
+        image.close()
+        assert path.stat().st_size == (ends[steps] if steps >= 0 else 0), length
+
+
+def test_after_a_torn_tail_was_cut_the_journal_goes_on(tmp_path: Path) -> None:
+    path = written(tmp_path / "image", steps=3)
+    path.write_bytes(path.read_bytes() + b"\x10\x00\x00")
+    image = ImageFile(path, PROFILE)
+    image.append(*STEPS[3])
+    image.close()
+    image = ImageFile(path, PROFILE)
+    assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
+    image.close()
+
+
+def test_zeros_that_a_crashed_host_left_at_the_end_are_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "image")
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes() + bytes(5_000))
+    image = ImageFile(path, PROFILE)
+    assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
+    image.close()
+    assert path.stat().st_size == size
+
+
+def test_a_flipped_bit_before_the_last_step_is_refused_and_the_file_left_as_it_is(tmp_path: Path) -> None:
+    whole = written(tmp_path / "whole").read_bytes()
+    last = len(written(tmp_path / "but last", steps=len(STEPS) - 1).read_bytes())
+    for bit in range(last * 8):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path = tmp_path / "damaged"
+        path.write_bytes(damaged)
+        with pytest.raises(BadConfigurationError, match=r"is damaged|is no image"):
+            ImageFile(path, PROFILE)
+        assert path.read_bytes() == damaged, bit
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"PK\x03\x04 a zip file", "is no image of a pump"),
+        (MAGIC + encode_record(b"{}"), "has no header"),
+        (MAGIC + encode_record(b'{"format": 99}'), "has format 99; this version reads format 1"),
+        (MAGIC + encode_record(b"[" * 100_000), "no JSON"),
+        (
+            MAGIC + encode_record(b'{"format":1,"profile":"a","profile_digest":"b","seed":-1}'),
+            "has no header",
+        ),
+        (
+            MAGIC + encode_record(b'{"format":1,"profile":"a","profile_digest":"b","seed":1.5}'),
+            "has no header",
+        ),
+    ],
+)
+def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    with pytest.raises(BadConfigurationError, match=why) as caught:
+        ImageFile(path, PROFILE)
+    assert "\n" not in str(caught.value)
+    assert "move it away to start a new pump" in str(caught.value)
+
+
+def test_another_profile_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "image")
+    other = replace(PROFILE, model=PumpModel(accuracy_ppm=1_145_000))
+    with pytest.raises(BadConfigurationError, match="was made with another profile, 'implanted'"):
+        ImageFile(path, other)
+
+
+def test_every_field_of_a_profile_counts_the_keys_included() -> None:
+    digests = {
+        profile_digest(profile)
+        for profile in (
+            PROFILE,
+            replace(PROFILE, keys=(PairedKey(1, 2, bytes(15) + b"\x01"),)),
+            replace(PROFILE, implant=None),
+            replace(PROFILE, tz_minutes=60),
+            replace(PROFILE, model=PumpModel(log_capacity=999)),
+        )
+    }
+    assert len(digests) == 5
+
+
+def test_a_step_that_goes_back_in_time_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path / "image")
+    path.write_bytes(path.read_bytes() + encode_step(59_999, (), b""))
+    with pytest.raises(BadConfigurationError, match="goes back in time"):
+        ImageFile(path, PROFILE)
+
+
+@pytest.mark.parametrize(
+    ("step", "why"),
+    [
+        (encode_step(1, ((MEMORY_MAX_BYTES - 1, b"ab"),), b""), "outside the memory"),
+        (encode_step(1, (), b"[1]"), "no JSON object"),
+        (encode_step(1, (), b'{"volume": NaN}'), "no JSON"),
+        (encode_record(b"\x00" * 8 + b"\x05\x00\x00\x00"), "cut short"),
+        (encode_record(b""), "cut short"),
+    ],
+)
+def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
+    bodies = [body for _end, body in split_records(step, 0)]
+    with pytest.raises(MalformedError, match=why):
+        decode_step(bodies[0])
+
+
+def test_an_image_in_use_is_taken(tmp_path: Path) -> None:
+    image = ImageFile(tmp_path / "image", PROFILE)
+    with pytest.raises(TakenError, match="is in use by another emulator"):
+        ImageFile(tmp_path / "image", PROFILE)
+    image.close()
+    ImageFile(tmp_path / "image", PROFILE).close()
+
+
+@pytest.mark.parametrize("name", ["", "nowhere/image"])
+def test_a_path_that_can_be_no_image_is_said_in_one_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadConfigurationError, match="cannot open image"):
+        ImageFile(tmp_path / name, PROFILE)
+
+
+def test_a_long_journal_is_rewritten_when_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_file, "REWRITE_AT_OPEN_BYTES", 1_000)
+    path = written(tmp_path / "image", steps=1)
+    image = ImageFile(path, PROFILE)
+    for now_ms in range(1, 200):
+        image.append(now_ms, ((5, bytes([now_ms])),), {"turned": now_ms})
+    image.close()
+    before = path.stat().st_size
+    image = ImageFile(path, PROFILE)
+    assert path.stat().st_size < before / 4
+    with pytest.raises(TakenError):
+        ImageFile(path, PROFILE)
+    image.append(200, (), {"turned": 200})
+    image.close()
+    image = ImageFile(path, PROFILE)
+    assert image.remembered == (200, {"turned": 200}, ((0, b"head"), (5, b"\xc7"), (100, b"\x01\x02")))
+    assert image.seed == 42
+    image.close()
+    assert [found.name for found in tmp_path.iterdir()] == ["image"]
+
+
+def test_a_long_journal_is_rewritten_while_it_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_file, "REWRITE_AT_RUN_BYTES", 2_000)
+    path = tmp_path / "image"
+    image = ImageFile(path, PROFILE)
+    image.begin(1)
+    largest = 0
+    for now_ms in range(1, 1_000):
+        image.append(now_ms, ((now_ms % 7, b"x"),), {"turned": now_ms})
+        largest = max(largest, path.stat().st_size)
+    assert largest < 3_000
+    assert image.remembered == (999, {"turned": 999}, ((0, b"xxxxxxx"),))
+    image.close()
+
+
+def test_a_path_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "image")
+    with pytest.raises(BadConfigurationError, match="is not a file"):
+        ImageFile(tmp_path / "image", PROFILE)
+
+
+def test_a_full_disk_is_said_and_leaves_a_good_image(tmp_path: Path) -> None:
+    path = written(tmp_path / "image", steps=3)
+    image = ImageFile(path, PROFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, hard))
+    try:
+        with pytest.raises(BenchLostError, match=r"cannot write image .*: no space left"):
+            image.append(*STEPS[3])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    image.close()
+    image = ImageFile(path, PROFILE)
+    assert image.remembered is not None
+    assert image.remembered.now_ms == 60_000
+    image.close()
+
+
+def test_what_was_never_written_is_no_part_of_the_memory() -> None:
+    memory = MemoryMirror()
+    memory.write(10, b"ab")
+    memory.write(12, b"c")
+    memory.write(20, b"z")
+    assert memory.extents() == ((10, b"abc"), (20, b"z"))
+
+
+def test_a_header_keeps_its_fields() -> None:
+    record = encode_header(Header("name", "digest", 7))
+    assert [end for end, _body in split_records(record, 0)] == [len(record)]
+
+
+@pytest.mark.parametrize("state", [{}, {"plant": {}}, {"plant": 5}, {"plant": {"schema": 99}}])
+def test_a_state_that_is_no_plant_is_said_in_one_sentence(state: dict[str, Any]) -> None:
+    with pytest.raises(BadConfigurationError, match="the image holds no pump of this version"):
+        restored_pump(PROFILE, Remembered(0, state, ()), 0)

@@ -1,0 +1,143 @@
+"""A real TCP port on loopback: one client at a time, nothing blocks, nothing listens beyond this machine."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
+from firmware_emu.bench.ports.tcp import TcpPort, parse_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.bench.conftest import Loop
+
+
+@pytest.fixture
+def port(loop: Loop, said: list[str]) -> Iterator[TcpPort]:
+    port = TcpPort("127.0.0.1:0", said.append)
+    port.attach(loop.selector)
+    yield port
+    port.close()
+
+
+def connect(port: TcpPort) -> socket.socket:
+    return socket.create_connection(parse_loopback(port.address), timeout=20)
+
+
+def receive(loop: Loop, port: TcpPort, length: int) -> bytes:
+    data = b""
+
+    def enough() -> bool:
+        nonlocal data
+        data += port.take_received()
+        return len(data) >= length
+
+    loop.until(enough)
+    return data
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("127.9.8.7:65535", ("127.9.8.7", 65_535)),
+        ("localhost:80", ("127.0.0.1", 80)),
+        ("[::1]:9", ("::1", 9)),
+    ],
+)
+def test_a_loopback_address_is_read(text: str, place: tuple[str, int]) -> None:
+    assert parse_loopback(text) == place
+
+
+@pytest.mark.parametrize("text", ["0.0.0.0:1", "192.168.1.1:1", "example.com:1", "[::]:1"])
+def test_another_host_is_refused(text: str) -> None:
+    with pytest.raises(BadConfigurationError, match="is not a loopback address"):
+        parse_loopback(text)
+
+
+@pytest.mark.parametrize("text", ["", "127.0.0.1", ":1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(BadConfigurationError, match="is no address"):
+        parse_loopback(text)
+
+
+def test_a_port_that_is_in_use_is_taken(port: TcpPort, said: list[str]) -> None:
+    with pytest.raises(TakenError, match="Address already in use; port 0 lets the system choose"):
+        TcpPort(port.address, said.append)
+
+
+def test_bytes_pass_in_both_directions(loop: Loop, port: TcpPort) -> None:
+    with connect(port) as client:
+        client.sendall(b"ping")
+        assert receive(loop, port, 4) == b"ping"
+        port.send(b"pong")
+        assert loop.read(client.fileno(), 4) == b"pong"
+    assert port.received_bytes == 4
+
+
+def test_small_answers_are_not_held_back(loop: Loop, port: TcpPort) -> None:
+    with connect(port) as client:
+        client.sendall(b"x")
+        receive(loop, port, 1)
+        server = port._client
+        assert server is not None
+        assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+def test_a_second_client_is_closed_at_once_and_told_of_in_one_sentence(
+    loop: Loop, port: TcpPort, said: list[str]
+) -> None:
+    with connect(port) as first, connect(port) as second:
+        loop.until(lambda: bool(said))
+        assert second.recv(1) == b""
+        assert "has its client already; one line a pump" in said[0]
+        first.sendall(b"mine")
+        assert receive(loop, port, 4) == b"mine"
+
+
+def test_after_the_first_client_the_next_is_let_in(loop: Loop, port: TcpPort) -> None:
+    for word in (b"one", b"two", b"six"):
+        with connect(port) as client:
+            client.sendall(word)
+            assert receive(loop, port, 3) == word
+        loop.until(lambda: port._client is None)
+
+
+def test_a_client_that_vanished_with_a_reset_makes_room(loop: Loop, port: TcpPort) -> None:
+    client = connect(port)
+    client.sendall(b"x")
+    receive(loop, port, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    loop.until(lambda: port._client is None)
+
+
+def test_a_client_that_closed_its_sending_half_still_gets_its_answer(loop: Loop, port: TcpPort) -> None:
+    with connect(port) as client:
+        client.sendall(b"question")
+        client.shutdown(socket.SHUT_WR)
+        loop.until(lambda: port.received_bytes == 8)
+        port.send(b"answer")
+        assert loop.read(client.fileno(), 6) == b"answer"
+
+
+def test_what_a_client_does_not_read_is_dropped_whole_and_never_blocks(loop: Loop, port: TcpPort) -> None:
+    frame = bytes(100)
+    with connect(port) as client:
+        client.sendall(b"x")
+        receive(loop, port, 1)
+        while not port.dropped_bytes:
+            port.send(frame)
+        assert port._queue.waiting_bytes <= LIMIT_BYTES
+        assert port.dropped_bytes == len(frame)
+
+
+def test_what_is_sent_to_nobody_is_counted(port: TcpPort) -> None:
+    port.send(b"hello?")
+    assert port.dropped_bytes == 6
