@@ -1,0 +1,234 @@
+"""One run against one target: which pump each test gets, and everything that has to be closed after it.
+
+Knows nothing of pytest; `plugin` turns it into fixtures.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from hil import address as addresses
+from hil.capabilities import TargetCapability
+from hil.errors import PumpbenchError
+from hil.installation import check_protocol_is_ours
+from hil.noise import FaultyLine
+from hil.outcome_store import OutcomeStore
+from hil.programmer import Programmer, SeededEntropy, SystemEntropy
+from hil.programmer.asking import PATIENCE_MS
+from hil.report.records import RunRecord
+from hil.targets import PumpChoice, make_target
+from protocol.development_keys import development_key
+from protocol.identifiers import DeviceKind, Role, SecurityProfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from hil.address import Address
+    from hil.channel import Channel
+    from hil.targets.target import Target
+    from protocol.development_keys import DeviceKey
+    from protocol.reports import GetInfoReply
+
+DEFAULT_PROFILE = "implanted"
+DEFAULT_SEED = 1
+LAST_FRAMES = 16
+
+
+class BenchSession:
+    """The target of a run. Where a new pump can be made, each test gets one; else all share the one there is."""
+
+    def __init__(self, address: Address, profile: str = DEFAULT_PROFILE, seed: int = DEFAULT_SEED) -> None:
+        self.address = address
+        self._profile = profile
+        self._seed = seed
+        self._usual = PumpChoice(profile, seed)
+        self._sample = make_target(address, self._usual)
+        self._shared: Target | None = None
+        self._next: Target | None = None
+        self._retiring: Target | None = None
+        self._identified = False
+        self.run = RunRecord(address.text)
+        self.stop_code: int | None = None
+
+    @classmethod
+    def from_options(
+        cls, *, target: str | None, ini_target: str, profile: str | None, seed: int | None
+    ) -> BenchSession:
+        """The session that options, environment and ini file ask for."""
+        check_protocol_is_ours()
+        environment = os.environ.get(addresses.ENVIRONMENT_NAME)
+        address = addresses.choose(target, environment, ini_target)
+        return cls(address, profile or DEFAULT_PROFILE, DEFAULT_SEED if seed is None else seed)
+
+    @property
+    def capabilities(self) -> frozenset[TargetCapability]:
+        """What the target can do."""
+        return self._sample.capabilities
+
+    def lacking(self, wanted: frozenset[TargetCapability], *, changed: bool) -> list[str]:
+        """What a test wants and the target cannot; another pump than the default needs `reset`."""
+        if changed:
+            wanted |= {TargetCapability.RESET}
+        return sorted(capability.value for capability in wanted - self.capabilities)
+
+    def open_bench(
+        self,
+        name: str,
+        profile: str | None = None,
+        *,
+        model: Mapping[str, int | str | bool] | None = None,
+        implant: Mapping[str, int | str | bool] | None = None,
+    ) -> TestBench:
+        """The bench for one test."""
+        if TargetCapability.RESET in self.capabilities:
+            choice = PumpChoice(
+                profile or self._profile, self._seed, model=model or {}, implant=implant or {}
+            )
+            fresh = self._take(choice)
+            bench = TestBench(self, fresh, f"{self._seed} {name}", owned=True)
+            fresh.start()
+            self._prepare_next()
+            return bench
+        if self._shared is None:
+            self._shared = make_target(self.address)
+            self._shared.start()
+        return TestBench(self, self._shared, name, owned=False)
+
+    def _take(self, choice: PumpChoice) -> Target:
+        """The target that is being prepared, if it is the one that is wanted, else a new one."""
+        if choice == self._usual and self._next is not None:
+            target, self._next = self._next, None
+            return target
+        return make_target(self.address, choice)
+
+    def _prepare_next(self) -> None:
+        """While a test runs, the pump of the next one starts."""
+        if self._next is None:
+            self._next = make_target(self.address, self._usual)
+            self._next.launch()
+
+    def retire(self, target: Target) -> None:
+        """Close a test's target: it ends while the next test begins, and the one before it has ended by now."""
+        target.dismiss()
+        retiring, self._retiring = self._retiring, target
+        if retiring is not None:
+            retiring.close()
+
+    def identify(self, programmer: Programmer) -> None:
+        """Note once what the device says of itself; a pump without power is asked another time."""
+        if self._identified:
+            return
+        try:
+            self.run.identity = identity_of(programmer.info())
+        except PumpbenchError:
+            return
+        self._identified = True
+
+    def close(self) -> None:
+        """Give the targets back."""
+        for target in (self._shared, self._next, self._retiring):
+            if target is not None:
+                target.dismiss()
+                target.close()
+        self._shared = self._next = self._retiring = None
+
+
+class TestBench:
+    """What one test works with. Its channel is opened when it is first wanted."""
+
+    __test__ = False  # not a test, whatever pytest makes of its name
+
+    def __init__(self, session: BenchSession, target: Target, name: str, *, owned: bool) -> None:
+        self.target = target
+        self._session = session
+        self._owned = owned
+        self._name = name
+        self._channel: Channel | None = None
+        self._line: FaultyLine | None = None
+        self._programmers: list[Programmer] = []
+
+    @property
+    def channel(self) -> Channel:
+        """The raw line."""
+        if self._channel is None:
+            self._channel = self.target.open_channel()
+        return self._channel
+
+    @property
+    def line(self) -> FaultyLine:
+        """The line with room for faults; all programmers of the test are on it."""
+        if self._line is None:
+            self._line = FaultyLine(self.channel)
+        return self._line
+
+    def reopen_line(self) -> FaultyLine:
+        """Close the channel and open another, as a client that comes again."""
+        if self._channel is not None:
+            self._channel.close()
+        self._channel = None
+        self._line = None
+        return self.line
+
+    def open_programmer(
+        self,
+        role: Role = Role.CLINICIAN,
+        *,
+        key: DeviceKey | None = None,
+        store: OutcomeStore | None = None,
+        state_path: Path | None = None,
+        connect: bool = True,
+        patience_ms: int = PATIENCE_MS,
+        secured: bool = True,
+    ) -> Programmer:
+        """A programmer on the test's line. Without a store it remembers nothing once it is gone."""
+        key = key or development_key(role)
+        if store is None:
+            store = OutcomeStore(state_path, key=key.key)
+        entropy = SeededEntropy(f"{self._name} {len(self._programmers)}") if self._owned else SystemEntropy()
+        programmer = Programmer(
+            self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms, secured=secured
+        )
+        self._programmers.append(programmer)
+        if connect:
+            programmer.connect()
+        return programmer
+
+    def last_frames(self, last: int = LAST_FRAMES) -> str:
+        """The last frames of each programmer of this test, decoded."""
+        blocks = []
+        for programmer in self._programmers:
+            if programmer.wire_log.count:
+                key = programmer.key
+                blocks.append(f"{key.role.name.lower()}, key {key.key_id}:\n{programmer.wire_log.text(last)}")
+        return "\n".join(blocks)
+
+    def close(self) -> None:
+        """End what was opened. A pump that is thrown away needs no goodbye; one that stays gets it."""
+        try:
+            for programmer in self._programmers[:1]:
+                self._session.identify(programmer)
+            for programmer in self._programmers:
+                if self._owned:
+                    programmer.store.close()
+                else:
+                    programmer.close()
+        finally:
+            if self._channel is not None:
+                self._channel.close()
+            if self._owned:
+                self._session.retire(self.target)
+
+
+def identity_of(info: GetInfoReply) -> str:
+    """What a report says of the device, first of all whether it is one."""
+    kind = {
+        DeviceKind.EMULATOR: "EMULATED pump (virtual, not a medical device)",
+        DeviceKind.REPLAY: "REPLAY of a recorded session",
+        DeviceKind.HARDWARE: "hardware",
+    }[info.kind]
+    serial = info.serial.rstrip(b"\x00 ").decode("ascii", "replace")
+    profile = "" if info.profile == SecurityProfile.SECURED else ", OPEN profile: nothing is encrypted"
+    key = ", development key" if info.dev_key else ""
+    return f"{kind}, serial {serial}, model 0x{info.model:04X}, firmware 0x{info.fw:08X}{key}{profile}"

@@ -1,0 +1,29 @@
+"""What a target can do, by name: tests say what they need, and are skipped with that reason where it is
+absent.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class TargetCapability(StrEnum):
+    """One thing that a bench around a device can do."""
+
+    TIME = "time"  # advance the patient's time at will
+    FAULTS = "faults"  # stall the motor, draw fluid from the reservoir
+    TRUTH = "truth"  # read what is physically so, beside what the pump believes
+    POWER = "power"  # cut and restore the pump's power
+    RESET = "reset"  # a pump in its known first state for each test
+    SNAPSHOT = "snapshot"  # go back to an earlier state
+
+
+ALL_NAMES = tuple(capability.value for capability in TargetCapability)
+
+
+def parse_needs(names: tuple[str, ...]) -> frozenset[TargetCapability]:
+    """Capabilities by their names; a name that does not exist is a ValueError that lists those that do."""
+    unknown = [name for name in names if name not in ALL_NAMES]
+    if unknown:
+        raise ValueError(f"no such capability: {', '.join(unknown)} (there are: {', '.join(ALL_NAMES)})")
+    return frozenset(TargetCapability(name) for name in names)

@@ -1,0 +1,71 @@
+"""The command `pumpbench`: its groups, each imported only when it is called, so that `--help` is quick.
+
+A group is a row of text below: name, module, attribute, one line of help.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NamedTuple
+
+import click
+
+from hil.errors import PumpbenchError
+from hil.installation import check_protocol_is_ours
+
+
+class Group(NamedTuple):
+    """Where a command is, as text, so that naming it imports nothing."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+GROUPS = {
+    "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
+    "program": Group("hil.program.cli", "program", "Talk to a pump as its programmer."),
+    "hil": Group("hil.run.cli", "hil", "Run the conformance suite against a target."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names, in the order of the table."""
+        return list(GROUPS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the command of that name."""
+        group = GROUPS.get(cmd_name)
+        if group is None:
+            return None
+        check_protocol_is_ours()
+        command: click.Command = getattr(importlib.import_module(group.module), group.attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, group.help) for name, group in GROUPS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pumpbench", prog_name="pumpbench")
+def cli() -> None:
+    """An implanted drug pump on the desk, emulated, and a test harness around it. Not a medical device."""
+
+
+def main() -> None:
+    """Run the command line; our errors end it with one sentence and their exit code."""
+    try:
+        cli(prog_name="pumpbench")
+    except PumpbenchError as error:
+        click.echo(f"pumpbench: {error.one_line()}", err=True)
+        sys.exit(int(error.exit_code))
+
+
+if __name__ == "__main__":
+    main()

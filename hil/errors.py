@@ -1,0 +1,161 @@
+"""What can go wrong at the host's side, and whose fault it is: the person's, the device's, the link's or the
+bench's.
+
+Every error is one sentence for a person, with what to do, and the exit code that the command line ends with.
+Nothing here talks to anything; refusals of the pump carry its own ERR.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from protocol.identifiers import Opcode, Outcome
+    from protocol.reports import ErrorReply
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `pumpbench`. 0 to 6 mean what pytest says, 2 is also click's usage; ours are never
+    reused.
+    """
+
+    OK = 0
+    USAGE = 2
+    BENCH_LOST = 7
+    DEVICE_REFUSED = 8
+    OUTCOME_UNKNOWN = 9
+    BAD_CONFIGURATION = 10
+    TAKEN = 11
+
+
+class PumpbenchError(Exception):
+    """Base of everything that this side raises on purpose."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.BENCH_LOST
+    accused: ClassVar[str] = "bench"
+
+    def __init__(self, message: str, *, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}" if self.advice else self.message
+
+    def one_line(self) -> str:
+        """Whose fault, what happened and what to do, for a terminal."""
+        return f"{self.accused}: {self}"
+
+
+class Misuse(PumpbenchError):
+    """The caller asked for what this library or target does not do."""
+
+    exit_code = ExitCode.USAGE
+    accused = "usage"
+
+
+class BadConfiguration(PumpbenchError):
+    """An address, key file or state file that cannot be right."""
+
+    exit_code = ExitCode.BAD_CONFIGURATION
+    accused = "configuration"
+
+
+class BenchLost(PumpbenchError):
+    """The bench went away or broke: emulator dead, rig control gone, port unplugged."""
+
+    exit_code = ExitCode.BENCH_LOST
+    accused = "bench"
+
+
+class LinkError(PumpbenchError):
+    """The line is there, but the conversation over it is not: no answer, only noise."""
+
+    exit_code = ExitCode.BENCH_LOST
+    accused = "link"
+
+
+class NotExecuted(LinkError):
+    """A command was lost on its way, and the pump has said that it never received it: nothing was done."""
+
+    def __init__(self, message: str, *, cmd_id: int, outcome: Outcome, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.cmd_id = cmd_id
+        self.outcome = outcome
+
+
+class Taken(PumpbenchError):
+    """Somebody else has the port, the session or the key."""
+
+    exit_code = ExitCode.TAKEN
+    accused = "port or link taken"
+
+
+class OutcomeUnknown(PumpbenchError):
+    """A command was sent and nobody can say yet what became of it. It may have been carried out."""
+
+    exit_code = ExitCode.OUTCOME_UNKNOWN
+    accused = "outcome unknown"
+
+    def __init__(self, message: str, *, cmd_id: int, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.cmd_id = cmd_id
+
+
+class DeviceError(PumpbenchError):
+    """The device answered, and the answer is the problem."""
+
+    exit_code = ExitCode.DEVICE_REFUSED
+    accused = "device"
+
+
+class DeviceUnsafe(DeviceError):
+    """The device answered what its protocol does not know: its state is unknown, and so not safe to act on."""
+
+
+class SessionRefused(DeviceError):
+    """The device refused to open a session. The refusal is not authenticated: a hint, not a proof."""
+
+    def __init__(self, message: str, *, reason: int, retry_after_s: int, advice: str = "") -> None:
+        super().__init__(message, advice=advice)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class DeviceRefused(DeviceError):
+    """The pump refused a request, over a secured session, and says what it changed by that."""
+
+    def __init__(self, opcode: Opcode, error: ErrorReply) -> None:
+        super().__init__(sentence_of_refusal(opcode, error))
+        self.opcode = opcode
+        self.error = error
+
+    @property
+    def code(self) -> int:
+        """Error code of the refusal."""
+        return self.error.code
+
+
+class CommandRefused(DeviceRefused):
+    """A command with an id was refused and changed nothing: it failed, for certain."""
+
+    def __init__(self, opcode: Opcode, error: ErrorReply, *, cmd_id: int) -> None:
+        super().__init__(opcode, error)
+        self.cmd_id = cmd_id
+
+
+def sentence_of_refusal(opcode: Opcode, error: ErrorReply) -> str:
+    """A refusal as a sentence: what was refused, why, the value, its limit and the nearest acceptable value."""
+    parts = [f"{opcode.name} refused: {error.code.name}"]
+    if error.detail:
+        parts.append(f"value {error.detail}")
+    if error.limit:
+        parts.append(f"limit {error.limit}")
+    if error.nearest:
+        parts.append(f"nearest acceptable {error.nearest}")
+    if error.retry_after_ms:
+        parts.append(f"try again after {error.retry_after_ms} ms")
+    sentence = ", ".join(parts)
+    changed = error.state_changed.name
+    return sentence if changed == "NO" else f"{sentence} (changed something: {changed})"

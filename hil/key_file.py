@@ -1,0 +1,62 @@
+"""A programmer's key from a file: never on a command line, never readable by others, never shown.
+
+The file is JSON, one object {key_id, role, key} with 32 hex digits, or a list of them as a running emulator
+writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from hil.errors import BadConfiguration
+from protocol.development_keys import DEVELOPMENT_KEYS, DeviceKey
+from protocol.identifiers import Role
+from protocol.limits import KEY_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OTHERS = 0o077
+KEY_ID_MAX = 0xFFFE  # FFFF means one's own [SPEC 6]
+FILE_BYTES_MAX = 65_536
+
+
+def read_key(path: Path, role: Role | None = None) -> DeviceKey:
+    """The key in a file; of several, the one of this role (a clinician's if none is named)."""
+    try:
+        if path.stat().st_mode & OTHERS:
+            raise BadConfiguration(
+                f"the key file {path} can be read by others", advice=f"run chmod 600 {path}"
+            )
+        with path.open("rb") as stream:
+            document = json.loads(stream.read(FILE_BYTES_MAX))
+    except OSError as error:
+        raise BadConfiguration(
+            f"the key file {path} cannot be read ({error.strerror})", advice="check --key"
+        ) from error
+    except ValueError as error:
+        raise BadConfiguration(f"the key file {path} is no JSON", advice="check --key") from error
+    rows = document if isinstance(document, list) else [document]
+    keys = [_key(row, path) for row in rows]
+    if len(keys) == 1 and role is None:
+        return keys[0]
+    wanted = Role.CLINICIAN if role is None else role
+    for key in keys:
+        if key.role is wanted:
+            return key
+    raise BadConfiguration(
+        f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
+    )
+
+
+def _key(row: Any, path: Path) -> DeviceKey:
+    try:
+        key_id, role, key = int(row["key_id"]), Role[str(row["role"]).upper()], bytes.fromhex(row["key"])
+    except (KeyError, TypeError, ValueError):
+        raise BadConfiguration(
+            f"the key file {path} needs objects of key_id, role and key (32 hex digits)", advice="check --key"
+        ) from None  # the cause could show the key
+    if len(key) != KEY_BYTES or not 0 <= key_id <= KEY_ID_MAX:
+        raise BadConfiguration(f"the key file {path} has a key or key_id out of range", advice="check --key")
+    return DeviceKey(key_id, role, key, 0, development=any(key == known.key for known in DEVELOPMENT_KEYS))

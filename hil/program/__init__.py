@@ -1,0 +1,1 @@
+"""`pumpbench program`: the programmer on the command line."""

@@ -1,0 +1,194 @@
+"""`pumpbench program`: one command a question or a deed. Here the reading and the small ones; `deeds` changes
+therapy.
+
+A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
+"""
+
+from __future__ import annotations
+
+import click
+
+from hil.errors import Misuse
+from hil.program import tables
+from hil.program.as_json import json_text
+from hil.program.connection import Options, confirm, connected, show, with_options
+from hil.program.deeds import DEEDS
+from protocol.identifiers import AlarmId, InfusionMode, LogName
+from protocol.log_entries import LogEntry, describe
+
+
+@click.group(help="Talk to a pump as its programmer.")
+def program() -> None:
+    """Group of the programmer's commands."""
+
+
+@program.command()
+@with_options
+def status(options: Options) -> None:
+    """What the pump believes and does."""
+    with connected(options) as pump:
+        seen, info = pump.status(), pump.info()
+        active = pump.program() if seen.mode is not InfusionMode.NONE else None
+    document: dict[str, object] = {"device": {"kind": info.kind, "serial": info.serial}, **seen._asdict()}
+    if active is not None:
+        document["program"] = active
+    show(options, tables.status_rows(seen, info, active), document)
+
+
+@program.command()
+@with_options
+def info(options: Options) -> None:
+    """Which pump this is."""
+    with connected(options) as pump:
+        seen = pump.info()
+    show(options, tables.info_rows(seen), seen)
+
+
+@program.command()
+@with_options
+def limits(options: Options) -> None:
+    """What the pump refuses to exceed."""
+    with connected(options) as pump:
+        seen = pump.limits()
+    show(options, tables.limits_rows(seen), seen)
+
+
+@program.command()
+@with_options
+def delivery(options: Options) -> None:
+    """What it has delivered, by source."""
+    with connected(options) as pump:
+        seen = pump.delivery()
+    show(options, tables.delivery_rows(seen), seen)
+
+
+@program.command()
+@with_options
+def reservoir(options: Options) -> None:
+    """The calculated reservoir, and when it will be low and empty."""
+    with connected(options) as pump:
+        seen, state = pump.reservoir(), pump.status()
+    show(options, tables.reservoir_rows(seen, state), seen)
+
+
+@program.command()
+@with_options
+def alarms(options: Options) -> None:
+    """Each alarm that is active, latched or silenced."""
+    with connected(options) as pump:
+        seen, state = pump.alarms(), pump.status()
+    if options.as_json:
+        click.echo(json_text(seen))
+    else:
+        click.echo("\n".join(tables.alarm_lines(seen, state)) or "no alarms")
+
+
+@program.command()
+@click.option("--clear", is_flag=True, help="Set the counters to 0 after reading.")
+@with_options
+def link(options: Options, clear: bool) -> None:
+    """What the pump's link has seen go wrong."""
+    with connected(options) as pump:
+        seen = pump.link_stats(clear=clear)
+    show(options, tables.link_rows(seen), seen)
+
+
+@program.command()
+@click.option("--security", is_flag=True, help="The security log instead of the main log.")
+@click.option(
+    "--from", "from_seq", type=click.IntRange(min=0), default=0, help="First entry (0: the oldest)."
+)
+@click.option("--last", type=click.IntRange(min=1), help="Only the last so many.")
+@with_options
+def log(options: Options, security: bool, from_seq: int, last: int | None) -> None:
+    """The log, whole, with proof that nothing is missing."""
+    which = LogName.SECURITY if security else LogName.MAIN
+    with connected(options) as pump:
+        if last is not None:
+            from_seq = max(1, pump.log_status(which).last_seq - last + 1)
+        history = pump.read_log(which, from_seq=from_seq)
+    if options.as_json:
+        document = {
+            "log": which,
+            "epoch": history.epoch,
+            "first_seq": history.first_seq,
+            "next_seq": history.next_seq,
+            "complete": history.complete,
+            "lost": [{"first_seq": gone.first_seq, "last_seq": gone.last_seq} for gone in history.lost],
+            "corrupt_seqs": history.corrupt_seqs,
+            "entries": [_entry(entry) for entry in history.entries],
+        }
+        click.echo(json_text(document))
+        return
+    for gone in history.lost:
+        click.echo(f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them")
+    for entry in history.entries:
+        click.echo(describe(entry))
+    click.echo(f"{len(history.entries)} entries, no gap", err=True)
+
+
+def _entry(entry: LogEntry) -> dict[str, object]:
+    fields: dict[str, object] = entry._asdict()
+    return {"text": describe(entry)} | fields
+
+
+@program.command()
+@click.argument("cmd_id", type=click.IntRange(min=1), required=False)
+@with_options
+def query(options: Options, cmd_id: int | None) -> None:
+    """What became of a command (without an id: of the last one)."""
+    with connected(options) as pump:
+        cmd_id = cmd_id or pump.status().last_cmd_id
+        if not cmd_id:
+            raise Misuse("this key has not commanded anything yet", advice="name the command's id")
+        seen = pump.query(cmd_id)
+    show(options, tables.query_rows(cmd_id, seen), {"cmd_id": cmd_id} | seen._asdict())
+
+
+@program.command()
+@click.argument("cmd_id", type=click.IntRange(min=1))
+@with_options
+def void(options: Options, cmd_id: int) -> None:
+    """Make sure that a command which never arrived never will be carried out."""
+    with connected(options) as pump:
+        seen = pump.void(cmd_id)
+    click.echo(json_text(seen) if options.as_json else f"command {cmd_id}: {seen.outcome.name}")
+
+
+@program.command()
+@with_options
+def ping(options: Options) -> None:
+    """Ask whether somebody is there."""
+    with connected(options) as pump:
+        pump.ping()
+    click.echo(json_text({"answered": True}) if options.as_json else "the pump answers")
+
+
+@program.command()
+@click.argument("alarm", type=click.Choice([alarm.name.lower() for alarm in AlarmId], case_sensitive=False))
+@with_options
+def ack(options: Options, alarm: str) -> None:
+    """Acknowledge an alarm, by its name."""
+    with connected(options) as pump:
+        seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
+    still = "its cause is still there" if seen.still_active else "its cause is gone"
+    click.echo(json_text(seen) if options.as_json else f"{alarm.upper()} acknowledged; {still}")
+
+
+@program.command()
+@click.argument("cmd_id", type=click.IntRange(min=1))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_options
+def accept(options: Options, cmd_id: int, yes: bool) -> None:
+    """Take an outcome that nobody can find out upon yourself, so that it blocks no more."""
+    confirm(
+        f"have you consulted the log and the patient about command {cmd_id}, and shall it block no more",
+        yes=yes,
+    )
+    with connected(options) as pump:
+        pump.accept_unknown(cmd_id)
+    click.echo(f"command {cmd_id} is filed as unknown for ever; it blocks no more")
+
+
+for _deed in DEEDS:
+    program.add_command(_deed)

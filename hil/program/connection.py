@@ -1,0 +1,117 @@
+"""What every `pumpbench program` command shares: its options, a programmer on the target, and asking a human
+first.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hil import address as addresses
+from hil.address import TargetKind
+from hil.errors import Misuse
+from hil.key_file import read_key
+from hil.outcome_store import OutcomeStore, default_path
+from hil.program.as_json import json_text
+from hil.program.tables import table
+from hil.programmer import Programmer
+from hil.targets import make_target
+from protocol.development_keys import development_key
+from protocol.identifiers import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hil.program.tables import Rows
+
+ROLES = [role.name.lower() for role in Role]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that every command has."""
+
+    target: str | None
+    as_json: bool
+    key_path: Path | None
+    role: str | None
+    state_path: Path | None
+    open_profile: bool
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the shared options, as one argument."""
+
+    @click.option(
+        "--target", metavar="ADDRESS", envvar=addresses.ENVIRONMENT_NAME, help=f"One of {addresses.FORMS}."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="JSON: raw integers, units in the names.")
+    @click.option(
+        "--key", "key_path", type=click.Path(path_type=Path), help="Key file (default: development key)."
+    )
+    @click.option("--role", type=click.Choice(ROLES), help="Which development key, or which key of the file.")
+    @click.option(
+        "--state", "state_path", type=click.Path(path_type=Path), help="State file of this programmer."
+    )
+    @click.option("--open", "open_profile", is_flag=True, help="Talk to a board without cryptography.")
+    @functools.wraps(command)
+    def wrapped(
+        *args: Any,
+        target: str | None,
+        as_json: bool,
+        key_path: Path | None,
+        role: str | None,
+        state_path: Path | None,
+        open_profile: bool,
+        **kwargs: Any,
+    ) -> None:
+        command(Options(target, as_json, key_path, role, state_path, open_profile), *args, **kwargs)
+
+    return wrapped
+
+
+@contextmanager
+def connected(options: Options) -> Iterator[Programmer]:
+    """A programmer with its session open; everything is given back at the end."""
+    address = addresses.parse(options.target or addresses.DEFAULT_ADDRESS)
+    role = Role[options.role.upper()] if options.role else None
+    key = (
+        read_key(options.key_path, role)
+        if options.key_path
+        else development_key(Role.CLINICIAN if role is None else role)
+    )
+    state_path = options.state_path
+    if state_path is None and address.kind not in {TargetKind.EMULATED, TargetKind.PROCESS}:
+        state_path = default_path(
+            key.key_id, key.key
+        )  # a pump that ends with this command needs no memory of it
+    with ExitStack() as stack:
+        target = make_target(address)
+        stack.callback(target.close)
+        target.start()
+        channel = target.open_channel()
+        stack.callback(channel.close)
+        programmer = Programmer(
+            channel, key=key, store=OutcomeStore(state_path, key=key.key), secured=not options.open_profile
+        )
+        yield stack.enter_context(programmer)
+
+
+def show(options: Options, rows: Rows, document: object) -> None:
+    """A table for people, or JSON for programs."""
+    click.echo(json_text(document) if options.as_json else table(rows))
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask a human before anything is prepared; refuse to guess where there is none."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Misuse(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
+    click.confirm(f"{what}?", abort=True, err=True)

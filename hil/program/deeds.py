@@ -1,0 +1,317 @@
+"""The commands of `pumpbench program` that change therapy: set, bolus, cancel, stop, resume, refill, time.
+
+Each asks a human before it prepares anything; between PREPARE and COMMIT nobody is asked.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from hil.errors import DeviceRefused, Misuse
+from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.program.as_json import json_text
+from hil.program.connection import Options, confirm, connected, show, with_options
+from hil.program.quantities import (
+    NG_PER_MCG,
+    NL_PER_ML,
+    duration,
+    exact,
+    mcg,
+    mcg_per_day,
+    mcg_per_ml,
+    ml,
+    ml_per_day,
+)
+from hil.program.tables import WALL_EPOCH, executed_rows, table, time_rows
+from protocol.identifiers import ErrorCode, OnExpiry, StatusFlag, StopReason, TimeSetReason
+
+if TYPE_CHECKING:
+    from hil.programmer import Executed, Programmer
+    from hil.programmer.therapy import PreparedBolus
+
+S_PER_HOUR = 3_600
+MAX_STOP_H = 48
+
+
+class Amount(click.ParamType[int]):
+    """A decimal number of a unit, exact."""
+
+    def __init__(self, scale: int, unit: str) -> None:
+        self.name = unit
+        self._scale = scale
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number in the unit's smallest part."""
+        if isinstance(value, int):
+            return value
+        try:
+            return exact(value, self._scale, self.name)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+MCG = Amount(NG_PER_MCG, "mcg")
+ML = Amount(NL_PER_ML, "mL")
+YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def _done(options: Options, executed: Executed[Any], more: list[tuple[str, str]]) -> None:
+    """Say what a command did."""
+    if options.as_json:
+        document = {
+            "cmd_id": executed.cmd_id,
+            "outcome": executed.outcome,
+            "delivered_nl": executed.delivered_nl,
+            "uncertain_nl": executed.uncertain_nl,
+            "reply": executed.answer,
+        }
+        click.echo(json_text(document))
+    else:
+        click.echo(table(executed_rows(executed, more)))
+
+
+@click.command(name="set")
+@click.option("--dose", "dose_ng_per_day", type=MCG, required=True, help="Dose in mcg/day.")
+@click.option(
+    "--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the active program's)."
+)
+@click.option(
+    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the active program's)."
+)
+@click.option("--start/--no-start", default=True, help="Run the program, or keep the pump's state.")
+@YES
+@with_options
+def set_program(
+    options: Options,
+    *,
+    dose_ng_per_day: int,
+    concentration_ng_per_ml: int | None,
+    drug_id: int | None,
+    start: bool,
+    yes: bool,
+) -> None:
+    """Program simple continuous infusion of a dose."""
+    with connected(options) as pump:
+        active = pump.program().header
+        concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
+        if not concentration:
+            raise Misuse("the pump has no program yet", advice="name the drug's --concentration and --drug")
+        rate = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
+        dose = f"{mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate)})"
+        confirm(f"program {dose}", yes=yes)
+        executed = pump.set_simple_program(
+            dose_ng_per_day, concentration_ng_per_ml=concentration, drug_id=drug_id, start=start
+        )
+    more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
+    if executed.answer is not None:
+        more += [
+            ("program", f"revision {executed.answer.program_rev}"),
+            ("state", executed.answer.state.name),
+        ]
+    _done(options, executed, more)
+
+
+@click.command()
+@click.option("--dose", "dose_ng", type=MCG, help="Dose in mcg; or --volume.")
+@click.option("--volume", "volume_nl", type=ML, help="Volume in mL; or --dose.")
+@click.option("--duration", "duration_s", type=click.IntRange(min=1), required=True, help="Seconds.")
+@YES
+@with_options
+def bolus(
+    options: Options, *, dose_ng: int | None, volume_nl: int | None, duration_s: int, yes: bool
+) -> None:
+    """Give one bolus on top of the program."""
+    if (dose_ng is None) == (volume_nl is None):
+        raise click.UsageError("name either --dose or --volume")
+    with connected(options) as pump:
+        wanted_nl, words = _bolus_wanted(pump, dose_ng, volume_nl)
+        confirm(f"give a bolus of {words} over {duration(duration_s)}", yes=yes)
+        prepared = pump.prepare_bolus(wanted_nl, duration_s)
+        executed = pump.commit_bolus(prepared)
+    _done(options, executed, _bolus_rows(prepared))
+
+
+def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) -> tuple[int, str]:
+    """Volume, and what a human is asked."""
+    if volume_nl is not None:
+        return volume_nl, ml(volume_nl)
+    concentration = pump.program().header.concentration_ng_per_ml
+    if dose_ng is None or not concentration:
+        raise Misuse(
+            "a dose needs a program with a concentration", advice="program the pump first, or name --volume"
+        )
+    wanted_nl = volume_for_dose_nl(dose_ng, concentration)
+    return wanted_nl, f"{mcg(dose_ng)} ({ml(wanted_nl)} of {mcg_per_ml(concentration)})"
+
+
+def _bolus_rows(prepared: PreparedBolus) -> list[tuple[str, str]]:
+    return [("volume", ml(prepared.announced.quantised_nl)), ("over", duration(prepared.duration_s))]
+
+
+@click.command()
+@click.argument("cmd_id", type=click.IntRange(min=1), required=False)
+@with_options
+def cancel(options: Options, cmd_id: int | None) -> None:
+    """End a bolus now: the active one, or the one of this command. Never asks first."""
+    with connected(options) as pump:
+        executed = pump.cancel_bolus(cmd_id or 0)
+    more = []
+    if executed.answer is not None:
+        more = [
+            ("bolus", executed.answer.target_outcome.name),
+            ("delivered", ml(executed.answer.delivered_nl)),
+        ]
+    _done(options, executed, more)
+
+
+@click.command()
+@click.option(
+    "--max-hours", type=click.IntRange(1, MAX_STOP_H), default=MAX_STOP_H, help="When the stop expires."
+)
+@click.option(
+    "--reason", type=click.Choice([r.name.lower() for r in StopReason]), default="clinical", help="Why."
+)
+@click.option(
+    "--on-expiry",
+    type=click.Choice([e.name.lower() for e in OnExpiry]),
+    default="alarm_only",
+    help="What happens then, besides the alarm.",
+)
+@YES
+@with_options
+def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: bool) -> None:
+    """Stop all delivery."""
+    confirm("stop all delivery", yes=yes)
+    with connected(options) as pump:
+        executed = pump.stop(
+            max_hours * S_PER_HOUR,
+            reason=StopReason[reason.upper()],
+            on_expiry=OnExpiry[on_expiry.upper()],
+        )
+    more = []
+    if executed.answer is not None:
+        more = [("state", executed.answer.state.name), ("stopped for", duration(executed.answer.stopped_s))]
+    _done(options, executed, more)
+
+
+@click.command()
+@with_options
+def resume(options: Options) -> None:
+    """Start the active program again."""
+    with connected(options) as pump:
+        executed = pump.resume()
+    more = []
+    if executed.answer is not None:
+        reply = executed.answer
+        more = [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
+    _done(options, executed, more)
+
+
+@click.command()
+@click.option("--filled", "filled_nl", type=ML, required=True, help="mL in the reservoir after filling.")
+@click.option("--aspirated", "aspirated_nl", type=ML, required=True, help="mL that came out before.")
+@click.option("--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the program's).")
+@click.option(
+    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the program's)."
+)
+@click.option(
+    "--low-alarm", "low_alarm_nl", type=ML, help="mL at which the low alarm sounds (default: as it is)."
+)
+@click.option("--rinsed-twice", is_flag=True, help="The reservoir was rinsed twice.")
+@YES
+@with_options
+def refill(
+    options: Options,
+    *,
+    filled_nl: int,
+    aspirated_nl: int,
+    concentration_ng_per_ml: int | None,
+    drug_id: int | None,
+    low_alarm_nl: int | None,
+    rinsed_twice: bool,
+    yes: bool,
+) -> None:
+    """Tell the pump what the syringe did."""
+    confirm(f"record a refill: {ml(aspirated_nl)} out, {ml(filled_nl)} in", yes=yes)
+    with connected(options) as pump:
+        executed = pump.refill(
+            filled_nl,
+            aspirated_nl=aspirated_nl,
+            concentration_ng_per_ml=concentration_ng_per_ml,
+            drug_id=drug_id,
+            low_alarm_nl=low_alarm_nl,
+            rinsed_twice=rinsed_twice,
+        )
+    more = []
+    if executed.answer is not None:
+        reply = executed.answer
+        more = [
+            ("reservoir", ml(reply.reservoir_calc_nl)),
+            ("expected", ml(reply.expected_nl)),
+            ("difference", ml(reply.diff_nl)),
+        ]
+    _done(options, executed, more)
+
+
+@click.command(name="time")
+@click.argument("moment", metavar="[ISO-TIME]", required=False)
+@click.option(
+    "--reason", type=click.Choice([r.name.lower() for r in TimeSetReason]), default="drift", help="Why."
+)
+@YES
+@with_options
+def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> None:
+    """Both clocks of the pump; or set its wall clock, as 2026-03-02T10:00:00+01:00.
+
+    The offset is the pump's new time zone.
+    """
+    if moment is None:
+        with connected(options) as pump:
+            seen, state = pump.time(), pump.status()
+        show(options, time_rows(seen, valid=StatusFlag.WALL_VALID in state.flags), seen)
+        return
+    wanted = _wall_time(moment)
+    why = TimeSetReason[reason.upper()]
+    with connected(options) as pump:
+        confirm(f"set the pump's clock to {wanted.text}", yes=yes)
+        try:
+            executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why)
+        except DeviceRefused as refusal:
+            if refusal.error.code is not ErrorCode.CONFIRM:
+                raise
+            confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
+            executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
+    more = [("moved by", f"{executed.answer.delta_s} s")] if executed.answer is not None else []
+    _done(options, executed, more)
+
+
+class _WallTime(NamedTuple):
+    """A moment as TIME_SET has it, and as a human reads it."""
+
+    wall_s: int
+    tz_minutes: int
+    text: str
+
+
+def _wall_time(moment: str) -> _WallTime:
+    try:
+        wanted = datetime.fromisoformat(moment)
+    except ValueError as error:
+        raise click.BadParameter(f"{moment!r} is no ISO time") from error
+    offset = wanted.utcoffset()
+    if offset is None:
+        raise click.BadParameter(f"{moment!r} has no offset from UTC; add +00:00 or your own")
+    return _WallTime(
+        (wanted - WALL_EPOCH) // timedelta(seconds=1), offset // timedelta(minutes=1), wanted.isoformat()
+    )
+
+
+def _signed(value: int) -> int:
+    """A 32-bit number of the wire as a signed one."""
+    return value - (1 << 32 if value >> 31 else 0)
+
+
+DEEDS = (set_program, bolus, cancel, stop, resume, refill, time)

@@ -1,0 +1,226 @@
+"""Answers of a pump as tables for people: label and text, exact decimals, what is absent said as absent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from hil.bench_session import identity_of
+from hil.program.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
+from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, State, StatusFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hil.programmer.ledger import Executed
+    from protocol.reports import (
+        GetAlarmsReply,
+        GetDeliveryReply,
+        GetInfoReply,
+        GetLimitsReply,
+        GetLinkStatsReply,
+        GetProgramReply,
+        GetReservoirReply,
+        GetStatusReply,
+        GetTimeReply,
+        LogStatusReply,
+        QueryCmdReply,
+    )
+
+Rows = list[tuple[str, str]]
+WALL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+NEVER = 0xFFFF_FFFF
+
+
+def table(rows: Rows) -> str:
+    """Rows as aligned text."""
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
+
+
+def wall_text(wall_s: int, tz_minutes: int = 0, *, valid: bool = True) -> str:
+    """Wall time in the pump's own zone."""
+    if not valid:
+        return "not set"
+    local = WALL_EPOCH + timedelta(seconds=wall_s, minutes=tz_minutes)
+    sign, minutes = ("-", -tz_minutes) if tz_minutes < 0 else ("+", tz_minutes)
+    return f"{local:%Y-%m-%d %H:%M:%S} UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
+
+
+def moment(t_mono_s: int, status: GetStatusReply) -> str:
+    """A moment of the pump's running time, as time from now and, where its clock is set, as a date."""
+    if t_mono_s == NEVER:
+        return "never at this rate"
+    away_s = t_mono_s - status.t_mono_s
+    when = f"in {duration(away_s)}" if away_s >= 0 else f"{duration(-away_s)} ago"
+    if StatusFlag.WALL_VALID not in status.flags:
+        return when
+    return f"{wall_text(status.wall_s + away_s, status.tz_minutes)} ({when})"
+
+
+def alarm_names(bits: int) -> str:
+    """Names of the alarms in a bit list."""
+    names = [_alarm_name(n) for n in range(32) if bits >> n & 1]
+    return ", ".join(names) or "none"
+
+
+def _alarm_name(number: int) -> str:
+    known = {alarm.value: alarm.name for alarm in AlarmId}
+    return known.get(number, f"unknown alarm {number}")
+
+
+def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramReply | None) -> Rows:
+    """The first thing that anybody wants to see."""
+    state = status.state.name
+    if status.state is not State.RUN:
+        state += f" ({status.state_reason.name.lower().replace('_', ' ')})"
+    rows = [("pump", identity_of(info)), ("state", state)]
+    if status.state is not State.RUN and status.stopped_s:
+        rows.append(("stopped for", duration(status.stopped_s)))
+    rows.append(("mode", status.mode.name if status.mode is not InfusionMode.NONE else "no program"))
+    if program is not None:
+        rows += _program_rows(program)
+    rows.append(("rate now", f"{ml_per_day(status.rate_nl_per_day)} ({_per_hour(status.rate_nl_per_day)})"))
+    if status.bolus_cmd_id:
+        rows.append(("bolus", f"command {status.bolus_cmd_id}, {ml(status.bolus_left_nl)} left"))
+    rows += [
+        ("reservoir", f"{ml(status.reservoir_calc_nl)} (calculated)"),
+        ("delivered", f"{ml(status.delivered_total_nl)} in all"),
+        ("alarms", alarm_names(status.alarm_active | status.alarm_latched)),
+        ("battery", f"{status.batt_pct} % ({status.batt_mv} mV)"),
+        (
+            "clock",
+            wall_text(status.wall_s, status.tz_minutes, valid=StatusFlag.WALL_VALID in status.flags),
+        ),
+        ("running for", duration(status.t_mono_s)),
+        ("program", f"revision {status.program_rev}"),
+    ]
+    return rows
+
+
+def _per_hour(rate_nl_per_day: int) -> str:
+    """Microlitres an hour, to the nearest 0.001."""
+    return f"{round(rate_nl_per_day / 24) / 1000:g} uL/h"
+
+
+def _program_rows(program: GetProgramReply) -> Rows:
+    header = program.header
+    doses = ", ".join(mcg_per_day(group.dose_ng_per_day) for group in header.groups[: header.n_groups])
+    return [
+        ("dose", f"{doses} (prescribed)"),
+        ("drug", f"number {header.drug_id}, {mcg_per_ml(header.concentration_ng_per_ml)}"),
+    ]
+
+
+def info_rows(info: GetInfoReply) -> Rows:
+    """Which pump this is."""
+    return [
+        ("pump", identity_of(info)),
+        ("hardware", str(info.hw)),
+        ("firmware", f"0x{info.fw:08X} (CRC-32 {info.fw_crc32:08X})"),
+        ("implanted", wall_text(info.implant_wall_s, valid=info.implant_wall_s != 0)),
+        ("reservoir", ml(info.reservoir_size_nl)),
+        ("tubing", ml(info.tubing_nl)),
+        ("update", info.commit_mode.name.lower().replace("_", " ")),
+        ("memory", f"{info.memory_id:016x}"),
+    ]
+
+
+def limits_rows(limits: GetLimitsReply) -> Rows:
+    """What it refuses to exceed."""
+    return [
+        ("rate", f"{ml_per_day(limits.rate_min_nl_per_day)} to {ml_per_day(limits.rate_max_nl_per_day)}"),
+        ("safe rate", ml_per_day(limits.safe_rate_nl_per_day)),
+        ("bolus", f"at most {ml(limits.bolus_max_nl)}, {duration(limits.min_bolus_gap_s)} apart"),
+        ("boluses", f"{ml(limits.hour_max_nl)} in an hour, {ml(limits.day_max_nl)} in a day"),
+        ("program", f"{ml(limits.program_day_max_nl)} in a day, {limits.max_segments} segments"),
+        ("stop", f"at most {duration(limits.max_stop_s)}"),
+        ("stroke", f"{limits.stroke_nl} nL"),
+        ("log", f"{limits.log_capacity} entries"),
+        ("hellos", f"{limits.hello_per_min} a minute, {limits.hello_per_day} a day without proof"),
+    ]
+
+
+def delivery_rows(delivery: GetDeliveryReply) -> Rows:
+    """What was delivered, by source."""
+    sources = ("basal", "bolus", "patient", "periodic", "prime", "bridge")
+    return [
+        *((name, ml(getattr(delivery, f"{name}_nl"))) for name in sources),
+        ("strokes", str(delivery.strokes)),
+        ("boluses, hour", f"{ml(delivery.hour_used_nl)} of {ml(delivery.hour_max_nl)}"),
+        ("boluses, day", f"{ml(delivery.day_used_nl)} of {ml(delivery.day_max_nl)}"),
+    ]
+
+
+def reservoir_rows(reservoir: GetReservoirReply, status: GetStatusReply) -> Rows:
+    """The calculated reservoir and its dates."""
+    return [
+        ("reservoir", f"{ml(reservoir.reservoir_calc_nl)} (calculated)"),
+        ("low alarm at", ml(reservoir.low_alarm_nl)),
+        ("low", moment(reservoir.low_t_mono_s, status)),
+        ("empty", moment(reservoir.empty_t_mono_s, status)),
+        ("last refill", moment(reservoir.last_refill_t_mono_s, status)),
+        ("filled", ml(reservoir.last_fill_nl)),
+        (
+            "aspirated",
+            f"{ml(reservoir.last_aspirated_nl)} where {ml(reservoir.last_expected_nl)} was expected",
+        ),
+        ("battery", reservoir.battery_phase.name),
+        ("replace by", wall_text(reservoir.replace_by_wall_s, valid=reservoir.replace_by_wall_s != 0)),
+    ]
+
+
+def time_rows(time: GetTimeReply, *, valid: bool) -> Rows:
+    """Both clocks."""
+    return [
+        ("running for", f"{time.t_mono_s}.{time.t_ms:03} s ({duration(time.t_mono_s)})"),
+        ("wall clock", wall_text(time.wall_s, time.tz_minutes, valid=valid)),
+        ("started", f"{time.boot_count} times"),
+    ]
+
+
+def link_rows(stats: GetLinkStatsReply) -> Rows:
+    """What the link has seen go wrong."""
+    return [(name.replace("_", " "), str(value)) for name, value in stats._asdict().items()]
+
+
+def alarm_lines(alarms: GetAlarmsReply, status: GetStatusReply) -> list[str]:
+    """One line an alarm."""
+    lines = []
+    for row in alarms.alarms:
+        flags = " ".join(flag.name.lower() for flag in AlarmFlag if flag in row.flags and flag.name)
+        rank = row.alarm_class.name.lower().replace("_", "-")
+        since = moment(row.on_t_mono_s, status)
+        lines.append(f"{row.alarm_id.name:<18} {rank:<12} {flags:<16} since {since}, value {row.value}")
+    return lines
+
+
+def query_rows(cmd_id: int, reply: QueryCmdReply) -> Rows:
+    """What became of a command."""
+    return [
+        ("command", str(cmd_id)),
+        ("outcome", reply.outcome.name),
+        ("delivered", ml(reply.delivered_nl)),
+        ("uncertain", ml(reply.uncertain_nl)),
+        ("log", f"{reply.start_seq} to {reply.end_seq or 'now'}" if reply.start_seq else "no entry"),
+    ]
+
+
+def log_status_text(status: LogStatusReply) -> str:
+    """A log's own account of itself, in one line."""
+    return (
+        f"entries {status.first_seq} to {status.last_seq}, epoch {status.epoch}, lost {status.lost_total}, "
+        f"corrupt {status.corrupt}, bad checkpoints {status.bad_checkpoints}"
+    )
+
+
+def executed_rows(executed: Executed[object], more: Iterable[tuple[str, str]] = ()) -> Rows:
+    """What a command did."""
+    rows = [("command", f"{executed.cmd_id} {executed.opcode.name}"), ("outcome", executed.outcome.name)]
+    if executed.delivered_nl or executed.uncertain_nl:
+        rows.append(("delivered", ml(executed.delivered_nl)))
+    if executed.uncertain_nl:
+        rows.append(("uncertain", f"at most {ml(executed.uncertain_nl)} more"))
+    if executed.answer is None:
+        rows.append(("answer", "lost; the outcome was learnt by asking"))
+    return rows + list(more)

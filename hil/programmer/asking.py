@@ -1,0 +1,108 @@
+"""Questions that may be asked again: reading, and whatever changes nothing when it is done twice.
+
+Holds the conversation, keeps its session open, and turns payloads into messages. Commands with an id are
+`ledger`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from hil.deadline import Deadline
+from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
+from hil.programmer.conversation import NotKnown, Refused, Replied
+from protocol.identifiers import ErrorCode, Opcode, StateChanged
+from protocol.layout_atoms import Malformed
+from protocol.layouts import decode, encode
+
+if TYPE_CHECKING:
+    from hil.programmer.conversation import Conversation
+    from hil.wire_log import WireLog
+    from protocol.development_keys import DeviceKey
+    from protocol.reports import ErrorReply
+
+Reply = TypeVar("Reply")
+
+PATIENCE_MS = 15_000  # three rounds of the link's time-outs of 4.2 s, and a new session
+_SESSION_GONE = frozenset({ErrorCode.NO_SESSION, ErrorCode.SESSION_EXPIRED})
+
+
+class Asking:
+    """One programmer's conversation with one pump."""
+
+    def __init__(self, conversation: Conversation, key: DeviceKey, *, patience_ms: int = PATIENCE_MS) -> None:
+        self._conversation = conversation
+        self._patience_ms = patience_ms
+        self.key = key
+
+    @property
+    def wire_log(self) -> WireLog:
+        """Every frame of this conversation."""
+        return self._conversation.wire_log
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self._patience_ms, self._conversation.now_ms())
+
+    def _ensure_session(self, deadline: Deadline) -> None:
+        """Open a session if there is none."""
+        if not self._conversation.is_open:
+            self._conversation.open(deadline)
+
+    def _ask(
+        self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline | None = None
+    ) -> Reply:
+        """Ask until it is answered, over as many sessions as it takes, until the deadline."""
+        payload = encode(request)
+        deadline = deadline or self._deadline()
+        why = ""
+        while not why or not deadline.passed(self._conversation.now_ms()):
+            self._ensure_session(deadline)
+            match self._conversation.ask(opcode, payload, deadline):
+                case Replied(payload=answer):
+                    return self._read(opcode, reply_class, answer)
+                case Refused(error=error):
+                    if not session_is_gone(error):
+                        raise DeviceRefused(opcode, error)
+                    self._conversation.forget_session()
+                    why = error.code.name
+                case NotKnown(why=reason):
+                    why = reason
+        raise LinkError(
+            f"{opcode.name} was not answered: {why}", advice="check the line and the pump's power"
+        )
+
+    def _ask_once(self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline) -> Reply:
+        """Ask in the session that there is, or not at all: for what dies with its session."""
+        match self._conversation.ask(opcode, encode(request), deadline):
+            case Replied(payload=answer):
+                return self._read(opcode, reply_class, answer)
+            case Refused(error=error) if not session_is_gone(error):
+                raise DeviceRefused(opcode, error)
+            case Refused(error=error):
+                self._conversation.forget_session()
+                raise LinkError(f"{opcode.name} found its session gone ({error.code.name})")
+            case NotKnown(why=why):
+                raise LinkError(f"{opcode.name} was not answered: {why}")
+
+    def _read(self, opcode: Opcode, reply_class: type[Reply], payload: bytes) -> Reply:
+        """An answer as a message. What it says beyond our version is left; what we cannot read is never
+        guessed.
+        """
+        try:
+            return decode(reply_class, payload, allow_tail=True)
+        except Malformed as error:
+            if error.code == ErrorCode.ENUM:
+                raise DeviceUnsafe(
+                    f"the answer to {opcode.name} holds a value that this version does not know ({error}): "
+                    "the pump's state is unknown, unsafe",
+                    advice="use the pumpbench of the pump's firmware, and look at the pump itself",
+                ) from error
+            raise DeviceError(
+                f"the answer to {opcode.name} is malformed ({error})",
+                advice="check the pump's firmware version",
+            ) from error
+
+
+def session_is_gone(error: ErrorReply) -> bool:
+    """True if the pump said, authentically, that the request met no session and so did nothing."""
+    return error.code in _SESSION_GONE and error.state_changed == StateChanged.NO

@@ -1,0 +1,212 @@
+"""One end of the link on a channel: opens sessions, asks one thing at a time, and never waits past a
+deadline.
+
+It says what came of a question - answer, refusal, or nothing that can be relied on - and draws no
+conclusions; what may be asked again, and when, is `asking` and `ledger`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.deadline import Deadline
+from hil.errors import DeviceError, LinkError, PumpbenchError, SessionRefused, Taken
+from protocol import link_events as link
+from protocol.client_end import ClientEnd
+from protocol.identifiers import RejectReason
+from protocol.limits import REQUEST_CTR_MAX
+
+if TYPE_CHECKING:
+    from hil.channel import Channel
+    from hil.programmer.entropy import Entropy
+    from hil.wire_log import WireLog
+    from protocol.development_keys import DeviceKey
+    from protocol.identifiers import Opcode
+    from protocol.reports import ErrorReply
+
+MS_PER_S = 1_000
+CURED_BY_WAITING = frozenset({RejectReason.LIMITED, RejectReason.BUSY})
+
+_ADVICE_OF_REJECTION = {
+    RejectReason.VERSION: ("it speaks another version of the protocol", "use the pumpbench of its firmware"),
+    RejectReason.SUITE: ("it does not offer the security profile that was asked for", "check its profile"),
+    RejectReason.PROOF: ("it does not accept this key", "name the key that it was paired with, with --key"),
+    RejectReason.LIMITED: ("it limits attempts to open a session", "wait and try again"),
+    RejectReason.RNG_FAILED: (
+        "its random generator failed its self-test",
+        "its therapy goes on; replace the pump",
+    ),
+    RejectReason.BUSY: (
+        "another programmer has its session",
+        "let the other end its session, then try again",
+    ),
+    RejectReason.ROLE: ("this key has another role", "name a key of the role that is wanted"),
+}
+
+
+class Replied(NamedTuple):
+    """An authentic answer."""
+
+    payload: bytes
+
+
+class Refused(NamedTuple):
+    """An authentic refusal."""
+
+    error: ErrorReply
+
+
+class NotKnown(NamedTuple):
+    """No answer that can be relied on: the request may have been carried out, or not. `why` is for people."""
+
+    why: str
+
+
+Answer = Replied | Refused | NotKnown
+
+
+class Conversation:
+    """A session and its questions. `session_number` counts sessions, so that others see when one was
+    replaced.
+    """
+
+    def __init__(
+        self, channel: Channel, key: DeviceKey, entropy: Entropy, *, secured: bool, wire_log: WireLog
+    ) -> None:
+        self.channel = channel
+        self.wire_log = wire_log
+        self.session_number = 0
+        self._end = ClientEnd(key=key, entropy=entropy, secured=secured)
+        self._end.observing = True
+        self._open = False
+        self._requests_left = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True as far as this end knows, and while the session has requests left."""
+        return self._open and self._requests_left > 0
+
+    def now_ms(self) -> int:
+        """The line's time."""
+        return self.channel.now_ms()
+
+    def open(self, deadline: Deadline) -> None:
+        """Open a session, trying again until the deadline. Refusals that waiting does not cure end it at
+        once.
+        """
+        why = "nothing answers"
+        while not deadline.passed(self.now_ms()):
+            self._requests_left = REQUEST_CTR_MAX
+            self._end.statistics.clear()
+            self._end.open(self.now_ms())
+            event = self._handshake_event(deadline)
+            if isinstance(event, link.SessionOpened):
+                self._open = True
+                self.session_number += 1
+                return
+            if isinstance(event, link.SessionRefused):
+                refusal = refusal_of(event.reason, event.retry_after_s)
+                wait_ms = event.retry_after_s * MS_PER_S
+                if event.reason not in CURED_BY_WAITING or wait_ms >= deadline.left_ms(self.now_ms()):
+                    raise refusal
+                why = refusal.message
+                self.wait(wait_ms)
+            elif event is None:
+                why = self._why_nobody_answered()
+        raise LinkError(
+            f"no session could be opened: {why}",
+            advice="check that this is the pump's port, at its speed, and that the pump has power",
+        )
+
+    def _why_nobody_answered(self) -> str:
+        """Silence, noise, or a pump that does not hold our key: that last is the device's word, and is raised."""
+        statistics = self._end.statistics
+        if statistics.mac_bad:
+            raise SessionRefused(
+                "the pump that answers here does not hold this key",
+                reason=RejectReason.PROOF,
+                retry_after_s=0,
+                advice="name the key that it was paired with, with --key",
+            )
+        bad = statistics.crc_bad + statistics.cobs_bad
+        return f"only damaged frames come back ({bad})" if bad else "nothing answers"
+
+    def _handshake_event(self, deadline: Deadline) -> object | None:
+        """How the handshake ended: opened, refused, or None where nobody answered."""
+        while True:
+            match self._next_event(deadline):
+                case link.SessionOpened() | link.SessionRefused() as event:
+                    return event
+                case link.Unknown(opcode=None) | None:
+                    return None
+                case _:
+                    continue  # of a request that was given up when this session was asked for
+
+    def ask(self, opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
+        """Send one request and wait for what comes of it. The link repeats it byte by byte at its own
+        deadlines.
+        """
+        self._requests_left -= 1
+        self._end.request(opcode, payload, self.now_ms())
+        while True:
+            match self._next_event(deadline):
+                case link.Response(opcode=answered, payload=answer) if answered == opcode:
+                    return Replied(answer)
+                case link.Refusal(error=error):
+                    return Refused(error)
+                case link.SessionLost():
+                    self._open = False
+                    return NotKnown("the session was lost")
+                case link.Hint(error=error):
+                    self._open = False
+                    return NotKnown(f"the pump hints at {error.code.name}, which is not authenticated")
+                case link.Unknown() | None:
+                    self._open = False
+                    return NotKnown("no answer came")
+                case _:
+                    continue
+
+    def forget_session(self) -> None:
+        """Treat the session as gone; the next question opens another."""
+        self._open = False
+
+    def wait(self, duration_ms: int) -> None:
+        """Let line time pass, discarding what arrives."""
+        deadline = Deadline.after(duration_ms, self.now_ms())
+        while not deadline.passed(self.now_ms()):
+            self.channel.receive(deadline.at_ms)
+
+    def _next_event(self, deadline: Deadline) -> object | None:
+        """The next event of the link; None at the deadline."""
+        end, channel = self._end, self.channel
+        now_ms = channel.now_ms()
+        while True:
+            event = end.next_event(now_ms)
+            output = end.take_output()
+            if output:
+                channel.send(output)
+            self.wire_log.take_from(end, now_ms, channel)
+            if event is not None:
+                return event
+            if deadline.passed(now_ms):
+                return None
+            data = channel.receive(deadline.sooner(end.deadline_ms()))
+            now_ms = channel.now_ms()
+            if data:
+                end.feed(data, now_ms)
+
+
+def refusal_of(reason: int, retry_after_s: int) -> PumpbenchError:
+    """A rejected handshake as an error that accuses the right party."""
+    try:
+        what, advice = _ADVICE_OF_REJECTION[RejectReason(reason)]
+    except ValueError:
+        return DeviceError(
+            f"the pump refused a session for the unknown reason {reason}", advice="check its version"
+        )
+    when = f" (it says: in {retry_after_s} s)" if retry_after_s else ""
+    if reason == RejectReason.BUSY:
+        return Taken(f"the pump refused a session: {what}{when}", advice=advice)
+    return SessionRefused(
+        f"the pump refused a session: {what}{when}", reason=reason, retry_after_s=retry_after_s, advice=advice
+    )

@@ -1,0 +1,361 @@
+"""Commands that must never happen twice: an id stored before sending, and no word of failure without proof
+[SPEC 9].
+
+A command ends in one of four ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
+secured, that it did nothing. `NotExecuted`: the pump said that it never received it. `OutcomeUnknown`: nobody
+can say; until it is resolved only reading, QUERY, VOID, STOP and CANCEL are allowed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from hil.errors import (
+    BenchLost,
+    CommandRefused,
+    DeviceError,
+    DeviceRefused,
+    LinkError,
+    Misuse,
+    NotExecuted,
+    OutcomeUnknown,
+)
+from hil.outcome_store import FiledCommand, OutcomeStore
+from hil.programmer.asking import PATIENCE_MS, Asking, session_is_gone
+from hil.programmer.conversation import NotKnown, Refused, Replied
+from hil.programmer.log_reading import LogReader
+from hil.programmer.log_verdict import verdict_of_log
+from protocol.commands import OWN_KEY, GetInfo, GetStatus, QueryCmd, VoidCmd
+from protocol.identifiers import LogName, Opcode, Outcome, Role, StateChanged
+from protocol.layouts import encode
+from protocol.registry import COMMANDS, cmd_crc
+from protocol.reports import GetInfoReply, GetStatusReply, LogReadReply, QueryCmdReply, VoidCmdReply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.deadline import Deadline
+    from hil.programmer.conversation import Answer, Conversation
+    from protocol.development_keys import DeviceKey
+
+Reply = TypeVar("Reply")
+
+POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
+RESENDS = 3  # of a command that the pump provably never received
+NEVER_HAPPENED = frozenset({Outcome.NEVER_RECEIVED, Outcome.VOIDED})
+
+
+@dataclass(frozen=True, slots=True)
+class Executed(Generic[Reply]):
+    """A command that the pump accepted, and what it said of it. Without an answer it was learnt by QUERY."""
+
+    cmd_id: int
+    opcode: Opcode
+    outcome: Outcome
+    delivered_nl: int
+    uncertain_nl: int
+    dup: bool
+    seq: int
+    answer: Reply | None
+
+    @property
+    def reply(self) -> Reply:
+        """The pump's answer; Misuse if it was lost and the outcome was learnt by asking."""
+        if self.answer is None:
+            raise Misuse(
+                f"the answer to {self.opcode.name} {self.cmd_id} was lost; its outcome {self.outcome.name} is known",
+                advice="read the status instead",
+            )
+        return self.answer
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of the pump in one session."""
+
+    session_number: int
+    memory_id: int
+    last_cmd_id: int
+    last_seq: int
+
+
+class Ledger(Asking):
+    """Sends commands and finds out what became of them."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        key: DeviceKey,
+        store: OutcomeStore,
+        *,
+        patience_ms: int = PATIENCE_MS,
+    ) -> None:
+        super().__init__(conversation, key, patience_ms=patience_ms)
+        self.store = store
+        self._known: _Known | None = None
+
+    @property
+    def may_command(self) -> bool:
+        """False for an observer, who has no ledger."""
+        return self.key.role != Role.OBSERVER
+
+    def resolve(self, deadline: Deadline | None = None) -> tuple[FiledCommand, ...]:
+        """Find out what became of every command that is still open; answers those that are not unknown any
+        more.
+        """
+        deadline = deadline or self._deadline()
+        memory_id = self._know(deadline).memory_id
+        return tuple(
+            self._resolved(memory_id, filed, deadline) for filed in self.store.open_commands(memory_id)
+        )
+
+    def unknown(self) -> tuple[FiledCommand, ...]:
+        """Commands to this pump of which nobody can say yet whether they were carried out."""
+        return self.store.unknown_commands(self._know(self._deadline()).memory_id)
+
+    def accept_unknown(self, cmd_id: int) -> None:
+        """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
+        memory_id = self._know(self._deadline()).memory_id
+        for filed in self.store.unknown_commands(memory_id):
+            if filed.cmd_id == cmd_id:
+                self.store.settle(memory_id, filed, Outcome.TOO_OLD.name, 0, 0)
+                return
+        raise Misuse(f"command {cmd_id} is not one whose outcome is unknown", advice="query it")
+
+    def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
+        """What the pump's ledger says of a command; an own one is filed."""
+        deadline = self._deadline()
+        reply = self._ask(Opcode.QUERY_CMD, QueryCmd(cmd_id, key_id), QueryCmdReply, deadline)
+        if key_id in {OWN_KEY, self.key.key_id}:
+            memory_id = self._know(deadline).memory_id
+            for filed in self.store.open_commands(memory_id):
+                if filed.cmd_id == cmd_id:
+                    self._file_verdict(memory_id, filed, reply)
+        return reply
+
+    def void(self, cmd_id: int) -> VoidCmdReply:
+        """Make sure that a command which never arrived never will be carried out."""
+        return self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply)
+
+    def _know(self, deadline: Deadline) -> _Known:
+        """Which memory we talk to and which id it saw last; read anew in each session, since it may be
+        another.
+        """
+        while True:
+            self._ensure_session(deadline)
+            number = self._conversation.session_number
+            if self._known is not None and self._known.session_number == number:
+                return self._known
+            info = self._ask(Opcode.GET_INFO, GetInfo(), GetInfoReply, deadline)
+            status = self._ask(Opcode.GET_STATUS, GetStatus(), GetStatusReply, deadline)
+            if self._conversation.is_open and self._conversation.session_number == number:
+                self._known = _Known(number, info.memory_id, status.last_cmd_id, status.last_seq)
+
+    def _command(
+        self,
+        opcode: Opcode,
+        build: Callable[[int], Any],
+        reply_class: type[Reply],
+        *,
+        volume_nl: int = 0,
+        resend: bool = True,
+    ) -> Executed[Reply]:
+        """Send a command under a new id. What provably never arrived is sent again under another, unless told
+        not to.
+        """
+        deadline = self._deadline()
+        self._settle_before(opcode, deadline)
+        for attempt in range(RESENDS):
+            try:
+                return self._command_once(opcode, build, reply_class, volume_nl, deadline)
+            except NotExecuted:
+                if not resend or attempt == RESENDS - 1 or deadline.passed(self._conversation.now_ms()):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _command_once(
+        self,
+        opcode: Opcode,
+        build: Callable[[int], Any],
+        reply_class: type[Reply],
+        volume_nl: int,
+        deadline: Deadline,
+    ) -> Executed[Reply]:
+        known = self._know(deadline)
+        cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id)
+        request = build(cmd_id)
+        filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, request), volume_nl, known.last_seq)
+        self.store.file(known.memory_id, filed)  # on the disk before a byte leaves
+        try:
+            answer: Answer = self._conversation.ask(opcode, encode(request), deadline)
+        except (BenchLost, LinkError) as error:
+            raise self._is_unknown(opcode, cmd_id, str(error)) from error
+        match answer:
+            case Replied(payload=payload):
+                return self._accepted(known.memory_id, filed, reply_class, payload, deadline)
+            case Refused(error=refusal) if session_is_gone(refusal):
+                self._conversation.forget_session()
+                self.store.settle(known.memory_id, filed, Outcome.NEVER_RECEIVED.name, 0, 0)
+                raise NotExecuted(
+                    f"{opcode.name} {cmd_id} met no session", cmd_id=cmd_id, outcome=Outcome.NEVER_RECEIVED
+                )
+            case Refused(error=refusal) if refusal.state_changed == StateChanged.NO:
+                self.store.settle(known.memory_id, filed, Outcome.REFUSED.name, 0, 0)
+                self._known = None  # another programmer may have used this key: read its last id anew
+                raise CommandRefused(opcode, refusal, cmd_id=cmd_id)
+            case Refused(error=refusal):
+                return self._after_doubt(known.memory_id, filed, DeviceRefused(opcode, refusal).message)
+            case NotKnown(why=why):
+                return self._after_doubt(known.memory_id, filed, why)
+
+    def _accepted(
+        self,
+        memory_id: int,
+        filed: FiledCommand,
+        reply_class: type[Reply],
+        payload: bytes,
+        deadline: Deadline,
+    ) -> Executed[Reply]:
+        """The pump answered: file what it says. A commit still under way is asked for until it is done."""
+        opcode = Opcode(filed.opcode)
+        try:
+            reply: Any = self._read(opcode, reply_class, payload)
+        except DeviceError as error:
+            return self._after_doubt(memory_id, filed, str(error))
+        result = reply.result
+        delivered_nl = getattr(reply, "delivered_nl", 0)
+        outcome = result.outcome
+        uncertain_nl = 0
+        if outcome == Outcome.INTENT:
+            settled = self._resolved(memory_id, filed, deadline)
+            outcome = Outcome[settled.outcome]
+            delivered_nl, uncertain_nl = settled.delivered_nl, settled.uncertain_nl
+        else:
+            self.store.settle(memory_id, filed, outcome.name, delivered_nl, 0)
+        return Executed(
+            filed.cmd_id, opcode, outcome, delivered_nl, uncertain_nl, bool(result.dup), result.seq, reply
+        )
+
+    def _after_doubt(self, memory_id: int, filed: FiledCommand, why: str) -> Executed[Any]:
+        """No word that can be relied on: reconnect and ask what became of it."""
+        opcode = Opcode(filed.opcode)
+        settled = self._resolved(memory_id, filed, self._deadline(), why)
+        outcome = Outcome[settled.outcome]
+        if outcome in NEVER_HAPPENED:
+            raise NotExecuted(
+                f"{opcode.name} {filed.cmd_id} never reached the pump, and nothing was done",
+                cmd_id=filed.cmd_id,
+                outcome=outcome,
+                advice="it is safe to try again",
+            )
+        if outcome == Outcome.REFUSED:
+            raise NotExecuted(
+                f"{opcode.name} {filed.cmd_id} was refused by the pump, and nothing was done",
+                cmd_id=filed.cmd_id,
+                outcome=outcome,
+                advice="read the status and try again",
+            )
+        return Executed(
+            filed.cmd_id,
+            opcode,
+            outcome,
+            settled.delivered_nl,
+            settled.uncertain_nl,
+            dup=True,
+            seq=0,
+            answer=None,
+        )
+
+    def _ask(
+        self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline | None = None
+    ) -> Reply:
+        """Ask, after what has to be known first."""
+        deadline = deadline or self._deadline()
+        self._settle_before(opcode, deadline)
+        return super()._ask(opcode, request, reply_class, deadline)
+
+    def _settle_before(self, opcode: Opcode, deadline: Deadline) -> None:
+        """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that
+        it is.
+        """
+        if COMMANDS[opcode].while_unknown or not self.store.has_open():
+            return
+        memory_id = self._know(deadline).memory_id
+        for filed in self.store.unknown_commands(memory_id):
+            self._resolved(memory_id, filed, deadline)
+
+    def _resolved(
+        self, memory_id: int, filed: FiledCommand, deadline: Deadline, why: str = ""
+    ) -> FiledCommand:
+        """Ask for the outcome of one command until it is known; OutcomeUnknown at the deadline."""
+        opcode = Opcode(filed.opcode)
+        while not deadline.passed(self._conversation.now_ms()):
+            try:
+                if self._know(deadline).memory_id != memory_id:
+                    raise self._is_unknown(opcode, filed.cmd_id, "the pump has another memory now")
+                reply = self._ask(Opcode.QUERY_CMD, QueryCmd(filed.cmd_id), QueryCmdReply, deadline)
+            except (BenchLost, LinkError) as error:
+                raise self._is_unknown(opcode, filed.cmd_id, why or str(error)) from error
+            settled = self._file_verdict(memory_id, filed, reply)
+            if reply.outcome == Outcome.TOO_OLD:  # also of one that was known to run: how did it end?
+                return self._resolved_by_log(memory_id, filed, deadline)
+            if not settled.unknown:
+                return settled
+            self._conversation.wait(POLL_MS)
+        raise self._is_unknown(opcode, filed.cmd_id, why or "the pump has not decided yet")
+
+    def _resolved_by_log(self, memory_id: int, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
+        """Too old for the pump's ledger: consult its log."""
+        opcode = Opcode(filed.opcode)
+        try:
+            history = LogReader(LogName.MAIN, filed.after_seq + 1).read(
+                lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply, deadline)
+            )
+        except (BenchLost, LinkError) as error:
+            raise self._is_unknown(opcode, filed.cmd_id, str(error)) from error
+        verdict = verdict_of_log(filed, self.key.role, history)
+        if verdict is None:
+            why = "it is too old for the pump's ledger, and its log has no proof"
+            raise self._is_unknown(opcode, filed.cmd_id, why)
+        return self.store.settle(
+            memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
+        )
+
+    def _file_verdict(self, memory_id: int, filed: FiledCommand, reply: QueryCmdReply) -> FiledCommand:
+        """File what a QUERY says, if it speaks of our command; an id that was another's means ours never
+        arrived.
+        """
+        verdict = verdict_of(filed, reply)
+        if verdict == Outcome.NEVER_RECEIVED and reply.outcome == Outcome.NEVER_RECEIVED:
+            self._void_quietly(filed.cmd_id)
+        if verdict is None:
+            return filed
+        if verdict in NEVER_HAPPENED:
+            return self.store.settle(memory_id, filed, verdict.name, 0, 0)
+        return self.store.settle(memory_id, filed, verdict.name, reply.delivered_nl, reply.uncertain_nl)
+
+    def _void_quietly(self, cmd_id: int) -> None:
+        """NEVER_RECEIVED is final already; VOID makes it durable. If it gets lost, nothing is lost."""
+        try:
+            self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply)
+        except (LinkError, BenchLost, DeviceRefused):
+            self._conversation.forget_session()
+
+    def _is_unknown(self, opcode: Opcode, cmd_id: int, why: str) -> OutcomeUnknown:
+        self._conversation.forget_session()
+        return OutcomeUnknown(
+            f"what became of {opcode.name} {cmd_id} is not known ({why}); it may have been carried out",
+            cmd_id=cmd_id,
+            advice="do not repeat it: run any command against this pump again and it is asked for first",
+        )
+
+
+def verdict_of(filed: FiledCommand, reply: QueryCmdReply) -> Outcome | None:
+    """What a QUERY's answer means for the command that was filed; None where it does not say."""
+    if reply.outcome == Outcome.TOO_OLD:
+        return None
+    if reply.outcome in NEVER_HAPPENED:
+        return reply.outcome
+    mine = reply.op == filed.opcode and reply.cmd_crc == filed.cmd_crc
+    return reply.outcome if mine else Outcome.NEVER_RECEIVED

@@ -1,0 +1,60 @@
+"""What became of a command that is too old for the pump's ledger, read from its log [SPEC 9].
+
+The log proves that something happened, or, where it is whole since before the command, that nothing did.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.identifiers import BolusEndReason, LogType, Opcode, Outcome
+
+if TYPE_CHECKING:
+    from hil.outcome_store import FiledCommand
+    from hil.programmer.log_reading import LogHistory
+    from protocol.identifiers import Role
+    from protocol.log_entries import LogEntry
+
+WITH_INTENT = frozenset(
+    {Opcode.BOLUS_COMMIT, Opcode.PRIME}
+)  # these log CMD_INTENT with their content's check
+
+
+class LogVerdict(NamedTuple):
+    """An outcome and its volumes, as the log has them."""
+
+    outcome: Outcome
+    delivered_nl: int = 0
+    uncertain_nl: int = 0
+
+
+def verdict_of_log(filed: FiledCommand, role: Role, history: LogHistory) -> LogVerdict | None:
+    """The outcome of a command by the log since before it was sent; None where the log does not prove one."""
+    ours = [entry for entry in history.entries if entry.cmd_id == filed.cmd_id]
+    own_word = [entry for entry in ours if entry.actor >> 4 == role]
+    if filed.opcode in WITH_INTENT:
+        intents = [entry for entry in own_word if _is_intent_of(entry, filed)]
+        if intents:
+            return _end_of_bolus(ours, after_seq=intents[0].seq)
+        return LogVerdict(Outcome.NEVER_RECEIVED) if history.complete else None
+    if not own_word and history.complete:
+        return LogVerdict(Outcome.NEVER_RECEIVED)
+    return None  # an entry of that number is there, and does not say whether its content was ours
+
+
+def _is_intent_of(entry: LogEntry, filed: FiledCommand) -> bool:
+    if entry.type is not LogType.CMD_INTENT:
+        return False
+    details = entry.details()
+    return bool(details.op == filed.opcode and details.cmd_crc == filed.cmd_crc)
+
+
+def _end_of_bolus(entries: list[LogEntry], after_seq: int) -> LogVerdict:
+    for entry in entries:
+        if entry.seq > after_seq and entry.type in {LogType.BOLUS_END, LogType.PRIME_END}:
+            end = entry.details()
+            whole = end.reason == BolusEndReason.COMPLETE
+            nothing = not end.delivered_nl and not end.uncertain_nl
+            outcome = Outcome.DONE if whole else Outcome.NOT_STARTED if nothing else Outcome.PARTIAL
+            return LogVerdict(outcome, end.delivered_nl, end.uncertain_nl)
+    return LogVerdict(Outcome.RUNNING)

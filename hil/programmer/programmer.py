@@ -1,0 +1,79 @@
+"""The programmer: what a clinician's device does with a pump, blocking, one method a command.
+
+Open it with `with`: it takes its state file's lock, opens a session, and finds out what became of any command
+that an earlier programmer left unresolved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+from hil.errors import OutcomeUnknown
+from hil.outcome_store import OutcomeStore
+from hil.programmer.asking import PATIENCE_MS
+from hil.programmer.conversation import Conversation
+from hil.programmer.entropy import SystemEntropy
+from hil.programmer.therapy import Therapy
+from hil.wire_log import WireLog
+from protocol.development_keys import development_key
+from protocol.identifiers import Role
+
+if TYPE_CHECKING:
+    from hil.channel import Channel
+    from hil.programmer.entropy import Entropy
+    from protocol.development_keys import DeviceKey
+
+
+class Programmer(Therapy):
+    """One programmer, one key, one channel, at most one session. The channel stays its owner's to close."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        key: DeviceKey | None = None,
+        store: OutcomeStore | None = None,
+        entropy: Entropy | None = None,
+        secured: bool = True,
+        patience_ms: int = PATIENCE_MS,
+        wire_log: WireLog | None = None,
+    ) -> None:
+        key = key or development_key(Role.CLINICIAN)
+        conversation = Conversation(
+            channel,
+            key,
+            entropy or SystemEntropy(),
+            secured=secured,
+            wire_log=WireLog() if wire_log is None else wire_log,
+        )
+        super().__init__(
+            conversation, key, OutcomeStore() if store is None else store, patience_ms=patience_ms
+        )
+
+    def connect(self) -> None:
+        """Open the store and a session, and resolve what is open, as far as that can be done."""
+        self.store.open()
+        deadline = self._deadline()
+        self._ensure_session(deadline)
+        if self.may_command and self.store.has_open():
+            with contextlib.suppress(OutcomeUnknown):  # it stays unknown, and reading is allowed all the same
+                self.resolve(deadline)
+
+    def close(self) -> None:
+        """End the session and give the state file back."""
+        try:
+            self.end_session()
+        finally:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.connect()
+        except BaseException:
+            self.store.close()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

@@ -1,0 +1,79 @@
+"""What a rig around a pump can be asked to do. A protocol; its bodies are `rig_client` (HTTP) and
+`targets.emulated`.
+
+The rig sees truth and belief side by side; a programmer sees belief only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RigState(NamedTuple):
+    """Truth and belief at one moment, named as rig control names them."""
+
+    now_ms: int
+    powered: bool
+    truth: Mapping[str, Any]
+    belief: Mapping[str, Any] | None
+    trace_hash: str | None
+
+
+class RigClock(NamedTuple):
+    """How the bench's time runs: mode real, scaled or manual; `speed` is pump ms per host ms, 0 under manual."""
+
+    mode: str
+    speed: int
+    now_ms: int
+
+
+class RigEvent(NamedTuple):
+    """One thing that the pump did by itself."""
+
+    now_ms: int
+    text: str
+
+
+class RunResult(NamedTuple):
+    """Where a run until something ended, and whether that something happened."""
+
+    now_ms: int
+    reached: bool
+    events: tuple[RigEvent, ...]
+
+
+class Rig(Protocol):
+    """The bench's hands."""
+
+    def state(self) -> RigState: ...
+
+    def clock(self) -> RigClock: ...
+
+    def set_speed(self, speed: int) -> RigClock: ...
+
+    def advance(self, duration_ms: int, after_received: int | None = None) -> int:
+        """Let the patient's time pass; answers the new time. Waits first until the pump has that many bytes."""
+        ...
+
+    def run_until(self, what: str, limit_ms: int) -> RunResult:
+        """Let time pass until the next "event" or "alarm", at most `limit_ms`."""
+        ...
+
+    def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None: ...
+
+    def power_restore(self, off_ms: int = 0) -> bool:
+        """Put the plug back; False where it was in, and a cut that was armed never fired."""
+        ...
+
+    def aspirate(self, volume_nl: int | None = None) -> int:
+        """Draw fluid (None: all that comes); answers how much came."""
+        ...
+
+    def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int: ...
+
+    def stall(self, *, on: bool) -> None: ...
+
+    def shutdown(self) -> None: ...

@@ -1,0 +1,152 @@
+"""Rig control from any process: the HTTP client of a bench, with the standard library alone.
+
+One connection, kept. A bench that does not answer is lost; what it refuses is told in its own sentence.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.rig import RigClock, RigEvent, RigState, RunResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TIMEOUT_S = 120.0  # years of virtual time may pass in one request
+HTTP_UNAUTHORISED = 401
+HTTP_FORBIDDEN = 403
+HTTP_BAD_REQUEST = 400
+HTTP_SERVER_ERROR = 500
+
+
+class RigClient:
+    """The rig of a bench that runs elsewhere."""
+
+    def __init__(self, url: str, token: str, timeout_s: float = TIMEOUT_S) -> None:
+        place = urlsplit(url if "//" in url else f"//{url}")
+        if not place.hostname or not place.port:
+            raise BadConfiguration(f"{url!r} is no address of a rig control", advice="write http://HOST:PORT")
+        self._url = url
+        self._token = token
+        self._connection = http.client.HTTPConnection(place.hostname, place.port, timeout=timeout_s)
+        self.last_now_ms: int | None = None
+
+    def state(self) -> RigState:
+        """Truth and belief, side by side."""
+        answer = self._ask("GET", "/v1/state")
+        return RigState(
+            int(answer["now_ms"]),
+            bool(answer["powered"]),
+            answer["truth"],
+            answer["belief"],
+            answer["trace_hash"],
+        )
+
+    def clock(self) -> RigClock:
+        """How time runs, and what it is."""
+        return _clock(self._ask("GET", "/v1/clock"))
+
+    def set_speed(self, speed: int) -> RigClock:
+        """Let the patient's time run faster or slower than the wall's."""
+        return _clock(self._ask("PUT", "/v1/clock", {"speed": speed}))
+
+    def set_mode(self, mode: str) -> RigClock:
+        """Change how time runs: real, manual."""
+        return _clock(self._ask("PUT", "/v1/clock", {"mode": mode}))
+
+    def advance(self, duration_ms: int, after_received: int | None = None) -> int:
+        """Let time pass, after the pump has received that many bytes."""
+        body = {"ms": duration_ms} | _given(after_received=after_received)
+        return int(self._ask("POST", "/v1/clock/advance", body)["now_ms"])
+
+    def run_until(self, what: str, limit_ms: int) -> RunResult:
+        """Let time pass until the next event or alarm."""
+        answer = self._ask("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
+        events = tuple(RigEvent(int(event["now_ms"]), str(event["text"])) for event in answer["events"])
+        return RunResult(int(answer["now_ms"]), bool(answer["reached"]), events)
+
+    def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
+        """Pull the plug, now or after so many writes to the pump's memory."""
+        self._ask(
+            "POST", "/v1/power/cut", _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
+        )
+
+    def power_restore(self, off_ms: int = 0) -> bool:
+        """Put the plug back, after the pump was off for a while; False where it was in already."""
+        return bool(self._ask("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
+
+    def aspirate(self, volume_nl: int | None = None) -> int:
+        """Draw fluid from the reservoir; answers how much came."""
+        return int(self._ask("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
+
+    def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
+        """Inject fluid into the reservoir; answers how much went in."""
+        body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
+        return int(self._ask("POST", "/v1/syringe/fill", body)["nl"])
+
+    def stall(self, *, on: bool) -> None:
+        """Hold the rotor, or let it go."""
+        self._ask("PUT", "/v1/faults/motor-stall", {"on": on})
+
+    def shutdown(self) -> None:
+        """End the emulator in good order."""
+        self._ask("POST", "/v1/shutdown", {})
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        content = None
+        if body is not None:
+            content = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            self._connection.request(method, path, body=content, headers=headers)
+            response = self._connection.getresponse()
+            status, text = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            self._connection.close()
+            raise BenchLost(
+                f"rig control at {self._url} does not answer ({error or type(error).__name__})",
+                advice="check that the emulator runs",
+            ) from error
+        answer = _parsed(text)
+        if status >= HTTP_BAD_REQUEST:
+            raise _refusal(status, answer, f"{method} {path}", self._url)
+        now_ms = answer.get("now_ms")
+        self.last_now_ms = int(now_ms) if now_ms is not None else self.last_now_ms
+        return answer
+
+
+def _given(**fields: object) -> dict[str, object]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(text) if text else {}
+    except ValueError:
+        answer = {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exception:
+    sentence = str(answer.get("error") or answer.get("detail") or f"status {status}")
+    if status in {HTTP_UNAUTHORISED, HTTP_FORBIDDEN}:
+        return BadConfiguration(
+            f"rig control at {url} refused: {sentence}", advice="use the token of the ready line"
+        )
+    if status >= HTTP_SERVER_ERROR:
+        return BenchLost(f"rig control failed at {what}: {sentence}", advice="see the emulator's stderr")
+    return Misuse(f"rig control refused {what}: {sentence}")
+
+
+def _clock(answer: Mapping[str, Any]) -> RigClock:
+    return RigClock(str(answer["mode"]), int(answer["speed"]), int(answer["now_ms"]))

@@ -1,0 +1,1 @@
+"""`pumpbench hil`: the suite against a target, from the command line."""

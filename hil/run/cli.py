@@ -1,0 +1,74 @@
+"""`pumpbench hil run`: pytest over the conformance suite, against any target, with a report on file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from hil import address as addresses
+from hil.installation import own_python
+
+DEFAULT_REPORT = "hil-report"
+TEST_LIMIT_S = 120
+PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin")  # once, installed as an entry point or not
+SETTINGS = (
+    "--import-mode=importlib",
+    "--strict-markers",
+    "-ra",
+    "-p",
+    "no:cacheprovider",
+    "-c",
+    "/dev/null",  # whatever pytest.ini stands around here is not about this suite
+    "-o",
+    f"timeout={TEST_LIMIT_S}",
+    "-o",
+    "xfail_strict=true",
+    "-o",
+    "junit_suite_name=pumpbench",
+)
+
+
+@click.group(help="Run the conformance suite against a target.")
+def hil() -> None:
+    """Group of what is done with the suite."""
+
+
+@hil.command(context_settings={"ignore_unknown_options": True})
+@click.option(
+    "--target", metavar="ADDRESS", envvar=addresses.ENVIRONMENT_NAME, help=f"One of {addresses.FORMS}."
+)
+@click.option(
+    "--report", metavar="DIR", default=DEFAULT_REPORT, show_default=True, help="Where the report goes."
+)
+@click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
+@click.option("--seed", type=int, help="Seed of an emulated pump.")
+@click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def run(
+    target: str | None,
+    report: str,
+    profile: str | None,
+    seed: int | None,
+    expression: str | None,
+    pytest_arguments: tuple[str, ...],
+) -> None:
+    """Run the suite; what follows -- goes to pytest.
+
+    Exit codes: 0 to 6 as pytest's, 7 the bench was lost, 10 bad configuration, 11 port taken.
+    """
+    address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
+    suite = Path(__file__).resolve().parent.parent / "suite"
+    arguments = [str(suite), *SETTINGS, f"--rootdir={suite.parent}"]
+    arguments += ["--hil-target", address.text, "--hil-report", report]
+    if profile is not None:
+        arguments += ["--hil-profile", profile]
+    if seed is not None:
+        arguments += ["--hil-seed", str(seed)]
+    if expression is not None:
+        arguments += ["-k", expression]
+    python, environment = own_python()
+    # A new process image: pytest then imports plugin and suite itself, and can rewrite their asserts.
+    command = [*python, "-m", "pytest", *PLUGIN, *arguments, *pytest_arguments]
+    os.execve(command[0], command, environment)  # noqa: S606 - our own Python, no shell

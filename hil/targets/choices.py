@@ -1,0 +1,50 @@
+"""Which pump an emulator target makes: a profile, a seed, an image. Targets that are already there ignore it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class PumpChoice:
+    """The pump that is wanted.
+
+    `profile` is a name or the path of a profile file; `model` and `implant` are fields of it that differ;
+    `image` is a file that outlives the emulator.
+    """
+
+    profile: str = "implanted"
+    seed: int | None = None
+    image: str | None = None
+    time_mode: str = "manual"
+    model: Mapping[str, int | str | bool] = field(default_factory=dict)
+    implant: Mapping[str, int | str | bool] = field(default_factory=dict)
+
+
+@contextmanager
+def profile_argument(choice: PumpChoice) -> Iterator[str]:
+    """What names the profile to an emulator: its name, or a profile file that lives as long as this context."""
+    if not choice.model and not choice.implant:
+        yield choice.profile
+        return
+    with tempfile.TemporaryDirectory(prefix="pumpbench-") as directory:
+        path = Path(directory) / "profile.toml"
+        path.write_text(profile_text(choice), "utf-8")
+        yield str(path)
+
+
+def profile_text(choice: PumpChoice) -> str:
+    """A profile file that says only what differs."""
+    lines = [f"based_on = {json.dumps(choice.profile)}"]
+    for title, fields in (("model", choice.model), ("implant", choice.implant)):
+        if fields:
+            lines += ["", f"[{title}]", *(f"{name} = {json.dumps(value)}" for name, value in fields.items())]
+    return "\n".join(lines) + "\n"

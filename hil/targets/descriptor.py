@@ -1,0 +1,117 @@
+"""A channel on a raw file descriptor: what a serial port, a PTY and a socket have in common once they are
+open.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from hil.errors import BenchLost, LinkError, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READ_BYTES = 4096
+WRITE_LIMIT_MS = 2_000  # 250 bytes take 22 ms at 115200 baud; a line that takes nothing for 2 s is dead
+NS_PER_MS = 1_000_000
+
+
+class DescriptorChannel:
+    """Reads what is there as soon as it is there; never waits for more than the first byte."""
+
+    def __init__(
+        self,
+        descriptor: int,
+        name: str,
+        close: Callable[[], None],
+        device_ms: Callable[[], int | None] | None = None,
+        *,
+        one_client: bool = False,
+    ) -> None:
+        self._descriptor = descriptor
+        self._name = name
+        self._close = close
+        self._closed = False
+        self._device_ms = device_ms
+        self._sent_bytes = 0
+        self._silent_so_far = one_client
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+
+    @property
+    def sent_bytes(self) -> int:
+        """All bytes sent so far on this channel."""
+        return self._sent_bytes
+
+    def now_ms(self) -> int:
+        """The host's monotonic clock."""
+        return time.monotonic_ns() // NS_PER_MS
+
+    def device_ms(self) -> int | None:
+        """The pump's time, where the rig told it."""
+        return self._device_ms() if self._device_ms else None
+
+    def send(self, data: bytes) -> None:
+        """Write everything; a line that does not take it within two seconds is dead."""
+        self._check_open()
+        view = memoryview(data)
+        while view:
+            try:
+                written = os.write(self._descriptor, view)
+            except BlockingIOError:
+                self._wait_writable()
+                continue
+            except OSError as error:
+                raise self._lost(error) from error
+            self._sent_bytes += written
+            view = view[written:]
+
+    def receive(self, deadline_ms: int) -> bytes:
+        """What has arrived; b"" at the deadline."""
+        self._check_open()
+        wait_ms = max(0, deadline_ms - self.now_ms())
+        if not self._poll.poll(wait_ms):
+            return b""
+        try:
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise self._lost(error) from error
+        if data:
+            self._silent_so_far = False
+            return data
+        if self._silent_so_far:
+            raise Taken(
+                f"{self._name} closed the line before its first byte: one line a pump, and it has its client",
+                advice="close the other program and try again",
+            )
+        raise self._lost(None)
+
+    def close(self) -> None:
+        """Give the line back."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BenchLost(f"{self._name} was closed", advice="open the channel again")
+
+    def _wait_writable(self) -> None:
+        writable = select.poll()
+        writable.register(self._descriptor, select.POLLOUT)
+        if not writable.poll(WRITE_LIMIT_MS):
+            raise LinkError(
+                f"{self._name} takes no bytes", advice="check that something reads at its other end"
+            )
+
+    def _lost(self, error: OSError | None) -> BenchLost:
+        why = f" ({error.strerror})" if error and error.strerror else ""
+        return BenchLost(
+            f"{self._name} hung up{why}: the emulator or board behind it is gone",
+            advice="start it again",
+        )

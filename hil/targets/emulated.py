@@ -1,0 +1,230 @@
+"""The target `emulator`: our pump in this process, in virtual time. The only place of `hil` that imports it.
+
+Waiting for an answer is what lets time pass, so a run is the same every time and takes no longer than its
+work.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.bench.errors import BadConfigurationError, BenchError
+from firmware_emu.bench.journey import Until
+from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.rig import actions
+from firmware_emu.bench.virtual import VirtualBench
+from hil.capabilities import TargetCapability
+from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.rig import RigClock, RigEvent, RigState, RunResult
+from hil.targets.choices import profile_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from firmware_emu.profile import Profile
+    from hil.targets.choices import PumpChoice
+
+    Result = TypeVar("Result")
+
+DEFAULT_SEED = 1
+
+
+class EmulatedTarget:
+    """One virtual pump on a virtual bench."""
+
+    address = "emulator"
+    capabilities = frozenset(TargetCapability)
+
+    def __init__(self, choice: PumpChoice) -> None:
+        self._choice = choice
+        self._bench: VirtualBench | None = None
+        self._arrived = b""
+        self._sent_bytes = 0
+        self.rig = EmulatedRig(self)
+
+    @property
+    def bench(self) -> VirtualBench:
+        """The bench; Misuse before `start` and after `close`."""
+        if self._bench is None:
+            raise Misuse(
+                "the emulator target is not started", advice="call start() first, or use it in `with`"
+            )
+        return self._bench
+
+    def launch(self) -> None:
+        """Nothing takes time here."""
+
+    def dismiss(self) -> None:
+        """Nor here."""
+
+    def start(self) -> None:
+        """Make a new pump at time 0."""
+        seed = DEFAULT_SEED if self._choice.seed is None else self._choice.seed
+        self._bench = VirtualBench.new(_profile_of(self._choice), seed)
+        self._arrived = b""
+
+    def open_channel(self) -> EmulatedChannel:
+        """The line to the pump."""
+        return EmulatedChannel(self)
+
+    def close(self) -> None:
+        """Throw the pump away."""
+        self._bench = None
+
+    def snapshot(self) -> VirtualBench:
+        """The whole bench as it is now. Programmers are no part of it: open another after a restore."""
+        return self.bench.fork()
+
+    def restore(self, snapshot: VirtualBench) -> None:
+        """Go on from a snapshot, any number of times."""
+        self._bench = snapshot.fork()
+        self._arrived = b""
+
+    def put(self, data: bytes) -> None:
+        """Bytes to the pump, now."""
+        self._sent_bytes += len(data)
+        self._arrived += self.bench.feed(data)
+
+    def take(self, deadline_ms: int) -> bytes:
+        """What the pump has sent; lets time pass to its next event, or the deadline, until there is
+        something.
+        """
+        bench = self.bench
+        self._arrived += bench.take_sent()
+        while not self._arrived and bench.now_ms < deadline_ms:
+            wake_ms = bench.next_wake_ms
+            next_ms = deadline_ms if wake_ms is None else min(deadline_ms, max(wake_ms, bench.now_ms + 1))
+            self._arrived += bench.advance(next_ms - bench.now_ms)
+        arrived, self._arrived = self._arrived, b""
+        return arrived
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes put on the line so far."""
+        return self._sent_bytes
+
+    def keep(self, data: bytes) -> None:
+        """What the pump said while the rig was busy waits for the next reader."""
+        self._arrived += data
+
+
+class EmulatedChannel:
+    """The line to a virtual pump. It stays usable through power cuts: then nobody answers."""
+
+    def __init__(self, target: EmulatedTarget) -> None:
+        self._target = target
+        self._closed = False
+
+    @property
+    def sent_bytes(self) -> int:
+        """All bytes sent to this target."""
+        return self._target.sent_bytes
+
+    def send(self, data: bytes) -> None:
+        """Bytes to the pump."""
+        self._check_open()
+        self._target.put(data)
+
+    def receive(self, deadline_ms: int) -> bytes:
+        """What the pump has sent; time passes until there is something, or until the deadline."""
+        self._check_open()
+        return self._target.take(deadline_ms)
+
+    def now_ms(self) -> int:
+        """The pump's time, which is the line's here."""
+        return self._target.bench.now_ms
+
+    def device_ms(self) -> int:
+        """The pump's time."""
+        return self._target.bench.now_ms
+
+    def close(self) -> None:
+        """Use it no more."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BenchLost("this channel to the emulator was closed", advice="open another")
+
+
+class EmulatedRig:
+    """The bench's hands, by direct call."""
+
+    def __init__(self, target: EmulatedTarget) -> None:
+        self._target = target
+
+    def state(self) -> RigState:
+        """Truth and belief, side by side."""
+        seen = actions.state(self._target.bench)
+        return RigState(seen.now_ms, seen.powered, seen.truth, seen.belief, seen.trace_hash)
+
+    def clock(self) -> RigClock:
+        """Time is turned by hand here."""
+        return RigClock("manual", 0, self._target.bench.now_ms)
+
+    def set_speed(self, speed: int) -> RigClock:
+        """Virtual time has no speed."""
+        raise Misuse(f"virtual time has no speed ({speed} was asked for)", advice="advance it instead")
+
+    def advance(self, duration_ms: int, after_received: int | None = None) -> int:
+        """Let time pass; answers the new time. All bytes have arrived already."""
+        bench = self._target.bench
+        if after_received is not None and bench.received_bytes < after_received:
+            raise Misuse(f"the pump has {bench.received_bytes} bytes and never will have {after_received}")
+        self._target.keep(bench.advance(duration_ms))
+        return bench.now_ms
+
+    def run_until(self, what: str, limit_ms: int) -> RunResult:
+        """Let time pass to the next event or alarm."""
+        bench = self._target.bench
+        try:
+            until = Until(what)
+        except ValueError as error:
+            raise Misuse(f"a run cannot end at {what!r}", advice="name event or alarm") from error
+        journey = bench.run_until(until, limit_ms)
+        events = tuple(RigEvent(entry.now_ms, entry.text) for entry in journey.events)
+        return RunResult(bench.now_ms, journey.reached, events)
+
+    def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
+        """Pull the plug, now or in a memory write to come."""
+        bench = self._target.bench
+        if after_writes is None:
+            _do(lambda: actions.cut_power(bench))
+        else:
+            _do(lambda: actions.arm_power_cut(bench, after_writes, torn_after_bytes or 0))
+
+    def power_restore(self, off_ms: int = 0) -> bool:
+        """Put the plug back."""
+        return _do(lambda: actions.restore_power(self._target.bench, off_ms))
+
+    def aspirate(self, volume_nl: int | None = None) -> int:
+        """Draw fluid from the reservoir."""
+        return _do(lambda: actions.aspirate(self._target.bench, volume_nl))
+
+    def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
+        """Inject fluid into the reservoir."""
+        return _do(lambda: actions.fill(self._target.bench, volume_nl, concentration_ng_per_ml))
+
+    def stall(self, *, on: bool) -> None:
+        """Hold the rotor, or let it go."""
+        _do(lambda: actions.stall_motor(self._target.bench, on=on))
+
+    def shutdown(self) -> None:
+        """Throw the pump away."""
+        self._target.close()
+
+
+def _do(action: Callable[[], Result]) -> Result:
+    try:
+        return action()
+    except BenchError as error:
+        raise Misuse(str(error)) from error
+
+
+def _profile_of(choice: PumpChoice) -> Profile:
+    try:
+        with profile_argument(choice) as profile:
+            return load_profile(profile)
+    except BadConfigurationError as error:
+        raise BadConfiguration(str(error)) from error

@@ -1,0 +1,139 @@
+"""Targets that are already there: a PTY or device path through pyserial, and a TCP socket.
+
+Opening a port never pulses DTR (a pulse resets many boards) and never shares it: a second user is told who is
+in the way. What was waiting on the line belongs to nobody; a client discards until the answer to its own
+request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import termios
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil.errors import BadConfiguration, BenchLost, Taken
+from hil.targets.descriptor import DescriptorChannel
+from hil.targets.target import no_rig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.address import Address
+    from hil.capabilities import TargetCapability
+    from hil.rig import Rig
+
+BAUD = 115_200  # [SPEC 1]
+CONNECT_LIMIT_S = 5.0
+
+
+def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None = None) -> DescriptorChannel:
+    """Open a serial port or PTY for this process alone."""
+    import serial  # noqa: PLC0415 - 20 ms that only ports need
+
+    if not Path(path).expanduser().exists():
+        raise BadConfiguration(
+            f"there is no port at {path}",
+            advice=f"plug the board in, or start an emulator with `pumpbench emulate --link {path}`",
+        )
+    port = serial.Serial(baudrate=BAUD, timeout=0, write_timeout=None, exclusive=True)
+    port.port = str(Path(path).expanduser())
+    try:
+        port.open()
+    except (serial.SerialException, OSError, termios.error) as error:
+        raise _reason_port_is_shut(path, error) from error
+    descriptor = int(port.fileno())
+    _keep_lines_at_close(descriptor)
+    return DescriptorChannel(descriptor, name, port.close, device_ms)
+
+
+def _reason_port_is_shut(path: str, error: Exception) -> Exception:
+    number = getattr(error, "errno", None)
+    text = str(error)
+    if number in {errno.EWOULDBLOCK, errno.EBUSY} or "exclusively lock" in text:
+        return Taken(
+            f"the port {path} is in use by another program", advice="close that program and try again"
+        )
+    if number in {errno.EACCES, errno.EPERM}:
+        return BadConfiguration(
+            f"the port {path} may not be opened by this user",
+            advice="add the user to the port's group (often dialout) and log in again",
+        )
+    if number == errno.EIO:
+        return BenchLost(
+            f"the port {path} is dead: nothing holds its other end", advice="start the emulator again"
+        )
+    return BadConfiguration(f"{path} is no serial port ({text})", advice="name a PTY or a serial device")
+
+
+def _keep_lines_at_close(descriptor: int) -> None:
+    """Clear HUPCL, so that closing does not drop DTR and the next opening does not raise it: no pulse, no
+    reset.
+    """
+    with contextlib.suppress(termios.error):  # a PTY may refuse: it has no modem lines to keep
+        attributes = termios.tcgetattr(descriptor)
+        attributes[2] &= ~termios.HUPCL
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+
+
+def open_socket(host: str, port: int, name: str) -> DescriptorChannel:
+    """Connect to a TCP port that carries the bare bytes of the line."""
+    try:
+        connection = socket.create_connection((host, port), timeout=CONNECT_LIMIT_S)
+    except TimeoutError as error:
+        raise BenchLost(f"{name} does not answer", advice="check host and port") from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchLost(
+            f"nothing can be reached at {name} ({reason})",
+            advice=f"start an emulator with `pumpbench emulate --tcp {host}:{port}`",
+        ) from error
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return DescriptorChannel(connection.fileno(), name, connection.close, one_client=True)
+
+
+class PortTarget:
+    """A device behind a port that somebody else keeps: no rig, no reset."""
+
+    capabilities: frozenset[TargetCapability] = frozenset()
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._channel: DescriptorChannel | None = None
+
+    @property
+    def address(self) -> str:
+        """The address as the person wrote it."""
+        return self._address.text
+
+    @property
+    def rig(self) -> Rig:
+        """There is none."""
+        raise no_rig(self.address)
+
+    def launch(self) -> None:
+        """Nothing to launch."""
+
+    def dismiss(self) -> None:
+        """Nothing to dismiss."""
+
+    def start(self) -> None:
+        """Nothing to start: the device is there or it is not, and opening tells."""
+
+    def open_channel(self) -> DescriptorChannel:
+        """Open the port; the previous channel is closed."""
+        self.close()
+        if self._address.path:
+            self._channel = open_port(self._address.path, self.address)
+        else:
+            self._channel = open_socket(self._address.host, self._address.port, self.address)
+        return self._channel
+
+    def close(self) -> None:
+        """Close the port."""
+        if self._channel:
+            self._channel.close()
+            self._channel = None

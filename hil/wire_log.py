@@ -1,0 +1,151 @@
+"""The whole conversation of one programmer, both directions, in memory: what a failed test has to show.
+
+Frames are kept as they were and decoded only when somebody asks. Not a recording on file: that is
+`capture`'s.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.connection import Direction, FrameRecord
+from protocol.errors import RemoteError
+from protocol.frame import BadFrame
+from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
+from protocol.identifiers import Handshake, Kind, Opcode
+from protocol.layouts import decode
+from protocol.registry import COMMANDS
+from protocol.reports import ErrorReply
+
+if TYPE_CHECKING:
+    from hil.channel import Channel
+    from protocol.client_end import ClientEnd
+    from protocol.frame import Frame
+
+CAPACITY = 4_000  # frames; a month of status every minute turns it over ten times
+FEW = 12
+_ARROWS = {Direction.SENT: "-->", Direction.RECEIVED: "<--"}
+_HANDSHAKES = {
+    Handshake.CLIENT_HELLO: ClientHello,
+    Handshake.PUMP_HELLO: PumpHello,
+    Handshake.CLIENT_PROOF: ClientProof,
+    Handshake.PUMP_PROOF: PumpProof,
+    Handshake.REJECT: HandshakeReject,
+}
+
+
+class WireEntry(NamedTuple):
+    """One frame as our end saw it. `device_ms` is the pump's time where the bench knows it."""
+
+    line_ms: int
+    device_ms: int | None
+    record: FrameRecord
+
+
+class WireLog:
+    """The last frames, oldest first."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._entries: deque[WireEntry] = deque(maxlen=capacity)
+        self._count = 0
+
+    def take_from(self, end: ClientEnd, line_ms: int, channel: Channel) -> None:
+        """Take over what an end of the link has noted since the last time."""
+        records = end.take_frames()
+        if records:
+            device_ms = channel.device_ms()
+            self._count += len(records)
+            self._entries += [WireEntry(line_ms, device_ms, record) for record in records]
+
+    @property
+    def count(self) -> int:
+        """Frames ever seen, also those that have dropped out."""
+        return self._count
+
+    def entries(self) -> tuple[WireEntry, ...]:
+        """What is kept."""
+        return tuple(self._entries)
+
+    def text(self, last: int = FEW) -> str:
+        """The last frames, one line each, decoded."""
+        kept = list(self._entries)[-last:]
+        left_out = self._count - len(kept)
+        head = [f"({left_out} earlier frames)"] if left_out > 0 else []
+        return "\n".join(head + [line_of(entry) for entry in kept])
+
+
+def line_of(entry: WireEntry) -> str:
+    """One frame as a line: device time, line time, direction, what it says."""
+    device = "pump time unknown" if entry.device_ms is None else f"pump {clock_text(entry.device_ms)}"
+    return f"{device}  line {entry.line_ms} ms  {_ARROWS[entry.record.direction]} {meaning_of(entry.record)}"
+
+
+def clock_text(time_ms: int) -> str:
+    """Pump time as days and time of day, exact to the ms."""
+    seconds, ms = divmod(time_ms, 1_000)
+    minutes, s = divmod(seconds, 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    return f"{days}d {h:02}:{m:02}:{s:02}.{ms:03}"
+
+
+def meaning_of(record: FrameRecord) -> str:
+    """What a frame says, decoded where it can be, in hex where it cannot."""
+    frame = record.frame
+    if isinstance(frame, BadFrame):
+        return f"bad frame, {frame.fault.value}: {record.encoded.hex(' ')}"
+    if frame.kind == Kind.HANDSHAKE:
+        name = _name(Handshake, frame.opcode)
+        return f"{name} {_decoded(frame, record.payload)}"
+    name = f"{frame.kind.name} {_name(Opcode, frame.opcode)} #{frame.ctr}"
+    if record.payload is None:
+        return f"{name} not decrypted: {frame.raw.hex(' ')}"
+    return f"{name} {_decoded(frame, record.payload)}"
+
+
+def _name(names: type[Handshake | Opcode], value: int) -> str:
+    try:
+        return names(value).name
+    except ValueError:
+        return f"0x{value:02X}"
+
+
+def _decoded(frame: Frame, payload: bytes | None) -> str:
+    if payload is None:
+        return frame.raw.hex(" ")
+    try:
+        return _fields(decode(_message_class(frame), payload, allow_tail=True))
+    except (RemoteError, KeyError, ValueError) as error:
+        return f"{payload.hex(' ')} ({error})"
+
+
+def _message_class(frame: Frame) -> type:
+    if frame.kind == Kind.HANDSHAKE:
+        return _HANDSHAKES[Handshake(frame.opcode)]
+    if frame.kind == Kind.ERROR:
+        return ErrorReply
+    command = COMMANDS[Opcode(frame.opcode)]
+    return command.request if frame.kind == Kind.REQUEST else command.response
+
+
+def _fields(message: tuple[object, ...]) -> str:
+    """A message as name=value; enums by name, bytes in hex."""
+    names: tuple[str, ...] = getattr(message, "_fields", ())
+    return " ".join(f"{name}={_value(value)}" for name, value in zip(names, message, strict=True))
+
+
+def _value(value: object) -> str:
+    match value:
+        case IntFlag():
+            return "+".join(flag.name or "" for flag in value) or "none"
+        case IntEnum():
+            return value.name
+        case bytes():
+            return value.hex()
+        case tuple() if hasattr(value, "_fields"):
+            return f"({_fields(value)})"
+        case tuple():
+            return f"[{', '.join(_value(part) for part in value)}]"
+    return str(value)

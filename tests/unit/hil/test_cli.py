@@ -1,0 +1,177 @@
+"""The command line as its users meet it: tables, JSON, one sentence where something is wrong, and exit codes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hil import cli
+from hil.errors import PumpbenchError
+from hil.key_file import read_key
+
+HOUSE = Path(__file__).resolve().parents[3]
+
+
+def run(*arguments: str) -> Result:
+    """One command against a new virtual pump."""
+    return CliRunner().invoke(cli.cli, list(arguments))
+
+
+def output(*arguments: str) -> str:
+    result = run(*arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def exit_code(*arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of the real command."""
+    command = [sys.executable, "-m", "hil.cli", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+def test_help_lists_the_commands_and_says_what_this_is_not() -> None:
+    text = output("--help")
+    assert all(name in text for name in cli.GROUPS)
+    assert "Not a medical device" in text
+
+
+def test_help_imports_none_of_the_groups() -> None:
+    program = "import sys, hil.cli as c\ntry: c.cli(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+    )
+    for heavy in ("construct", "cryptography", "serial", "pytest", "hil.programmer", "firmware_emu.cli"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_status_shows_a_pump_at_work() -> None:
+    text = output("program", "status")
+    for part in (
+        "EMULATED pump",
+        "RUN",
+        "300 mcg/day",
+        "500 mcg/mL",
+        "0.6 mL/day",
+        "25 uL/h",
+        "18 mL (calculated)",
+    ):
+        assert part in text
+
+
+def test_status_as_json_has_raw_integers_with_units_in_their_names() -> None:
+    status = json.loads(output("program", "status", "--json"))
+    assert status["device"]["kind"] == "EMULATOR"
+    assert (status["state"], status["rate_nl_per_day"], status["reservoir_calc_nl"]) == (
+        "RUN",
+        600_000,
+        18_000_000,
+    )
+    assert status["program"]["header"]["concentration_ng_per_ml"] == 500_000
+
+
+@pytest.mark.parametrize(
+    ("command", "part"),
+    [
+        ("info", "tubing"),
+        ("limits", "0.048 mL/day to 24 mL/day"),
+        ("delivery", "boluses, hour"),
+        ("reservoir", "2026-04-01 10:00:00"),
+        ("alarms", "no alarms"),
+        ("link", "replay drop"),
+        ("log", "PROGRAM_COMMIT"),
+        ("time", "2026-03-02 10:00:00"),
+        ("ping", "the pump answers"),
+    ],
+)
+def test_every_question_has_a_table_and_json(command: str, part: str) -> None:
+    assert part in output("program", command)
+    assert json.loads(output("program", command, "--json"))
+
+
+def test_the_log_as_json_says_that_it_is_complete() -> None:
+    log = json.loads(output("program", "log", "--json", "--last", "3"))
+    assert log["complete"]
+    assert [entry["seq"] for entry in log["entries"]] == [4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("bolus", "--dose", "25", "--duration", "600", "--yes"), "0.05 mL"),
+        (("bolus", "--volume", "0.02", "--duration", "600", "--yes"), "RUNNING"),
+        (("set", "--dose", "350", "--yes"), "0.7 mL/day"),
+        (("stop", "--yes"), "STOP"),
+        (("resume",), "RUN"),
+        (("cancel",), "command"),
+        (("refill", "--filled", "20", "--aspirated", "17", "--yes"), "-1 mL"),
+        (("time", "2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes"), "moved by"),
+        (("void", "9"), "VOIDED"),
+    ],
+)
+def test_every_deed_says_what_it_did(arguments: tuple[str, ...], part: str) -> None:
+    assert part in output("program", *arguments)
+
+
+def test_a_deed_as_json_tells_its_outcome() -> None:
+    done = json.loads(output("program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "--json"))
+    assert (done["outcome"], done["cmd_id"]) == ("RUNNING", 1)
+
+
+@pytest.mark.parametrize(
+    "deed",
+    [
+        ("bolus", "--volume", "0.02", "--duration", "600"),
+        ("set", "--dose", "350"),
+        ("stop",),
+        ("refill", "--filled", "20", "--aspirated", "17"),
+    ],
+)
+def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
+    result = run("program", *deed)
+    assert isinstance(result.exception, PumpbenchError)
+    assert "--yes" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "part"),
+    [
+        (("program", "status", "--target", "pty:/nowhere"), 10, "there is no port at /nowhere"),
+        (("program", "status", "--target", "nonsense"), 10, "no such target address"),
+        (("program", "status", "--key", "/nowhere"), 10, "key file"),
+        (("program", "bolus", "--volume", "0.02", "--duration", "1", "--yes"), 8, "nearest acceptable"),
+        (("program", "set", "--dose", "1", "--yes"), 8, "RATE"),
+        (("program", "stop", "--role", "observer", "--yes"), 8, "ROLE"),
+        (("program", "time", "2026-03-02T10:00:00"), 2, "offset"),
+        (("program", "ack", "empty"), 2, "not there"),
+        (("program", "accept", "3", "--yes"), 2, "not one whose outcome is unknown"),
+        (("program", "bolus", "--duration", "600", "--yes"), 2, "either --dose or --volume"),
+        (("program", "bolus", "--volume", "0.0000001", "--duration", "600"), 2, "exactly"),
+        (("program", "nonsense"), 2, "nonsense"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_and_its_exit_code(
+    arguments: tuple[str, ...], code: int, part: str
+) -> None:
+    found, stderr = exit_code(*arguments)
+    assert found == code, stderr
+    assert part in stderr
+
+
+def test_a_key_file_is_used_and_its_role_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    rows = [{"key_id": 1, "role": "observer", "key": b"devkey:observer.".hex()}]
+    path.write_text(json.dumps(rows))
+    path.chmod(0o600)
+    assert read_key(path).key_id == 1
+    assert "RUN" in output("program", "status", "--key", str(path))
+
+
+def test_the_state_file_is_where_it_was_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    output("program", "stop", "--yes", "--state", str(path))
+    assert json.loads(path.read_text())["schema"] == "pumpbench-outcomes/1"

@@ -1,0 +1,203 @@
+import json
+import os
+import signal
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.errors import BadConfiguration, Misuse, Taken
+from hil.outcome_store import (
+    KEPT_CLOSED,
+    LAST_CMD_ID,
+    FiledCommand,
+    OutcomeStore,
+    default_path,
+    fingerprint_of,
+)
+
+KEY = b"0123456789abcdef"
+MEMORY = 0xB491DEB0FDD855E0
+OTHER_MEMORY = 7
+
+
+def filed(cmd_id: int, **fields: object) -> FiledCommand:
+    return FiledCommand(cmd_id, 0x21, 0xCAFE, **fields)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "programmer.json"
+
+
+def test_what_was_filed_is_there_for_the_next_programmer(path: Path) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(5, volume_nl=20_000))
+    with OutcomeStore(path, key=KEY) as store:
+        assert store.open_commands(MEMORY) == (filed(5, volume_nl=20_000),)
+        assert store.next_cmd_id(MEMORY, 0) == 6
+
+
+def test_the_file_is_written_before_filing_returns(path: Path) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(5))
+        document = json.loads(path.read_text())
+    assert document["memories"][f"{MEMORY:016x}"]["commands"][0]["cmd_id"] == 5
+
+
+def test_only_its_owner_may_read_it(path: Path) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(1))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_no_key_is_in_it(path: Path) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(1))
+    text = path.read_bytes()
+    assert KEY not in text
+    assert KEY.hex().encode() not in text
+
+
+def test_a_second_programmer_with_the_same_key_is_kept_out_until_the_first_ends(path: Path) -> None:
+    with OutcomeStore(path, key=KEY):
+        second = OutcomeStore(path, key=KEY)
+        with pytest.raises(Taken, match="another programmer"):
+            second.open()
+    with OutcomeStore(path, key=KEY):
+        pass
+
+
+def test_another_key_does_not_take_over_a_state_file(path: Path) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(1))
+    with pytest.raises(BadConfiguration, match="another key"):
+        OutcomeStore(path, key=b"x" * 16).open()
+    OutcomeStore(path, key=KEY).open()  # and the refusal has given the lock back
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"schema": "other"}',
+        json.dumps({"schema": "pumpbench-outcomes/1", "key_fingerprint": fingerprint_of(KEY)}),
+        json.dumps(
+            {
+                "schema": "pumpbench-outcomes/1",
+                "key_fingerprint": fingerprint_of(KEY),
+                "memories": {"xyz": {}},
+            }
+        ),
+        json.dumps(
+            {
+                "schema": "pumpbench-outcomes/1",
+                "key_fingerprint": fingerprint_of(KEY),
+                "memories": {"1": {"last_cmd_id": 1, "commands": [{"cmd": 1}]}},
+            }
+        ),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_and_is_left_as_it_is(path: Path, content: Any) -> None:
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(BadConfiguration) as caught:
+        OutcomeStore(path, key=KEY).open()
+    assert str(path) in str(caught.value)
+    assert path.read_text() == content
+
+
+def test_ids_rise_above_our_own_and_the_pumps() -> None:
+    store = OutcomeStore()
+    assert store.next_cmd_id(MEMORY, 0) == 1
+    assert store.next_cmd_id(MEMORY, 41) == 42
+    store.file(MEMORY, filed(100))
+    assert store.next_cmd_id(MEMORY, 41) == 101
+    assert store.next_cmd_id(OTHER_MEMORY, 41) == 42
+
+
+def test_the_last_id_is_the_last() -> None:
+    store = OutcomeStore()
+    assert store.next_cmd_id(MEMORY, LAST_CMD_ID - 1) == LAST_CMD_ID
+    with pytest.raises(Misuse, match="used up"):
+        store.next_cmd_id(MEMORY, LAST_CMD_ID)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "unknown", "final"),
+    [
+        ("", True, False),
+        ("INTENT", True, False),
+        ("RUNNING", False, False),
+        ("DONE", False, True),
+        ("PARTIAL", False, True),
+        ("REFUSED", False, True),
+        ("VOIDED", False, True),
+    ],
+)
+def test_what_is_unknown_and_what_is_final(outcome: Any, unknown: Any, final: Any) -> None:
+    command = filed(1, outcome=outcome)
+    assert (command.unknown, command.final) == (unknown, final)
+
+
+def test_outcomes_of_another_memory_stay_unknown() -> None:
+    store = OutcomeStore()
+    store.file(MEMORY, filed(1))
+    assert store.unknown_commands(OTHER_MEMORY) == ()
+    assert store.has_open()
+    store.settle(MEMORY, filed(1), "DONE", 5, 0)
+    assert not store.has_open()
+
+
+def test_what_is_closed_is_forgotten_in_time_and_what_is_open_never() -> None:
+    store = OutcomeStore()
+    store.file(MEMORY, filed(1))
+    for cmd_id in range(2, 3 * KEPT_CLOSED):
+        store.file(MEMORY, filed(cmd_id, outcome="DONE"))
+    commands = store.commands(MEMORY)
+    assert commands[0] == filed(1)
+    assert len(commands) == 1 + KEPT_CLOSED
+    assert store.next_cmd_id(MEMORY, 0) == 3 * KEPT_CLOSED
+
+
+def test_a_closed_store_takes_nothing(path: Path) -> None:
+    store = OutcomeStore(path, key=KEY)
+    with pytest.raises(Misuse, match="not open"):
+        store.file(MEMORY, filed(1))
+
+
+def test_a_place_that_cannot_be_written_is_a_configuration_error() -> None:
+    with pytest.raises(BadConfiguration, match="--state"):
+        OutcomeStore(Path("/proc/nowhere/state.json"), key=KEY).open()
+
+
+def test_the_default_path_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path = default_path(3, KEY)
+    assert path.parent == tmp_path / "pumpbench"
+    assert fingerprint_of(KEY) in path.name
+    monkeypatch.setenv("XDG_STATE_HOME", "relative/is/ignored")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_path(3, KEY).parent == tmp_path / ".local/state/pumpbench"
+
+
+def test_the_lock_dies_with_its_holder(path: Path) -> None:
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if not child:
+        OutcomeStore(path, key=KEY).open()
+        os.write(write_end, b"locked")
+        signal.pause()
+    os.read(read_end, 6)
+    with pytest.raises(Taken):
+        OutcomeStore(path, key=KEY).open()
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    with OutcomeStore(path, key=KEY):
+        pass
+    os.close(read_end)
+    os.close(write_end)

@@ -1,0 +1,138 @@
+"""Ports that are already there: opened alone, discarded cleanly, and refused in one sentence."""
+
+import contextlib
+import os
+import socket
+import termios
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.address import parse
+from hil.errors import BadConfiguration, BenchLost, ExitCode, LinkError, Taken
+from hil.targets import make_target
+from hil.targets.port import open_port
+
+
+@pytest.fixture
+def pty() -> Iterator[tuple[int, str]]:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    yield master, os.ttyname(slave)
+    os.close(slave)
+    with contextlib.suppress(OSError):  # a test may have hung up already
+        os.close(master)
+
+
+def test_bytes_go_both_ways(pty: tuple[int, str]) -> None:
+    master, name = pty
+    channel = open_port(name, name)
+    channel.send(b"ping")
+    assert os.read(master, 100) == b"ping"
+    os.write(master, b"pong")
+    assert channel.receive(channel.now_ms() + 5_000) == b"pong"
+    assert channel.sent_bytes == 4
+    channel.close()
+    channel.close()
+
+
+def test_a_deadline_ends_waiting(pty: tuple[int, str]) -> None:
+    channel = open_port(pty[1], "port")
+    assert channel.receive(channel.now_ms()) == b""
+    assert channel.receive(channel.now_ms() + 5) == b""
+    channel.close()
+
+
+def test_a_port_is_raw_and_never_drops_dtr_at_close(pty: tuple[int, str]) -> None:
+    channel = open_port(pty[1], "port")
+    descriptor = os.open(pty[1], os.O_RDWR | os.O_NOCTTY)
+    attributes = termios.tcgetattr(descriptor)
+    os.close(descriptor)
+    assert not attributes[3] & (termios.ECHO | termios.ICANON)
+    assert not attributes[2] & termios.HUPCL
+    channel.close()
+
+
+def test_a_second_user_is_told_that_the_port_is_taken(pty: tuple[int, str]) -> None:
+    channel = open_port(pty[1], "port")
+    with pytest.raises(Taken) as caught:
+        open_port(pty[1], "port")
+    assert caught.value.exit_code is ExitCode.TAKEN
+    assert "\n" not in caught.value.one_line()
+    channel.close()
+    open_port(pty[1], "port").close()
+
+
+def test_a_hang_up_is_a_lost_bench(pty: tuple[int, str]) -> None:
+    master, name = pty
+    channel = open_port(name, "pty:pump")
+    os.close(master)
+    with pytest.raises(BenchLost, match="pty:pump hung up") as caught:
+        channel.receive(channel.now_ms() + 5_000)
+    assert caught.value.exit_code is ExitCode.BENCH_LOST
+    channel.close()
+
+
+def test_a_closed_channel_says_so(pty: tuple[int, str]) -> None:
+    channel = open_port(pty[1], "port")
+    channel.close()
+    with pytest.raises(BenchLost, match="closed"):
+        channel.send(b"x")
+
+
+@pytest.mark.parametrize("text", ["pty:/nowhere/pump", "/dev/nowhere"])
+def test_a_port_that_is_not_there_says_what_to_do(text: str) -> None:
+    with pytest.raises(BadConfiguration, match="pumpbench emulate --link") as caught:
+        make_target(parse(text)).open_channel()
+    assert caught.value.exit_code is ExitCode.BAD_CONFIGURATION
+
+
+def test_a_file_is_no_port(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(BadConfiguration, match="no serial port"):
+        open_port(str(path), "file")
+
+
+def test_a_tcp_port_carries_the_same_bytes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = make_target(parse(f"socket://127.0.0.1:{server.getsockname()[1]}"))
+        channel = target.open_channel()
+        peer, _ = server.accept()
+        channel.send(b"ping")
+        assert peer.recv(100) == b"ping"
+        peer.sendall(b"pong")
+        assert channel.receive(channel.now_ms() + 5_000) == b"pong"
+        peer.close()
+        with pytest.raises(BenchLost, match="hung up"):
+            channel.receive(channel.now_ms() + 5_000)
+        target.close()
+
+
+def test_a_tcp_line_that_closes_at_once_has_its_client_already() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel = make_target(parse(f"socket://127.0.0.1:{server.getsockname()[1]}")).open_channel()
+        server.accept()[0].close()
+        with pytest.raises(Taken, match="one line a pump"):
+            channel.receive(channel.now_ms() + 5_000)
+        channel.close()
+
+
+def test_nobody_listening_is_a_lost_bench() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(BenchLost, match="pumpbench emulate --tcp"):
+        make_target(parse(f"socket://127.0.0.1:{port}")).open_channel()
+
+
+def test_a_line_that_takes_no_bytes_is_told_after_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hil.targets.descriptor.WRITE_LIMIT_MS", 20)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        channel = make_target(parse(f"socket://127.0.0.1:{server.getsockname()[1]}")).open_channel()
+        peer, _ = server.accept()
+        with pytest.raises(LinkError, match="takes no bytes"):
+            channel.send(bytes(1 << 26))  # more than any socket buffer
+        peer.close()
+        channel.close()

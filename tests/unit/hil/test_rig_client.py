@@ -1,0 +1,139 @@
+"""The rig's client against a server that answers as rig control does, and as it should not."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.rig import RigClock, RigEvent
+from hil.rig_client import RigClient
+
+TOKEN = "open sesame"  # noqa: S105 - of this test alone
+
+
+class Bench:
+    """What the server was asked, and what it shall answer."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, Any]] = []
+        self.answer: Any = {"now_ms": 5}
+        self.status = 200
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Bench, RigClient]]:
+    bench = Bench()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            bench.asked.append((self.command, self.path, json.loads(body) if body else None))
+            right = self.headers["Authorization"] == f"Bearer {TOKEN}"
+            answer = bench.answer if right else {"error": "no token"}
+            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            self.send_response(bench.status if right else 401)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_PUT = handle_any  # noqa: N815 - names of http.server
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    client = RigClient(f"http://127.0.0.1:{server.server_port}", TOKEN, timeout_s=10)
+    yield bench, client
+    client.close()
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> None:
+    bench, rig = served
+    bench.answer = {
+        "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
+        "truth": {"edges": 1}, "belief": None, "trace_hash": "ff", "events": [{"now_ms": 3, "text": "ALARM_ON"}],
+    }  # fmt: skip
+    assert rig.state().truth == {"edges": 1}
+    assert rig.clock() == RigClock("manual", 0, 5)
+    rig.set_speed(10)
+    rig.set_mode("real")
+    assert rig.advance(100) == 5
+    rig.advance(100, after_received=33)
+    assert rig.run_until("alarm", 1_000).events == (RigEvent(3, "ALARM_ON"),)
+    rig.power_cut()
+    rig.power_cut(after_writes=3, torn_after_bytes=1)
+    assert rig.power_restore(50)
+    assert rig.aspirate() == 7
+    assert rig.aspirate(9) == 7
+    assert rig.fill(20, 500) == 7
+    rig.stall(on=True)
+    rig.shutdown()
+    assert rig.last_now_ms == 5
+    assert bench.asked == [
+        ("GET", "/v1/state", None),
+        ("GET", "/v1/clock", None),
+        ("PUT", "/v1/clock", {"speed": 10}),
+        ("PUT", "/v1/clock", {"mode": "real"}),
+        ("POST", "/v1/clock/advance", {"ms": 100}),
+        ("POST", "/v1/clock/advance", {"ms": 100, "after_received": 33}),
+        ("POST", "/v1/clock/run-until", {"what": "alarm", "limit_ms": 1_000}),
+        ("POST", "/v1/power/cut", {}),
+        ("POST", "/v1/power/cut", {"after_writes": 3, "torn_after_bytes": 1}),
+        ("POST", "/v1/power/restore", {"off_ms": 50}),
+        ("POST", "/v1/syringe/aspirate", {}),
+        ("POST", "/v1/syringe/aspirate", {"nl": 9}),
+        ("POST", "/v1/syringe/fill", {"nl": 20, "concentration_ng_per_ml": 500}),
+        ("PUT", "/v1/faults/motor-stall", {"on": True}),
+        ("POST", "/v1/shutdown", {}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(409, Misuse), (422, Misuse), (403, BadConfiguration), (500, BenchLost)]
+)
+def test_a_refusal_accuses_the_right_party_in_its_own_words(
+    served: tuple[Bench, RigClient], status: int, error: type[Exception]
+) -> None:
+    bench, rig = served
+    bench.status, bench.answer = status, {"error": "time runs real"}
+    with pytest.raises(error, match="time runs real"):
+        rig.advance(1)
+    bench.status, bench.answer = 200, {"now_ms": 5}
+    assert rig.advance(1) == 5
+
+
+def test_a_wrong_token_is_a_configuration_error(served: tuple[Bench, RigClient]) -> None:
+    _, rig = served
+    wrong = RigClient(rig._url, "wrong")
+    with pytest.raises(BadConfiguration, match="token"):
+        wrong.clock()
+    wrong.close()
+
+
+def test_an_answer_that_is_no_json_is_not_believed(served: tuple[Bench, RigClient]) -> None:
+    bench, rig = served
+    bench.status, bench.answer = 500, b"<html>"
+    with pytest.raises(BenchLost, match="status 500"):
+        rig.clock()
+
+
+def test_nobody_there_is_a_lost_bench() -> None:
+    rig = RigClient("127.0.0.1:9", TOKEN)
+    with pytest.raises(BenchLost, match="does not answer"):
+        rig.clock()
+
+
+def test_an_address_without_a_port_is_a_configuration_error() -> None:
+    with pytest.raises(BadConfiguration):
+        RigClient("http://localhost", TOKEN)

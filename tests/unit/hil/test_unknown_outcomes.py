@@ -1,0 +1,227 @@
+"""What is unknown stays on file until it is known, over the death of a programmer and the loss of a ledger [SPEC 9]."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hil.address import parse
+from hil.bench_session import BenchSession, TestBench
+from hil.errors import LinkError, Misuse, OutcomeUnknown
+from hil.noise import Direction, FaultyLine
+from hil.outcome_store import FiledCommand, OutcomeStore
+from hil.programmer import Programmer
+from hil.programmer.ledger import verdict_of
+from protocol.identifiers import Opcode, Outcome, State
+from protocol.reports import QueryCmdReply
+
+TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
+VOLUME_NL = 20_000
+
+
+def kill(pump: Programmer) -> None:
+    """What is left of a programmer that was killed: its state file's lock is free, nobody said goodbye."""
+    pump.store.close()
+
+
+@pytest.mark.parametrize("direction", [TO_PUMP, FROM_PUMP])
+def test_a_killed_programmer_resolves_its_last_bolus_when_it_starts_again(
+    bench: TestBench, tmp_path: Path, direction: Any
+) -> None:
+    path = tmp_path / "state.json"
+    pump = bench.open_programmer(state_path=path)
+    pump.unknown()
+    bench.line.drop(direction, 500, skip=2)  # the line is dead from the commit on
+    with pytest.raises(OutcomeUnknown) as caught:
+        pump.bolus(VOLUME_NL, 600)
+    kill(pump)
+    bench.line.clear()
+    bench.target.rig.advance(60_000)  # unanswered hellos have used up the pump's budget for this minute
+    again = bench.open_programmer(state_path=path)
+    assert not again.unknown()
+    (filed,) = [c for c in again.store.commands(again.info().memory_id) if c.cmd_id == caught.value.cmd_id]
+    bench.target.rig.advance(700_000)
+    found_out = (filed.outcome, again.delivery().bolus_nl)
+    assert found_out == (("RUNNING", VOLUME_NL) if direction is FROM_PUMP else ("NEVER_RECEIVED", 0))
+
+
+def test_a_running_bolus_is_filed_as_done_by_the_next_programmer(bench: TestBench, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    pump = bench.open_programmer(state_path=path)
+    executed = pump.bolus(VOLUME_NL, 600)
+    kill(pump)
+    bench.target.rig.advance(700_000)
+    again = bench.open_programmer(state_path=path)
+    filed = again.store.commands(again.info().memory_id)[-1]
+    assert (filed.cmd_id, filed.outcome, filed.delivered_nl) == (executed.cmd_id, "DONE", VOLUME_NL)
+
+
+def unknown_bolus(bench: TestBench) -> tuple[Programmer, int]:
+    """A programmer whose last bolus is unknown, and its id."""
+    pump = bench.open_programmer()
+    pump.unknown()
+    bench.line.drop(FROM_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown) as caught:
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    bench.target.rig.advance(60_000)  # unanswered hellos have used up the pump's budget for this minute
+    return pump, caught.value.cmd_id
+
+
+def test_the_next_command_finds_out_first(bench: TestBench) -> None:
+    pump, cmd_id = unknown_bolus(bench)
+    pump.refill(20_000_000, aspirated_nl=17_000_000)
+    assert not pump.unknown()
+    assert pump.query(cmd_id).outcome is Outcome.RUNNING
+
+
+def test_while_it_cannot_be_found_out_nothing_new_is_prepared(bench: TestBench) -> None:
+    pump, cmd_id = unknown_bolus(bench)
+    seen = len(bench.line.seen(TO_PUMP))
+    bench.line.drop(FROM_PUMP, 500)
+    with pytest.raises((OutcomeUnknown, LinkError)):
+        pump.prepare_bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    bench.target.rig.advance(60_000)
+    prepare = bytes([Opcode.BOLUS_PREPARE])
+    assert all(frame[2:3] != prepare for frame in bench.line.seen(TO_PUMP)[seen:])
+    assert [c.cmd_id for c in pump.unknown()] == [cmd_id]
+
+
+def test_reading_and_stopping_are_always_allowed(bench: TestBench) -> None:
+    pump, cmd_id = unknown_bolus(bench)
+    pump.status()
+    assert pump.stop().reply.state is State.STOP
+    assert [c.cmd_id for c in pump.unknown()] == [cmd_id]
+
+
+def test_another_memory_leaves_an_outcome_unknown(bench: TestBench, tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    pump = bench.open_programmer(state_path=path)
+    pump.unknown()
+    memory_id = pump.info().memory_id
+    bench.line.drop(FROM_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown):
+        pump.bolus(VOLUME_NL, 600)
+    kill(pump)
+    other = BenchSession(parse("emulator"), seed=2).open_bench("another pump")
+    assert other.open_programmer().info().memory_id != memory_id
+    again = other.open_programmer(state_path=path)
+    assert again.unknown() == ()  # nothing is open with this pump
+    assert len(again.store.unknown_commands(memory_id)) == 1
+    other.close()
+
+
+def test_an_id_that_another_programmer_used_is_not_taken_as_our_own(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    memory_id = pump.info().memory_id
+    theirs = pump.stop().cmd_id
+    ours = FiledCommand(theirs, Opcode.BOLUS_COMMIT, 0xBAD, VOLUME_NL)
+    pump.store.file(memory_id, ours)
+    (settled,) = pump.resolve()
+    assert settled.outcome == "NEVER_RECEIVED"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "op", "crc", "verdict"),
+    [
+        (Outcome.DONE, 0x21, 7, Outcome.DONE),
+        (Outcome.PARTIAL, 0x21, 7, Outcome.PARTIAL),
+        (Outcome.DONE, 0x25, 7, Outcome.NEVER_RECEIVED),
+        (Outcome.DONE, 0x21, 8, Outcome.NEVER_RECEIVED),
+        (Outcome.NEVER_RECEIVED, 0, 0, Outcome.NEVER_RECEIVED),
+        (Outcome.VOIDED, 0x23, 0, Outcome.VOIDED),
+        (Outcome.REFUSED, 0x21, 7, Outcome.REFUSED),
+        (Outcome.REFUSED, 0x21, 9, Outcome.NEVER_RECEIVED),
+        (Outcome.TOO_OLD, 0, 0, None),
+    ],
+)
+def test_an_outcome_is_ours_only_if_op_and_content_are(outcome: Any, op: Any, crc: Any, verdict: Any) -> None:
+    reply = QueryCmdReply(outcome, op, 0, crc, 0, 0, 0, 0)
+    assert verdict_of(FiledCommand(1, 0x21, 7), reply) is verdict
+
+
+def old_bolus(bench: TestBench, direction: Direction) -> tuple[Programmer, FiledCommand, int]:
+    """A bolus that was lost in one direction, nine commands ago, and never asked for."""
+    pump = bench.open_programmer()
+    pump.unknown()
+    memory_id = pump.info().memory_id
+    bench.line.drop(direction, 500, skip=2)
+    with pytest.raises(OutcomeUnknown):
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    bench.target.rig.advance(700_000)
+    (filed,) = pump.store.unknown_commands(memory_id)
+    careless = bench.open_programmer()  # the same key, another memory of what it did
+    for _ in range(5):
+        careless.stop()
+        careless.resume()
+    return pump, filed, memory_id
+
+
+def test_a_bolus_too_old_for_the_ledger_is_found_in_the_log(bench: TestBench) -> None:
+    pump, filed, memory_id = old_bolus(bench, FROM_PUMP)
+    assert pump.query(filed.cmd_id).outcome is Outcome.TOO_OLD
+    (settled,) = pump.resolve()
+    assert (settled.outcome, settled.delivered_nl) == ("DONE", VOLUME_NL)
+    assert not pump.store.unknown_commands(memory_id)
+
+
+def test_a_bolus_that_the_whole_log_does_not_have_was_never_received(bench: TestBench) -> None:
+    pump, _, _ = old_bolus(bench, TO_PUMP)
+    (settled,) = pump.resolve()
+    assert settled.outcome == "NEVER_RECEIVED"
+    assert pump.delivery().bolus_nl == 0
+
+
+def test_what_nobody_can_find_out_blocks_until_a_human_takes_it_upon_himself(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    memory_id = pump.info().memory_id
+    careless = bench.open_programmer()
+    for _ in range(5):
+        careless.stop()
+        careless.resume()
+    pump.store.file(
+        memory_id, FiledCommand(1, Opcode.STOP, 0xBAD)
+    )  # its number is in the log, its content is not
+    pump.connect()  # reading must go on
+    assert pump.status().state is State.RUN
+    with pytest.raises(OutcomeUnknown, match="no proof"):
+        pump.refill(20_000_000, aspirated_nl=17_000_000)
+    pump.accept_unknown(1)
+    assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
+    with pytest.raises(Misuse):
+        pump.accept_unknown(1)
+
+
+class Death(BaseException):
+    """The programmer's process ends here."""
+
+
+class DyingLine(FaultyLine):
+    """A line at whose next frame the programmer dies, before a byte of it leaves."""
+
+    armed = False
+
+    def send(self, data: bytes) -> None:
+        if self.armed:
+            raise Death
+        super().send(data)
+
+
+def test_the_id_is_on_the_disk_before_the_first_byte_leaves(bench: TestBench, tmp_path: Path) -> None:
+    line = DyingLine(bench.channel)
+    store = OutcomeStore(tmp_path / "state.json")
+    pump = Programmer(line, store=store)
+    pump.connect()
+    prepared = pump.prepare_bolus(VOLUME_NL, 600)
+    pump.unknown()
+    line.armed = True
+    with pytest.raises(Death):
+        pump.commit_bolus(prepared)
+    store.close()
+    with OutcomeStore(tmp_path / "state.json") as read_again:
+        assert read_again.has_open()
+    again = bench.open_programmer(store=OutcomeStore(tmp_path / "state.json"))
+    (filed,) = again.store.commands(again.info().memory_id)
+    assert filed.outcome == "NEVER_RECEIVED"
