@@ -95,44 +95,51 @@ class Pump:
                 f"time goes forward only: the pump is at {self.now_ms} ms, asked for {now_ms} ms"
             )
         sent = b""
-        self._run_until(now_ms, line_ms)
+        wake_at_ms = self._run_until(now_ms, line_ms)
         if received and self.controller is not None:
             sent = self._receive(received, now_ms if line_ms is None else line_ms)
+            wake_at_ms = self._next_event_ms()
+        wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
+        if line_ms is None and wake_line_ms is not None and (wake_at_ms is None or wake_line_ms < wake_at_ms):
+            wake_at_ms = wake_line_ms
         trace, self._trace = tuple(self._trace), []
         writes, self._writes = tuple(self._writes), []
-        wake_at_ms = self._next_event_ms()
-        wake_line_ms = self.controller.link_deadline_ms() if self.controller is not None else None
-        if line_ms is None and wake_line_ms is not None:
-            wake_at_ms = wake_line_ms if wake_at_ms is None else min(wake_at_ms, wake_line_ms)
         return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
 
-    def _run_until(self, now_ms: int, line_ms: int | None) -> None:
+    def _run_until(self, now_ms: int, line_ms: int | None) -> int | None:
+        """Run all that is due at or before `now_ms`, in order; answers when the next is."""
         while True:
             at_ms = self._next_event_ms()
-            deadline_ms = self.controller.link_deadline_ms() if self.controller is not None else None
-            if deadline_ms is not None:
-                if line_ms is not None:  # the client's time has no point in pump time but this step's end
-                    deadline_ms = now_ms if deadline_ms <= line_ms else None
-                if (
-                    deadline_ms is not None
-                    and (at_ms is None or deadline_ms < at_ms)
-                    and deadline_ms <= now_ms
-                ):
-                    self.now_ms = max(self.now_ms, deadline_ms)
-                    self._expire_link(self.now_ms if line_ms is None else line_ms)
-                    continue
-            if at_ms is None or at_ms > now_ms:
-                break
-            self.now_ms = max(self.now_ms, at_ms)
-            self._run_event()
-        self.now_ms = now_ms
+            deadline_ms = self._line_due_ms(now_ms, line_ms)
+            if deadline_ms is not None and (at_ms is None or deadline_ms < at_ms):
+                self.now_ms = max(self.now_ms, deadline_ms)
+                self._expire_link(self.now_ms if line_ms is None else line_ms)
+            elif at_ms is None or at_ms > now_ms:
+                self.now_ms = now_ms
+                return at_ms
+            else:
+                self.now_ms = max(self.now_ms, at_ms)
+                self._run_event()
+
+    def _line_due_ms(self, now_ms: int, line_ms: int | None) -> int | None:
+        """Pump time of a deadline of the line that is due by now.
+
+        Where the client's time is not the pump's, it has no point in pump time but the end of this step.
+        """
+        deadline_ms = None if self.controller is None else self.controller.link.deadline_ms()
+        if deadline_ms is None:
+            return None
+        if line_ms is None:
+            return deadline_ms if deadline_ms <= now_ms else None
+        return now_ms if deadline_ms <= line_ms else None
 
     def _next_event_ms(self) -> int | None:
-        plant_ms = self.plant.next_event_ms()
+        plant = self.plant
+        plant_ms = plant.next_event_ms()
         if self.controller is None:
             return plant_ms
-        at_ms = self.controller.next_event_ms(every_stroke=self.plant.strokes_matter)
-        at_ms -= self.plant.tick_offset_ms
+        tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
+        at_ms = tick_ms - plant.tick_offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
     def _run_event(self) -> None:
@@ -171,18 +178,16 @@ class Pump:
     # --- what happened ------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
+        """What the controller has to tell after an event or after bytes, and what it wrote."""
         controller = self.controller
-        if controller is None:
-            return
-        for kind, text, data in controller.take_trace():
-            self._trace.append(TraceEntry(self.now_ms, kind, text, data))
-        self._act_on(controller)
+        if controller is not None and controller.has_news:
+            self._trace += [TraceEntry(self.now_ms, *note) for note in controller.take_trace()]
+            self._act_on(controller)
         self._collect_writes()
 
     def _collect_writes(self) -> None:
-        writes = self.plant.flash.take_writes()
-        for offset, data in writes:
-            self._trace.append(TraceEntry(self.now_ms, "memory", f"{offset:#06x}", data))
+        now_ms, writes = self.now_ms, self.plant.flash.take_writes()
+        self._trace += [TraceEntry(now_ms, "memory", "", at.to_bytes(4, "big") + data) for at, data in writes]
         self._writes += writes
 
     def _act_on(self, controller: Controller) -> None:

@@ -91,10 +91,22 @@ class BenchSession:
             fresh.start()
             self._prepare_next()
             return bench
+        return TestBench(self, self._shared_target(), name, owned=False)
+
+    def reach(self) -> None:
+        """See that the port of a device that is already there can be opened, before any test is collected.
+
+        Raises what opening raises: one sentence for a person, instead of an error in the first test.
+        """
+        if TargetCapability.RESET not in self.capabilities:
+            self._shared_target().open_channel().close()
+
+    def _shared_target(self) -> Target:
+        """The one and only target, where no new pump can be made."""
         if self._shared is None:
             self._shared = make_target(self.address)
             self._shared.start()
-        return TestBench(self, self._shared, name, owned=False)
+        return self._shared
 
     def _take(self, choice: PumpChoice) -> Target:
         """The target that is being prepared, if it is the one that is wanted, else a new one."""

@@ -127,6 +127,8 @@ class DeviceRefused(DeviceError):
     """The pump refused a request, over a secured session, and says what it changed by that."""
 
     def __init__(self, opcode: Opcode, error: ErrorReply) -> None:
+        from hil.refusal_words import sentence_of_refusal  # noqa: PLC0415 - errors are imported by `--help` too
+
         super().__init__(sentence_of_refusal(opcode, error))
         self.opcode = opcode
         self.error = error
@@ -143,19 +145,3 @@ class CommandRefused(DeviceRefused):
     def __init__(self, opcode: Opcode, error: ErrorReply, *, cmd_id: int) -> None:
         super().__init__(opcode, error)
         self.cmd_id = cmd_id
-
-
-def sentence_of_refusal(opcode: Opcode, error: ErrorReply) -> str:
-    """A refusal as a sentence: what was refused, why, the value, its limit and the nearest acceptable value."""
-    parts = [f"{opcode.name} refused: {error.code.name}"]
-    if error.detail:
-        parts.append(f"value {error.detail}")
-    if error.limit:
-        parts.append(f"limit {error.limit}")
-    if error.nearest:
-        parts.append(f"nearest acceptable {error.nearest}")
-    if error.retry_after_ms:
-        parts.append(f"try again after {error.retry_after_ms} ms")
-    sentence = ", ".join(parts)
-    changed = error.state_changed.name
-    return sentence if changed == "NO" else f"{sentence} (changed something: {changed})"

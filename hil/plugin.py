@@ -103,7 +103,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.xmlpath = os.path.join(report, JUNIT_NAME)  # noqa: PTH118 - pytest wants a string
     if config.getoption("--hil-target") or report:
         try:
-            _session_of(config)
+            _session_of(config).reach()
         except PumpbenchError as error:
             pytest.exit(error.one_line(), returncode=int(error.exit_code))
 

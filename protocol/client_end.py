@@ -16,7 +16,7 @@ from protocol.frame import BadFrame, Frame
 from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
 from protocol.identifiers import PROTOCOL_VERSION, ErrorCode, Handshake, Kind, Opcode, Role, Suite
 from protocol.layouts import Malformed, decode, encode
-from protocol.limits import GAP_HOST_MS, NONCE_BYTES, REQUEST_CTR_MAX, TIMEOUTS_MS
+from protocol.limits import GAP_HOST_MS, NONCE_BYTES, PEER_HANDLE_BYTES, REQUEST_CTR_MAX, TIMEOUTS_MS
 from protocol.link_events import (
     Announcement,
     ClientEvent,
@@ -339,11 +339,10 @@ class ClientEnd(Connection):
         ):
             self.statistics.crc_bad += 1
             return
+        if not same_secret(self._handle_expected(), hello.peer_handle):
+            self.statistics.mac_bad += 1
+            return
         if self._secured:
-            handle = peer_handle(self._key.key, self._client_hello[-NONCE_BYTES:])
-            if not same_secret(handle, hello.peer_handle):
-                self.statistics.mac_bad += 1
-                return
             self._keys = derive_keys(self._key.key, self._client_hello, frame.body)
         self._pump_hello = frame.body
         self._sid = hello.sid
@@ -351,6 +350,11 @@ class ClientEnd(Connection):
         self._phase = Phase.PROOF_SENT
         proof = encode(ClientProof(self._proof))
         self._send(plain_frame(Kind.HANDSHAKE, Handshake.CLIENT_PROOF, self._sid, 0, 0, proof), line_ms)
+
+    def _handle_expected(self) -> bytes:
+        """By this we know that our hello is answered, and under suite AES that a holder of the key answers."""
+        nonce = self._client_hello[-NONCE_BYTES:]
+        return peer_handle(self._key.key, nonce) if self._secured else nonce[:PEER_HANDLE_BYTES]
 
     def _receive_pump_proof(self, frame: Frame) -> None:
         expected = pump_proof(self._keys, self._client_hello, self._pump_hello, self._proof)

@@ -11,6 +11,7 @@ from construct import Bytes
 from protocol import log_data
 from protocol.checksum import crc16_ccitt_false
 from protocol.errors import RemoteError
+from protocol.field_words import bare_name_and_unit
 from protocol.identifiers import Actor, ErrorCode, LogFlag, LogType, Role
 from protocol.layout_atoms import U8, U16, U32, Malformed, enum_of, flags_of
 from protocol.layouts import decode, encode, message, nested
@@ -181,14 +182,6 @@ def describe(entry: LogEntry) -> str:
     )
 
 
-_UNITS = (
-    ("_nl_per_day", "nL/day"),
-    ("_minutes", "min"),
-    ("_mohm", "mOhm"),
-    ("_nl", "nL"),
-    ("_mv", "mV"),
-    ("_s", "s"),
-)
 _IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
 
 
@@ -199,7 +192,5 @@ def _in_words(name: str, value: Any) -> str:
     if name in _IN_HEX:
         return f"{name} {value:#x}"
     text = getattr(value, "name", None) or str(int(value))
-    for suffix, unit in _UNITS:
-        if name.endswith(suffix):
-            return f"{name.removesuffix(suffix).replace('_', ' ')} {text} {unit}"
-    return f"{name.replace('_', ' ')} {text}"
+    bare, unit = bare_name_and_unit(name)
+    return f"{bare} {text} {unit}".rstrip()

@@ -238,7 +238,7 @@ class PumpHandshake:
         self._last_nonce = nonce
         sid = self._free_sid(int.from_bytes(drawn[:2], "little"), sids_taken)
         key = self._host.key_of(wish.key_id)
-        handle, secret = bytes(PEER_HANDLE_BYTES), b""
+        handle, secret = wish.nonce_c[:PEER_HANDLE_BYTES], b""  # suite NONE: only whose hello is answered
         if self._secured:
             secret = key.key if key is not None else self._decoy(wish.key_id)
             handle = peer_handle(secret, wish.nonce_c)

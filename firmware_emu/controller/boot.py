@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from firmware_emu.controller.alarm_table import Remedy
 from firmware_emu.controller.alarms import Alarms
 from firmware_emu.controller.bolus import BolusEnd
-from firmware_emu.controller.bolus_window import BolusWindow, Ended
+from firmware_emu.controller.bolus_window import BolusWindow
 from firmware_emu.controller.counters import Checkpoint, Counters
+from firmware_emu.controller.damage import judge_damage
 from firmware_emu.controller.delivery import Basal
 from firmware_emu.controller.event_log import EventLog
 from firmware_emu.controller.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.implanting import implant
 from firmware_emu.controller.ledger import Ledger
 from firmware_emu.controller.memory import Memory, Region
-from firmware_emu.controller.memory_map import CRITICAL_REGIONS
-from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.programs import Program
 from firmware_emu.controller.records import Records
 from firmware_emu.controller.reservoir_belief import ReservoirBelief
@@ -33,6 +32,7 @@ from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import (
     AlarmId,
+    BatteryPhase,
     BolusEndReason,
     BootCause,
     LogType,
@@ -42,7 +42,7 @@ from protocol.identifiers import (
     State,
     StateReason,
 )
-from protocol.log_data import BootData, NvmFaultData, PostFailData, ResetBrownoutData, WallInvalidData
+from protocol.log_data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,14 @@ def _test_random_source(pins: Pins, records: Records) -> bool:
     return failed
 
 
+def _drawn_identity(pins: Pins) -> Identity:
+    """An identity that no other memory has."""
+    return Identity(
+        memory_id=int.from_bytes(pins.entropy.draw("memory", 8), "little"),
+        chain_key=pins.entropy.draw("memory", CHAIN_KEY_BYTES),
+    )
+
+
 def _service_of(model: PumpModel) -> ServiceLife:
     return ServiceLife.of(model.service_life_months, model.eri_to_eos_days)
 
@@ -106,10 +114,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile) -> Booted:
     """The first start: format, say so, and do what the clinic did."""
     model = profile.model
     memory.format()
-    identity = Identity(
-        memory_id=int.from_bytes(pins.entropy.draw("memory", 8), "little"),
-        chain_key=pins.entropy.draw("memory", CHAIN_KEY_BYTES),
-    )
+    identity = _drawn_identity(pins)
     log = EventLog(memory, chain_key=identity.chain_key, epoch=identity.epoch)
     records = Records(
         memory,
@@ -181,7 +186,7 @@ class _Restart:
         self._announce(records, uncertain_nl)
         self._close_boluses(therapy, checkpoint, latest_cut_ms)
         rng_failed = _test_random_source(self.pins, records)
-        self._judge_damage(therapy)
+        judge_damage(therapy, self.corrupt)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
         return Booted(
@@ -214,14 +219,18 @@ class _Restart:
                 pass
         self.corrupt.add(Region.RESERVOIR)  # without the counters its belief is worth nothing
         detector = StallDetector(detect_ms, model.stall_recovery_edges)
-        return Checkpoint(0, 0, Counters(), Basal.at(0, model.stroke_nl), detector, None)
+        return Checkpoint(0, 0, 0, Counters(), Basal.at(0, model.stroke_nl), detector, None)
 
     def _records(self, checkpoint: Checkpoint) -> Records:
         model = self.model
         identity = self._load(Region.IDENTITY, Identity.unpack, Identity())
         ledger = self._load(Region.LEDGER, Ledger.unpack, Ledger())
-        if Region.LEDGER in self.corrupt:  # nobody may take "never received" from a ledger that has forgotten
-            identity.memory_id = int.from_bytes(self.pins.entropy.draw("memory", 8), "little")
+        if Region.IDENTITY in self.corrupt:
+            identity = _drawn_identity(self.pins)
+        elif (
+            Region.LEDGER in self.corrupt
+        ):  # nobody may take "never received" from a ledger that has forgotten
+            identity.memory_id = _drawn_identity(self.pins).memory_id
         broken = TherapyRecord(state=State.RUN)
         records = Records(
             self.memory,
@@ -245,7 +254,17 @@ class _Restart:
             ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
+        self._doubt(records, checkpoint)
         return records
+
+    def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
+        """What each record by itself cannot show."""
+        if Region.THERAPY in self.corrupt:
+            if records.service.phase is BatteryPhase.EOS:
+                records.therapy.state, records.therapy.reason = State.EOS, StateReason.EOS
+        elif checkpoint.status_rev != records.therapy.status_rev:
+            # the checkpoint of the last commit is lost; an older one may not know of a refill
+            self.corrupt.add(Region.RESERVOIR)
 
     # Repairing
 
@@ -276,23 +295,3 @@ class _Restart:
             else:
                 end = BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, entry.requested_nl)
             therapy.close_bolus(key_id, entry.cmd_id, entry.requested_nl, end)
-
-    def _judge_damage(self, therapy: Therapy) -> None:
-        """Damage to therapy data ends in the safe state; damage elsewhere costs comfort [DOMAIN 8.4]."""
-        records = therapy.records
-        for region in sorted(self.corrupt):
-            records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
-            records.touch(region)
-        if Region.BOLUS_WINDOW in self.corrupt:  # what was given today is unknown: as much as may be
-            day_max_nl = self.model.day_max_nl
-            records.window.ended.append(Ended(records.tick_ms, day_max_nl))
-            records.window.last_end_ms = records.tick_ms
-        critical = self.corrupt & CRITICAL_REGIONS
-        if critical:
-            records.raise_alarm(AlarmId.MEM_CRITICAL, min(critical))
-            therapy.change(Trigger.MEMORY_CORRUPTED, StateReason.MEMORY, RateChangeReason.SAFE_RATE)
-            records.therapy.reason = StateReason.MEMORY
-        elif self.corrupt:
-            records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(self.corrupt))
-        else:
-            records.remedy(Remedy.REWRITE)

@@ -127,14 +127,6 @@ class Controller:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def next_event_ms(self, *, every_stroke: bool) -> int:
-        """Tick at which `run_event` is wanted next."""
-        return self.schedule.next_event_ms(every_stroke=every_stroke)
-
-    def link_deadline_ms(self) -> int | None:
-        """Line time at which `expire_link` is wanted next."""
-        return self.link.deadline_ms()
-
     def run_event(self, tick_ms: int) -> None:
         """What is due by itself at this tick. Raises PowerCut."""
         self.schedule.run_event(tick_ms)
@@ -254,6 +246,11 @@ class Controller:
         return key is not None and key.development
 
     # --- for the bench ----------------------------------------------------------------------------------------------
+
+    @property
+    def has_news(self) -> bool:
+        """Whether `take_trace` or `take_refills` would give anything."""
+        return bool(self.trace or self.records.news or self.refills)
 
     def take_trace(self) -> list[TraceNote]:
         """What has happened since the last call."""

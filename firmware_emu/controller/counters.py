@@ -15,7 +15,7 @@ from firmware_emu.controller.bolus import ActiveBolus
 from firmware_emu.controller.delivery import Basal
 from firmware_emu.controller.stall_detector import StallDetector
 
-_HEAD = struct.Struct("<QqQ6QBB")
+_RECORD = struct.Struct("<IQqQ6Q20s24s")
 
 
 class Source(IntEnum):
@@ -48,8 +48,9 @@ class Counters:
 
 
 class Checkpoint(NamedTuple):
-    """Everything that moves with a stroke, at `tick_ms`."""
+    """Everything that moves with a stroke, at `tick_ms`; `status_rev` is that of the last commit."""
 
+    status_rev: int
     tick_ms: int
     belief_nl: int
     counters: Counters
@@ -59,33 +60,34 @@ class Checkpoint(NamedTuple):
 
     def pack(self) -> bytes:
         """Bytes of the checkpoint."""
-        basal, detector = self.basal.pack(), self.detector.pack()
-        head = _HEAD.pack(
+        counters = self.counters
+        fixed = _RECORD.pack(
+            self.status_rev,
             self.tick_ms,
             self.belief_nl,
-            self.counters.commanded,
-            *self.counters.seen,
-            len(basal),
-            len(detector),
+            counters.commanded,
+            *counters.seen,
+            self.basal.pack(),
+            self.detector.pack(),
         )
-        return head + basal + detector + (b"" if self.bolus is None else self.bolus.pack())
+        return fixed if self.bolus is None else fixed + self.bolus.pack()
 
     @classmethod
     def unpack(cls, data: bytes, stroke_nl: int, detect_ms: int, recovery_edges: int) -> Checkpoint:
         """The checkpoint; ValueError for bytes that this program never wrote."""
-        if len(data) < _HEAD.size:
-            raise ValueError(f"checkpoint has {len(data)} bytes, expected at least {_HEAD.size}")
-        tick, belief_nl, commanded, *seen, basal_bytes, detector_bytes = _HEAD.unpack_from(data)
-        detector_at = _HEAD.size + basal_bytes
-        bolus_at = detector_at + detector_bytes
+        if len(data) < _RECORD.size:
+            raise ValueError(f"checkpoint has {len(data)} bytes, expected at least {_RECORD.size}")
+        status_rev, tick, belief_nl, commanded, *seen, basal, detector = _RECORD.unpack_from(data)
+        bolus = data[_RECORD.size :]
         try:
             return cls(
+                status_rev,
                 tick,
                 belief_nl,
                 Counters(commanded, seen),
-                Basal.unpack(data[_HEAD.size : detector_at], stroke_nl),
-                StallDetector.unpack(data[detector_at:bolus_at], detect_ms, recovery_edges),
-                ActiveBolus.unpack(data[bolus_at:]) if data[bolus_at:] else None,
+                Basal.unpack(basal, stroke_nl),
+                StallDetector.unpack(detector, detect_ms, recovery_edges),
+                ActiveBolus.unpack(bolus) if bolus else None,
             )
         except struct.error as error:
             raise ValueError(f"checkpoint of {len(data)} bytes: {error}") from error

@@ -14,7 +14,6 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from firmware_emu.controller.stall_detector import Rotor
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY
 
@@ -34,7 +33,7 @@ class RunResult(NamedTuple):
 
 
 class Delivered(NamedTuple):
-    """What `deliver` did. With a stall event, delivery ended at its stroke; else at the tick asked for."""
+    """What `deliver` did, and what its edges told."""
 
     commanded: int
     edges: int
@@ -169,31 +168,18 @@ def advance(source: StrokeSource, tick_ms: int, rotor: RotorPin) -> RunResult:
 
 
 def deliver(source: StrokeSource, tick_ms: int, rotor: RotorPin, detector: StallDetector) -> Delivered:
-    """Turn what is due at or before `tick_ms`, but stop at the stroke at which a stall begins or ends to be
-    one.
+    """Turn what is due at or before `tick_ms`, and look at its edges. Raises PowerCut.
 
-    Between the source's present and `tick_ms` the plant must not change by itself. Then edges seen in the
-    first part of a run tell those of the rest, and each run is cut where a decision could fall, so that it
-    falls there exactly.
+    A stall that begins or ends to be one falls at `tick_ms` exactly where each stroke is an event of its own: so the
+    caller must see to that while the rotor may stand (`StallDetector.watching`, `Plant.strokes_matter`).
     """
     run = source.due_run(tick_ms)
     if run is None:
         source.reach(tick_ms)
         return NOTHING_DELIVERED
-    known = Rotor.UNKNOWN
-    commanded = edges = 0
-    while True:
-        decisive = detector.strokes_to_decision(run, known)
-        part = run if decisive >= run.count else StrokeRun(*run[:-1], decisive)
-        seen = source.turn(part, rotor)
-        commanded += part.count
-        edges += seen
-        event = detector.observe(part, seen)
-        if event is not None or part is run:
-            source.reach(tick_ms if event is None else event.at_ms)
-            return Delivered(commanded, edges, event)
-        known = Rotor.TURNING if seen else Rotor.STANDING
-        run = StrokeRun(*run[:-2], run.first_k + decisive, run.count - decisive)
+    seen = source.turn(run, rotor)
+    source.reach(tick_ms)
+    return Delivered(run.count, seen, detector.observe(run, seen))
 
 
 class Foreseeable(Protocol):

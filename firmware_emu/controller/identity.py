@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _RECORD = struct.Struct("<QIH16s")
 CHAIN_KEY_BYTES = 16
@@ -16,7 +16,7 @@ class Identity:
     memory_id: int = 0
     implant_wall_s: int = 0
     epoch: int = 1
-    chain_key: bytes = bytes(CHAIN_KEY_BYTES)
+    chain_key: bytes = field(default=bytes(CHAIN_KEY_BYTES), repr=False)
 
     def pack(self) -> bytes:
         """Bytes of the region."""

@@ -102,6 +102,8 @@ IGNORED: Final = (
     Ignored(STOP, Trigger.RESERVOIR_EMPTIED_STOP),
     Ignored(FAULT_STOP, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),
     Ignored(FAULT_STOP, Trigger.RESERVOIR_EMPTIED_STOP),
+    Ignored(EOS, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),  # found again after the alarms' record was damaged
+    Ignored(EOS, Trigger.RESERVOIR_EMPTIED_STOP),
     Ignored(SAFE_STATE, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),  # at the lowest rate already
     Ignored(RUN, Trigger.REFILLED_AFTER_EMPTY),
     Ignored(STOP, Trigger.REFILLED_AFTER_EMPTY),  # what stands still is started by people

@@ -147,7 +147,6 @@ class Records:
 
     def commit(self, checkpoint: bytes) -> None:
         """Make everything durable in one stroke, with the counters as they stand. Raises PowerCut."""
-        self.therapy.status_rev += 1
         self.touch(Region.THERAPY)
         for region in sorted(self._touched):
             self.memory.stage(region, self._packed(region))
@@ -172,5 +171,5 @@ class Records:
             Region.WALL_CLOCK: self.wall_clock,
             Region.SERVICE: self.service,
         }
-        record = homes[region]
+        record = homes.get(region)  # SETTINGS and TEXTS hold nothing yet
         return b"" if record is None else record.pack()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.counters import Checkpoint
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.modes import Trigger
+from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
 from protocol.identifiers import (
     AlarmId,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_MS = MS_PER_HOUR  # basal strokes are checkpointed at least this often
 TIME_REF_MS = 18 * MS_PER_HOUR  # [SPEC 8]
+BATTERY_MS = 24 * MS_PER_HOUR  # its voltage falls over years; a sample is taken in passing
 TOO_LONG_MS = 48 * MS_PER_HOUR  # [DOMAIN 3.5]
 NEVER_MS = 1 << 62
 
@@ -39,6 +41,7 @@ class Schedule:
     """The next event of one run of the program. Ticks in ms."""
 
     __slots__ = (
+        "_battery_due_ms",
         "_checkpoint_due_ms",
         "_next_ms",
         "_planned_ms",
@@ -54,13 +57,16 @@ class Schedule:
         self.battery = battery
         self._checkpoint_due_ms = tick_ms
         self._time_ref_due_ms = tick_ms + TIME_REF_MS
+        self._battery_due_ms = tick_ms
         self._planned_ms = tick_ms
         self._next_ms = tick_ms
 
     def next_event_ms(self, *, every_stroke: bool) -> int:
         """Tick of the next event. `every_stroke`: each stroke is one, because what the rotor shows may change."""
         detector = self.therapy.detector
-        if every_stroke or detector.stalled or detector.first_missed_ms is not None:
+        if (
+            every_stroke or detector.stalled or detector.first_missed_ms is not None
+        ):  # `watching`, without a call
             stroke_ms = self.therapy.basal.next_stroke_ms()
             if stroke_ms is not None and stroke_ms < self._next_ms:
                 return stroke_ms
@@ -69,7 +75,12 @@ class Schedule:
     def plan(self) -> None:
         """Find the next event anew: something else than a run of basal strokes has happened."""
         therapy, records = self.therapy, self.records
-        due = [self._time_ref_due_ms, records.service.next_ms(), self._tube_set_due_ms()]
+        due = [
+            self._time_ref_due_ms,
+            self._battery_due_ms,
+            records.service.next_ms(),
+            self._tube_set_due_ms(),
+        ]
         if therapy.bolus is not None:
             due.append(therapy.bolus.next_stroke_ms())
         if not records.alarms.is_active(AlarmId.LOW_RESERVOIR):
@@ -90,6 +101,9 @@ class Schedule:
         therapy, records = self.therapy, self.records
         records.tick_ms = tick_ms
         therapy.turn_until(tick_ms)
+        if self._only_strokes_are_due(tick_ms):
+            self._save_counters(tick_ms)
+            return
         if therapy.bolus is not None:
             if not therapy.bolus.strokes_left:
                 therapy.end_bolus(None)
@@ -104,8 +118,18 @@ class Schedule:
         elif tick_ms >= self._planned_ms:
             self.plan()
 
+    def _only_strokes_are_due(self, tick_ms: int) -> bool:
+        """The usual case: an hour of basal rate has passed, and none of its strokes decided anything."""
+        return (
+            self._checkpoint_due_ms <= tick_ms < self._planned_ms
+            and self.therapy.bolus is None
+            and not self.records.changed
+        )
+
     def commit(self, tick_ms: int) -> None:
         """Make everything that has changed durable, and look ahead anew. Raises PowerCut."""
+        remembered = self.records.therapy
+        remembered.status_rev = (remembered.status_rev + 1) & 0xFFFF_FFFF
         self.records.commit(self._checkpoint(tick_ms))
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         self.plan()
@@ -115,13 +139,15 @@ class Schedule:
         self.records.memory.checkpoint(self._checkpoint(tick_ms))
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if self.therapy.bolus is None and tick_ms < self._planned_ms:
-            self._next_ms = min(self._planned_ms, self._checkpoint_due_ms)
+            checkpoint_ms, planned_ms = self._checkpoint_due_ms, self._planned_ms
+            self._next_ms = min(planned_ms, checkpoint_ms)
         else:
             self.plan()
 
     def _checkpoint(self, tick_ms: int) -> bytes:
         therapy = self.therapy
         return Checkpoint(
+            self.records.therapy.status_rev,
             tick_ms,
             self.records.reservoir.belief_nl,
             therapy.counters,
@@ -167,25 +193,29 @@ class Schedule:
             self._expire_stop(stopped.on_expiry)
 
     def _expire_stop(self, on_expiry: OnExpiry) -> None:
-        """The alarm has sounded; then what the STOP said [SPEC 6]."""
-        change = self.therapy.change
-        if on_expiry is OnExpiry.ALARM_ONLY:
+        """The alarm has sounded; then what the STOP said, as far as the reservoir's policy lets it [SPEC 6]."""
+        change, policy = self.therapy.change, self.therapy.model.empty_policy
+        empty = self.records.alarms.is_active(AlarmId.EMPTY)
+        may_resume = self.records.program is not None and not (empty and policy is EmptyPolicy.MINIMUM_RATE)
+        if on_expiry is OnExpiry.ALARM_ONLY or (empty and policy is EmptyPolicy.STOP):
             change(Trigger.STOP_EXPIRED, StateReason.COMMAND, RateChangeReason.STOP)
-        elif on_expiry is OnExpiry.RESUME and self.records.program is not None:
+        elif on_expiry is OnExpiry.RESUME and may_resume:
             change(Trigger.STOP_EXPIRED_RESUME, StateReason.STOP_EXPIRED, RateChangeReason.RESUME)
         else:
             change(Trigger.STOP_EXPIRED_SAFE_RATE, StateReason.STOP_EXPIRED, RateChangeReason.SAFE_RATE)
 
     def _run_service(self, tick_ms: int) -> None:
-        """The battery's two dates, by the calendar and, at each checkpoint, by its voltage [DOMAIN 1.5]."""
+        """The battery's two dates, by the calendar and, once a day, by its voltage [DOMAIN 1.5]."""
         service, model = self.records.service, self.therapy.model
         phase = service.arrive(tick_ms)
-        if phase is None and tick_ms >= self._checkpoint_due_ms:
+        if phase is None and tick_ms >= self._battery_due_ms:
             millivolts = self.battery.millivolts(tick_ms)
             phase = service.observe_battery(tick_ms, millivolts, model.battery_eri_mv, model.battery_eos_mv)
         if phase is not None:
             self._enter_phase(phase, tick_ms)
             self._run_service(tick_ms)
+        elif tick_ms >= self._battery_due_ms:
+            self._battery_due_ms = tick_ms + BATTERY_MS
 
     def _enter_phase(self, phase: BatteryPhase, tick_ms: int) -> None:
         records, therapy = self.records, self.therapy

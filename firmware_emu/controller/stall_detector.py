@@ -29,14 +29,6 @@ class StallChange(Enum):
     RECOVERED = "recovered"
 
 
-class Rotor(Enum):
-    """What is known of the rotor before a run, from the run just before it."""
-
-    UNKNOWN = "unknown"
-    TURNING = "turning"
-    STANDING = "standing"
-
-
 class StallEvent(NamedTuple):
     """`at_ms` is the tick of the stroke that decided it; `since_ms` that of the first missed or first good
     one.
@@ -68,13 +60,10 @@ class StallDetector:
         self.first_missed_ms = None
         self.good_in_row = 0
 
-    def strokes_to_decision(self, run: StrokeRun, rotor: Rotor) -> int:
-        """How many strokes may be turned until one could decide something; more than the run has: all."""
-        if self.stalled:
-            return run.count if rotor is Rotor.STANDING else self.recovery_edges - self.good_in_row
-        if rotor is Rotor.TURNING:
-            return run.count
-        return self._stall_stroke(run) - run.first_k + 1
+    @property
+    def watching(self) -> bool:
+        """Whether the next edge, seen or missed, may decide something."""
+        return self.stalled or self.first_missed_ms is not None
 
     def observe(self, run: StrokeRun, edges: int) -> StallEvent | None:
         """Take in a run, of which all edges were seen or none: runs are cut where the plant changes by

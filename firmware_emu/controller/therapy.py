@@ -45,6 +45,7 @@ from protocol.log_data import (
 
 if TYPE_CHECKING:
     from firmware_emu.controller.bolus import ActiveBolus, BolusEnd
+    from firmware_emu.controller.delivery import StrokeSource
     from firmware_emu.controller.records import Records
     from firmware_emu.pins import RotorPin
     from firmware_emu.profile import PumpModel
@@ -117,25 +118,21 @@ class Therapy:
 
     def turn_until(self, tick_ms: int) -> None:
         """Turn all strokes due at or before `tick_ms`. Raises PowerCut."""
-        if tick_ms == self.basal.reached_ms and self.bolus is None:
-            return
-        self._turn(Source.BASAL, tick_ms)
+        self._turn(Source.BASAL, self.basal, tick_ms)
         if self.bolus is not None:
-            self._turn(Source.BOLUS, tick_ms)
+            self._turn(Source.BOLUS, self.bolus, tick_ms)
 
-    def _turn(self, source: Source, tick_ms: int) -> None:
-        accumulator = self.basal if source is Source.BASAL else self.bolus
-        assert accumulator is not None  # noqa: S101 - a bolus is turned only while there is one
-        while True:
-            commanded, edges, event = deliver(accumulator, tick_ms, self.rotor, self.detector)
-            if commanded:
-                self.counters.count(source, commanded, edges)
-                self.records.reservoir.count(commanded)
-                self.missed_in_row += commanded - edges
-                if self.detector.first_missed_ms is None and not self.detector.stalled and event is None:
-                    self.missed_in_row = 0
-            if event is None:
-                return
+    def _turn(self, source: Source, accumulator: StrokeSource, tick_ms: int) -> None:
+        commanded, edges, event = deliver(accumulator, tick_ms, self.rotor, self.detector)
+        if not commanded:
+            return
+        self.counters.count(source, commanded, edges)
+        self.records.reservoir.count(commanded)
+        if edges != commanded:
+            self.missed_in_row += commanded - edges
+        elif self.missed_in_row and event is None and not self.detector.watching:
+            self.missed_in_row = 0
+        if event is not None:
             self._on_stall(event)
 
     def _on_stall(self, event: StallEvent) -> None:
@@ -152,9 +149,11 @@ class Therapy:
         self.missed_in_row = 0
 
     def check_reservoir(self) -> None:
-        """Low and empty, on belief [DOMAIN 3.2, 3.3]."""
+        """Low and empty, on belief [DOMAIN 3.2, 3.3]. A pump that nobody has filled yet has nothing to run out of."""
         records = self.records
         reservoir = records.reservoir
+        if not reservoir.concentration_ng_per_ml and not self.counters.commanded:
+            return
         if reservoir.low:
             records.raise_alarm(AlarmId.LOW_RESERVOIR, reservoir.calc_nl)
         if not reservoir.empty or not records.raise_alarm(AlarmId.EMPTY, 0):

@@ -10,6 +10,7 @@ from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
 from firmware_emu.controller.counters import Source
 from firmware_emu.controller.ledger import Judgement, reply_of
 from firmware_emu.controller.memory import Region
+from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MS_PER_S
 from protocol.commands import OWN_KEY, BolusCancel, BolusCommit, BolusPrepare, QueryCmd, VoidCmd
 from protocol.identifiers import (
@@ -21,6 +22,7 @@ from protocol.identifiers import (
     Role,
     State,
 )
+from protocol.layouts import offset_of
 from protocol.log_data import BolusCancelData, CmdIntentData, CmdVoidData
 from protocol.registry import cmd_crc
 from protocol.reports import (
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
     from firmware_emu.controller.controller import Controller
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
-_VOLUME_OFFSET, _DURATION_OFFSET, _REV_OFFSET = 1, 5, 9
-_FIELD_OF = {ErrorCode.RATE: _DURATION_OFFSET}
 
 
 class Token(NamedTuple):
@@ -56,7 +56,7 @@ def prepare(controller: Controller, call: Call) -> BolusPrepareReply:
     if wanted.kind is not BolusKind.BOLUS:
         raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field_offset=0)
     _check_state(controller)
-    _check_revision(controller, wanted.program_rev, _REV_OFFSET)
+    _check_revision(controller, call)
     volume_nl = quantised_nl(wanted.volume_nl, controller.model.stroke_nl)
     _check_limits(controller, call, volume_nl or wanted.volume_nl, wanted.duration_s)
     value = int.from_bytes(controller.draw_token(), "little") or 1
@@ -65,7 +65,7 @@ def prepare(controller: Controller, call: Call) -> BolusPrepareReply:
     return BolusPrepareReply(
         token=value,
         quantised_nl=volume_nl,
-        end_t_mono_s=(call.tick_ms + wanted.duration_s * MS_PER_S) // MS_PER_S,
+        end_t_mono_s=saturated_u32(call.tick_ms // MS_PER_S + wanted.duration_s),
         hour_used_nl=window.hour_used_nl(call.tick_ms),
         hour_max_nl=limits.hour_max_nl,
         day_used_nl=window.day_used_nl(call.tick_ms),
@@ -83,7 +83,7 @@ def commit(controller: Controller, call: Call) -> BolusCommitReply:
             repeated(entry), _delivered_nl(controller, call.key_id, entry.cmd_id, entry.delivered_nl)
         )
     _check_state(controller)
-    _check_revision(controller, wanted.program_rev, 16)
+    _check_revision(controller, call)
     _use_token(controller, call, wanted)
     _check_limits(controller, call, wanted.volume_nl, wanted.duration_s)
     crc = cmd_crc(call.opcode, wanted)
@@ -210,12 +210,16 @@ _NOT_RUNNING = {
 }
 
 
-def _check_revision(controller: Controller, program_rev: int, field_offset: int) -> None:
-    current = controller.records.therapy.program_rev
-    if program_rev != current:
-        raise Refused(
-            ErrorCode.REV_MISMATCH, program_rev, limit=current, nearest=current, field_offset=field_offset
-        )
+def _check_revision(controller: Controller, call: Call) -> None:
+    wanted, current = call.message.program_rev, controller.records.therapy.program_rev
+    if wanted != current:
+        offset = _offset_of(call, "program_rev")
+        raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, nearest=current, field_offset=offset)
+
+
+def _offset_of(call: Call, name: str) -> int:
+    """Where a field stands in this request; PREPARE and COMMIT share some at different places."""
+    return offset_of(type(call.message), name)[0]
 
 
 def _use_token(controller: Controller, call: Call, wanted: BolusCommit) -> None:
@@ -228,7 +232,7 @@ def _use_token(controller: Controller, call: Call, wanted: BolusCommit) -> None:
             wanted.duration_s,
         ):
             return
-    raise Refused(ErrorCode.TOKEN, wanted.token, field_offset=12)
+    raise Refused(ErrorCode.TOKEN, wanted.token, field_offset=_offset_of(call, "token"))
 
 
 def _check_limits(controller: Controller, call: Call, volume_nl: int, duration_s: int) -> None:
@@ -242,10 +246,11 @@ def _check_limits(controller: Controller, call: Call, volume_nl: int, duration_s
         call.tick_ms,
     )
     if refusal is not None:
+        too_fast = refusal.code is ErrorCode.RATE and volume_nl >= controller.model.stroke_nl
         raise Refused(
             refusal.code,
             refusal.value,
             limit=refusal.limit,
             nearest=refusal.nearest,
-            field_offset=_FIELD_OF.get(refusal.code, _VOLUME_OFFSET),
+            field_offset=_offset_of(call, "duration_s" if too_fast else "volume_nl"),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_emu.controller.stall_detector import Rotor, StallChange, StallDetector
+from firmware_emu.controller.stall_detector import StallChange, StallDetector
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 
@@ -85,13 +85,17 @@ def test_a_run_seen_in_part_was_not_cut_where_the_plant_changed() -> None:
         detector.observe(strokes(1, 10), edges=3)
 
 
-def test_a_rotor_that_is_known_to_turn_needs_no_cuts() -> None:
+def test_it_watches_from_the_first_missed_edge_until_it_has_recovered() -> None:
     detector = StallDetector(1_200_000, 2)
-    assert detector.strokes_to_decision(strokes(1, 500), Rotor.TURNING) == 500
-    assert detector.strokes_to_decision(strokes(1, 500), Rotor.UNKNOWN) == 18
-    detector.observe(strokes(1, 18), edges=0)
-    assert detector.strokes_to_decision(strokes(19, 500), Rotor.STANDING) == 500
-    assert detector.strokes_to_decision(strokes(19, 500), Rotor.UNKNOWN) == 2
+    detector.observe(strokes(1, 5), edges=5)
+    assert not detector.watching
+    detector.observe(strokes(6, 1), edges=0)
+    assert detector.watching
+    detector.observe(strokes(7, 40), edges=0)
+    detector.observe(strokes(47, 1), edges=1)
+    assert detector.watching
+    detector.observe(strokes(48, 1), edges=1)
+    assert not detector.watching
 
 
 def test_a_tube_is_set_48_hours_after_the_last_edge() -> None:

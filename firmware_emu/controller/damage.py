@@ -1,0 +1,72 @@
+"""What a boot makes of records that it could not read: which alarm, which state, and what can be known again.
+
+Damage to therapy data ends in the safe state; damage elsewhere costs comfort [DOMAIN 8.4]. What other records still
+know of a lost one is put back, so that no alarm that lasts falls silent. Which records are damaged finds `boot`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.alarm_table import Remedy
+from firmware_emu.controller.bolus_window import Ended
+from firmware_emu.controller.memory_map import CRITICAL_REGIONS, Region
+from firmware_emu.controller.modes import Trigger
+from protocol.identifiers import AlarmId, BatteryPhase, LogType, RateChangeReason, State, StateReason
+from protocol.log_data import NvmFaultData
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.therapy import Therapy
+
+
+def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
+    """Log it, put back what can be known, raise the alarm, and leave a therapy that nobody can vouch for."""
+    records = therapy.records
+    for region in sorted(corrupt):
+        records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
+        records.touch(region)
+    if Region.BOLUS_WINDOW in corrupt:  # what was given today is unknown: as much as may be
+        records.window.ended.append(Ended(records.tick_ms, therapy.model.day_max_nl))
+        records.window.last_end_ms = records.tick_ms
+    if Region.SERVICE in corrupt:
+        _count_service_anew(therapy)
+    if Region.WALL_CLOCK in corrupt:
+        records.raise_alarm(AlarmId.WALL_INVALID)
+    critical = corrupt & CRITICAL_REGIONS
+    if critical:
+        records.raise_alarm(AlarmId.MEM_CRITICAL, min(critical))
+        therapy.change(Trigger.MEMORY_CORRUPTED, StateReason.MEMORY, RateChangeReason.SAFE_RATE)
+        if records.therapy.state is not State.EOS:
+            records.therapy.reason = StateReason.MEMORY
+    elif corrupt:
+        records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(corrupt))
+    else:
+        records.remedy(Remedy.REWRITE)
+    if Region.ALARMS in corrupt:
+        _raise_what_lasts(therapy)
+
+
+def _count_service_anew(therapy: Therapy) -> None:
+    """From the day of the implant, which the identity knows too; by the wall clock's estimate."""
+    records = therapy.records
+    clock, implant_wall_s = records.wall_clock, records.identity.implant_wall_s
+    if implant_wall_s:
+        wall_s = clock.wall_s(records.tick_ms)
+        records.service.implanted(implant_wall_s, wall_s, records.tick_ms, clock.tz_minutes)
+
+
+def _raise_what_lasts(therapy: Therapy) -> None:
+    """Conditions that other records still tell of. The reservoir's are found by whoever looks at it next."""
+    records, stopped = therapy.records, therapy.records.therapy
+    lasting = {
+        AlarmId.MOTOR_STALL: therapy.detector.stalled,
+        AlarmId.STOPPED_TOO_LONG: stopped.stopped_too_long,
+        AlarmId.STOP_EXPIRED: stopped.stop_expired,
+        AlarmId.ERI: records.service.phase is not BatteryPhase.OK,
+        AlarmId.EOS: stopped.state is State.EOS,
+        AlarmId.MEM_CRITICAL: stopped.reason is StateReason.MEMORY,
+        AlarmId.WALL_INVALID: not records.wall_clock.valid,
+    }
+    for alarm_id, lasts in lasting.items():
+        if lasts:
+            records.raise_alarm(alarm_id)

@@ -1,0 +1,24 @@
+"""Field names in words: the last part of a name is its unit, so a name says how to show its value."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_UNITS: Final = (
+    ("_nl_per_day", "nL/day"),
+    ("_ng_per_day", "ng/day"),
+    ("_ng_per_ml", "ng/mL"),
+    ("_minutes", "min"),
+    ("_mohm", "mOhm"),
+    ("_nl", "nL"),
+    ("_mv", "mV"),
+    ("_s", "s"),
+)
+
+
+def bare_name_and_unit(field_name: str) -> tuple[str, str]:
+    """`volume_nl` as ("volume", "nL"); the unit is "" where the name has none."""
+    for suffix, unit in _UNITS:
+        if field_name.endswith(suffix):
+            return field_name.removesuffix(suffix).replace("_", " "), unit
+    return field_name.replace("_", " "), ""

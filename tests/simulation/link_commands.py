@@ -1,0 +1,100 @@
+"""One script for each command that the pump implements: what comes before it, and the asking itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.programmer.staging import simple_program
+from protocol.commands import LogRead
+from protocol.identifiers import AlarmId, LogName, Opcode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.programmer import Programmer
+    from tests.simulation.link_people import Person
+
+VOLUME_NL = 2_000
+CONCENTRATION_NG_PER_ML = 500_000
+DOSE_NG_PER_DAY = 310_000
+BEYOND_CMD_ID = 40
+
+
+class Script(NamedTuple):
+    """`before` runs over a clean line; `act` is what the line harms."""
+
+    act: Callable[[Person], object]
+    before: Callable[[Person], object] = lambda _person: None
+
+
+def reading(ask: Callable[[Programmer], object]) -> Script:
+    """A question that any session answers."""
+    return Script(lambda person: person.tries(ask))
+
+
+def _give_bolus(person: Person) -> object:
+    return person.gives_bolus(VOLUME_NL)
+
+
+def _begin(programmer: Programmer) -> None:
+    header, _ = simple_program(DOSE_NG_PER_DAY, CONCENTRATION_NG_PER_ML, 1)
+    programmer.begin_program(programmer.status().program_rev, header)
+
+
+def _stage(person: Person) -> object:
+    return person.tries(lambda programmer: programmer.stage_simple_program(DOSE_NG_PER_DAY))
+
+
+def _cut_power(person: Person) -> object:
+    """A brown-out: the pump comes back at once, with its RESET alarm."""
+    person.world.pump.cut_power()
+    person.world.pump.restore_power()
+    person.world.advance(0)
+    return person.tries(lambda programmer: programmer.alarms())
+
+
+def _set_time(programmer: Programmer) -> object:
+    return programmer.set_time(programmer.status().wall_s + 30, 60, confirm=True)
+
+
+SCRIPTS = {
+    Opcode.GET_STATUS: reading(lambda p: p.status()),
+    Opcode.GET_INFO: reading(lambda p: p.info()),
+    Opcode.GET_LIMITS: reading(lambda p: p.limits()),
+    Opcode.GET_TIME: reading(lambda p: p.time()),
+    Opcode.GET_PROGRAM: reading(lambda p: p.program()),
+    Opcode.GET_DELIVERY: reading(lambda p: p.delivery()),
+    Opcode.GET_LINK_STATS: reading(lambda p: p.link_stats(clear=True)),
+    Opcode.GET_ALARMS: reading(lambda p: p.alarms()),
+    Opcode.GET_RESERVOIR: reading(lambda p: p.reservoir()),
+    Opcode.BOLUS_PREPARE: reading(lambda p: p.prepare_bolus(VOLUME_NL, 60)),
+    Opcode.BOLUS_COMMIT: Script(_give_bolus),
+    Opcode.QUERY_CMD: Script(lambda person: person.tries(lambda p: p.query(1)), _give_bolus),
+    Opcode.VOID_CMD: reading(lambda p: p.void(BEYOND_CMD_ID)),
+    Opcode.BOLUS_CANCEL: Script(lambda person: person.tries(lambda p: p.cancel_bolus()), _give_bolus),
+    Opcode.STOP: Script(lambda person: person.tries(lambda p: p.stop()), _give_bolus),
+    Opcode.RESUME: Script(
+        lambda person: person.tries(lambda p: p.resume()), lambda person: person.tries(lambda p: p.stop())
+    ),
+    Opcode.PROG_BEGIN: reading(_begin),
+    Opcode.PROG_WRITE: Script(
+        lambda person: person.tries(
+            lambda p: p.write_segments(0, simple_program(DOSE_NG_PER_DAY, 500_000, 1)[1])
+        ),
+        lambda person: person.tries(_begin),
+    ),
+    Opcode.PROG_VERIFY: Script(lambda person: person.tries(lambda p: p.verify_program()), _stage),
+    Opcode.PROG_COMMIT: Script(
+        lambda person: person.tries(lambda p: p.set_simple_program(DOSE_NG_PER_DAY)),
+    ),
+    Opcode.PROG_ABORT: Script(lambda person: person.tries(lambda p: p.abort_program()), _stage),
+    Opcode.LOG_READ: reading(lambda p: p.log_page(LogRead(LogName.MAIN, 0, 1, 6, 0))),
+    Opcode.LOG_STATUS: reading(lambda p: p.log_status()),
+    Opcode.ALARM_ACK: Script(
+        lambda person: person.tries(lambda p: p.acknowledge_alarm(AlarmId.RESET)), _cut_power
+    ),
+    Opcode.TIME_SET: reading(_set_time),
+    Opcode.REFILL: reading(lambda p: p.refill(18_000_000, aspirated_nl=17_000_000)),
+    Opcode.PING: reading(lambda p: p.ping()),
+    Opcode.END_SESSION: reading(lambda p: p.end_session()),
+}

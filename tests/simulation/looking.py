@@ -1,0 +1,37 @@
+"""What must hold of any pump at any time, held against what is physically so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protocol.commands import LogStatus
+from protocol.identifiers import LogName, LogType
+
+if TYPE_CHECKING:
+    from tests.simulation.conversation import Conversation
+
+
+def assert_log_is_whole(talk: Conversation) -> None:
+    """Numbers without a gap, times that never go back, chains that hold."""
+    for name in LogName:
+        entries = talk.log(name)
+        times = [(entry.t_mono_s, entry.t_ms) for entry in entries]
+        assert times == sorted(times)
+        status = talk.granted(LogStatus(name))
+        assert (status.corrupt, status.bad_checkpoints) == (0, 0)
+
+
+def assert_volumes_agree(talk: Conversation) -> None:
+    """delivered <= true <= delivered + uncertain, over all sources; fluid is conserved."""
+    truth, belief = talk.pump.truth(), talk.pump.belief()
+    assert belief is not None
+    uncertain_nl = sum(
+        entry.details().uncertain_nl
+        for entry in talk.log()
+        if entry.type in (LogType.RESET_BROWNOUT, LogType.BOLUS_END)
+    )
+    turned_nl = truth.strokes_turned * talk.pump.profile.model.stroke_nl
+    assert belief.delivered_total_nl <= turned_nl <= belief.delivered_total_nl + uncertain_nl
+    assert truth.true_nl_ppm == truth.filled_nl_ppm - truth.aspirated_nl_ppm - truth.emitted_nl_ppm
+    moved_nl_ppm = turned_nl * truth.accuracy_ppm
+    assert truth.emitted_nl_ppm <= moved_nl_ppm

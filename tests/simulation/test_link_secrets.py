@@ -1,0 +1,172 @@
+"""No key shows: every key byte string is looked for in all that is written, printed or raised in a whole story.
+
+Attack 8.1. Keys are looked for as bytes, hex, base64, and as Python would show them. The memory of the pump is
+the device itself and holds the key of its log's chain; keys of programmers and sessions are not even there.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import traceback
+import types
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench.rig import actions
+from hil.errors import PumpbenchError
+from hil.noise import Direction
+from protocol.development_keys import development_key
+from protocol.errors import ProtocolError
+from protocol.identifiers import Role
+from protocol.layouts import Malformed
+from tests.simulation.link_people import Person
+from tests.simulation.link_world import SECOND_CLINICIAN, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from firmware_emu.pump import TraceEntry
+
+OURS = ("protocol.", "firmware_emu.", "hil.")
+NOT_FOLLOWED = (type, types.ModuleType, types.FunctionType, types.MethodType, types.CodeType)
+
+
+class Spy(World):
+    """A world that keeps the trace of every step."""
+
+    def __init__(self) -> None:
+        self.trace: list[TraceEntry] = []
+        super().__init__()
+
+    def check(self) -> None:
+        self.trace += self.bench.stand.trace
+        super().check()
+
+
+def shapes_of(secret: bytes) -> dict[str, bytes]:
+    """What a secret looks like when it leaks."""
+    return {
+        "bytes": secret,
+        "hex": secret.hex().encode(),
+        "hex with spaces": secret.hex(" ").encode(),
+        "as Python shows it": repr(secret)[2:-1].encode(),
+        "base64": base64.b64encode(secret).rstrip(b"="),
+    }
+
+
+def leaks(secrets: dict[str, bytes], texts: dict[str, bytes]) -> list[str]:
+    """Which secret shows in which text."""
+    return [
+        f"{name}, {shape}, in {where}"
+        for name, secret in secrets.items()
+        for shape, pattern in shapes_of(secret).items()
+        for where, text in texts.items()
+        if pattern in text or pattern in text.lower()
+    ]
+
+
+def reachable(*roots: object) -> Iterator[object]:
+    """Everything of ours that hangs on these objects."""
+    seen: set[int] = set()
+    left: list[Any] = list(roots)
+    while left:
+        found = left.pop()
+        if id(found) in seen or isinstance(found, NOT_FOLLOWED):
+            continue
+        seen.add(id(found))
+        left += gc.get_referents(found)
+        if type(found).__module__.startswith(OURS):
+            yield found
+
+
+def told_story(world: Spy, state_file: Path) -> tuple[Person, list[BaseException]]:
+    """A session with everything in it, and errors of every kind."""
+    person = Person(world, state_file=state_file)
+    errors: list[BaseException] = []
+
+    def note(result: object) -> None:
+        if isinstance(result, BaseException):
+            errors.append(result)
+
+    note(person.tries(lambda programmer: programmer.connect()))
+    note(person.gives_bolus(2_000))
+    note(person.tries(lambda programmer: programmer.resume(program_rev=99)))
+    stranger = Person(world, key=SECOND_CLINICIAN._replace(key=b"a guessed secret"))
+    note(stranger.tries(lambda programmer: programmer.connect()))
+    patient = Person(world, key=development_key(Role.PATIENT))
+    note(patient.tries(lambda programmer: programmer.connect()))
+    person.line.drop(Direction.FROM_PUMP, 100)
+    note(person.gives_bolus(2_000))
+    person.line.clear()
+    return person, errors
+
+
+def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Path) -> None:
+    world = Spy()
+    state_file = tmp_path / "state.json"
+    person, errors = told_story(world, state_file)
+    assert len(errors) >= 3
+    world.advance(61_000)
+    person.programmer.connect()
+    controller = world.pump.controller
+    assert controller is not None
+    assert controller.link._session is not None
+    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
+    secrets |= {
+        "session key of the pump": controller.link._session.sealing_key,
+        "session key of the client": person.programmer._conversation._end._keys.sealing,
+        "proving key of the client": person.programmer._conversation._end._keys.proving,
+        "guessed key": b"a guessed secret",
+    }
+    state = actions.state(world.bench)
+    texts = {
+        "the trace": b"\n".join(entry.text.encode() + b" " + entry.data for entry in world.trace),
+        "the wire log": person.wire_log.text(10_000).encode(),
+        "the state file": state_file.read_bytes(),
+        "rig control's state": repr(state).encode(),
+        "the plant's snapshot": repr(world.pump.plant.to_json()).encode(),
+        "errors": "\n".join(
+            "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)) for error in errors
+        ).encode(),
+    }
+    assert leaks(secrets, texts) == []
+    assert "session key of the pump" in secrets
+
+
+def test_no_key_shows_in_the_repr_of_anything_that_pump_and_programmer_are_made_of(tmp_path: Path) -> None:
+    world = Spy()
+    person, _ = told_story(world, tmp_path / "state.json")
+    person.programmer.connect()
+    controller = world.pump.controller
+    assert controller is not None
+    assert controller.link._session is not None
+    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
+    secrets["chain key"] = controller.records.identity.chain_key
+    secrets["session key"] = controller.link._session.sealing_key
+    texts: dict[str, bytes] = {}
+    for found in reachable(world.pump, person.programmer):
+        name = f"{type(found).__module__}.{type(found).__qualname__}"
+        texts[name] = texts.get(name, b"") + repr(found).encode()
+    assert len(texts) > 60
+    assert "protocol.pump_end._Session" in texts
+    assert leaks(secrets, texts) == []
+
+
+def test_a_leak_would_be_found() -> None:
+    secret = {"key": b"devkey:clinician"}
+    for text in (repr(secret["key"]), secret["key"].hex(), secret["key"].hex(" ").upper()):
+        assert leaks(secret, {"text": text.encode()})
+    assert leaks(secret, {"text": base64.b64encode(b"devkey:clinician")})
+    assert not leaks(secret, {"text": b"devkey:patient"})
+
+
+def test_errors_of_every_kind_are_for_people_and_carry_no_bytes_of_a_key() -> None:
+    world = World()
+    person = Person(world, key=development_key(Role.CLINICIAN)._replace(key=b"another key, 16B"))
+    with pytest.raises((PumpbenchError, ProtocolError, Malformed)) as caught:
+        person.programmer.connect()
+    said = "".join(traceback.format_exception(caught.value))
+    assert leaks({"key": b"another key, 16B"}, {"the error": said.encode()}) == []

@@ -1,0 +1,203 @@
+"""Lives at random, from a seed: people, faults and power cuts in any order, and what must hold after each of them.
+
+The properties are those of any fault [DOMAIN 8.7]: volume is conserved, nothing flows while stopped, never faster than
+the pump's maximum, no command acts twice, the log has no gap, dates stay in order.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from firmware_emu.profile import EmptyPolicy, Implant
+from firmware_emu.pump import trace_bytes
+from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from protocol.commands import (
+    BolusCancel,
+    BolusCommit,
+    BolusPrepare,
+    GetReservoir,
+    GetStatus,
+    ProgCommit,
+    QueryCmd,
+    Refill,
+    Resume,
+    Stop,
+    TimeSet,
+    VoidCmd,
+)
+from protocol.identifiers import (
+    BolusKind,
+    LogType,
+    OnExpiry,
+    Outcome,
+    RefillFlag,
+    State,
+    StopReason,
+    TimeSetReason,
+)
+from protocol.reports import BolusPrepareReply
+from tests.simulation.conversation import Conversation, profile_of, state_of
+from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+
+STROKE_NL = 500
+WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR, 2 * MS_PER_DAY)
+STEPS = 120
+
+
+class Life:
+    """One pump and all that happens to it."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        choose = self.random.choice
+        profile = profile_of(
+            implant=Implant(
+                filled_nl=choose((2_500_000, 8_000_000, 20_000_000)),
+                dose_ng_per_day=choose((24_000, 300_000, 2_000_000)),
+            ),
+            wall_at_start_s=826_000_000,
+            accuracy_ppm=choose((855_000, 1_000_000, 1_145_000)),
+            empty_policy=choose(tuple(EmptyPolicy)),
+        )
+        self.talk = Conversation.with_new_pump(profile, seed.to_bytes(4, "big"))
+        self.cmd_id = 0
+
+    def next_id(self) -> int:
+        self.cmd_id += self.random.choice((1, 1, 1, 40))
+        return self.cmd_id
+
+    def status(self) -> Any:
+        return self.talk.granted(GetStatus())
+
+    # What people do
+
+    def bolus(self) -> None:
+        volume_nl, duration_s = self.random.randrange(500, 200_000), self.random.randrange(700, 8_000)
+        rev = self.status().program_rev
+        prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
+        if isinstance(prepared, BolusPrepareReply):
+            commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
+            if self.talk.ask(commit) is None:  # power went
+                assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
+
+    def cancel(self) -> None:
+        self.talk.ask(BolusCancel(self.next_id(), 0, 0xFFFF))
+
+    def stop(self) -> None:
+        expiry = self.random.choice(tuple(OnExpiry))
+        self.talk.ask(Stop(self.next_id(), self.random.choice((60, 3_600, 172_800)), StopReason.MRI, expiry))
+
+    def resume(self) -> None:
+        self.talk.ask(Resume(self.next_id(), self.status().program_rev))
+
+    def program(self) -> None:
+        if self.talk.pump.truth().power_cut_armed:
+            return  # it could cut the staging short
+        rev = self.status().program_rev
+        dose = self.random.choice((24_000, 100_000, 450_001, 2_500_000))
+        crc = self.talk.stage(dose, 500_000, base_rev=rev).staged_crc
+        self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=self.random.random() < 0.8))
+
+    def refill(self) -> None:
+        filled_nl = self.random.choice((0, 3_000_001, 20_000_000))
+        low_nl = self.random.randrange(0, max(filled_nl, 1))
+        self.talk.ask(Refill(self.next_id(), 0, filled_nl, 1, RefillFlag(0), 500_000, low_nl))
+
+    def set_clock(self) -> None:
+        wall_s = self.random.randrange(0, 2**32)
+        self.talk.ask(TimeSet(self.next_id(), wall_s, 60, TimeSetReason.DRIFT, confirm=True))
+
+    def void(self) -> None:
+        self.talk.ask(VoidCmd(self.next_id()))
+
+    # What the world does
+
+    def wait(self) -> None:
+        self.talk.wait(self.random.choice(WAITS_MS))
+
+    def stall(self) -> None:
+        self.talk.pump.stall_motor(self.random.random() < 0.5)
+
+    def pull_the_plug(self) -> None:
+        self.talk.pump.cut_power()
+        self.talk.wait(self.random.choice((0, 1, MS_PER_HOUR)))
+        self.talk.pump.restore_power()
+
+    def cut_soon(self) -> None:
+        plant = self.talk.pump.plant
+        if self.random.random() < 0.5:
+            plant.cut_at_write(self.random.randrange(1, 12), self.random.randrange(0, 40))
+        else:
+            plant.cut_at_stroke(self.random.randrange(1, 20))
+
+    def live(self, steps: int) -> Conversation:
+        """Let it happen, and look after each piece."""
+        deeds = [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
+        deeds += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
+        for _ in range(steps):
+            before = _Moment(self.talk)
+            self.random.choice(deeds)()
+            self.look(before)
+        return self.talk
+
+    def look(self, before: _Moment) -> None:
+        now = _Moment(self.talk)
+        assert now.tick_ms >= before.tick_ms, "monotonic time went back"
+        elapsed_ms = now.now_ms - before.now_ms
+        turned = now.turned - before.turned
+        assert turned * STROKE_NL * MS_PER_DAY <= 24_000_000 * elapsed_ms + 2 * STROKE_NL * MS_PER_DAY
+        if (
+            before.stands
+            and now.stands
+            and now.boots == before.boots
+            and not now.something_logged_since(before)
+        ):
+            assert turned == 0, "delivered while stopped"
+
+
+class _Moment:
+    """What is compared between two looks."""
+
+    def __init__(self, talk: Conversation) -> None:
+        truth, belief = talk.pump.truth(), talk.pump.belief()
+        assert belief is not None
+        self.now_ms = talk.now_ms
+        self.tick_ms = belief.tick_ms
+        self.turned = truth.strokes_turned
+        self.stands = belief.state in (State.STOP, State.FAULT_STOP, State.EOS)
+        self.boots = belief.boot_count
+        self.entries = belief.last_log_seq
+
+    def something_logged_since(self, before: _Moment) -> bool:
+        """Then the state may have changed twice in between."""
+        return self.entries != before.entries
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
+    talk = Life(seed).live(STEPS)
+    talk.pump.plant.disarm()
+    assert_volumes_agree(talk)
+    assert_log_is_whole(talk)
+    starts: dict[int, int] = {}
+    ends: dict[int, int] = {}
+    for entry in talk.log():
+        if entry.type is LogType.BOLUS_START:
+            starts[entry.cmd_id] = starts.get(entry.cmd_id, 0) + 1
+        elif entry.type is LogType.BOLUS_END:
+            ends[entry.cmd_id] = ends.get(entry.cmd_id, 0) + 1
+    assert set(starts.values()) | set(ends.values()) <= {1}, "a bolus began or ended twice"
+    running = talk.granted(GetStatus()).bolus_cmd_id
+    assert set(starts) - set(ends) <= {running}
+    reservoir = talk.granted(GetReservoir())
+    assert reservoir.low_t_mono_s <= reservoir.empty_t_mono_s
+
+
+@pytest.mark.parametrize("seed", [3, 17])
+def test_the_same_seed_is_the_same_life(seed: int) -> None:
+    first, second = Life(seed).live(STEPS // 2), Life(seed).live(STEPS // 2)
+    assert trace_bytes(first.trace) == trace_bytes(second.trace)
+    assert state_of(first.pump) == state_of(second.pump)
