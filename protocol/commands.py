@@ -129,7 +129,7 @@ class GetLinkStats(NamedTuple):
 
 @message()
 class GetAlarms(NamedTuple):
-    """Each alarm that is active, latched or silenced."""
+    """Each alarm that is active or latched."""
 
 
 @message()

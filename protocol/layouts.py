@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from construct import SizeofError
+
 from protocol.derived_codec import Codec
 from protocol.layout_atoms import Count, Malformed, NotEncodable, Record
 
@@ -114,10 +116,13 @@ def decode(cls: type[Message], payload: bytes, *, allow_tail: bool = False) -> M
 
 
 def offset_of(cls: type, name: str) -> tuple[int, int]:
-    """Where a field of the fixed part begins and ends in the payload."""
+    """Where a field of the fixed part begins and ends in the payload; KeyError for any other name."""
     offset = 0
     for part_name, layout in _DECLARATIONS[cls].record.parts:
-        size = layout.sizeof()
+        try:
+            size = layout.sizeof()
+        except SizeofError:  # rows, as many as a count says: the fixed part ends here
+            break
         if part_name == name:
             return offset, offset + size
         offset += size

@@ -1,12 +1,13 @@
 """What happens on a link: the values that `next_event` of either end gives, one at a time.
 
 They are facts, already in the past; what follows from them (a log entry, an alarm, a retry) is the caller's.
+`Request` and `Response` are tuples, since every exchange makes one of each; the others are rare.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from protocol.development_keys import DeviceKey
@@ -36,8 +37,7 @@ class SessionOpened:
 # The pump's end
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A new request, authentic and in order. Answer, refuse or drop it before the next event."""
 
     opcode: int
@@ -107,8 +107,7 @@ class SessionRefused:
     retry_after_s: int
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """The authentic answer to the open request."""
 
     opcode: int

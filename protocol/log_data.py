@@ -387,6 +387,6 @@ class LogCorruptData(NamedTuple):
 
 @message("chain_mac" / Bytes(8))
 class LogCheckpointData(NamedTuple):
-    """CMAC over the entries since the last checkpoint, under a key that never leaves the device."""
+    """A keyed check over the entries since the last checkpoint, under a key that never leaves the device."""
 
     chain_mac: bytes

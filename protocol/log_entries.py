@@ -89,7 +89,7 @@ class CorruptEntry(RemoteError):
 
 
 @message(
-    "seq" / U32 * "from 1, never reset",
+    "seq" / U32 * "from 1 in each epoch, never reset within it",
     "t_mono_s" / U32,
     "t_ms" / U16 * "milliseconds of t_mono_s",
     "type" / enum_of(LogType, U16),

@@ -79,8 +79,9 @@ class _Session:
     key: DeviceKey
     info: SessionInfo
     sealing_key: bytes = field(repr=False)
-    opened_ms: int
+    ends_at_ms: int
     last_request_ms: int
+    deadline_ms: int
     client_proof: bytes
     pump_proof: Sent
     proofs_left: int = PROOF_REPEATS
@@ -91,9 +92,14 @@ class _Session:
     answer: Sent | None = None
     repeats_left: int = 0
 
-    @property
-    def deadline_ms(self) -> int:
-        return min(self.last_request_ms + SESSION_IDLE_MS, self.opened_ms + SESSION_LIFE_MS)
+    def take(self, frame: Frame, line_ms: int) -> None:
+        """A new request: it keeps the session awake, and its answer takes the place of the last one."""
+        self.request_ctr = frame.ctr
+        self.fingerprint = frame.raw[-_FINGERPRINT_BYTES:]
+        self.answer = None
+        self.last_request_ms = line_ms
+        idle_at_ms = line_ms + SESSION_IDLE_MS
+        self.deadline_ms = min(self.ends_at_ms, idle_at_ms)
 
 
 class PumpEnd(Connection):
@@ -138,10 +144,11 @@ class PumpEnd(Connection):
 
     def deadline_ms(self) -> int | None:
         """When `next_event` must be asked again even if no byte comes."""
-        session = None if self._session is None else self._session.deadline_ms
-        if not self.statistics.replays_untold:
-            return session
-        return self._replay_report_ms if session is None else min(session, self._replay_report_ms)
+        session = self._session
+        if self.statistics.replays_untold:
+            report_ms = self._replay_report_ms
+            return report_ms if session is None else min(session.deadline_ms, report_ms)
+        return None if session is None else session.deadline_ms
 
     def next_event(self, line_ms: int) -> PumpEvent | None:
         """The next thing that happened, or None. What is due comes before the bytes of the same instant."""
@@ -225,10 +232,7 @@ class PumpEnd(Connection):
         elif frame.ctr > REQUEST_CTR_MAX:
             self._refuse_expired(frame, session)
         else:
-            session.request_ctr = frame.ctr
-            session.last_request_ms = line_ms
-            session.fingerprint = frame.raw[-_FINGERPRINT_BYTES:]
-            session.answer = None
+            session.take(frame, line_ms)
             self._events.append(Request(frame.opcode, payload, frame.ctr))
 
     def _repeat_answer(self, frame: Frame, session: _Session) -> None:
@@ -312,8 +316,9 @@ class PumpEnd(Connection):
             key=key,
             info=SessionInfo(key.key_id, key.role, key.slot, slot.sid),
             sealing_key=slot.keys.sealing,
-            opened_ms=line_ms,
+            ends_at_ms=line_ms + SESSION_LIFE_MS,
             last_request_ms=line_ms,
+            deadline_ms=line_ms + SESSION_IDLE_MS,
             client_proof=proof,
             pump_proof=plain_frame(_HANDSHAKE, answer.opcode, answer.sid, 0, 0, answer.payload),
         )
@@ -353,7 +358,7 @@ class PumpEnd(Connection):
     def _run_deadline(self, line_ms: int) -> None:
         session = self._session
         if session is not None and line_ms >= session.deadline_ms:
-            lived_out = line_ms >= session.opened_ms + SESSION_LIFE_MS
+            lived_out = line_ms >= session.ends_at_ms
             self._close(SessionCloseReason.LIFE if lived_out else SessionCloseReason.IDLE)
         else:
             self._events.append(ReplayDropped(self.statistics.replays_untold))

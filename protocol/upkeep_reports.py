@@ -72,7 +72,7 @@ class GetLinkStatsReply(NamedTuple):
     "value" / U32,
 )
 class AlarmRow(NamedTuple):
-    """One alarm that is active, latched or silenced."""
+    """One alarm that is active or latched."""
 
     alarm_id: AlarmId
     alarm_class: AlarmClass
@@ -138,7 +138,7 @@ class LogStatusReply(NamedTuple):
 
 @message(
     "still_active" / BOOLEAN * "1: its condition still holds",
-    "silenced_until_t_mono_s" / U32 * "0: not silenced",
+    "silenced_until_t_mono_s" / U32 * "FFFFFFFF: until its condition begins anew",
 )
 class AlarmAckReply(NamedTuple):
     """Acknowledged."""

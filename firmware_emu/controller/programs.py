@@ -157,10 +157,18 @@ def unsupported(header: ProgramHeader) -> Unsupported | None:
     if header.flags & ~_SUPPORTED_FLAGS:
         return Unsupported(ErrorCode.ENUM, _FLAGS_OFFSET, header.flags, _SUPPORTED_FLAGS)
     if not 1 <= header.n_groups <= GROUPS_MAX:
-        return Unsupported(ErrorCode.SEGMENTS, _N_GROUPS_OFFSET, header.n_groups, GROUPS_MAX)
+        return Unsupported(
+            ErrorCode.SEGMENTS, _N_GROUPS_OFFSET, header.n_groups, _nearest(header.n_groups, GROUPS_MAX)
+        )
     if not 1 <= header.n_segments <= SEGMENTS_MAX:
-        return Unsupported(ErrorCode.SEGMENTS, _N_SEGMENTS_OFFSET, header.n_segments, SEGMENTS_MAX)
+        nearest = _nearest(header.n_segments, SEGMENTS_MAX)
+        return Unsupported(ErrorCode.SEGMENTS, _N_SEGMENTS_OFFSET, header.n_segments, nearest)
     return _used_without_flag(header)
+
+
+def _nearest(count: int, maximum: int) -> int:
+    """The nearest count of at least one."""
+    return min(max(count, 1), maximum)
 
 
 def _used_without_flag(header: ProgramHeader) -> Unsupported | None:

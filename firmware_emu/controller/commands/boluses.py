@@ -8,7 +8,7 @@ from firmware_emu.controller.bolus import ActiveBolus, BolusLimits, check_bolus,
 from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
 from firmware_emu.controller.counters import Source
-from firmware_emu.controller.ledger import Judgement, reply_of
+from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MS_PER_S
@@ -18,6 +18,7 @@ from protocol.identifiers import (
     BolusKind,
     ErrorCode,
     LogType,
+    Opcode,
     Outcome,
     Role,
     State,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.controller import Controller
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
+_BOLUS_OPCODES = (Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME)
 
 
 class Token(NamedTuple):
@@ -133,7 +135,7 @@ def cancel(controller: Controller, call: Call) -> BolusCancelReply:
     if hit:
         therapy.end_bolus(BolusEndReason.CANCELLED)
     found = records.ledger.query(key_id, target_id)
-    known = target_id != 0
+    known = target_id != 0 and found.op in (0, *_BOLUS_OPCODES)  # any other command is no bolus
     return BolusCancelReply(
         acted(records, call, seq),
         found.outcome if known else Outcome.NEVER_RECEIVED,
@@ -163,7 +165,10 @@ def void(controller: Controller, call: Call) -> VoidCmdReply:
         found = reply_of(records.ledger.void(call.key_id, wanted.cmd_id, seq))
         records.touch(Region.LEDGER)
     elif verdict.error in (ErrorCode.BUSY, ErrorCode.CMD_ID_RANGE):
-        raise Refused(verdict.error, wanted.cmd_id, field_offset=0)
+        last = records.ledger.last_cmd_id(call.key_id)
+        raise Refused(
+            verdict.error, wanted.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field_offset=0
+        )
     else:
         found = records.ledger.query(call.key_id, wanted.cmd_id)
     delivered_nl = _delivered_nl(controller, call.key_id, wanted.cmd_id, found.delivered_nl)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from protocol.commands import ProgBegin, ProgCommit, ProgWrite
 
 _HEADER_OFFSET = 4  # of the header in PROG_BEGIN
+_BASE_REV_OFFSET = 4  # of base_rev in PROG_COMMIT
 
 
 @dataclass(slots=True)
@@ -43,7 +44,7 @@ class Staging:
 def begin(controller: Controller, call: Call) -> ProgBeginReply:
     """Start staging; what was staged is gone."""
     wanted: ProgBegin = call.message
-    _check_revision(controller, wanted.base_rev)
+    _check_revision(controller, wanted.base_rev, field_offset=0)
     refused = unsupported(wanted.header)
     if refused is not None:
         raise Refused(
@@ -123,7 +124,7 @@ def abort(controller: Controller, call: Call) -> ProgAbortReply:
 def verified_program(controller: Controller, base_rev: int, crc: int) -> Program:
     """The staged program, if it is the one that was verified, on top of the active revision."""
     staging = _staged(controller)
-    _check_revision(controller, base_rev)
+    _check_revision(controller, base_rev, field_offset=_BASE_REV_OFFSET)
     if staging.verified_crc is None or staging.verified_crc != crc:
         raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=staging.verified_crc or 0)
     return Program(staging.header, tuple(staging.segments))
@@ -161,7 +162,9 @@ def _staged(controller: Controller) -> Staging:
     return controller.staging
 
 
-def _check_revision(controller: Controller, base_rev: int) -> None:
+def _check_revision(controller: Controller, base_rev: int, *, field_offset: int) -> None:
     current = controller.records.therapy.program_rev
     if base_rev != current:
-        raise Refused(ErrorCode.REV_MISMATCH, base_rev, limit=current, nearest=current)
+        raise Refused(
+            ErrorCode.REV_MISMATCH, base_rev, limit=current, nearest=current, field_offset=field_offset
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress, product
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarm_table import ALARMS
@@ -45,6 +46,17 @@ if TYPE_CHECKING:
     from protocol.commands import GetLinkStats, GetProgram, GetTime
 
 NEVER_S = 0xFFFF_FFFF
+_NO_ACTIVITY = Activity(0)
+_FLAG_OF_FACT = (
+    StatusFlag.WALL_VALID,
+    StatusFlag.CLOCK_CHANGED,
+    StatusFlag.LOG_WRAPPED,
+    StatusFlag.STAGED_PROGRAM,
+)
+_FLAGS_OF_FACTS = {
+    facts: StatusFlag(sum(compress(_FLAG_OF_FACT, facts)))
+    for facts in product((False, True), repeat=len(_FLAG_OF_FACT))
+}
 
 
 def status(controller: Controller, call: Call) -> GetStatusReply:
@@ -70,7 +82,7 @@ def status(controller: Controller, call: Call) -> GetStatusReply:
         delivered_total_nl=delivery.counters.strokes * controller.model.stroke_nl,
         batt_mv=controller.pins.battery.millivolts(tick_ms),
         batt_pct=controller.pins.battery.percent(tick_ms),
-        activity=Activity(0) if bolus is None else Activity.BOLUS,
+        activity=_NO_ACTIVITY if bolus is None else Activity.BOLUS,
         alarm_active=records.alarms.active_mask,
         alarm_latched=records.alarms.latched_mask,
         last_seq=records.log.last_seq,
@@ -84,16 +96,14 @@ def status(controller: Controller, call: Call) -> GetStatusReply:
 
 def _status_flags(controller: Controller) -> StatusFlag:
     records = controller.records
-    flags = 0
-    if records.wall_clock.valid:
-        flags |= StatusFlag.WALL_VALID
-    if records.wall_clock.moved_at_tick_ms is not None:
-        flags |= StatusFlag.CLOCK_CHANGED
-    if records.log.is_wrapped:
-        flags |= StatusFlag.LOG_WRAPPED
-    if controller.staging is not None:
-        flags |= StatusFlag.STAGED_PROGRAM
-    return StatusFlag(flags)
+    clock = records.wall_clock
+    facts = (
+        clock.valid,
+        clock.moved_at_tick_ms is not None,
+        records.log.is_wrapped,
+        controller.staging is not None,
+    )
+    return _FLAGS_OF_FACTS[facts]
 
 
 def info(controller: Controller, call: Call) -> GetInfoReply:

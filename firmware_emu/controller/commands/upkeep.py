@@ -11,6 +11,7 @@ from firmware_emu.controller.commands.programming import adopt, verified_program
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.reservoir_belief import check_fill
+from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import ErrorCode, LogType, RateChangeReason, Role, State, StateReason
 from protocol.log_data import AlarmAckData, RefillData, TimeSetData
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 NEVER_S = 0xFFFF_FFFF
 I32_MAX = 0x7FFF_FFFF
+_WALL_OFFSET, _TZ_OFFSET = 4, 8
 _FILLED_OFFSET, _CONCENTRATION_OFFSET, _LOW_ALARM_OFFSET = 8, 16, 20
 
 
@@ -152,9 +154,13 @@ def set_time(controller: Controller, call: Call) -> TimeSetReply:
     if records.therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, records.therapy.state)
     code = clock.refusal_of(call.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
+    if code is ErrorCode.TIME_RANGE:
+        nearest = min(max(wanted.tz_minutes, TZ_MIN_MINUTES), TZ_MAX_MINUTES)
+        raise Refused(code, wanted.tz_minutes, limit=nearest, nearest=nearest, field_offset=_TZ_OFFSET)
     if code is not None:
         delta_s = clock.delta_s(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
-        raise Refused(code, delta_s, limit=120, nearest=clock.wall_s(call.tick_ms), field_offset=4)
+        wall_s = clock.wall_s(call.tick_ms)
+        raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field_offset=_WALL_OFFSET)
     old_wall_s, old_tz_minutes = clock.wall_s(call.tick_ms), clock.tz_minutes
     delta_s = clock.set(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
