@@ -132,11 +132,14 @@ class Clock:
                 wake_line_ms is not None and wake_line_ms <= self._anchor_line_ms
             )
             return 0.0 if due else None
-        dues_ns = []
+        due_ns = None
         if wake_at_ms is not None:
-            dues_ns.append(ceil_div((wake_at_ms - self._anchor_pump_ms) * NS_PER_MS, self._pace.speed))
+            due_ns = ceil_div((wake_at_ms - self._anchor_pump_ms) * NS_PER_MS, self._pace.speed)
         if wake_line_ms is not None:
-            dues_ns.append((wake_line_ms - self._anchor_line_ms) * NS_PER_MS)
-        if not dues_ns:
+            line_due_ns = (wake_line_ms - self._anchor_line_ms) * NS_PER_MS
+            if due_ns is None or line_due_ns < due_ns:
+                due_ns = line_due_ns
+        if due_ns is None:
             return None
-        return max(0, self._anchor_host_ns + min(dues_ns) - self._host_ns()) / NS_PER_S
+        left_ns = self._anchor_host_ns + due_ns - self._host_ns()
+        return left_ns / NS_PER_S if left_ns > 0 else 0.0

@@ -16,7 +16,7 @@ from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.schedule import Schedule
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import Capability, ErrorCode, LogType, Opcode, Role, State, StateReason
+from protocol.identifiers import Capability, ErrorCode, LogType, Role, State, StateReason
 from protocol.layouts import Malformed, decode, encode
 from protocol.limits import LinkLimits
 from protocol.link import PumpEnd, Request, SessionClosed, SessionOpened
@@ -116,7 +116,6 @@ class Controller:
                 hello_per_day=self.model.hello_per_day,
             ),
         )
-        self.link.observing = True
         self.staging: Staging | None = None
         self.token: Token | None = None
         self.refills: list[Refilled] = []
@@ -155,24 +154,26 @@ class Controller:
         return answered
 
     def _run_link(self, line_ms: int) -> None:
-        while (event := self.link.next_event(line_ms)) is not None:
-            if isinstance(event, Request):
+        link = self.link
+        while (event := link.next_event(line_ms)) is not None:
+            if type(event) is Request:
                 self._answer(event, line_ms)
             else:
                 self._note(event)
-            if self.records.changed:
-                self.schedule.commit(self.records.tick_ms)
-            self.answered += self.link.take_output()
-        self.answered += self.link.take_output()
-        for record in self.link.take_frames():
-            text = "" if record.fault is None else record.fault.name
-            self.trace.append(TraceNote(record.direction.value, text, record.encoded))
+            self.answered += link.take_output()
+        self.answered += link.take_output()
+        if link.observing:
+            for record in link.take_frames():
+                text = "" if record.fault is None else record.fault.name
+                self.trace.append(TraceNote(record.direction.value, text, record.encoded))
 
     def _note(self, event: PumpEvent) -> None:
         """Sessions that come and go, and what the link has seen."""
         if isinstance(event, SessionClosed | SessionOpened):
             self._forget_session()
         note_link_event(self.records, event)
+        if self.records.changed:
+            self.schedule.commit(self.records.tick_ms)
 
     def _forget_session(self) -> None:
         """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
@@ -189,7 +190,7 @@ class Controller:
         answer = self._handled(request, session.key_id, session.role, session.slot, line_ms)
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
-        if isinstance(answer, ErrorReply):
+        if type(answer) is ErrorReply:
             self.link.refuse(answer)
         else:
             self.link.respond(encode(answer))
@@ -198,8 +199,8 @@ class Controller:
         handler = HANDLERS.get(request.opcode)  # type: ignore[call-overload]
         if handler is None:
             return refusal(ErrorCode.UNSUPPORTED_OP, detail=request.opcode)
-        opcode = Opcode(request.opcode)
-        command = COMMANDS[opcode]
+        command = COMMANDS[request.opcode]  # type: ignore[index]
+        opcode = command.opcode
         if role not in command.roles:
             self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)
             return refusal(ErrorCode.ROLE, detail=role)

@@ -6,7 +6,7 @@ power cut leaves the old state or the new one. Nothing here decides about therap
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.refusal import saturated_u32
@@ -107,7 +107,9 @@ class Records:
             flags |= LogFlag.POWER_CUT_RECOVERED
         packed = NO_DATA if data is None else pack_data(data)
         seq = self.log.append(log_type, packed, tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags)
-        self.news.append(f"{log_type.name} #{seq}")
+        alarm_id = getattr(data, "alarm_id", None)
+        what = log_type.name if alarm_id is None else f"{log_type.name} {alarm_id.name}"
+        self.news.append(f"{what} #{seq}")
         self.touch(Region.THERAPY)
         return seq
 
@@ -160,16 +162,20 @@ class Records:
         return news
 
     def _packed(self, region: Region) -> bytes:
-        homes: dict[Region, Packable | None] = {
-            Region.IDENTITY: self.identity,
-            Region.THERAPY: self.therapy,
-            Region.PROGRAM: self.program,
-            Region.RESERVOIR: self.reservoir,
-            Region.LEDGER: self.ledger,
-            Region.ALARMS: self.alarms,
-            Region.BOLUS_WINDOW: self.window,
-            Region.WALL_CLOCK: self.wall_clock,
-            Region.SERVICE: self.service,
-        }
-        record = homes.get(region)  # SETTINGS and TEXTS hold nothing yet
+        name = _HOMES.get(region)
+        record: Packable | None = None if name is None else getattr(self, name)
         return b"" if record is None else record.pack()
+
+
+# SETTINGS and TEXTS hold nothing yet.
+_HOMES: Final = {
+    Region.IDENTITY: "identity",
+    Region.THERAPY: "therapy",
+    Region.PROGRAM: "program",
+    Region.RESERVOIR: "reservoir",
+    Region.LEDGER: "ledger",
+    Region.ALARMS: "alarms",
+    Region.BOLUS_WINDOW: "window",
+    Region.WALL_CLOCK: "wall_clock",
+    Region.SERVICE: "service",
+}

@@ -1,7 +1,7 @@
 """A programmer's end of the link beside a pump in the same process: steps, sessions, requests; and pumps to talk to.
 
-It keeps the trace of every step, so that two courses of events can be compared. It repeats nothing by itself: a
-power cut leaves a request unanswered, and the test decides what happens then.
+It keeps the trace and the memory writes of every step, so that two courses of events can be compared. It repeats
+nothing by itself: a power cut leaves a request unanswered, and the test decides what happens then.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Conversation:
     def __init__(self, pump: Pump, role: Role = Role.CLINICIAN) -> None:
         self.pump = pump
         self.trace: list[TraceEntry] = []
+        self.writes: list[tuple[int, bytes]] = []
         self.key = development_key(role)
         self.entropy = Counting()
         self.client = self._new_client()
@@ -102,6 +103,7 @@ class Conversation:
 
     def _kept(self, step: Step) -> Step:
         self.trace += step.trace
+        self.writes += step.writes
         return step
 
     # Sessions and requests

@@ -232,3 +232,16 @@ def test_damage_outside_the_records_never_gives_a_wrong_dose_or_a_wrong_belief(p
             assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
             assert status.reservoir_calc_nl == 5_000_000
             assert talk.granted(GetProgram(ProgramSlot.ACTIVE, 0)) == program
+
+
+def test_a_damaged_log_entry_is_told_by_its_number_and_the_others_are_intact() -> None:
+    seq = 6
+    before = lived().fork().log()
+    for offset, bit in bits_of(LOG_OFFSET + (seq - 1) * LOG_SLOT_BYTES, LOG_SLOT_BYTES, 13):
+        talk = flipped(lived(), offset, bit)
+        assert talk.granted(GetStatus()).state is State.RUN
+        entries = talk.log()
+        assert entries[seq - 1].type is LogType.CORRUPT_SLOT
+        assert entries[: seq - 1] + entries[seq : len(before)] == before[: seq - 1] + before[seq:]
+        status = talk.granted(LogStatus(LogName.MAIN))
+        assert (status.corrupt, status.first_bad_seq) == (1, seq)

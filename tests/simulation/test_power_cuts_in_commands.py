@@ -179,9 +179,9 @@ def writes_of(name: str) -> list[int]:
     """Lengths of the memory writes of a command."""
     talk, message = ready(name)
     done = talk.fork()
-    before = len(done.trace)
+    before = len(done.writes)
     done.granted(message)
-    return [len(entry.data) for entry in done.trace[before:] if entry.kind == "memory"]
+    return [len(data) for _, data in done.writes[before:]]
 
 
 def expected(name: str) -> tuple[Seen, Seen]:
@@ -246,8 +246,9 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     counted = first.fork()
     counted.pump.restore_power()
     counted.wait(0)
-    writes = [len(entry.data) for entry in counted.trace[len(first.trace) :] if entry.kind == "memory"]
-    for number, length in enumerate(writes, 1):
+    lengths = [len(data) for _, data in counted.writes[len(first.writes) :]]
+    assert lengths
+    for number, length in enumerate(lengths, 1):
         again = first.fork()
         again.pump.plant.cut_at_write(number, length // 2)
         again.pump.restore_power()

@@ -92,9 +92,9 @@ def test_a_plug_pulled_between_strokes(offset_ms: int) -> None:
 
 def _writes_until(talk: Conversation, ms: int) -> list[int]:
     done = talk.fork()
-    before = len(done.trace)
+    before = len(done.writes)
     done.wait(ms)
-    return [len(entry.data) for entry in done.trace[before:] if entry.kind == "memory"]
+    return [len(data) for _, data in done.writes[before:]]
 
 
 def test_a_cut_in_each_memory_write_of_a_bolus() -> None:
@@ -133,8 +133,9 @@ def test_a_cut_in_the_restart_does_not_lose_the_bolus() -> None:
     started = talk.fork()
     started.pump.restore_power()
     started.wait(0)
-    writes = [entry for entry in started.trace[len(talk.trace) :] if entry.kind == "memory"]
-    for number in range(1, len(writes) + 1):
+    writes = len(started.writes) - len(talk.writes)
+    assert writes
+    for number in range(1, writes + 1):
         again = talk.fork()
         again.pump.stays_off = False  # the second restart comes at once
         again.pump.plant.cut_at_write(number, 3)

@@ -9,8 +9,8 @@ import pytest
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, PPM, S_PER_DAY
-from protocol.commands import GetReservoir, GetStatus, LogRead, ProgCommit, Refill
-from protocol.identifiers import AlarmId, ErrorCode, LogName, LogType, RefillFlag, State
+from protocol.commands import GetReservoir, GetStatus, LogRead, ProgCommit, Refill, Resume, Stop
+from protocol.identifiers import AlarmId, ErrorCode, LogName, LogType, RefillFlag, State, StopReason
 from protocol.log_data import AlarmOnData
 from tests.simulation.conversation import (
     MARCH_2_S,
@@ -72,6 +72,27 @@ def test_a_dose_becomes_a_rate_and_the_rate_becomes_strokes(
         assert delivered_nl(talk) == (due_nl - 1) // STROKE_NL * STROKE_NL
         talk.wait_until(start_ms + hours * MS_PER_HOUR)
         assert delivered_nl(talk) == whole_strokes_nl
+
+
+def test_what_is_owed_at_a_change_of_rate_or_a_stop_is_kept_to_the_millisecond() -> None:
+    """Half a stroke at 0.6 mL/day takes 36 s; the other half at 1.2 mL/day takes 18 s."""
+    talk = programmed(300_000, 500_000)
+    start_ms = talk.now_ms
+    talk.wait_until(start_ms + 36_000)
+    crc = talk.stage(600_000, 500_000, base_rev=1).staged_crc
+    talk.granted(ProgCommit(3, 1, crc, start=True))
+    talk.wait_until(start_ms + 36_000 + 17_999)
+    assert delivered_nl(talk) == 0
+    talk.wait(1)
+    assert delivered_nl(talk) == STROKE_NL
+    talk.wait(27_000)  # three quarters of the next stroke
+    talk.granted(Stop(4, 3_600, StopReason.MRI))
+    talk.wait(MS_PER_HOUR // 2)
+    talk.granted(Resume(5, 2))
+    talk.wait(8_999)
+    assert delivered_nl(talk) == STROKE_NL
+    talk.wait(1)
+    assert delivered_nl(talk) == 2 * STROKE_NL
 
 
 def test_we_01_is_25_microlitres_an_hour_and_we_02_is_6250_nanolitres() -> None:

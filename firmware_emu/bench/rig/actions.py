@@ -8,6 +8,7 @@ be done is a `BenchError` with its sentence.
 from __future__ import annotations
 
 from dataclasses import asdict
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from firmware_emu.bench.errors import BenchError, NotNowError
@@ -61,9 +62,14 @@ def state(bench: Bench) -> State:
         pump.now_ms,
         pump.powered,
         truth,
-        None if belief is None else asdict(belief),
+        None if belief is None else _named(asdict(belief)),
         None if trace_hash is None else trace_hash.hexdigest(),
     )
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    """States and reasons by their names: a rig is written in any language."""
+    return {key: value.name if isinstance(value, Enum) else value for key, value in fields.items()}
 
 
 def cut_power(bench: Bench) -> None:

@@ -93,6 +93,8 @@ def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     if content_type != b"application/json":
         return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, and say so: Content-Type: application/json"
     length = _one(headers, b"content-length")
+    if length is None and _one(headers, b"transfer-encoding") is None:
+        return None  # no body at all, as curl sends a bare POST
     if length is None or not length.isdigit():
         return HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length"
     if int(length[:9]) > BODY_MAX_BYTES:

@@ -60,37 +60,36 @@ _FLAGS_OF_FACTS = {
 
 
 def status(controller: Controller, call: Call) -> GetStatusReply:
-    """The one message that a programmer reads most."""
-    records, therapy = controller.records, controller.records.therapy
-    delivery, tick_ms, clock = controller.therapy, call.tick_ms, records.wall_clock
-    bolus = delivery.bolus
-    stopped_at_ms = therapy.stopped_at_ms
+    """The one message that a programmer reads most: by position, which costs a third of names."""
+    records, delivery, tick_ms = controller.records, controller.therapy, call.tick_ms
+    therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
+    battery, bolus = controller.pins.battery, delivery.bolus
     return GetStatusReply(
-        status_rev=therapy.status_rev & 0xFFFF_FFFF,
-        t_mono_s=tick_ms // MS_PER_S,
-        wall_s=clock.wall_s(tick_ms),
-        tz_minutes=clock.tz_minutes,
-        state=therapy.state,
-        state_reason=therapy.reason,
-        mode=delivery.mode,
-        flags=_status_flags(controller),
-        rate_nl_per_day=delivery.basal.rate_nl_per_day,
-        program_rev=therapy.program_rev,
-        bolus_cmd_id=0 if bolus is None else bolus.cmd_id,
-        bolus_left_nl=0 if bolus is None else bolus.left_nl,
-        reservoir_calc_nl=records.reservoir.calc_nl,
-        delivered_total_nl=delivery.counters.strokes * controller.model.stroke_nl,
-        batt_mv=controller.pins.battery.millivolts(tick_ms),
-        batt_pct=controller.pins.battery.percent(tick_ms),
-        activity=_NO_ACTIVITY if bolus is None else Activity.BOLUS,
-        alarm_active=records.alarms.active_mask,
-        alarm_latched=records.alarms.latched_mask,
-        last_seq=records.log.last_seq,
-        last_cmd_id=records.ledger.last_cmd_id(call.key_id),
-        stopped_s=0 if stopped_at_ms is None else (tick_ms - stopped_at_ms) // MS_PER_S,
-        bolus_key_id=0 if bolus is None else bolus.key_id,
-        stopped_by=therapy.stopped_by,
-        stop_expires_t_mono_s=(therapy.stop_expires_ms or 0) // MS_PER_S,
+        therapy.status_rev & 0xFFFF_FFFF,
+        tick_ms // MS_PER_S,  # t_mono_s
+        clock.wall_s(tick_ms),
+        clock.tz_minutes,
+        therapy.state,
+        therapy.reason,
+        delivery.mode,
+        _status_flags(controller),
+        delivery.basal.rate_nl_per_day,
+        therapy.program_rev,
+        0 if bolus is None else bolus.cmd_id,
+        0 if bolus is None else bolus.left_nl,
+        records.reservoir.calc_nl,
+        delivery.counters.strokes * controller.model.stroke_nl,  # delivered_total_nl
+        battery.millivolts(tick_ms),
+        battery.percent(tick_ms),
+        _NO_ACTIVITY if bolus is None else Activity.BOLUS,
+        alarms.active_mask,
+        alarms.latched_mask,
+        records.log.last_seq,
+        records.ledger.last_cmd_id(call.key_id),
+        delivery.stopped_ms(tick_ms) // MS_PER_S,
+        0 if bolus is None else bolus.key_id,
+        therapy.stopped_by,
+        (therapy.stop_expires_ms or 0) // MS_PER_S,  # stop_expires_t_mono_s
     )
 
 

@@ -103,11 +103,19 @@ def test_anything_else_is_refused_with_a_sentence(
 
 @pytest.mark.parametrize(
     ("missing", "status"),
-    [("host", 403), ("authorization", 401), ("content-type", 415), ("content-length", 411)],
+    [("host", 403), ("authorization", 401), ("content-type", 415)],
 )
 def test_each_header_is_needed(guard: Guard, missing: str, status: int) -> None:
     headers = {name: value for name, value in GOOD.items() if name != missing}
     assert ask(guard, headers)[0] == status
+
+
+def test_a_request_without_a_length_has_no_body_unless_it_comes_in_pieces(guard: Guard) -> None:
+    bare = {name: value for name, value in GOOD.items() if name != "content-length"}
+    assert ask(guard, bare)[0] == 200
+    status, body = ask(guard, bare | {"transfer-encoding": "chunked"})
+    assert status == 411
+    assert "in one piece" in body["error"]
 
 
 @pytest.mark.parametrize(

@@ -35,11 +35,13 @@ from protocol.commands import (
 )
 from protocol.identifiers import (
     AlarmId,
+    BolusEndReason,
     BolusKind,
     ErrorCode,
     LogName,
     LogType,
     OnExpiry,
+    Outcome,
     ProgramSlot,
     RefillFlag,
     State,
@@ -254,6 +256,22 @@ def test_stop_and_cancel_act_in_every_state_whatever_their_id(state: str, cmd_id
     turned = talk.pump.truth().strokes_turned
     talk.wait(MS_PER_DAY)
     assert talk.pump.truth().strokes_turned == turned
+
+
+def test_a_stop_ends_a_bolus_and_it_does_not_come_back_with_the_therapy() -> None:
+    talk = in_state("bolus").fork()
+    talk.wait(299_999)
+    talk.granted(Stop(2, 600, StopReason.CLINICAL))
+    found = talk.granted(QueryCmd(1))
+    assert (found.outcome, found.delivered_nl, found.uncertain_nl) == (Outcome.PARTIAL, 9_500, 0)
+    ends = [entry.details().reason for entry in talk.log() if entry.type is LogType.BOLUS_END]
+    assert ends == [BolusEndReason.STOP]
+    turned = talk.pump.truth().strokes_turned
+    talk.wait(MS_PER_HOUR)
+    assert talk.pump.truth().strokes_turned == turned
+    talk.granted(Resume(3, 1))
+    talk.wait(MS_PER_DAY)
+    assert talk.granted(GetDelivery()).bolus_nl == 9_500
 
 
 def test_a_stop_that_expires_does_not_start_therapy_on_a_reservoir_believed_empty() -> None:

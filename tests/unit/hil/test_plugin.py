@@ -128,10 +128,11 @@ def test_a_lost_bench_ends_the_run_with_7_instead_of_failing_every_test(tmp_path
     assert "stopped early: bench: the emulator is gone" in done.stdout
 
 
-def test_a_port_that_is_not_there_ends_the_run_with_10(tmp_path: Path) -> None:
+def test_a_port_that_is_not_there_ends_the_run_with_10_before_it_begins(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, SUITE, "--hil-target", "pty:/nowhere")
     assert done.returncode == 10, done.stdout
-    assert "there is no port at /nowhere" in done.stdout
+    assert "there is no port at /nowhere" in done.stderr
+    assert "collected" not in done.stdout
 
 
 def test_a_wrong_address_ends_the_run_with_10_before_it_begins(tmp_path: Path) -> None:
