@@ -54,15 +54,16 @@ fmt: $(STAMP) ## format, and fix what ruff can fix
 	@$(BIN)/ruff check --quiet --fix-only
 	@$(BIN)/ruff format --quiet
 
-GENERATORS := $(sort $(wildcard scripts/generate_*.py))
+# Programs with a --check twin: they write parts of documents, and lock the bytes of messages.
+GENERATORS := $(sort $(wildcard scripts/generate_*.py)) scripts/lock_messages.py
 
-gen: $(STAMP) ## write the generated parts of the documents anew
+gen: $(STAMP) ## write the generated parts of the documents anew, and lock new messages
 	@for generator in $(GENERATORS); do $(BIN)/python $$generator || exit 1; done
 
-gen-check: $(STAMP) ## see that the generated parts are up to date
+gen-check: $(STAMP) ## see that what is generated is up to date, and what is locked holds
 	@echo "== gen-check"
-	@for generator in $(GENERATORS); do $(BIN)/python $$generator --check || { echo "run 'make gen'"; exit 1; }; done
+	@for generator in $(GENERATORS); do $(BIN)/python $$generator --check >/dev/null || { echo "run 'make gen'"; exit 1; }; done
 
 clean: ## remove .venv, caches and reports
-	@rm -rf .venv report build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv report hil-report build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ Imports nothing of the pump until the command line is known to be right.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,6 @@ import click
 
 from firmware_emu.bench.clock import Pace
 from firmware_emu.bench.errors import BenchError
-from firmware_emu.bench.ports.tcp import parse_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,8 @@ def _checked(read: Callable[[str], object]) -> Callable[..., object]:
 
 
 def _loopback(text: str) -> str:
+    from firmware_emu.bench.ports.tcp import parse_loopback  # noqa: PLC0415 - a PTY needs no sockets
+
     parse_loopback(text)
     return text
 
@@ -103,8 +105,11 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
+    gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
     from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
 
+    gc.freeze()
+    gc.enable()
     try:
         emulator.emulate(emulator.Wanted(**wanted), _tell, _say)
     except BenchError as error:

@@ -50,6 +50,7 @@ class Pump:
 
     __slots__ = (
         "_trace",
+        "_traces_frames",
         "_writes",
         "controller",
         "hands_off_reservoir",
@@ -68,6 +69,7 @@ class Pump:
         self.hands_off_reservoir = False
         self.stays_off = False  # after a cut that the rig armed; False: power comes back at once, a brown-out
         self._trace: list[TraceEntry] = []
+        self._traces_frames = True
         self._writes: list[tuple[int, bytes]] = []
 
     @classmethod
@@ -102,8 +104,8 @@ class Pump:
         wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
         if line_ms is None and wake_line_ms is not None and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
-        trace, self._trace = tuple(self._trace), []
-        writes, self._writes = tuple(self._writes), []
+        trace = self._take_trace() if self._trace else ()
+        writes = self._take_writes() if self._writes else ()
         return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
 
     def _run_until(self, now_ms: int, line_ms: int | None) -> int | None:
@@ -183,12 +185,27 @@ class Pump:
         if controller is not None and controller.has_news:
             self._trace += [TraceEntry(self.now_ms, *note) for note in controller.take_trace()]
             self._act_on(controller)
-        self._collect_writes()
+        if self.plant.flash.writes:
+            self._collect_writes()
 
     def _collect_writes(self) -> None:
         now_ms, writes = self.now_ms, self.plant.flash.take_writes()
         self._trace += [TraceEntry(now_ms, "memory", "", at.to_bytes(4, "big") + data) for at, data in writes]
         self._writes += writes
+
+    def _take_trace(self) -> tuple[TraceEntry, ...]:
+        trace, self._trace = tuple(self._trace), []
+        return trace
+
+    def _take_writes(self) -> tuple[tuple[int, bytes], ...]:
+        writes, self._writes = tuple(self._writes), []
+        return writes
+
+    def leave_frames_out(self) -> None:
+        """Frames make most of the trace: from here on it does without, for a bench where nobody reads them."""
+        self._traces_frames = False
+        if self.controller is not None:
+            self.controller.link.observing = False
 
     def _act_on(self, controller: Controller) -> None:
         """What people do in the world because the pump said yes: the clinician's hands at a refill."""
@@ -230,6 +247,7 @@ class Pump:
             self._power_lost(f"while starting, {_where(cut)}")
             return
         self.plant.tick_offset_ms = controller.tick_ms - self.now_ms
+        controller.link.observing = self._traces_frames
         self.controller = controller
         self._note("power", f"on: {controller.boot_text}")
         self._collect()

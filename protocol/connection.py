@@ -15,7 +15,7 @@ from protocol import session
 from protocol.errors import LocalError
 from protocol.frame import SECURED, BadFrame, Fault, Frame, pack_header, with_crc
 from protocol.framing import Deframer, decode_frame, encode_frame, encoded_body
-from protocol.limits import MAX_PAYLOAD_BYTES
+from protocol.limits import HEADER_BYTES, MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from protocol.identifiers import Kind
@@ -144,9 +144,8 @@ class Connection:
 
     def _unseal(self, frame: Frame, key: bytes, direction: int) -> bytes | None:
         """The payload in clear, or None: the tag is bad."""
-        if not self._secured:
-            return frame.body
-        return session.unseal(key, direction, frame.sid, frame.ctr, frame.header, frame.body)
+        _kind, _flags, _opcode, sid, ctr, _ref, body, raw = frame
+        return session.unseal(key, direction, sid, ctr, raw[:HEADER_BYTES], body) if self._secured else body
 
     def _seal(
         self,

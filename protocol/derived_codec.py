@@ -25,8 +25,9 @@ class _Writer:
 
     def __init__(self) -> None:
         self.format = "<"
+        self.build_format = "<"  # the same, but reserved bytes are struct's own padding
         self.values: list[str] = []  # one name for each value that struct yields
-        self.packed: list[str] = []  # the expression that struct is given for it
+        self.packed: list[str] = []  # one expression for each value that struct is given
         self.on_parse: list[str] = []  # conditions that a good payload fulfils
         self.on_build: list[str] = []  # conditions that a good message fulfils
         self.bound: dict[str, Any] = {}  # objects that the expressions name
@@ -39,10 +40,15 @@ class _Writer:
         return name
 
     def value(self, code: str, packed: str | None = None) -> str:
+        name = self.read(code)
+        self.build_format += code
+        self.packed.append(packed or name)
+        return name
+
+    def read(self, code: str) -> str:
         name = f"v{len(self.values)}"
         self.format += code
         self.values.append(name)
-        self.packed.append(packed or name)
         return name
 
     def record(self, record: Record) -> tuple[str, str]:
@@ -55,7 +61,8 @@ class _Writer:
         """Whether a field is on the wire only; if so, it is dealt with here."""
         if isinstance(layout, Reserved):
             zeros = repr(bytes(layout.length))
-            self.on_parse.append(f"{self.value(f'{layout.length}s', zeros)} == {zeros}")
+            self.on_parse.append(f"{self.read(f'{layout.length}s')} == {zeros}")
+            self.build_format += f"{layout.length}x"
             return True
         if isinstance(layout, Count):
             self.counts[name] = (self.value("B", f"len(t_{layout.of})"), layout)
@@ -102,7 +109,7 @@ class Codec:
         writer.bound |= {
             "new": tuple.__new__,
             "unpack": fixed.unpack if not writer.tails else fixed.unpack_from,
-            "pack": fixed.pack,
+            "pack": struct.Struct(writer.build_format).pack,
             "error": struct.error,
             "blame_payload": lambda payload: first_fault(record, payload),
             "blame_message": lambda message: first_unencodable(record, message),

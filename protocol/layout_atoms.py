@@ -214,3 +214,12 @@ def atom(field: Any) -> Any:
     while isinstance(field, construct.Renamed):
         field = field.subcon
     return field
+
+
+def fixed_size(layout: Any) -> int | None:
+    """Bytes of a field; None where a count before it says how many there are."""
+    try:
+        size: int = layout.sizeof()
+    except construct.SizeofError:
+        return None
+    return size

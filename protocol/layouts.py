@@ -9,10 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from construct import SizeofError
-
 from protocol.derived_codec import Codec
-from protocol.layout_atoms import Count, Malformed, NotEncodable, Record
+from protocol.layout_atoms import Count, Malformed, NotEncodable, Record, fixed_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,9 +117,8 @@ def offset_of(cls: type, name: str) -> tuple[int, int]:
     """Where a field of the fixed part begins and ends in the payload; KeyError for any other name."""
     offset = 0
     for part_name, layout in _DECLARATIONS[cls].record.parts:
-        try:
-            size = layout.sizeof()
-        except SizeofError:  # rows, as many as a count says: the fixed part ends here
+        size = fixed_size(layout)
+        if size is None:
             break
         if part_name == name:
             return offset, offset + size

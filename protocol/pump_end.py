@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from protocol.connection import Connection, Sent, check_payload, plain_frame
 from protocol.errors import LocalError
-from protocol.frame import BadFrame, Frame
+from protocol.frame import SECURED, BadFrame, Frame
 from protocol.handshake import PumpHello, PumpProof
 from protocol.identifiers import (
     Capability,
@@ -216,8 +216,8 @@ class PumpEnd(Connection):
             self.statistics.drop_replay()
 
     def _receive_request(self, frame: Frame, line_ms: int) -> None:
-        session = self._session
-        if session is None or frame.sid != session.info.sid or bool(frame.flags) != self._secured:
+        session, (_kind, flags, opcode, sid, ctr, ref, _body, _raw) = self._session, frame
+        if session is None or sid != session.info.sid or (flags == SECURED) is not self._secured:
             self._note_received(frame, None if frame.flags else frame.body)
             self._hint_no_session(frame, line_ms)
             return
@@ -225,15 +225,15 @@ class PumpEnd(Connection):
         self._note_received(frame, payload)
         if payload is None:
             self._count_bad_tag(session)
-        elif frame.ref or frame.ctr < session.request_ctr:
+        elif ref or ctr < session.request_ctr:
             self.statistics.drop_replay()
-        elif frame.ctr == session.request_ctr:
+        elif ctr == session.request_ctr:
             self._repeat_answer(frame, session)
-        elif frame.ctr > REQUEST_CTR_MAX:
+        elif ctr > REQUEST_CTR_MAX:
             self._refuse_expired(frame, session)
         else:
             session.take(frame, line_ms)
-            self._events.append(Request(frame.opcode, payload, frame.ctr))
+            self._events.append(Request(opcode, payload, ctr))
 
     def _repeat_answer(self, frame: Frame, session: _Session) -> None:
         """R2: the cached bytes, a few times; a repeat does not keep the session awake."""

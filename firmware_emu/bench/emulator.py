@@ -2,7 +2,8 @@
 end.
 
 Whatever can be wrong is found before the ready line. Order matters: the image is locked before anything is
-touched, the port is open and raw before its link appears, rig control listens before the line says so.
+touched, the port is open and raw before its link appears, rig control listens before the line says so. What
+only some starts need (an image, TCP, rig control) is imported by those.
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import REAL, Clock, Pace
 from firmware_emu.bench.errors import BadConfigurationError
-from firmware_emu.bench.image_file import ImageFile
 from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.mailbox import Mailbox
 from firmware_emu.bench.ports.pty import PtyPort
-from firmware_emu.bench.ports.tcp import TcpPort
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.ready_line import Identity, Ready, ready_line
 from firmware_emu.bench.runner import Runner
@@ -113,6 +112,8 @@ def _stand(wanted: Wanted, profile: Profile, stack: ExitStack) -> tuple[Stand, i
     hashing = wanted.control is not None
     if wanted.image is None:
         return Stand(new_pump(profile, drawn), hashing=hashing), drawn
+    from firmware_emu.bench.image_file import ImageFile  # noqa: PLC0415
+
     image = ImageFile(wanted.image, profile)
     stack.callback(image.close)
     seed = image.seed
@@ -131,6 +132,8 @@ def _stand(wanted: Wanted, profile: Profile, stack: ExitStack) -> tuple[Stand, i
 
 def _port(wanted: Wanted, stack: ExitStack, say: Say) -> Port:
     if wanted.tcp is not None:
+        from firmware_emu.bench.ports.tcp import TcpPort  # noqa: PLC0415
+
         tcp = TcpPort(wanted.tcp, say)
         stack.callback(tcp.close)
         return tcp
@@ -147,7 +150,7 @@ def _rig_server(wanted: Wanted, mailbox: Mailbox, say: Say) -> tuple[RigServer |
     """Rig control where it is asked for, with its token, which never comes from the seed."""
     if wanted.control is None:
         return None, None
-    from firmware_emu.bench.rig.server import RigServer  # noqa: PLC0415 - a start without it should not pay for it
+    from firmware_emu.bench.rig.server import RigServer  # noqa: PLC0415
 
     token = base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).rstrip(b"=").decode()
     return RigServer(wanted.control, token, mailbox, say), token

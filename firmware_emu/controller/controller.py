@@ -6,7 +6,6 @@ what is delivered in `therapy`, what is remembered in `records`. The plant is re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.controller.boot import boot
@@ -38,8 +37,7 @@ CAPABILITIES = Capability(0)
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 
-@dataclass(frozen=True, slots=True)
-class Belief:
+class Belief(NamedTuple):
     """What the program in the pump believes, for a rig to hold against the truth. Volumes in nL, ticks in ms."""
 
     tick_ms: int

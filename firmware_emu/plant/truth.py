@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """Volumes in nL x 10^-6 (nl_ppm), drug in fg x 10^-6 (fg_ppm), all exact; times are pump time."""
 
     now_ms: int

@@ -1,6 +1,7 @@
 """One well-formed request of each command: what is sent to see a role, a length or a value refused.
 
-None of them would do harm if it were taken by mistake: ids are 0, which no pump records, and nothing here starts delivery.
+None of them would do harm if it were taken by mistake: ids are 0, which no pump records, and nothing here starts
+delivery.
 """
 
 from __future__ import annotations

@@ -209,9 +209,7 @@ def test_an_alarm_that_never_was_cannot_be_acknowledged(pump: Programmer) -> Non
 
 @verifies("ALM-011")
 @needs("time", "reset")
-def test_a_patient_may_acknowledge_an_alarm(
-    pump: Programmer, pump_as: Callable[[Role], Programmer], rig: Rig
-) -> None:
+def test_a_patient_may_acknowledge_an_alarm(pump_as: Callable[[Role], Programmer], rig: Rig) -> None:
     assert rig.run_until("alarm", 40 * DAY).reached
     assert pump_as(Role.PATIENT).acknowledge_alarm(AlarmId.LOW_RESERVOIR).still_active
 

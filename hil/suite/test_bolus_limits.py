@@ -225,24 +225,13 @@ def prepare(raw: RawClient, volume_nl: int = 10_000, duration_s: int = 600) -> B
     )
 
 
-CHANGES = {
-    "another token": {"token": 1},
-    "another volume": {"volume_nl": 10_500},
-    "another duration": {"duration_s": 601},
-}
-
-
 @verifies("BOL-009", "LED-006")
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
-def test_a_commit_that_is_not_what_was_prepared_is_refused(raw: RawClient, change: dict[str, int]) -> None:
+def test_a_commit_that_is_not_what_was_prepared_is_refused(raw: RawClient) -> None:
     before = raw.status()
     if before.state is not State.RUN or before.bolus_cmd_id:
         pytest.skip("needs a pump that runs, without a bolus")
-    commit = prepare(raw)
-    wrong = commit._replace(**change)
-    if wrong == commit:
-        wrong = commit._replace(token=2)
-    check_refusal(raw.say(wrong), ErrorCode.TOKEN)
+    for change in ({"volume_nl": 10_500}, {"duration_s": 601}, {"token": 0}):
+        check_refusal(raw.say(prepare(raw)._replace(**change)), ErrorCode.TOKEN)
     after = raw.status()
     assert (after.bolus_cmd_id, after.last_cmd_id) == (0, before.last_cmd_id)
 

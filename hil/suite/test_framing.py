@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
-
 from hil.plugin import needs, verifies
 from hil.suite.raw_client import RawClient, decoded, with_new_crc
 from protocol.frame import with_crc
@@ -119,29 +117,26 @@ def _with_a_truncated_tag(wire: bytes) -> bytes:
 
 
 DAMAGES = (
-    pytest.param(_with_wrong_crc, id="wrong CRC"),
-    pytest.param(_with_code_byte_beyond_the_end, id="not COBS"),
-    pytest.param(_without_its_last_byte, id="truncated"),
-    pytest.param(_too_short_for_a_header, id="too short"),
-    pytest.param(_longer_than_any_frame, id="too long"),
-    pytest.param(_with_plen_one_too_large, id="plen + 1"),
-    pytest.param(_with_plen_above_the_maximum, id="plen 255"),
-    pytest.param(_with_a_reserved_flag, id="reserved flag"),
-    pytest.param(_of_the_next_major_version, id="version 2"),
-    pytest.param(_with_a_truncated_tag, id="tag of 4 bytes"),
+    _with_wrong_crc,
+    _with_code_byte_beyond_the_end,
+    _without_its_last_byte,
+    _too_short_for_a_header,
+    _longer_than_any_frame,
+    _with_plen_one_too_large,
+    _with_plen_above_the_maximum,
+    _with_a_reserved_flag,
+    _of_the_next_major_version,
+    _with_a_truncated_tag,
 )
 
 
 @verifies("FRM-003", "FRM-004", "FRM-005", "FRM-007", "STA-006")
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_bad_frame_is_not_answered_and_counts_once(
-    raw: RawClient, damage: Callable[[bytes], bytes]
-) -> None:
-    before = raw.link_stats()
-    raw.send(damage(raw.request_frame(Opcode.GET_STATUS)))
-    after = raw.link_stats()  # the next frame from the pump, or `ask` fails
-    assert sum(dropped_frames(before, after).values()) == 1
-    assert raw.status().state
+def test_a_bad_frame_is_not_answered_and_counts_once(raw: RawClient) -> None:
+    for damage in DAMAGES:
+        before = raw.link_stats()
+        raw.send(damage(raw.request_frame(Opcode.GET_STATUS)))
+        after = raw.link_stats()  # the next frame from the pump, or `ask` fails
+        assert sum(dropped_frames(before, after).values()) == 1, damage
 
 
 @verifies("FRM-003")
@@ -202,18 +197,18 @@ def test_half_a_frame_of_one_client_does_not_spoil_the_first_request_of_the_next
 
 @verifies("FRM-010")
 @needs("time", "reset")
-@pytest.mark.parametrize(("pause_ms", "answered"), [(950, True), (1_050, False)])
-def test_a_frame_may_pause_for_less_than_the_gap_and_no_longer(
-    raw: RawClient, rig: Rig, pause_ms: int, answered: bool
-) -> None:
+def test_a_frame_may_pause_for_less_than_the_gap_and_no_longer(raw: RawClient, rig: Rig) -> None:
     wire = raw.request_frame(Opcode.GET_STATUS)
     raw.send(wire[:20])
-    rig.advance(pause_ms)
+    rig.advance(950)
     raw.send(wire[20:])
-    if answered:
-        assert raw.next_answer().frame.ref == raw.ctr
-    before = raw.link_stats()
-    assert before.cobs_bad + before.crc_bad == (0 if answered else 2)
+    assert raw.next_answer().frame.ref == raw.ctr
+    wire = raw.request_frame(Opcode.GET_STATUS)
+    raw.send(wire[:20])
+    rig.advance(1_050)
+    raw.send(wire[20:])
+    stats = raw.link_stats()  # not answered, and both halves were dropped
+    assert stats.cobs_bad + stats.crc_bad == 2
 
 
 @verifies("FRM-010")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import NotExecuted, OutcomeUnknown
-from hil.plugin import needs, verifies
+from hil.plugin import verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_latched, mono_ms
 from hil.suite.refusals import refused
 from protocol.identifiers import (
@@ -107,7 +107,7 @@ def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(running: Prog
 
 
 @verifies("PWR-002", "PWR-004")
-@pytest.mark.parametrize("after_ms", [0, 1, 2_999, 3_000, 300_000, 599_999])
+@pytest.mark.parametrize("after_ms", [0, 2_999, 3_000, 599_999])
 def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
     running: Programmer, rig: Rig, after_ms: int
 ) -> None:
@@ -126,7 +126,10 @@ def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
     rig.advance(HOUR_MS)
     assert running.delivery().bolus_nl - before == query.delivered_nl
     (end,) = mark.entries(running, LogType.BOLUS_END)
-    assert (end.details().delivered_nl, end.details().uncertain_nl) == (query.delivered_nl, query.uncertain_nl)
+    assert (end.details().delivered_nl, end.details().uncertain_nl) == (
+        query.delivered_nl,
+        query.uncertain_nl,
+    )
     assert end.details().reason is BolusEndReason.POWER
     assert end.cmd_id == bolus.cmd_id
 
@@ -198,7 +201,12 @@ def _refill(pump: Programmer) -> None:
     pump.refill(17_000_000, aspirated_nl=0)
 
 
-COMMANDS = {"stop": _stop, "program": _program, "bolus": _bolus, "refill": _refill}
+COMMANDS: dict[str, Callable[[Programmer], None]] = {
+    "stop": _stop,
+    "program": _program,
+    "bolus": _bolus,
+    "refill": _refill,
+}
 
 
 @verifies("PWR-003", "LOG-003")
@@ -218,12 +226,11 @@ def test_power_cut_in_a_memory_write_of_a_command_leaves_the_old_state_or_the_ne
         pytest.fail("the command was over before its second write: this proves nothing")
     after = open_programmer().status()
     old = (before.state, before.program_rev, before.rate_nl_per_day)
-    new = {
-        _stop: (State.STOP, before.program_rev, 0),
-        _program: (State.RUN, before.program_rev + 1, 550_000),
-        _bolus: old,
-        _refill: old,
-    }[command]
+    new = old
+    if command is _stop:
+        new = (State.STOP, before.program_rev, 0)
+    elif command is _program:
+        new = (State.RUN, before.program_rev + 1, 550_000)
     assert (after.state, after.program_rev, after.rate_nl_per_day) in (old, new)
     assert after.bolus_cmd_id == 0
     assert after.alarm_latched >> AlarmId.RESET & 1

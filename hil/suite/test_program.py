@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import TYPE_CHECKING
 
 from hil.plugin import needs, verifies
 from hil.programmer.staging import EVERY_DAY, minimum_rate_program, simple_program
@@ -105,7 +103,9 @@ def test_rates_are_accepted_to_their_very_edges_and_refused_one_beyond(pump: Pro
     for rate in (0, limits.rate_min_nl_per_day - 1):
         codes = {r.code: r.nearest for r in read_back(pump, *_program_of_rate(rate)).refusals}
         assert codes == {ErrorCode.RATE: limits.rate_min_nl_per_day}
-    beyond = {r.code: r.nearest for r in read_back(pump, *_program_of_rate(limits.rate_max_nl_per_day + 1)).refusals}
+    beyond = {
+        r.code: r.nearest for r in read_back(pump, *_program_of_rate(limits.rate_max_nl_per_day + 1)).refusals
+    }
     assert beyond[ErrorCode.RATE] == limits.rate_max_nl_per_day
 
 
@@ -118,24 +118,25 @@ def test_a_day_that_holds_more_than_a_program_may_is_refused_with_the_most_it_ma
 
 
 @verifies("PRG-006")
-@pytest.mark.parametrize(
-    ("told_ng_per_day", "ng_per_ml"),
-    [(300_000_000, 500_000), (300_000, 500), (300_000, 1_000_000), (30_000, 500_000)],
-    ids=["mg for mcg", "mcg for mg", "twice the concentration", "a slipped decimal"],
-)
-def test_a_dose_that_does_not_fit_rate_and_concentration_is_refused(
-    pump: Programmer, told_ng_per_day: int, ng_per_ml: int
-) -> None:
+def test_a_dose_that_does_not_fit_rate_and_concentration_is_refused(pump: Programmer) -> None:
     header, segments = simple_program(300_000, 500_000, 1)
-    wrong = header._replace(
-        concentration_ng_per_ml=ng_per_ml, groups=padded_groups([Group(EVERY_DAY, 1, told_ng_per_day)])
-    )
-    (refusal,) = read_back(pump, wrong, segments).refusals
-    assert (refusal.code, refusal.value) == (ErrorCode.DOSE, told_ng_per_day)
-    assert refusal.nearest == 600_000 * ng_per_ml // 1_000_000
+    for told_ng_per_day, ng_per_ml in (
+        (300_000_000, 500_000),  # mg for mcg
+        (300_000, 500),  # mcg for mg
+        (300_000, 1_000_000),  # twice the concentration
+        (30_000, 500_000),  # a slipped decimal
+    ):
+        wrong = header._replace(
+            concentration_ng_per_ml=ng_per_ml, groups=padded_groups([Group(EVERY_DAY, 1, told_ng_per_day)])
+        )
+        (refusal,) = read_back(pump, wrong, segments).refusals
+        assert (refusal.code, refusal.value) == (ErrorCode.DOSE, told_ng_per_day)
+        assert refusal.nearest == 600_000 * ng_per_ml // 1_000_000
 
 
-def _program_of_rate(rate_nl_per_day: int, ng_per_ml: int = 500_000) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+def _program_of_rate(
+    rate_nl_per_day: int, ng_per_ml: int = 500_000
+) -> tuple[ProgramHeader, tuple[Segment, ...]]:
     header, _ = simple_program(rate_nl_per_day * ng_per_ml // 1_000_000, ng_per_ml, 1)
     return header, (Segment(0, rate_nl_per_day),)
 
@@ -150,20 +151,16 @@ def test_minimum_rate_mode_runs_at_the_safe_rate_and_at_no_other(pump: Programme
 
 
 @verifies("PRG-015")
-@pytest.mark.parametrize(
-    ("changes", "segments", "code"),
-    [
-        ({"groups": padded_groups([Group(0x3F, 1, 300_000)])}, (Segment(0, 600_000),), ErrorCode.SEGMENTS),
-        ({}, (Segment(1, 600_000),), ErrorCode.TIME_RANGE),
-        ({"n_segments": 2}, (Segment(0, 600_000),), ErrorCode.SEGMENTS),
-    ],
-    ids=["a day without a group", "a day that starts late", "a segment missing"],
-)
-def test_a_program_that_does_not_cover_the_week_is_refused(
-    pump: Programmer, changes: dict[str, Any], segments: tuple[Segment, ...], code: ErrorCode
-) -> None:
-    header = simple_program(300_000, 500_000, 1)[0]._replace(**changes)
-    assert code in {refusal.code for refusal in read_back(pump, header, segments).refusals}
+def test_a_program_that_does_not_cover_the_week_is_refused(pump: Programmer) -> None:
+    header = simple_program(300_000, 500_000, 1)[0]
+    six_days = header._replace(groups=padded_groups([Group(0x3F, 1, 300_000)]))
+    for wanted, start_min, code in (
+        (six_days, 0, ErrorCode.SEGMENTS),
+        (header, 1, ErrorCode.TIME_RANGE),  # a day that starts late
+        (header._replace(n_segments=2), 0, ErrorCode.SEGMENTS),  # a segment missing
+    ):
+        verified = read_back(pump, wanted, (Segment(start_min, 600_000),))
+        assert code in {refusal.code for refusal in verified.refusals}
 
 
 # What needs a capability, and the header that asks for it.
@@ -359,14 +356,14 @@ def test_no_program_is_switched_during_a_bolus(running: Programmer) -> None:
 
 @verifies("PRG-011")
 @needs("time", "reset")
-@pytest.mark.parametrize("rate_nl_per_day", [48_000, 48_001, 777_777, 4_999_999])
 def test_over_72_hours_the_delivered_volume_is_within_one_stroke_of_the_program(
-    running: Programmer, rig: Rig, rate_nl_per_day: int
+    running: Programmer, rig: Rig
 ) -> None:
-    staged = running.stage_program(*_program_of_rate(rate_nl_per_day))
-    running.commit_program(staged)
-    before = running.delivery().basal_nl
-    for hours in (1, 23, 48):
-        rig.advance(hours * 3_600_000)
-    delivered_nl = running.delivery().basal_nl - before
-    assert abs(delivered_nl - volume_at_rate_nl(rate_nl_per_day, 72 * 3_600_000)) <= running.limits().stroke_nl
+    stroke_nl = running.limits().stroke_nl
+    for rate_nl_per_day in (48_000, 48_001, 777_777, 4_999_999):
+        running.commit_program(running.stage_program(*_program_of_rate(rate_nl_per_day)))
+        before = running.delivery().basal_nl
+        for hours in (1, 23, 48):
+            rig.advance(hours * 3_600_000)
+        delivered_nl = running.delivery().basal_nl - before
+        assert abs(delivered_nl - volume_at_rate_nl(rate_nl_per_day, 72 * 3_600_000)) <= stroke_nl

@@ -147,7 +147,11 @@ def test_a_refill_with_a_program_that_was_not_verified_is_refused_whole(running:
     staged = running.stage_simple_program(300_000, concentration_ng_per_ml=2_000_000, drug_id=1)
     with refused(ErrorCode.VERIFY_CRC):
         running.refill(
-            18_000_000, aspirated_nl=0, drug_id=1, concentration_ng_per_ml=2_000_000, staged_crc=staged.crc ^ 1
+            18_000_000,
+            aspirated_nl=0,
+            drug_id=1,
+            concentration_ng_per_ml=2_000_000,
+            staged_crc=staged.crc ^ 1,
         )
     after = running.status()
     assert (after.reservoir_calc_nl, after.program_rev) == (before.reservoir_calc_nl, before.program_rev)
@@ -157,7 +161,9 @@ def test_a_refill_with_a_program_that_was_not_verified_is_refused_whole(running:
 @needs("reset")
 @starts_as("factory")
 def test_a_new_pump_is_filled_then_programmed_then_started(pump: Programmer) -> None:
-    pump.refill(18_000_000, aspirated_nl=0, drug_id=1, concentration_ng_per_ml=500_000, low_alarm_nl=2_000_000)
+    pump.refill(
+        18_000_000, aspirated_nl=0, drug_id=1, concentration_ng_per_ml=500_000, low_alarm_nl=2_000_000
+    )
     assert pump.status().state is State.STOP
     started = pump.set_simple_program(300_000, concentration_ng_per_ml=500_000, drug_id=1)
     assert started.reply.state is State.RUN

@@ -36,12 +36,20 @@ class Row(NamedTuple):
 
 
 def interleaved(
-    subjects: Mapping[str, Callable[[], object]], *, rounds: int, calls: int = 1
+    subjects: Mapping[str, Callable[[], object]],
+    *,
+    rounds: int,
+    calls: int = 1,
+    tidy: Callable[[], object] = lambda: None,
 ) -> dict[str, float]:
-    """Median time of one call of each subject, in ns: in every round each subject runs `calls` times."""
+    """Median time of one call of each subject, in ns: in every round each subject runs `calls` times.
+
+    `tidy` ends what a subject has left running; its time is nobody's.
+    """
     taken: dict[str, list[float]] = {name: [] for name in subjects}
     for subject in subjects.values():  # the first call derives, imports and fills caches
         subject()
+        tidy()
     for number in range(rounds):
         # Every other round goes backwards, so that nobody always runs behind the same neighbour.
         for name in list(subjects)[:: 1 if number % 2 else -1]:
@@ -50,6 +58,7 @@ def interleaved(
             for _ in range(calls):
                 subject()
             taken[name].append((time.perf_counter_ns() - start) / calls)
+            tidy()
     return {name: statistics.median(times) for name, times in taken.items()}
 
 

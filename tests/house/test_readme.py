@@ -2,7 +2,7 @@
 
 A line `$ command` is run by sh; one that ends in ` &` stays in the background until the end, and is waited
 for until it has printed its first line. The lines after it are what it prints: numbers, times and hexadecimal
-words may differ, and `...` stands for any number of lines. Blocks of another kind (```sh) are not run.
+words may differ, and `...` stands for any lines, or the rest of one. Blocks of another kind (```sh) are not run.
 """
 
 from __future__ import annotations
@@ -47,7 +47,14 @@ def plain(line: str) -> str:
 
 def matches(shown: list[str], printed: list[str]) -> bool:
     """True if what is shown is what was printed, but for what may differ."""
-    parts = [re.escape(plain(line)) + "\n" if line.strip() != "..." else "(?:.*\n)*" for line in shown]
+    parts = []
+    for line in shown:
+        if line.strip() == "...":
+            parts.append("(?:.*\n)*")
+        else:
+            parts.append(
+                re.escape(plain(line.removesuffix("..."))) + (".*\n" if line.endswith("...") else "\n")
+            )
     return re.fullmatch("".join(parts), "".join(plain(line) + "\n" for line in printed)) is not None
 
 
@@ -116,6 +123,8 @@ def test_commands_and_what_they_show_are_found() -> None:
         (["state  RUN"], ["state      RUN"], True),
         (["state  RUN"], ["state  STOP"], False),
         (["a"], ["a", "b"], False),
+        (['{"ready": true, ...'], ['{"ready": true, "port": 1}'], True),
+        (['{"ready": true, ...'], ['{"ready": false, "port": 1}'], False),
         (["memory 80212f560c8cb5f3"], ["memory 00b04a3153825ada"], True),
     ],
 )

@@ -7,7 +7,6 @@ be done is a `BenchError` with its sentence.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -54,7 +53,7 @@ class State(NamedTuple):
 def state(bench: Bench) -> State:
     """What is so and what the pump believes, now."""
     pump = _settled(bench)
-    truth = asdict(pump.truth())
+    truth = pump.truth()._asdict()
     belief = pump.belief()
     bench.settle()
     trace_hash = bench.stand.trace_hash
@@ -62,7 +61,7 @@ def state(bench: Bench) -> State:
         pump.now_ms,
         pump.powered,
         truth,
-        None if belief is None else _named(asdict(belief)),
+        None if belief is None else _named(belief._asdict()),
         None if trace_hash is None else trace_hash.hexdigest(),
     )
 

@@ -1,0 +1,83 @@
+"""The conformance suite as its users run it: whole on `emulator`, in part on a PTY (`make hil` runs it whole there)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+FEWEST_TESTS = 200
+ON_A_PTY = "test_framing or test_session or test_power or test_bolus.py"
+
+
+class Run(NamedTuple):
+    """How a run of the suite ended."""
+
+    exit_code: int
+    said: str
+    passed: tuple[str, ...]
+    others: tuple[str, ...]
+    claims: frozenset[str]
+
+
+def run_suite(report: Path, target: str, *arguments: str) -> Run:
+    """`pumpbench hil run`, and what its report says."""
+    command = [sys.executable, "-m", "hil.cli", "hil", "run", "--target", target, "--report", str(report)]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=False, cwd=report.parent
+    )
+    cases = list(ET.parse(report / "junit.xml").iter("testcase"))  # noqa: S314 - our own report
+    verdicts = {f"{case.get('classname')}::{case.get('name')}": _verdict(case) for case in cases}
+    return Run(
+        done.returncode,
+        done.stdout + done.stderr,
+        tuple(name for name, verdict in verdicts.items() if verdict == "passed"),
+        tuple(f"{name}: {verdict}" for name, verdict in verdicts.items() if verdict != "passed"),
+        frozenset(
+            str(prop.get("value"))
+            for case in cases
+            for prop in case.iter("property")
+            if prop.get("name") == "verifies"
+        ),
+    )
+
+
+def _verdict(case: ET.Element) -> str:
+    return next((child.tag for child in case if child.tag in ("failure", "error", "skipped")), "passed")
+
+
+@pytest.mark.timeout(180)
+def test_the_emulator_passes_the_whole_suite_in_virtual_time(tmp_path: Path) -> None:
+    run = run_suite(tmp_path / "report", "emulator")
+    assert (run.exit_code, run.others) == (0, ()), run.said
+    assert len(run.passed) >= FEWEST_TESTS
+    assert {"FRM-001", "BOL-001", "PWR-003", "ALM-001"} <= run.claims
+
+
+@pytest.mark.timeout(300)
+def test_the_emulator_on_a_pty_passes_the_same_tests(tmp_path: Path) -> None:
+    run = run_suite(tmp_path / "report", "emulator:process", "-k", ON_A_PTY)
+    assert (run.exit_code, run.others) == (0, ()), run.said
+    assert len(run.passed) >= 60
+
+
+@pytest.mark.timeout(180)
+def test_a_board_without_a_rig_is_asked_for_nothing_that_it_cannot_do(tmp_path: Path) -> None:
+    link = tmp_path / "pump"
+    profile = tmp_path / "patient.toml"  # answers strangers so often that nobody has to wait for it
+    profile.write_text('based_on = "implanted"\n[model]\nhello_per_min = 1_000\nhello_per_day = 10_000\n')
+    emulate = [sys.executable, "-m", "hil.cli", "emulate", "--link", str(link), "--profile", str(profile)]
+    with subprocess.Popen(emulate, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as board:
+        try:
+            assert board.stdout is not None
+            assert b'"ready"' in board.stdout.readline()
+            run = run_suite(tmp_path / "report", f"pty:{link}")
+        finally:
+            board.terminate()
+    failed = [other for other in run.others if not other.endswith(": skipped")]
+    assert (run.exit_code, failed) == (0, []), run.said
+    assert len(run.passed) >= 60

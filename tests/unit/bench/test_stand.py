@@ -1,0 +1,52 @@
+"""What a bench keeps of a pump's steps, and what it leaves out where nobody asks for the hash of the trace."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.stand import Stand, new_pump
+from firmware_emu.pump import TraceEntry
+from protocol.development_keys import development_key
+from protocol.identifiers import Role
+from protocol.link import ClientEnd
+
+
+class Zeros:
+    """A client's generator; one hello needs no more."""
+
+    def draw(self, length: int) -> bytes:
+        return bytes(length)
+
+
+def hello() -> bytes:
+    client = ClientEnd(key=development_key(Role.CLINICIAN), entropy=Zeros())
+    client.open(0)
+    return client.take_output()
+
+
+def traced(stand: Stand, received: bytes) -> tuple[bytes, tuple[TraceEntry, ...]]:
+    sent = stand.step(stand.pump.now_ms, received)
+    return sent, stand.trace
+
+
+def test_without_a_hash_no_frame_is_traced_and_the_answer_is_the_same() -> None:
+    hashed, plain = (Stand(new_pump(load_profile("implanted"), 1), hashing=on) for on in (True, False))
+    for stand in (hashed, plain):
+        stand.step(0)
+    answer, with_frames = traced(hashed, hello())
+    same_answer, without = traced(plain, hello())
+    assert answer == same_answer != b""
+    assert [entry.kind for entry in with_frames] == ["received", "sent"]
+    assert without == ()
+
+
+@pytest.mark.parametrize("hashing", [True, False])
+def test_what_is_traced_survives_a_power_cut(*, hashing: bool) -> None:
+    stand = Stand(new_pump(load_profile("implanted"), 1), hashing=hashing)
+    stand.pump.cut_power()
+    stand.pump.restore_power()
+    _, booted = traced(stand, b"")
+    assert {"power", "event", "memory"} <= {entry.kind for entry in booted}
+    _, spoken = traced(stand, hello())
+    assert [entry.kind for entry in spoken] == (["received", "sent"] if hashing else [])
