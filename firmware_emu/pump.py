@@ -21,7 +21,7 @@ from firmware_emu.plant.plant import Plant
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from firmware_emu.controller.commands.upkeep import Refilled
+    from firmware_emu.controller.core import Refilled
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from firmware_emu.controller.boot import boot
 from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.table import HANDLERS
+from firmware_emu.controller.core import Core
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.schedule import Schedule
@@ -24,9 +25,7 @@ from protocol.registry import COMMANDS, cmd_crc
 from protocol.reports import ErrorReply, refusal
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.boluses import Token
-    from firmware_emu.controller.commands.programming import Staging
-    from firmware_emu.controller.commands.upkeep import Refilled
+    from firmware_emu.controller.core import Refilled
     from firmware_emu.controller.records import Records
     from firmware_emu.controller.therapy import Therapy
     from firmware_emu.pins import Pins
@@ -71,28 +70,20 @@ class Controller:
     __slots__ = (
         "answered",
         "boot_text",
-        "host",
+        "core",
         "link",
-        "model",
-        "pins",
-        "profile",
         "records",
-        "refills",
         "refusals_logged",
         "refusals_since_ms",
         "schedule",
-        "staging",
         "therapy",
         "tick_ms",
-        "token",
         "trace",
     )
 
     def __init__(self, pins: Pins, profile: Profile) -> None:
         """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile."""
-        self.pins = pins
-        self.profile = profile
-        self.model = profile.model
+        model = profile.model
         booted = boot(pins, profile)
         self.records: Records = booted.records
         self.therapy: Therapy = booted.therapy
@@ -101,22 +92,19 @@ class Controller:
         self.records.recovered = False
         self.tick_ms = booted.tick_ms
         self.boot_text = booted.text
-        self.host = LinkHost(
-            profile.keys, pins, booted.records.therapy.boot_count, rng_failed=booted.rng_failed
-        )
+        boot_count = booted.records.therapy.boot_count
+        host = LinkHost(profile.keys, pins, boot_count, rng_failed=booted.rng_failed)
         self.link = PumpEnd(
-            self.host,
+            host,
             caps=CAPABILITIES,
-            secured=self.model.secured,
+            secured=model.secured,
             limits=LinkLimits(
-                gap_ms=self.model.gap_ms,
-                hello_per_min=self.model.hello_per_min,
-                hello_per_day=self.model.hello_per_day,
+                gap_ms=model.gap_ms,
+                hello_per_min=model.hello_per_min,
+                hello_per_day=model.hello_per_day,
             ),
         )
-        self.staging: Staging | None = None
-        self.token: Token | None = None
-        self.refills: list[Refilled] = []
+        self.core = Core(booted.records, booted.therapy, model, pins, host, self.link.statistics)
         self.refusals_logged = 0
         self.refusals_since_ms = booted.tick_ms
         self.answered = b""
@@ -168,18 +156,10 @@ class Controller:
     def _note(self, event: PumpEvent) -> None:
         """Sessions that come and go, and what the link has seen."""
         if isinstance(event, SessionClosed | SessionOpened):
-            self._forget_session()
+            self.core.forget_session()
         note_link_event(self.records, event)
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
-
-    def _forget_session(self) -> None:
-        """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
-        self.token = None
-        if self.staging is not None:
-            self.staging = None
-            self.records.enter(LogType.STAGE_LOST)
-        self.records.alarms.end_session(self.records.tick_ms)
 
     def _answer(self, request: Request, line_ms: int) -> None:
         """One request: role, layout, handler; the commit comes before the answer is let out."""
@@ -208,7 +188,7 @@ class Controller:
             return refusal(bad.code, detail=bad.detail, field_offset=bad.field_offset, limit=bad.limit)
         call = Call(self.records.tick_ms, line_ms, key_id, role, slot, opcode, message)
         try:
-            return handler(self, call)
+            return handler(self.core, call)
         except Refused as refused:
             if command.carries_cmd_id:
                 crc = cmd_crc(opcode, message)
@@ -233,23 +213,12 @@ class Controller:
             self.refusals_logged += 1
             note_refused(self.records, call, refused)
 
-    # --- for the commands -----------------------------------------------------------------------------------------
-
-    def draw_token(self) -> bytes:
-        """Four random bytes for a token."""
-        return self.pins.entropy.draw("token", 4)
-
-    def key_is_development(self, key_id: int) -> bool:
-        """Whether a key is one of the published ones."""
-        key = self.host.key_of(key_id)
-        return key is not None and key.development
-
     # --- for the bench ----------------------------------------------------------------------------------------------
 
     @property
     def has_news(self) -> bool:
         """Whether `take_trace` or `take_refills` would give anything."""
-        return bool(self.trace or self.records.news or self.refills)
+        return bool(self.trace or self.records.news or self.core.refills)
 
     def take_trace(self) -> list[TraceNote]:
         """What has happened since the last call."""
@@ -260,7 +229,7 @@ class Controller:
 
     def take_refills(self) -> list[Refilled]:
         """Refills accepted since the last call: somebody's hands do in the world what was said here."""
-        refills, self.refills = self.refills, []
+        refills, self.core.refills = self.core.refills, []
         return refills
 
     def belief(self, tick_ms: int) -> Belief:
@@ -273,7 +242,7 @@ class Controller:
             reason=records.therapy.reason,
             rate_nl_per_day=therapy.rate_nl_per_day,
             reservoir_calc_nl=records.reservoir.calc_nl,
-            delivered_total_nl=therapy.counters.strokes * self.model.stroke_nl,
+            delivered_total_nl=therapy.counters.strokes * therapy.model.stroke_nl,
             strokes_commanded=therapy.counters.commanded,
             strokes_seen=therapy.counters.strokes,
             bolus_cmd_id=0 if bolus is None else bolus.cmd_id,

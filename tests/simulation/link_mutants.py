@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from cobs import cobs
 
-from firmware_emu.controller.commands.boluses import Token
 from firmware_emu.controller.controller import Controller
+from firmware_emu.controller.core import Token
 from firmware_emu.controller.ledger import (
     CMD_ID_LAST,
     Judgement,
@@ -47,7 +47,7 @@ class WithoutToken(Controller):
     def _handled(self, request: Request, *who: Any) -> object:
         if request.opcode == Opcode.BOLUS_COMMIT:
             wanted = decode(BolusCommit, request.payload)
-            self.token = Token(wanted.token, wanted.volume_nl, wanted.duration_s, 1 << 62)
+            self.core.token = Token(wanted.token, wanted.volume_nl, wanted.duration_s, 1 << 62)
         return super()._handled(request, *who)
 
 

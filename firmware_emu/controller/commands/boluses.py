@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from firmware_emu.controller.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
 from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
+from firmware_emu.controller.core import Token
 from firmware_emu.controller.counters import Source
 from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
 from firmware_emu.controller.memory import Region
@@ -36,34 +37,25 @@ from protocol.reports import (
 )
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.core import Core
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
 _BOLUS_OPCODES = (Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME)
 
 
-class Token(NamedTuple):
-    """Permission to deliver one prepared bolus, for a short while."""
-
-    value: int
-    volume_nl: int
-    duration_s: int
-    expires_line_ms: int
-
-
-def prepare(controller: Controller, call: Call) -> BolusPrepareReply:
+def prepare(core: Core, call: Call) -> BolusPrepareReply:
     """Would this bolus be accepted? The token permits one COMMIT."""
     wanted: BolusPrepare = call.message
-    controller.token = None
+    core.token = None
     if wanted.kind is not BolusKind.BOLUS:
         raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field_offset=0)
-    _check_state(controller)
-    _check_revision(controller, call)
-    volume_nl = quantised_nl(wanted.volume_nl, controller.model.stroke_nl)
-    _check_limits(controller, call, volume_nl or wanted.volume_nl, wanted.duration_s)
-    value = int.from_bytes(controller.draw_token(), "little") or 1
-    controller.token = Token(value, volume_nl, wanted.duration_s, call.line_ms + TOKEN_MS)
-    window, limits = controller.records.window, controller.model
+    _check_state(core)
+    _check_revision(core, call)
+    volume_nl = quantised_nl(wanted.volume_nl, core.model.stroke_nl)
+    _check_limits(core, call, volume_nl or wanted.volume_nl, wanted.duration_s)
+    value = core.draw_token()
+    core.token = Token(value, volume_nl, wanted.duration_s, call.line_ms + TOKEN_MS)
+    window, limits = core.records.window, core.model
     return BolusPrepareReply(
         token=value,
         quantised_nl=volume_nl,
@@ -75,19 +67,19 @@ def prepare(controller: Controller, call: Call) -> BolusPrepareReply:
     )
 
 
-def commit(controller: Controller, call: Call) -> BolusCommitReply:
+def commit(core: Core, call: Call) -> BolusCommitReply:
     """Deliver. The intent is durable before the answer leaves, and the answer leaves before the first stroke."""
-    records, therapy = controller.records, controller.therapy
+    records, therapy = core.records, core.therapy
     wanted: BolusCommit = call.message
     entry = earlier(records, call)
     if entry is not None:
         return BolusCommitReply(
-            repeated(entry), _delivered_nl(controller, call.key_id, entry.cmd_id, entry.delivered_nl)
+            repeated(entry), _delivered_nl(core, call.key_id, entry.cmd_id, entry.delivered_nl)
         )
-    _check_state(controller)
-    _check_revision(controller, call)
-    _use_token(controller, call, wanted)
-    _check_limits(controller, call, wanted.volume_nl, wanted.duration_s)
+    _check_state(core)
+    _check_revision(core, call)
+    _use_token(core, call, wanted)
+    _check_limits(core, call, wanted.volume_nl, wanted.duration_s)
     crc = cmd_crc(call.opcode, wanted)
     records.enter(
         LogType.CMD_INTENT,
@@ -99,8 +91,8 @@ def commit(controller: Controller, call: Call) -> BolusCommitReply:
         kind=BolusKind.BOLUS,
         cmd_id=wanted.cmd_id,
         key_id=call.key_id,
-        stroke_nl=controller.model.stroke_nl,
-        strokes_total=wanted.volume_nl // controller.model.stroke_nl,
+        stroke_nl=core.model.stroke_nl,
+        strokes_total=wanted.volume_nl // core.model.stroke_nl,
         duration_ms=wanted.duration_s * MS_PER_S,
         start_ms=call.tick_ms,
     )
@@ -119,9 +111,9 @@ def commit(controller: Controller, call: Call) -> BolusCommitReply:
     return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
 
 
-def cancel(controller: Controller, call: Call) -> BolusCancelReply:
+def cancel(core: Core, call: Call) -> BolusCancelReply:
     """End the target now, whatever the id of this command is [SPEC 5, R8]."""
-    records, therapy = controller.records, controller.therapy
+    records, therapy = core.records, core.therapy
     wanted: BolusCancel = call.message
     bolus = therapy.bolus
     target_id, key_id = wanted.target_cmd_id, wanted.target_key_id
@@ -143,19 +135,19 @@ def cancel(controller: Controller, call: Call) -> BolusCancelReply:
     )
 
 
-def query(controller: Controller, call: Call) -> QueryCmdReply:
+def query(core: Core, call: Call) -> QueryCmdReply:
     """What became of a command; another key's is for clinicians."""
     wanted: QueryCmd = call.message
     key_id = call.key_id if wanted.key_id == OWN_KEY else wanted.key_id
     if key_id != call.key_id and call.role is not Role.CLINICIAN:
         raise Refused(ErrorCode.ROLE, call.role, field_offset=4)
-    found = controller.records.ledger.query(key_id, wanted.cmd_id)
-    return found._replace(delivered_nl=_delivered_nl(controller, key_id, wanted.cmd_id, found.delivered_nl))
+    found = core.records.ledger.query(key_id, wanted.cmd_id)
+    return found._replace(delivered_nl=_delivered_nl(core, key_id, wanted.cmd_id, found.delivered_nl))
 
 
-def void(controller: Controller, call: Call) -> VoidCmdReply:
+def void(core: Core, call: Call) -> VoidCmdReply:
     """A command that was never received never will be; any other stays what it is."""
-    records = controller.records
+    records = core.records
     wanted: VoidCmd = call.message
     verdict = records.ledger.judge_void(call.key_id, wanted.cmd_id)
     if verdict.judgement is Judgement.NEW:
@@ -171,13 +163,13 @@ def void(controller: Controller, call: Call) -> VoidCmdReply:
         )
     else:
         found = records.ledger.query(call.key_id, wanted.cmd_id)
-    delivered_nl = _delivered_nl(controller, call.key_id, wanted.cmd_id, found.delivered_nl)
+    delivered_nl = _delivered_nl(core, call.key_id, wanted.cmd_id, found.delivered_nl)
     return VoidCmdReply(*found._replace(delivered_nl=delivered_nl))
 
 
-def bolus_limits(controller: Controller) -> BolusLimits:
+def bolus_limits(core: Core) -> BolusLimits:
     """What a bolus is held against."""
-    model = controller.model
+    model = core.model
     return BolusLimits(
         model.stroke_nl,
         model.rate_max_nl_per_day,
@@ -188,23 +180,23 @@ def bolus_limits(controller: Controller) -> BolusLimits:
     )
 
 
-def _delivered_nl(controller: Controller, key_id: int, cmd_id: int, recorded_nl: int) -> int:
+def _delivered_nl(core: Core, key_id: int, cmd_id: int, recorded_nl: int) -> int:
     """Delivered so far, where the command is the bolus in work."""
-    bolus = controller.therapy.bolus
+    bolus = core.therapy.bolus
     if bolus is not None and (bolus.key_id, bolus.cmd_id) == (key_id, cmd_id):
         return bolus.delivered_nl
     return recorded_nl
 
 
-def _check_state(controller: Controller) -> None:
+def _check_state(core: Core) -> None:
     """A bolus needs RUN, no critical alarm, and no other bolus [SPEC 6]."""
-    code = _NOT_RUNNING.get(controller.records.therapy.state)
+    code = _NOT_RUNNING.get(core.records.therapy.state)
     if code is not None:
-        raise Refused(code, controller.records.therapy.state)
-    if controller.records.alarms.critical_active:
-        raise Refused(ErrorCode.ALARM_BLOCKS, controller.records.alarms.active_mask)
-    if controller.therapy.bolus is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, controller.therapy.bolus.cmd_id)
+        raise Refused(code, core.records.therapy.state)
+    if core.records.alarms.critical_active:
+        raise Refused(ErrorCode.ALARM_BLOCKS, core.records.alarms.active_mask)
+    if core.therapy.bolus is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, core.therapy.bolus.cmd_id)
 
 
 _NOT_RUNNING = {
@@ -215,8 +207,8 @@ _NOT_RUNNING = {
 }
 
 
-def _check_revision(controller: Controller, call: Call) -> None:
-    wanted, current = call.message.program_rev, controller.records.therapy.program_rev
+def _check_revision(core: Core, call: Call) -> None:
+    wanted, current = call.message.program_rev, core.records.therapy.program_rev
     if wanted != current:
         offset = _offset_of(call, "program_rev")
         raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, nearest=current, field_offset=offset)
@@ -227,11 +219,11 @@ def _offset_of(call: Call, name: str) -> int:
     return offset_of(type(call.message), name)[0]
 
 
-def _use_token(controller: Controller, call: Call, wanted: BolusCommit) -> None:
+def _use_token(core: Core, call: Call, wanted: BolusCommit) -> None:
     """A token is good once, for what it was given for; presented wrongly it is spent all the same."""
-    token = controller.token
+    token = core.token
     if token is not None and token.value == wanted.token:
-        controller.token = None
+        core.token = None
         if call.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
             wanted.volume_nl,
             wanted.duration_s,
@@ -240,18 +232,18 @@ def _use_token(controller: Controller, call: Call, wanted: BolusCommit) -> None:
     raise Refused(ErrorCode.TOKEN, wanted.token, field_offset=_offset_of(call, "token"))
 
 
-def _check_limits(controller: Controller, call: Call, volume_nl: int, duration_s: int) -> None:
+def _check_limits(core: Core, call: Call, volume_nl: int, duration_s: int) -> None:
     refusal = check_bolus(
         BolusKind.BOLUS,
         volume_nl,
         duration_s,
-        controller.therapy.rate_nl_per_day,
-        bolus_limits(controller),
-        controller.records.window,
+        core.therapy.rate_nl_per_day,
+        bolus_limits(core),
+        core.records.window,
         call.tick_ms,
     )
     if refusal is not None:
-        too_fast = refusal.code is ErrorCode.RATE and volume_nl >= controller.model.stroke_nl
+        too_fast = refusal.code is ErrorCode.RATE and volume_nl >= core.model.stroke_nl
         raise Refused(
             refusal.code,
             refusal.value,

@@ -41,7 +41,7 @@ from protocol.reports import (
 )
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.core import Core
     from firmware_emu.controller.programs import Program
     from protocol.commands import GetLinkStats, GetProgram, GetTime
 
@@ -59,11 +59,11 @@ _FLAGS_OF_FACTS = {
 }
 
 
-def status(controller: Controller, call: Call) -> GetStatusReply:
+def status(core: Core, call: Call) -> GetStatusReply:
     """The one message that a programmer reads most: by position, which costs a third of names."""
-    records, delivery, tick_ms = controller.records, controller.therapy, call.tick_ms
+    records, delivery, tick_ms = core.records, core.therapy, call.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
-    battery, bolus = controller.pins.battery, delivery.bolus
+    battery, bolus = core.battery, delivery.bolus
     return GetStatusReply(
         therapy.status_rev & 0xFFFF_FFFF,
         tick_ms // MS_PER_S,  # t_mono_s
@@ -72,13 +72,13 @@ def status(controller: Controller, call: Call) -> GetStatusReply:
         therapy.state,
         therapy.reason,
         delivery.mode,
-        _status_flags(controller),
+        _status_flags(core),
         delivery.basal.rate_nl_per_day,
         therapy.program_rev,
         0 if bolus is None else bolus.cmd_id,
         0 if bolus is None else bolus.left_nl,
         records.reservoir.calc_nl,
-        delivery.counters.strokes * controller.model.stroke_nl,  # delivered_total_nl
+        delivery.counters.strokes * core.model.stroke_nl,  # delivered_total_nl
         battery.millivolts(tick_ms),
         battery.percent(tick_ms),
         _NO_ACTIVITY if bolus is None else Activity.BOLUS,
@@ -93,21 +93,21 @@ def status(controller: Controller, call: Call) -> GetStatusReply:
     )
 
 
-def _status_flags(controller: Controller) -> StatusFlag:
-    records = controller.records
+def _status_flags(core: Core) -> StatusFlag:
+    records = core.records
     clock = records.wall_clock
     facts = (
         clock.valid,
         clock.moved_at_tick_ms is not None,
         records.log.is_wrapped,
-        controller.staging is not None,
+        core.staging is not None,
     )
     return _FLAGS_OF_FACTS[facts]
 
 
-def info(controller: Controller, call: Call) -> GetInfoReply:
+def info(core: Core, call: Call) -> GetInfoReply:
     """Which pump this is, and that it is virtual."""
-    model, identity = controller.model, controller.records.identity
+    model, identity = core.model, core.records.identity
     firmware = model.firmware_version.to_bytes(4, "little")
     return GetInfoReply(
         model=model.model_number,
@@ -118,7 +118,7 @@ def info(controller: Controller, call: Call) -> GetInfoReply:
         implant_wall_s=identity.implant_wall_s,
         reservoir_size_nl=model.reservoir_size_nl,
         kind=DeviceKind.EMULATOR,
-        dev_key=controller.key_is_development(call.key_id),
+        dev_key=core.key_is_development(call.key_id),
         profile=SecurityProfile.SECURED if model.secured else SecurityProfile.OPEN,
         commit_mode=CommitMode.ATOMIC,
         tubing_nl=model.tubing_nl,
@@ -126,9 +126,9 @@ def info(controller: Controller, call: Call) -> GetInfoReply:
     )
 
 
-def limits(controller: Controller, call: Call) -> GetLimitsReply:  # noqa: ARG001 - every handler has a call
+def limits(core: Core, call: Call) -> GetLimitsReply:  # noqa: ARG001 - every handler has a call
     """What this pump refuses to exceed."""
-    model = controller.model
+    model = core.model
     return GetLimitsReply(
         rate_min_nl_per_day=model.rate_min_nl_per_day,
         rate_max_nl_per_day=model.rate_max_nl_per_day,
@@ -148,50 +148,50 @@ def limits(controller: Controller, call: Call) -> GetLimitsReply:  # noqa: ARG00
     )
 
 
-def time(controller: Controller, call: Call) -> GetTimeReply:
+def time(core: Core, call: Call) -> GetTimeReply:
     """Both clocks."""
     wanted: GetTime = call.message
-    clock = controller.records.wall_clock
+    clock = core.records.wall_clock
     return GetTimeReply(
         client_ms=wanted.client_ms,
         t_mono_s=call.tick_ms // MS_PER_S,
         t_ms=call.tick_ms % MS_PER_S,
         wall_s=clock.wall_s(call.tick_ms),
         tz_minutes=clock.tz_minutes,
-        boot_count=controller.records.therapy.boot_count,
+        boot_count=core.records.therapy.boot_count,
     )
 
 
 _NO_PROGRAM = ProgramHeader(InfusionMode.NONE, 0, 0, ProgramFlag(0), 0, 0)
 
 
-def program(controller: Controller, call: Call) -> GetProgramReply:
+def program(core: Core, call: Call) -> GetProgramReply:
     """The active program (mode NONE where there is none), or the staged one as far as it has come."""
     wanted: GetProgram = call.message
-    header, segments = _slot(controller, wanted.slot)
+    header, segments = _slot(core, wanted.slot)
     first = wanted.from_index
     return GetProgramReply(
         slot=wanted.slot,
         from_index=first,
-        program_rev=controller.records.therapy.program_rev,
+        program_rev=core.records.therapy.program_rev,
         crc=staged_crc(header, segments),
         header=header,
         segments=segments[first : first + SEGMENTS_PER_REPLY_MAX],
     )
 
 
-def _slot(controller: Controller, slot: ProgramSlot) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+def _slot(core: Core, slot: ProgramSlot) -> tuple[ProgramHeader, tuple[Segment, ...]]:
     if slot is ProgramSlot.STAGED:
-        if controller.staging is None:
+        if core.staging is None:
             raise Refused(ErrorCode.NO_STAGED, slot, field_offset=0)
-        return controller.staging.header, tuple(controller.staging.segments)
-    active: Program | None = controller.records.program
+        return core.staging.header, tuple(core.staging.segments)
+    active: Program | None = core.records.program
     return (_NO_PROGRAM, ()) if active is None else (active.header, active.segments)
 
 
-def delivery(controller: Controller, call: Call) -> GetDeliveryReply:
+def delivery(core: Core, call: Call) -> GetDeliveryReply:
     """What was delivered, by source, and what the windows hold."""
-    therapy, window, model = controller.therapy, controller.records.window, controller.model
+    therapy, window, model = core.therapy, core.records.window, core.model
     return GetDeliveryReply(
         basal_nl=therapy.delivered_nl(Source.BASAL),
         bolus_nl=therapy.delivered_nl(Source.BOLUS),
@@ -207,10 +207,10 @@ def delivery(controller: Controller, call: Call) -> GetDeliveryReply:
     )
 
 
-def link_stats(controller: Controller, call: Call) -> GetLinkStatsReply:
+def link_stats(core: Core, call: Call) -> GetLinkStatsReply:
     """What the link has seen go wrong; the counters start anew if that is asked."""
     wanted: GetLinkStats = call.message
-    counted = controller.link.statistics
+    counted = core.link_statistics
     answer = GetLinkStatsReply(
         crc_bad=counted.crc_bad,
         cobs_bad=counted.cobs_bad,
@@ -225,9 +225,9 @@ def link_stats(controller: Controller, call: Call) -> GetLinkStatsReply:
     return answer
 
 
-def alarms(controller: Controller, call: Call) -> GetAlarmsReply:
+def alarms(core: Core, call: Call) -> GetAlarmsReply:
     """Active or latched, critical ones first."""
-    rows = controller.records.alarms.listed(call.tick_ms)[:ALARM_ROWS_MAX]
+    rows = core.records.alarms.listed(call.tick_ms)[:ALARM_ROWS_MAX]
     return GetAlarmsReply(
         tuple(
             AlarmRow(
@@ -243,11 +243,11 @@ def alarms(controller: Controller, call: Call) -> GetAlarmsReply:
     )
 
 
-def reservoir(controller: Controller, call: Call) -> GetReservoirReply:
+def reservoir(core: Core, call: Call) -> GetReservoirReply:
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
-    records, tick_ms = controller.records, call.tick_ms
+    records, tick_ms = core.records, call.tick_ms
     belief = records.reservoir
-    predicted = belief.predict(controller.therapy.basal, controller.therapy.bolus)
+    predicted = belief.predict(core.therapy.basal, core.therapy.bolus)
     low_s = NEVER_S if predicted.low_ms is None else predicted.low_ms // MS_PER_S
     replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))
     return GetReservoirReply(

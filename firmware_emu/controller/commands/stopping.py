@@ -12,45 +12,45 @@ from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Role, State, Stop
 from protocol.reports import CommandResult, ResumeReply, StopReply
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.core import Core
     from protocol.commands import Resume, Stop
 
 
-def stop(controller: Controller, call: Call) -> StopReply:
+def stop(core: Core, call: Call) -> StopReply:
     """Stop all delivery, each time it is asked, in every state.
 
     What a role may not ask for is replaced, never refused: a longer stop by the limit, a resumption by the alarm alone.
     """
     wanted: Stop = call.message
-    limit_s = controller.model.max_stop_s
+    limit_s = core.model.max_stop_s
     max_stop_s = wanted.max_stop_s if 0 < wanted.max_stop_s <= limit_s else limit_s
     trusted = call.role is Role.CLINICIAN and wanted.reason is not StopReason.OVERDOSE
     on_expiry = wanted.on_expiry if trusted else OnExpiry.ALARM_ONLY
-    seq = controller.therapy.stop(
+    seq = core.therapy.stop(
         max_stop_s, wanted.reason, on_expiry, call.role, actor=call.actor, cmd_id=wanted.cmd_id
     )
-    return _stopped(controller, call, acted(controller.records, call, seq))
+    return _stopped(core, call, acted(core.records, call, seq))
 
 
-def _stopped(controller: Controller, call: Call, result: CommandResult) -> StopReply:
-    therapy = controller.records.therapy
+def _stopped(core: Core, call: Call, result: CommandResult) -> StopReply:
+    therapy = core.records.therapy
     return StopReply(
         result,
         therapy.state,
         therapy.on_expiry,
         therapy.stopped_by,
-        controller.therapy.stopped_ms(call.tick_ms) // MS_PER_S,
+        core.therapy.stopped_ms(call.tick_ms) // MS_PER_S,
         (therapy.stop_expires_ms or 0) // MS_PER_S,
     )
 
 
-def resume(controller: Controller, call: Call) -> ResumeReply:
+def resume(core: Core, call: Call) -> ResumeReply:
     """Go on with the active program: a clinician always, a patient after the patient's own stop."""
-    records, therapy = controller.records, controller.records.therapy
+    records, therapy = core.records, core.records.therapy
     wanted: Resume = call.message
     entry = earlier(records, call)
     if entry is not None:
-        return ResumeReply(repeated(entry), therapy.state, controller.therapy.rate_nl_per_day)
+        return ResumeReply(repeated(entry), therapy.state, core.therapy.rate_nl_per_day)
     if therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, therapy.state)
     if therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
@@ -59,18 +59,18 @@ def resume(controller: Controller, call: Call) -> ResumeReply:
         raise Refused(ErrorCode.ROLE, call.role)
     if records.program is None:
         raise Refused(ErrorCode.NO_STAGED)
-    check_not_empty(controller)
+    check_not_empty(core)
     if wanted.program_rev != therapy.program_rev:
         current = therapy.program_rev
         raise Refused(
             ErrorCode.REV_MISMATCH, wanted.program_rev, limit=current, nearest=current, field_offset=4
         )
-    seq = controller.therapy.resume(actor=call.actor, cmd_id=wanted.cmd_id)
-    return ResumeReply(done(records, call, seq), therapy.state, controller.therapy.rate_nl_per_day)
+    seq = core.therapy.resume(actor=call.actor, cmd_id=wanted.cmd_id)
+    return ResumeReply(done(records, call, seq), therapy.state, core.therapy.rate_nl_per_day)
 
 
-def check_not_empty(controller: Controller) -> None:
+def check_not_empty(core: Core) -> None:
     """Therapy does not start on a reservoir believed empty, unless the policy is to go on."""
-    empty = controller.records.alarms.is_active(AlarmId.EMPTY)
-    if empty and controller.model.empty_policy is not EmptyPolicy.CONTINUE:
+    empty = core.records.alarms.is_active(AlarmId.EMPTY)
+    if empty and core.model.empty_policy is not EmptyPolicy.CONTINUE:
         raise Refused(ErrorCode.ALARM_BLOCKS, 1 << AlarmId.EMPTY)

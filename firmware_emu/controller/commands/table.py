@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from firmware_emu.controller.call import Call
-    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.core import Core
 
-    Handler = Callable[[Controller, Call], Any]
+    Handler = Callable[[Core, Call], Any]
 
 HANDLERS: Final[Mapping[Opcode, Handler]] = {
     Opcode.GET_STATUS: reading.status,

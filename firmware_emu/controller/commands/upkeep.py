@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarm_table import Remedy
 from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
+from firmware_emu.controller.core import Refilled
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.reservoir_belief import check_fill
@@ -26,7 +27,7 @@ from protocol.reports import (
 )
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.controller import Controller
+    from firmware_emu.controller.core import Core
     from firmware_emu.controller.ledger import LedgerEntry
     from firmware_emu.controller.programs import Program
     from protocol.commands import AlarmAck, LogRead, Refill, TimeSet
@@ -37,24 +38,17 @@ _WALL_OFFSET, _TZ_OFFSET = 4, 8
 _FILLED_OFFSET, _CONCENTRATION_OFFSET, _LOW_ALARM_OFFSET = 8, 16, 20
 
 
-class Refilled(NamedTuple):
-    """A REFILL was accepted: what the clinician says is in the reservoir now."""
-
-    filled_nl: int
-    concentration_ng_per_ml: int
-
-
-def refill(controller: Controller, call: Call) -> RefillReply:
+def refill(core: Core, call: Call) -> RefillReply:
     """Believe what the clinician entered; another drug comes with its program, both in one stroke."""
-    records, therapy, reservoir = controller.records, controller.records.therapy, controller.records.reservoir
+    records, therapy, reservoir = core.records, core.records.therapy, core.records.reservoir
     wanted: Refill = call.message
     entry = earlier(records, call)
     if entry is not None:
-        return _refill_repeated(controller, entry)
+        return _refill_repeated(core, entry)
     if therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, therapy.state)
-    program = _refill_program(controller, wanted)
-    _check_refill(controller, wanted)
+    program = _refill_program(core, wanted)
+    _check_refill(core, wanted)
     clock = records.wall_clock
     report = reservoir.refill(
         wanted.aspirated_nl,
@@ -67,16 +61,16 @@ def refill(controller: Controller, call: Call) -> RefillReply:
     )
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=call.actor, cmd_id=wanted.cmd_id)
-    controller.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
+    core.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
     records.touch(Region.RESERVOIR)
     records.remedy(Remedy.REFILL)
     if program is not None:
-        adopt(controller, program, actor=call.actor, cmd_id=wanted.cmd_id)
+        adopt(core, program, actor=call.actor, cmd_id=wanted.cmd_id)
     if therapy.reason is StateReason.EMPTY_POLICY:
-        controller.therapy.change(
+        core.therapy.change(
             Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=call.actor
         )
-    controller.therapy.check_reservoir()
+    core.therapy.check_reservoir()
     return RefillReply(
         done(records, call, seq),
         reservoir.calc_nl,
@@ -86,23 +80,23 @@ def refill(controller: Controller, call: Call) -> RefillReply:
     )
 
 
-def _refill_repeated(controller: Controller, entry: LedgerEntry) -> RefillReply:
+def _refill_repeated(core: Core, entry: LedgerEntry) -> RefillReply:
     """What that refill left behind, as far as no later one has replaced it."""
-    reservoir = controller.records.reservoir
+    reservoir = core.records.reservoir
     return RefillReply(
         repeated(entry),
         reservoir.calc_nl,
         reservoir.last_expected_nl,
         max(-I32_MAX, min(reservoir.last_aspirated_nl - reservoir.last_expected_nl, I32_MAX)),
-        controller.records.therapy.program_rev,
+        core.records.therapy.program_rev,
     )
 
 
-def _refill_program(controller: Controller, wanted: Refill) -> Program | None:
+def _refill_program(core: Core, wanted: Refill) -> Program | None:
     """The staged program that a new drug needs, or None where the active one goes on."""
-    records = controller.records
+    records = core.records
     if wanted.staged_crc:
-        program = verified_program(controller, records.therapy.program_rev, wanted.staged_crc)
+        program = verified_program(core, records.therapy.program_rev, wanted.staged_crc)
     elif records.program is None:
         return None
     else:
@@ -116,15 +110,15 @@ def _refill_program(controller: Controller, wanted: Refill) -> Program | None:
             nearest=header.concentration_ng_per_ml,
             field_offset=_CONCENTRATION_OFFSET,
         )
-    if wanted.staged_crc and controller.therapy.bolus is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, controller.therapy.bolus.cmd_id)
+    if wanted.staged_crc and core.therapy.bolus is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, core.therapy.bolus.cmd_id)
     return program if wanted.staged_crc else None
 
 
-def _check_refill(controller: Controller, wanted: Refill) -> None:
+def _check_refill(core: Core, wanted: Refill) -> None:
     if not wanted.concentration_ng_per_ml:
         raise Refused(ErrorCode.CONC, 0, limit=1, nearest=1, field_offset=_CONCENTRATION_OFFSET)
-    refusal = check_fill(wanted.filled_nl, controller.model.reservoir_size_nl)
+    refusal = check_fill(wanted.filled_nl, core.model.reservoir_size_nl)
     if refusal is not None:
         raise Refused(
             refusal.code,
@@ -144,9 +138,9 @@ def _check_refill(controller: Controller, wanted: Refill) -> None:
         )
 
 
-def set_time(controller: Controller, call: Call) -> TimeSetReply:
+def set_time(core: Core, call: Call) -> TimeSetReply:
     """Set the wall clock. It is an annotation: no dose moves."""
-    records, clock = controller.records, controller.records.wall_clock
+    records, clock = core.records, core.records.wall_clock
     wanted: TimeSet = call.message
     entry = earlier(records, call)
     if entry is not None:
@@ -170,9 +164,9 @@ def set_time(controller: Controller, call: Call) -> TimeSetReply:
     return TimeSetReply(done(records, call, seq), delta_s)
 
 
-def acknowledge(controller: Controller, call: Call) -> AlarmAckReply:
+def acknowledge(core: Core, call: Call) -> AlarmAckReply:
     """Somebody has seen this occurrence of an alarm."""
-    records = controller.records
+    records = core.records
     wanted: AlarmAck = call.message
     answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, call.tick_ms)
     if answer is None:
@@ -185,26 +179,26 @@ def acknowledge(controller: Controller, call: Call) -> AlarmAckReply:
     return AlarmAckReply(answer.still_active, NEVER_S if until_ms is None else until_ms // MS_PER_S)
 
 
-def read_log(controller: Controller, call: Call) -> LogReadReply:
+def read_log(core: Core, call: Call) -> LogReadReply:
     """Entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
     wanted: LogRead = call.message
-    code = controller.records.log.refusal_of(wanted)
+    code = core.records.log.refusal_of(wanted)
     if code is not None:
-        raise Refused(code, wanted.epoch, limit=controller.records.log.epoch, field_offset=1)
+        raise Refused(code, wanted.epoch, limit=core.records.log.epoch, field_offset=1)
     may_read_therapy = call.role in (Role.CLINICIAN, Role.SERVICE)
-    return controller.records.log.read(wanted, may_read_therapy=may_read_therapy)
+    return core.records.log.read(wanted, may_read_therapy=may_read_therapy)
 
 
-def log_status(controller: Controller, call: Call) -> LogStatusReply:
+def log_status(core: Core, call: Call) -> LogStatusReply:
     """What the log holds, after the pump has checked all of it."""
-    return controller.records.log.status(call.message)
+    return core.records.log.status(call.message)
 
 
-def ping(controller: Controller, call: Call) -> PingReply:  # noqa: ARG001 - every handler has both
+def ping(core: Core, call: Call) -> PingReply:  # noqa: ARG001 - every handler has both
     """Here."""
     return PingReply()
 
 
-def end_session(controller: Controller, call: Call) -> EndSessionReply:  # noqa: ARG001
+def end_session(core: Core, call: Call) -> EndSessionReply:  # noqa: ARG001
     """The link closes the session when this answer has left."""
     return EndSessionReply()

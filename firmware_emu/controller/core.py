@@ -1,0 +1,102 @@
+"""What a command works on: records, therapy, and the little that dies with a session. It knows no link and no schedule.
+
+The composition around it is `controller`; the commands are in `commands`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.identifiers import LogType
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.link_host import LinkHost
+    from firmware_emu.controller.records import Records
+    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.pins import BatteryPin, EntropyPin, Pins
+    from firmware_emu.profile import PumpModel
+    from protocol.link import LinkStatistics
+    from protocol.program import ProgramHeader, Segment
+
+TOKEN_BYTES = 4
+
+
+class Token(NamedTuple):
+    """Permission to deliver one prepared bolus, for a short while of line time."""
+
+    value: int
+    volume_nl: int
+    duration_s: int
+    expires_line_ms: int
+
+
+@dataclass(slots=True)
+class Staging:
+    """A program on its way in. `verified_crc` is None until VERIFY found no refusal."""
+
+    base_rev: int
+    header: ProgramHeader
+    segments: list[Segment] = field(default_factory=list)
+    verified_crc: int | None = None
+
+
+class Refilled(NamedTuple):
+    """A REFILL was accepted: what the clinician says is in the reservoir now."""
+
+    filled_nl: int
+    concentration_ng_per_ml: int
+
+
+class Core:
+    """One run's records and therapy, what is staged, and what the commands may look at besides."""
+
+    __slots__ = (
+        "battery",
+        "entropy",
+        "host",
+        "link_statistics",
+        "model",
+        "records",
+        "refills",
+        "staging",
+        "therapy",
+        "token",
+    )
+
+    def __init__(
+        self,
+        records: Records,
+        therapy: Therapy,
+        model: PumpModel,
+        pins: Pins,
+        host: LinkHost,
+        link_statistics: LinkStatistics,
+    ) -> None:
+        self.records = records
+        self.therapy = therapy
+        self.model = model
+        self.battery: BatteryPin = pins.battery
+        self.entropy: EntropyPin = pins.entropy
+        self.host = host
+        self.link_statistics = link_statistics
+        self.staging: Staging | None = None
+        self.token: Token | None = None
+        self.refills: list[Refilled] = []
+
+    def forget_session(self) -> None:
+        """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
+        self.token = None
+        if self.staging is not None:
+            self.staging = None
+            self.records.enter(LogType.STAGE_LOST)
+        self.records.alarms.end_session(self.records.tick_ms)
+
+    def draw_token(self) -> int:
+        """A number for a token, never 0."""
+        return int.from_bytes(self.entropy.draw("token", TOKEN_BYTES), "little") or 1
+
+    def key_is_development(self, key_id: int) -> bool:
+        """Whether a key is one of the published ones."""
+        key = self.host.key_of(key_id)
+        return key is not None and key.development
