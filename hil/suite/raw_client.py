@@ -22,7 +22,6 @@ from protocol.reports import ErrorReply, GetLinkStatsReply, GetStatusReply
 if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.entropy import Entropy
-    from hil.suite.stranger_budget import StrangerBudget
 
 Reply = TypeVar("Reply")
 
@@ -40,7 +39,7 @@ class Answered(NamedTuple):
 class RawClient:
     """One client that frames by hand. Bytes go out as they are given; frames come back one at a time."""
 
-    def __init__(self, channel: Channel, key: DeviceKey, entropy: Entropy, budget: StrangerBudget) -> None:
+    def __init__(self, channel: Channel, key: DeviceKey, entropy: Entropy) -> None:
         self.key = key
         self.ctr = 0
         self.sid = 0
@@ -50,7 +49,6 @@ class RawClient:
         self.keys = session.NO_KEYS
         self._channel = channel
         self._entropy = entropy
-        self._budget = budget
         self._deframer = Deframer()
         self._arrived: list[Frame | BadFrame] = []
 
@@ -69,7 +67,6 @@ class RawClient:
             self._arrived += self._deframer.feed(data, self._channel.now_ms())
         frame = self._arrived.pop(0)
         assert isinstance(frame, Frame), f"the pump sent a bad frame: {frame}"
-        self._budget.note(frame, self.key.key_id, self._channel.now_ms())
         return frame
 
     # Handshake.
@@ -88,7 +85,6 @@ class RawClient:
 
     def say_hello(self, payload: bytes) -> Frame:
         """Send a CLIENT_HELLO; answers the next frame of the pump, whatever it is."""
-        self._budget.wait_for_room(self._channel)
         self.hello_frame = handshake_frame(Handshake.CLIENT_HELLO, 0, payload)
         self.send(self.hello_frame)
         return self.next_frame()

@@ -168,9 +168,10 @@ def test_sixteen_forged_tags_close_the_session_and_no_more_than_that_is_lost(
     again = pump_as(Role.CLINICIAN)
     after = again.status()
     assert (after.state, after.rate_nl_per_day) == (before.state, before.rate_nl_per_day)
+    expected = [LogType.MAC_FAIL_BURST, LogType.SESSION_CLOSE, LogType.SESSION_OPEN]
     newest = again.log_status(LogName.SECURITY).last_seq
-    types = [entry.type for entry in again.read_log(LogName.SECURITY, from_seq=newest - 2).entries]
-    assert types == [LogType.MAC_FAIL_BURST, LogType.SESSION_CLOSE, LogType.SESSION_OPEN]
+    written = [entry.type for entry in again.read_log(LogName.SECURITY, from_seq=max(1, newest - 5)).entries]
+    assert [log_type for log_type in written if log_type in expected][-3:] == expected
 
 
 @verifies("SES-008")
