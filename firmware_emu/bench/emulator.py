@@ -28,6 +28,7 @@ from firmware_emu.controller.identity import Identity as MemoryIdentity
 from firmware_emu.controller.memory import Memory
 from firmware_emu.controller.memory_map import Region
 from firmware_emu.version import VERSION
+from protocol import checksum, framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
 TOKEN_BYTES = 32
+_EXTENSIONS = {"crcmod": checksum.uses_c_extension, "cobs": framing.uses_c_extension}
 STOPPING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -70,6 +72,9 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
         stack.callback(keys.remove)
         runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, mailbox)
         stack.callback(runner.close)
+        for library, extension in _EXTENSIONS.items():
+            if not extension():
+                say(f"{library} runs in pure Python, some 20 times slower: install a C compiler and it again")
         if server is not None:
             server.attach(runner.selector)
             stack.callback(server.close)

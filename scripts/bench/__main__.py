@@ -8,9 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from cobs import cobs
-
-from protocol.checksum import uses_c_extension
+from protocol import checksum, framing
 from scripts.bench.measure import Row, table
 
 PARTS = ("codec", "virtual_time", "start_up", "round_trip")
@@ -30,7 +28,7 @@ def main(wanted: list[str]) -> int:
         rows += measure()
     print(table(rows))
     print()
-    print(f"crcmod in C: {_yes(uses_c_extension())}; cobs in C: {_yes(cobs._using_extension)}")  # noqa: SLF001
+    print(f"crcmod in C: {_yes(checksum.uses_c_extension())}; cobs in C: {_yes(framing.uses_c_extension())}")
     print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores")
     print("medians; floor and ours in turns within this run. Ratios hold to about 15 percent, times do not.")
     return 0

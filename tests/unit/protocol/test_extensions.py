@@ -1,0 +1,37 @@
+"""A missing C extension is not an error, but it must not go unsaid."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from protocol import checksum, framing
+
+WITHOUT_C = """
+import sys
+sys.modules["crcmod._crcfunext"] = None
+sys.modules["cobs.cobs._cobs_ext"] = None
+from protocol import checksum, framing
+assert not checksum.uses_c_extension() and not framing.uses_c_extension()
+assert checksum.crc32c(b"123456789") == 0xE3069283
+from firmware_emu.cli import emulate
+emulate(["--profile", "implanted", "--tcp", "127.0.0.1:0"])
+"""
+
+
+def test_each_library_says_whether_it_works_in_c() -> None:
+    assert checksum.uses_c_extension() in {True, False}
+    assert framing.uses_c_extension() in {True, False}
+
+
+def test_an_emulator_without_the_extensions_says_so_and_works() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_C], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.stdout is not None
+        ready = run.stdout.readline()
+        run.terminate()
+        _, said = run.communicate(timeout=20)
+    assert b'"ready": true' in ready, said
+    assert b"crcmod runs in pure Python" in said
+    assert b"cobs runs in pure Python" in said
