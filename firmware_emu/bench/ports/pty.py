@@ -14,6 +14,7 @@ import selectors
 import tty
 
 from firmware_emu.bench.errors import BenchLostError
+from firmware_emu.bench.ports.in_queue import InQueue
 from firmware_emu.bench.ports.out_queue import OutQueue
 
 READ_BYTES = 4_096  # what the kernel's line discipline holds
@@ -33,8 +34,7 @@ class PtyPort:
         os.set_blocking(self._master, False)
         self._address = os.ttyname(self._slave)
         self._queue = OutQueue()
-        self._received: list[bytes] = []
-        self._received_bytes = 0
+        self._received = InQueue()
         self._selector: selectors.BaseSelector | None = None
         self._waits_for_room = False
 
@@ -44,7 +44,7 @@ class PtyPort:
 
     @property
     def received_bytes(self) -> int:
-        return self._received_bytes
+        return self._received.received_bytes
 
     @property
     def dropped_bytes(self) -> int:
@@ -57,11 +57,7 @@ class PtyPort:
 
     def take_received(self) -> bytes:
         """What came in since the last call."""
-        if not self._received:
-            return b""
-        data = b"".join(self._received)
-        self._received.clear()
-        return data
+        return self._received.take()
 
     def send(self, data: bytes) -> None:
         """Put whole frames on the line; never blocks."""
@@ -88,8 +84,7 @@ class PtyPort:
             return
         except OSError as error:
             raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
-        self._received.append(data)
-        self._received_bytes += len(data)
+        self._received.push(data)
 
     def _drain(self) -> None:
         try:

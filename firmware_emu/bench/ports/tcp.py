@@ -14,6 +14,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.ports.in_queue import InQueue
 from firmware_emu.bench.ports.out_queue import OutQueue
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ class TcpPort:
         self._client_ended = False
         self._watched = 0
         self._queue = OutQueue()
-        self._received: list[bytes] = []
-        self._received_bytes = 0
+        self._received = InQueue()
         self._unsent_bytes = 0
         self._selector: selectors.BaseSelector | None = None
 
@@ -93,7 +93,7 @@ class TcpPort:
 
     @property
     def received_bytes(self) -> int:
-        return self._received_bytes
+        return self._received.received_bytes
 
     @property
     def dropped_bytes(self) -> int:
@@ -106,11 +106,7 @@ class TcpPort:
 
     def take_received(self) -> bytes:
         """What came in since the last call."""
-        if not self._received:
-            return b""
-        data = b"".join(self._received)
-        self._received.clear()
-        return data
+        return self._received.take()
 
     def send(self, data: bytes) -> None:
         """Put whole frames on the line; never blocks. Without a client they are lost, as on a cable pulled
@@ -179,8 +175,7 @@ class TcpPort:
             self._hang_up()
             return
         if data:
-            self._received.append(data)
-            self._received_bytes += len(data)
+            self._received.push(data)
             return
         self._client_ended = True  # it may still read what it asked for
         if self._queue.waiting_bytes:

@@ -101,4 +101,6 @@ def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(3):
         lock = LinkLock(tmp_path / "pump")
         lock.acquire("/dev/pts/7")
+        assert (tmp_path / "pump").is_symlink()
         lock.release()
+        assert not (tmp_path / "pump").is_symlink()

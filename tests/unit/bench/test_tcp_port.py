@@ -116,6 +116,9 @@ def test_a_client_that_vanished_with_a_reset_makes_room(loop: Loop, port: TcpPor
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     loop.until(lambda: port._client is None)
+    with connect(port) as next_client:
+        next_client.sendall(b"next")
+        assert receive(loop, port, 4) == b"next"
 
 
 def test_a_client_that_closed_its_sending_half_still_gets_its_answer(loop: Loop, port: TcpPort) -> None:
