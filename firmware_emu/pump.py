@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
 
+MEMORY_ID_BYTES = 8
+
 
 class TraceEntry(NamedTuple):
     """One thing that happened. `kind` is received, sent, event, memory, rig or power; `data` the bytes, if any."""
@@ -49,6 +51,7 @@ class Pump:
     """Plant plus controller. Times in ms of pump time; `line_ms` is the client's time where that differs."""
 
     __slots__ = (
+        "_memory_id",
         "_trace",
         "_traces_frames",
         "_writes",
@@ -60,31 +63,40 @@ class Pump:
         "stays_off",
     )
 
-    def __init__(self, profile: Profile, plant: Plant, now_ms: int = 0) -> None:
-        """A pump without power; `new` and `restore` make one that runs."""
+    def __init__(self, profile: Profile, plant: Plant, now_ms: int = 0, memory_id: int | None = None) -> None:
+        """A pump without power; `new` and `restore` make one that runs, and say what `memory_id` is."""
         self.profile = profile
         self.plant = plant
         self.now_ms = now_ms
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
+        self._memory_id = memory_id  # until a start has taken it
         self.stays_off = False  # after a cut that the rig armed; False: power comes back at once, a brown-out
         self._trace: list[TraceEntry] = []
         self._traces_frames = True
         self._writes: list[tuple[int, bytes]] = []
 
     @classmethod
-    def new(cls, profile: Profile, seed: bytes, now_ms: int = 0) -> Pump:
-        """A pump with blank memory, made and (where the profile says so) implanted at `now_ms`, running."""
+    def new(cls, profile: Profile, seed: bytes, now_ms: int = 0, memory_id: int | None = None) -> Pump:
+        """A pump with blank memory, made and (where the profile says so) implanted at `now_ms`, running.
+
+        `memory_id` (u64) is the identity of its memory; without one it is drawn from the seed, so that a second
+        pump of the same seed has it too.
+        """
         memory_bytes = memory_size_bytes(profile.model.log_capacity)
-        plant = Plant(profile.model, seed, implant=profile.implant, memory_bytes=memory_bytes)
-        pump = cls(profile, plant, now_ms)
+        unit = b"" if memory_id is None else memory_id.to_bytes(MEMORY_ID_BYTES, "big")
+        plant = Plant(profile.model, seed, implant=profile.implant, memory_bytes=memory_bytes, unit=unit)
+        pump = cls(profile, plant, now_ms, memory_id)
         pump._boot()
         return pump
 
     @classmethod
-    def restore(cls, profile: Profile, plant: Plant, now_ms: int) -> Pump:
-        """The pump of an image: power comes back to this plant, with its memory, at `now_ms`."""
-        pump = cls(profile, plant, now_ms)
+    def restore(cls, profile: Profile, plant: Plant, now_ms: int, memory_id: int | None = None) -> Pump:
+        """The pump of an image: power comes back to this plant, with its memory, at `now_ms`.
+
+        `memory_id` is a new identity for a memory of which the bench knows that it has lost something.
+        """
+        pump = cls(profile, plant, now_ms, memory_id)
         pump._boot()
         return pump
 
@@ -242,10 +254,11 @@ class Pump:
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
         try:
-            controller = Controller(self.plant.pins(), self.profile)
+            controller = Controller(self.plant.pins(), self.profile, self._memory_id)
         except PowerCut as cut:
             self._power_lost(f"while starting, {_where(cut)}")
             return
+        self._memory_id = None
         self.plant.tick_offset_ms = controller.tick_ms - self.now_ms
         controller.link.observing = self._traces_frames
         self.controller = controller

@@ -71,13 +71,16 @@ class Booted(NamedTuple):
     text: str
 
 
-def boot(pins: Pins, profile: Profile) -> Booted:
-    """Start. Raises PowerCut, and ValueError where the profile asks for a therapy that this pump refuses."""
+def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
+    """Start. Raises PowerCut, and ValueError where the profile asks for a therapy that this pump refuses.
+
+    `memory_id` names the memory anew: who holds it knows that it is new, or that it has lost something.
+    """
     memory = Memory(pins.memory, profile.model.log_capacity)
     report = memory.recover()
     if memory.is_blank():
-        return _boot_blank(memory, pins, profile)
-    restart = _Restart(memory, pins, profile, set(report.corrupt))
+        return _boot_blank(memory, pins, profile, memory_id)
+    restart = _Restart(memory, pins, profile, set(report.corrupt), memory_id)
     return restart.run(checkpoint_lost=report.checkpoint_lost)
 
 
@@ -110,11 +113,13 @@ def _service_of(model: PumpModel) -> ServiceLife:
     return ServiceLife.of(model.service_life_months, model.eri_to_eos_days)
 
 
-def _boot_blank(memory: Memory, pins: Pins, profile: Profile) -> Booted:
+def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | None) -> Booted:
     """The first start: format, say so, and do what the clinic did."""
     model = profile.model
     memory.format()
     identity = _drawn_identity(pins)
+    if memory_id is not None:
+        identity.memory_id = memory_id
     log = EventLog(memory, chain_key=identity.chain_key, epoch=identity.epoch)
     records = Records(
         memory,
@@ -157,11 +162,14 @@ _RECORDED = (
 class _Restart:
     """One start on a memory that has lived; `corrupt` collects the records that cannot be read."""
 
-    def __init__(self, memory: Memory, pins: Pins, profile: Profile, corrupt: set[Region]) -> None:
+    def __init__(
+        self, memory: Memory, pins: Pins, profile: Profile, corrupt: set[Region], memory_id: int | None
+    ) -> None:
         self.memory = memory
         self.pins = pins
         self.model = profile.model
         self.corrupt = corrupt
+        self.memory_id = memory_id
 
     def run(self, *, checkpoint_lost: bool) -> Booted:
         """Read, doubt, repair, and go on."""
@@ -227,10 +235,6 @@ class _Restart:
         ledger = self._load(Region.LEDGER, Ledger.unpack, Ledger())
         if Region.IDENTITY in self.corrupt:
             identity = _drawn_identity(self.pins)
-        elif (
-            Region.LEDGER in self.corrupt
-        ):  # nobody may take "never received" from a ledger that has forgotten
-            identity.memory_id = _drawn_identity(self.pins).memory_id
         broken = TherapyRecord(state=State.RUN)
         records = Records(
             self.memory,
@@ -254,8 +258,19 @@ class _Restart:
             ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
+        self._rename(records)
         self._doubt(records, checkpoint)
         return records
+
+    def _rename(self, records: Records) -> None:
+        """A memory that has forgotten is another: nobody may take "never received" from it [SPEC 9]."""
+        if self.memory_id is not None:
+            records.identity.memory_id = self.memory_id
+        elif Region.LEDGER in self.corrupt or records.log.is_empty:
+            records.identity.memory_id = _drawn_identity(self.pins).memory_id
+        else:
+            return
+        records.touch(Region.IDENTITY)
 
     def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
         """What each record by itself cannot show."""

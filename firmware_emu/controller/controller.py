@@ -81,10 +81,14 @@ class Controller:
         "trace",
     )
 
-    def __init__(self, pins: Pins, profile: Profile) -> None:
-        """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile."""
+    def __init__(self, pins: Pins, profile: Profile, memory_id: int | None = None) -> None:
+        """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile.
+
+        `memory_id` is what the memory shall be called from now on: a blank one is named by it instead of by chance, a
+        written one is renamed.
+        """
         model = profile.model
-        booted = boot(pins, profile)
+        booted = boot(pins, profile, memory_id)
         self.records: Records = booted.records
         self.therapy: Therapy = booted.therapy
         self.schedule = Schedule(booted.therapy, pins.battery, booted.tick_ms)

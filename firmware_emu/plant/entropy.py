@@ -1,6 +1,7 @@
-"""The hardware random source: its bytes depend on seed, stream, boot and how much was drawn, on nothing else.
+"""The hardware random source: its bytes depend on seed, stream, boot and how much was drawn.
 
-Deterministic on purpose: the secrecy of a virtual pump's keys is no stronger than its seed's.
+Deterministic on purpose: the secrecy of a virtual pump's keys is no stronger than its seed's. The stream
+`memory`, which names memories, depends on the unit too: two pumps of one seed are two pumps.
 """
 
 from __future__ import annotations
@@ -10,15 +11,18 @@ import hashlib
 from firmware_emu.plant.part import Json, Part, StateError, field, integer, section
 
 BLOCK_BYTES = 32
+MEMORY_STREAM = "memory"
 
 
 class Entropy(Part):
     """Implements `pins.EntropyPin`: SHA-256 in counter mode, each stream from 0 at each boot."""
 
-    __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck")
+    __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck", "unit")
 
-    def __init__(self, seed: bytes) -> None:
+    def __init__(self, seed: bytes, unit: bytes = b"") -> None:
+        """`unit` tells apart the units of one seed; empty where a run must repeat from its seed alone."""
         self.seed = seed
+        self.unit = unit
         self.boot_count = 0
         self.blocks_drawn: dict[str, int] = {}
         self.stuck = False
@@ -30,8 +34,9 @@ class Entropy(Part):
         first = self.blocks_drawn.get(stream, 0)
         last = first + -(-length // BLOCK_BYTES)
         self.blocks_drawn[stream] = last
+        unit = self.unit if stream == MEMORY_STREAM else b""
         key = hashlib.sha256(
-            b"%d:%s:%s:%d" % (len(self.seed), self.seed, stream.encode(), self.boot_count)
+            b"%d:%s:%s:%d%s" % (len(self.seed), self.seed, stream.encode(), self.boot_count, unit)
         ).digest()
         blocks = [hashlib.sha256(key + number.to_bytes(8, "big")).digest() for number in range(first, last)]
         return b"".join(blocks)[:length]
@@ -44,20 +49,24 @@ class Entropy(Part):
     def to_json(self) -> Json:
         return {
             "seed": self.seed.hex(),
+            "unit": self.unit.hex(),
             "boot_count": self.boot_count,
             "blocks_drawn": dict(self.blocks_drawn),
             "stuck": self.stuck,
         }
 
     def from_json(self, state: Json) -> None:
-        seed = field(state, "seed")
-        if not isinstance(seed, str):
-            raise StateError(f"seed must be hex digits, is {seed!r}")
-        try:
-            self.seed = bytes.fromhex(seed)
-        except ValueError as error:
-            raise StateError(f"seed must be hex digits, is {seed!r}") from error
+        self.seed = _from_hex(state, "seed")
+        self.unit = _from_hex(state, "unit")
         drawn = section(state, "blocks_drawn")
         self.blocks_drawn = {stream: integer(drawn, stream) for stream in drawn}
         self.boot_count = integer(state, "boot_count")
         self.stuck = bool(integer(state, "stuck"))
+
+
+def _from_hex(state: Json, name: str) -> bytes:
+    digits = field(state, name)
+    try:
+        return bytes.fromhex(digits)
+    except (TypeError, ValueError) as error:
+        raise StateError(f"{name} must be hex digits, is {digits!r}") from error

@@ -40,8 +40,12 @@ class Plant(Part):
         *,
         implant: Implant | None = None,
         memory_bytes: int = DEFAULT_SIZE_BYTES,
+        unit: bytes = b"",
     ) -> None:
-        """A new pump with erased memory. Without an implant its reservoir is empty, its path holds water."""
+        """A new pump with erased memory. Without an implant its reservoir is empty, its path holds water.
+
+        `unit` tells apart the pumps of one seed, see `Entropy`.
+        """
         path_nl_ppm = (model.tubing_nl + model.catheter_nl) * PPM
         self.catheter = Catheter(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
         self.crystal = Crystal()
@@ -51,7 +55,7 @@ class Plant(Part):
             model.battery_capacity_mah, model.battery_full_mv, model.battery_eos_mv, self.rotor, self.crystal
         )
         self.flash = Flash(memory_bytes)
-        self.entropy = Entropy(seed)
+        self.entropy = Entropy(seed, unit)
         self.body = Body()
         if implant is not None:
             self.reservoir.fill(implant.filled_nl, implant.concentration_ng_per_ml)

@@ -182,8 +182,25 @@ def test_the_end_of_service_is_found_again_where_its_record_is_damaged() -> None
 @pytest.mark.parametrize("region", [Region.IDENTITY, Region.LEDGER], ids=lambda region: region.name)
 def test_a_pump_that_has_forgotten_its_commands_is_another_memory(region: Region) -> None:
     before = lived().fork().granted(GetInfo()).memory_id
-    after = flipped(lived(), PLACES[region].offset + 5, 0).granted(GetInfo()).memory_id
+    talk = flipped(lived(), PLACES[region].offset + 5, 0)
+    after = talk.granted(GetInfo()).memory_id
     assert after not in (0, before)
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    talk.open()
+    assert talk.granted(GetInfo()).memory_id == after, "what a start has found out is forgotten at the next"
+
+
+def test_a_pump_that_has_lost_its_log_is_another_memory() -> None:
+    talk = lived().fork()
+    before = talk.granted(GetInfo()).memory_id
+    talk.pump.cut_power()
+    slots = talk.pump.profile.model.log_capacity * LOG_SLOT_BYTES
+    talk.pump.plant.flash.write(LOG_OFFSET, b"\xff" * slots)
+    talk.pump.restore_power()
+    talk.open()
+    assert talk.granted(GetInfo()).memory_id not in (0, before)
+    assert talk.granted(LogStatus(LogName.MAIN)).epoch == 2
 
 
 def test_alarms_that_last_are_raised_again_where_their_record_is_damaged() -> None:
