@@ -363,7 +363,8 @@ class ClientEnd(Connection):
             return
         self._phase = Phase.OPEN
         self._settle()
-        self._events.append(SessionOpened(self._key, decode(PumpHello, self._pump_hello)))
+        nonce = self._client_hello[-NONCE_BYTES:]
+        self._events.append(SessionOpened(self._key, decode(PumpHello, self._pump_hello), nonce))
 
     def _receive_reject(self, frame: Frame) -> None:
         try:

@@ -24,6 +24,7 @@ GAP_UART_MS = 20  # only where the UART itself stamps bytes
 # Handshake [SPEC 4]
 KEY_BYTES = 16
 NONCE_BYTES = 16
+SESSION_MARK_BYTES = 8  # of the nonce, in the log: what an entry has room for
 PROOF_BYTES = 16
 PEER_HANDLE_BYTES = 8
 CLIENT_HELLO_BYTES = 22

@@ -28,10 +28,11 @@ class SessionInfo:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """Both proofs are good. Either end."""
+    """Both proofs are good. Either end. `client_nonce` is that of the CLIENT_HELLO."""
 
     key: DeviceKey
     pump_hello: PumpHello
+    client_nonce: bytes
 
 
 # The pump's end

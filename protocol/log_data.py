@@ -26,6 +26,7 @@ from protocol.identifiers import (
 )
 from protocol.layout_atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
 from protocol.layouts import message
+from protocol.limits import SESSION_MARK_BYTES
 
 
 @message()
@@ -306,12 +307,13 @@ class ResistanceHighData(NamedTuple):
     resistance_mohm: int
 
 
-@message("key_id" / U16, "role" / enum_of(Role))
+@message("key_id" / U16, "role" / enum_of(Role), Reserved(1), "nonce_start" / Bytes(SESSION_MARK_BYTES))
 class SessionOpenData(NamedTuple):
-    """A key was proven."""
+    """A key was proven, in answer to the CLIENT_HELLO whose nonce begins so: a client knows its own session by it."""
 
     key_id: int
     role: Role
+    nonce_start: bytes
 
 
 @message("reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)

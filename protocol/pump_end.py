@@ -30,6 +30,7 @@ from protocol.layouts import decode, encode
 from protocol.limits import (
     ANSWER_REPEATS,
     DEFAULT_LIMITS,
+    NONCE_BYTES,
     PROOF_BYTES,
     PROOF_REPEATS,
     PUMP_CTR_MAX,
@@ -322,7 +323,8 @@ class PumpEnd(Connection):
             client_proof=proof,
             pump_proof=plain_frame(_HANDSHAKE, answer.opcode, answer.sid, 0, 0, answer.payload),
         )
-        self._events.append(SessionOpened(key, decode(PumpHello, slot.pump_hello)))
+        nonce = slot.client_hello[-NONCE_BYTES:]
+        self._events.append(SessionOpened(key, decode(PumpHello, slot.pump_hello), nonce))
         return answer
 
     # A frame's way out, and the end

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.identifiers import Actor, AlarmId, LogType, RejectReason
+from protocol.limits import SESSION_MARK_BYTES
 from protocol.link import (
     HandshakeFailed,
     HelloLimited,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
 def note_link_event(records: Records, event: PumpEvent) -> None:
     """Log it; a random source that is stuck is an alarm too. Requests are no business of this."""
     match event:
-        case SessionOpened(key=key):
-            data: object = SessionOpenData(key.key_id, key.role)
+        case SessionOpened(key=key, client_nonce=nonce):
+            data: object = SessionOpenData(key.key_id, key.role, nonce[:SESSION_MARK_BYTES])
             records.enter(LogType.SESSION_OPEN, data, actor=actor_of(key.role, key.slot))
         case SessionClosed(reason=reason, key=key):
             data = SessionCloseData(reason, key.key_id)

@@ -125,9 +125,9 @@ LINES = [
             0,
             LogType.SESSION_OPEN,
             Actor.UNAUTHENTICATED,
-            data=pack_data(SessionOpenData(7, Role.PATIENT)),
+            data=pack_data(SessionOpenData(7, Role.PATIENT, bytes(range(8)))),
         ),
-        "#2 5.000 s SESSION_OPEN: key id 7, role PATIENT (unauthenticated)",
+        "#2 5.000 s SESSION_OPEN: key id 7, role PATIENT, nonce_start 0001020304050607 (unauthenticated)",
     ),
 ]
 
