@@ -5,13 +5,14 @@ A group is a row of text below: name, module, attribute, one line of help.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from typing import NamedTuple
 
 import click
 
-from hil.errors import PumpbenchError
+from hil.errors import AnswerNotWritten, PumpbenchError
 from hil.installation import check_protocol_is_ours
 
 
@@ -63,7 +64,9 @@ def main() -> None:
     try:
         cli(prog_name="pumpbench")
     except PumpbenchError as error:
-        click.echo(f"pumpbench: {error.one_line()}", err=True)
+        if not (isinstance(error, AnswerNotWritten) and error.quiet):
+            with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it all the same
+                click.echo(f"pumpbench: {error.one_line()}", err=True)
         sys.exit(int(error.exit_code))
 
 

@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     OUTCOME_UNKNOWN = 9
     BAD_CONFIGURATION = 10
     TAKEN = 11
+    ANSWER_NOT_WRITTEN = 12
 
 
 class PumpbenchError(Exception):
@@ -101,6 +102,18 @@ class OutcomeUnknown(PumpbenchError):
     def __init__(self, message: str, *, cmd_id: int, advice: str = "") -> None:
         super().__init__(message, advice=advice)
         self.cmd_id = cmd_id
+
+
+class AnswerNotWritten(PumpbenchError):
+    """The answer is there and could not be written to stdout. `quiet` where nobody needs to be told."""
+
+    exit_code = ExitCode.ANSWER_NOT_WRITTEN
+    accused = "output"
+
+    def __init__(self, done: str, why: str, *, advice: str = "", quiet: bool = False) -> None:
+        what = f"{done}; the answer could not be written" if done else "the answer could not be written"
+        super().__init__(f"{what} ({why})", advice=advice)
+        self.quiet = quiet and not done
 
 
 class DeviceError(PumpbenchError):

@@ -1,15 +1,14 @@
-"""What a programmer must not forget: its command ids and the commands whose outcome it does not know yet
-[SPEC 9].
+"""What a programmer must not forget: its command ids, the commands whose outcome it does not know yet, and the
+marks by which it knows a pump's memory again [SPEC 9].
 
-One file a key, JSON, mode 0600 in a directory of mode 0700, replaced atomically and synced before a command
-leaves. Outcomes are filed under the pump's `memory_id`: what was asked of another memory stays unknown. No
-key is kept here, only a fingerprint of one. Without a path the store lives in memory, for tests and virtual
-time.
+One file a key, JSON, mode 0600 in a directory of mode 0700. Outcomes are filed under the pump's `memory_id`:
+what was asked of another memory stays unknown. No key is kept here, only a fingerprint of one. Without a path
+the store lives in memory, for tests and virtual time.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import json
 import os
@@ -17,17 +16,25 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from hil.errors import BadConfiguration, Misuse, Taken
+from hil.errors import BadConfiguration, Misuse, OutcomeUnknown, Taken
+from hil.state_file import InUseError, StateFile
+from protocol.identifiers import Opcode
 
-SCHEMA = "pumpbench-outcomes/1"
+SCHEMA = "pumpbench-outcomes/2"
+SCHEMA_WITHOUT_MARKS = "pumpbench-outcomes/1"
 LAST_CMD_ID = 0xFFFF_FFFE  # 0 and FFFFFFFF are no ids
 KEPT_CLOSED = 32  # four ledgers of a pump: enough to answer "what was the last thing that I did?"
 FINGERPRINT_DIGITS = 16
+RECEIVED = frozenset({"INTENT", "RUNNING", "DONE", "PARTIAL", "NOT_STARTED"})  # the pump has it in its ledger
 
 
 @dataclass(frozen=True, slots=True)
 class FiledCommand:
-    """One command as it was sent, and what is known of it. `outcome` is a name of Outcome, or "" for unknown."""
+    """One command as it was sent, and what is known of it.
+
+    `outcome` is a name of Outcome, or "" where no answer ever came. `doubt` says why the pump's word about it is not
+    believed; "" where nothing speaks against it.
+    """
 
     cmd_id: int
     opcode: int
@@ -37,11 +44,17 @@ class FiledCommand:
     outcome: str = ""
     delivered_nl: int = 0
     uncertain_nl: int = 0
+    doubt: str = ""
 
     @property
     def unknown(self) -> bool:
         """True while nobody can say what became of it."""
-        return self.outcome in {"", "INTENT"}
+        return bool(self.doubt) or self.outcome in {"", "INTENT"}
+
+    @property
+    def confirmed(self) -> bool:
+        """True if the pump has said, secured, that it has this command."""
+        return self.outcome in RECEIVED
 
     @property
     def final(self) -> bool:
@@ -49,12 +62,33 @@ class FiledCommand:
         return not self.unknown and self.outcome != "RUNNING"
 
 
+@dataclass(frozen=True, slots=True)
+class MarkedEntry:
+    """A log entry that a secured answer has named, as it was read: 32 bytes as hex digits. `log` is a LogName."""
+
+    log: int
+    epoch: int
+    seq: int
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a memory has shown of itself and cannot take back: the largest counts seen, the newest entry of each log."""
+
+    boot_count: int
+    t_mono_s: int
+    last_cmd_id: int
+    entries: tuple[MarkedEntry, ...] = ()
+
+
 @dataclass(slots=True)
 class _Memory:
-    """What is filed under one memory of one pump."""
+    """What is filed under one memory of one pump. Without `marks` nothing was ever commanded there."""
 
     last_cmd_id: int = 0
     commands: dict[int, FiledCommand] = field(default_factory=dict)
+    marks: Marks | None = None
 
 
 def fingerprint_of(key: bytes) -> str:
@@ -73,10 +107,10 @@ class OutcomeStore:
     """Command ids and outcomes of one key. Open it before use; it holds a lock until it is closed."""
 
     def __init__(self, path: Path | None = None, *, key: bytes = b"") -> None:
-        self._path = path
+        self._file = None if path is None else StateFile(path)
         self._fingerprint = fingerprint_of(key)
         self._memories: dict[int, _Memory] = {}
-        self._lock_fd: int | None = None
+        self._has_news = False  # marks that are not on file yet
 
     def __enter__(self) -> Self:
         self.open()
@@ -87,20 +121,34 @@ class OutcomeStore:
 
     def open(self) -> None:
         """Take the lock and read what is filed. Opening twice is fine."""
-        if self._path is None or self._lock_fd is not None:
+        if self._file is None or self._file.is_open:
             return
-        self._lock_fd = _locked(self._path)
+        path = self._file.path
         try:
-            self._memories = self._read(self._path)
+            self._file.open()
+        except InUseError as error:
+            raise Taken(
+                f"another programmer is using this key (its state file is {path})",
+                advice="wait for it to end, or use another key",
+            ) from error
+        except OSError as error:
+            raise BadConfiguration(
+                f"the state file {path} cannot be made ({error.strerror})",
+                advice="name another with --state",
+            ) from error
+        try:
+            self._memories = self._read(path)
         except BadConfiguration:
             self.close()
             raise
 
     def close(self) -> None:
-        """Give the lock back; the file stays."""
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
+        """Write down what is not on file yet, and give the lock back; the file stays."""
+        if self._file is not None:
+            if self._has_news:
+                with contextlib.suppress(OSError):  # marks taken late make the next proof stronger, no more
+                    self._write()
+            self._file.close()
 
     def next_cmd_id(self, memory_id: int, last_of_pump: int) -> int:
         """The id for the next command: above all that were ever used, here or by the pump's own account."""
@@ -110,21 +158,51 @@ class OutcomeStore:
         return last + 1
 
     def file(self, memory_id: int, command: FiledCommand) -> None:
-        """Write a command down, or what has become known of it; it is on the disk when this returns."""
-        memory = self._memory(memory_id)
-        memory.last_cmd_id = max(memory.last_cmd_id, command.cmd_id)
-        memory.commands[command.cmd_id] = command
-        for cmd_id in [c.cmd_id for c in memory.commands.values() if c.final][:-KEPT_CLOSED]:
-            del memory.commands[cmd_id]
-        self._write()
+        """Write a command down before it is sent; on the disk when this returns, with room for its outcome.
+
+        BadConfiguration where it cannot be written.
+        """
+        self._put(self._memory(memory_id), command)
+        try:
+            self._write(reserving=True)
+        except OSError as error:
+            raise BadConfiguration(
+                f"the state file {self._path} cannot be written ({error.strerror})",
+                advice="nothing was sent; make room or name another with --state",
+            ) from error
 
     def settle(
-        self, memory_id: int, command: FiledCommand, outcome: str, delivered_nl: int, uncertain_nl: int
+        self,
+        memory_id: int,
+        command: FiledCommand,
+        outcome: str,
+        delivered_nl: int = 0,
+        uncertain_nl: int = 0,
+        doubt: str = "",
     ) -> FiledCommand:
-        """File the outcome of a command that was filed when it was sent; answers it with that outcome."""
-        settled = replace(command, outcome=outcome, delivered_nl=delivered_nl, uncertain_nl=uncertain_nl)
-        self.file(memory_id, settled)
+        """File the outcome of a command that was sent; returns it with that outcome.
+
+        OutcomeUnknown where it cannot be written: the next programmer would not know it.
+        """
+        settled = replace(
+            command, outcome=outcome, delivered_nl=delivered_nl, uncertain_nl=uncertain_nl, doubt=doubt
+        )
+        self._put(self._memory(memory_id), settled)
+        try:
+            self._write()
+        except OSError as error:
+            raise OutcomeUnknown(
+                f"{Opcode(command.opcode).name} {command.cmd_id} was sent, its outcome is {outcome or 'not known'}, "
+                f"and that could not be written to {self._path} ({error.strerror})",
+                cmd_id=command.cmd_id,
+                advice="do not repeat it: make room, then run any command with this same state file, and the pump "
+                "is asked for it first",
+            ) from error
         return settled
+
+    def accept(self, memory_id: int, command: FiledCommand) -> None:
+        """Close a command of which nobody can find out what became."""
+        self.file(memory_id, replace(command, outcome="TOO_OLD", doubt=""))
 
     def commands(self, memory_id: int) -> tuple[FiledCommand, ...]:
         """Everything filed under a memory, oldest first."""
@@ -142,8 +220,31 @@ class OutcomeStore:
         """Commands of which nobody can say whether they were carried out."""
         return tuple(c for c in self.commands(memory_id) if c.unknown)
 
+    def command(self, memory_id: int, cmd_id: int) -> FiledCommand | None:
+        """What is filed of one command; None where nothing is, or no more."""
+        return self._memory(memory_id).commands.get(cmd_id)
+
+    def marks(self, memory_id: int) -> Marks | None:
+        """By what this memory is known again; None where it was never commanded."""
+        return self._memory(memory_id).marks
+
+    def mark(self, memory_id: int, marks: Marks) -> None:
+        """Replace the marks of a memory; they are written with the next command or outcome, or at the end."""
+        self._memory(memory_id).marks = marks
+        self._has_news = True
+
+    @property
+    def _path(self) -> Path | None:
+        return None if self._file is None else self._file.path
+
     def _memory(self, memory_id: int) -> _Memory:
         return self._memories.setdefault(memory_id, _Memory())
+
+    def _put(self, memory: _Memory, command: FiledCommand) -> None:
+        memory.last_cmd_id = max(memory.last_cmd_id, command.cmd_id)
+        memory.commands[command.cmd_id] = command
+        for cmd_id in [c.cmd_id for c in memory.commands.values() if c.final][:-KEPT_CLOSED]:
+            del memory.commands[cmd_id]
 
     def _read(self, path: Path) -> dict[int, _Memory]:
         try:
@@ -155,7 +256,7 @@ class OutcomeStore:
                 f"the state file {path} cannot be read ({error})",
                 advice="move it away if you know the outcome of every command in it",
             ) from error
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        if not isinstance(document, dict) or document.get("schema") not in {SCHEMA, SCHEMA_WITHOUT_MARKS}:
             raise BadConfiguration(
                 f"{path} is no state file of this version", advice="name another with --state"
             )
@@ -172,65 +273,41 @@ class OutcomeStore:
                 advice="move it away if you know the outcome of every command in it",
             ) from error
 
-    def _write(self) -> None:
-        if self._path is None:
+    def _write(self, *, reserving: bool = False) -> None:
+        if self._file is None:
             return
-        if self._lock_fd is None:
+        if not self._file.is_open:
             raise Misuse("the outcome store is not open", advice="use it in a with statement")
         document = {
             "schema": SCHEMA,
             "key_fingerprint": self._fingerprint,
             "memories": {f"{memory_id:016x}": _memory_to(m) for memory_id, m in self._memories.items()},
         }
-        _replace_file(self._path, json.dumps(document, indent=1).encode())
+        content = json.dumps(document, indent=1).encode()
+        self._file.replace(content)
+        self._has_news = False
+        if reserving:
+            self._file.reserve(len(content))
 
 
 def _memory_to(memory: _Memory) -> dict[str, Any]:
-    return {"last_cmd_id": memory.last_cmd_id, "commands": [asdict(c) for c in memory.commands.values()]}
+    return {
+        "last_cmd_id": memory.last_cmd_id,
+        "commands": [asdict(command) for command in memory.commands.values()],
+        "marks": None if memory.marks is None else asdict(memory.marks),
+    }
 
 
 def _memory_from(entry: dict[str, Any]) -> _Memory:
     filed = [FiledCommand(**command) for command in entry["commands"]]
-    return _Memory(int(entry["last_cmd_id"]), {command.cmd_id: command for command in filed})
+    marks = entry.get("marks")
+    return _Memory(
+        int(entry["last_cmd_id"]),
+        {command.cmd_id: command for command in filed},
+        None if marks is None else _marks_from(marks),
+    )
 
 
-def _locked(path: Path) -> int:
-    """A descriptor that holds the lock of this state file, until it is closed or its process dies."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise BadConfiguration(
-            f"the state file {path} cannot be made ({error.strerror})", advice="name another with --state"
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Taken(
-            f"another programmer is using this key (its state file is {path})",
-            advice="wait for it to end, or use another key",
-        ) from error
-    return descriptor
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    """Replace a file so that a crash leaves the old or the new content, on the disk when this returns."""
-    beside = path.with_name(path.name + ".new")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise BadConfiguration(
-            f"the state file {path} cannot be written ({error.strerror})",
-            advice="nothing was sent; make room or name another with --state",
-        ) from error
+def _marks_from(entry: dict[str, Any]) -> Marks:
+    entries = tuple(MarkedEntry(**marked) for marked in entry["entries"])
+    return Marks(int(entry["boot_count"]), int(entry["t_mono_s"]), int(entry["last_cmd_id"]), entries)

@@ -13,6 +13,7 @@ from hil.program import tables
 from hil.program.as_json import json_text
 from hil.program.connection import Options, confirm, connected, show, with_options
 from hil.program.deeds import DEEDS
+from hil.program.output import say, tell
 from protocol.identifiers import AlarmId, InfusionMode, LogName
 from protocol.log_entries import LogEntry, describe
 
@@ -78,9 +79,9 @@ def alarms(options: Options) -> None:
     with connected(options) as pump:
         seen, state = pump.alarms(), pump.status()
     if options.as_json:
-        click.echo(json_text(seen))
+        tell(json_text(seen))
     else:
-        click.echo("\n".join(tables.alarm_lines(seen, state)) or "no alarms")
+        tell("\n".join(tables.alarm_lines(seen, state)) or "no alarms")
 
 
 @program.command()
@@ -90,7 +91,7 @@ def link(options: Options, clear: bool) -> None:
     """What the pump's link has seen go wrong."""
     with connected(options) as pump:
         seen = pump.link_stats(clear=clear)
-    show(options, tables.link_rows(seen), seen)
+        show(options, tables.link_rows(seen), seen, done="the counters were cleared" if clear else "")
 
 
 @program.command()
@@ -118,13 +119,16 @@ def log(options: Options, security: bool, from_seq: int, last: int | None) -> No
             "corrupt_seqs": history.corrupt_seqs,
             "entries": [_entry(entry) for entry in history.entries],
         }
-        click.echo(json_text(document))
+        tell(json_text(document))
         return
-    for gone in history.lost:
-        click.echo(f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them")
-    for entry in history.entries:
-        click.echo(describe(entry))
-    click.echo(f"{len(history.entries)} entries, no gap", err=True)
+    lost = [
+        f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
+        for gone in history.lost
+    ]
+    lines = lost + [describe(entry) for entry in history.entries]
+    if lines:
+        tell("\n".join(lines))
+    say(f"{len(history.entries)} entries, no gap")
 
 
 def _entry(entry: LogEntry) -> dict[str, object]:
@@ -152,7 +156,10 @@ def void(options: Options, cmd_id: int) -> None:
     """Make sure that a command which never arrived never will be carried out."""
     with connected(options) as pump:
         seen = pump.void(cmd_id)
-    click.echo(json_text(seen) if options.as_json else f"command {cmd_id}: {seen.outcome.name}")
+    tell(
+        json_text(seen) if options.as_json else f"command {cmd_id}: {seen.outcome.name}",
+        done="VOID_CMD was carried out",
+    )
 
 
 @program.command()
@@ -161,7 +168,7 @@ def ping(options: Options) -> None:
     """Ask whether somebody is there."""
     with connected(options) as pump:
         pump.ping()
-    click.echo(json_text({"answered": True}) if options.as_json else "the pump answers")
+    tell(json_text({"answered": True}) if options.as_json else "the pump answers")
 
 
 @program.command()
@@ -172,7 +179,10 @@ def ack(options: Options, alarm: str) -> None:
     with connected(options) as pump:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
-    click.echo(json_text(seen) if options.as_json else f"{alarm.upper()} acknowledged; {still}")
+    tell(
+        json_text(seen) if options.as_json else f"{alarm.upper()} acknowledged; {still}",
+        done="ALARM_ACK was carried out",
+    )
 
 
 @program.command()
@@ -187,7 +197,7 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     )
     with connected(options) as pump:
         pump.accept_unknown(cmd_id)
-    click.echo(f"command {cmd_id} is filed as unknown for ever; it blocks no more")
+    tell(f"command {cmd_id} is filed as unknown for ever; it blocks no more", done="it was filed")
 
 
 for _deed in DEEDS:

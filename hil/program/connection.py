@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +15,16 @@ import click
 
 from hil import address as addresses
 from hil.address import TargetKind
-from hil.errors import Misuse
+from hil.errors import AnswerNotWritten, Misuse, OutcomeUnknown
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path
 from hil.program.as_json import json_text
+from hil.program.output import say, tell
 from hil.program.tables import table
 from hil.programmer import Programmer
 from hil.targets import make_target
 from protocol.development_keys import development_key
-from protocol.identifiers import Role
+from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,12 +101,50 @@ def connected(options: Options) -> Iterator[Programmer]:
         programmer = Programmer(
             channel, key=key, store=OutcomeStore(state_path, key=key.key), secured=not options.open_profile
         )
-        yield stack.enter_context(programmer)
+        stack.callback(_say_goodbye, programmer)
+        programmer.connect()
+        try:
+            yield programmer
+        except OutcomeUnknown:
+            raise
+        except BaseException as error:
+            raise _after(programmer, error) from error
+        finally:
+            for notice in programmer.notices:
+                say(f"pumpbench: {notice}")
 
 
-def show(options: Options, rows: Rows, document: object) -> None:
-    """A table for people, or JSON for programs."""
-    click.echo(json_text(document) if options.as_json else table(rows))
+def _after(programmer: Programmer, error: BaseException) -> BaseException:
+    """What to say where an error comes between a command and its answer: first of all that it was sent.
+
+    Also of Ctrl-C and of errors of our own: "aborted" must not be read as "not done".
+    """
+    filed = programmer.last_command()
+    if filed is None or isinstance(error, AnswerNotWritten):
+        return error
+    if filed.unknown:
+        return programmer.nobody_waited(filed)
+    if isinstance(error, KeyboardInterrupt) and filed.confirmed:
+        return AnswerNotWritten(
+            f"{carried_out(Opcode(filed.opcode).name, filed.cmd_id, filed.outcome)}", "interrupted"
+        )
+    return error
+
+
+def carried_out(command: str, cmd_id: int, outcome: str) -> str:
+    """What was done, for where its answer cannot be shown."""
+    return f"{command} {cmd_id} was carried out (outcome {outcome})"
+
+
+def _say_goodbye(programmer: Programmer) -> None:
+    """End the session; who interrupts that has his answer already."""
+    with suppress(KeyboardInterrupt):
+        programmer.close()
+
+
+def show(options: Options, rows: Rows, document: object, *, done: str = "", advice: str = "") -> None:
+    """A table for people, or JSON for programs. `done` and `advice`: see `tell`."""
+    tell(json_text(document) if options.as_json else table(rows), done=done, advice=advice)
 
 
 def confirm(what: str, *, yes: bool) -> None:

@@ -12,8 +12,7 @@ import click
 
 from hil.errors import DeviceRefused, Misuse
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
-from hil.program.as_json import json_text
-from hil.program.connection import Options, confirm, connected, show, with_options
+from hil.program.connection import Options, carried_out, confirm, connected, show, with_options
 from hil.program.quantities import (
     NG_PER_MCG,
     NL_PER_ML,
@@ -25,7 +24,7 @@ from hil.program.quantities import (
     ml,
     ml_per_day,
 )
-from hil.program.tables import WALL_EPOCH, executed_rows, table, time_rows
+from hil.program.tables import WALL_EPOCH, executed_rows, time_rows
 from protocol.identifiers import ErrorCode, OnExpiry, StatusFlag, StopReason, TimeSetReason
 
 if TYPE_CHECKING:
@@ -59,18 +58,21 @@ YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def _done(options: Options, executed: Executed[Any], more: list[tuple[str, str]]) -> None:
-    """Say what a command did."""
-    if options.as_json:
-        document = {
-            "cmd_id": executed.cmd_id,
-            "outcome": executed.outcome,
-            "delivered_nl": executed.delivered_nl,
-            "uncertain_nl": executed.uncertain_nl,
-            "reply": executed.answer,
-        }
-        click.echo(json_text(document))
-    else:
-        click.echo(table(executed_rows(executed, more)))
+    """Say what a command did; before the session ends, since nothing after it may keep the answer back."""
+    document = {
+        "cmd_id": executed.cmd_id,
+        "outcome": executed.outcome,
+        "delivered_nl": executed.delivered_nl,
+        "uncertain_nl": executed.uncertain_nl,
+        "reply": executed.answer,
+    }
+    show(
+        options,
+        executed_rows(executed, more),
+        document,
+        done=carried_out(executed.opcode.name, executed.cmd_id, executed.outcome.name),
+        advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
+    )
 
 
 @click.command(name="set")
@@ -105,13 +107,13 @@ def set_program(
         executed = pump.set_simple_program(
             dose_ng_per_day, concentration_ng_per_ml=concentration, drug_id=drug_id, start=start
         )
-    more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
-    if executed.answer is not None:
-        more += [
-            ("program", f"revision {executed.answer.program_rev}"),
-            ("state", executed.answer.state.name),
-        ]
-    _done(options, executed, more)
+        more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
+        if executed.answer is not None:
+            more += [
+                ("program", f"revision {executed.answer.program_rev}"),
+                ("state", executed.answer.state.name),
+            ]
+        _done(options, executed, more)
 
 
 @click.command()
@@ -131,7 +133,7 @@ def bolus(
         confirm(f"give a bolus of {words} over {duration(duration_s)}", yes=yes)
         prepared = pump.prepare_bolus(wanted_nl, duration_s)
         executed = pump.commit_bolus(prepared)
-    _done(options, executed, _bolus_rows(prepared))
+        _done(options, executed, _bolus_rows(prepared))
 
 
 def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) -> tuple[int, str]:
@@ -158,13 +160,13 @@ def cancel(options: Options, cmd_id: int | None) -> None:
     """End a bolus now: the active one, or the one of this command. Never asks first."""
     with connected(options) as pump:
         executed = pump.cancel_bolus(cmd_id or 0)
-    more = []
-    if executed.answer is not None:
-        more = [
-            ("bolus", executed.answer.target_outcome.name),
-            ("delivered", ml(executed.answer.delivered_nl)),
-        ]
-    _done(options, executed, more)
+        more = []
+        if executed.answer is not None:
+            more = [
+                ("bolus", executed.answer.target_outcome.name),
+                ("delivered", ml(executed.answer.delivered_nl)),
+            ]
+        _done(options, executed, more)
 
 
 @click.command()
@@ -191,10 +193,13 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             reason=StopReason[reason.upper()],
             on_expiry=OnExpiry[on_expiry.upper()],
         )
-    more = []
-    if executed.answer is not None:
-        more = [("state", executed.answer.state.name), ("stopped for", duration(executed.answer.stopped_s))]
-    _done(options, executed, more)
+        more = []
+        if executed.answer is not None:
+            more = [
+                ("state", executed.answer.state.name),
+                ("stopped for", duration(executed.answer.stopped_s)),
+            ]
+        _done(options, executed, more)
 
 
 @click.command()
@@ -203,11 +208,11 @@ def resume(options: Options) -> None:
     """Start the active program again."""
     with connected(options) as pump:
         executed = pump.resume()
-    more = []
-    if executed.answer is not None:
-        reply = executed.answer
-        more = [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
-    _done(options, executed, more)
+        more = []
+        if executed.answer is not None:
+            reply = executed.answer
+            more = [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
+        _done(options, executed, more)
 
 
 @click.command()
@@ -245,15 +250,15 @@ def refill(
             low_alarm_nl=low_alarm_nl,
             rinsed_twice=rinsed_twice,
         )
-    more = []
-    if executed.answer is not None:
-        reply = executed.answer
-        more = [
-            ("reservoir", ml(reply.reservoir_calc_nl)),
-            ("expected", ml(reply.expected_nl)),
-            ("difference", ml(reply.diff_nl)),
-        ]
-    _done(options, executed, more)
+        more = []
+        if executed.answer is not None:
+            reply = executed.answer
+            more = [
+                ("reservoir", ml(reply.reservoir_calc_nl)),
+                ("expected", ml(reply.expected_nl)),
+                ("difference", ml(reply.diff_nl)),
+            ]
+        _done(options, executed, more)
 
 
 @click.command(name="time")
@@ -284,8 +289,8 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
                 raise
             confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
-    more = [("moved by", f"{executed.answer.delta_s} s")] if executed.answer is not None else []
-    _done(options, executed, more)
+        more = [("moved by", f"{executed.answer.delta_s} s")] if executed.answer is not None else []
+        _done(options, executed, more)
 
 
 class _WallTime(NamedTuple):

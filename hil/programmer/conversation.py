@@ -66,8 +66,8 @@ Answer = Replied | Refused | NotKnown
 
 
 class Conversation:
-    """A session and its questions. `session_number` counts sessions, so that others see when one was
-    replaced.
+    """A session and its questions. `session_number` counts sessions, so that others see when one was replaced;
+    `opened` is how the last one began.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Conversation:
         self.channel = channel
         self.wire_log = wire_log
         self.session_number = 0
+        self.opened: link.SessionOpened | None = None
         self._end = ClientEnd(key=key, entropy=entropy, secured=secured)
         self._end.observing = True
         self._open = False
@@ -102,6 +103,7 @@ class Conversation:
             event = self._handshake_event(deadline)
             if isinstance(event, link.SessionOpened):
                 self._open = True
+                self.opened = event
                 self.session_number += 1
                 return
             if isinstance(event, link.SessionRefused):

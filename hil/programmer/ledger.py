@@ -8,7 +8,7 @@ can say; until it is resolved only reading, QUERY, VOID, STOP and CANCEL are all
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hil.errors import (
@@ -21,12 +21,13 @@ from hil.errors import (
     NotExecuted,
     OutcomeUnknown,
 )
-from hil.outcome_store import FiledCommand, OutcomeStore
+from hil.outcome_store import FiledCommand, Marks, OutcomeStore
 from hil.programmer.asking import PATIENCE_MS, Asking, session_is_gone
+from hil.programmer.continuity import Continuity, LookBack, look_back, marked_entry
 from hil.programmer.conversation import NotKnown, Refused, Replied
 from hil.programmer.log_reading import LogReader
 from hil.programmer.log_verdict import verdict_of_log
-from protocol.commands import OWN_KEY, GetInfo, GetStatus, QueryCmd, VoidCmd
+from protocol.commands import OWN_KEY, GetInfo, GetStatus, LogRead, QueryCmd, VoidCmd
 from protocol.identifiers import LogName, Opcode, Outcome, Role, StateChanged
 from protocol.layouts import encode
 from protocol.registry import COMMANDS, cmd_crc
@@ -44,6 +45,7 @@ Reply = TypeVar("Reply")
 POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
 RESENDS = 3  # of a command that the pump provably never received
 NEVER_HAPPENED = frozenset({Outcome.NEVER_RECEIVED, Outcome.VOIDED})
+DID_NOT_HAPPEN = NEVER_HAPPENED | {Outcome.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,15 @@ class Executed(Generic[Reply]):
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of the pump in one session."""
+    """What is known of the pump in one session; `marks` are taken in it, and grow with each command."""
 
     session_number: int
     memory_id: int
     last_cmd_id: int
     last_seq: int
+    continuity: Continuity
+    why: str
+    marks: Marks
 
 
 class Ledger(Asking):
@@ -93,6 +98,9 @@ class Ledger(Asking):
     ) -> None:
         super().__init__(conversation, key, patience_ms=patience_ms)
         self.store = store
+        self.notices: list[str] = []
+        """What a person should know and that stands in nobody's way: one sentence each."""
+        self._last_sent: tuple[int, int] | None = None  # memory and id
         self._known: _Known | None = None
 
     @property
@@ -101,14 +109,21 @@ class Ledger(Asking):
         return self.key.role != Role.OBSERVER
 
     def resolve(self, deadline: Deadline | None = None) -> tuple[FiledCommand, ...]:
-        """Find out what became of every command that is still open; answers those that are not unknown any
-        more.
+        """Find out what became of every command that is still open; returns what is filed of each now.
+
+        OutcomeUnknown where one stays unknown, after all were tried.
         """
         deadline = deadline or self._deadline()
         memory_id = self._know(deadline).memory_id
-        return tuple(
-            self._resolved(memory_id, filed, deadline) for filed in self.store.open_commands(memory_id)
-        )
+        resolved, unknown = [], None
+        for filed in self.store.open_commands(memory_id):
+            try:
+                resolved.append(self._resolved(memory_id, filed, deadline))
+            except OutcomeUnknown as error:
+                unknown = unknown or error
+        if unknown is not None:
+            raise unknown
+        return tuple(resolved)
 
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
@@ -119,29 +134,51 @@ class Ledger(Asking):
         memory_id = self._know(self._deadline()).memory_id
         for filed in self.store.unknown_commands(memory_id):
             if filed.cmd_id == cmd_id:
-                self.store.settle(memory_id, filed, Outcome.TOO_OLD.name, 0, 0)
+                self.store.accept(memory_id, filed)
                 return
         raise Misuse(f"command {cmd_id} is not one whose outcome is unknown", advice="query it")
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
-        """What the pump's ledger says of a command; an own one is filed."""
+        """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
         deadline = self._deadline()
+        own = key_id in {OWN_KEY, self.key.key_id} and self.may_command
+        known = self._know(deadline) if own else None
         reply = self._ask(Opcode.QUERY_CMD, QueryCmd(cmd_id, key_id), QueryCmdReply, deadline)
-        if key_id in {OWN_KEY, self.key.key_id}:
-            memory_id = self._know(deadline).memory_id
-            for filed in self.store.open_commands(memory_id):
-                if filed.cmd_id == cmd_id:
-                    self._file_verdict(memory_id, filed, reply)
+        if known is not None:
+            self._weigh(known, cmd_id, reply)
         return reply
 
     def void(self, cmd_id: int) -> VoidCmdReply:
-        """Make sure that a command which never arrived never will be carried out."""
-        return self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply)
+        """Make sure that a command which never arrived never will be carried out.
+
+        OutcomeUnknown, and nothing is sent, where the pump cannot be believed about an own command.
+        """
+        deadline = self._deadline()
+        known = self._know(deadline)
+        filed = self.store.command(known.memory_id, cmd_id)
+        if filed is not None and not filed.final and known.continuity is not Continuity.PROVEN:
+            raise self._doubted(known.memory_id, filed, f"the pump cannot be believed: {known.why}")
+        reply = self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply, deadline)
+        self._weigh(known, cmd_id, reply)
+        return reply
+
+    def _weigh(self, known: _Known, cmd_id: int, reply: QueryCmdReply | VoidCmdReply) -> None:
+        """File what was said of an own command, and refuse to pass on what contradicts what was said before."""
+        filed = self.store.command(known.memory_id, cmd_id)
+        if filed is None:
+            return
+        if not filed.final:
+            self._file_verdict(known, filed, reply)
+        elif filed.confirmed and verdict_of(filed, reply) in DID_NOT_HAPPEN:
+            raise OutcomeUnknown(
+                f"the pump answers {reply.outcome.name} about {Opcode(filed.opcode).name} {cmd_id}, and had answered "
+                f"{filed.outcome}: it has lost memory, and what it said first stands",
+                cmd_id=cmd_id,
+                advice="do not repeat the command; compare program, reservoir and log with your own records",
+            )
 
     def _know(self, deadline: Deadline) -> _Known:
-        """Which memory we talk to and which id it saw last; read anew in each session, since it may be
-        another.
-        """
+        """Which memory we talk to, whether it is as it was, and which id it saw last; read anew in each session."""
         while True:
             self._ensure_session(deadline)
             number = self._conversation.session_number
@@ -149,8 +186,41 @@ class Ledger(Asking):
                 return self._known
             info = self._ask(Opcode.GET_INFO, GetInfo(), GetInfoReply, deadline)
             status = self._ask(Opcode.GET_STATUS, GetStatus(), GetStatusReply, deadline)
+            back = self._look_back(info.memory_id, status, deadline)
             if self._conversation.is_open and self._conversation.session_number == number:
-                self._known = _Known(number, info.memory_id, status.last_cmd_id, status.last_seq)
+                self._known = _Known(
+                    number,
+                    info.memory_id,
+                    status.last_cmd_id,
+                    status.last_seq,
+                    back.continuity,
+                    back.why,
+                    back.marks,
+                )
+                self._note_a_loss(self._known)
+
+    def _look_back(self, memory_id: int, status: GetStatusReply, deadline: Deadline) -> LookBack:
+        """Whether this memory still has what it had when this programmer last saw it."""
+        opened = self._conversation.opened
+        if opened is None:
+            raise AssertionError("a session is open, so it was opened")
+        now = Marks(opened.pump_hello.boot_count, status.t_mono_s, status.last_cmd_id)
+        if not self.may_command:
+            return LookBack(Continuity.UNPROVEN, "this key has no ledger", now)
+        return look_back(
+            self.store.marks(memory_id),
+            now,
+            opened.client_nonce,
+            lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply, deadline),
+        )
+
+    def _note_a_loss(self, known: _Known) -> None:
+        """Say that a memory has lost something; where no outcome hangs on it, go on from what it is now."""
+        if known.continuity is Continuity.LOST:
+            self.notices.append(
+                f"the pump has lost memory since this programmer last used it: {known.why}; "
+                f"nothing that it says of the past can be relied on, so compare program, reservoir and log"
+            )
 
     def _command(
         self,
@@ -186,22 +256,50 @@ class Ledger(Asking):
         cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id)
         request = build(cmd_id)
         filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, request), volume_nl, known.last_seq)
+        self._trust_from_here(known)
         self.store.file(known.memory_id, filed)  # on the disk before a byte leaves
+        self._last_sent = known.memory_id, cmd_id
+        return self._sent(known, filed, encode(request), reply_class, deadline)
+
+    def last_command(self) -> FiledCommand | None:
+        """The last command with an id that this programmer sent, as it is filed now; None before the first."""
+        return None if self._last_sent is None else self.store.command(*self._last_sent)
+
+    def nobody_waited(self, filed: FiledCommand) -> OutcomeUnknown:
+        """The error of a command whose answer nobody waited for."""
+        return self._is_unknown(Opcode(filed.opcode), filed.cmd_id, "its answer was not waited for")
+
+    def _trust_from_here(self, known: _Known) -> None:
+        """Take the marks of this session, unless an open outcome still hangs on older ones that failed."""
+        if known.continuity is Continuity.PROVEN or not self.store.open_commands(known.memory_id):
+            known.continuity, known.why = Continuity.PROVEN, ""
+            self.store.mark(known.memory_id, known.marks)
+
+    def _sent(
+        self,
+        known: _Known,
+        filed: FiledCommand,
+        payload: bytes,
+        reply_class: type[Reply],
+        deadline: Deadline,
+    ) -> Executed[Reply]:
+        """Send a command that is on file, and find out what came of it."""
+        opcode, cmd_id = Opcode(filed.opcode), filed.cmd_id
         try:
-            answer: Answer = self._conversation.ask(opcode, encode(request), deadline)
+            answer: Answer = self._conversation.ask(opcode, payload, deadline)
         except (BenchLost, LinkError) as error:
             raise self._is_unknown(opcode, cmd_id, str(error)) from error
         match answer:
-            case Replied(payload=payload):
-                return self._accepted(known.memory_id, filed, reply_class, payload, deadline)
+            case Replied(payload=answered):
+                return self._accepted(known.memory_id, filed, reply_class, answered, deadline)
             case Refused(error=refusal) if session_is_gone(refusal):
                 self._conversation.forget_session()
-                self.store.settle(known.memory_id, filed, Outcome.NEVER_RECEIVED.name, 0, 0)
+                self.store.settle(known.memory_id, filed, Outcome.NEVER_RECEIVED.name)
                 raise NotExecuted(
                     f"{opcode.name} {cmd_id} met no session", cmd_id=cmd_id, outcome=Outcome.NEVER_RECEIVED
                 )
             case Refused(error=refusal) if refusal.state_changed == StateChanged.NO:
-                self.store.settle(known.memory_id, filed, Outcome.REFUSED.name, 0, 0)
+                self.store.settle(known.memory_id, filed, Outcome.REFUSED.name)
                 self._known = None  # another programmer may have used this key: read its last id anew
                 raise CommandRefused(opcode, refusal, cmd_id=cmd_id)
             case Refused(error=refusal):
@@ -232,10 +330,34 @@ class Ledger(Asking):
             outcome = Outcome[settled.outcome]
             delivered_nl, uncertain_nl = settled.delivered_nl, settled.uncertain_nl
         else:
-            self.store.settle(memory_id, filed, outcome.name, delivered_nl, 0)
+            self.store.settle(memory_id, filed, outcome.name, delivered_nl)
+        self._mark_answer(memory_id, filed.cmd_id if not result.dup else 0, result.seq)
         return Executed(
             filed.cmd_id, opcode, outcome, delivered_nl, uncertain_nl, bool(result.dup), result.seq, reply
         )
+
+    def _mark_answer(self, memory_id: int, cmd_id: int, seq: int) -> None:
+        """Read the log entry that an answer has named: by it the memory is known again.
+
+        An answer that gets lost here costs a mark and nothing else.
+        """
+        known = self._known
+        usable = known is not None and known.memory_id == memory_id and known.continuity is Continuity.PROVEN
+        if known is None or not usable or not self._conversation.is_open:
+            return
+        marks = replace(known.marks, last_cmd_id=max(known.marks.last_cmd_id, cmd_id))
+        try:
+            entry = marked_entry(LogName.MAIN, seq, self._ask_for_a_mark)
+        except (LinkError, DeviceError, BenchLost):
+            entry = None
+        if entry is not None:
+            others = tuple(other for other in marks.entries if other.log != LogName.MAIN)
+            marks = replace(marks, entries=(*others, entry))
+        known.marks = marks
+        self.store.mark(memory_id, marks)
+
+    def _ask_for_a_mark(self, request: LogRead) -> LogReadReply:
+        return self._ask_once(Opcode.LOG_READ, request, LogReadReply, self._deadline())
 
     def _after_doubt(self, memory_id: int, filed: FiledCommand, why: str) -> Executed[Any]:
         """No word that can be relied on: reconnect and ask what became of it."""
@@ -292,20 +414,21 @@ class Ledger(Asking):
         opcode = Opcode(filed.opcode)
         while not deadline.passed(self._conversation.now_ms()):
             try:
-                if self._know(deadline).memory_id != memory_id:
+                known = self._know(deadline)
+                if known.memory_id != memory_id:
                     raise self._is_unknown(opcode, filed.cmd_id, "the pump has another memory now")
                 reply = self._ask(Opcode.QUERY_CMD, QueryCmd(filed.cmd_id), QueryCmdReply, deadline)
             except (BenchLost, LinkError) as error:
                 raise self._is_unknown(opcode, filed.cmd_id, why or str(error)) from error
-            settled = self._file_verdict(memory_id, filed, reply)
+            settled = self._file_verdict(known, filed, reply)
             if reply.outcome == Outcome.TOO_OLD:  # also of one that was known to run: how did it end?
-                return self._resolved_by_log(memory_id, filed, deadline)
+                return self._resolved_by_log(known, filed, deadline)
             if not settled.unknown:
                 return settled
             self._conversation.wait(POLL_MS)
         raise self._is_unknown(opcode, filed.cmd_id, why or "the pump has not decided yet")
 
-    def _resolved_by_log(self, memory_id: int, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
+    def _resolved_by_log(self, known: _Known, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
         """Too old for the pump's ledger: consult its log."""
         opcode = Opcode(filed.opcode)
         try:
@@ -318,22 +441,52 @@ class Ledger(Asking):
         if verdict is None:
             why = "it is too old for the pump's ledger, and its log has no proof"
             raise self._is_unknown(opcode, filed.cmd_id, why)
+        self._believe(known, filed, verdict.outcome)
         return self.store.settle(
-            memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
+            known.memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
         )
 
-    def _file_verdict(self, memory_id: int, filed: FiledCommand, reply: QueryCmdReply) -> FiledCommand:
+    def _file_verdict(
+        self, known: _Known, filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply
+    ) -> FiledCommand:
         """File what a QUERY says, if it speaks of our command; an id that was another's means ours never
-        arrived.
+        arrived. OutcomeUnknown where it cannot be believed.
         """
         verdict = verdict_of(filed, reply)
+        self._believe(known, filed, verdict)
         if verdict == Outcome.NEVER_RECEIVED and reply.outcome == Outcome.NEVER_RECEIVED:
             self._void_quietly(filed.cmd_id)
         if verdict is None:
             return filed
         if verdict in NEVER_HAPPENED:
-            return self.store.settle(memory_id, filed, verdict.name, 0, 0)
-        return self.store.settle(memory_id, filed, verdict.name, reply.delivered_nl, reply.uncertain_nl)
+            return self.store.settle(known.memory_id, filed, verdict.name)
+        return self.store.settle(known.memory_id, filed, verdict.name, reply.delivered_nl, reply.uncertain_nl)
+
+    def _believe(self, known: _Known, filed: FiledCommand, verdict: Outcome | None) -> None:
+        """Raise OutcomeUnknown where the pump's word about this command is not to be believed [SPEC 9]."""
+        if known.continuity is Continuity.LOST:
+            raise self._doubted(known.memory_id, filed, f"the pump has lost memory: {known.why}")
+        if verdict not in DID_NOT_HAPPEN:
+            return
+        if filed.confirmed:
+            said = f"it says {verdict.name} now, and said {filed.outcome} before"
+            raise self._doubted(known.memory_id, filed, f"the pump contradicts itself: {said}")
+        if known.continuity is Continuity.UNPROVEN:
+            why = f"it says {verdict.name}, and cannot prove that it is the memory that it was: {known.why}"
+            raise self._doubted(known.memory_id, filed, why)
+
+    def _doubted(self, memory_id: int, filed: FiledCommand, why: str) -> OutcomeUnknown:
+        """File that nobody can say, and why; what the pump had said of it before stays."""
+        if filed.doubt != why:
+            self.store.settle(
+                memory_id, filed, filed.outcome, filed.delivered_nl, filed.uncertain_nl, doubt=why
+            )
+        return OutcomeUnknown(
+            f"what became of {Opcode(filed.opcode).name} {filed.cmd_id} cannot be found out ({why}); it may have been "
+            "carried out",
+            cmd_id=filed.cmd_id,
+            advice=f"do not repeat it: consult patient and log, then say `pumpbench program accept {filed.cmd_id}`",
+        )
 
     def _void_quietly(self, cmd_id: int) -> None:
         """NEVER_RECEIVED is final already; VOID makes it durable. If it gets lost, nothing is lost."""
@@ -351,7 +504,7 @@ class Ledger(Asking):
         )
 
 
-def verdict_of(filed: FiledCommand, reply: QueryCmdReply) -> Outcome | None:
+def verdict_of(filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply) -> Outcome | None:
     """What a QUERY's answer means for the command that was filed; None where it does not say."""
     if reply.outcome == Outcome.TOO_OLD:
         return None

@@ -6,7 +6,6 @@ that an earlier programmer left unresolved.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Self
 
 from hil.errors import OutcomeUnknown
@@ -57,8 +56,10 @@ class Programmer(Therapy):
         deadline = self._deadline()
         self._ensure_session(deadline)
         if self.may_command and self.store.has_open():
-            with contextlib.suppress(OutcomeUnknown):  # it stays unknown, and reading is allowed all the same
+            try:
                 self.resolve(deadline)
+            except OutcomeUnknown as error:  # it stays unknown, and reading is allowed all the same
+                self.notices.append(str(error))
 
     def close(self) -> None:
         """End the session and give the state file back."""

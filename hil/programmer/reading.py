@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hil.errors import BenchLost, DeviceRefused, LinkError
+from hil.errors import PumpbenchError
 from hil.programmer.ledger import Ledger
 from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
 from protocol.commands import (
@@ -115,7 +115,7 @@ class Reading(Ledger):
             return
         try:
             self._ask_once(Opcode.END_SESSION, EndSession(), EndSessionReply, self._deadline())
-        except (LinkError, BenchLost, DeviceRefused):
-            pass
+        except PumpbenchError:
+            pass  # whatever went wrong here, nothing hangs on it, and what was done before must be told
         finally:
             self._conversation.forget_session()

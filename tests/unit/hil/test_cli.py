@@ -174,4 +174,4 @@ def test_a_key_file_is_used_and_its_role_with_it(tmp_path: Path) -> None:
 def test_the_state_file_is_where_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     output("program", "stop", "--yes", "--state", str(path))
-    assert json.loads(path.read_text())["schema"] == "pumpbench-outcomes/1"
+    assert json.loads(path.read_text())["schema"] == "pumpbench-outcomes/2"

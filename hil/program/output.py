@@ -1,0 +1,46 @@
+"""Where the answers of `pumpbench program` go: to stdout, whole, or into an error that says what was done all the
+same.
+
+An answer that cannot be written must not look like a command that failed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+import click
+
+from hil.errors import AnswerNotWritten
+
+
+def tell(text: str, *, done: str = "", advice: str = "") -> None:
+    """Print an answer and see that it has left this process; AnswerNotWritten where it has not.
+
+    `done` says what was carried out before, `advice` what to do instead of repeating it; both "" where nothing was.
+    """
+    if sys.stdout is None:
+        raise AnswerNotWritten(done, "stdout is closed", advice=advice)
+    try:
+        click.echo(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_the_rest()
+        why = error.strerror or str(error)
+        # a reader that has read enough, as `head` does, is no fault where nothing was done
+        raise AnswerNotWritten(done, why, advice=advice, quiet=isinstance(error, BrokenPipeError)) from error
+
+
+def say(sentence: str) -> None:
+    """Print a sentence for people on stderr; where nobody can read it, it is dropped."""
+    with contextlib.suppress(OSError):
+        click.echo(sentence, err=True)
+
+
+def _discard_the_rest() -> None:
+    """Let what is left in stdout's buffer go nowhere, or the interpreter fails on it once more when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
