@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firmware_emu.bench.clock import Pace
-from firmware_emu.bench.errors import BenchError
+from firmware_emu.bench.errors import BadConfigurationError, BenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEED_MAX = (1 << 63) - 1
 OFF_MAX_MS = 3_660 * 86_400_000
+MEMORY_ID_DIGITS = 16
+HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 HELP = """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
 
@@ -46,6 +48,12 @@ def _loopback(text: str) -> str:
     return text
 
 
+def _memory_id(text: str) -> int:
+    if not (text and len(text) <= MEMORY_ID_DIGITS and all(digit in HEX_DIGITS for digit in text)):
+        raise BadConfigurationError(f"{text!r} is no memory id; write 1 to {MEMORY_ID_DIGITS} hex digits")
+    return int(text, 16)
+
+
 @click.command(help=HELP)
 @click.option("--pty", "wants_pty", is_flag=True, help="A pseudo terminal: the default.")
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
@@ -71,6 +79,19 @@ def _loopback(text: str) -> str:
     "--seed",
     type=click.IntRange(0, SEED_MAX),
     help="Same seed, same input, same bytes. Default: random, in the ready line.",
+)
+@click.option(
+    "--memory-id",
+    metavar="HEX",
+    callback=_checked(_memory_id),
+    help="Identity of a new memory, 1 to 16 hex digits, for a run that must repeat. Default: random.",
+)
+@click.option(
+    "--sync",
+    type=click.Choice(["commit", "never"]),
+    default="commit",
+    show_default=True,
+    help="When --image is forced to the disk: at each write of the pump's memory, or when the system likes.",
 )
 @click.option(
     "--time",
@@ -105,6 +126,7 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
+    wanted["syncing"] = wanted.pop("sync") == "commit"
     gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
     from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
 

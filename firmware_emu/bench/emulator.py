@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from firmware_emu.bench.image_file import ImageFile
     from firmware_emu.bench.ports.port import Port, Say
     from firmware_emu.bench.rig.server import RigServer
     from firmware_emu.profile import Profile
@@ -56,6 +57,8 @@ class Wanted(NamedTuple):
     control: str | None = None
     image: Path | None = None
     off_ms: int = 0
+    memory_id: int | None = None
+    syncing: bool = True
 
 
 def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
@@ -64,7 +67,7 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
     """
     profile = load_profile(wanted.profile)
     with ExitStack() as stack:
-        stand, seed = _stand(wanted, profile, stack)
+        stand, seed = _stand(wanted, profile, stack, say)
         port = _port(wanted, stack, say)
         mailbox = Mailbox()
         server, token = _rig_server(wanted, mailbox, say)
@@ -111,15 +114,15 @@ def _stop_on_signals(runner: Runner, mailbox: Mailbox, stack: ExitStack) -> None
         signal.signal(number, lambda *_: runner.stop())
 
 
-def _stand(wanted: Wanted, profile: Profile, stack: ExitStack) -> tuple[Stand, int]:
+def _stand(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple[Stand, int]:
     """The pump of the image, or a new one; with the seed that it was made with."""
     drawn = int.from_bytes(os.urandom(8), "big") >> (64 - SEED_BITS) if wanted.seed is None else wanted.seed
     hashing = wanted.control is not None
     if wanted.image is None:
-        return Stand(new_pump(profile, drawn), hashing=hashing), drawn
+        return Stand(new_pump(profile, drawn, _new_memory_id(wanted)), hashing=hashing), drawn
     from firmware_emu.bench.image_file import ImageFile  # noqa: PLC0415
 
-    image = ImageFile(wanted.image, profile)
+    image = ImageFile(wanted.image, profile, syncing=wanted.syncing)
     stack.callback(image.close)
     seed = image.seed
     if seed is None:
@@ -129,10 +132,40 @@ def _stand(wanted: Wanted, profile: Profile, stack: ExitStack) -> tuple[Stand, i
         raise BadConfigurationError(
             f"image {wanted.image} holds a pump of seed {seed}; leave --seed out, or choose another --image"
         )
+    return Stand(_pump_of(image, seed, wanted, profile, say), image, hashing=hashing), seed
+
+
+def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say: Say) -> Pump:
+    """The pump that an image remembers, or a new one; a memory that lost something is another memory."""
     remembered = image.remembered
+    lost = (
+        f"the last {image.dropped_bytes} bytes of image {wanted.image} were no whole record and are dropped"
+    )
     if remembered is None:
-        return Stand(new_pump(profile, seed), image, hashing=hashing), seed
-    return Stand(restored_pump(profile, remembered, wanted.off_ms), image, hashing=hashing), seed
+        if image.dropped_bytes:
+            say(f"{lost}; nothing is left of the pump in it, so this is a new one")
+        return new_pump(profile, seed, _new_memory_id(wanted))
+    if not image.dropped_bytes:
+        pump = restored_pump(profile, remembered, wanted.off_ms)
+        found = _identity(pump).memory_id
+        if wanted.memory_id is not None and found != f"{wanted.memory_id:016x}":
+            raise BadConfigurationError(
+                f"image {wanted.image} holds a memory of id {found}; leave --memory-id out, or choose another --image"
+            )
+        return pump
+    if wanted.memory_id is not None:
+        raise BadConfigurationError(f"{lost}; what is left is another memory: leave --memory-id out")
+    pump = restored_pump(profile, remembered, wanted.off_ms, _new_memory_id(wanted))
+    say(
+        f"{lost}: the pump may have forgotten what it did last, so its memory takes a new identity, "
+        f"{_identity(pump).memory_id}"
+    )
+    return pump
+
+
+def _new_memory_id(wanted: Wanted) -> int:
+    """What a new memory is called: never by the seed, or a second pump of it would be taken for the first."""
+    return int.from_bytes(os.urandom(8), "big") if wanted.memory_id is None else wanted.memory_id
 
 
 def _port(wanted: Wanted, stack: ExitStack, say: Say) -> Port:

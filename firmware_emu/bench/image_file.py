@@ -1,9 +1,10 @@
 """`--image FILE`: the pump's memory, state and time on file, so that a killed emulator comes back as it was.
 
 An append-only journal, one write() a step, before the step's bytes leave: whatever a client has seen is on
-file. It is held against the death of the process, not of the host: nothing is synced but a rewrite. The file
-is locked while in use; a killed holder leaves no lock. When the journal has grown far beyond what it says it
-is rewritten as one step, beside the old file, and takes its name in one move. The layout stands in
+file. A step that wrote to the memory is synced, unless that was switched off: then it is held against the
+death of the process, not of the host. The file is locked while in use; a killed holder leaves no lock. When
+the journal has grown far beyond what it says it is rewritten as one step, beside the old file, and takes its
+name in one move. What cannot be read at its end is dropped, counted and said. The layout stands in
 `image_records`.
 """
 
@@ -81,11 +82,16 @@ class MemoryMirror:
 
 
 class ImageFile:
-    """An open, locked image. `remembered` is None where there is no pump in it yet."""
+    """An open, locked image. `remembered` is None where there is no pump in it yet.
 
-    def __init__(self, path: Path, profile: Profile) -> None:
+    `dropped_bytes` of its end could not be read and were cut off.
+    """
+
+    def __init__(self, path: Path, profile: Profile, *, syncing: bool = True) -> None:
         self._path = path
         self._profile = profile
+        self._syncing = syncing
+        self.dropped_bytes = 0
         self._memory = MemoryMirror()
         self._state_json = b""
         self._now_ms = 0
@@ -118,18 +124,39 @@ class ImageFile:
         """Write the header of a new image."""
         self._seed = seed
         self._append(MAGIC + encode_header(self._header(seed)))
+        if self._syncing:
+            os.fsync(self._descriptor)
+            _sync_directory(self._path)
 
     def append(self, now_ms: int, writes: Writes, state: Mapping[str, Any]) -> None:
-        """Journal one step; returns when the system has it."""
+        """Journal one step; returns when the system has it, and where the memory was written, when the disk has."""
+        if writes:
+            self.check()
         state_json = json.dumps(state, separators=(",", ":")).encode()
         changed = state_json != self._state_json
         self._append(encode_step(now_ms, writes, state_json if changed else b""))
+        if writes and self._syncing:
+            os.fdatasync(self._descriptor)
         self._now_ms = now_ms
         self._state_json = state_json
         for offset, data in writes:
             self._memory.write(offset, data)
         if self._size_bytes > REWRITE_AT_RUN_BYTES:
             self._rewrite_if_large()
+
+    def check(self) -> None:
+        """See that the file is still there under its name, and still ours alone; BenchLostError where it is not."""
+        if not same_file(self._descriptor, self._path):
+            raise BenchLostError(
+                f"image {self._path} was deleted or replaced while its pump ran; the pump stops here, since what it "
+                f"did from now on would be forgotten"
+            )
+        size_bytes = os.fstat(self._descriptor).st_size
+        if size_bytes != self._size_bytes:
+            raise BenchLostError(
+                f"image {self._path} was changed by somebody else while its pump ran: it has {size_bytes} bytes, "
+                f"{self._size_bytes} were written; the pump stops here"
+            )
 
     def close(self) -> None:
         """Give the file back."""
@@ -139,7 +166,7 @@ class ImageFile:
         return Header(self._profile.name, profile_digest(self._profile), seed)
 
     def _load(self) -> int:
-        """Read all that can be believed, cut a torn tail; answers the file's size."""
+        """Read all that can be believed, cut off the rest; returns the file's size in bytes."""
         size = os.fstat(self._descriptor).st_size
         if size > FILE_MAX_BYTES:
             raise MalformedError(f"is larger than {FILE_MAX_BYTES} bytes")
@@ -160,6 +187,7 @@ class ImageFile:
             for offset, written in step.writes:
                 self._memory.write(offset, written)
         if end < size:
+            self.dropped_bytes = size - end
             os.ftruncate(self._descriptor, end)
         return end
 
@@ -202,11 +230,21 @@ class ImageFile:
                 return  # no room for a second file: the long journal is as good
             os.fsync(descriptor)
             beside.replace(self._path)
+            _sync_directory(self._path)
         except OSError as error:
             raise BenchLostError(f"cannot rewrite image {self._path}: {error.strerror}") from error
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size_bytes = len(whole)
+
+
+def _sync_directory(path: Path) -> None:
+    """Let the name of a file survive the host, as its content does."""
+    descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open_locked(path: Path) -> int:

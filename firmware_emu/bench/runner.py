@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.stand import Stand
 
+IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
 IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
 JOURNEY_SLICE_S = 0.05  # how long a journey may keep the port and the signals waiting
 BARRIER_S = 10.0  # how long a journey waits for bytes that its asker says are on their way
@@ -51,6 +52,7 @@ class Runner:
         self.port = port
         self._mailbox = mailbox
         self._under: Under | None = None
+        self._look_at_s = 0.0
         self._stopping = False
         self.selector = selectors.DefaultSelector()
         port.attach(self.selector)
@@ -61,6 +63,7 @@ class Runner:
         port, clock, stand = self.port, self.clock, self.stand
         self.settle()
         while not self._stopping:
+            self._look_at_image()
             for key, events in self.selector.select(self._wait_s()):
                 key.data(events)
             received = port.take_received()
@@ -128,7 +131,16 @@ class Runner:
                 return 0.0
             return max(0.0, under.give_up_at_s - time.monotonic())
         wait_s = self.clock.wait_s(self.stand.wake_at_ms, self.stand.wake_line_ms)
+        if self.stand.image is not None:
+            return IMAGE_LOOK_S if wait_s is None else min(wait_s, IMAGE_LOOK_S)
         return None if wait_s is None else min(wait_s, IDLE_MAX_S)
+
+    def _look_at_image(self) -> None:
+        """A pump whose image has gone would answer for what nobody will remember: BenchLostError ends it."""
+        image = self.stand.image
+        if image is not None and time.monotonic() >= self._look_at_s:
+            image.check()
+            self._look_at_s = time.monotonic() + IMAGE_LOOK_S
 
     def _is_due(self, now_ms: int, line_ms: int) -> bool:
         wake_at_ms, wake_line_ms = self.stand.wake_at_ms, self.stand.wake_line_ms

@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 SEED_BYTES = 8
 
 
-def new_pump(profile: Profile, seed: int) -> Pump:
-    """A pump as it leaves the factory, at time 0."""
-    return Pump.new(profile, seed.to_bytes(SEED_BYTES, "big"))
+def new_pump(profile: Profile, seed: int, memory_id: int | None = None) -> Pump:
+    """A pump as it leaves the factory, at time 0. Without `memory_id` its memory is named by the seed."""
+    return Pump.new(profile, seed.to_bytes(SEED_BYTES, "big"), memory_id=memory_id)
 
 
-def restored_pump(profile: Profile, remembered: Remembered, off_ms: int) -> Pump:
-    """The pump of an image: power went when its emulator ended, and comes back after `off_ms`."""
+def restored_pump(
+    profile: Profile, remembered: Remembered, off_ms: int, memory_id: int | None = None
+) -> Pump:
+    """The pump of an image: power went when its emulator ended, and comes back after `off_ms`.
+
+    `memory_id` is a new name for a memory of which something was lost.
+    """
     try:
         state = remembered.state
         plant = Plant.restored(profile.model, state["plant"], memory_size_bytes(profile.model.log_capacity))
         plant.flash.load(remembered.writes)
         if state["powered"]:
             plant.power_lost(remembered.now_ms)
-        pump = Pump.restore(profile, plant, remembered.now_ms + off_ms)
+        pump = Pump.restore(profile, plant, remembered.now_ms + off_ms, memory_id)
         pump.hands_off_reservoir = bool(state["hands_off_reservoir"])
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadConfigurationError(f"the image holds no pump of this version: {error}") from error

@@ -33,9 +33,9 @@ class VirtualBench:
         self.settle()
 
     @classmethod
-    def new(cls, profile: Profile, seed: int) -> VirtualBench:
-        """A new pump at time 0."""
-        return cls(new_pump(profile, seed))
+    def new(cls, profile: Profile, seed: int, memory_id: int | None = None) -> VirtualBench:
+        """A new pump at time 0. Without `memory_id` its memory is named by the seed."""
+        return cls(new_pump(profile, seed, memory_id))
 
     @property
     def now_ms(self) -> int:

@@ -18,12 +18,14 @@ class PumpChoice:
     """The pump that is wanted.
 
     `profile` is a name or the path of a profile file; `model` and `implant` are fields of it that differ;
-    `image` is a file that outlives the emulator.
+    `image` is a file that outlives the emulator; `memory_id` is the identity of a new memory, without which the
+    emulator in this process takes the seed's, and any other one by chance.
     """
 
     profile: str = "implanted"
     seed: int | None = None
     image: str | None = None
+    memory_id: int | None = None
     time_mode: str = "manual"
     model: Mapping[str, int | str | bool] = field(default_factory=dict)
     implant: Mapping[str, int | str | bool] = field(default_factory=dict)

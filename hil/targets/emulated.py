@@ -61,7 +61,7 @@ class EmulatedTarget:
     def start(self) -> None:
         """Make a new pump at time 0."""
         seed = DEFAULT_SEED if self._choice.seed is None else self._choice.seed
-        self._bench = VirtualBench.new(_profile_of(self._choice), seed)
+        self._bench = VirtualBench.new(_profile_of(self._choice), seed, self._choice.memory_id)
         self._arrived = b""
 
     def open_channel(self) -> EmulatedChannel:

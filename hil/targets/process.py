@@ -132,6 +132,8 @@ class ProcessTarget:
         arguments += ["--time", self._choice.time_mode, "--profile", profile]
         if self._choice.seed is not None:
             arguments += ["--seed", str(self._choice.seed)]
+        if self._choice.memory_id is not None:
+            arguments += ["--memory-id", f"{self._choice.memory_id:x}"]
         if self._choice.image is not None:
             arguments += ["--image", self._choice.image]
         return arguments

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.targets.target import Target
 
-CHOICE = PumpChoice(seed=20260302)
+CHOICE = PumpChoice(seed=20260302, memory_id=0x5EED)
 HOUR_MS = 3_600_000
 
 

@@ -139,11 +139,29 @@ def test_an_idle_emulator_sleeps(start: Start) -> None:
     assert cpu_ticks() - before <= 5  # a spinning loop would have used 50
 
 
-def test_the_seed_in_the_ready_line_makes_the_same_pump_again(start: Start) -> None:
-    first, second = start(), start()
-    assert first.ready["identity"]["memory_id"] != second.ready["identity"]["memory_id"]
-    again = start("--seed", first.ready["seed"])
-    assert again.ready["identity"] == first.ready["identity"]
+def memory_id_of(emulator: Emulator) -> str:
+    return str(emulator.ready["identity"]["memory_id"])
+
+
+def test_a_second_pump_of_the_same_seed_is_another_memory(start: Start) -> None:
+    assert memory_id_of(start("--seed", "9")) != memory_id_of(start("--seed", "9"))
+
+
+def test_a_run_that_must_repeat_names_its_memory(start: Start) -> None:
+    pumps = [start("--seed", "9", "--memory-id", "b0dE5") for _ in range(2)]
+    assert [memory_id_of(pump) for pump in pumps] == ["00000000000b0de5"] * 2
+
+
+def test_an_image_keeps_its_memory_and_takes_no_other_name(start: Start, tmp_path: Path) -> None:
+    first = start("--image", tmp_path / "image", "--memory-id", "5")
+    first.end()
+    for given in ([], ["--memory-id", "5"]):
+        again = start("--image", tmp_path / "image", *given)
+        assert memory_id_of(again) == memory_id_of(first) == "0000000000000005"
+        again.kill()
+    ended = run_to_the_end("--image", tmp_path / "image", "--memory-id", "6")
+    assert ended.code == 10
+    assert "holds a memory of id 0000000000000005; leave --memory-id out" in ended.err
 
 
 def test_a_killed_emulator_comes_back_from_its_image_as_the_same_pump(start: Start, tmp_path: Path) -> None:
@@ -219,6 +237,12 @@ def test_a_port_in_use_is_refused() -> None:
         (["--time", "x0"], "is not one of real, manual"),
         (["--seed", "-1"], "is not in the range"),
         (["--seed", "abc"], "is not a valid integer"),
+        (["--memory-id", "xyz"], "is no memory id; write 1 to 16 hex digits"),
+        (["--memory-id", "0x12"], "is no memory id"),
+        (["--memory-id", "-1"], "is no memory id"),
+        (["--memory-id", ""], "is no memory id"),
+        (["--memory-id", "12345678123456780"], "is no memory id"),
+        (["--sync", "always"], "is not one of"),
         (["--tcp", "127.0.0.1:0", "--link", "pump"], "one line a pump"),
         (["--tcp", "127.0.0.1:0", "--pty"], "one line a pump"),
         (["--time-off", "5"], "is about the pump of an --image"),

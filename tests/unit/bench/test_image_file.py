@@ -94,6 +94,7 @@ def test_torn_after_any_byte_it_is_as_after_the_last_whole_step(tmp_path: Path) 
             assert image.remembered.now_ms == STEPS[steps - 1][0], length
             assert image.remembered.state == STEPS[steps - 1][2], length
         assert (image.seed is None) == (length < ends[0]), length
+        assert image.dropped_bytes == length - (ends[steps] if steps >= 0 else 0), length
         image.close()
         assert path.stat().st_size == (ends[steps] if steps >= 0 else 0), length
 
@@ -115,6 +116,7 @@ def test_zeros_that_a_crashed_host_left_at_the_end_are_cut(tmp_path: Path) -> No
     path.write_bytes(path.read_bytes() + bytes(5_000))
     image = ImageFile(path, PROFILE)
     assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
+    assert image.dropped_bytes == 5_000
     image.close()
     assert path.stat().st_size == size
 
@@ -200,6 +202,29 @@ def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
     bodies = [body for _end, body in split_records(step, 0)]
     with pytest.raises(MalformedError, match=why):
         decode_step(bodies[0])
+
+
+@pytest.mark.parametrize("what", ["deleted", "replaced", "cut short", "written by another"])
+def test_an_image_that_is_no_longer_the_pumps_alone_takes_no_further_commit(
+    tmp_path: Path, what: str
+) -> None:
+    path = written(tmp_path / "image", steps=3)
+    image = ImageFile(path, PROFILE)
+    image.check()
+    match what:
+        case "deleted":
+            path.unlink()
+        case "replaced":
+            written(tmp_path / "other").replace(path)
+        case "cut short":
+            os.truncate(path, 10)
+        case _:
+            with path.open("ab") as stream:
+                stream.write(b"x")
+    for use in (image.check, lambda: image.append(*STEPS[3])):
+        with pytest.raises(BenchLostError, match="while its pump ran"):
+            use()
+    image.close()
 
 
 def test_an_image_in_use_is_taken(tmp_path: Path) -> None:

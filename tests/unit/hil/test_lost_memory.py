@@ -1,0 +1,255 @@
+"""A pump that has lost memory is believed nothing about the past, whatever it is called and however far it ran on."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hil.address import parse
+from hil.bench_session import BenchSession, TestBench
+from hil.errors import NotExecuted, OutcomeUnknown
+from hil.noise import Direction
+from hil.outcome_store import MarkedEntry, Marks
+from hil.programmer import Programmer
+from protocol.identifiers import LogName, LogType, Outcome, Role, State
+
+TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
+VOLUME_NL = 20_000
+
+
+class Clinic:
+    """One programmer's state file, and pumps that all say that they are the same memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._session = BenchSession(parse("emulator"))
+        self._benches: list[TestBench] = []
+
+    def pump(self) -> TestBench:
+        """A new pump of the usual seed, and so of the usual memory_id."""
+        bench = self._session.open_bench(f"pump {len(self._benches)}")
+        self._benches.append(bench)
+        return bench
+
+    def close(self) -> None:
+        for bench in self._benches:
+            bench.close()
+        self._session.close()
+
+    def programmer(self, bench: TestBench, role: Role = Role.CLINICIAN) -> Programmer:
+        """The programmer, started anew."""
+        return bench.open_programmer(role, state_path=self.path)
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Iterator[Clinic]:
+    clinic = Clinic(tmp_path / "state.json")
+    yield clinic
+    clinic.close()
+
+
+def give_unanswered(clinic: Clinic, bench: TestBench) -> int:
+    """A bolus whose answer never came, of a programmer that was killed then; its id."""
+    pump = clinic.programmer(bench)
+    pump.unknown()
+    bench.line.drop(FROM_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown) as caught:
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    pump.store.close()
+    return caught.value.cmd_id
+
+
+def give_answered(clinic: Clinic, bench: TestBench) -> int:
+    """A bolus that the pump has said to be running, of a programmer that was killed then; its id."""
+    pump = clinic.programmer(bench)
+    executed = pump.bolus(VOLUME_NL, 600)
+    assert executed.outcome is Outcome.RUNNING
+    pump.store.close()
+    return executed.cmd_id
+
+
+def run_past(bench: TestBench, sessions: int = 8) -> None:
+    """Let a pump live on until each of its numbers is beyond all that was seen of the other."""
+    for _ in range(sessions):
+        careless = bench.open_programmer()
+        careless.stop()
+        careless.resume()
+        bench.target.rig.power_cut()
+        bench.target.rig.power_restore(3_600_000)
+        bench.target.rig.advance(60_000)
+    for _ in range(3):  # the bolus of the other clinic is no longer what the ledger knows last
+        bench.open_programmer().stop()
+
+
+GIVEN = [give_unanswered, give_answered]
+
+
+@pytest.mark.parametrize("give", GIVEN)
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "run past every number"])
+def test_another_pump_under_the_same_memory_id_is_not_believed_about_a_bolus_that_was_given(
+    clinic: Clinic, give: object, ahead: bool
+) -> None:
+    assert callable(give)
+    cmd_id = give(clinic, clinic.pump())
+    other = clinic.pump()
+    if ahead:
+        run_past(other)
+    pump = clinic.programmer(other)
+    assert pump.status().state in {State.RUN, State.STOP}, "reading goes on"
+    with pytest.raises(OutcomeUnknown, match="the pump has lost memory") as caught:
+        pump.resolve()
+    assert f"pumpbench program accept {cmd_id}" in str(caught.value)
+    assert any("lost memory" in notice for notice in pump.notices)
+    with pytest.raises(OutcomeUnknown):
+        pump.query(cmd_id)
+    with pytest.raises(OutcomeUnknown):
+        pump.void(cmd_id)
+    with pytest.raises(OutcomeUnknown):
+        pump.prepare_bolus(VOLUME_NL, 600)
+    assert all(entry.type is not LogType.CMD_VOID for entry in pump.read_log().entries)
+    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+
+
+@pytest.mark.parametrize("give", GIVEN)
+@pytest.mark.parametrize("ahead", [False, True], ids=["behind", "run past every number"])
+def test_an_older_copy_of_a_memory_is_not_believed_about_a_bolus_that_was_given_since(
+    clinic: Clinic, give: object, ahead: bool
+) -> None:
+    assert callable(give)
+    bench = clinic.pump()
+    clinic.programmer(bench).store.close()
+    copy = bench.target.snapshot()  # type: ignore[attr-defined]
+    cmd_id = give(clinic, bench)
+    bench.target.restore(copy)  # type: ignore[attr-defined]
+    if ahead:
+        run_past(bench)
+    pump = clinic.programmer(bench)
+    with pytest.raises(OutcomeUnknown, match="lost memory"):
+        pump.resolve()
+    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+
+
+@pytest.mark.parametrize("give", GIVEN)
+def test_the_right_memory_put_back_is_believed_again(clinic: Clinic, give: object) -> None:
+    assert callable(give)
+    bench = clinic.pump()
+    cmd_id = give(clinic, bench)
+    other = clinic.programmer(clinic.pump())
+    with pytest.raises(OutcomeUnknown):
+        other.resolve()
+    other.store.close()
+    bench.target.rig.advance(700_000)
+    again = clinic.programmer(bench)
+    assert not again.unknown()
+    assert again.query(cmd_id).outcome is Outcome.DONE
+
+
+def test_an_answer_is_never_overridden_by_one_that_contradicts_it(clinic: Clinic) -> None:
+    """The marks are as they were: only the word about this one command has changed."""
+    bench = clinic.pump()
+    cmd_id = give_answered(clinic, bench)
+    copy = clinic.pump()
+    pump = clinic.programmer(copy)
+    memory_id = pump.info().memory_id
+    history = pump.read_log(LogName.SECURITY)
+    own = history.entries[-1]
+    mark = MarkedEntry(LogName.SECURITY, history.epoch, own.seq, own.pack().hex())
+    pump.store.mark(memory_id, Marks(boot_count=0, t_mono_s=0, last_cmd_id=0, entries=(mark,)))
+    pump.end_session()
+    with pytest.raises(
+        OutcomeUnknown, match="contradicts itself: it says NEVER_RECEIVED now, and said RUNNING"
+    ):
+        pump.resolve()
+    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+
+
+def test_what_was_done_and_told_stays_so_when_the_pump_denies_it_later(clinic: Clinic) -> None:
+    bench = clinic.pump()
+    pump = clinic.programmer(bench)
+    cmd_id = pump.stop().cmd_id
+    pump.store.close()
+    again = clinic.programmer(clinic.pump())
+    with pytest.raises(
+        OutcomeUnknown, match="had answered DONE: it has lost memory, and what it said first stands"
+    ):
+        again.query(cmd_id)
+
+
+def test_where_nothing_is_open_a_lost_memory_is_said_once_and_work_goes_on(clinic: Clinic) -> None:
+    pump = clinic.programmer(clinic.pump())
+    pump.stop()
+    pump.store.close()
+    again = clinic.programmer(clinic.pump())
+    executed = again.stop()
+    assert executed.outcome is Outcome.DONE
+    assert sum("lost memory" in notice for notice in again.notices) == 1
+    again.store.close()
+    third = clinic.programmer(clinic.pump())
+    third.unknown()
+    assert sum("lost memory" in notice for notice in third.notices) == 1
+
+
+def test_after_a_human_has_accepted_it_the_pump_is_trusted_from_what_it_is_now(clinic: Clinic) -> None:
+    cmd_id = give_unanswered(clinic, clinic.pump())
+    bench = clinic.pump()
+    pump = clinic.programmer(bench)
+    pump.accept_unknown(cmd_id)
+    pump.unknown()
+    bench.line.drop(TO_PUMP, 3, skip=2)
+    with pytest.raises(NotExecuted):  # and its "never received" is good again
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.check_all_fired()
+    assert pump.bolus(VOLUME_NL, 600).outcome is Outcome.RUNNING
+
+
+def test_what_the_log_has_overwritten_proves_nothing(clinic: Clinic) -> None:
+    bench = clinic.pump()
+    pump = clinic.programmer(bench)
+    pump.unknown()
+    bench.line.drop(TO_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown) as caught:
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    pump.store.close()
+    for _ in range(60):  # the security log holds 100 entries
+        bench.target.rig.advance(61_000)
+        reader = bench.open_programmer(Role.OBSERVER)
+        reader.status()
+        reader.end_session()
+    again = clinic.programmer(bench)
+    with pytest.raises(OutcomeUnknown, match=r"cannot prove .* was overwritten"):
+        again.resolve()
+    assert [filed.cmd_id for filed in again.unknown()] == [caught.value.cmd_id]
+
+
+def test_a_state_file_of_before_there_were_marks_proves_nothing(clinic: Clinic) -> None:
+    cmd_id = give_unanswered(clinic, clinic.pump())
+    document = json.loads(clinic.path.read_text())
+    document["schema"] = "pumpbench-outcomes/1"
+    for memory in document["memories"].values():
+        del memory["marks"]
+        for command in memory["commands"]:
+            del command["doubt"]
+    clinic.path.write_text(json.dumps(document))
+    pump = clinic.programmer(clinic.pump())
+    with pytest.raises(OutcomeUnknown, match="cannot prove"):
+        pump.resolve()
+    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+
+
+def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clinic: Clinic) -> None:
+    bench = clinic.pump()
+    pump = clinic.programmer(bench)
+    pump.unknown()
+    bench.line.drop(TO_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown):
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    pump.store.close()
+    bench.target.rig.power_cut()
+    bench.target.rig.power_restore(86_400_000)
+    again = clinic.programmer(bench)
+    assert not again.unknown()
+    assert again.notices == []
