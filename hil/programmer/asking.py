@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hil.programmer.conversation import Conversation
     from hil.wire_log import WireLog
     from protocol.development_keys import DeviceKey
+    from protocol.link_events import SessionOpened
     from protocol.reports import ErrorReply
 
 Reply = TypeVar("Reply")
@@ -39,6 +40,11 @@ class Asking:
     def wire_log(self) -> WireLog:
         """Every frame of this conversation."""
         return self._conversation.wire_log
+
+    @property
+    def session_opened(self) -> SessionOpened | None:
+        """How the last session of this programmer began: both ends' nonces, the pump's capabilities and boot count."""
+        return self._conversation.opened
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._patience_ms, self._conversation.now_ms())

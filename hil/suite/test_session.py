@@ -31,7 +31,7 @@ from protocol.identifiers import (
     StopReason,
 )
 from protocol.layouts import decode, encode
-from protocol.limits import ANSWER_REPEATS, REQUEST_CTR_MAX, TAG_FAILURES_MAX
+from protocol.limits import ANSWER_REPEATS, REQUEST_CTR_MAX, SESSION_MARK_BYTES, TAG_FAILURES_MAX
 from protocol.log_data import SessionCloseData
 from protocol.reports import ErrorReply
 
@@ -284,3 +284,14 @@ def test_neither_serial_number_nor_dose_crosses_the_line_in_clear(pump: Programm
     clear = b"|".join(frame.raw for frame in frames if isinstance(frame, Frame))
     assert serial not in clear
     assert dose not in clear
+
+
+@verifies("SES-021")
+def test_a_client_knows_its_own_session_by_its_log_entry(pump: Programmer) -> None:
+    """The last one in the security log, whatever strangers did meanwhile; its nonce is nobody else's."""
+    opened = pump.session_opened
+    assert opened is not None
+    history = pump.read_log(LogName.SECURITY, from_seq=max(1, pump.log_status(LogName.SECURITY).last_seq - 5))
+    entry = [entry for entry in history.entries if entry.type is LogType.SESSION_OPEN][-1]
+    assert entry.details().key_id == pump.key.key_id
+    assert entry.details().nonce_start == opened.client_nonce[:SESSION_MARK_BYTES]

@@ -18,6 +18,7 @@ VOLUME_NL = 2_000
 CONCENTRATION_NG_PER_ML = 500_000
 DOSE_NG_PER_DAY = 310_000
 BEYOND_CMD_ID = 40
+COMMIT_IS_FRAME = 5  # of a first bolus, each way: status, PREPARE, info, status, security log, COMMIT
 
 
 class Script(NamedTuple):

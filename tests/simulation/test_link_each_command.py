@@ -16,7 +16,7 @@ from hil.noise import Direction
 from protocol.identifiers import ErrorCode, Opcode
 from protocol.registry import COMMANDS
 from tests.simulation.link_checkers import check_everything
-from tests.simulation.link_commands import SCRIPTS
+from tests.simulation.link_commands import COMMIT_IS_FRAME, SCRIPTS
 from tests.simulation.link_people import Person
 from tests.simulation.link_world import Violation, World
 
@@ -125,7 +125,7 @@ def _unknown_is_no_failure(error: OutcomeUnknown) -> bool:
 
 def test_a_line_that_stays_dead_ends_in_unknown_and_never_in_failed() -> None:
     world, person, _ = _play(Opcode.PING, None, Direction.TO_PUMP, 0)
-    person.line.drop(Direction.FROM_PUMP, 1_000, skip=4)
+    person.line.drop(Direction.FROM_PUMP, 1_000, skip=COMMIT_IS_FRAME)
     result = person.gives_bolus(2_000)
     assert isinstance(result, OutcomeUnknown)
     assert _unknown_is_no_failure(result)

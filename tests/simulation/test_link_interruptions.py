@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 VOLUME_NL = 2_000
 BOLUS_MS = 10_000
-PLACES = range(1, 17)  # sends and waits from the first HELLO to the answer of COMMIT
+PLACES = range(1, 21)  # sends and waits from the first HELLO to the answer of COMMIT
 WRITES = range(1, 13)
 TORN_BYTES = (0, 37)
 
