@@ -25,6 +25,7 @@ SCHEMA_WITHOUT_MARKS = "pumpbench-outcomes/1"
 LAST_CMD_ID = 0xFFFF_FFFE  # 0 and FFFFFFFF are no ids
 KEPT_CLOSED = 32  # four ledgers of a pump: enough to answer "what was the last thing that I did?"
 FINGERPRINT_DIGITS = 16
+ACCEPTED = "TOO_OLD"  # what the pump says of commands that it cannot tell of any more
 RECEIVED = frozenset({"INTENT", "RUNNING", "DONE", "PARTIAL", "NOT_STARTED"})  # the pump has it in its ledger
 
 
@@ -49,7 +50,12 @@ class FiledCommand:
     @property
     def unknown(self) -> bool:
         """True while nobody can say what became of it."""
-        return bool(self.doubt) or self.outcome in {"", "INTENT"}
+        return not self.accepted and (bool(self.doubt) or self.outcome in {"", "INTENT"})
+
+    @property
+    def accepted(self) -> bool:
+        """True once a person has taken upon himself that its outcome cannot be found out."""
+        return self.outcome == ACCEPTED
 
     @property
     def confirmed(self) -> bool:
@@ -202,7 +208,7 @@ class OutcomeStore:
 
     def accept(self, memory_id: int, command: FiledCommand) -> None:
         """Close a command of which nobody can find out what became."""
-        self.file(memory_id, replace(command, outcome="TOO_OLD", doubt=""))
+        self.file(memory_id, replace(command, outcome=ACCEPTED))
 
     def commands(self, memory_id: int) -> tuple[FiledCommand, ...]:
         """Everything filed under a memory, oldest first."""

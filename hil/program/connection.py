@@ -103,15 +103,18 @@ def connected(options: Options) -> Iterator[Programmer]:
         )
         stack.callback(_say_goodbye, programmer)
         programmer.connect()
+        told = ""
         try:
             yield programmer
-        except OutcomeUnknown:
+        except OutcomeUnknown as error:
+            told = str(error)
             raise
         except BaseException as error:
             raise _after(programmer, error) from error
         finally:
             for notice in programmer.notices:
-                say(f"pumpbench: {notice}")
+                if notice != told:
+                    say(f"pumpbench: {notice}")
 
 
 def _after(programmer: Programmer, error: BaseException) -> BaseException:

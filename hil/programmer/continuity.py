@@ -88,13 +88,11 @@ def _counts_behind(old: Marks | None, now: Marks) -> str:
     if old is None:
         return ""
     rows = (
-        ("start", old.boot_count, now.boot_count),
-        ("second of its clock", old.t_mono_s, now.t_mono_s),
-        ("command of this key", old.last_cmd_id, now.last_cmd_id),
+        ("its count of starts", old.boot_count, now.boot_count),
+        ("its seconds of running", old.t_mono_s, now.t_mono_s),
+        ("the last command of this key", old.last_cmd_id, now.last_cmd_id),
     )
-    behind = [
-        f"it was at {name} {before} and is at {after}" for name, before, after in rows if after < before
-    ]
+    behind = [f"{name} was {before} and is {after}" for name, before, after in rows if after < before]
     return behind[0] if behind else ""
 
 

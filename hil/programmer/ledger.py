@@ -157,7 +157,7 @@ class Ledger(Asking):
         known = self._know(deadline)
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is not None and not filed.final and known.continuity is not Continuity.PROVEN:
-            raise self._doubted(known.memory_id, filed, f"the pump cannot be believed: {known.why}")
+            self._believe(known, filed, Outcome.VOIDED)
         reply = self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply, deadline)
         self._weigh(known, cmd_id, reply)
         return reply
@@ -169,10 +169,11 @@ class Ledger(Asking):
             return
         if not filed.final:
             self._file_verdict(known, filed, reply)
-        elif filed.confirmed and verdict_of(filed, reply) in DID_NOT_HAPPEN:
+        elif (filed.confirmed or filed.accepted) and verdict_of(filed, reply) in DID_NOT_HAPPEN:
+            before = "you accepted it as unknown" if filed.accepted else f"it had answered {filed.outcome}"
             raise OutcomeUnknown(
-                f"the pump answers {reply.outcome.name} about {Opcode(filed.opcode).name} {cmd_id}, and had answered "
-                f"{filed.outcome}: it has lost memory, and what it said first stands",
+                f"the pump answers {reply.outcome.name} about {Opcode(filed.opcode).name} {cmd_id}, and {before}: "
+                f"it has lost memory, and what was known before stands",
                 cmd_id=cmd_id,
                 advice="do not repeat the command; compare program, reservoir and log with your own records",
             )
@@ -215,8 +216,8 @@ class Ledger(Asking):
         )
 
     def _note_a_loss(self, known: _Known) -> None:
-        """Say that a memory has lost something; where no outcome hangs on it, go on from what it is now."""
-        if known.continuity is Continuity.LOST:
+        """Say that a memory has lost something, where no outcome hangs on it: else that is what is said."""
+        if known.continuity is Continuity.LOST and not self.store.open_commands(known.memory_id):
             self.notices.append(
                 f"the pump has lost memory since this programmer last used it: {known.why}; "
                 f"nothing that it says of the past can be relied on, so compare program, reservoir and log"
@@ -468,12 +469,12 @@ class Ledger(Asking):
             raise self._doubted(known.memory_id, filed, f"the pump has lost memory: {known.why}")
         if verdict not in DID_NOT_HAPPEN:
             return
+        if known.continuity is Continuity.UNPROVEN:
+            why = f"the pump says {verdict.name}, and cannot prove that it is the memory that it was: {known.why}"
+            raise self._doubted(known.memory_id, filed, why)
         if filed.confirmed:
             said = f"it says {verdict.name} now, and said {filed.outcome} before"
             raise self._doubted(known.memory_id, filed, f"the pump contradicts itself: {said}")
-        if known.continuity is Continuity.UNPROVEN:
-            why = f"it says {verdict.name}, and cannot prove that it is the memory that it was: {known.why}"
-            raise self._doubted(known.memory_id, filed, why)
 
     def _doubted(self, memory_id: int, filed: FiledCommand, why: str) -> OutcomeUnknown:
         """File that nobody can say, and why; what the pump had said of it before stays."""
