@@ -100,6 +100,16 @@ class Therapy:
         """Volume of a source whose edges were seen."""
         return self.counters.seen[source] * self.model.stroke_nl
 
+    @property
+    def never_programmed(self) -> bool:
+        """Whether there is no therapy yet: nothing that could be stopped, or wait too long."""
+        return self.records.therapy.reason is StateReason.NEVER_PROGRAMMED
+
+    @property
+    def never_filled(self) -> bool:
+        """Whether nobody has said yet what is in the reservoir: then it cannot run out either."""
+        return not self.records.reservoir.concentration_ng_per_ml and not self.counters.commanded
+
     def stopped_ms(self, tick_ms: int) -> int:
         """For how long the pump has been stopped; 0 where it is not."""
         since = self.records.therapy.stopped_at_ms
@@ -152,7 +162,7 @@ class Therapy:
         """Low and empty, on belief [DOMAIN 3.2, 3.3]. A pump that nobody has filled yet has nothing to run out of."""
         records = self.records
         reservoir = records.reservoir
-        if not reservoir.concentration_ng_per_ml and not self.counters.commanded:
+        if self.never_filled:
             return
         if reservoir.low:
             records.raise_alarm(AlarmId.LOW_RESERVOIR, reservoir.calc_nl)
@@ -213,11 +223,16 @@ class Therapy:
     def stop(
         self, max_stop_s: int, reason: StopReason, on_expiry: OnExpiry, role: Role, *, actor: int, cmd_id: int
     ) -> int:
-        """Stop all delivery; answers the log entry's number. A further stop never moves the beginning [SPEC 6]."""
+        """Stop all delivery; returns the log entry's number. A further stop never moves the beginning [SPEC 6].
+
+        Where there is no therapy, or no more, it stands in the log and changes nothing: no expiry runs.
+        """
         records, therapy = self.records, self.records.therapy
         if self.bolus is not None:
             self.end_bolus(BolusEndReason.STOP)
         seq = records.enter(LogType.STOP, StopData(max_stop_s, reason, on_expiry), actor=actor, cmd_id=cmd_id)
+        if self.never_programmed:
+            return seq
         first = therapy.stopped_by is None
         self.change(Trigger.STOP_COMMANDED, StateReason.COMMAND, RateChangeReason.STOP, actor=actor)
         if therapy.state is State.EOS:
@@ -232,6 +247,18 @@ class Therapy:
             records.clear_alarm(AlarmId.STOP_EXPIRED)
         records.touch(Region.THERAPY)
         return seq
+
+    def leave_stopped(self, role: Role) -> None:
+        """A first program that is not started is a therapy that waits: it counts as stopped from now on.
+
+        Nobody would miss it otherwise, and after 48 h the alarm must sound as for any other [DOMAIN 3.5].
+        """
+        therapy = self.records.therapy
+        if self.never_programmed:
+            therapy.reason = StateReason.COMMAND
+            therapy.stopped_at_ms = self.records.tick_ms
+            therapy.stopped_by = role
+            self.records.touch(Region.THERAPY)
 
     def resume(self, *, actor: int, cmd_id: int) -> int:
         """Go on with the active program; answers the log entry's number."""

@@ -30,6 +30,7 @@ from protocol.identifiers import ErrorCode, OnExpiry, StatusFlag, StopReason, Ti
 if TYPE_CHECKING:
     from hil.programmer import Executed, Programmer
     from hil.programmer.therapy import PreparedBolus
+    from protocol.reports import StopReply
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
@@ -198,8 +199,15 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             more = [
                 ("state", executed.answer.state.name),
                 ("stopped for", duration(executed.answer.stopped_s)),
+                ("expires", _expiry_words(executed.answer)),
             ]
         _done(options, executed, more)
+
+
+def _expiry_words(answer: StopReply) -> str:
+    if not answer.expires_t_mono_s:
+        return "never: there is no therapy that could be stopped"
+    return f"at {duration(answer.expires_t_mono_s)} of running: {answer.on_expiry.name}"
 
 
 @click.command()

@@ -169,10 +169,42 @@ def test_a_stop_acts_in_stop_in_the_safe_state_and_with_an_alarm(running: Progra
 @verifies("STP-003")
 @needs("time")
 @starts_as("factory")
-def test_a_stop_acts_in_a_pump_that_was_never_programmed(pump: Programmer) -> None:
-    assert pump.stop(HOUR_S).reply.state is State.STOP
+def test_a_stop_of_a_pump_that_was_never_programmed_acts_and_promises_nothing(
+    pump: Programmer, rig: Rig
+) -> None:
+    for on_expiry in OnExpiry:
+        stopped = pump.stop(HOUR_S, on_expiry=on_expiry).reply
+        assert (stopped.state, stopped.stopped_s, stopped.expires_t_mono_s) == (State.STOP, 0, 0)
+        assert stopped.stopped_by is None
     with refused(ErrorCode.NO_STAGED):
         pump.resume()
+    rig.advance(72 * HOUR_MS)
+    status = pump.status()
+    assert (status.alarm_active, status.stopped_s, status.stop_expires_t_mono_s) == (0, 0, 0)
+    assert status.state_reason is StateReason.NEVER_PROGRAMMED
+
+
+@verifies("STP-010")
+@needs("time")
+@starts_as("factory")
+def test_a_first_program_that_is_not_started_counts_as_stopped_and_is_not_forgotten(
+    pump: Programmer, rig: Rig
+) -> None:
+    pump.refill(
+        18_000_000, aspirated_nl=0, concentration_ng_per_ml=500_000, drug_id=1, low_alarm_nl=2_000_000
+    )
+    rig.advance(HOUR_MS)
+    pump.set_simple_program(300_000, concentration_ng_per_ml=500_000, drug_id=1, start=False)
+    rig.advance(47 * HOUR_MS)
+    status = pump.status()
+    assert (status.state, status.stopped_by, status.stopped_s) == (State.STOP, Role.CLINICIAN, 47 * HOUR_S)
+    assert not is_active(status, AlarmId.STOPPED_TOO_LONG)
+    rig.advance(HOUR_MS)
+    status = pump.status()
+    assert is_active(status, AlarmId.STOPPED_TOO_LONG)
+    assert not is_active(status, AlarmId.STOP_EXPIRED)
+    assert pump.resume().reply.state is State.RUN
+    assert not is_active(pump.status(), AlarmId.STOPPED_TOO_LONG)
 
 
 @verifies("STP-001")

@@ -12,7 +12,7 @@ from firmware_emu.controller.core import Staging
 from firmware_emu.controller.memory import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.programs import Program, ProgramLimits, unsupported, verify
-from protocol.identifiers import ErrorCode, LogType, RateChangeReason, State, StateReason
+from protocol.identifiers import ErrorCode, LogType, RateChangeReason, Role, State, StateReason
 from protocol.log_data import ProgramCommitData
 from protocol.program import staged_crc
 from protocol.reports import (
@@ -131,6 +131,7 @@ def adopt(core: Core, program: Program, *, actor: int, cmd_id: int) -> int:
     seq = records.enter(LogType.PROGRAM_COMMIT, data, actor=actor, cmd_id=cmd_id)
     records.touch(Region.PROGRAM, Region.THERAPY)
     records.remedy(Remedy.PROGRAM)
+    core.therapy.leave_stopped(Role.CLINICIAN)
     core.therapy.follow_rate(RateChangeReason.PROGRAM, actor=actor)
     return seq
 

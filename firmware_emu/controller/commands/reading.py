@@ -9,6 +9,7 @@ from firmware_emu.controller.alarm_table import ALARMS
 from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.counters import Source
 from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.controller.reservoir_belief import Prediction
 from firmware_emu.units import MS_PER_S
 from protocol.checksum import crc32c
 from protocol.identifiers import (
@@ -248,6 +249,8 @@ def reservoir(core: Core, call: Call) -> GetReservoirReply:
     records, tick_ms = core.records, call.tick_ms
     belief = records.reservoir
     predicted = belief.predict(core.therapy.basal, core.therapy.bolus)
+    if core.therapy.never_filled:
+        predicted = Prediction(None, None)
     low_s = NEVER_S if predicted.low_ms is None else predicted.low_ms // MS_PER_S
     replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))
     return GetReservoirReply(
