@@ -6,16 +6,22 @@ Imports nothing of the pump until the command line is known to be right.
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from firmware_emu.bench.clock import Pace
-from firmware_emu.bench.errors import BadConfigurationError, BenchError
+from firmware_emu.bench.errors import BadConfigurationError, BenchError, NotWrittenError
+from firmware_emu.bench.log import Log
+from firmware_emu.bench.signals import EndedBySignal, ending_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from firmware_emu.bench.signals import EndingSignals
 
 SEED_MAX = (1 << 63) - 1
 OFF_MAX_MS = 3_660 * 86_400_000
@@ -127,21 +133,37 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
     wanted["syncing"] = wanted.pop("sync") == "commit"
+    log = Log("pumpbench emulate")
+    with ending_signals() as signals:
+        try:
+            _run(wanted, log, signals)
+        except EndedBySignal as ended:
+            context.exit(ended.exit_code)
+        except BenchError as error:
+            log.say(str(error))
+            context.exit(error.exit_code)
+
+
+def _run(wanted: dict[str, Any], log: Log, signals: EndingSignals) -> None:
     gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
     from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
 
     gc.freeze()
     gc.enable()
-    try:
-        emulator.emulate(emulator.Wanted(**wanted), _tell, _say)
-    except BenchError as error:
-        _say(str(error))
-        context.exit(error.exit_code)
+    emulator.emulate(emulator.Wanted(**wanted), _tell, log.say, signals)
 
 
 def _tell(line: str) -> None:
-    click.echo(line, nl=False)
-
-
-def _say(sentence: str) -> None:
-    click.echo(f"pumpbench emulate: {sentence}", err=True)
+    """Print the ready line whole, or say that it cannot be printed. Who closed stdout does not want it."""
+    if sys.stdout is None:
+        return
+    try:
+        click.echo(line, nl=False)
+        sys.stdout.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)  # what is left in the buffer, or the interpreter fails on it once more at its end
+        os.close(nowhere)
+        raise NotWrittenError(
+            f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
+        ) from error

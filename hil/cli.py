@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sys
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ import click
 
 from hil.errors import AnswerNotWritten, PumpbenchError
 from hil.installation import check_protocol_is_ours
+
+LAST_STANDARD_DESCRIPTOR = 2
 
 
 class Group(NamedTuple):
@@ -61,6 +64,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; our errors end it with one sentence and their exit code."""
+    _fill_standard_descriptors()
     try:
         cli(prog_name="pumpbench")
     except PumpbenchError as error:
@@ -68,6 +72,13 @@ def main() -> None:
             with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it all the same
                 click.echo(f"pumpbench: {error.one_line()}", err=True)
         sys.exit(int(error.exit_code))
+
+
+def _fill_standard_descriptors() -> None:
+    """Put nothing where stdin, stdout or stderr is closed: else the next file that is opened takes its number."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 if __name__ == "__main__":

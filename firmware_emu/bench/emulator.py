@@ -37,13 +37,13 @@ if TYPE_CHECKING:
     from firmware_emu.bench.image_file import ImageFile
     from firmware_emu.bench.ports.port import Port, Say
     from firmware_emu.bench.rig.server import RigServer
+    from firmware_emu.bench.signals import EndingSignals
     from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
 
 SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
 TOKEN_BYTES = 32
 _EXTENSIONS = {"crcmod": checksum.uses_c_extension, "cobs": framing.uses_c_extension}
-STOPPING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Wanted(NamedTuple):
@@ -61,7 +61,7 @@ class Wanted(NamedTuple):
     syncing: bool = True
 
 
-def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
+def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: EndingSignals) -> None:
     """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should
     know.
     """
@@ -83,7 +83,7 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
             stack.callback(server.close)
             say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
         runner.settle()  # what the line says of the pump is on file before it is said
-        _stop_on_signals(runner, mailbox, stack)
+        _stop_on_signals(signals, runner, mailbox, stack)
         tell(
             ready_line(
                 Ready(
@@ -104,14 +104,13 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say) -> None:
         runner.run()
 
 
-def _stop_on_signals(runner: Runner, mailbox: Mailbox, stack: ExitStack) -> None:
+def _stop_on_signals(signals: EndingSignals, runner: Runner, mailbox: Mailbox, stack: ExitStack) -> None:
     """End in good order. A handler alone is not enough: a signal that comes just before the selector begins
     to wait runs no Python until the wait is over, so the system's handler writes to the mailbox's pipe too.
     """
     signal.set_wakeup_fd(mailbox.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
-    for number in STOPPING_SIGNALS:
-        signal.signal(number, lambda *_: runner.stop())
+    signals.hand_to(lambda _number: runner.stop())
 
 
 def _stand(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple[Stand, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 BENCH_LOST = 7
 BAD_CONFIGURATION = 10
 TAKEN = 11
+ANSWER_NOT_WRITTEN = 12
 
 
 class BenchError(Exception):
@@ -32,6 +33,12 @@ class TakenError(BenchError):
     """A port, link or image that somebody else holds."""
 
     exit_code = TAKEN
+
+
+class NotWrittenError(BenchError):
+    """The ready line could not be written: nobody would know how to reach this pump."""
+
+    exit_code = ANSWER_NOT_WRITTEN
 
 
 class NotNowError(BenchError):

@@ -29,15 +29,17 @@ class DescriptorChannel:
         close: Callable[[], None],
         device_ms: Callable[[], int | None] | None = None,
         *,
-        one_client: bool = False,
+        somebody_listens: Callable[[], bool] | None = None,
     ) -> None:
+        """`somebody_listens` tells, of a line for one client, whether its other end is still there."""
         self._descriptor = descriptor
         self._name = name
         self._close = close
         self._closed = False
         self._device_ms = device_ms
         self._sent_bytes = 0
-        self._silent_so_far = one_client
+        self._silent_so_far = True
+        self._somebody_listens = somebody_listens
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
 
@@ -84,11 +86,6 @@ class DescriptorChannel:
         if data:
             self._silent_so_far = False
             return data
-        if self._silent_so_far:
-            raise Taken(
-                f"{self._name} closed the line before its first byte: one line a pump, and it has its client",
-                advice="close the other program and try again",
-            )
         raise self._lost(None)
 
     def close(self) -> None:
@@ -109,7 +106,13 @@ class DescriptorChannel:
                 f"{self._name} takes no bytes", advice="check that something reads at its other end"
             )
 
-    def _lost(self, error: OSError | None) -> BenchLost:
+    def _lost(self, error: OSError | None) -> BenchLost | Taken:
+        """Who hung up: a pump that has its client already does so before its first byte, by whatever error."""
+        if self._silent_so_far and self._somebody_listens is not None and self._somebody_listens():
+            return Taken(
+                f"{self._name} closed the line before its first byte: one line a pump, and it has its client",
+                advice="close the other program and try again",
+            )
         why = f" ({error.strerror})" if error and error.strerror else ""
         return BenchLost(
             f"{self._name} hung up{why}: the emulator or board behind it is gone",

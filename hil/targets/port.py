@@ -92,7 +92,15 @@ def open_socket(host: str, port: int, name: str) -> DescriptorChannel:
         ) from error
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return DescriptorChannel(connection.fileno(), name, connection.close, one_client=True)
+
+    def somebody_listens() -> bool:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_LIMIT_S).close()
+        except OSError:
+            return False
+        return True
+
+    return DescriptorChannel(connection.fileno(), name, connection.close, somebody_listens=somebody_listens)
 
 
 class PortTarget:

@@ -1,12 +1,13 @@
 """A TCP line on loopback: for programs that cannot open a device, and for machines without PTYs.
 
-One line a pump, as with a cable: while a client is connected a second one is closed at once, and the log says
-so. Never listens beyond this machine: the line carries a pump's therapy, and its development keys are
-published.
+One line a pump, as with a cable: while a client is connected a second one is hung up on, and the log says so
+once. What it has sent is read until it leaves, so that it meets an end of file and never a reset. Never
+listens beyond this machine: the line carries a pump's therapy, and its development keys are published.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import selectors
@@ -14,6 +15,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.ports.accepting import Acceptor
 from firmware_emu.bench.ports.in_queue import InQueue
 from firmware_emu.bench.ports.out_queue import OutQueue
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
 
 READ_BYTES = 16_384
+REFUSED_KEPT_MAX = 8  # refused clients that are let finish what they are sending
+REFUSED_MAX_BYTES = 65_536  # of each: who has more to say is no client that came too late
+BACKLOG = 128
 PORT_MAX = 65_535
 
 
@@ -56,7 +61,7 @@ def listen_on_loopback(text: str) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind((host, port))
-        listener.listen(16)
+        listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
         raise TakenError(
@@ -85,6 +90,10 @@ class TcpPort:
         self._queue = OutQueue()
         self._received = InQueue()
         self._unsent_bytes = 0
+        self._acceptor = Acceptor()
+        self._refused: dict[socket.socket, int] = {}  # with the bytes that each has sent since
+        self._refusals = 0  # since the present client came
+        self._told_of_descriptors = False
         self._selector: selectors.BaseSelector | None = None
 
     @property
@@ -122,28 +131,63 @@ class TcpPort:
 
     def close(self) -> None:
         """Hang up and stop listening; the loop has ended."""
-        self._selector = None
         self._hang_up()
+        for refused in list(self._refused):
+            self._let_go(refused)
+        self._selector = None
         self._listener.close()
+        self._acceptor.close()
 
     def _accept(self, _events: int) -> None:
-        try:
-            client, address = self._listener.accept()
-        except OSError:
-            return  # it has gone again
+        accepted = self._acceptor.accept(self._listener.accept)
+        if accepted is None:
+            if self._acceptor.turned_away and not self._told_of_descriptors:
+                self._told_of_descriptors = True
+                self._say(f"{self._address}: no descriptors left for clients; raise the limit (ulimit -n)")
+            return
+        client = accepted[0]
+        client.settimeout(0)
         if self._client is not None and self._client_ended:
             self._hang_up()  # it said goodbye and only never read the rest
         if self._client is not None:
-            client.close()
-            self._say(
-                f"refused {address[0]}:{address[1]}: {self._address} has its client already; one line a pump"
-            )
+            self._refuse(client)
             return
-        client.settimeout(0)
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._client = client
         self._client_ended = False
         self._watch(client, selectors.EVENT_READ)
+
+    def _refuse(self, client: socket.socket) -> None:
+        """Hang up, and read what comes until the other end has seen it: closing at once could reset the line."""
+        if not self._refusals:
+            self._say(f"refused a second client: {self._address} has its client already; one line a pump")
+        self._refusals += 1
+        if self._selector is None:
+            client.close()
+            return
+        if len(self._refused) >= REFUSED_KEPT_MAX:
+            self._let_go(next(iter(self._refused)))
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+        self._refused[client] = 0
+        self._selector.register(client, selectors.EVENT_READ, lambda _events: self._drain_refused(client))
+
+    def _drain_refused(self, client: socket.socket) -> None:
+        try:
+            data = os.read(client.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._refused[client] += len(data)
+        if not data or self._refused[client] > REFUSED_MAX_BYTES:
+            self._let_go(client)
+
+    def _let_go(self, client: socket.socket) -> None:
+        if self._selector is not None:
+            self._selector.unregister(client)
+        del self._refused[client]
+        client.close()
 
     def _watch(self, client: socket.socket, events: int) -> None:
         """Ask the selector to call for these events, if it does not do so already."""
@@ -200,6 +244,9 @@ class TcpPort:
         if client is None:
             return
         self._watch(client, 0)
+        if self._refusals > 1:
+            self._say(f"{self._refusals} clients were refused while {self._address} had its client")
+        self._refusals = 0
         self._client = None
         self._queue.clear()
         client.close()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.rig.connections import Connections
     from firmware_emu.bench.runner import Runner
 
 Result = TypeVar("Result")
@@ -192,7 +193,7 @@ async def shutdown(door: Here, _wanted: models.Nothing) -> models.Done:
     return await door.do(end)
 
 
-def rig_app(mailbox: Mailbox, token: str, port: int) -> Guard:
+def rig_app(mailbox: Mailbox, token: str, port: int, connections: Connections) -> Guard:
     """The application, behind its guard."""
     app = FastAPI(
         title="pumpbench rig control",
@@ -208,7 +209,7 @@ def rig_app(mailbox: Mailbox, token: str, port: int) -> Guard:
     app.add_exception_handler(HTTPException, _say_http)
     app.add_exception_handler(BenchError, _say_refused)
     app.add_exception_handler(Exception, _say_broken)
-    return Guard(app, token, port)
+    return Guard(app, token, port, connections)
 
 
 def _clock(runner: Runner) -> models.ClockState:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from firmware_emu.bench.rig.connections import Connections
+
     Scope = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -50,8 +52,9 @@ class RefusalBudget:
 class Guard:
     """Looks at each request before the application sees it."""
 
-    def __init__(self, app: App, token: str, port: int) -> None:
+    def __init__(self, app: App, token: str, port: int, connections: Connections) -> None:
         self._app = app
+        self._connections = connections
         self._authorization = f"Bearer {token}".encode()
         self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
         self._budget = RefusalBudget()
@@ -61,6 +64,8 @@ class Guard:
         if scope["type"] != "http":
             return  # nothing else is spoken here
         refusal = self._refusal(scope["method"], scope["headers"])
+        if refusal is None and not self._connections.is_holder(tuple(scope["client"] or ())):
+            refusal = HTTPStatus.SERVICE_UNAVAILABLE, "too many connections hold the token; close some"
         if refusal is None:
             await self._app(scope, receive, send)
             return

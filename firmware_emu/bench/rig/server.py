@@ -3,12 +3,14 @@ needed.
 
 FastAPI with uvicorn takes more than half a second to import, so it is imported in a thread of its own when
 the first client knocks; its connection waits in the socket's queue until then. The thread touches nothing of
-the pump: what it is asked to do goes into the runner's mailbox. Signals stay the runner's.
+the pump: what it is asked to do goes into the runner's mailbox. Signals stay the runner's. Who may have how
+many connections is `connections`; what the framework has to say of strangers is said once, and counted.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import selectors
 import threading
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
 
 JOIN_S = 3.0
+KEEP_ALIVE_S = 3_600  # a test may think for long between two requests
+KIND_CHARACTERS = 60
+KINDS_MAX = 16
 NEEDED = ("fastapi", "uvicorn")
 
 
@@ -41,6 +46,7 @@ class RigServer:
         self._thread: threading.Thread | None = None
         self._uvicorn: Any = None
         self._closing = False
+        self._complaints = _Complaints(say)
 
     @property
     def url(self) -> str:
@@ -73,8 +79,23 @@ class RigServer:
         import uvicorn  # noqa: PLC0415 - costs half a second, wanted only here
 
         from firmware_emu.bench.rig.api import rig_app  # noqa: PLC0415 - likewise
+        from firmware_emu.bench.rig.connections import Connections, GuardedListener  # noqa: PLC0415 - likewise
 
-        app = rig_app(self._mailbox, self._token, self._listener.getsockname()[1])
+        connections = Connections()
+        listener = GuardedListener(self._listener, connections)
+        self._listener = listener
+        app = rig_app(self._mailbox, self._token, listener.getsockname()[1], connections)
+        for name in ("uvicorn", "asyncio"):
+            logger = logging.getLogger(name)
+            logger.handlers, logger.propagate = [self._complaints], False
+
+        class SweepingServer(uvicorn.Server):
+            """Looks after slow strangers at each of its ticks, ten a second."""
+
+            async def on_tick(self, counter: int) -> bool:
+                connections.sweep()
+                return await super().on_tick(counter)
+
         config = uvicorn.Config(
             app,
             loop="asyncio",
@@ -84,9 +105,26 @@ class RigServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            limit_concurrency=64,
+            backlog=1,  # connections taken at once: between two of them, those that are there get their turn
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = SweepingServer(config)
         if not self._closing:
-            self._uvicorn.run(sockets=[self._listener])
+            self._uvicorn.run(sockets=[listener])
+
+
+class _Complaints(logging.Handler):
+    """What a library logs: the first of each kind is said, the others are counted."""
+
+    def __init__(self, say: Say) -> None:
+        super().__init__(logging.WARNING)
+        self._say = say
+        self.counts: dict[str, int] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it, if nothing like it was said before. The format stands for the kind."""
+        kind = str(record.msg)[:KIND_CHARACTERS]
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if self.counts[kind] == 1 and len(self.counts) <= KINDS_MAX:
+            self._say(f"rig control: {record.getMessage().splitlines()[0]} (said once)")

@@ -13,8 +13,6 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from click.testing import CliRunner
-
 from firmware_emu.bench.clock import MANUAL, Clock
 from firmware_emu.bench.mailbox import Mailbox
 from firmware_emu.bench.ports.pty import PtyPort
@@ -22,7 +20,6 @@ from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig.server import RigServer
 from firmware_emu.bench.runner import Runner
 from firmware_emu.bench.stand import Stand, new_pump
-from firmware_emu.cli import emulate
 from protocol.client_end import ClientEnd
 from protocol.commands import GetStatus
 from protocol.development_keys import development_key
@@ -32,16 +29,13 @@ from protocol.link_events import Response, SessionOpened
 from protocol.reports import GetStatusReply
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 Reply = TypeVar("Reply")
 
 DEADLINE_S = 30.0
-EMULATE = [
-    sys.executable,
-    "-c",
-    "from firmware_emu.cli import emulate; emulate(prog_name='pumpbench emulate')",
-]
+EMULATE = [sys.executable, "-m", "hil.cli", "emulate"]
 
 
 class Ended(NamedTuple):
@@ -113,9 +107,11 @@ class ThreadBench(Asker):
 class Emulator(Asker):
     """A running emulator, ready."""
 
-    def __init__(self, *arguments: str | Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, *arguments: str | Path, cwd: Path | None = None, command: Sequence[str] = EMULATE
+    ) -> None:
         self.process = subprocess.Popen(
-            [*EMULATE, *map(str, arguments)],
+            [*command, *map(str, arguments)],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -152,15 +148,6 @@ class Emulator(Asker):
         """Wait for the end."""
         out, err = self.process.communicate(timeout=DEADLINE_S)
         return Ended(self.process.returncode, out.decode(), err.decode())
-
-
-def run_to_the_end(*arguments: str | Path) -> Ended:
-    """The command in this process, for what it refuses before it is ready."""
-    done = CliRunner().invoke(
-        emulate, [str(argument) for argument in arguments], prog_name="pumpbench emulate"
-    )
-    assert isinstance(done.exception, SystemExit), done.exception
-    return Ended(done.exit_code, done.stdout, done.stderr)
 
 
 class Caller:

@@ -18,7 +18,7 @@ from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.version import VERSION
 from protocol.development_keys import DEVELOPMENT_KEYS
 from protocol.identifiers import State
-from tests.unit.bench.processes import EMULATE, Caller, Emulator, run_to_the_end
+from tests.unit.bench.processes import EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,7 @@ def test_an_image_keeps_its_memory_and_takes_no_other_name(start: Start, tmp_pat
         again = start("--image", tmp_path / "image", *given)
         assert memory_id_of(again) == memory_id_of(first) == "0000000000000005"
         again.kill()
-    ended = run_to_the_end("--image", tmp_path / "image", "--memory-id", "6")
+    ended = Emulator.that_ends("--image", tmp_path / "image", "--memory-id", "6")
     assert ended.code == 10
     assert "holds a memory of id 0000000000000005; leave --memory-id out" in ended.err
 
@@ -213,7 +213,7 @@ def test_a_killed_emulator_leaves_its_link_free(start: Start, tmp_path: Path) ->
 
 def test_an_image_in_use_is_refused(start: Start, tmp_path: Path) -> None:
     start("--image", tmp_path / "image")
-    ended = run_to_the_end("--image", tmp_path / "image")
+    ended = Emulator.that_ends("--image", tmp_path / "image")
     assert (ended.code, ended.out) == (11, "")
     assert "is in use by another emulator" in ended.err
 
@@ -222,7 +222,7 @@ def test_a_port_in_use_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         for option in ("--tcp", "--control"):
-            ended = run_to_the_end(option, place)
+            ended = Emulator.that_ends(option, place)
             assert (ended.code, ended.out) == (11, "")
             assert f"cannot listen on {place}: Address already in use" in ended.err
 
@@ -250,7 +250,7 @@ def test_a_port_in_use_is_refused() -> None:
     ],
 )
 def test_wrong_usage_ends_with_2_and_a_sentence(arguments: list[str], why: str) -> None:
-    ended = run_to_the_end(*arguments)
+    ended = Emulator.that_ends(*arguments)
     assert (ended.code, ended.out) == (2, "")
     assert why in ended.err
     assert "Traceback" not in ended.err
@@ -272,14 +272,14 @@ def test_a_bad_file_ends_with_10_and_a_sentence(
     if why is None:  # an empty profile changes nothing
         assert start(option, path).ready["ready"]
         return
-    ended = run_to_the_end(option, path)
+    ended = Emulator.that_ends(option, path)
     assert (ended.code, ended.out) == (10, "")
     assert why in ended.err
     assert ended.err.count("\n") == 1
 
 
 def test_an_unknown_profile_ends_with_10() -> None:
-    ended = run_to_the_end("--profile", "nosuch")
+    ended = Emulator.that_ends("--profile", "nosuch")
     assert (ended.code, ended.out) == (10, "")
     assert "nosuch" in ended.err
 
@@ -290,7 +290,7 @@ def test_an_image_of_another_profile_or_seed_ends_with_10(start: Start, tmp_path
         (["--profile", "factory"], "was made with another profile, 'implanted'"),
         (["--seed", "6"], "holds a pump of seed 5; leave --seed out"),
     ):
-        ended = run_to_the_end("--image", tmp_path / "image", *arguments)
+        ended = Emulator.that_ends("--image", tmp_path / "image", *arguments)
         assert (ended.code, ended.out) == (10, "")
         assert why in ended.err
     assert start("--image", tmp_path / "image", "--seed", "5").ready["seed"] == 5

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from firmware_emu.bench.rig.connections import Connections
 from firmware_emu.bench.rig.guard import (
     BODY_MAX_BYTES,
     WRONG_TOKENS_MAX,
@@ -54,13 +55,15 @@ def ask(
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": b"{}"}
 
-    asyncio.run(guard({"type": "http", "method": method, "headers": raw}, receive, send))
+    asyncio.run(
+        guard({"type": "http", "method": method, "headers": raw, "client": ("127.0.0.1", 1)}, receive, send)
+    )
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
 @pytest.fixture
 def guard() -> Guard:
-    return Guard(Application(), "right", PORT)
+    return Guard(Application(), "right", PORT, Connections())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
@@ -133,7 +136,7 @@ def test_reading_needs_the_token_and_no_body(guard: Guard) -> None:
 
 def test_what_is_refused_never_reaches_the_application() -> None:
     application = Application()
-    guard = Guard(application, "right", PORT)
+    guard = Guard(application, "right", PORT, Connections())
     ask(guard, GOOD | {"authorization": "Bearer wrong"})
     assert application.calls == 0
 

@@ -144,3 +144,34 @@ def test_what_a_client_does_not_read_is_dropped_whole_and_never_blocks(loop: Loo
 def test_what_is_sent_to_nobody_is_counted(port: TcpPort) -> None:
     port.send(b"hello?")
     assert port.dropped_bytes == 6
+
+
+def test_a_client_that_comes_too_late_meets_an_end_of_file_and_never_a_reset(
+    loop: Loop, port: TcpPort, said: list[str]
+) -> None:
+    """Also where it has sent something before it was hung up on: unread bytes would make a reset of the close."""
+    with connect(port) as first:
+        first.sendall(b"x")
+        assert receive(loop, port, 1) == b"x"
+        late = [connect(port) for _ in range(20)]
+        for client in late:
+            client.sendall(b"a greeting that nobody answers")
+        for client in late:
+            assert loop.read(client.fileno(), 0) == b""
+            client.settimeout(20)
+            ends: list[bytes] = []
+
+            def ended(client: socket.socket = client, ends: list[bytes] = ends) -> bool:
+                client.setblocking(False)
+                try:
+                    ends.append(client.recv(1))
+                except BlockingIOError:
+                    return False
+                return True
+
+            loop.until(ended)
+            assert ends == [b""]
+            client.close()
+        assert len(said) == 1, "a stranger does not set the pace of the log"
+    loop.until(lambda: len(said) > 1)
+    assert "20 clients were refused" in said[1]

@@ -1,0 +1,228 @@
+"""An emulator and what stands around it: a log that nobody reads, signals at any moment, closed descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench.log import LINE_MAX_BYTES, Log
+from firmware_emu.bench.ports.tcp import parse_loopback
+from protocol.identifiers import State
+from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+F_SETPIPE_SZ = 1031  # of Linux; the smallest pipe is a page
+PIPE_BYTES = 4_096
+
+
+@pytest.fixture
+def small_pipe() -> Iterator[tuple[int, int]]:
+    """Both ends of a pipe that is soon full."""
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, F_SETPIPE_SZ, PIPE_BYTES)
+    yield read_end, write_end
+    for descriptor in (read_end, write_end):
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def test_a_log_that_nobody_reads_is_dropped_and_counted_and_the_count_is_said_later(
+    small_pipe: tuple[int, int],
+) -> None:
+    read_end, write_end = small_pipe
+    log = Log("pump", write_end)
+    for number in range(1_000):
+        log.say(f"sentence {number} " + "x" * 100)
+    dropped = log.dropped
+    assert dropped > 900
+    while dropped == log.dropped:  # a pipe is writable again once a whole page is free
+        os.read(read_end, PIPE_BYTES)
+        log.say("there is room again")
+        assert log.dropped in {dropped, dropped + 1, 0}
+        dropped = max(dropped, log.dropped)
+    assert (
+        f"({dropped} lines before this one were dropped: nobody read them) there is room"
+        in os.read(read_end, PIPE_BYTES).decode()
+    )
+    assert log.dropped == 0
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "closed", "broken"])
+def test_a_log_that_cannot_be_written_raises_nothing(where: str) -> None:
+    if where == "/dev/full":
+        descriptor = os.open(where, os.O_WRONLY)
+    else:
+        read_end, descriptor = os.pipe()
+        os.close(read_end)
+    log = Log("pump", descriptor)
+    if where == "closed":
+        os.close(descriptor)
+    log.say("one")
+    log.say("two")
+    assert log.dropped == 2
+    if where != "closed":
+        os.close(descriptor)
+
+
+def test_a_sentence_is_one_line_of_bounded_length_whatever_is_in_it(small_pipe: tuple[int, int]) -> None:
+    read_end, write_end = small_pipe
+    Log("pump", write_end).say("two\nlines \udcff " + "x" * 5_000)
+    line = os.read(read_end, PIPE_BYTES)
+    assert line.startswith(b"pump: two lines \\udcff xxx")
+    assert line.count(b"\n") == 1
+    assert len(line) == LINE_MAX_BYTES
+
+
+def refuse_clients(place: str, number: int) -> None:
+    """Let a pump say something: it has its client already."""
+    for _ in range(number):
+        with socket.create_connection(parse_loopback(place), DEADLINE_S) as client:
+            assert client.recv(1) == b""
+
+
+@pytest.mark.parametrize("reader", ["sleeps", "has gone"])
+def test_a_pump_whose_log_nobody_reads_serves_its_client_and_ends_when_told_to(
+    small_pipe: tuple[int, int], reader: str
+) -> None:
+    read_end, write_end = small_pipe
+    process = subprocess.Popen([*EMULATE, "--tcp", "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=write_end)
+    assert process.stdout is not None
+    ready: dict[str, Any] = json.loads(process.stdout.readline())
+    if reader == "has gone":
+        os.close(read_end)
+    for _ in range(60):  # each client lets two lines be said when it goes: more than the pipe holds
+        with socket.create_connection(parse_loopback(ready["tcp"]), DEADLINE_S) as line:
+            caller = Caller(line.fileno()).connect()
+            refuse_clients(ready["tcp"], 2)
+            assert caller.status().state is State.RUN
+    process.terminate()
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_a_signal_that_was_ignored_when_it_started_stays_ignored(number: signal.Signals) -> None:
+    process = subprocess.Popen(
+        EMULATE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),  # noqa: PLW1509 - one thread
+    )
+    assert process.stdout is not None
+    ready = json.loads(process.stdout.readline())
+    process.send_signal(number)
+    caller = Caller.on_pty(ready["port"])
+    assert caller.connect().status().state is State.RUN
+    caller.close()
+    process.terminate()
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("control", [False, True])
+def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, control: bool) -> None:
+    """From before its first line of Python to after it is ready; before that, the system ends it."""
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    arguments = ["--link", str(tmp_path / "pump"), "--image", str(tmp_path / "image")]
+    arguments += ["--control", "127.0.0.1:0"] if control else []
+    for step in range(24):
+        process = subprocess.Popen(
+            [*EMULATE, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"XDG_RUNTIME_DIR": str(runtime)},
+        )
+        give_up_at_s = time.monotonic() + step * 0.012
+        while time.monotonic() < give_up_at_s:
+            pass
+        process.send_signal(signal.SIGTERM)
+        _out, err = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode in {0, 128 + signal.SIGTERM, -signal.SIGTERM}
+        assert b"Traceback" not in err
+        left = {path.name for path in tmp_path.iterdir()} - {"runtime", "image"}
+        assert (left, list(runtime.iterdir())) == (set(), []), step
+
+
+def test_a_term_after_ready_ends_it_with_0_also_while_its_thread_loads_the_framework() -> None:
+    emulator = Emulator("--control", "127.0.0.1:0")
+    socket.create_connection(parse_loopback(emulator.control_place), DEADLINE_S).close()
+    ended = emulator.end()
+    assert (ended.code, "Traceback" in ended.err) == (0, False)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors_never_become_the_line_or_the_image(tmp_path: Path, closed: str) -> None:
+    link = tmp_path / "pump"
+    process = subprocess.Popen(
+        [
+            "sh",
+            "-c",
+            f'exec "$@" {closed}',
+            "sh",
+            *EMULATE,
+            "--link",
+            str(link),
+            "--image",
+            str(tmp_path / "i"),
+        ]
+    )
+    give_up_at_s = time.monotonic() + DEADLINE_S
+    while not link.is_symlink():
+        assert process.poll() is None
+        assert time.monotonic() < give_up_at_s
+    for number in range(3):
+        assert Path(f"/proc/{process.pid}/fd/{number}").readlink() != link.readlink()
+    caller = Caller.on_pty(str(link))
+    assert caller.connect().status().state is State.RUN
+    caller.close()
+    process.terminate()
+    assert process.wait(DEADLINE_S) == 0
+
+
+def test_a_ready_line_that_cannot_be_written_is_one_sentence_and_exit_12() -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    for stdout in (write_end, os.open("/dev/full", os.O_WRONLY)):
+        done = subprocess.run(EMULATE, stdout=stdout, stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False)
+        os.close(stdout)
+        assert done.returncode == 12
+        assert done.stderr.count(b"\n") == 1
+        assert b"the ready line could not be written" in done.stderr
+
+
+def test_each_of_many_second_clients_is_told_that_the_line_is_taken(tmp_path: Path) -> None:
+    """Whatever the moment at which it is hung up on: connecting, sending its greeting, or waiting."""
+    emulator = Emulator("--tcp", "127.0.0.1:0")
+    place = emulator.ready["tcp"]
+    with socket.create_connection(parse_loopback(place), DEADLINE_S) as line:
+        caller = Caller(line.fileno()).connect()
+        second = [sys.executable, "-m", "hil.cli", "program", "ping", "--target", f"socket://{place}"]
+        processes = [
+            subprocess.Popen(
+                [*second, "--state", str(tmp_path / f"{number}.json")],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(16)
+        ]
+        for process in processes:
+            _out, err = process.communicate(timeout=DEADLINE_S)
+            assert process.returncode == 11, err
+            assert "one line a pump, and it has its client" in err
+        assert caller.status().state is State.RUN
+    emulator.end()
