@@ -16,7 +16,14 @@ from protocol.frame import BadFrame, Frame
 from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
 from protocol.identifiers import PROTOCOL_VERSION, ErrorCode, Handshake, Kind, Opcode, Role, Suite
 from protocol.layouts import Malformed, decode, encode
-from protocol.limits import GAP_HOST_MS, NONCE_BYTES, PEER_HANDLE_BYTES, REQUEST_CTR_MAX, TIMEOUTS_MS
+from protocol.limits import (
+    FOREIGN_HELLOS_MAX,
+    GAP_HOST_MS,
+    NONCE_BYTES,
+    PEER_HANDLE_BYTES,
+    REQUEST_CTR_MAX,
+    TIMEOUTS_MS,
+)
 from protocol.link_events import (
     Announcement,
     ClientEvent,
@@ -71,6 +78,7 @@ class ClientEnd(Connection):
         "_deadline_ms",
         "_entropy",
         "_events",
+        "_foreign_hellos",
         "_key",
         "_keys",
         "_last_answer_ctr",
@@ -100,6 +108,7 @@ class ClientEnd(Connection):
         self._entropy = entropy
         self._events: deque[ClientEvent] = deque()
         self._phase = Phase.CLOSED
+        self._foreign_hellos = 0  # answers to this greeting that do not know our key, or that answer another
         self._client_hello = b""
         self._pump_hello = b""
         self._proof = b""
@@ -129,6 +138,7 @@ class ClientEnd(Connection):
         if self._open_opcode is not None:
             self._give_up()
         self._keys = NO_KEYS
+        self._foreign_hellos = 0
         self._sid = self._ctr = self._last_answer_ctr = self._last_event_ctr = 0
         self._client_hello = encode(
             ClientHello(
@@ -188,7 +198,7 @@ class ClientEnd(Connection):
         self._transmit(sent)
 
     def _time_out(self, line_ms: int) -> None:
-        if self._timeouts_left and self._sent is not None:
+        if self._timeouts_left and self._sent is not None and self._foreign_hellos < FOREIGN_HELLOS_MAX:
             self._deadline_ms = line_ms + self._timeouts_left[0]
             self._timeouts_left = self._timeouts_left[1:]
             self._transmit(self._sent)
@@ -341,6 +351,7 @@ class ClientEnd(Connection):
             return
         if not same_secret(self._handle_expected(), hello.peer_handle):
             self.statistics.mac_bad += 1
+            self._foreign_hellos += 1
             return
         if self._secured:
             self._keys = derive_keys(self._key.key, self._client_hello, frame.body)

@@ -32,6 +32,7 @@ PUMP_HELLO_BYTES = 36
 HALF_OPEN_MS = 5_000
 HELLO_REPEATS = 3
 PROOF_REPEATS = 3
+FOREIGN_HELLOS_MAX = 2  # one may be late; two say that this pump does not hold our key
 TAKE_OVER_IDLE_MS = 10_000  # a session silent for this long yields to any proof
 BACK_OFF_FIRST_S = 1
 BACK_OFF_MAX_S = 64

@@ -266,6 +266,8 @@ class PumpEnd(Connection):
         if frame.ref:
             self.statistics.drop_replay()
             return
+        if self._greeting_waits():
+            return  # who greets has given up this request
         if not self._handshake.may_answer(line_ms, doubtful=True):
             return
         payload = encode(ErrorReply(ErrorClass.SESSION, ErrorCode.NO_SESSION, StateChanged.UNKNOWN))
@@ -276,6 +278,8 @@ class PumpEnd(Connection):
     def _receive_handshake(self, frame: Frame, line_ms: int) -> None:
         answer: Answer | Proven | None = None
         if frame.opcode == Handshake.CLIENT_HELLO and frame.sid == 0:
+            if self._greeting_waits():
+                return  # H1: its sender has given it up already
             active_sid = 0 if self._session is None else self._session.info.sid
             answer = self._handshake.hello(frame.body, line_ms, (active_sid, self._previous_sid))
         elif frame.opcode == Handshake.CLIENT_PROOF and len(frame.body) == PROOF_BYTES:
@@ -289,6 +293,13 @@ class PumpEnd(Connection):
             answer = self._admit(answer, frame.body, line_ms)
         if answer is not None:
             self._transmit(plain_frame(_HANDSHAKE, answer.opcode, answer.sid, 0, 0, answer.payload))
+
+    def _greeting_waits(self) -> bool:
+        """Whether a CLIENT_HELLO lies behind the frame in hand: what came before it is stale."""
+        return any(
+            isinstance(frame, Frame) and frame.kind is _HANDSHAKE and frame.opcode == Handshake.CLIENT_HELLO
+            for frame in self._arrived
+        )
 
     def _repeat_proof(self, frame: Frame, session: _Session) -> None:
         """H3: the session is open, but the client may not know yet."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from hil.deadline import Deadline
 from hil.errors import DeviceError, LinkError, PumpbenchError, SessionRefused, Taken
 from protocol import link_events as link
-from protocol.client_end import ClientEnd
+from protocol.client_end import ClientEnd, Phase
 from protocol.identifiers import RejectReason
-from protocol.limits import REQUEST_CTR_MAX
+from protocol.limits import BUDGET_WINDOW_MS, HELLO_PER_MIN, REQUEST_CTR_MAX, TIMEOUTS_MS
 
 if TYPE_CHECKING:
     from hil.channel import Channel
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from protocol.reports import ErrorReply
 
 MS_PER_S = 1_000
+FIRST_PAUSE_MS = 500  # after a handshake that nobody answered; it doubles [SPEC 4, H1]
+GREETINGS_OF_A_HANDSHAKE = len(TIMEOUTS_MS)
 CURED_BY_WAITING = frozenset({RejectReason.LIMITED, RejectReason.BUSY})
 
 _ADVICE_OF_REJECTION = {
@@ -77,6 +79,8 @@ class Conversation:
         self.wire_log = wire_log
         self.session_number = 0
         self.opened: link.SessionOpened | None = None
+        self._entropy = entropy
+        self._greeted_ms: list[int] = []  # greetings of the last minute that led to no session
         self._end = ClientEnd(key=key, entropy=entropy, secured=secured)
         self._end.observing = True
         self._open = False
@@ -93,15 +97,17 @@ class Conversation:
 
     def open(self, deadline: Deadline) -> None:
         """Open a session, trying again until the deadline. Refusals that waiting does not cure end it at
-        once.
+        once, and so does silence once a pump that hears us would fall silent for our greetings.
         """
-        why = "nothing answers"
-        while not deadline.passed(self.now_ms()):
+        why, pause_ms = "", FIRST_PAUSE_MS
+        while not why or (not deadline.passed(self.now_ms()) and self._may_greet_again()):
             self._requests_left = REQUEST_CTR_MAX
             self._end.statistics.clear()
+            greeted_before = len(self._greeted_ms)
             self._end.open(self.now_ms())
             event = self._handshake_event(deadline)
             if isinstance(event, link.SessionOpened):
+                del self._greeted_ms[greeted_before:]  # what leads to a session costs the pump nothing
                 self._open = True
                 self.opened = event
                 self.session_number += 1
@@ -115,10 +121,23 @@ class Conversation:
                 self.wait(wait_ms)
             elif event is None:
                 why = self._why_nobody_answered()
+                self.wait(min(self._jittered_ms(pause_ms), deadline.left_ms(self.now_ms())))
+                pause_ms *= 2
         raise LinkError(
             f"no session could be opened: {why}",
-            advice="check that this is the pump's port, at its speed, and that the pump has power",
+            advice="check that this is the pump's port, at its speed, and that the pump has power; one that was "
+            "greeted too often, or offered wrong keys, is silent for a minute",
         )
+
+    def _may_greet_again(self) -> bool:
+        """Whether another handshake keeps within what a pump answers in a minute."""
+        since_ms = self.now_ms() - BUDGET_WINDOW_MS
+        self._greeted_ms = [at_ms for at_ms in self._greeted_ms if at_ms > since_ms]
+        return len(self._greeted_ms) + GREETINGS_OF_A_HANDSHAKE < HELLO_PER_MIN
+
+    def _jittered_ms(self, pause_ms: int) -> int:
+        """A quarter less to a quarter more, so that two clients do not keep step."""
+        return pause_ms * (192 + self._entropy.draw(1)[0] // 2) // 256
 
     def _why_nobody_answered(self) -> str:
         """Silence, noise, or a pump that does not hold our key: that last is the device's word, and is raised."""
@@ -131,7 +150,11 @@ class Conversation:
                 advice="name the key that it was paired with, with --key",
             )
         bad = statistics.crc_bad + statistics.cobs_bad
-        return f"only damaged frames come back ({bad})" if bad else "nothing answers"
+        if bad:
+            return f"only damaged frames come back ({bad})"
+        if statistics.replay_drop:
+            return f"frames come back, and none answers this greeting ({statistics.replay_drop})"
+        return "nothing answers"
 
     def _handshake_event(self, deadline: Deadline) -> object | None:
         """How the handshake ended: opened, refused, or None where nobody answered."""
@@ -186,6 +209,8 @@ class Conversation:
             event = end.next_event(now_ms)
             output = end.take_output()
             if output:
+                if end.phase is Phase.HELLO_SENT:
+                    self._greeted_ms.append(now_ms)
                 channel.send(output)
             self.wire_log.take_from(end, now_ms, channel)
             if event is not None:

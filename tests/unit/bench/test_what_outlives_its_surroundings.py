@@ -132,6 +132,20 @@ def test_a_signal_that_was_ignored_when_it_started_stays_ignored(number: signal.
     assert process.returncode == 0
 
 
+def test_a_term_works_also_where_the_starter_had_blocked_it() -> None:
+    process = subprocess.Popen(
+        EMULATE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]),  # noqa: PLW1509 - one thread
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.terminate()
+    process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize("control", [False, True])
 def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, control: bool) -> None:
     """From before its first line of Python to after it is ready; before that, the system ends it."""

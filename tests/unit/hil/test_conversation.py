@@ -108,3 +108,26 @@ def test_seeded_entropy_repeats_itself_and_the_systems_does_not() -> None:
     seeded = SeededEntropy(1)
     assert seeded.draw(16) != seeded.draw(16)
     assert SystemEntropy().draw(16) != SystemEntropy().draw(16)
+
+
+def test_a_fifth_wrong_key_is_told_from_a_dead_line(bench: TestBench) -> None:
+    wrong = development_key(Role.CLINICIAN)._replace(key=bytes(16))
+    for _ in range(5):
+        with pytest.raises(SessionRefused, match="does not hold this key"):
+            bench.open_programmer(key=wrong)
+
+
+def test_who_hears_no_answer_backs_off_before_the_pump_falls_silent_for_everybody(bench: TestBench) -> None:
+    """One that is told to go on asking still gets its answer as soon as the line is whole again."""
+    deaf = bench.open_programmer(connect=False)
+    bench.line.drop(Direction.FROM_PUMP, 1_000)
+    with pytest.raises(LinkError, match=r"no session could be opened: nothing answers.*greeted too often"):
+        deaf.connect()
+    bench.line.clear()
+    assert bench.open_programmer(Role.PATIENT).status().state is State.RUN
+    bench.line.drop(Direction.TO_PUMP, 1_000)
+    with pytest.raises(LinkError):
+        deaf.connect()
+    bench.line.clear()
+    deaf.connect()
+    assert deaf.status().state is State.RUN
