@@ -175,7 +175,7 @@ class ProcessTarget:
         """Tell the process to end, without waiting for it."""
         self.close_channel()
         if self._process and self._process.poll() is None:
-            self._process.terminate()
+            _tell_to_end(self._process)
 
     def close_process(self) -> None:
         """End the process in good order, or else."""
@@ -190,7 +190,7 @@ class ProcessTarget:
         if process is None:
             return
         if process.poll() is None:
-            process.terminate()
+            _tell_to_end(process)
             try:
                 process.wait(END_LIMIT_S)
             except subprocess.TimeoutExpired:
@@ -239,3 +239,10 @@ class ProcessTarget:
         self._stderr.seek(0)
         text = self._stderr.read().decode(errors="replace").strip()
         return text.splitlines()[-1] if text else "it said nothing on stderr"
+
+
+def _tell_to_end(process: subprocess.Popen[bytes]) -> None:
+    """By a signal, and by the end of its stdin: a process that starts may ignore the one that we ignore."""
+    process.terminate()
+    if process.stdin:
+        process.stdin.close()

@@ -1,0 +1,309 @@
+"""A run that did not run all of its tests says so: in its report, on the terminal, and by its exit code."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.unit.hil.runs import LIMIT_S, environment, hil_run, pytest_command, pytest_on, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
+TESTS = """
+    import os, signal, threading
+    import pytest
+    from hil.errors import BenchLost
+
+    def test_first(pump): pass
+
+    def test_second(pump):
+        {second}
+
+    def test_third(pump): pass
+
+    @pytest.mark.parametrize("n", range(2))
+    def test_last(pump, n): pass
+"""
+AFTER_SECOND = ["test_third", "test_last[0]", "test_last[1]"]
+FROM_SECOND = ["test_second (begun, not ended)", *AFTER_SECOND]
+
+
+class Ending(NamedTuple):
+    """One way in which a run ends before its end."""
+
+    second: str
+    arguments: tuple[str, ...]
+    code: int
+    missing: list[str]
+    stopped: str
+
+
+ENDINGS = {
+    "-x": Ending("assert False", ("-x",), 1, AFTER_SECOND, "stopping after 1 failures"),
+    "--maxfail": Ending("assert False", ("--maxfail=1",), 1, AFTER_SECOND, "stopping after 1 failures"),
+    "bench lost": Ending('raise BenchLost("it is gone")', (), 7, AFTER_SECOND, "bench: it is gone"),
+    "pytest.exit": Ending('pytest.exit("enough", returncode=0)', (), 2, FROM_SECOND, "enough"),
+    "Ctrl-C": Ending("raise KeyboardInterrupt", (), 2, FROM_SECOND, "Ctrl-C"),
+    "SIGTERM": Ending("os.kill(os.getpid(), signal.SIGTERM)", (), 2, FROM_SECOND, "SIGTERM"),
+    "SIGHUP": Ending("os.kill(os.getpid(), signal.SIGHUP)", (), 2, FROM_SECOND, "SIGHUP"),
+    "os._exit(0)": Ending("os._exit(0)", (), 3, FROM_SECOND, "a test ended the process with os._exit(0)"),
+    "os._exit(9)": Ending("os._exit(9)", (), 9, FROM_SECOND, "a test ended the process with os._exit(9)"),
+    "timeout, by a thread": Ending(
+        "threading.Event().wait()",
+        ("--timeout=1", "--timeout-method=thread"),
+        1,
+        FROM_SECOND,
+        "a test ended the process with os._exit(1)",
+    ),
+    "internal error": Ending(
+        "pytest.internal = 1", ("-p", "breaks"), 3, FROM_SECOND, "internal error: ZeroDivisionError"
+    ),
+}
+BREAKS = "import pytest\ndef pytest_runtest_logreport(report):\n    if hasattr(pytest, 'internal'): 1 / 0\n"
+
+
+def named_in(directory: Path) -> list[str]:
+    """Names that the summary lists as not run."""
+    block = summary(directory).split("did not run: ")[1]
+    return [line.removeprefix("test_it.py::") for line in block.splitlines()[1:]]
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: str, tmp_path: Path) -> None:
+    ending = ENDINGS[name]
+    (tmp_path / "breaks.py").write_text(BREAKS)
+    text = TESTS.format(second=ending.second)
+    done = pytest_on(tmp_path, text, *ON_PROCESS, *ending.arguments, first=tmp_path)
+    assert done.returncode == ending.code, done.stdout + done.stderr
+    assert named_in(tmp_path) == ending.missing
+    assert "result    INCOMPLETE: 1 passed" in summary(tmp_path)
+    (stopped,) = re.findall(r"^stopped   (.*)$", summary(tmp_path), re.MULTILINE)
+    assert stopped.startswith(ending.stopped)
+    last = "\n".join(done.stdout.splitlines()[-3:])
+    assert f"incomplete: {len(ending.missing)} of 5 tests did not run ({ending.stopped}" in last
+
+
+def test_a_timeout_by_a_signal_fails_one_test_and_the_others_run(tmp_path: Path) -> None:
+    text = TESTS.format(second="threading.Event().wait()")
+    arguments = ("--timeout=1", "--timeout-method=signal")
+    done = pytest_on(tmp_path, text, *ON_PROCESS, *arguments)
+    assert done.returncode == 1, done.stdout
+    assert "result    4 passed, 1 failed on emulator:process" in summary(tmp_path)
+
+
+def test_pytests_own_report_names_what_did_not_run_as_errors(tmp_path: Path) -> None:
+    pytest_on(tmp_path, TESTS.format(second="raise KeyboardInterrupt"), *ON_PROCESS)
+    suite = ET.parse(tmp_path / "report/junit.xml").getroot().find("testsuite")  # noqa: S314 - our own file
+    assert suite is not None
+    verdicts = {
+        f"{case.get('classname')}::{case.get('name')}": [e.tag for e in case if e.tag != "properties"]
+        for case in suite
+    }
+    assert verdicts == {"test_it::test_first": []} | {
+        f"test_it::{name}": ["error"] for name in ["test_second", *AFTER_SECOND]
+    }
+    assert (suite.get("tests"), suite.get("errors")) == ("5", "4")
+
+
+# Endings that come from outside, of a run of which the second test waits.
+
+WAITS = TESTS.format(second="open('waiting', 'w').close(); open('fifo').read()")
+
+
+class Waiting:
+    """A run whose second test has begun and waits until something is written into a pipe."""
+
+    def __init__(self, directory: Path, *arguments: str, ignoring: signal.Signals | None = None) -> None:
+        self.directory = directory
+        os.mkfifo(directory / "fifo")
+        command = pytest_command(directory, WAITS, *ON_PROCESS, *arguments)
+        if ignoring is not None:
+            command = ["sh", "-c", f'trap "" {ignoring.name.removeprefix("SIG")}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            env=environment(directory),
+            text=True,
+        )
+        self.until((directory / "waiting").exists)
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        give_up_at_s = time.monotonic() + LIMIT_S
+        while not is_so():
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < give_up_at_s, "did not come to be so in time"
+            os.sched_yield()
+
+    def emulators(self) -> list[int]:
+        """The emulators that the run has started."""
+        found = subprocess.run(
+            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        rows = [row.split(maxsplit=2) for row in found]
+        return [
+            int(pid) for pid, parent, args in rows if int(parent) == self.process.pid and "emulate" in args
+        ]
+
+    def let_go(self) -> None:
+        (self.directory / "fifo").write_text("go on")
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and what was said."""
+        out, _ = self.process.communicate(timeout=LIMIT_S)
+        return self.process.returncode, out
+
+
+def still_there(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return state.stdout.strip()[:1] not in {"", "Z"}
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    give_up_at_s = time.monotonic() + LIMIT_S
+    while any(still_there(pid) for pid in pids):
+        assert time.monotonic() < give_up_at_s, "an emulator outlives the run"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulators(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    run = Waiting(tmp_path)
+    emulators = run.emulators()
+    assert emulators
+    run.process.send_signal(number)
+    code, said = run.end()
+    assert code == 2, said
+    assert "incomplete: 4 of 5 tests did not run" in "\n".join(said.splitlines()[-2:])
+    assert named_in(tmp_path) == FROM_SECOND
+    wait_until_gone(emulators)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals, tmp_path: Path) -> None:
+    run = Waiting(tmp_path, ignoring=number)
+    run.process.send_signal(number)
+    run.let_go()
+    code, said = run.end()
+    assert code == 0, said
+    assert "result    5 passed on emulator:process" in summary(tmp_path)
+
+
+def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(tmp_path: Path) -> None:
+    older = tmp_path / "report"
+    older.mkdir()
+    (older / "summary.txt").write_text("251 passed")
+    (older / "junit.xml").write_text("<testsuites/>")
+    run = Waiting(tmp_path)
+    emulators = run.emulators()
+    run.process.kill()
+    assert run.end()[0] == -signal.SIGKILL
+    assert "result    RUNNING, incomplete" in summary(tmp_path)
+    assert "chosen, and not known to have run: 5" in summary(tmp_path)
+    assert [path.name for path in older.iterdir()] == ["summary.txt"]
+    wait_until_gone(emulators)
+
+
+def test_a_second_run_does_not_write_into_the_report_of_the_first(tmp_path: Path) -> None:
+    run = Waiting(tmp_path)
+    second = pytest_on(tmp_path / "second", WAITS, "--hil-target", "emulator", "--hil-report", "../report")
+    assert second.returncode == 11, second.stdout
+    assert "another run is writing its report to" in second.stderr
+    run.let_go()
+    assert run.end()[0] == 0
+    assert "result    5 passed on emulator:process" in summary(tmp_path)
+
+
+@pytest.mark.parametrize("target", ["nonsense", "pty:/nowhere"])
+def test_a_run_that_cannot_begin_replaces_an_older_report(target: str, tmp_path: Path) -> None:
+    arguments = ("--hil-report", str(tmp_path / "report"))
+    text = "def test_x(pump): pass\n"
+    assert pytest_on(tmp_path, text, "--hil-target", "emulator", *arguments).returncode == 0
+    done = pytest_on(tmp_path, text, "--hil-target", target, *arguments)
+    assert done.returncode == 10, done.stdout
+    assert "result    NOTHING EXECUTED: no tests on" in summary(tmp_path)
+    assert "stopped   configuration: " in summary(tmp_path)
+    assert not (tmp_path / "report/junit.xml").exists()
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence_before_any_test(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    done = pytest_on(tmp_path, "def test_x(pump): pass\n", *ON_PROCESS)
+    assert done.returncode == 10, done.stdout
+    assert "the report cannot be written to" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+# Tests that are handed to workers.
+
+
+def test_a_distributed_run_has_the_report_of_an_ordinary_one(tmp_path: Path) -> None:
+    text = TESTS.format(second="pump.status(); assert False")
+    done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
+    assert done.returncode == 1, done.stdout + done.stderr
+    text = summary(tmp_path)
+    assert "result    4 passed, 1 failed on emulator:process" in text
+    assert "device    EMULATED pump (virtual, not a medical device)" in text
+    assert "RESPONSE GET_STATUS #1" in text
+
+
+def test_a_run_of_the_suite_may_be_distributed(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "-k", "byte_by_byte or reason_is_kept", "--", "-p", "xdist", "-n", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"^result    \d+ passed on emulator$", summary(tmp_path), re.MULTILINE)
+    assert re.search(r"^FRM-\d+ +\d+ passed$", summary(tmp_path), re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("second", "code", "result"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", 1, "4 passed, 1 error on"),
+        ("os._exit(0)", 1, "4 passed, 1 error on"),
+        ('raise BenchLost("it is gone")', 7, ""),
+    ],
+)
+def test_a_worker_that_is_gone_is_told_where_the_results_arrive(
+    second: str, code: int, result: str, tmp_path: Path
+) -> None:
+    done = pytest_on(tmp_path, TESTS.format(second=second), *ON_PROCESS, "-n", "2")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"result    {result}" in summary(tmp_path)
+
+
+def test_all_workers_skipping_all_tests_end_5(tmp_path: Path) -> None:
+    text = "from hil.plugin import needs\n@needs('snapshot')\ndef test_x(pump): pass\n"
+    done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
+    assert done.returncode == 5, done.stdout
+    assert "no test was executed: of 1 chosen 1 skipped (most often: emulator:process cannot: snapshot)" in (
+        done.stdout
+    )
+
+
+def test_a_distributed_run_that_is_interrupted_names_what_did_not_run(tmp_path: Path) -> None:
+    run = Waiting(tmp_path, "-n", "1")
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 2, said
+    assert "incomplete: 4 of 5 tests did not run (SIGTERM)" in said
+    assert named_in(tmp_path) == FROM_SECOND
+
+
+def test_one_device_is_not_shared_by_tests_that_run_beside_each_other(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "--target", "pty:/nowhere", "--", "-p", "xdist", "-n", "2")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "pty:/nowhere is one device" in done.stderr
+    ini = pytest_on(tmp_path / "ini", "def test_x(pump): pass\n", "-n", "1", "-o", "hil_target=pty:/nowhere")
+    assert ini.returncode == 1, ini.stdout
+    assert "pty:/nowhere is one device" in ini.stdout
