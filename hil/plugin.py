@@ -99,7 +99,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     report = config.getoption("--hil-report")
     if report and _is_a_run(config) and not getattr(config.option, "xmlpath", None):
-        config.option.xmlpath = os.path.join(report, JUNIT_NAME)  # noqa: PTH118 - pytest wants a string
+        config.option.xmlpath = os.path.abspath(os.path.join(report, JUNIT_NAME))  # noqa: PTH100, PTH118 - a string
 
 
 @pytest.hookimpl(tryfirst=True)

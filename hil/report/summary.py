@@ -39,7 +39,7 @@ def one_line(run: RunRecord) -> str:
 def why_nothing_was_shown(run: RunRecord) -> str:
     """One sentence for a run in which no test passed or failed."""
     if not run.chosen:
-        return "no test was executed: none was chosen"
+        return f"no test was executed: none was chosen{f' ({run.stopped})' if run.stopped else ''}"
     counts = [f"{run.count(v)} {v.value}" for v in (Verdict.SKIPPED, Verdict.XFAILED) if run.count(v)]
     reasons = Counter(test.reason for test in run.tests if test.reason).most_common(1)
     often = f" (most often: {reasons[0][0]})" if reasons else ""

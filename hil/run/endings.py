@@ -37,11 +37,14 @@ class Endings:
     def hold(self) -> None:
         """Begin to hold them. Python takes signals in its main thread alone; elsewhere they stay as they are."""
         os._exit = self._exit
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_fork
+        )
         if threading.current_thread() is not threading.main_thread():
             return
         for number in ENDING_SIGNALS:
             if signal.getsignal(number) is signal.SIG_DFL:  # not what somebody else handles or ignores
-                signal.signal(number, self._end)
+                signal.signal(number, _end)
                 self._held.append(number)
 
     def release(self) -> None:
@@ -55,9 +58,18 @@ class Endings:
             status = self._before_exit(status)
         self._real_exit(status)
 
-    def _end(self, number: int, _frame: FrameType | None) -> None:
-        if os.getpid() != self._pid:  # in a fork it does what it would have done without us
+    def _before_fork(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
+
+    def _after_fork(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held)
+
+    def _in_fork(self) -> None:
+        """A fork ends as if it were alone, also by a signal that came before it could do this."""
+        for number in self._held:
             signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise EndedBySignal(signal.Signals(number).name)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise EndedBySignal(signal.Signals(number).name)

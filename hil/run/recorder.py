@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.errors import PumpbenchError
+from hil.errors import BadConfiguration, PumpbenchError
 from hil.report.directory import ReportDirectory
 from hil.report.records import (
     CLAIM,
@@ -39,9 +39,10 @@ class Recorder:
     def __init__(self, config: pytest.Config, target: str, report: str | None) -> None:
         self.run = RunRecord(target)
         self._config = config
-        self._directory = None if report is None else ReportDirectory(Path(report))
+        self._directory = ReportDirectory(Path(report)) if report else None
         self._endings = Endings(self._before_exit)
         self._stop_code: int | None = None
+        self._lines: list[str] = []
         self._duration_s: dict[str, float] = {}
         self._worst: dict[str, CaseRecord] = {}
 
@@ -119,8 +120,9 @@ class Recorder:
             self.stop("interrupted while it ended")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERRUPTED
         except OSError as error:
-            self.stop(f"pytest could not write its output or report ({error.strerror})")
-            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERNAL_ERROR
+            self._lines.append(f"pytest could not write its output or report ({error.strerror}); make room")
+            self.stop(self._lines[-1])
+            session.exitstatus = session.exitstatus or int(BadConfiguration.exit_code)
         finally:
             self.stop(str(session.shouldfail or session.shouldstop or ""))
             session.exitstatus = self._finish(int(session.exitstatus))
@@ -148,7 +150,7 @@ class Recorder:
         missing = self.run.did_not_run()
         if self._config.getoption("setuponly", False):
             self.stop("--setup-only and --setup-plan run no test")
-        lines = []
+        lines = self._lines
         if self._stop_code is not None:
             code = self._stop_code
         if self.run.shows_nothing:

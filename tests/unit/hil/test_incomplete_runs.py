@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +17,9 @@ import pytest
 from tests.unit.hil.runs import LIMIT_S, environment, hil_run, pytest_command, pytest_on, summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    Start = Callable[..., "Waiting"]
 
 ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
 TESTS = """
@@ -165,6 +168,21 @@ class Waiting:
         return self.process.returncode, out
 
 
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
+    """Starts runs that wait, and leaves none behind."""
+    started: list[Waiting] = []
+
+    def start_one(*arguments: str, ignoring: signal.Signals | None = None) -> Waiting:
+        started.append(Waiting(tmp_path, *arguments, ignoring=ignoring))
+        return started[-1]
+
+    yield start_one
+    for run in started:
+        run.process.kill()
+        run.process.communicate()
+
+
 def still_there(pid: int) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return state.stdout.strip()[:1] not in {"", "Z"}
@@ -178,9 +196,9 @@ def wait_until_gone(pids: list[int]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulators(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, start: Start, tmp_path: Path
 ) -> None:
-    run = Waiting(tmp_path)
+    run = start()
     emulators = run.emulators()
     assert emulators
     run.process.send_signal(number)
@@ -192,8 +210,10 @@ def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulat
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
-def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals, tmp_path: Path) -> None:
-    run = Waiting(tmp_path, ignoring=number)
+def test_a_signal_that_was_ignored_stays_ignored(
+    number: signal.Signals, start: Start, tmp_path: Path
+) -> None:
+    run = start(ignoring=number)
     run.process.send_signal(number)
     run.let_go()
     code, said = run.end()
@@ -201,12 +221,14 @@ def test_a_signal_that_was_ignored_stays_ignored(number: signal.Signals, tmp_pat
     assert "result    5 passed on emulator:process" in summary(tmp_path)
 
 
-def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
+    start: Start, tmp_path: Path
+) -> None:
     older = tmp_path / "report"
     older.mkdir()
     (older / "summary.txt").write_text("251 passed")
     (older / "junit.xml").write_text("<testsuites/>")
-    run = Waiting(tmp_path)
+    run = start()
     emulators = run.emulators()
     run.process.kill()
     assert run.end()[0] == -signal.SIGKILL
@@ -216,8 +238,8 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(tmp_p
     wait_until_gone(emulators)
 
 
-def test_a_second_run_does_not_write_into_the_report_of_the_first(tmp_path: Path) -> None:
-    run = Waiting(tmp_path)
+def test_a_second_run_does_not_write_into_the_report_of_the_first(start: Start, tmp_path: Path) -> None:
+    run = start()
     second = pytest_on(tmp_path / "second", WAITS, "--hil-target", "emulator", "--hil-report", "../report")
     assert second.returncode == 11, second.stdout
     assert "another run is writing its report to" in second.stderr
@@ -244,6 +266,82 @@ def test_a_report_that_cannot_be_written_is_one_sentence_before_any_test(tmp_pat
     assert done.returncode == 10, done.stdout
     assert "the report cannot be written to" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("tests", "sentence", "result"),
+    [
+        (3, "pytest could not write its output or report", "3 passed"),
+        (99, "the report cannot be written", ""),
+    ],
+    ids=["by pytest's report", "by ours"],
+)
+def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
+    tests: int, sentence: str, result: str, tmp_path: Path
+) -> None:
+    text = f"import pytest\n@pytest.mark.parametrize('n', range({tests}))\ndef test_x(n, pump_target): pass\n"
+    command = pytest_command(tmp_path, text, *ON_PROCESS)
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command],  # no file may be larger than half a KiB
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert sentence in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert f"result    {result or 'RUNNING, incomplete'}" in summary(tmp_path)
+
+
+def test_a_report_directory_that_is_removed_in_mid_run_is_there_again_at_its_end(tmp_path: Path) -> None:
+    text = TESTS.format(second="__import__('shutil').rmtree('report')")
+    done = pytest_on(tmp_path, text, *ON_PROCESS)
+    assert done.returncode == 0, done.stdout
+    assert "result    5 passed on emulator:process" in summary(tmp_path)
+
+
+def test_a_run_without_any_open_descriptor_has_its_report(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hil.cli", "hil", "run", "--report", "report", "-k", "byte_by_byte"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command, "--target", "emulator:process"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert "passed on emulator:process" in summary(tmp_path)
+
+
+# A fork of a run is not the run.
+
+FORKS = """
+    import multiprocessing, os, signal
+
+    def test_a_fork_exits(pump):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+    def test_a_fork_is_terminated(pump):
+        read_end, _ = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.read(read_end, 1)
+        os.kill(pid, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+"""
+
+
+def test_a_fork_of_a_run_ends_as_if_it_were_alone(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, FORKS, *ON_PROCESS, "-W", "ignore::DeprecationWarning")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("report: ") == 1
+    assert "result    2 passed on emulator:process" in summary(tmp_path)
 
 
 # Tests that are handed to workers.
@@ -291,8 +389,8 @@ def test_all_workers_skipping_all_tests_end_5(tmp_path: Path) -> None:
     )
 
 
-def test_a_distributed_run_that_is_interrupted_names_what_did_not_run(tmp_path: Path) -> None:
-    run = Waiting(tmp_path, "-n", "1")
+def test_a_distributed_run_that_is_interrupted_names_what_did_not_run(start: Start, tmp_path: Path) -> None:
+    run = start("-n", "1")
     run.process.send_signal(signal.SIGTERM)
     code, said = run.end()
     assert code == 2, said
