@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -14,31 +13,26 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.unit.hil.runs import LIMIT_S, environment, hil_run, pytest_command, pytest_on, summary
+from tests.unit.hil.runs import (
+    AFTER_SECOND,
+    FROM_SECOND,
+    LIMIT_S,
+    ON_PROCESS,
+    TESTS,
+    WAITS,
+    environment,
+    named_in,
+    pytest_command,
+    pytest_on,
+    summary,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    Start = Callable[..., "Waiting"]
+    from tests.unit.hil.runs import Waiting
 
-ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
-TESTS = """
-    import os, signal, threading
-    import pytest
-    from hil.errors import BenchLost
-
-    def test_first(pump): pass
-
-    def test_second(pump):
-        {second}
-
-    def test_third(pump): pass
-
-    @pytest.mark.parametrize("n", range(2))
-    def test_last(pump, n): pass
-"""
-AFTER_SECOND = ["test_third", "test_last[0]", "test_last[1]"]
-FROM_SECOND = ["test_second (begun, not ended)", *AFTER_SECOND]
+    Start = Callable[..., Waiting]
 
 
 class Ending(NamedTuple):
@@ -73,12 +67,6 @@ ENDINGS = {
     ),
 }
 BREAKS = "import pytest\ndef pytest_runtest_logreport(report):\n    if hasattr(pytest, 'internal'): 1 / 0\n"
-
-
-def named_in(directory: Path) -> list[str]:
-    """Names that the summary lists as not run."""
-    block = summary(directory).split("did not run: ")[1]
-    return [line.removeprefix("test_it.py::") for line in block.splitlines()[1:]]
 
 
 @pytest.mark.parametrize("name", ENDINGS)
@@ -118,69 +106,7 @@ def test_pytests_own_report_names_what_did_not_run_as_errors(tmp_path: Path) -> 
     assert (suite.get("tests"), suite.get("errors")) == ("5", "4")
 
 
-# Endings that come from outside, of a run of which the second test waits.
-
-WAITS = TESTS.format(second="open('waiting', 'w').close(); open('fifo').read()")
-
-
-class Waiting:
-    """A run whose second test has begun and waits until something is written into a pipe."""
-
-    def __init__(self, directory: Path, *arguments: str, ignoring: signal.Signals | None = None) -> None:
-        self.directory = directory
-        os.mkfifo(directory / "fifo")
-        command = pytest_command(directory, WAITS, *ON_PROCESS, *arguments)
-        if ignoring is not None:
-            command = ["sh", "-c", f'trap "" {ignoring.name.removeprefix("SIG")}; exec "$@"', "sh", *command]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            env=environment(directory),
-            text=True,
-        )
-        self.until((directory / "waiting").exists)
-
-    def until(self, is_so: Callable[[], bool]) -> None:
-        give_up_at_s = time.monotonic() + LIMIT_S
-        while not is_so():
-            assert self.process.poll() is None, self.process.communicate()[0]
-            assert time.monotonic() < give_up_at_s, "did not come to be so in time"
-            os.sched_yield()
-
-    def emulators(self) -> list[int]:
-        """The emulators that the run has started."""
-        found = subprocess.run(
-            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        rows = [row.split(maxsplit=2) for row in found]
-        return [
-            int(pid) for pid, parent, args in rows if int(parent) == self.process.pid and "emulate" in args
-        ]
-
-    def let_go(self) -> None:
-        (self.directory / "fifo").write_text("go on")
-
-    def end(self) -> tuple[int, str]:
-        """Exit code and what was said."""
-        out, _ = self.process.communicate(timeout=LIMIT_S)
-        return self.process.returncode, out
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
-    """Starts runs that wait, and leaves none behind."""
-    started: list[Waiting] = []
-
-    def start_one(*arguments: str, ignoring: signal.Signals | None = None) -> Waiting:
-        started.append(Waiting(tmp_path, *arguments, ignoring=ignoring))
-        return started[-1]
-
-    yield start_one
-    for run in started:
-        run.process.kill()
-        run.process.communicate()
+# Endings that come from outside.
 
 
 def still_there(pid: int) -> bool:
@@ -196,9 +122,9 @@ def wait_until_gone(pids: list[int]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulators(
-    number: signal.Signals, start: Start, tmp_path: Path
+    number: signal.Signals, start_waiting: Start, tmp_path: Path
 ) -> None:
-    run = start()
+    run = start_waiting()
     emulators = run.emulators()
     assert emulators
     run.process.send_signal(number)
@@ -211,9 +137,9 @@ def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulat
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_that_was_ignored_stays_ignored(
-    number: signal.Signals, start: Start, tmp_path: Path
+    number: signal.Signals, start_waiting: Start, tmp_path: Path
 ) -> None:
-    run = start(ignoring=number)
+    run = start_waiting(ignoring=number)
     run.process.send_signal(number)
     run.let_go()
     code, said = run.end()
@@ -222,13 +148,13 @@ def test_a_signal_that_was_ignored_stays_ignored(
 
 
 def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
-    start: Start, tmp_path: Path
+    start_waiting: Start, tmp_path: Path
 ) -> None:
     older = tmp_path / "report"
     older.mkdir()
     (older / "summary.txt").write_text("251 passed")
     (older / "junit.xml").write_text("<testsuites/>")
-    run = start()
+    run = start_waiting()
     emulators = run.emulators()
     run.process.kill()
     assert run.end()[0] == -signal.SIGKILL
@@ -238,8 +164,10 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
     wait_until_gone(emulators)
 
 
-def test_a_second_run_does_not_write_into_the_report_of_the_first(start: Start, tmp_path: Path) -> None:
-    run = start()
+def test_a_second_run_does_not_write_into_the_report_of_the_first(
+    start_waiting: Start, tmp_path: Path
+) -> None:
+    run = start_waiting()
     second = pytest_on(tmp_path / "second", WAITS, "--hil-target", "emulator", "--hil-report", "../report")
     assert second.returncode == 11, second.stdout
     assert "another run is writing its report to" in second.stderr
@@ -342,66 +270,3 @@ def test_a_fork_of_a_run_ends_as_if_it_were_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("report: ") == 1
     assert "result    2 passed on emulator:process" in summary(tmp_path)
-
-
-# Tests that are handed to workers.
-
-
-def test_a_distributed_run_has_the_report_of_an_ordinary_one(tmp_path: Path) -> None:
-    text = TESTS.format(second="pump.status(); assert False")
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
-    assert done.returncode == 1, done.stdout + done.stderr
-    text = summary(tmp_path)
-    assert "result    4 passed, 1 failed on emulator:process" in text
-    assert "device    EMULATED pump (virtual, not a medical device)" in text
-    assert "RESPONSE GET_STATUS #1" in text
-
-
-def test_a_run_of_the_suite_may_be_distributed(tmp_path: Path) -> None:
-    done = hil_run(tmp_path, "-k", "byte_by_byte or reason_is_kept", "--", "-p", "xdist", "-n", "2")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^result    \d+ passed on emulator$", summary(tmp_path), re.MULTILINE)
-    assert re.search(r"^FRM-\d+ +\d+ passed$", summary(tmp_path), re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("second", "code", "result"),
-    [
-        ("os.kill(os.getpid(), signal.SIGKILL)", 1, "4 passed, 1 error on"),
-        ("os._exit(0)", 1, "4 passed, 1 error on"),
-        ('raise BenchLost("it is gone")', 7, ""),
-    ],
-)
-def test_a_worker_that_is_gone_is_told_where_the_results_arrive(
-    second: str, code: int, result: str, tmp_path: Path
-) -> None:
-    done = pytest_on(tmp_path, TESTS.format(second=second), *ON_PROCESS, "-n", "2")
-    assert done.returncode == code, done.stdout + done.stderr
-    assert f"result    {result}" in summary(tmp_path)
-
-
-def test_all_workers_skipping_all_tests_end_5(tmp_path: Path) -> None:
-    text = "from hil.plugin import needs\n@needs('snapshot')\ndef test_x(pump): pass\n"
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
-    assert done.returncode == 5, done.stdout
-    assert "no test was executed: of 1 chosen 1 skipped (most often: emulator:process cannot: snapshot)" in (
-        done.stdout
-    )
-
-
-def test_a_distributed_run_that_is_interrupted_names_what_did_not_run(start: Start, tmp_path: Path) -> None:
-    run = start("-n", "1")
-    run.process.send_signal(signal.SIGTERM)
-    code, said = run.end()
-    assert code == 2, said
-    assert "incomplete: 4 of 5 tests did not run (SIGTERM)" in said
-    assert named_in(tmp_path) == FROM_SECOND
-
-
-def test_one_device_is_not_shared_by_tests_that_run_beside_each_other(tmp_path: Path) -> None:
-    done = hil_run(tmp_path, "--target", "pty:/nowhere", "--", "-p", "xdist", "-n", "2")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "pty:/nowhere is one device" in done.stderr
-    ini = pytest_on(tmp_path / "ini", "def test_x(pump): pass\n", "-n", "1", "-o", "hil_target=pty:/nowhere")
-    assert ini.returncode == 1, ini.stdout
-    assert "pty:/nowhere is one device" in ini.stdout
