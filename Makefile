@@ -8,6 +8,9 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 STAMP_IS_STALE := set-up-elsewhere
 endif
 
+# Settings for somebody's pytest would let `make test` be green with other tests, or with none.
+unexport PYTEST_ADDOPTS PYTEST_PLUGINS
+
 .DEFAULT_GOAL := targets
 .PHONY: targets set-up set-up-elsewhere test lint imports types unit hil bench fmt gen gen-check clean
 

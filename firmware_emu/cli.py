@@ -122,6 +122,11 @@ def _memory_id(text: str) -> int:
     callback=_checked(_loopback),
     help="Rig control over HTTP on loopback: time, power, syringe, faults.",
 )
+@click.option(
+    "--until-eof",
+    is_flag=True,
+    help="End when stdin reaches end of file: with whoever holds the other end of that pipe.",
+)
 @click.pass_context
 def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> None:
     tcp, link = wanted["tcp"], wanted["link"]

@@ -16,7 +16,7 @@ from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer import Programmer, SeededEntropy, SystemEntropy
 from hil.programmer.asking import PATIENCE_MS
-from hil.report.records import RunRecord
+from hil.report.records import NOT_ASKED
 from hil.targets import PumpChoice, make_target
 from protocol.development_keys import development_key
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
@@ -49,8 +49,9 @@ class BenchSession:
         self._next: Target | None = None
         self._retiring: Target | None = None
         self._identified = False
-        self.run = RunRecord(address.text)
+        self.identity = NOT_ASKED
         self.stop_code: int | None = None
+        self.stopped = ""
 
     @classmethod
     def from_options(
@@ -133,7 +134,7 @@ class BenchSession:
         if self._identified:
             return
         try:
-            self.run.identity = identity_of(programmer.info())
+            self.identity = identity_of(programmer.info())
         except PumpbenchError:
             return
         self._identified = True

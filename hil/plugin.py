@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. The only module of `hil` outside the suite that knows pytest.
+nothing else. Outside the suite, this module and `run.recorder` are the only ones of `hil` that know pytest.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
 from hil.errors import BenchLost, ExitCode, LinkError, Misuse, PumpbenchError, Taken
-from hil.report.records import CaseRecord, RunRecord, Verdict
+from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JUNIT_NAME, STOP, SUMMARY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from hil.bench_session import BenchSession, TestBench
     from hil.channel import Channel
     from hil.noise import FaultyLine
     from hil.programmer import Programmer
     from hil.rig import Rig
+    from hil.run.recorder import Recorder
     from hil.targets.target import Target
     from protocol.identifiers import Role
 
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("hil.suite")
 
-FRAMES_TITLE = "last frames on the wire"
-REPORT_NAME = "summary.txt"
-JUNIT_NAME = "junit.xml"
+_LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
+_RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
 _PASSED = pytest.StashKey[bool]()
@@ -87,25 +86,58 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hil-target", metavar="ADDRESS", help="the pump to test: emulator, pty:PATH, ...")
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
     group.addoption("--hil-seed", metavar="N", type=int, help="seed of an emulated pump")
-    group.addoption("--hil-report", metavar="DIR", help=f"write {REPORT_NAME} and {JUNIT_NAME} there")
+    group.addoption("--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME} and {JUNIT_NAME} there")
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks; wake up if a target was named on the command line."""
+    """Register the marks, and have pytest write its report beside ours."""
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
     config.addinivalue_line(
         "markers", "starts_as(profile, model, implant): which pump an emulator target makes"
     )
     report = config.getoption("--hil-report")
-    if report and not getattr(config.option, "xmlpath", None):
-        config.option.xmlpath = os.path.join(report, JUNIT_NAME)  # noqa: PTH118 - pytest wants a string
-    if config.getoption("--hil-target") or report:
-        try:
-            _session_of(config).reach()
-        except PumpbenchError as error:
-            pytest.exit(error.one_line(), returncode=int(error.exit_code))
+    if report and _is_a_run(config) and not getattr(config.option, "xmlpath", None):
+        config.option.xmlpath = os.path.abspath(os.path.join(report, JUNIT_NAME))  # noqa: PTH100, PTH118 - a string
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Wake up if a target or a report was named on the command line."""
+    config = session.config
+    target, report = config.getoption("--hil-target"), config.getoption("--hil-report")
+    if not (target or report) or _is_worker(config):
+        return
+    try:
+        if _is_a_run(config):
+            config.stash[_RECORDER] = recorder = _new_recorder(config, target or "not known yet", report)
+            recorder.begin()
+            config.pluginmanager.register(recorder, "pumpbench-recorder")
+        bench = _session_of(config)
+        if _RECORDER in config.stash:
+            config.stash[_RECORDER].run.target = bench.address.text
+        bench.reach()
+    except PumpbenchError as error:
+        if _RECORDER in config.stash:
+            config.stash[_RECORDER].stop(error.one_line())
+        pytest.exit(error.one_line(), returncode=int(error.exit_code))
+
+
+def _new_recorder(config: pytest.Config, target: str, report: str | None) -> Recorder:
+    from hil.run import recorder  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    return recorder.Recorder(config, target, report)
+
+
+def _is_a_run(config: pytest.Config) -> bool:
+    """False where pytest only looks at tests and fixtures."""
+    return not any(config.getoption(name, False) for name in _LOOKING)
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    """True in a process to which another one, with pytest-xdist, hands tests."""
+    return hasattr(config, "workerinput")
 
 
 def _session_of(config: pytest.Config) -> BenchSession:
@@ -113,12 +145,19 @@ def _session_of(config: pytest.Config) -> BenchSession:
     if _SESSION not in config.stash:
         from hil.bench_session import BenchSession  # noqa: PLC0415 - nothing of it unless it is wanted
 
-        config.stash[_SESSION] = BenchSession.from_options(
+        session = BenchSession.from_options(
             target=config.getoption("--hil-target"),
             ini_target=str(config.getini("hil_target") or ""),
             profile=config.getoption("--hil-profile"),
             seed=config.getoption("--hil-seed"),
         )
+        distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
+        if distributed and TargetCapability.RESET not in session.capabilities:
+            raise Misuse(
+                f"{session.address} is one device, and tests that run beside each other would share it",
+                advice="leave -n and --dist out",
+            )
+        config.stash[_SESSION] = session
     return config.stash[_SESSION]
 
 
@@ -126,7 +165,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
 
 
 @pytest.fixture
-def test_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
+def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     """The bench of one test: its target, started, and everything that was opened on it."""
     session = _session_of(request.config)
     item = request.node
@@ -145,52 +184,52 @@ def test_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
 
 
 @pytest.fixture
-def target(test_bench: TestBench) -> Target:
+def pump_target(pump_bench: TestBench) -> Target:
     """The target: a new pump for each test where that is possible, the one and only where it is not."""
-    return test_bench.target
+    return pump_bench.target
 
 
 @pytest.fixture
-def rig(target: Target) -> Rig:
+def pump_rig(pump_target: Target) -> Rig:
     """The bench's hands: time, power, syringe, faults, truth. Skips where the target has none."""
     try:
-        return target.rig
+        return pump_target.rig
     except Misuse as error:
         pytest.skip(str(error))
 
 
 @pytest.fixture
-def channel(test_bench: TestBench) -> Channel:
+def pump_channel(pump_bench: TestBench) -> Channel:
     """The raw line to the pump, without faults between."""
-    return test_bench.channel
+    return pump_bench.channel
 
 
 @pytest.fixture
-def line(test_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[FaultyLine]:
+def pump_line(pump_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[FaultyLine]:
     """The line with faults that a test may set; a passed test whose faults did not all fire is an error."""
-    yield test_bench.line
+    yield pump_bench.line
     if request.node.stash.get(_PASSED, False):
-        test_bench.line.check_all_fired()
+        pump_bench.line.check_all_fired()
 
 
 @pytest.fixture
-def open_programmer(test_bench: TestBench) -> Callable[..., Programmer]:
+def open_programmer(pump_bench: TestBench) -> Callable[..., Programmer]:
     """Make programmers: `open_programmer(role=..., key=..., store=..., connect=...)`, all on the test's line."""
-    return test_bench.open_programmer
+    return pump_bench.open_programmer
 
 
 @pytest.fixture
-def pump(test_bench: TestBench) -> Programmer:
+def pump(pump_bench: TestBench) -> Programmer:
     """A clinician's programmer with its session open."""
-    return test_bench.open_programmer()
+    return pump_bench.open_programmer()
 
 
 @pytest.fixture
-def pump_as(test_bench: TestBench) -> Callable[[Role], Programmer]:
+def pump_as(pump_bench: TestBench) -> Callable[[Role], Programmer]:
     """Open a session as another role: `pump_as(Role.PATIENT)`."""
 
     def open_as(role: Role) -> Programmer:
-        return test_bench.open_programmer(role)
+        return pump_bench.open_programmer(role)
 
     return open_as
 
@@ -215,25 +254,27 @@ def pytest_runtest_makereport(
             if text and add_section:
                 add_section(FRAMES_TITLE, text)
     if _SESSION in item.config.stash and call.excinfo is not None:
-        _stop_if_bench_is_lost(item, call.when, call.excinfo.value)
+        _stop_if_bench_is_lost(item, report, call.excinfo.value)
     return report
 
 
 def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBench) -> None:
-    """Claims and target go into the report (record_property would warn under xunit2)."""
-    if report.when != "setup":
-        return
-    properties = [("target", bench.target.address)]
-    properties += [("verifies", str(name)) for mark in item.iter_markers("verifies") for name in mark.args]
+    """Target, claims and device go into the report (record_property would warn under xunit2)."""
+    properties: list[tuple[str, object]] = []
+    if report.when == "setup":
+        properties.append(("target", bench.target.address))
+        properties += [(CLAIM, str(name)) for mark in item.iter_markers("verifies") for name in mark.args]
+    elif report.when == "teardown":  # the device is asked when the bench of the test is closed
+        properties.append((DEVICE, item.config.stash[_SESSION].identity))
     item.user_properties.extend(properties)
     report.user_properties.extend(properties)
 
 
-def _stop_if_bench_is_lost(item: pytest.Item, when: str, error: BaseException) -> None:
+def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """A lost bench is one fault of the bench, not hundreds of failed tests."""
     session = item.config.stash[_SESSION]
     lost = isinstance(error, BenchLost | Taken)
-    if when == "setup":
+    if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
         dumb = isinstance(error, LinkError) and TargetCapability.RESET not in session.capabilities
         lost = isinstance(error, PumpbenchError) and (
@@ -241,92 +282,31 @@ def _stop_if_bench_is_lost(item: pytest.Item, when: str, error: BaseException) -
         )
     if lost and isinstance(error, PumpbenchError) and session.stop_code is None:
         session.stop_code = int(error.exit_code)
-        session.run.stopped = error.one_line()
+        session.stopped = error.one_line()
         item.session.shouldstop = error.one_line()
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Record tests only in a run that asked for a report."""
-    directory = session.config.getoption("--hil-report")
-    if directory and not session.config.option.collectonly:
-        recorder = _Recorder(_session_of(session.config).run)
-        session.config.pluginmanager.register(recorder, "pumpbench-recorder")
-
-
-class _Recorder:
-    """Turns pytest's reports into records, one a test."""
-
-    def __init__(self, run: RunRecord) -> None:
-        self._run = run
-        self._duration_s: dict[str, float] = {}
-        self._worst: dict[str, CaseRecord] = {}
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Setup, call and teardown of a test make one record: the worst of them."""
-        name = report.nodeid
-        self._duration_s[name] = self._duration_s.get(name, 0.0) + report.duration
-        record = _record_of(report, self._duration_s[name])
-        known = self._worst.get(name)
-        if record is not None and (known is None or known.verdict is Verdict.PASSED):
-            self._worst[name] = record
-        if report.when == "teardown" and name in self._worst:
-            self._run.tests.append(self._worst.pop(name))
-
-
-def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
-    claims = tuple(str(value) for name, value in report.user_properties if name == "verifies")
-    if report.skipped:
-        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        return CaseRecord(
-            report.nodeid, Verdict.SKIPPED, duration_s, claims, reason.removeprefix("Skipped: ")
-        )
-    if report.failed:
-        verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
-        sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
-        frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
-        crash = getattr(report.longrepr, "reprcrash", None)
-        reason = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
-        return CaseRecord(report.nodeid, verdict, duration_s, claims, reason, frames)
-    if report.when == "call":
-        return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)
-    return None
+        report.user_properties.append((STOP, f"{session.stop_code} {session.stopped}"))
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Close the bench, write the report, and end with the bench's exit code if it was lost."""
+    """Close the bench, and end with its exit code if it was lost."""
     bench = session.config.stash.get(_SESSION, None)
     if bench is None:
         return
     bench.close()
-    directory = session.config.getoption("--hil-report")
-    if directory:
-        _write_summary(directory, bench.run)
     if bench.stop_code is not None:
         session.exitstatus = bench.stop_code
 
 
-def _write_summary(directory: str, run: RunRecord) -> Path:
-    from pathlib import Path  # noqa: PLC0415
-
-    from hil.report.summary import summary_of  # noqa: PLC0415
-
-    place = Path(directory)
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / REPORT_NAME
-    path.write_text(summary_of(run), "utf-8")
-    return path
-
-
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say what ran on what, and where the report lies."""
+    """Say what ran on what, and why it ended early."""
     bench = config.stash.get(_SESSION, None)
     if bench is None:
         return
+    recorder = config.stash.get(_RECORDER, None)
     terminalreporter.write_sep("-", "pumpbench")
-    terminalreporter.write_line(f"target {bench.address}: {bench.run.identity}")
-    directory = config.getoption("--hil-report")
-    if directory:
-        terminalreporter.write_line(f"report: {os.path.abspath(directory)} ({REPORT_NAME}, {JUNIT_NAME})")  # noqa: PTH100
-    if bench.run.stopped:
-        terminalreporter.write_line(f"stopped early: {bench.run.stopped}")
+    identity = recorder.run.identity if recorder else bench.identity
+    terminalreporter.write_line(f"target {bench.address}: {identity}")
+    stopped = recorder.run.stopped if recorder else bench.stopped
+    if stopped:
+        terminalreporter.write_line(f"stopped early: {stopped}")

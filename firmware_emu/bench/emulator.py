@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import base64
 import os
+import selectors
 import signal
+import stat
+import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
 TOKEN_BYTES = 32
+STDIN = 0
+STDIN_READ_BYTES = 4_096
 _EXTENSIONS = {"crcmod": checksum.uses_c_extension, "cobs": framing.uses_c_extension}
 
 
@@ -59,12 +64,15 @@ class Wanted(NamedTuple):
     off_ms: int = 0
     memory_id: int | None = None
     syncing: bool = True
+    until_eof: bool = False
 
 
 def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: EndingSignals) -> None:
     """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should
     know.
     """
+    if wanted.until_eof:
+        _check_stdin_is_held()
     profile = load_profile(wanted.profile)
     with ExitStack() as stack:
         stand, seed = _stand(wanted, profile, stack, say)
@@ -84,6 +92,8 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
             say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
         runner.settle()  # what the line says of the pump is on file before it is said
         _stop_on_signals(signals, runner, mailbox, stack)
+        if wanted.until_eof:
+            runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))
         tell(
             ready_line(
                 Ready(
@@ -111,6 +121,33 @@ def _stop_on_signals(signals: EndingSignals, runner: Runner, mailbox: Mailbox, s
     signal.set_wakeup_fd(mailbox.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
     signals.hand_to(lambda _number: runner.stop())
+
+
+def _check_stdin_is_held() -> None:
+    """BadConfigurationError unless stdin is something whose other end somebody can hold and let go."""
+    try:
+        mode = os.fstat(STDIN).st_mode
+    except OSError:
+        mode = 0
+    held = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or (stat.S_ISCHR(mode) and os.isatty(STDIN))
+    if sys.stdin is None or not held:  # a descriptor 0 that is not Python's stdin was opened by somebody else
+        raise BadConfigurationError(
+            "--until-eof waits for the end of stdin, and stdin is no pipe, socket or terminal; "
+            "hold a pipe as stdin, or leave --until-eof out"
+        )
+
+
+def _stop_at_eof(runner: Runner) -> None:
+    """Discard what is written to stdin; stop when nobody can write there any more."""
+    try:
+        more = os.read(STDIN, STDIN_READ_BYTES)
+    except BlockingIOError:
+        return
+    except OSError:  # a terminal that was hung up
+        more = b""
+    if not more:
+        runner.selector.unregister(STDIN)
+        runner.stop()
 
 
 def _stand(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple[Stand, int]:

@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+NOT_ASKED = "not asked"
+SUMMARY_NAME = "summary.txt"
+JUNIT_NAME = "junit.xml"
+FRAMES_TITLE = "last frames on the wire"
+# Names of the properties by which pytest's report of a test says, also from another process, what it is about.
+CLAIM = "verifies"
+DEVICE = "device"
+STOP = "bench lost"
+
 
 class Verdict(StrEnum):
     """How a test ended."""
@@ -13,6 +22,11 @@ class Verdict(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     SKIPPED = "skipped"
+    XFAILED = "xfailed"
+
+
+# What a test that gave several verdicts counts as: the last of these that it gave.
+RANK = (Verdict.SKIPPED, Verdict.XFAILED, Verdict.PASSED, Verdict.FAILED, Verdict.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +45,30 @@ class CaseRecord:
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run. `identity` is what the device says of itself; `stopped` why the run ended before its end."""
+    """One run. `identity` is what the device says of itself; `stopped` why the run ended before its end.
+
+    `chosen` are the names of all tests that were to run, `begun` those that were started; a run has not `ended`
+    while its tests may still run.
+    """
 
     target: str
-    identity: str = "not asked"
+    identity: str = NOT_ASKED
     tests: list[CaseRecord] = field(default_factory=list)
     stopped: str = ""
+    chosen: list[str] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    ended: bool = False
 
     def count(self, verdict: Verdict) -> int:
         """How many tests ended so."""
         return sum(test.verdict is verdict for test in self.tests)
+
+    def did_not_run(self) -> list[str]:
+        """Names of chosen tests without a verdict."""
+        known = {test.name for test in self.tests}
+        return [name for name in self.chosen if name not in known]
+
+    @property
+    def shows_nothing(self) -> bool:
+        """True where no test passed or failed: nothing was learnt about the target."""
+        return not any(self.count(verdict) for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.ERROR))

@@ -18,22 +18,51 @@ def summary_of(run: RunRecord) -> str:
     """The whole text, with its last newline."""
     blocks = [_head(run)]
     blocks += [_failure(test) for test in run.tests if test.verdict in BAD]
-    blocks += [text for text in (_requirements(run), _skips(run)) if text]
-    return "\n\n".join(blocks) + "\n"
+    blocks += [
+        _requirements(run),
+        _reasons(run, Verdict.XFAILED),
+        _reasons(run, Verdict.SKIPPED),
+        _missing(run),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def one_line(run: RunRecord) -> str:
     """Counts in one line."""
-    counts = ", ".join(f"{run.count(v)} {v.value}" for v in Verdict if run.count(v))
-    return f"{counts or 'no tests'} on {run.target}"
+    counts = [f"{run.count(v)} {v.value}" for v in Verdict if run.count(v)]
+    missing = len(run.did_not_run())
+    if missing:
+        counts.append(f"{missing} did not run")
+    return f"{', '.join(counts) or 'no tests'} on {run.target}"
+
+
+def why_nothing_was_shown(run: RunRecord) -> str:
+    """One sentence for a run in which no test passed or failed."""
+    if not run.chosen:
+        return f"no test was executed: none was chosen{f' ({run.stopped})' if run.stopped else ''}"
+    counts = [f"{run.count(v)} {v.value}" for v in (Verdict.SKIPPED, Verdict.XFAILED) if run.count(v)]
+    reasons = Counter(test.reason for test in run.tests if test.reason).most_common(1)
+    often = f" (most often: {reasons[0][0]})" if reasons else ""
+    return (
+        f"no test was executed: of {len(run.chosen)} chosen {' and '.join(counts) or 'none was run'}{often}"
+    )
 
 
 def _head(run: RunRecord) -> str:
+    result = one_line(run)
+    if not run.ended:
+        result = (
+            f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
+        )
+    elif run.did_not_run():
+        result = f"INCOMPLETE: {result}"
+    elif run.shows_nothing:
+        result = f"NOTHING EXECUTED: {result}"
     lines = [
         "pumpbench: hardware-in-the-loop run. Not a medical device; no evidence about any patient's pump.",
         f"target    {run.target}",
         f"device    {run.identity}",
-        f"result    {one_line(run)}",
+        f"result    {result}",
         f"time      {sum(test.duration_s for test in run.tests):.1f} s in tests",
     ]
     if run.stopped:
@@ -59,16 +88,26 @@ def _requirements(run: RunRecord) -> str:
     if not verdicts:
         return ""
     rows = [f"{name:<12} {_in_words(counts)}" for name, counts in sorted(verdicts.items())]
-    return "\n".join([RULE, "requirements", *rows])
+    title = "requirements, without the tests that did not run" if run.did_not_run() else "requirements"
+    return "\n".join([RULE, title, *rows])
 
 
 def _in_words(counts: Counter[Verdict]) -> str:
     return ", ".join(f"{counts[v]} {v.value}" for v in Verdict if counts[v])
 
 
-def _skips(run: RunRecord) -> str:
-    reasons = Counter(test.reason for test in run.tests if test.verdict is Verdict.SKIPPED)
+def _reasons(run: RunRecord, verdict: Verdict) -> str:
+    reasons = Counter(test.reason for test in run.tests if test.verdict is verdict)
     if not reasons:
         return ""
     rows = [f"{count:>4} x {reason}" for reason, count in sorted(reasons.items())]
-    return "\n".join([RULE, "skipped", *rows])
+    return "\n".join([RULE, verdict.value, *rows])
+
+
+def _missing(run: RunRecord) -> str:
+    names = run.did_not_run()
+    if not names:
+        return ""
+    title = "did not run" if run.ended else "chosen, and not known to have run"
+    rows = [f"{name} (begun, not ended)" if name in run.begun else name for name in names]
+    return "\n".join([RULE, f"{title}: {len(names)}", *rows])

@@ -8,11 +8,14 @@ from pathlib import Path
 import click
 
 from hil import address as addresses
+from hil.errors import BadConfiguration
 from hil.installation import own_python
 
 DEFAULT_REPORT = "hil-report"
 TEST_LIMIT_S = 120
-PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin")  # once, installed as an entry point or not
+STDERR = 2
+# These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
+PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin")
 SETTINGS = (
     "--import-mode=importlib",
     "--strict-markers",
@@ -56,11 +59,17 @@ def run(
 ) -> None:
     """Run the suite; what follows -- goes to pytest.
 
-    Exit codes: 0 to 6 as pytest's, 7 the bench was lost, 10 bad configuration, 11 port taken.
+    Exit codes: 0 to 6 as pytest's (2 where tests did not run, 5 where none was executed), 7 the bench was lost,
+    10 bad configuration, 11 port or report directory taken.
     """
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
     suite = Path(__file__).resolve().parent.parent / "suite"
-    arguments = [str(suite), *SETTINGS, f"--rootdir={suite.parent}"]
+    if not any(suite.glob("test_*.py")):
+        raise BadConfiguration(
+            f"the conformance suite is missing from this installation: no tests in {suite}",
+            advice="install pumpbench again",
+        )
+    arguments = [str(suite), *SETTINGS, f"--rootdir={suite.parent}", f"--confcutdir={suite}"]
     arguments += ["--hil-target", address.text, "--hil-report", report]
     if profile is not None:
         arguments += ["--hil-profile", profile]
@@ -69,6 +78,17 @@ def run(
     if expression is not None:
         arguments += ["-k", expression]
     python, environment = own_python()
+    # Settings for somebody's pytest are not about this suite; what is meant for it stands after --.
+    environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
+    environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    _open_what_is_closed()
     # A new process image: pytest then imports plugin and suite itself, and can rewrite their asserts.
-    command = [*python, "-m", "pytest", *PLUGIN, *arguments, *pytest_arguments]
+    command = [*python, "-m", "pytest", *PLUGINS, *arguments, *pytest_arguments]
     os.execve(command[0], command, environment)  # noqa: S606 - our own Python, no shell
+
+
+def _open_what_is_closed() -> None:
+    """Give pytest a stdin, stdout and stderr that go nowhere where there are none: it cannot do without."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)

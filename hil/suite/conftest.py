@@ -25,19 +25,19 @@ STRANGERS_PER_MIN = 300
 
 
 @pytest.fixture
-def make_raw(test_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[Callable[..., RawClient]]:
+def make_raw(pump_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[Callable[..., RawClient]]:
     """Clients that frame by hand: `make_raw(role=..., key=..., connect=...)`, all on the test's line.
 
     They behave like strangers, to whom a pump answers only so often [SPEC 4, H5]. A pump that is not made anew for
     each test must therefore have patience; the default profile's would end in silence after a few tests.
     """
-    anew = TargetCapability.RESET in test_bench.target.capabilities
+    anew = TargetCapability.RESET in pump_bench.target.capabilities
     if not anew:
-        with test_bench.open_programmer() as pump:
+        with pump_bench.open_programmer() as pump:
             patience = pump.limits().hello_per_min
         if patience < STRANGERS_PER_MIN:
             pytest.skip(
-                f"{test_bench.target.address} answers strangers {patience} times a minute: "
+                f"{pump_bench.target.address} answers strangers {patience} times a minute: "
                 f"a profile with hello_per_min of {STRANGERS_PER_MIN} or more is needed"
             )
     made = 0
@@ -46,7 +46,7 @@ def make_raw(test_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[
         nonlocal made
         made += 1
         entropy = SeededEntropy(f"{request.node.nodeid} raw {made}") if anew else SystemEntropy()
-        client = RawClient(test_bench.channel, key or development_key(role), entropy)
+        client = RawClient(pump_bench.channel, key or development_key(role), entropy)
         if connect:
             client.connect()
         return client
@@ -55,8 +55,8 @@ def make_raw(test_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[
     if not anew:  # a good proof ends a key's back-off, and the highest rank ends whatever session is open
         for key in sorted(DEVELOPMENT_KEYS, key=lambda each: each.role is Role.CLINICIAN):
             if key.role is not Role.CLINICIAN:
-                test_bench.open_programmer(Role.CLINICIAN).end_session()
-            test_bench.open_programmer(key.role).end_session()
+                pump_bench.open_programmer(Role.CLINICIAN).end_session()
+            pump_bench.open_programmer(key.role).end_session()
 
 
 @pytest.fixture

@@ -76,14 +76,14 @@ FILLS = (
 @needs("time")
 @pytest.mark.parametrize(("fill_nl", "alarm_nl", "rate_nl_per_day"), FILLS)
 def test_low_and_empty_come_at_the_millisecond_of_the_stroke_that_reaches_them(
-    pump: Programmer, rig: Rig, fill_nl: int, alarm_nl: int, rate_nl_per_day: int
+    pump: Programmer, pump_rig: Rig, fill_nl: int, alarm_nl: int, rate_nl_per_day: int
 ) -> None:
     assert pump.status().rate_nl_per_day == rate_nl_per_day
     for alarm, volume_nl in ((AlarmId.LOW_RESERVOIR, fill_nl - alarm_nl), (AlarmId.EMPTY, fill_nl)):
         due_ms = -(-volume_nl * DAY // rate_nl_per_day)
-        rig.advance(due_ms - 1 - rig.clock().now_ms)
+        pump_rig.advance(due_ms - 1 - pump_rig.clock().now_ms)
         assert not is_active(pump.status(), alarm)
-        rig.advance(1)
+        pump_rig.advance(1)
         status = pump.status()
         assert is_active(status, alarm)
         assert status.reservoir_calc_nl == fill_nl - volume_nl
@@ -91,14 +91,14 @@ def test_low_and_empty_come_at_the_millisecond_of_the_stroke_that_reaches_them(
 
 @verifies("ALM-002")
 @needs("time", "reset")
-def test_a_pump_believed_empty_goes_on_at_its_safe_rate_and_says_why(pump: Programmer, rig: Rig) -> None:
+def test_a_pump_believed_empty_goes_on_at_its_safe_rate_and_says_why(pump: Programmer, pump_rig: Rig) -> None:
     mark = LogMark(pump)
-    rig.advance(30 * DAY)
+    pump_rig.advance(30 * DAY)
     status = pump.status()
     assert (status.state, status.state_reason) == (State.SAFE_STATE, StateReason.EMPTY_POLICY)
     assert (status.rate_nl_per_day, status.reservoir_calc_nl) == (6_000, 0)
     delivered_nl = status.delivered_total_nl
-    rig.advance(DAY)
+    pump_rig.advance(DAY)
     assert abs(pump.status().delivered_total_nl - delivered_nl - 6_000) <= 500
     assert mark.types(pump) == [
         LogType.ALARM_ON,
@@ -110,11 +110,13 @@ def test_a_pump_believed_empty_goes_on_at_its_safe_rate_and_says_why(pump: Progr
 
 @verifies("ALM-002", "BOL-017")
 @needs("time", "reset")
-def test_a_bolus_that_empties_the_reservoir_ends_there_and_is_told_once(pump: Programmer, rig: Rig) -> None:
+def test_a_bolus_that_empties_the_reservoir_ends_there_and_is_told_once(
+    pump: Programmer, pump_rig: Rig
+) -> None:
     pump.refill(60_000, aspirated_nl=0, low_alarm_nl=1_000)
     mark = LogMark(pump)
     bolus = pump.bolus(100_000, 600)
-    rig.advance(DAY // 24)
+    pump_rig.advance(DAY // 24)
     query = pump.query(bolus.cmd_id)
     assert query.outcome is Outcome.PARTIAL
     assert 50_000 < query.delivered_nl < 60_000
@@ -126,9 +128,9 @@ def test_a_bolus_that_empties_the_reservoir_ends_there_and_is_told_once(pump: Pr
 @verifies("ALM-006", "ALM-007")
 @needs("time", "reset")
 def test_an_acknowledged_alarm_is_silent_and_unlatched_and_its_condition_lasts(
-    pump: Programmer, rig: Rig
+    pump: Programmer, pump_rig: Rig
 ) -> None:
-    assert rig.run_until("alarm", 40 * DAY).reached
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
     status, row = pump.status(), alarm_row(pump, AlarmId.LOW_RESERVOIR)
     assert row is not None
     assert (row.alarm_class, row.value) == (AlarmClass.NON_CRITICAL, 2_000_000)
@@ -146,10 +148,10 @@ def test_an_acknowledged_alarm_is_silent_and_unlatched_and_its_condition_lasts(
 @verifies("ALM-006", "LOG-001")
 @needs("time", "reset")
 def test_an_alarm_names_itself_in_the_log_when_it_begins_and_when_it_is_acknowledged(
-    pump: Programmer, rig: Rig
+    pump: Programmer, pump_rig: Rig
 ) -> None:
     mark = LogMark(pump)
-    assert rig.run_until("alarm", 40 * DAY).reached
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
     pump.acknowledge_alarm(AlarmId.LOW_RESERVOIR)
     on, ack = mark.entries(pump)
     assert (on.type, on.details().alarm_id, on.details().value) == (
@@ -167,9 +169,9 @@ def test_an_alarm_names_itself_in_the_log_when_it_begins_and_when_it_is_acknowle
 @verifies("ALM-009")
 @needs("time", "reset")
 def test_a_critical_alarm_that_was_silenced_sounds_again_when_the_session_is_over(
-    pump: Programmer, rig: Rig
+    pump: Programmer, pump_rig: Rig
 ) -> None:
-    rig.advance(30 * DAY)
+    pump_rig.advance(30 * DAY)
     answer = pump.acknowledge_alarm(AlarmId.EMPTY)
     assert answer.still_active
     assert answer.silenced_until_t_mono_s > pump.status().t_mono_s
@@ -185,9 +187,9 @@ def test_a_critical_alarm_that_was_silenced_sounds_again_when_the_session_is_ove
 @verifies("ALM-010")
 @needs("time", "reset")
 def test_only_the_occurrence_that_was_seen_can_be_acknowledged(
-    pump: Programmer, make_raw: Callable[..., RawClient], rig: Rig
+    pump: Programmer, make_raw: Callable[..., RawClient], pump_rig: Rig
 ) -> None:
-    assert rig.run_until("alarm", 40 * DAY).reached
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
     row = alarm_row(pump, AlarmId.LOW_RESERVOIR)
     assert row is not None
     with refused(ErrorCode.RANGE) as refusal:
@@ -209,8 +211,8 @@ def test_an_alarm_that_never_was_cannot_be_acknowledged(pump: Programmer) -> Non
 
 @verifies("ALM-011")
 @needs("time", "reset")
-def test_a_patient_may_acknowledge_an_alarm(pump_as: Callable[[Role], Programmer], rig: Rig) -> None:
-    assert rig.run_until("alarm", 40 * DAY).reached
+def test_a_patient_may_acknowledge_an_alarm(pump_as: Callable[[Role], Programmer], pump_rig: Rig) -> None:
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
     assert pump_as(Role.PATIENT).acknowledge_alarm(AlarmId.LOW_RESERVOIR).still_active
 
 

@@ -61,28 +61,28 @@ def test_preparing_delivers_nothing(running: Programmer) -> None:
 @verifies("BOL-001", "LED-001")
 @needs("time", "reset")
 def test_a_bolus_delivers_exactly_what_was_announced_and_ends_at_its_very_millisecond(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     before = running.delivery()
     bolus = running.bolus(VOLUME_NL, DURATION_S)
     assert (bolus.outcome, bolus.dup, bolus.delivered_nl) == (Outcome.RUNNING, False, 0)
-    rig.advance(DURATION_MS - 1)
+    pump_rig.advance(DURATION_MS - 1)
     running_still = running.query(bolus.cmd_id)
     assert (running_still.outcome, running_still.delivered_nl) == (Outcome.RUNNING, VOLUME_NL - 500)
-    rig.advance(1)
+    pump_rig.advance(1)
     over = running.query(bolus.cmd_id)
     assert (over.outcome, over.delivered_nl, over.uncertain_nl) == (Outcome.DONE, VOLUME_NL, 0)
-    rig.advance(86_400_000)
+    pump_rig.advance(86_400_000)
     assert running.delivery().bolus_nl - before.bolus_nl == VOLUME_NL
 
 
 @verifies("BOL-001")
 @needs("time", "truth", "reset")
-def test_the_strokes_of_a_bolus_are_really_turned(running: Programmer, rig: Rig) -> None:
-    before, basal_before = rig.state().truth, running.delivery().basal_nl
+def test_the_strokes_of_a_bolus_are_really_turned(running: Programmer, pump_rig: Rig) -> None:
+    before, basal_before = pump_rig.state().truth, running.delivery().basal_nl
     running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(DURATION_MS)
-    after = rig.state().truth
+    pump_rig.advance(DURATION_MS)
+    after = pump_rig.state().truth
     basal_nl = running.delivery().basal_nl - basal_before
     assert (after["strokes_turned"] - before["strokes_turned"]) * 500 == VOLUME_NL + basal_nl
     assert after["emitted_nl_ppm"] - before["emitted_nl_ppm"] == (VOLUME_NL + basal_nl) * NL_PPM
@@ -91,13 +91,13 @@ def test_the_strokes_of_a_bolus_are_really_turned(running: Programmer, rig: Rig)
 @verifies("BOL-001")
 @needs("time", "reset")
 def test_any_equal_part_of_a_bolus_delivers_the_same_volume_within_a_stroke(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     parts = 24
     seen_nl = [running.delivery().bolus_nl]
     running.bolus(VOLUME_NL, DURATION_S)
     for _ in range(parts):
-        rig.advance(DURATION_MS // parts)
+        pump_rig.advance(DURATION_MS // parts)
         seen_nl.append(running.delivery().bolus_nl)
     gains_nl = [after - before for before, after in pairwise(seen_nl)]
     assert sum(gains_nl) == VOLUME_NL
@@ -106,12 +106,14 @@ def test_any_equal_part_of_a_bolus_delivers_the_same_volume_within_a_stroke(
 
 @verifies("BOL-002", "STA-004")
 @needs("time", "reset")
-def test_a_bolus_comes_on_top_of_the_basal_rate_and_leaves_it_as_it_is(running: Programmer, rig: Rig) -> None:
+def test_a_bolus_comes_on_top_of_the_basal_rate_and_leaves_it_as_it_is(
+    running: Programmer, pump_rig: Rig
+) -> None:
     before, program = running.delivery(), running.program()
     running.bolus(VOLUME_NL, 3_600)
     during = running.status()
     assert (during.rate_nl_per_day, during.activity) == (600_000, Activity.BOLUS)
-    rig.advance(3_600_000)
+    pump_rig.advance(3_600_000)
     after = running.delivery()
     assert abs(after.basal_nl - before.basal_nl - volume_at_rate_nl(600_000, 3_600_000)) < 500
     assert running.status().rate_nl_per_day == 600_000
@@ -121,7 +123,7 @@ def test_a_bolus_comes_on_top_of_the_basal_rate_and_leaves_it_as_it_is(running: 
 @verifies("BOL-012")
 @needs("time", "reset")
 def test_the_fastest_bolus_beside_the_basal_never_exceeds_the_fastest_flow(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     with refused(ErrorCode.RATE) as refusal:
         running.prepare_bolus(VOLUME_NL, 1)
@@ -130,7 +132,7 @@ def test_the_fastest_bolus_beside_the_basal_never_exceeds_the_fastest_flow(
     most_nl = volume_at_rate_nl(running.limits().rate_max_nl_per_day, window_ms) + 2 * 500
     total_nl = running.status().delivered_total_nl
     for _ in range(refusal.error.nearest // 20 + 2):
-        rig.advance(window_ms)
+        pump_rig.advance(window_ms)
         now_nl = running.status().delivered_total_nl
         assert now_nl - total_nl <= most_nl
         total_nl = now_nl
@@ -139,11 +141,11 @@ def test_the_fastest_bolus_beside_the_basal_never_exceeds_the_fastest_flow(
 @verifies("LOG-001", "LED-007")
 @needs("time", "reset")
 def test_a_bolus_leaves_intent_start_and_end_in_the_log_each_once_and_in_order(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     mark, began_ms = LogMark(running), mono_ms(running)
     bolus = running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(2 * DURATION_MS)
+    pump_rig.advance(2 * DURATION_MS)
     intent, start, end = mark.entries(running)
     assert [intent.type, start.type, end.type] == [
         LogType.CMD_INTENT,
@@ -164,14 +166,16 @@ def test_a_bolus_leaves_intent_start_and_end_in_the_log_each_once_and_in_order(
 
 @verifies("BOL-010")
 @needs("time", "reset")
-def test_a_cancelled_bolus_stops_at_once_and_tells_what_was_delivered(running: Programmer, rig: Rig) -> None:
+def test_a_cancelled_bolus_stops_at_once_and_tells_what_was_delivered(
+    running: Programmer, pump_rig: Rig
+) -> None:
     before_nl, mark = running.delivery().bolus_nl, LogMark(running)
     bolus = running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(DURATION_MS // 4)
+    pump_rig.advance(DURATION_MS // 4)
     cancelled = running.cancel_bolus(bolus.cmd_id)
     assert cancelled.reply.target_outcome is Outcome.PARTIAL
     assert cancelled.delivered_nl == VOLUME_NL // 4
-    rig.advance(DURATION_MS)
+    pump_rig.advance(DURATION_MS)
     assert running.delivery().bolus_nl - before_nl == VOLUME_NL // 4
     query = running.query(bolus.cmd_id)
     assert (query.outcome, query.delivered_nl, query.uncertain_nl) == (Outcome.PARTIAL, VOLUME_NL // 4, 0)
@@ -182,13 +186,15 @@ def test_a_cancelled_bolus_stops_at_once_and_tells_what_was_delivered(running: P
 
 @verifies("BOL-010")
 @needs("time", "reset")
-def test_a_cancel_that_races_with_the_end_leaves_one_end_and_one_truth(running: Programmer, rig: Rig) -> None:
+def test_a_cancel_that_races_with_the_end_leaves_one_end_and_one_truth(
+    running: Programmer, pump_rig: Rig
+) -> None:
     for early_ms in (-1, 0, 1, 3_000):
         before_nl, mark = running.delivery().bolus_nl, LogMark(running)
         bolus = running.bolus(VOLUME_NL, DURATION_S)
-        rig.advance(DURATION_MS - early_ms)
+        pump_rig.advance(DURATION_MS - early_ms)
         cancelled = running.cancel_bolus(bolus.cmd_id)
-        rig.advance(3_600_000)
+        pump_rig.advance(3_600_000)
         delivered_nl = running.delivery().bolus_nl - before_nl
         whole = early_ms <= 0
         assert cancelled.reply.target_outcome is (Outcome.DONE if whole else Outcome.PARTIAL)
@@ -208,27 +214,27 @@ def test_cancelling_where_there_is_no_bolus_acts_on_nothing_and_says_so(running:
 @verifies("BOL-014")
 @needs("time", "reset")
 def test_a_patient_and_a_service_key_may_cancel_whatever_bolus_is_active(
-    running: Programmer, pump_as: Callable[[Role], Programmer], rig: Rig
+    running: Programmer, pump_as: Callable[[Role], Programmer], pump_rig: Rig
 ) -> None:
     for role in (Role.PATIENT, Role.SERVICE):
         bolus = running.bolus(VOLUME_NL, DURATION_S)
-        rig.advance(60_000)
+        pump_rig.advance(60_000)
         running.end_session()
         other = pump_as(role)
         assert other.cancel_bolus().reply.target_outcome is Outcome.PARTIAL
         assert other.status().bolus_cmd_id == 0
         other.end_session()
         assert running.query(bolus.cmd_id).outcome is Outcome.PARTIAL
-        rig.advance(3_600_000)
+        pump_rig.advance(3_600_000)
 
 
 @verifies("BOL-010", "ALM-006")
 @needs("time", "reset")
 def test_a_bolus_that_ended_early_raises_an_alarm_until_somebody_has_seen_it(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     running.cancel_bolus()
     row = alarm_row(running, AlarmId.BOLUS_PARTIAL)
     assert row is not None
@@ -240,9 +246,9 @@ def test_a_bolus_that_ended_early_raises_an_alarm_until_somebody_has_seen_it(
 
 @verifies("SES-010", "BOL-001")
 @needs("time", "reset")
-def test_a_bolus_goes_on_when_its_session_ends(running: Programmer, rig: Rig) -> None:
+def test_a_bolus_goes_on_when_its_session_ends(running: Programmer, pump_rig: Rig) -> None:
     bolus = running.bolus(VOLUME_NL, DURATION_S)
     running.end_session()
-    rig.advance(DURATION_MS)
+    pump_rig.advance(DURATION_MS)
     over = running.query(bolus.cmd_id)
     assert (over.outcome, over.delivered_nl) == (Outcome.DONE, VOLUME_NL)

@@ -89,20 +89,20 @@ def test_a_bolus_above_the_largest_is_refused_with_the_largest(running: Programm
 @needs("time")
 @starts_as(model=NARROW)
 def test_boluses_of_an_hour_add_up_and_each_leaves_the_window_an_hour_after_its_end(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     began_ms = mono_ms(running)
-    give(running, rig)
-    give(running, rig)
+    give(running, pump_rig)
+    give(running, pump_rig)
     assert running.delivery().hour_used_nl == 200_000
     with refused(ErrorCode.HOUR_MAX) as refusal:
         running.prepare_bolus(100_000, 600)
     assert (refusal.error.limit, refusal.error.nearest) == (250_000, 50_000)
     running.prepare_bolus(50_000, 600)
-    rig.advance(began_ms + 600_000 + HOUR_MS - 1 - mono_ms(running))
+    pump_rig.advance(began_ms + 600_000 + HOUR_MS - 1 - mono_ms(running))
     with refused(ErrorCode.HOUR_MAX):
         running.prepare_bolus(100_000, 600)
-    rig.advance(1)
+    pump_rig.advance(1)
     running.prepare_bolus(100_000, 600)
     assert running.delivery().hour_used_nl == 100_000
 
@@ -111,21 +111,21 @@ def test_boluses_of_an_hour_add_up_and_each_leaves_the_window_an_hour_after_its_
 @needs("time")
 @starts_as(model=NARROW)
 def test_boluses_of_a_day_add_up_and_each_leaves_the_window_a_day_after_its_end(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     began_ms = mono_ms(running)
-    give(running, rig)
+    give(running, pump_rig)
     for _ in range(3):
-        rig.advance(HOUR_MS)
-        give(running, rig)
-    rig.advance(HOUR_MS)
+        pump_rig.advance(HOUR_MS)
+        give(running, pump_rig)
+    pump_rig.advance(HOUR_MS)
     with refused(ErrorCode.DAY_MAX) as refusal:
         running.prepare_bolus(500, 600)
     assert (refusal.error.limit, refusal.error.nearest) == (400_000, 0)
-    rig.advance(began_ms + 600_000 + DAY_MS - 1 - mono_ms(running))
+    pump_rig.advance(began_ms + 600_000 + DAY_MS - 1 - mono_ms(running))
     with refused(ErrorCode.DAY_MAX):
         running.prepare_bolus(500, 600)
-    rig.advance(1)
+    pump_rig.advance(1)
     assert running.prepare_bolus(100_000, 600).announced.day_used_nl == 300_000
 
 
@@ -133,11 +133,11 @@ def test_boluses_of_a_day_add_up_and_each_leaves_the_window_a_day_after_its_end(
 @needs("time")
 @starts_as(model=NARROW)
 def test_a_bolus_counts_in_full_from_its_start_and_by_what_it_gave_from_its_end(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     running.bolus(100_000, 600)
     assert running.delivery().hour_used_nl == 100_000
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     assert running.delivery().hour_used_nl == 100_000
     running.cancel_bolus()
     delivery = running.delivery()
@@ -146,16 +146,18 @@ def test_a_bolus_counts_in_full_from_its_start_and_by_what_it_gave_from_its_end(
 
 @verifies("BOL-006")
 @needs("time", "reset")
-def test_the_next_bolus_may_start_at_the_very_millisecond_the_gap_ends(running: Programmer, rig: Rig) -> None:
+def test_the_next_bolus_may_start_at_the_very_millisecond_the_gap_ends(
+    running: Programmer, pump_rig: Rig
+) -> None:
     gap_s = running.limits().min_bolus_gap_s
     running.bolus(10_000, 60)
-    rig.advance(60_000 + gap_s * 1_000 - 1)
+    pump_rig.advance(60_000 + gap_s * 1_000 - 1)
     with refused(ErrorCode.GAP) as refusal:
         running.prepare_bolus(10_000, 60)
     now_ms = mono_ms(running)
     assert (refusal.error.detail, refusal.error.limit) == (gap_s - 1, gap_s)
     assert refusal.error.nearest == -(-(now_ms + 1) // 1_000)
-    rig.advance(1)
+    pump_rig.advance(1)
     running.bolus(10_000, 60)
 
 
@@ -193,22 +195,22 @@ def test_a_bolus_that_was_prepared_before_a_stop_does_not_start_after_it(running
 
 @verifies("BOL-007")
 @needs("time", "faults", "reset")
-def test_no_bolus_starts_while_a_critical_alarm_is_active(running: Programmer, rig: Rig) -> None:
-    rig.stall(on=True)
-    assert rig.run_until("alarm", HOUR_MS).reached
+def test_no_bolus_starts_while_a_critical_alarm_is_active(running: Programmer, pump_rig: Rig) -> None:
+    pump_rig.stall(on=True)
+    assert pump_rig.run_until("alarm", HOUR_MS).reached
     with refused(ErrorCode.ALARM_BLOCKS) as refusal:
         running.prepare_bolus(10_000, 600)
     assert refusal.error.detail >> AlarmId.MOTOR_STALL & 1
-    rig.stall(on=False)
-    rig.advance(HOUR_MS)
+    pump_rig.stall(on=False)
+    pump_rig.advance(HOUR_MS)
     assert running.prepare_bolus(10_000, 600).announced.token
 
 
 @verifies("BOL-015")
 @needs("time", "reset")
-def test_a_low_reservoir_does_not_refuse_a_bolus(running: Programmer, rig: Rig) -> None:
+def test_a_low_reservoir_does_not_refuse_a_bolus(running: Programmer, pump_rig: Rig) -> None:
     running.refill(2_000_500, aspirated_nl=0)
-    assert rig.run_until("alarm", HOUR_MS).reached
+    assert pump_rig.run_until("alarm", HOUR_MS).reached
     assert running.prepare_bolus(10_000, 600).announced.token
 
 
@@ -246,12 +248,12 @@ def test_a_token_is_good_for_one_bolus(raw: RawClient) -> None:
 
 @verifies("BOL-009")
 @needs("time", "reset")
-def test_a_token_lasts_ten_seconds_to_the_millisecond(raw: RawClient, rig: Rig) -> None:
+def test_a_token_lasts_ten_seconds_to_the_millisecond(raw: RawClient, pump_rig: Rig) -> None:
     commit = prepare(raw)
-    rig.advance(TOKEN_MS)
+    pump_rig.advance(TOKEN_MS)
     check_refusal(raw.say(commit), ErrorCode.TOKEN)
     commit = prepare(raw)
-    rig.advance(TOKEN_MS - 1)
+    pump_rig.advance(TOKEN_MS - 1)
     assert isinstance(raw.say(commit), BolusCommitReply)
 
 
@@ -272,10 +274,10 @@ def test_a_token_dies_with_its_session_and_with_the_next_prepare(
 
 @verifies("BOL-009")
 @needs("time", "reset")
-def test_a_used_token_is_refused_when_the_pump_is_free_again(raw: RawClient, rig: Rig) -> None:
+def test_a_used_token_is_refused_when_the_pump_is_free_again(raw: RawClient, pump_rig: Rig) -> None:
     commit = prepare(raw, 500, 2)
     assert isinstance(raw.say(commit), BolusCommitReply)
-    rig.advance(5_000)
+    pump_rig.advance(5_000)
     check_refusal(raw.say(commit._replace(cmd_id=commit.cmd_id + 1)), ErrorCode.TOKEN)
 
 

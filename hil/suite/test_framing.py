@@ -185,27 +185,27 @@ def test_sixteen_requests_in_one_write_leave_the_next_one_answered(raw: RawClien
 
 @verifies("FRM-009")
 def test_half_a_frame_of_one_client_does_not_spoil_the_first_request_of_the_next(
-    test_bench: TestBench, make_raw: Callable[..., RawClient]
+    pump_bench: TestBench, make_raw: Callable[..., RawClient]
 ) -> None:
     first = make_raw()
     wire = first.request_frame(Opcode.GET_STATUS)
     first.send(wire[: len(wire) // 2])
-    test_bench.reopen_line()
+    pump_bench.reopen_line()
     second = make_raw()
     assert second.ask(Opcode.PING).frame.kind is Kind.RESPONSE
 
 
 @verifies("FRM-010")
 @needs("time", "reset")
-def test_a_frame_may_pause_for_less_than_the_gap_and_no_longer(raw: RawClient, rig: Rig) -> None:
+def test_a_frame_may_pause_for_less_than_the_gap_and_no_longer(raw: RawClient, pump_rig: Rig) -> None:
     wire = raw.request_frame(Opcode.GET_STATUS)
     raw.send(wire[:20])
-    rig.advance(950)
+    pump_rig.advance(950)
     raw.send(wire[20:])
     assert raw.next_answer().frame.ref == raw.ctr
     wire = raw.request_frame(Opcode.GET_STATUS)
     raw.send(wire[:20])
-    rig.advance(1_050)
+    pump_rig.advance(1_050)
     raw.send(wire[20:])
     stats = raw.link_stats()  # not answered, and both halves were dropped
     assert stats.cobs_bad + stats.crc_bad == 2
@@ -214,9 +214,9 @@ def test_a_frame_may_pause_for_less_than_the_gap_and_no_longer(raw: RawClient, r
 @verifies("FRM-010")
 @needs("time")
 def test_a_very_slow_sender_is_understood_as_long_as_it_keeps_within_the_gap(
-    raw: RawClient, rig: Rig
+    raw: RawClient, pump_rig: Rig
 ) -> None:
     for byte in raw.request_frame(Opcode.PING):
         raw.send(bytes([byte]))
-        rig.advance(900)
+        pump_rig.advance(900)
     assert raw.next_answer().frame.ref == raw.ctr

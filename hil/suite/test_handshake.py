@@ -179,16 +179,16 @@ def test_a_recorded_proof_moved_to_a_fresh_greeting_is_refused(make_raw: Callabl
 @verifies("SES-018")
 @needs("time", "reset")
 def test_failed_proofs_of_a_key_make_it_wait_longer_and_leave_other_keys_alone(
-    make_raw: Callable[..., RawClient], rig: Rig
+    make_raw: Callable[..., RawClient], pump_rig: Rig
 ) -> None:
     guesser = make_raw(key=development_key(Role.PATIENT)._replace(key=WRONG_KEY), connect=False)
     for wait_ms in (1_000, 2_000, 4_000):
         hello = guesser.hello()
         assert rejection_of(guesser.prove(hello, guesser.say_hello(hello))) is RejectReason.PROOF
-        rig.advance(wait_ms - 1)
+        pump_rig.advance(wait_ms - 1)
         assert rejection_of(guesser.say_hello(guesser.hello())) is RejectReason.LIMITED
         make_raw(Role.CLINICIAN).end_session()
-        rig.advance(60_000)
+        pump_rig.advance(60_000)
 
 
 @verifies("SES-018")
@@ -204,12 +204,12 @@ def test_a_failed_proof_is_in_the_security_log(make_raw: Callable[..., RawClient
 @verifies("SES-016")
 @needs("time", "reset")
 def test_strangers_get_no_more_answers_a_minute_than_announced_and_a_working_session_survives_them(
-    raw: RawClient, make_raw: Callable[..., RawClient], pump: Programmer, rig: Rig
+    raw: RawClient, make_raw: Callable[..., RawClient], pump: Programmer, pump_rig: Rig
 ) -> None:
     del raw
     budget = pump.limits().hello_per_min
     worker = make_raw()
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     stranger = make_raw(Role.SERVICE, connect=False)
     answers = 0
     for _ in range(5 * budget):
@@ -220,7 +220,7 @@ def test_strangers_get_no_more_answers_a_minute_than_announced_and_a_working_ses
             answers += 1
     assert answers == budget
     assert worker.link_stats().hs_limited == 4 * budget
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     offer_of(stranger.say_hello(stranger.hello()))
 
 
@@ -238,13 +238,13 @@ def test_a_session_is_replaced_by_the_same_key_and_its_frames_meet_no_session(
 @verifies("SES-019")
 @needs("time")
 def test_a_lower_rank_waits_until_the_session_has_been_idle_for_ten_seconds(
-    raw: RawClient, make_raw: Callable[..., RawClient], rig: Rig
+    raw: RawClient, make_raw: Callable[..., RawClient], pump_rig: Rig
 ) -> None:
     raw.status()
     observer = make_raw(Role.OBSERVER, connect=False)
     hello = observer.hello()
     assert rejection_of(observer.prove(hello, observer.say_hello(hello))) is RejectReason.BUSY
-    rig.advance(10_000)
+    pump_rig.advance(10_000)
     observer.connect()
     raw.connect()  # and a clinician takes it back at once
     assert raw.status().state

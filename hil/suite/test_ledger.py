@@ -65,7 +65,7 @@ def test_a_command_that_never_came_was_never_received(raw: RawClient) -> None:
 @verifies("LED-001", "LED-002")
 @needs("reset", "time")
 def test_a_repeated_bolus_command_is_answered_from_the_ledger_and_delivers_once(
-    raw: RawClient, rig: Rig
+    raw: RawClient, pump_rig: Rig
 ) -> None:
     before_nl = raw.status().delivered_total_nl
     commit = prepared(raw)
@@ -74,11 +74,11 @@ def test_a_repeated_bolus_command_is_answered_from_the_ledger_and_delivers_once(
     assert (first.result.dup, first.result.outcome) == (False, Outcome.RUNNING)
     while_running = raw.say(commit)
     assert (while_running.result.dup, while_running.result.outcome) == (True, Outcome.RUNNING)
-    rig.advance(DURATION_S * 1_000)
+    pump_rig.advance(DURATION_S * 1_000)
     afterwards = raw.say(commit._replace(token=0))
     assert (afterwards.result.dup, afterwards.result.outcome) == (True, Outcome.DONE)
     assert afterwards.delivered_nl == VOLUME_NL
-    rig.advance(DURATION_S * 1_000)
+    pump_rig.advance(DURATION_S * 1_000)
     raw.connect()
     assert raw.status().delivered_total_nl - before_nl <= VOLUME_NL + 2 * 500
     entry = query(raw, commit.cmd_id)
@@ -92,21 +92,21 @@ def test_a_repeated_bolus_command_is_answered_from_the_ledger_and_delivers_once(
 @verifies("LED-002")
 @needs("reset", "time", "power")
 def test_a_command_that_is_repeated_in_another_session_and_after_a_restart_still_executes_once(
-    raw: RawClient, rig: Rig
+    raw: RawClient, pump_rig: Rig
 ) -> None:
     commit = prepared(raw)
     raw.say(commit)
-    rig.advance(DURATION_S * 1_000)
+    pump_rig.advance(DURATION_S * 1_000)
     delivered_nl = raw.status().delivered_total_nl
     raw.end_session()
     raw.connect()
     assert raw.say(commit).result.outcome is Outcome.DONE
-    rig.power_cut()
-    rig.power_restore()
+    pump_rig.power_cut()
+    pump_rig.power_restore()
     raw.connect()
     again = raw.say(commit)
     assert (again.result.dup, again.result.outcome, again.delivered_nl) == (True, Outcome.DONE, VOLUME_NL)
-    rig.advance(DURATION_S * 1_000)
+    pump_rig.advance(DURATION_S * 1_000)
     raw.connect()
     assert raw.status().delivered_total_nl - delivered_nl <= 2 * 500
 

@@ -131,13 +131,13 @@ def test_what_was_done_in_therapy_is_hidden_from_those_who_do_not_treat_but_not_
 
 @verifies("LOG-004")
 @needs("time", "reset")
-def test_the_boluses_of_the_log_add_up_to_what_was_delivered(running: Programmer, rig: Rig) -> None:
+def test_the_boluses_of_the_log_add_up_to_what_was_delivered(running: Programmer, pump_rig: Rig) -> None:
     mark, before_nl = LogMark(running), running.delivery().bolus_nl
     for volume_nl, wait_ms in ((20_000, 120_000), (50_000, 60_000), (10_000, 500_000)):
         running.bolus(volume_nl, 300)
-        rig.advance(wait_ms)
+        pump_rig.advance(wait_ms)
         running.cancel_bolus()
-        rig.advance(1_000_000)
+        pump_rig.advance(1_000_000)
     ends = mark.entries(running, LogType.BOLUS_END)
     assert sum(end.details().delivered_nl for end in ends) == running.delivery().bolus_nl - before_nl
     assert len(mark.entries(running, LogType.BOLUS_START)) == len(ends) == 3
@@ -188,11 +188,13 @@ def test_what_the_ring_has_overwritten_is_named_and_numbers_go_on(pump: Programm
 
 @verifies("LOG-011")
 @needs("time", "reset")
-def test_a_log_read_over_a_line_that_loses_answers_is_complete(pump: Programmer, line: FaultyLine) -> None:
+def test_a_log_read_over_a_line_that_loses_answers_is_complete(
+    pump: Programmer, pump_line: FaultyLine
+) -> None:
     fill_log(pump, 40)
     wanted = [entry.seq for entry in pump.read_log().entries]
     for every in (1, 2, 3, 5):
-        line.drop(Direction.FROM_PUMP, skip=every - 1)
+        pump_line.drop(Direction.FROM_PUMP, skip=every - 1)
         log = pump.read_log()
         assert log.complete
         assert [entry.seq for entry in log.entries] == wanted
@@ -200,8 +202,10 @@ def test_a_log_read_over_a_line_that_loses_answers_is_complete(pump: Programmer,
 
 @verifies("LOG-012")
 @needs("time", "reset")
-def test_at_least_every_18_hours_the_log_ties_the_two_clocks_together(pump: Programmer, rig: Rig) -> None:
-    rig.advance(7 * MS_PER_DAY)
+def test_at_least_every_18_hours_the_log_ties_the_two_clocks_together(
+    pump: Programmer, pump_rig: Rig
+) -> None:
+    pump_rig.advance(7 * MS_PER_DAY)
     references = [entry for entry in pump.read_log().entries if entry.type is LogType.TIME_REF]
     times = [0, *(entry.t_mono_s for entry in references), 7 * 86_400]
     assert max(later - earlier for earlier, later in pairwise(times)) <= 18 * 3_600

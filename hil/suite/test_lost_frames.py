@@ -43,17 +43,17 @@ FAULTS: dict[str, Callable[[FaultyLine], object]] = {
 @needs("time", "reset")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 def test_a_bolus_over_a_bad_line_is_delivered_once_or_not_at_all_and_the_programmer_knows(
-    running: Programmer, rig: Rig, line: FaultyLine, fault: Callable[[FaultyLine], object]
+    running: Programmer, pump_rig: Rig, pump_line: FaultyLine, fault: Callable[[FaultyLine], object]
 ) -> None:
     before_nl = running.delivery().bolus_nl
     prepared = running.prepare_bolus(VOLUME_NL, DURATION_S)
     running.query(1)  # what a programmer reads once a session is read: the next frame is the COMMIT
-    fault(line)
+    fault(pump_line)
     try:
         outcome = running.commit_bolus(prepared).outcome
     except NotExecuted as lost:
         outcome = lost.outcome
-    rig.advance(2 * DURATION_S * 1_000)
+    pump_rig.advance(2 * DURATION_S * 1_000)
     delivered_nl = running.delivery().bolus_nl - before_nl
     assert delivered_nl == (0 if outcome in (Outcome.VOIDED, Outcome.NEVER_RECEIVED) else VOLUME_NL)
     assert outcome in (Outcome.RUNNING, Outcome.DONE, Outcome.VOIDED, Outcome.NEVER_RECEIVED)
@@ -61,10 +61,10 @@ def test_a_bolus_over_a_bad_line_is_delivered_once_or_not_at_all_and_the_program
 
 @verifies("LNK-006", "STP-003")
 @needs("time", "reset")
-def test_a_stop_over_a_bad_line_has_stopped_the_pump(running: Programmer, line: FaultyLine) -> None:
+def test_a_stop_over_a_bad_line_has_stopped_the_pump(running: Programmer, pump_line: FaultyLine) -> None:
     for name in ("the request is lost", "the answer is lost", "the request comes ten times"):
         running.query(1)
-        FAULTS[name](line)
+        FAULTS[name](pump_line)
         stopped = running.stop(3_600)
         assert stopped.outcome is Outcome.DONE
         assert running.status().state is State.STOP
@@ -74,16 +74,16 @@ def test_a_stop_over_a_bad_line_has_stopped_the_pump(running: Programmer, line: 
 @verifies("LNK-006")
 @needs("time", "reset")
 def test_a_commit_that_was_held_back_is_dead_when_it_arrives_at_last(
-    running: Programmer, rig: Rig, line: FaultyLine
+    running: Programmer, pump_rig: Rig, pump_line: FaultyLine
 ) -> None:
     before_nl = running.delivery().bolus_nl
     prepared = running.prepare_bolus(VOLUME_NL, DURATION_S)
     running.query(1)
-    line.hold(TO_PUMP, 3)
+    pump_line.hold(TO_PUMP, 3)
     with pytest.raises(NotExecuted) as lost:
         running.commit_bolus(prepared)
-    assert line.release(TO_PUMP) == 3
-    rig.advance(2 * DURATION_S * 1_000)
+    assert pump_line.release(TO_PUMP) == 3
+    pump_rig.advance(2 * DURATION_S * 1_000)
     assert running.query(lost.value.cmd_id).outcome is Outcome.VOIDED
     assert running.delivery().bolus_nl == before_nl
 
@@ -91,18 +91,18 @@ def test_a_commit_that_was_held_back_is_dead_when_it_arrives_at_last(
 @verifies("LNK-006")
 @needs("time", "reset")
 def test_while_nobody_answers_the_outcome_is_unknown_and_never_called_failed(
-    open_programmer: Callable[..., Programmer], rig: Rig, line: FaultyLine
+    open_programmer: Callable[..., Programmer], pump_rig: Rig, pump_line: FaultyLine
 ) -> None:
     running = open_programmer(patience_ms=PATIENCE_MS)
     before_nl = running.delivery().bolus_nl
     prepared = running.prepare_bolus(VOLUME_NL, DURATION_S)
     running.query(1)
-    dead = line.drop(FROM_PUMP, 10_000)
+    dead = pump_line.drop(FROM_PUMP, 10_000)
     with pytest.raises(OutcomeUnknown) as doubt:
         running.commit_bolus(prepared)
     assert not isinstance(doubt.value, CommandRefused)
     dead.count = dead.fired
-    rig.advance(2 * DURATION_S * 1_000)
+    pump_rig.advance(2 * DURATION_S * 1_000)
     (settled,) = running.resolve()
     assert (settled.opcode, settled.outcome, settled.delivered_nl) == (
         Opcode.BOLUS_COMMIT,
@@ -115,10 +115,10 @@ def test_while_nobody_answers_the_outcome_is_unknown_and_never_called_failed(
 @verifies("LNK-006")
 @needs("time", "reset")
 def test_a_late_answer_is_not_taken_for_the_answer_to_the_next_request(
-    running: Programmer, line: FaultyLine
+    running: Programmer, pump_line: FaultyLine
 ) -> None:
     running.ping()
-    line.delay(FROM_PUMP, 650)
+    pump_line.delay(FROM_PUMP, 650)
     before = running.status()
     again = running.status()
     time = running.time()

@@ -42,12 +42,12 @@ def cut_and_restore(rig: Rig, off_ms: int = 0) -> None:
 
 
 @verifies("PWR-001", "PWR-005")
-def test_the_old_therapy_goes_on_after_a_loss_of_power(running: Programmer, rig: Rig) -> None:
+def test_the_old_therapy_goes_on_after_a_loss_of_power(running: Programmer, pump_rig: Rig) -> None:
     running.set_simple_program(275_000)
     before, program = running.status(), running.program()
-    rig.advance(10 * HOUR_MS + 12_345)
+    pump_rig.advance(10 * HOUR_MS + 12_345)
     delivered_nl, believed_nl = running.delivery().basal_nl, running.status().reservoir_calc_nl
-    cut_and_restore(rig)
+    cut_and_restore(pump_rig)
     after = running.status()
     assert (after.state, after.rate_nl_per_day) == (State.RUN, 550_000)
     assert (after.program_rev, running.program()) == (before.program_rev, program)
@@ -62,10 +62,10 @@ def test_the_old_therapy_goes_on_after_a_loss_of_power(running: Programmer, rig:
 
 
 @verifies("LOG-003", "LOG-007")
-def test_the_log_goes_on_without_a_gap_and_tells_of_the_restart(running: Programmer, rig: Rig) -> None:
-    rig.advance(HOUR_MS)
+def test_the_log_goes_on_without_a_gap_and_tells_of_the_restart(running: Programmer, pump_rig: Rig) -> None:
+    pump_rig.advance(HOUR_MS)
     mark, kept = LogMark(running), running.read_log().entries
-    cut_and_restore(rig)
+    cut_and_restore(pump_rig)
     log = running.read_log()
     assert log.complete
     assert log.entries[: len(kept)] == kept
@@ -81,19 +81,21 @@ def test_the_log_goes_on_without_a_gap_and_tells_of_the_restart(running: Program
 
 @verifies("TIM-001")
 def test_monotonic_time_never_goes_back_over_a_restart_and_does_not_count_the_time_without_power(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     for on_ms, off_ms in ((1, 0), (500, 0), (999, 0), (12_345_678, 0), (100, 5 * HOUR_MS), (0, 0)):
-        rig.advance(on_ms)
+        pump_rig.advance(on_ms)
         before_ms = mono_ms(running)
-        cut_and_restore(rig, off_ms)
+        cut_and_restore(pump_rig, off_ms)
         assert before_ms < mono_ms(running) <= before_ms + 2_000
 
 
 @verifies("TIM-005")
-def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(running: Programmer, rig: Rig) -> None:
+def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(
+    running: Programmer, pump_rig: Rig
+) -> None:
     assert StatusFlag.WALL_VALID in running.status().flags
-    cut_and_restore(rig, off_ms=HOUR_MS)
+    cut_and_restore(pump_rig, off_ms=HOUR_MS)
     status = running.status()
     assert StatusFlag.WALL_VALID not in status.flags
     assert alarm_row(running, AlarmId.WALL_INVALID) is not None
@@ -109,21 +111,21 @@ def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(running: Prog
 @verifies("PWR-002", "PWR-004")
 @pytest.mark.parametrize("after_ms", [0, 2_999, 3_000, 599_999])
 def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
-    running: Programmer, rig: Rig, after_ms: int
+    running: Programmer, pump_rig: Rig, after_ms: int
 ) -> None:
     mark, before = LogMark(running), running.delivery().bolus_nl
-    true_before, basal_before = rig.state().truth["strokes_turned"], running.delivery().basal_nl
+    true_before, basal_before = pump_rig.state().truth["strokes_turned"], running.delivery().basal_nl
     bolus = running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(after_ms)
-    cut_and_restore(rig)
+    pump_rig.advance(after_ms)
+    cut_and_restore(pump_rig)
     query = running.query(bolus.cmd_id)
-    turned_nl = (rig.state().truth["strokes_turned"] - true_before) * 500
+    turned_nl = (pump_rig.state().truth["strokes_turned"] - true_before) * 500
     basal_nl = after_ms // 72_000 * 500 - basal_before
     assert query.outcome in (Outcome.PARTIAL, Outcome.NOT_STARTED)
     assert query.uncertain_nl <= 500
     assert query.delivered_nl <= turned_nl - basal_nl <= query.delivered_nl + query.uncertain_nl
     assert is_latched(running.status(), AlarmId.BOLUS_PARTIAL) == (query.outcome is Outcome.PARTIAL)
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     assert running.delivery().bolus_nl - before == query.delivered_nl
     (end,) = mark.entries(running, LogType.BOLUS_END)
     assert (end.details().delivered_nl, end.details().uncertain_nl) == (
@@ -135,23 +137,23 @@ def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
 
 
 @verifies("PWR-002", "LED-002")
-def test_a_bolus_that_was_whole_before_the_cut_stays_done(running: Programmer, rig: Rig) -> None:
+def test_a_bolus_that_was_whole_before_the_cut_stays_done(running: Programmer, pump_rig: Rig) -> None:
     bolus = running.bolus(VOLUME_NL, DURATION_S)
-    rig.advance(DURATION_S * 1_000)
-    cut_and_restore(rig)
+    pump_rig.advance(DURATION_S * 1_000)
+    cut_and_restore(pump_rig)
     query = running.query(bolus.cmd_id)
     assert (query.outcome, query.delivered_nl, query.uncertain_nl) == (Outcome.DONE, VOLUME_NL, 0)
     assert running.delivery().bolus_nl == VOLUME_NL
 
 
 @verifies("PWR-006")
-def test_stops_alarms_windows_and_refills_survive_a_loss_of_power(running: Programmer, rig: Rig) -> None:
+def test_stops_alarms_windows_and_refills_survive_a_loss_of_power(running: Programmer, pump_rig: Rig) -> None:
     running.refill(2_010_000, aspirated_nl=0)
     running.bolus(20_000, 120)
-    rig.advance(HOUR_MS // 2)
+    pump_rig.advance(HOUR_MS // 2)
     running.stop(7_200)
     before, reservoir, delivery = running.status(), running.reservoir(), running.delivery()
-    cut_and_restore(rig)
+    cut_and_restore(pump_rig)
     after = running.status()
     assert (after.state, after.stopped_by, after.rate_nl_per_day) == (State.STOP, before.stopped_by, 0)
     assert after.stop_expires_t_mono_s == before.stop_expires_t_mono_s
@@ -163,25 +165,25 @@ def test_stops_alarms_windows_and_refills_survive_a_loss_of_power(running: Progr
 
 
 @verifies("PWR-006", "BOL-006")
-def test_the_least_gap_between_boluses_survives_a_loss_of_power(running: Programmer, rig: Rig) -> None:
+def test_the_least_gap_between_boluses_survives_a_loss_of_power(running: Programmer, pump_rig: Rig) -> None:
     running.bolus(20_000, 120)
-    rig.advance(120_000)
-    cut_and_restore(rig)
+    pump_rig.advance(120_000)
+    cut_and_restore(pump_rig)
     with refused(ErrorCode.GAP):
         running.prepare_bolus(20_000, 120)
 
 
 @verifies("PWR-001")
 def test_a_pump_without_power_says_nothing_and_delivers_nothing(
-    open_programmer: Callable[..., Programmer], rig: Rig
+    open_programmer: Callable[..., Programmer], pump_rig: Rig
 ) -> None:
     pump = open_programmer()
-    rig.power_cut()
-    turned = rig.state().truth["strokes_turned"]
-    assert (rig.state().powered, rig.state().belief) == (False, None)
-    rig.advance(MS_PER_DAY)
-    assert rig.state().truth["strokes_turned"] == turned
-    assert rig.power_restore()
+    pump_rig.power_cut()
+    turned = pump_rig.state().truth["strokes_turned"]
+    assert (pump_rig.state().powered, pump_rig.state().belief) == (False, None)
+    pump_rig.advance(MS_PER_DAY)
+    assert pump_rig.state().truth["strokes_turned"] == turned
+    assert pump_rig.power_restore()
     assert pump.status().state is State.RUN
 
 
@@ -212,17 +214,17 @@ COMMANDS: dict[str, Callable[[Programmer], None]] = {
 @verifies("PWR-003", "LOG-003")
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 def test_power_cut_in_a_memory_write_of_a_command_leaves_the_old_state_or_the_new_one(
-    open_programmer: Callable[..., Programmer], rig: Rig, command: Callable[[Programmer], None]
+    open_programmer: Callable[..., Programmer], pump_rig: Rig, command: Callable[[Programmer], None]
 ) -> None:
     pump = open_programmer(patience_ms=500)
     before = pump.status()
-    rig.power_cut(after_writes=2, torn_after_bytes=3)
+    pump_rig.power_cut(after_writes=2, torn_after_bytes=3)
     try:
         command(pump)
     except (NotExecuted, OutcomeUnknown):
-        rig.power_restore()
+        pump_rig.power_restore()
     else:
-        assert not rig.power_restore()
+        assert not pump_rig.power_restore()
         pytest.fail("the command was over before its second write: this proves nothing")
     after = open_programmer().status()
     old = (before.state, before.program_rev, before.rate_nl_per_day)

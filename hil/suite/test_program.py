@@ -274,12 +274,12 @@ def test_a_staging_dies_with_its_session_and_the_log_says_so(
 @verifies("PRG-003")
 @needs("time", "reset")
 def test_a_staged_program_does_not_change_the_flow_until_it_is_committed(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     before = running.delivery().basal_nl
     running.stage_simple_program(1_000_000, concentration_ng_per_ml=500_000, drug_id=1)
     for _ in range(10):
-        rig.advance(60_000)
+        pump_rig.advance(60_000)
         running.ping()
     assert abs(running.delivery().basal_nl - before - volume_at_rate_nl(600_000, 600_000)) < 500
     assert StatusFlag.STAGED_PROGRAM in running.status().flags
@@ -287,9 +287,11 @@ def test_a_staged_program_does_not_change_the_flow_until_it_is_committed(
 
 @verifies("PRG-004", "LOG-001")
 @needs("time", "reset")
-def test_a_commit_switches_the_rate_at_once_and_counts_one_revision(running: Programmer, rig: Rig) -> None:
+def test_a_commit_switches_the_rate_at_once_and_counts_one_revision(
+    running: Programmer, pump_rig: Rig
+) -> None:
     before, mark = running.status(), LogMark(running)
-    rig.advance(3_600_000)
+    pump_rig.advance(3_600_000)
     basal_nl = running.delivery().basal_nl
     done = running.set_simple_program(1_000_000)
     assert (done.outcome, done.dup) == (Outcome.DONE, False)
@@ -304,7 +306,7 @@ def test_a_commit_switches_the_rate_at_once_and_counts_one_revision(running: Pro
             old_nl_per_day=600_000, new_nl_per_day=2_000_000, reason=RateChangeReason.PROGRAM
         ),
     )
-    rig.advance(MS_PER_DAY)
+    pump_rig.advance(MS_PER_DAY)
     assert abs(running.delivery().basal_nl - basal_nl - 2_000_000) < 500
     read = running.program()
     assert read.header.groups[0].dose_ng_per_day == 1_000_000
@@ -357,13 +359,13 @@ def test_no_program_is_switched_during_a_bolus(running: Programmer) -> None:
 @verifies("PRG-011")
 @needs("time", "reset")
 def test_over_72_hours_the_delivered_volume_is_within_one_stroke_of_the_program(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     stroke_nl = running.limits().stroke_nl
     for rate_nl_per_day in (48_000, 48_001, 777_777, 4_999_999):
         running.commit_program(running.stage_program(*_program_of_rate(rate_nl_per_day)))
         before = running.delivery().basal_nl
         for hours in (1, 23, 48):
-            rig.advance(hours * 3_600_000)
+            pump_rig.advance(hours * 3_600_000)
         delivered_nl = running.delivery().basal_nl - before
         assert abs(delivered_nl - volume_at_rate_nl(rate_nl_per_day, 72 * 3_600_000)) <= stroke_nl

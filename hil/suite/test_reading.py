@@ -130,9 +130,9 @@ def test_get_time_returns_the_clients_own_time_unchanged(raw: RawClient) -> None
 
 @verifies("TIM-004")
 @needs("time")
-def test_both_clocks_run_with_the_time_of_the_bench(pump: Programmer, rig: Rig) -> None:
+def test_both_clocks_run_with_the_time_of_the_bench(pump: Programmer, pump_rig: Rig) -> None:
     before_ms, before = mono_ms(pump), pump.time()
-    rig.advance(90_061_001)
+    pump_rig.advance(90_061_001)
     after = pump.time()
     assert mono_ms(pump) - before_ms == 90_061_001
     assert after.wall_s - before.wall_s in (90_061, 90_062)
@@ -141,16 +141,16 @@ def test_both_clocks_run_with_the_time_of_the_bench(pump: Programmer, rig: Rig) 
 
 @verifies("STA-005")
 @needs("time", "reset")
-def test_low_and_empty_come_in_the_second_that_was_predicted(pump: Programmer, rig: Rig) -> None:
-    rig.advance(12_345_678)
+def test_low_and_empty_come_in_the_second_that_was_predicted(pump: Programmer, pump_rig: Rig) -> None:
+    pump_rig.advance(12_345_678)
     predicted = pump.reservoir()
     for alarm, due_s in (
         (AlarmId.LOW_RESERVOIR, predicted.low_t_mono_s),
         (AlarmId.EMPTY, predicted.empty_t_mono_s),
     ):
-        rig.advance(due_s * 1_000 - 1 - mono_ms(pump))
+        pump_rig.advance(due_s * 1_000 - 1 - mono_ms(pump))
         assert not is_active(pump.status(), alarm)
-        rig.advance(1_000)
+        pump_rig.advance(1_000)
         row = alarm_row(pump, alarm)
         assert row is not None
         assert row.on_t_mono_s == due_s
@@ -160,14 +160,14 @@ def test_low_and_empty_come_in_the_second_that_was_predicted(pump: Programmer, r
 
 @verifies("STA-007")
 @needs("truth", "faults", "time")
-def test_what_is_physically_so_does_not_show_in_any_answer(pump: Programmer, rig: Rig) -> None:
+def test_what_is_physically_so_does_not_show_in_any_answer(pump: Programmer, pump_rig: Rig) -> None:
     before = pump.status()
-    taken_nl = rig.aspirate(5_000_000)
+    taken_nl = pump_rig.aspirate(5_000_000)
     assert taken_nl == 5_000_000
-    after, truth = pump.status(), rig.state().truth
+    after, truth = pump.status(), pump_rig.state().truth
     assert after == before
     assert truth["true_nl_ppm"] < (before.reservoir_calc_nl - 4_000_000) * NL_PPM
-    rig.advance(MS_PER_DAY)
+    pump_rig.advance(MS_PER_DAY)
     assert before.reservoir_calc_nl - pump.status().reservoir_calc_nl == 600_000
 
 

@@ -21,9 +21,9 @@ DAY = MS_PER_DAY
 @verifies("RFL-001")
 @needs("time", "reset")
 def test_a_refill_is_believed_and_answers_what_was_expected_and_what_was_measured(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
-    rig.advance(10 * DAY)
+    pump_rig.advance(10 * DAY)
     mark, before = LogMark(running), running.reservoir()
     assert before.reservoir_calc_nl == 12_000_000
     refilled = running.refill(19_000_000, aspirated_nl=11_500_000).reply
@@ -42,9 +42,9 @@ def test_a_refill_is_believed_and_answers_what_was_expected_and_what_was_measure
 
 @verifies("RFL-001")
 @needs("truth", "reset")
-def test_the_bench_fills_what_the_refill_said(running: Programmer, rig: Rig) -> None:
+def test_the_bench_fills_what_the_refill_said(running: Programmer, pump_rig: Rig) -> None:
     running.refill(19_000_000, aspirated_nl=18_000_000)
-    assert rig.state().truth["true_nl_ppm"] == 19_000_000 * NL_PPM
+    assert pump_rig.state().truth["true_nl_ppm"] == 19_000_000 * NL_PPM
 
 
 @verifies("RFL-002")
@@ -73,15 +73,15 @@ def test_an_alarm_volume_that_would_alarm_at_once_is_refused(running: Programmer
 
 @verifies("RFL-004")
 @needs("time", "reset")
-def test_a_refill_ends_the_low_reservoir_alarm_and_arms_it_anew(running: Programmer, rig: Rig) -> None:
+def test_a_refill_ends_the_low_reservoir_alarm_and_arms_it_anew(running: Programmer, pump_rig: Rig) -> None:
     running.refill(2_600_000, aspirated_nl=0)
-    rig.advance(DAY)
+    pump_rig.advance(DAY)
     assert is_active(running.status(), AlarmId.LOW_RESERVOIR)
     mark = LogMark(running)
     running.refill(2_600_000, aspirated_nl=0)
     assert not is_active(running.status(), AlarmId.LOW_RESERVOIR)
     assert sorted(mark.types(running)) == sorted([LogType.REFILL, LogType.ALARM_OFF])
-    rig.advance(DAY)
+    pump_rig.advance(DAY)
     row = alarm_row(running, AlarmId.LOW_RESERVOIR)
     assert row is not None
     assert row.on_seq > mark.seq
@@ -89,9 +89,9 @@ def test_a_refill_ends_the_low_reservoir_alarm_and_arms_it_anew(running: Program
 
 @verifies("RFL-004", "ALM-002")
 @needs("time", "reset")
-def test_a_refill_takes_an_empty_pump_back_to_its_program(running: Programmer, rig: Rig) -> None:
+def test_a_refill_takes_an_empty_pump_back_to_its_program(running: Programmer, pump_rig: Rig) -> None:
     running.refill(300_000, aspirated_nl=0, low_alarm_nl=100_000)
-    rig.advance(DAY)
+    pump_rig.advance(DAY)
     assert running.status().state is State.SAFE_STATE
     with refused(ErrorCode.SAFE_STATE):
         running.prepare_bolus(10_000, 600)
@@ -125,7 +125,9 @@ def test_another_concentration_without_its_program_is_refused(running: Programme
 
 @verifies("RFL-003", "PRG-007")
 @needs("time", "truth", "reset")
-def test_another_concentration_comes_with_its_program_in_one_stroke(running: Programmer, rig: Rig) -> None:
+def test_another_concentration_comes_with_its_program_in_one_stroke(
+    running: Programmer, pump_rig: Rig
+) -> None:
     before, mark = running.status(), LogMark(running)
     staged = running.stage_simple_program(300_000, concentration_ng_per_ml=2_000_000, drug_id=1)
     refilled = running.refill(
@@ -136,7 +138,7 @@ def test_another_concentration_comes_with_its_program_in_one_stroke(running: Pro
     status = running.status()
     assert (status.state, status.rate_nl_per_day) == (State.RUN, 150_000)  # WE-02
     assert running.program().header.concentration_ng_per_ml == 2_000_000
-    assert rig.state().truth["reservoir_ng_per_ml"] == 2_000_000
+    assert pump_rig.state().truth["reservoir_ng_per_ml"] == 2_000_000
     assert mark.types(running) == [LogType.REFILL, LogType.PROGRAM_COMMIT, LogType.RATE_CHANGE]
 
 
@@ -177,14 +179,14 @@ def test_a_new_pump_is_filled_then_programmed_then_started(pump: Programmer) -> 
 @verifies("RFL-005", "STA-007")
 @needs("time", "truth", "faults", "reset")
 def test_a_pocket_fill_is_believed_and_the_pump_runs_dry_without_knowing(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
-    rig.aspirate(None)  # the syringe is used, so the REFILL is not carried out by hand: all of it misses
+    pump_rig.aspirate(None)  # the syringe is used, so the REFILL is not carried out by hand: all of it misses
     running.refill(18_000_000, aspirated_nl=18_000_000)
     assert running.status().reservoir_calc_nl == 18_000_000
-    before = rig.state().truth["emitted_nl_ppm"]
-    rig.advance(10 * DAY)
-    status, truth = running.status(), rig.state().truth
+    before = pump_rig.state().truth["emitted_nl_ppm"]
+    pump_rig.advance(10 * DAY)
+    status, truth = running.status(), pump_rig.state().truth
     assert truth["emitted_nl_ppm"] == before
     assert (status.reservoir_calc_nl, status.alarm_active) == (12_000_000, 0)
 
@@ -192,10 +194,10 @@ def test_a_pocket_fill_is_believed_and_the_pump_runs_dry_without_knowing(
 @verifies("RFL-005", "ALM-008")
 @needs("time", "truth", "faults")
 @starts_as(model={"accuracy_ppm": 1_145_000, "residual_nl": 0}, implant={"filled_nl": 20_000_000})
-def test_a_pump_within_its_accuracy_runs_dry_before_its_low_alarm(running: Programmer, rig: Rig) -> None:
-    alarm = rig.run_until("alarm", 40 * DAY)
+def test_a_pump_within_its_accuracy_runs_dry_before_its_low_alarm(running: Programmer, pump_rig: Rig) -> None:
+    alarm = pump_rig.run_until("alarm", 40 * DAY)
     assert (alarm.reached, alarm.now_ms) == (True, 30 * DAY)  # 18 mL at 0.6 mL/day
-    ran_dry_at_ms = rig.state().truth["ran_dry_at_ms"]
+    ran_dry_at_ms = pump_rig.state().truth["ran_dry_at_ms"]
     # WE-25: 20 mL of strokes of 572.5 nL, 72 s apart: the 34,935th takes the last of it, on day 29.112
     assert ran_dry_at_ms == 34_935 * 72_000
     assert is_active(running.status(), AlarmId.LOW_RESERVOIR)
@@ -206,10 +208,10 @@ def test_a_pump_within_its_accuracy_runs_dry_before_its_low_alarm(running: Progr
 @needs("time", "truth")
 @starts_as(implant={"filled_nl": 20_000_000})
 def test_a_pump_of_perfect_accuracy_still_cannot_deliver_its_residual_volume(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
-    rig.run_until("alarm", 40 * DAY)
-    empty = rig.run_until("alarm", 40 * DAY)
+    pump_rig.run_until("alarm", 40 * DAY)
+    empty = pump_rig.run_until("alarm", 40 * DAY)
     assert empty.now_ms == 20_000_000 * DAY // 600_000
     assert is_active(running.status(), AlarmId.EMPTY)
-    assert rig.state().truth["ran_dry_at_ms"] == 31 * DAY  # 18.6 of 20 mL [DOMAIN 0.5]
+    assert pump_rig.state().truth["ran_dry_at_ms"] == 31 * DAY  # 18.6 of 20 mL [DOMAIN 0.5]

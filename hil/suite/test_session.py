@@ -206,37 +206,37 @@ def test_after_end_session_nothing_more_is_served(raw: RawClient) -> None:
 @verifies("SES-009")
 @needs("time")
 def test_a_session_ends_after_120_seconds_without_a_request_to_the_millisecond(
-    raw: RawClient, rig: Rig
+    raw: RawClient, pump_rig: Rig
 ) -> None:
     raw.status()
-    rig.advance(IDLE_MS - 1)
+    pump_rig.advance(IDLE_MS - 1)
     raw.status()
-    rig.advance(IDLE_MS)
+    pump_rig.advance(IDLE_MS)
     raw.send(raw.request_frame(Opcode.GET_STATUS))
     check_no_session(raw.next_frame(), raw.sid, Opcode.GET_STATUS, raw.ctr)
 
 
 @verifies("SES-009")
 @needs("time")
-def test_repeats_do_not_keep_a_session_awake(raw: RawClient, rig: Rig) -> None:
+def test_repeats_do_not_keep_a_session_awake(raw: RawClient, pump_rig: Rig) -> None:
     wire = raw.request_frame(Opcode.PING)
     raw.send(wire)
     raw.next_answer()
-    rig.advance(IDLE_MS - 1)
+    pump_rig.advance(IDLE_MS - 1)
     raw.send(wire)
     raw.next_answer()
-    rig.advance(1)
+    pump_rig.advance(1)
     raw.send(raw.request_frame(Opcode.PING))
     check_no_session(raw.next_frame(), raw.sid, Opcode.PING, raw.ctr)
 
 
 @verifies("SES-020")
 @needs("time")
-def test_a_busy_session_ends_after_half_an_hour(raw: RawClient, rig: Rig) -> None:
+def test_a_busy_session_ends_after_half_an_hour(raw: RawClient, pump_rig: Rig) -> None:
     for _ in range(LIFE_MS // 100_000):
-        rig.advance(100_000 - 1)
+        pump_rig.advance(100_000 - 1)
         raw.status()
-    rig.advance(100_000)
+    pump_rig.advance(100_000)
     raw.send(raw.request_frame(Opcode.PING))
     check_no_session(raw.next_frame(), raw.sid, Opcode.PING, raw.ctr)
 
@@ -244,14 +244,14 @@ def test_a_busy_session_ends_after_half_an_hour(raw: RawClient, rig: Rig) -> Non
 @verifies("SES-009", "SES-010")
 @needs("time")
 def test_after_an_hour_of_silence_the_programmer_reconnects_by_itself_and_therapy_went_on(
-    running: Programmer, rig: Rig, line: FaultyLine
+    running: Programmer, pump_rig: Rig, pump_line: FaultyLine
 ) -> None:
     before = running.delivery()
     rate_nl_per_day = running.status().rate_nl_per_day
-    rig.advance(HOUR_MS)
-    frames_before = len(line.seen(Direction.TO_PUMP))
+    pump_rig.advance(HOUR_MS)
+    frames_before = len(pump_line.seen(Direction.TO_PUMP))
     after = running.delivery()
-    kinds = [decode_frame(frame) for frame in line.seen(Direction.TO_PUMP)[frames_before:]]
+    kinds = [decode_frame(frame) for frame in pump_line.seen(Direction.TO_PUMP)[frames_before:]]
     hellos = [f for f in kinds if isinstance(f, Frame) and f.kind is Kind.HANDSHAKE]
     assert [frame.opcode for frame in hellos] == [Handshake.CLIENT_HELLO, Handshake.CLIENT_PROOF]
     stroke_nl = running.limits().stroke_nl
@@ -273,12 +273,14 @@ def test_opening_and_closing_a_session_is_in_the_security_log_and_in_no_other(
 
 
 @verifies("SES-015")
-def test_neither_serial_number_nor_dose_crosses_the_line_in_clear(pump: Programmer, line: FaultyLine) -> None:
+def test_neither_serial_number_nor_dose_crosses_the_line_in_clear(
+    pump: Programmer, pump_line: FaultyLine
+) -> None:
     serial = pump.info().serial
     program = pump.program()
     dose = encode(program.header)[:12]
     assert serial.strip(b"\x00")
-    seen = line.seen(Direction.FROM_PUMP) + line.seen(Direction.TO_PUMP)
+    seen = pump_line.seen(Direction.FROM_PUMP) + pump_line.seen(Direction.TO_PUMP)
     frames = [decode_frame(frame) for frame in seen]
     assert all(isinstance(frame, Frame) for frame in frames)
     clear = b"|".join(frame.raw for frame in frames if isinstance(frame, Frame))

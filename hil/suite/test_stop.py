@@ -73,14 +73,14 @@ def test_a_stop_and_a_resume_leave_their_entries_each_once(running: Programmer) 
 
 @verifies("STP-007", "STP-002")
 @needs("time", "truth", "reset")
-def test_a_stopped_pump_delivers_nothing_and_never_catches_up(running: Programmer, rig: Rig) -> None:
+def test_a_stopped_pump_delivers_nothing_and_never_catches_up(running: Programmer, pump_rig: Rig) -> None:
     running.stop(12 * HOUR_S)
-    before, turned = running.status().delivered_total_nl, rig.state().truth["strokes_turned"]
-    rig.advance(10 * HOUR_MS)
+    before, turned = running.status().delivered_total_nl, pump_rig.state().truth["strokes_turned"]
+    pump_rig.advance(10 * HOUR_MS)
     assert running.status().delivered_total_nl == before
-    assert rig.state().truth["strokes_turned"] == turned
+    assert pump_rig.state().truth["strokes_turned"] == turned
     running.resume()
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     gained_nl = running.status().delivered_total_nl - before
     assert abs(gained_nl - volume_at_rate_nl(600_000, HOUR_MS)) <= 500
 
@@ -88,16 +88,16 @@ def test_a_stopped_pump_delivers_nothing_and_never_catches_up(running: Programme
 @verifies("STP-001")
 @needs("time", "reset")
 def test_a_stop_ends_a_running_bolus_and_a_resume_does_not_bring_it_back(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     before_nl, mark = running.delivery().bolus_nl, LogMark(running)
     bolus = running.bolus(100_000, 600)
-    rig.advance(300_000)
+    pump_rig.advance(300_000)
     running.stop(HOUR_S)
     query = running.query(bolus.cmd_id)
     assert (query.outcome, query.delivered_nl, query.uncertain_nl) == (Outcome.PARTIAL, 50_000, 0)
     running.resume()
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     assert running.delivery().bolus_nl - before_nl == 50_000
     (end,) = mark.entries(running, LogType.BOLUS_END)
     assert end.details() == BolusEndData(50_000, 0, BolusEndReason.STOP)
@@ -154,14 +154,14 @@ def test_a_stop_under_the_id_of_an_earlier_one_stops_again(raw: RawClient) -> No
 
 @verifies("STP-003")
 @needs("time", "reset")
-def test_a_stop_acts_in_stop_in_the_safe_state_and_with_an_alarm(running: Programmer, rig: Rig) -> None:
+def test_a_stop_acts_in_stop_in_the_safe_state_and_with_an_alarm(running: Programmer, pump_rig: Rig) -> None:
     running.stop(60, on_expiry=OnExpiry.SAFE_RATE)
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     assert running.status().state is State.SAFE_STATE
     stopped = running.stop(HOUR_S)
     assert (stopped.reply.state, running.status().rate_nl_per_day) == (State.FAULT_STOP, 0)
     assert running.stop(HOUR_S).reply.state is State.FAULT_STOP
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     assert is_active(running.status(), AlarmId.STOP_EXPIRED)
     assert running.stop(HOUR_S).reply.state is State.FAULT_STOP
 
@@ -170,7 +170,7 @@ def test_a_stop_acts_in_stop_in_the_safe_state_and_with_an_alarm(running: Progra
 @needs("time")
 @starts_as("factory")
 def test_a_stop_of_a_pump_that_was_never_programmed_acts_and_promises_nothing(
-    pump: Programmer, rig: Rig
+    pump: Programmer, pump_rig: Rig
 ) -> None:
     for on_expiry in OnExpiry:
         stopped = pump.stop(HOUR_S, on_expiry=on_expiry).reply
@@ -178,7 +178,7 @@ def test_a_stop_of_a_pump_that_was_never_programmed_acts_and_promises_nothing(
         assert stopped.stopped_by is None
     with refused(ErrorCode.NO_STAGED):
         pump.resume()
-    rig.advance(72 * HOUR_MS)
+    pump_rig.advance(72 * HOUR_MS)
     status = pump.status()
     assert (status.alarm_active, status.stopped_s, status.stop_expires_t_mono_s) == (0, 0, 0)
     assert status.state_reason is StateReason.NEVER_PROGRAMMED
@@ -188,18 +188,18 @@ def test_a_stop_of_a_pump_that_was_never_programmed_acts_and_promises_nothing(
 @needs("time")
 @starts_as("factory")
 def test_a_first_program_that_is_not_started_counts_as_stopped_and_is_not_forgotten(
-    pump: Programmer, rig: Rig
+    pump: Programmer, pump_rig: Rig
 ) -> None:
     pump.refill(
         18_000_000, aspirated_nl=0, concentration_ng_per_ml=500_000, drug_id=1, low_alarm_nl=2_000_000
     )
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     pump.set_simple_program(300_000, concentration_ng_per_ml=500_000, drug_id=1, start=False)
-    rig.advance(47 * HOUR_MS)
+    pump_rig.advance(47 * HOUR_MS)
     status = pump.status()
     assert (status.state, status.stopped_by, status.stopped_s) == (State.STOP, Role.CLINICIAN, 47 * HOUR_S)
     assert not is_active(status, AlarmId.STOPPED_TOO_LONG)
-    rig.advance(HOUR_MS)
+    pump_rig.advance(HOUR_MS)
     status = pump.status()
     assert is_active(status, AlarmId.STOPPED_TOO_LONG)
     assert not is_active(status, AlarmId.STOP_EXPIRED)
@@ -220,9 +220,11 @@ def test_a_resume_on_another_program_than_the_one_that_waits_is_refused(running:
 
 @verifies("STP-008")
 @needs("time", "reset")
-def test_what_left_trust_behind_is_not_resumed_but_programmed_anew(running: Programmer, rig: Rig) -> None:
+def test_what_left_trust_behind_is_not_resumed_but_programmed_anew(
+    running: Programmer, pump_rig: Rig
+) -> None:
     running.stop(60, on_expiry=OnExpiry.SAFE_RATE)
-    rig.advance(60_000)
+    pump_rig.advance(60_000)
     with refused(ErrorCode.SAFE_STATE):
         running.resume()
     running.set_simple_program(300_000, start=True)
@@ -245,15 +247,15 @@ def test_what_left_trust_behind_is_not_resumed_but_programmed_anew(running: Prog
     ids=["alarm only", "safe rate", "resume"],
 )
 def test_a_stop_expires_at_its_very_millisecond_with_an_alarm(
-    running: Programmer, rig: Rig, on_expiry: OnExpiry, state: State, rate_nl_per_day: int
+    running: Programmer, pump_rig: Rig, on_expiry: OnExpiry, state: State, rate_nl_per_day: int
 ) -> None:
-    rig.advance(777)
+    pump_rig.advance(777)
     mark = LogMark(running)
     running.stop(HOUR_S, on_expiry=on_expiry)
-    rig.advance(HOUR_MS - 1)
+    pump_rig.advance(HOUR_MS - 1)
     before = running.status()
     assert (before.state, before.alarm_latched) == (State.STOP, 0)
-    rig.advance(1)
+    pump_rig.advance(1)
     after = running.status()
     assert (after.state, after.rate_nl_per_day) == (state, rate_nl_per_day)
     assert alarm_row(running, AlarmId.STOP_EXPIRED) is not None
@@ -285,17 +287,17 @@ def test_a_stop_without_a_reasonable_end_gets_the_longest_that_is_allowed(runnin
 @verifies("STP-006")
 @needs("time", "reset")
 def test_after_48_hours_the_alarm_comes_at_its_second_whatever_was_asked_meanwhile(
-    running: Programmer, rig: Rig
+    running: Programmer, pump_rig: Rig
 ) -> None:
     began_ms = mono_ms(running)
     running.stop(HOUR_S)
-    rig.advance(24 * HOUR_MS)
+    pump_rig.advance(24 * HOUR_MS)
     running.stop(TOO_LONG_S)  # sets another expiry, and never moves the beginning
-    rig.advance(24 * HOUR_MS - 1)
+    pump_rig.advance(24 * HOUR_MS - 1)
     status = running.status()
     assert not is_active(status, AlarmId.STOPPED_TOO_LONG)
     assert status.stopped_s == TOO_LONG_S - 1
-    rig.advance(1)
+    pump_rig.advance(1)
     row = alarm_row(running, AlarmId.STOPPED_TOO_LONG)
     assert row is not None
     assert row.on_t_mono_s * 1_000 == began_ms + TOO_LONG_S * 1_000

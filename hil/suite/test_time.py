@@ -69,12 +69,12 @@ def test_setting_the_clock_is_logged_with_the_old_and_the_new_time(pump: Program
 
 @verifies("TIM-002", "TIM-001")
 @needs("time", "reset")
-def test_a_clock_set_to_the_edge_of_time_changes_no_dose(running: Programmer, rig: Rig) -> None:
+def test_a_clock_set_to_the_edge_of_time_changes_no_dose(running: Programmer, pump_rig: Rig) -> None:
     for target_s in (0, IN_2136):
         before_ms, basal_nl = mono_ms(running), running.delivery().basal_nl
         running.set_time(target_s, 0, confirm=True)
         assert mono_ms(running) == before_ms
-        rig.advance(24 * HOUR_MS)
+        pump_rig.advance(24 * HOUR_MS)
         status = running.status()
         assert (status.state, status.rate_nl_per_day) == (State.RUN, 600_000)
         assert running.delivery().basal_nl - basal_nl == 600_000
@@ -82,25 +82,29 @@ def test_a_clock_set_to_the_edge_of_time_changes_no_dose(running: Programmer, ri
 
 @verifies("TIM-002")
 @needs("time", "reset")
-def test_a_clock_set_during_a_bolus_neither_shortens_nor_doubles_it(running: Programmer, rig: Rig) -> None:
+def test_a_clock_set_during_a_bolus_neither_shortens_nor_doubles_it(
+    running: Programmer, pump_rig: Rig
+) -> None:
     for jump_s in JUMPS:
         before_nl = running.delivery().bolus_nl
         bolus = running.bolus(100_000, 600)
-        rig.advance(300_000)
+        pump_rig.advance(300_000)
         running.set_time(running.time().wall_s + jump_s, 0, confirm=True)
-        rig.advance(299_999)
+        pump_rig.advance(299_999)
         assert running.query(bolus.cmd_id).outcome is Outcome.RUNNING
-        rig.advance(1)
+        pump_rig.advance(1)
         assert running.query(bolus.cmd_id).outcome is Outcome.DONE
         assert running.delivery().bolus_nl - before_nl == 100_000
-        rig.advance(HOUR_MS)
+        pump_rig.advance(HOUR_MS)
 
 
 @verifies("TIM-002", "BOL-006")
 @needs("time", "reset")
-def test_a_clock_set_forward_does_not_shorten_a_gap_a_window_or_a_stop(running: Programmer, rig: Rig) -> None:
+def test_a_clock_set_forward_does_not_shorten_a_gap_a_window_or_a_stop(
+    running: Programmer, pump_rig: Rig
+) -> None:
     running.bolus(100_000, 600)
-    rig.advance(600_000)
+    pump_rig.advance(600_000)
     used = running.delivery()
     running.set_time(running.time().wall_s + 2 * DAY_S, 0, confirm=True)
     with refused(ErrorCode.GAP):
@@ -110,9 +114,9 @@ def test_a_clock_set_forward_does_not_shorten_a_gap_a_window_or_a_stop(running: 
     running.stop(3_600)
     running.set_time(running.time().wall_s + 3 * DAY_S, 0, confirm=True)
     assert running.status().stopped_s == 0
-    rig.advance(HOUR_MS - 1)
+    pump_rig.advance(HOUR_MS - 1)
     assert running.status().alarm_active == 0
-    rig.advance(1)
+    pump_rig.advance(1)
     assert running.status().alarm_active >> AlarmId.STOP_EXPIRED & 1
 
 

@@ -1,18 +1,21 @@
 """The target `emulator:process`: our emulator as a process of its own, on a real PTY, its time turned by its
 rig.
 
-It waits for the ready line while watching the process die, and leaves no process behind.
+It waits for the ready line while watching the process die, and leaves no process behind: the process ends at the
+end of a pipe that we hold, so that it ends with us even where we are killed.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, Misuse, PumpbenchError, Taken
@@ -30,6 +33,17 @@ END_LIMIT_S = 5.0
 READ_BYTES = 65_536
 MANUAL = "manual"
 _ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: Taken}
+# A program that is started inherits none of our pipes; a mere fork does, and would keep an emulator alive after us.
+_HELD_PIPES: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+
+
+def _let_go_after_fork() -> None:
+    for process in _HELD_PIPES:
+        if process.stdin:
+            process.stdin.close()
+
+
+os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
 class ProcessRig(RigClient):
@@ -106,11 +120,12 @@ class ProcessTarget:
             profile = keeping.enter_context(profile_argument(self._choice))
             self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
                 [*python, *self._arguments(profile)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # held open: it ends, and the emulator with it, however we end
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env=environment,
             )
+            _HELD_PIPES.add(self._process)
             self._launched = keeping.pop_all()  # its profile file is there until it is ready
 
     def start(self) -> None:
@@ -128,7 +143,7 @@ class ProcessTarget:
 
     def _arguments(self, profile: str) -> list[str]:
         """Our own module as the command: this installation's emulator, whatever is on the PATH."""
-        arguments = ["-m", "hil.cli", "emulate", "--control", "127.0.0.1:0"]
+        arguments = ["-m", "hil.cli", "emulate", "--until-eof", "--control", "127.0.0.1:0"]
         arguments += ["--time", self._choice.time_mode, "--profile", profile]
         if self._choice.seed is not None:
             arguments += ["--seed", str(self._choice.seed)]
@@ -162,7 +177,7 @@ class ProcessTarget:
         """Tell the process to end, without waiting for it."""
         self.close_channel()
         if self._process and self._process.poll() is None:
-            self._process.terminate()
+            _tell_to_end(self._process)
 
     def close_process(self) -> None:
         """End the process in good order, or else."""
@@ -177,14 +192,15 @@ class ProcessTarget:
         if process is None:
             return
         if process.poll() is None:
-            process.terminate()
+            _tell_to_end(process)
             try:
                 process.wait(END_LIMIT_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait(END_LIMIT_S)
-        if process.stdout:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe:
+                pipe.close()
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -225,3 +241,10 @@ class ProcessTarget:
         self._stderr.seek(0)
         text = self._stderr.read().decode(errors="replace").strip()
         return text.splitlines()[-1] if text else "it said nothing on stderr"
+
+
+def _tell_to_end(process: subprocess.Popen[bytes]) -> None:
+    """By a signal, and by the end of its stdin: a process that starts may ignore the one that we ignore."""
+    process.terminate()
+    if process.stdin:
+        process.stdin.close()

@@ -114,7 +114,7 @@ def _echo_client(kind: Kind, stack: ExitStack) -> Callable[[], None]:
 
 
 def _emulator(kind: Kind, stack: ExitStack, place: str) -> int:
-    ready = json.loads(_started(stack, [PUMPBENCH, "emulate", kind.emulate], place))
+    ready = json.loads(_started(stack, [PUMPBENCH, "emulate", "--until-eof", kind.emulate], place))
     return kind.open_ready(ready[kind.echo] if kind.echo == "tcp" else ready["port"])
 
 

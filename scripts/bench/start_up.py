@@ -76,7 +76,7 @@ def echo_start(running: ExitStack, environment: dict[str, str], place: str) -> N
 
 def emulator_start(running: ExitStack, environment: dict[str, str], place: str) -> None:
     """Start an emulator, open a session, ask for its status."""
-    ready = json.loads(_first_line(running, [PUMPBENCH, "emulate"], environment, place))
+    ready = json.loads(_first_line(running, [PUMPBENCH, "emulate", "--until-eof"], environment, place))
     with Line(open_pty(ready["port"])) as line:
         client = Client(line.send, line.receive)
         client.open()

@@ -30,6 +30,20 @@ def test_make_test_runs_each_step_that_make_names_for_it(makefile: str) -> None:
     assert re.findall(r"\$\(MAKE\) ([a-z-]+)", recipe) == promised[1].split(", ")
 
 
+def test_no_setting_for_somebodys_pytest_reaches_the_tests(root: Path) -> None:
+    show = 'include Makefile\nshow:\n\t@echo "[$$PYTEST_ADDOPTS$$PYTEST_PLUGINS]"\n'
+    done = subprocess.run(
+        ["make", "-f", "-", "show"],
+        cwd=root,
+        input=show,
+        env=os.environ | {"PYTEST_ADDOPTS": "--collect-only", "PYTEST_PLUGINS": "nothing"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "[]\n"
+
+
 def test_the_build_server_runs_make_test_and_nothing_else(root: Path) -> None:
     lines = [
         line for line in (root / ".ci/run").read_text().splitlines() if line and not line.startswith("#")

@@ -69,8 +69,11 @@ def test_the_emulator_on_a_pty_passes_the_same_tests(tmp_path: Path) -> None:
 def test_a_board_without_a_rig_is_asked_for_nothing_that_it_cannot_do(tmp_path: Path) -> None:
     link = tmp_path / "pump"
     profile = Path(__file__).parents[2] / "fixtures/profiles/suite_on_a_port.toml"
-    emulate = [sys.executable, "-m", "hil.cli", "emulate", "--link", str(link), "--profile", str(profile)]
-    with subprocess.Popen(emulate, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as board:
+    emulate = [sys.executable, "-m", "hil.cli", "emulate", "--until-eof"]
+    emulate += ["--link", str(link), "--profile", str(profile)]
+    with subprocess.Popen(
+        emulate, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as board:
         try:
             assert board.stdout is not None
             assert b'"ready"' in board.stdout.readline()

@@ -105,18 +105,20 @@ class ThreadBench(Asker):
 
 
 class Emulator(Asker):
-    """A running emulator, ready."""
+    """A running emulator, ready. Its stdin is a pipe that this process holds, so that none outlives the tests."""
 
     def __init__(
         self, *arguments: str | Path, cwd: Path | None = None, command: Sequence[str] = EMULATE
     ) -> None:
+        stdin, self._held = os.pipe()
         self.process = subprocess.Popen(
-            [*command, *map(str, arguments)],
+            [*command, "--until-eof", *map(str, arguments)],
             cwd=cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        os.close(stdin)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.wait()
@@ -134,6 +136,15 @@ class Emulator(Asker):
         )
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
+    def say(self, data: bytes) -> None:
+        """Write to its stdin."""
+        os.write(self._held, data)
+
+    def let_go(self) -> None:
+        """Give up the pipe that is its stdin."""
+        os.close(self._held)
+        self._held = -1
+
     def kill(self) -> None:
         """Kill -9."""
         self.end(signal.SIGKILL)
@@ -147,6 +158,8 @@ class Emulator(Asker):
     def wait(self) -> Ended:
         """Wait for the end."""
         out, err = self.process.communicate(timeout=DEADLINE_S)
+        if self._held >= 0:
+            self.let_go()
         return Ended(self.process.returncode, out.decode(), err.decode())
 
 

@@ -1,11 +1,14 @@
 """A virtual pump on a bench, as the plugin would hand it to a test."""
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from hil.address import parse
 from hil.bench_session import BenchSession, TestBench
+from tests.unit.hil.runs import Waiting
 
 
 @pytest.fixture
@@ -20,3 +23,18 @@ def bench(session: BenchSession) -> Iterator[TestBench]:
     bench = session.open_bench("unit test")
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def start_waiting(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
+    """Starts runs that wait, and leaves none behind."""
+    started: list[Waiting] = []
+
+    def start_one(*arguments: str, ignoring: signal.Signals | None = None) -> Waiting:
+        started.append(Waiting(tmp_path, *arguments, ignoring=ignoring))
+        return started[-1]
+
+    yield start_one
+    for run in started:
+        run.process.kill()
+        run.process.communicate()

@@ -1,14 +1,12 @@
 """The plugin as pytest's users see it: inert, awake, and honest about lost benches."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
-HOUSE = Path(__file__).resolve().parents[3]
+from tests.unit.hil.runs import pytest_on
 
 SUITE = """
 import pytest
@@ -22,8 +20,8 @@ def test_passes(pump):
 
 @verifies("A-2")
 @needs("time")
-def test_fails(pump, rig):
-    rig.advance(1_000)
+def test_fails(pump, pump_rig):
+    pump_rig.advance(1_000)
     assert pump.status().rate_nl_per_day == 1
 
 @starts_as("factory")
@@ -34,9 +32,9 @@ def test_starts_blank(pump_as):
 def test_starts_changed(pump):
     assert pump.limits().stroke_nl == 1_000
 
-def test_has_a_fault_that_never_fires(pump, line):
+def test_has_a_fault_that_never_fires(pump, pump_line):
     from hil.noise import Direction
-    line.drop(Direction.TO_PUMP)
+    pump_line.drop(Direction.TO_PUMP)
 """
 
 LOST = """
@@ -47,33 +45,6 @@ from hil.errors import BenchLost
 def test_loses_the_bench(pump, n):
     raise BenchLost("the emulator is gone")
 """
-
-
-def pytest_on(directory: Path, text: str, *arguments: str, env: dict[str, str] | None = None) -> Any:
-    directory.mkdir(exist_ok=True)
-    (directory / "test_it.py").write_text(text)
-    (directory / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:pumpbench",
-        "-p",
-        "hil.plugin",
-        "-p",
-        "no:cacheprovider",
-    ]
-    environment = {"PYTHONPATH": str(HOUSE), "PATH": "/usr/bin:/bin", "HOME": str(directory)} | (env or {})
-    return subprocess.run(
-        [*command, *arguments, str(directory)],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        env=environment,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +115,7 @@ def test_a_wrong_address_ends_the_run_with_10_before_it_begins(tmp_path: Path) -
 def test_what_a_target_cannot_do_is_skipped_with_the_reason(tmp_path: Path) -> None:
     text = "from hil.plugin import needs\n@needs('snapshot')\ndef test_x(pump): pass\n"
     done = pytest_on(tmp_path, text, "-rs", "--hil-target", "emulator:process")
-    assert done.returncode == 0
+    assert done.returncode == 5
     assert "emulator:process cannot: snapshot" in done.stdout
 
 
@@ -176,6 +147,6 @@ def test_a_fixture_wakes_it_and_the_environment_then_counts(tmp_path: Path) -> N
 
 
 def test_the_ini_file_names_the_target_where_nothing_else_does(tmp_path: Path) -> None:
-    text = "def test_x(target):\n    assert target.address == 'emulator:process'\n"
+    text = "def test_x(pump_target):\n    assert pump_target.address == 'emulator:process'\n"
     done = pytest_on(tmp_path, text, "-o", "hil_target=emulator:process")
     assert done.returncode == 0, done.stdout

@@ -1,0 +1,75 @@
+"""Ways in which a run may be ended from outside or by one of its tests, turned into endings that are reported.
+
+SIGTERM and SIGHUP end a run as Ctrl-C does. `os._exit`, which skips every report, notes first what did not run:
+tests call it, and pytest-timeout does where it runs in a thread. Nothing can be done about SIGKILL here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """A signal asks the run to end."""
+
+
+class Endings:
+    """Holds signals and `os._exit` of this process until `release`. A signal that is ignored stays ignored.
+
+    `before_exit` gets the exit code that somebody wants to end this process with, and returns the one to end with.
+    """
+
+    def __init__(self, before_exit: Callable[[int], int]) -> None:
+        self._before_exit = before_exit
+        self._held: list[signal.Signals] = []
+        self._pid = os.getpid()
+        self._real_exit = os._exit
+
+    def hold(self) -> None:
+        """Begin to hold them. Python takes signals in its main thread alone; elsewhere they stay as they are."""
+        os._exit = self._exit
+        os.register_at_fork(
+            before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_fork
+        )
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in ENDING_SIGNALS:
+            if signal.getsignal(number) is signal.SIG_DFL:  # not what somebody else handles or ignores
+                signal.signal(number, _end)
+                self._held.append(number)
+
+    def release(self) -> None:
+        """Leave everything as it was. Releasing twice is fine."""
+        os._exit = self._real_exit
+        while self._held:
+            signal.signal(self._held.pop(), signal.SIG_DFL)
+
+    def _exit(self, status: int) -> NoReturn:
+        if os.getpid() == self._pid:  # a fork of this process ends for itself alone
+            status = self._before_exit(status)
+        self._real_exit(status)
+
+    def _before_fork(self) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._held)
+
+    def _after_fork(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held)
+
+    def _in_fork(self) -> None:
+        """A fork ends as if it were alone, also by a signal that came before it could do this."""
+        for number in self._held:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._held)
+
+
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise EndedBySignal(signal.Signals(number).name)

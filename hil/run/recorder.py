@@ -1,0 +1,209 @@
+"""What pytest says of a run, kept as a record: which tests were chosen, how each ended, which did not run.
+
+Lives where results arrive: in the process that runs the tests, or in the one that distributes them. However the run
+ends, it writes the report, names what did not run, and sees to it that an exit code of 0 means that a test passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.errors import BadConfiguration, PumpbenchError
+from hil.report.directory import ReportDirectory
+from hil.report.records import (
+    CLAIM,
+    DEVICE,
+    FRAMES_TITLE,
+    NOT_ASKED,
+    RANK,
+    STOP,
+    CaseRecord,
+    RunRecord,
+    Verdict,
+)
+from hil.report.summary import why_nothing_was_shown
+from hil.run.endings import EndedBySignal, Endings
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+
+class Recorder:
+    """A pytest plugin for one run."""
+
+    def __init__(self, config: pytest.Config, target: str, report: str | None) -> None:
+        self.run = RunRecord(target)
+        self._config = config
+        self._directory = ReportDirectory(Path(report)) if report else None
+        self._endings = Endings(self._before_exit)
+        self._stop_code: int | None = None
+        self._lines: list[str] = []
+        self._duration_s: dict[str, float] = {}
+        self._worst: dict[str, CaseRecord] = {}
+
+    def begin(self) -> None:
+        """Take the directory of the report, and from here on be there for every ending."""
+        if self._directory is not None:
+            self._directory.begin(self.run)
+        self._endings.hold()
+
+    # What is to run.
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """The tests of this process."""
+        self._choose([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """The tests of a worker; all workers have the same."""
+        self._choose(ids)
+
+    def _choose(self, names: Sequence[str]) -> None:
+        known = set(self.run.chosen)
+        self.run.chosen += [name for name in names if name not in known]
+        if self._directory is not None:
+            try:
+                self._directory.write(self.run)
+            except PumpbenchError as error:
+                pytest.exit(error.one_line(), returncode=int(error.exit_code))
+
+    # What ran.
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note that a test was begun."""
+        self.run.begun.add(nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Setup, call and teardown of a test make one record: the worst of them."""
+        name = report.nodeid
+        self._duration_s[name] = self._duration_s.get(name, 0.0) + report.duration
+        for key, value in report.user_properties:
+            if key == DEVICE and value != NOT_ASKED:
+                self.run.identity = str(value)
+            elif key == STOP and self._stop_code is None:
+                code, _, self.run.stopped = str(value).partition(" ")
+                self._stop_code = int(code)
+        record = _record_of(report, self._duration_s[name])
+        known = self._worst.get(name)
+        if record is not None and (known is None or RANK.index(record.verdict) > RANK.index(known.verdict)):
+            self._worst[name] = record
+        # A worker that crashed sends nothing: its test is reported without a phase, and has no teardown.
+        if report.when not in {"setup", "call"} and name in self._worst:
+            self.run.tests.append(self._worst.pop(name))
+
+    # How it ended.
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Ctrl-C, a signal, `pytest.exit`, and whatever else interrupts."""
+        self.stop(str(excinfo.value) or "Ctrl-C")
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Not a test but pytest or one of its plugins failed."""
+        self.stop(f"internal error: {excinfo.exconly().splitlines()[0]}")
+
+    def stop(self, reason: str) -> None:
+        """Note why the run ended before its end; the first reason counts."""
+        self.run.stopped = self.run.stopped or reason
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Once everybody else has finished: the report, the exit code, the last lines on the terminal."""
+        result = None
+        try:
+            result = yield
+        except (KeyboardInterrupt, EndedBySignal):
+            self.stop("interrupted while it ended")
+            session.exitstatus = session.exitstatus or pytest.ExitCode.INTERRUPTED
+        except OSError as error:
+            self._lines.append(f"pytest could not write its output or report ({error.strerror}); make room")
+            self.stop(self._lines[-1])
+            session.exitstatus = session.exitstatus or int(BadConfiguration.exit_code)
+        finally:
+            self.stop(str(session.shouldfail or session.shouldstop or ""))
+            session.exitstatus = self._finish(int(session.exitstatus))
+        return result
+
+    def pytest_unconfigure(self) -> None:
+        """Also where the session never began."""
+        self._finish(int(pytest.ExitCode.INTERNAL_ERROR))
+        self._endings.release()
+        if self._directory is not None:
+            self._directory.close()
+
+    def _before_exit(self, status: int) -> int:
+        """Somebody calls os._exit: no session will finish. 0 is not theirs to say."""
+        self.stop(f"a test ended the process with os._exit({status})")
+        capture = self._config.pluginmanager.get_plugin("capturemanager")
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            return self._finish(status or int(pytest.ExitCode.INTERNAL_ERROR))
+
+    def _finish(self, code: int) -> int:
+        """Write and say how the run ended, once; the exit code that is true of it."""
+        if self.run.ended:
+            return code
+        self.run.ended = True
+        missing = self.run.did_not_run()
+        if self._config.getoption("setuponly", False):
+            self.stop("--setup-only and --setup-plan run no test")
+        lines = self._lines
+        if self._stop_code is not None:
+            code = self._stop_code
+        if self.run.shows_nothing:
+            lines.append(why_nothing_was_shown(self.run))
+            code = code or int(pytest.ExitCode.NO_TESTS_COLLECTED)
+        elif missing:
+            code = code or int(pytest.ExitCode.INTERRUPTED)
+        if missing:
+            reason = f" ({self.run.stopped})" if self.run.stopped else ""
+            lines.append(f"incomplete: {len(missing)} of {len(self.run.chosen)} tests did not run{reason}")
+        if self._directory is not None:
+            try:
+                self._directory.write(self.run)
+                self._directory.complete_junit(missing, self.run.stopped or "the run ended")
+                lines.append(f"report: {self._directory.path} ({', '.join(self._directory.files())})")
+            except PumpbenchError as error:
+                lines.append(error.one_line())
+                code = code or int(error.exit_code)
+        self._say(lines)
+        return code
+
+    def _say(self, lines: list[str]) -> None:
+        """The last lines on the terminal; on stderr where pytest has no terminal."""
+        text = "".join(f"pumpbench: {line}\n" for line in lines)
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        try:
+            if terminal is None:
+                raise OSError  # noqa: TRY301 - said on stderr, as where stdout is closed
+            terminal.write(text)
+            terminal.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(text)
+                sys.stderr.flush()
+
+
+def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
+    claims = tuple(str(value) for name, value in report.user_properties if name == CLAIM)
+    if report.skipped:
+        expected = getattr(report, "wasxfail", None)
+        if expected is not None:
+            return CaseRecord(report.nodeid, Verdict.XFAILED, duration_s, claims, str(expected))
+        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        return CaseRecord(
+            report.nodeid, Verdict.SKIPPED, duration_s, claims, reason.removeprefix("Skipped: ")
+        )
+    if report.failed:
+        verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
+        sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
+        frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
+        crash = getattr(report.longrepr, "reprcrash", None)
+        reason = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
+        return CaseRecord(report.nodeid, verdict, duration_s, claims, reason, frames)
+    if report.when == "call":
+        return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)
+    return None

@@ -1,0 +1,156 @@
+"""Runs of pytest and of `pumpbench hil run` as processes of their own, as our users start them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+HOUSE = Path(__file__).resolve().parents[3]
+LIMIT_S = 100
+OUR_PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin", "-p", "no:cacheprovider")
+
+
+def environment(home: Path, env: dict[str, str] | None = None, first: Path | None = None) -> dict[str, str]:
+    """An environment without anything of this run; `first` stands before us on the path."""
+    path = f"{first}:{HOUSE}" if first else str(HOUSE)
+    return {"PYTHONPATH": path, "PATH": "/usr/bin:/bin", "HOME": str(home)} | (env or {})
+
+
+def pytest_command(directory: Path, text: str, *arguments: str) -> list[str]:
+    """Write a test file and an ini file; the command of a user's own pytest on it."""
+    directory.mkdir(exist_ok=True)
+    (directory / "test_it.py").write_text(textwrap.dedent(text))
+    (directory / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
+    return [sys.executable, "-m", "pytest", *OUR_PLUGIN, *arguments, str(directory)]
+
+
+def pytest_on(
+    directory: Path,
+    text: str,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    first: Path | None = None,
+) -> Any:
+    """A user's own pytest on a test file, to its end."""
+    return subprocess.run(
+        pytest_command(directory, text, *arguments),
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env=environment(directory, env, first),
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def hil_run(
+    directory: Path, *arguments: str, env: dict[str, str] | None = None, first: Path | None = None
+) -> Any:
+    """`pumpbench hil run` to its end; its report lies in `directory / "report"`."""
+    return subprocess.run(
+        [sys.executable, "-m", "hil.cli", "hil", "run", "--report", str(directory / "report"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=directory,
+        env=environment(directory, env, first),
+        timeout=LIMIT_S,
+        check=False,
+    )
+
+
+def third_party_plugin(place: Path, text: str) -> Path:
+    """Install a plugin as its package would be: a module, and metadata that names it to pytest. Its place."""
+    info = place / "neighbour-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: neighbour\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pytest11]\nneighbour = neighbour\n")
+    (place / "neighbour.py").write_text(textwrap.dedent(text))
+    return place
+
+
+def summary(directory: Path) -> str:
+    """The summary of the report in this directory."""
+    return (directory / "report" / "summary.txt").read_text()
+
+
+ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
+TESTS = """
+    import os, signal, threading
+    import pytest
+    from hil.errors import BenchLost
+
+    def test_first(pump): pass
+
+    def test_second(pump):
+        {second}
+
+    def test_third(pump): pass
+
+    @pytest.mark.parametrize("n", range(2))
+    def test_last(pump, n): pass
+"""
+AFTER_SECOND = ["test_third", "test_last[0]", "test_last[1]"]
+FROM_SECOND = ["test_second (begun, not ended)", *AFTER_SECOND]
+
+
+def named_in(directory: Path) -> list[str]:
+    """Names that the summary lists as not run."""
+    block = summary(directory).split("did not run: ")[1]
+    return [line.removeprefix("test_it.py::") for line in block.splitlines()[1:]]
+
+
+WAITS = TESTS.format(second="open('waiting', 'w').close(); open('fifo').read()")
+
+
+class Waiting:
+    """A run whose second test has begun and waits until something is written into a pipe."""
+
+    def __init__(self, directory: Path, *arguments: str, ignoring: signal.Signals | None = None) -> None:
+        self.directory = directory
+        os.mkfifo(directory / "fifo")
+        command = pytest_command(directory, WAITS, *ON_PROCESS, *arguments)
+        if ignoring is not None:
+            command = ["sh", "-c", f'trap "" {ignoring.name.removeprefix("SIG")}; exec "$@"', "sh", *command]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            env=environment(directory),
+            text=True,
+        )
+        self.until((directory / "waiting").exists)
+
+    def until(self, is_so: Callable[[], bool]) -> None:
+        give_up_at_s = time.monotonic() + LIMIT_S
+        while not is_so():
+            assert self.process.poll() is None, self.process.communicate()[0]
+            assert time.monotonic() < give_up_at_s, "did not come to be so in time"
+            os.sched_yield()
+
+    def emulators(self) -> list[int]:
+        """The emulators that the run has started."""
+        found = subprocess.run(
+            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        rows = [row.split(maxsplit=2) for row in found]
+        return [
+            int(pid) for pid, parent, args in rows if int(parent) == self.process.pid and "emulate" in args
+        ]
+
+    def let_go(self) -> None:
+        (self.directory / "fifo").write_text("go on")
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and what was said."""
+        out, _ = self.process.communicate(timeout=LIMIT_S)
+        return self.process.returncode, out

@@ -1,0 +1,191 @@
+"""An exit code of 0 means that a test was executed and passed, whatever is installed or set around the run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.unit.hil.runs import HOUSE, hil_run, pytest_on, summary, third_party_plugin
+
+A_FEW = "byte_by_byte or two_frames"
+
+# Others have fixtures of these names: one skips without its hardware, one wants a parameter that is not there.
+NEIGHBOUR = """
+    import pytest
+
+    @pytest.fixture
+    def target(request):
+        pytest.skip("no environment was configured")
+
+    @pytest.fixture
+    def rig(request):
+        return request.param
+
+    line = channel = test_bench = rig
+
+    def pytest_collection_finish(session):
+        print("the neighbour is here")
+"""
+
+OWN_TESTS = """
+    from protocol.identifiers import State
+
+    def test_pump(pump, pump_rig, pump_target, pump_line, pump_channel, pump_as, open_programmer):
+        pump_rig.advance(1_000)
+        assert pump.status().state is State.RUN
+
+    def test_target(target): pass
+"""
+
+
+@pytest.fixture(scope="module")
+def neighbour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return third_party_plugin(tmp_path_factory.mktemp("neighbour"), NEIGHBOUR)
+
+
+def test_a_neighbours_plugin_takes_no_part_in_a_run_of_the_suite(neighbour: Path, tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "-k", "test_framing or test_a_cut", "--", "-s", first=neighbour)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "skipped" not in done.stdout
+    assert "the neighbour is here" not in done.stdout
+
+
+def test_a_users_own_tests_may_use_our_fixtures_beside_a_neighbours_of_the_old_names(
+    neighbour: Path, tmp_path: Path
+) -> None:
+    done = pytest_on(tmp_path, OWN_TESTS, "-s", "--hil-target", "emulator", first=neighbour)
+    assert done.returncode == 0, done.stdout
+    assert "the neighbour is here" in done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"PYTEST_ADDOPTS": "--collect-only"},
+        {"PYTEST_ADDOPTS": "-k nothing_of_this_name"},
+        {"PYTEST_PLUGINS": "neighbour"},
+        {"PYTEST_TIMEOUT": "0.0001"},
+    ],
+    ids=str,
+)
+def test_settings_for_somebodys_pytest_are_not_about_the_suite(
+    env: dict[str, str], neighbour: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --collect-only\n")
+    (tmp_path / "conftest.py").write_text("raise SystemExit('a conftest that is not ours')\n")
+    done = hil_run(tmp_path, "-k", A_FEW, "--", "-s", env=env, first=neighbour)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout
+    assert "the neighbour is here" not in done.stdout
+
+
+def installed_in(place: Path) -> Path:
+    """A copy of what an installation has; its place."""
+    for package in ("hil", "protocol", "firmware_emu"):
+        shutil.copytree(HOUSE / package, place / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return place
+
+
+def test_a_conftest_above_the_installation_takes_no_part(tmp_path: Path) -> None:
+    place = installed_in(tmp_path / "site")
+    (place / "conftest.py").write_text("raise SystemExit('a conftest that is not ours')\n")
+    done = hil_run(tmp_path, "-k", A_FEW, first=place)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_installation_without_the_suite_says_so_and_ends_10(tmp_path: Path) -> None:
+    place = installed_in(tmp_path / "site")
+    for file in (place / "hil" / "suite").glob("test_*.py"):
+        file.unlink()
+    done = hil_run(tmp_path, first=place)
+    assert done.returncode == 10, done.stdout
+    assert "the conformance suite is missing from this installation" in done.stderr
+
+
+def test_what_stands_after_the_dashes_still_reaches_pytest(neighbour: Path, tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "-k", A_FEW, "--", "-v", "-s", "-p", "neighbour", first=neighbour)
+    assert done.returncode == 0, done.stdout
+    assert "PASSED" in done.stdout
+    assert "the neighbour is here" in done.stdout
+
+
+SKIPS = """
+    import pytest
+    from hil.plugin import needs
+
+    @needs("snapshot")
+    def test_needs(pump): pass
+
+    def test_skips_in_the_middle(pump): pytest.skip("no snapshot")
+
+    @pytest.mark.skip(reason="not today")
+    def test_never(pump): pass
+"""
+XFAILS = """
+    import pytest
+
+    @pytest.mark.xfail(reason="known", strict=False)
+    def test_fails_as_expected(pump): assert not pump
+
+    @pytest.mark.xfail(reason="not tried", run=False)
+    def test_is_not_even_run(pump): pass
+"""
+PASSES = "def test_one(pump): pass\ndef test_two(pump): pass\n"
+EXITS = "import pytest\ndef test_one(pump): pytest.exit('enough', returncode=0)\ndef test_two(pump): pass\n"
+
+
+@pytest.mark.parametrize("report", [True, False], ids=["with a report", "without"])
+@pytest.mark.parametrize(
+    ("text", "arguments", "code", "sentence"),
+    [
+        (SKIPS, (), 5, "no test was executed: of 3 chosen 3 skipped (most often: "),
+        (XFAILS, (), 5, "no test was executed: of 2 chosen 2 xfailed (most often: "),
+        (PASSES, ("-k", "nothing_of_this_name"), 5, "no test was executed: none was chosen"),
+        (PASSES, ("--deselect=test_it.py",), 5, "no test was executed: none was chosen"),
+        (PASSES, ("--setup-only",), 5, "2 of 2 tests did not run (--setup-only"),
+        (PASSES, ("--setup-plan",), 5, "2 of 2 tests did not run (--setup-only and --setup-plan"),
+        (EXITS, (), 5, "2 of 2 tests did not run (enough)"),
+    ],
+    ids=["skipped", "xfailed", "-k", "--deselect", "--setup-only", "--setup-plan", "pytest.exit"],
+)
+def test_a_run_in_which_no_test_was_executed_ends_5_with_a_sentence(
+    text: str, arguments: tuple[str, ...], code: int, sentence: str, report: bool, tmp_path: Path
+) -> None:
+    wanted = ("--hil-report", str(tmp_path / "report")) if report else ()
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator:process", *wanted, *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert sentence in "\n".join(done.stdout.splitlines()[-3:])
+    if report:
+        result = summary(tmp_path).splitlines()[3]
+        assert result.startswith(("result    INCOMPLETE: ", "result    NOTHING EXECUTED: "))
+
+
+def test_a_run_of_the_suite_in_which_all_is_skipped_ends_5(tmp_path: Path) -> None:
+    own = tmp_path / "test_own.py"
+    own.write_text("from hil.plugin import needs\n@needs('snapshot')\ndef test_alone(pump): pass\n")
+    done = hil_run(tmp_path, "--target", "emulator:process", "-k", "test_alone", "--", str(own))
+    assert done.returncode == 5, done.stdout
+    assert "no test was executed: of 1 chosen 1 skipped (most often: emulator:process cannot: snapshot)" in (
+        done.stdout
+    )
+
+
+def test_tests_that_only_went_wrong_keep_the_code_that_says_so(tmp_path: Path) -> None:
+    text = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError\ndef test_x(broken, pump): pass\n"
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator")
+    assert done.returncode == 1, done.stdout
+    assert "no test was executed" not in done.stdout
+
+
+@pytest.mark.parametrize("looking", ["--collect-only", "--fixtures", "--fixtures-per-test"])
+def test_looking_at_tests_is_no_run_and_leaves_the_last_report(looking: str, tmp_path: Path) -> None:
+    arguments = ("--hil-target", "emulator", "--hil-report", str(tmp_path / "report"))
+    assert pytest_on(tmp_path, PASSES, *arguments).returncode == 0
+    files = {path.name: path.read_text() for path in (tmp_path / "report").iterdir()}
+    assert set(files) == {"summary.txt", "junit.xml"}
+    done = pytest_on(tmp_path, PASSES, looking, *arguments)
+    assert done.returncode == 0, done.stdout
+    assert {path.name: path.read_text() for path in (tmp_path / "report").iterdir()} == files
