@@ -53,7 +53,7 @@ def refill(cmd_id: int, filled_nl: int) -> Act:
     return asking(Refill(cmd_id, 0, filled_nl, 1, RefillFlag(0), 500_000, 2_000_000))
 
 
-def _busy_week() -> Story:
+def busy_week() -> Story:
     """A bolus through a stall, a stop that expires and lasts too long, cancel, new rate, low, empty, refill."""
     hour = MS_PER_HOUR
     return (
@@ -83,7 +83,7 @@ WEEK_PROFILE = profile_of(
 
 @cache
 def week_in_one_go() -> Conversation:
-    return played(Conversation.with_new_pump(WEEK_PROFILE), _busy_week(), WEEK_END_MS)
+    return played(Conversation.with_new_pump(WEEK_PROFILE), busy_week(), WEEK_END_MS)
 
 
 def test_the_busy_week_holds_what_it_promises() -> None:
@@ -114,7 +114,7 @@ def test_a_busy_week_in_ten_thousand_steps_is_the_same_week(seed: int) -> None:
     reference = week_in_one_go()
     events_ms = {entry.now_ms for entry in reference.trace if entry.kind == "event"}
     instants = cuts(seed, WEEK_END_MS, DAY_STEPS, events_ms)
-    stepped = played(Conversation.with_new_pump(WEEK_PROFILE), _busy_week(), WEEK_END_MS, instants)
+    stepped = played(Conversation.with_new_pump(WEEK_PROFILE), busy_week(), WEEK_END_MS, instants)
     assert_same(stepped, reference.fork())
 
 
@@ -123,7 +123,7 @@ def test_a_busy_week_in_ten_thousand_steps_is_the_same_week(seed: int) -> None:
 def test_a_busy_week_in_any_steps_with_any_looks_is_the_same_week(instants: list[int], seed: int) -> None:
     """Looking at truth and belief between the steps changes nothing either."""
     random = Random(seed)
-    acts = [*_busy_week()]
+    acts = [*busy_week()]
     talk = Conversation.with_new_pump(WEEK_PROFILE)
     for ms in sorted(instants):
         while acts and acts[0][0] <= ms:

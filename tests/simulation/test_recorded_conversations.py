@@ -1,0 +1,70 @@
+"""What goes over the wire is, byte for byte, what it was: a change of the code alone must not change it.
+
+Three recorded courses, kept as hashes over all bytes received and sent, with their pump time. Where a change is
+meant, the hash of the course that it touches is written anew, and the CHANGELOG says why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from firmware_emu.pump import Pump, Step
+from firmware_emu.units import MS_PER_MINUTE
+from protocol.commands import GetStatus
+from tests.simulation.conversation import SEED, Conversation
+from tests.simulation.link_random import Mix, Story
+from tests.simulation.link_world import simulated_profile
+from tests.simulation.stepping import played
+from tests.simulation.test_determinism import MONTH_DAYS, PROFILE
+from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+STORIES = 200
+MONTH = "c12e83d59d718d5789c20bb3d4263c36d2d9cfe5623be0f760c352fe432c0d8f"
+WEEK = "32f7b5afb369598693621e72f867a39457920975e116b6ebf4cbc0f8dae820da"
+LINK = "384f88d4f81cb76e035c1b873e19889dff282f7be932528b28360ab0283d2bc0"
+
+
+def recording(digest: _Hash) -> type[Pump]:
+    """A pump whose bytes both ways go into a hash."""
+
+    class RecordedPump(Pump):
+        __slots__ = ()
+
+        def step(self, now_ms: int, received: bytes = b"", line_ms: int | None = None) -> Step:
+            step = super().step(now_ms, received, line_ms)
+            if received or step.to_send:
+                digest.update(
+                    b"%d > %s < %s\n" % (now_ms, received.hex().encode(), step.to_send.hex().encode())
+                )
+            return step
+
+    return RecordedPump
+
+
+def test_a_month_of_status_every_minute_is_the_same_on_the_wire() -> None:
+    digest = hashlib.sha256()
+    talk = Conversation(recording(digest).new(PROFILE, SEED))
+    for minute in range(1, MONTH_DAYS * 24 * 60 + 1):
+        talk.wait_until(minute * MS_PER_MINUTE)
+        talk.granted(GetStatus())
+        talk.trace.clear()
+        talk.writes.clear()
+    assert digest.hexdigest() == MONTH
+
+
+def test_a_busy_week_with_stall_and_refill_is_the_same_on_the_wire() -> None:
+    digest = hashlib.sha256()
+    talk = played(Conversation(recording(digest).new(WEEK_PROFILE, SEED)), busy_week(), WEEK_END_MS)
+    talk.log()
+    assert digest.hexdigest() == WEEK
+
+
+def test_two_hundred_stories_of_a_bad_line_are_the_same_on_the_wire() -> None:
+    digest = hashlib.sha256()
+    for seed in range(STORIES):
+        Story(seed, Mix(), pump_class=recording(digest), profile=simulated_profile()).play()
+    assert digest.hexdigest() == LINK
