@@ -14,12 +14,14 @@ from hil.errors import PumpbenchError
 from hil.installation import check_protocol_is_ours
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
-from hil.programmer import Programmer, SeededEntropy, SystemEntropy
 from hil.programmer.asking import PATIENCE_MS
+from hil.programmer.entropy import SeededEntropy, SystemEntropy
+from hil.programmer.programmer import Programmer
 from hil.report.records import NOT_ASKED
-from hil.targets import PumpChoice, make_target
-from protocol.development_keys import development_key
+from hil.targets import make_target
+from hil.targets.choices import PumpChoice
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
+from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +30,8 @@ if TYPE_CHECKING:
     from hil.address import Address
     from hil.channel import Channel
     from hil.targets.target import Target
-    from protocol.development_keys import DeviceKey
-    from protocol.reports import GetInfoReply
+    from protocol.link.development_keys import DeviceKey
+    from protocol.messages.reading import GetInfoReply
 
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from protocol.identifiers import Opcode, Outcome
-    from protocol.reports import ErrorReply
+    from protocol.messages.errors import ErrorReply
 
 
 class ExitCode(IntEnum):

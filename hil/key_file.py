@@ -10,9 +10,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import BadConfiguration
-from protocol.development_keys import DEVELOPMENT_KEYS, DeviceKey
 from protocol.identifiers import Role
-from protocol.limits import KEY_BYTES
+from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey
+from protocol.wire.limits import KEY_BYTES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hil.bench_session import BenchSession, TestBench
     from hil.channel import Channel
     from hil.noise import FaultyLine
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
     from hil.run.recorder import Recorder
     from hil.targets.target import Target

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.field_words import bare_name_and_unit
+from protocol.codec.field_words import bare_name_and_unit
+from protocol.codec.layouts import offset_of
 from protocol.identifiers import ErrorCode
-from protocol.layouts import offset_of
 from protocol.registry import COMMANDS
 
 if TYPE_CHECKING:
     from protocol.identifiers import Opcode
-    from protocol.reports import ErrorReply
+    from protocol.messages.errors import ErrorReply
 
 
 def sentence_of_refusal(opcode: Opcode, error: ErrorReply) -> str:

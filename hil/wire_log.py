@@ -10,19 +10,19 @@ from collections import deque
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocol.connection import Direction, FrameRecord
+from protocol.codec.layouts import decode
 from protocol.errors import RemoteError
-from protocol.frame import BadFrame
-from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
 from protocol.identifiers import Handshake, Kind, Opcode
-from protocol.layouts import decode
+from protocol.link.connection import Direction, FrameRecord
+from protocol.messages.errors import ErrorReply
+from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
 from protocol.registry import COMMANDS
-from protocol.reports import ErrorReply
+from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
     from hil.channel import Channel
-    from protocol.client_end import ClientEnd
-    from protocol.frame import Frame
+    from protocol.link.client_end import ClientEnd
+    from protocol.wire.frame import Frame
 
 CAPACITY = 4_000  # frames; a month of status every minute turns it over ten times
 FEW = 12

@@ -16,13 +16,16 @@ from typing import Any
 
 import construct
 
-from protocol import device_identifiers, identifiers, log_identifiers
-from protocol.handshake import HANDSHAKE_MESSAGES
-from protocol.identifiers import ErrorCode, Handshake, LogType, Opcode, Role
-from protocol.layout_atoms import Count, Mapped, Octets, Record, Reserved, Rows, atom
-from protocol.layouts import codec_of, declaration_of, declared_classes
-from protocol.log_entries import DATA_OF
-from protocol.registry import COMMANDS, EVENTS, Command
+from protocol import identifiers
+from protocol.codec.atoms import Count, Mapped, Octets, Record, Reserved, Rows, atom
+from protocol.codec.layouts import codec_of, declaration_of, declared_classes
+from protocol.identifiers import ErrorCode, Handshake, Opcode, Role
+from protocol.log import types as log_identifiers
+from protocol.log.entry import DATA_OF
+from protocol.log.types import LogType
+from protocol.messages.command import Command
+from protocol.messages.handshake import HANDSHAKE_MESSAGES
+from protocol.registry import COMMANDS, EVENTS
 
 SPEC = Path(__file__).parents[1] / "protocol" / "SPEC.md"
 MARKED = re.compile(r"<!-- table: ([^>]+) -->\n.*?<!-- end -->", re.DOTALL)
@@ -34,7 +37,7 @@ WITH_TABLES_OF_THEIR_OWN = {
 INTEGER_NAMES = {"B": "u8", "H": "u16", "L": "u32", "Q": "u64", "b": "i8", "h": "i16", "l": "i32", "q": "i64"}
 ENUMS = {
     name: value
-    for module in (identifiers, device_identifiers, log_identifiers)
+    for module in (identifiers, log_identifiers)
     for name, value in vars(module).items()
     if isinstance(value, type) and issubclass(value, IntEnum | IntFlag)
 }

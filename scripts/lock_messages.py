@@ -16,13 +16,15 @@ from typing import Any
 
 import construct
 
-from protocol import commands, handshake, log_data, log_entries, program, reports
+from protocol import registry
+from protocol.codec.atoms import Count, Mapped, Octets, Record, Rows, atom
+from protocol.codec.layouts import declaration_of, declared_classes, decode, encode
+from protocol.codec.plain_values import plain
 from protocol.identifiers import PROTOCOL_VERSION
-from protocol.layout_atoms import Count, Mapped, Octets, Record, Rows, atom
-from protocol.layouts import declaration_of, declared_classes, decode, encode
-from protocol.plain_values import plain
+from protocol.log import data, entry
+from protocol.messages import handshake
 
-MODULES = (commands, handshake, log_data, log_entries, program, reports)
+MODULES = (*registry.FAMILIES, handshake, data, entry)  # what declares layouts
 PATH = Path(__file__).parents[1] / "fixtures" / "locked" / f"messages_v{PROTOCOL_VERSION}.json"
 ROWS_IN_A_SAMPLE = 2
 

@@ -31,7 +31,7 @@ from firmware_emu.controller.identity import Identity as MemoryIdentity
 from firmware_emu.controller.memory import Memory
 from firmware_emu.controller.memory_map import Region
 from firmware_emu.version import VERSION
-from protocol import checksum, framing
+from protocol.wire import checksum, framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,8 +34,8 @@ from firmware_emu.bench.profile_rules import (
     contradiction,
 )
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
-from protocol.development_keys import DEVELOPMENT_KEYS
 from protocol.identifiers import Role
+from protocol.link.development_keys import DEVELOPMENT_KEYS
 
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FILE_BYTES_MAX: Final = 64 * 1024

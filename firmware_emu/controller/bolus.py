@@ -20,7 +20,8 @@ from firmware_emu.controller.delivery import RunResult, advance
 from firmware_emu.controller.refusal import Refusal
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
-from protocol.identifiers import BolusEndReason, BolusKind, ErrorCode, Outcome
+from protocol.identifiers import BolusKind, ErrorCode, Outcome
+from protocol.log.types import BolusEndReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.bolus_window import BolusWindow

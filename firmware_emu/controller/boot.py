@@ -19,7 +19,8 @@ from firmware_emu.controller.event_log import EventLog
 from firmware_emu.controller.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.implanting import implant
 from firmware_emu.controller.ledger import Ledger
-from firmware_emu.controller.memory import Memory, Region
+from firmware_emu.controller.memory import Memory
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.programs import Program
 from firmware_emu.controller.records import Records
 from firmware_emu.controller.reservoir_belief import ReservoirBelief
@@ -30,19 +31,9 @@ from firmware_emu.controller.therapy_record import TherapyRecord
 from firmware_emu.controller.wall_clock import WallClock
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
-from protocol.identifiers import (
-    AlarmId,
-    BatteryPhase,
-    BolusEndReason,
-    BootCause,
-    LogType,
-    Outcome,
-    RateChangeReason,
-    SelfTestFault,
-    State,
-    StateReason,
-)
-from protocol.log_data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
+from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
+from protocol.log.data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
+from protocol.log.types import BolusEndReason, BootCause, LogType, RateChangeReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,13 +16,16 @@ from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.schedule import Schedule
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import Capability, ErrorCode, LogType, Role, State, StateReason
-from protocol.layouts import Malformed, decode, encode
-from protocol.limits import LinkLimits
-from protocol.link import PumpEnd, Request, SessionClosed, SessionOpened
-from protocol.log_data import RoleDeniedData
+from protocol.codec.atoms import Malformed
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import Capability, ErrorCode, Role, State, StateReason
+from protocol.link.events import Request, SessionClosed, SessionOpened
+from protocol.link.pump_end import PumpEnd
+from protocol.log.data import RoleDeniedData
+from protocol.log.types import LogType
+from protocol.messages.errors import ErrorReply, refusal
 from protocol.registry import COMMANDS, cmd_crc
-from protocol.reports import ErrorReply, refusal
+from protocol.wire.limits import LinkLimits
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Refilled
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy import Therapy
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile
-    from protocol.link import PumpEvent
+    from protocol.link.events import PumpEvent
 
 CAPABILITIES = Capability(0)
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocol.identifiers import LogType
+from protocol.log.types import LogType
 
 if TYPE_CHECKING:
     from firmware_emu.controller.link_host import LinkHost
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy import Therapy
     from firmware_emu.pins import BatteryPin, EntropyPin, Pins
     from firmware_emu.profile import PumpModel
-    from protocol.link import LinkStatistics
-    from protocol.program import ProgramHeader, Segment
+    from protocol.link.connection import LinkStatistics
+    from protocol.messages.program import ProgramHeader, Segment
 
 TOKEN_BYTES = 4
 

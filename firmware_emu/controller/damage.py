@@ -12,8 +12,9 @@ from firmware_emu.controller.alarm_table import Remedy
 from firmware_emu.controller.bolus_window import Ended
 from firmware_emu.controller.memory_map import CRITICAL_REGIONS, Region
 from firmware_emu.controller.modes import Trigger
-from protocol.identifiers import AlarmId, BatteryPhase, LogType, RateChangeReason, State, StateReason
-from protocol.log_data import NvmFaultData
+from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
+from protocol.log.data import NvmFaultData
+from protocol.log.types import LogType, RateChangeReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.therapy import Therapy

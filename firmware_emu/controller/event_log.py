@@ -1,7 +1,7 @@
 """The event log of the pump: what is written where, and who may read what of it [SPEC 8].
 
 Two rings with numbers of their own, so that a flood of refusals cannot push out the history of the therapy.
-The rings themselves are `log_ring`; what the data of an entry mean is `protocol.log_data`.
+The rings themselves are `log_ring`; what the data of an entry mean is `protocol.log.data`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.log_ring import LogRing
-from protocol.identifiers import Actor, ErrorCode, LogFlag, LogName, LogType
-from protocol.log_data import LogErasedData
-from protocol.log_entries import DATA_BYTES, LogEntry, pack_data
-from protocol.upkeep_reports import LogReadReply, LogStatusReply
+from protocol.identifiers import ErrorCode
+from protocol.log.data import LogErasedData
+from protocol.log.entry import DATA_BYTES, LogEntry, pack_data
+from protocol.log.types import Actor, LogFlag, LogName, LogType
+from protocol.messages.log import LogReadReply, LogStatusReply
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory import Memory
-    from protocol.upkeep_commands import LogRead, LogStatus
+    from protocol.messages.log import LogRead, LogStatus
 
 _SECURITY_RANGE: Final = 0x08
 _THERAPY_RANGES: Final = frozenset({0x03, 0x04})

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from protocol.identifiers import ErrorCode, Opcode, Outcome
-from protocol.therapy_reports import QueryCmdReply
+from protocol.messages.ledger import QueryCmdReply
 
 KEYS_MAX: Final = 8
 ENTRIES_PER_KEY: Final = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protocol.identifiers import Role
-from protocol.link import DeviceKey
+from protocol.link.development_keys import DeviceKey
 
 if TYPE_CHECKING:
     from firmware_emu.pins import Pins

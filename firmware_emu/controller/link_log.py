@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.identifiers import Actor, AlarmId, LogType, RejectReason
-from protocol.limits import SESSION_MARK_BYTES
-from protocol.link import (
+from protocol.identifiers import AlarmId, RejectReason
+from protocol.link.events import (
     HandshakeFailed,
     HelloLimited,
     RandomSourceStuck,
@@ -15,7 +14,7 @@ from protocol.link import (
     SessionOpened,
     TagFailureBurst,
 )
-from protocol.log_data import (
+from protocol.log.data import (
     CmdRefusedData,
     HsFailData,
     MacFailBurstData,
@@ -23,12 +22,14 @@ from protocol.log_data import (
     SessionCloseData,
     SessionOpenData,
 )
-from protocol.log_entries import actor_of
+from protocol.log.entry import actor_of
+from protocol.log.types import Actor, LogType
+from protocol.wire.limits import SESSION_MARK_BYTES
 
 if TYPE_CHECKING:
     from firmware_emu.controller.call import Call, Refused
     from firmware_emu.controller.records import Records
-    from protocol.link import PumpEvent
+    from protocol.link.events import PumpEvent
 
 
 def note_link_event(records: Records, event: PumpEvent) -> None:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.memory_map import LOG_SLOT_BYTES
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import Actor, LogType
-from protocol.layouts import Malformed
-from protocol.log_data import LogCheckpointData
-from protocol.log_entries import CorruptEntry, LogEntry, entry_is_intact, pack_data
+from protocol.codec.atoms import Malformed
+from protocol.log.data import LogCheckpointData
+from protocol.log.entry import CorruptEntry, LogEntry, entry_is_intact, pack_data
+from protocol.log.types import Actor, LogType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from firmware_emu.controller.memory import Memory
-    from protocol.identifiers import LogFlag, LogName
+    from protocol.log.types import LogFlag, LogName
 
 CHECKPOINT_INTERVAL: Final = 64
 _LINK_BYTES: Final = 8

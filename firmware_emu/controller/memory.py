@@ -27,11 +27,11 @@ from firmware_emu.controller.memory_map import (
     log_ring,
     memory_size_bytes,
 )
-from protocol.checksum import crc32c
+from protocol.wire.checksum import crc32c
 
 if TYPE_CHECKING:
     from firmware_emu.pins import MemoryPin
-    from protocol.identifiers import LogName
+    from protocol.log.types import LogName
 
 __all__ = ["Memory", "RecoveryReport", "Region", "memory_size_bytes"]
 

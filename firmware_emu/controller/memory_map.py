@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from protocol.identifiers import LogName
+from protocol.log.types import LogName
 
 RECORD_OVERHEAD_BYTES: Final = 2 + 1 + 4  # length u16, version u8, CRC-32C behind the payload
 CHECKPOINT_OVERHEAD_BYTES: Final = 4 + 2 + 4  # sequence u32, length u16, CRC-32C behind the data

@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MINUTES_PER_DAY, NL_PER_ML
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
-from protocol.layouts import decode, encode
-from protocol.program import (
+from protocol.messages.program import (
     GROUPS_MAX,
+    REFUSALS_MAX,
     SEGMENTS_MAX,
     BridgeBlock,
     Group,
     PatientBlock,
     PeriodicBlock,
     ProgramHeader,
+    ProgramRefusal,
     Segment,
     padded_groups,
     staged_crc,
 )
-from protocol.reports import REFUSALS_MAX, ProgramRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

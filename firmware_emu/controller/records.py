@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
-from protocol.identifiers import Actor, AlarmId, LogFlag, LogType
-from protocol.log_data import AlarmOffData, AlarmOnData
-from protocol.log_entries import NO_DATA, pack_data
+from protocol.log.data import AlarmOffData, AlarmOnData
+from protocol.log.entry import NO_DATA, pack_data
+from protocol.log.types import Actor, LogFlag, LogType
 
 if TYPE_CHECKING:
     from firmware_emu.controller.alarm_table import Remedy
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.service_life import ServiceLife
     from firmware_emu.controller.therapy_record import TherapyRecord
     from firmware_emu.controller.wall_clock import WallClock
+    from protocol.identifiers import AlarmId
 
 
 class Packable(Protocol):

@@ -9,21 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.counters import Checkpoint
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
-from protocol.identifiers import (
-    AlarmId,
-    BatteryPhase,
-    BolusEndReason,
-    LogType,
-    OnExpiry,
-    RateChangeReason,
-    State,
-    StateReason,
-)
-from protocol.log_data import BatteryData, StoppedTooLongData, TimeRefData, TubeSetData
+from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, State, StateReason
+from protocol.log.data import BatteryData, StoppedTooLongData, TimeRefData, TubeSetData
+from protocol.log.types import BolusEndReason, LogType, RateChangeReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.records import Records

@@ -10,29 +10,23 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.alarm_table import Remedy
 from firmware_emu.controller.counters import Counters, Source
 from firmware_emu.controller.delivery import Basal, deliver
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.mode_machine import happen
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
-    Actor,
     AlarmId,
-    BolusEndReason,
-    DeliveryKind,
     InfusionMode,
-    LogType,
     OnExpiry,
     Outcome,
-    RateChangeReason,
     Role,
-    SafeStateReason,
     State,
     StateReason,
     StopReason,
 )
-from protocol.log_data import (
+from protocol.log.data import (
     BolusEndData,
     BolusStartData,
     RateChangeData,
@@ -42,6 +36,7 @@ from protocol.log_data import (
     StallRecoveredData,
     StopData,
 )
+from protocol.log.types import Actor, BolusEndReason, DeliveryKind, LogType, RateChangeReason, SafeStateReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.bolus import ActiveBolus, BolusEnd

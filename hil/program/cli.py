@@ -14,8 +14,9 @@ from hil.program.as_json import json_text
 from hil.program.connection import Options, confirm, connected, show, with_options
 from hil.program.deeds import DEEDS
 from hil.program.output import say, tell
-from protocol.identifiers import AlarmId, InfusionMode, LogName
-from protocol.log_entries import LogEntry, describe
+from protocol.identifiers import AlarmId, InfusionMode
+from protocol.log.entry import LogEntry, describe
+from protocol.log.types import LogName
 
 
 @click.group(help="Talk to a pump as its programmer.")

@@ -21,10 +21,10 @@ from hil.outcome_store import OutcomeStore, default_path
 from hil.program.as_json import json_text
 from hil.program.output import say, tell
 from hil.program.tables import table
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from hil.targets import make_target
-from protocol.development_keys import development_key
 from protocol.identifiers import Opcode, Role
+from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

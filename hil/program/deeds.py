@@ -28,9 +28,10 @@ from hil.program.tables import WALL_EPOCH, executed_rows, time_rows
 from protocol.identifiers import ErrorCode, OnExpiry, StatusFlag, StopReason, TimeSetReason
 
 if TYPE_CHECKING:
-    from hil.programmer import Executed, Programmer
+    from hil.programmer.ledger import Executed
+    from hil.programmer.programmer import Programmer
     from hil.programmer.therapy import PreparedBolus
-    from protocol.reports import StopReply
+    from protocol.messages.stop import StopReply
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48

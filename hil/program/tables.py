@@ -13,19 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hil.programmer.ledger import Executed
-    from protocol.reports import (
-        GetAlarmsReply,
-        GetDeliveryReply,
-        GetInfoReply,
-        GetLimitsReply,
-        GetLinkStatsReply,
-        GetProgramReply,
-        GetReservoirReply,
-        GetStatusReply,
-        GetTimeReply,
-        LogStatusReply,
-        QueryCmdReply,
-    )
+    from protocol.messages.alarms import GetAlarmsReply
+    from protocol.messages.conversation import GetLinkStatsReply
+    from protocol.messages.ledger import QueryCmdReply
+    from protocol.messages.log import LogStatusReply
+    from protocol.messages.program import GetProgramReply
+    from protocol.messages.reading import GetDeliveryReply, GetInfoReply, GetLimitsReply, GetStatusReply
+    from protocol.messages.reservoir import GetReservoirReply
+    from protocol.messages.time import GetTimeReply
 
 Rows = list[tuple[str, str]]
 WALL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from hil.deadline import Deadline
 from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
 from hil.programmer.conversation import NotKnown, Refused, Replied
+from protocol.codec.atoms import Malformed
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, Opcode, StateChanged
-from protocol.layout_atoms import Malformed
-from protocol.layouts import decode, encode
 
 if TYPE_CHECKING:
     from hil.programmer.conversation import Conversation
     from hil.wire_log import WireLog
-    from protocol.development_keys import DeviceKey
-    from protocol.link_events import SessionOpened
-    from protocol.reports import ErrorReply
+    from protocol.link.development_keys import DeviceKey
+    from protocol.link.events import SessionOpened
+    from protocol.messages.errors import ErrorReply
 
 Reply = TypeVar("Reply")
 

@@ -13,16 +13,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.outcome_store import MarkedEntry, Marks
-from protocol.commands import LOG_READ_MAX, LogRead
 from protocol.errors import RemoteError
-from protocol.identifiers import LogName, LogType
-from protocol.limits import SESSION_MARK_BYTES
-from protocol.log_entries import LogEntry
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LOG_READ_MAX, LogRead
+from protocol.wire.limits import SESSION_MARK_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol.reports import LogReadReply
+    from protocol.messages.log import LogReadReply
 
     Read = Callable[[LogRead], LogReadReply]
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.deadline import Deadline
 from hil.errors import DeviceError, LinkError, PumpbenchError, SessionRefused, Taken
-from protocol import link_events as link
-from protocol.client_end import ClientEnd, Phase
 from protocol.identifiers import RejectReason
-from protocol.limits import BUDGET_WINDOW_MS, HELLO_PER_MIN, REQUEST_CTR_MAX, TIMEOUTS_MS
+from protocol.link import events as link
+from protocol.link.client_end import ClientEnd, Phase
+from protocol.wire.limits import BUDGET_WINDOW_MS, HELLO_PER_MIN, REQUEST_CTR_MAX, TIMEOUTS_MS
 
 if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.entropy import Entropy
     from hil.wire_log import WireLog
-    from protocol.development_keys import DeviceKey
     from protocol.identifiers import Opcode
-    from protocol.reports import ErrorReply
+    from protocol.link.development_keys import DeviceKey
+    from protocol.messages.errors import ErrorReply
 
 MS_PER_S = 1_000
 FIRST_PAUSE_MS = 500  # after a handshake that nobody answered; it doubles [SPEC 4, H1]

@@ -27,18 +27,20 @@ from hil.programmer.continuity import Continuity, LookBack, look_back, marked_en
 from hil.programmer.conversation import NotKnown, Refused, Replied
 from hil.programmer.log_reading import LogReader
 from hil.programmer.log_verdict import verdict_of_log
-from protocol.commands import OWN_KEY, GetInfo, GetStatus, LogRead, QueryCmd, VoidCmd
-from protocol.identifiers import LogName, Opcode, Outcome, Role, StateChanged
-from protocol.layouts import encode
+from protocol.codec.layouts import encode
+from protocol.identifiers import Opcode, Outcome, Role, StateChanged
+from protocol.log.types import LogName
+from protocol.messages.ledger import OWN_KEY, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
+from protocol.messages.log import LogRead, LogReadReply
+from protocol.messages.reading import GetInfo, GetInfoReply, GetStatus, GetStatusReply
 from protocol.registry import COMMANDS, cmd_crc
-from protocol.reports import GetInfoReply, GetStatusReply, LogReadReply, QueryCmdReply, VoidCmdReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.deadline import Deadline
     from hil.programmer.conversation import Answer, Conversation
-    from protocol.development_keys import DeviceKey
+    from protocol.link.development_keys import DeviceKey
 
 Reply = TypeVar("Reply")
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import DeviceError
-from protocol.commands import LOG_READ_MAX, LogRead
 from protocol.errors import RemoteError
-from protocol.identifiers import LogName, LogType
-from protocol.log_entries import LogEntry
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LOG_READ_MAX, LogRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from protocol.reports import LogReadReply
+    from protocol.messages.log import LogReadReply
 
 ANY_EPOCH = 0
 OLDEST = 0

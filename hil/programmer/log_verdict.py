@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocol.identifiers import BolusEndReason, LogType, Opcode, Outcome
+from protocol.identifiers import Opcode, Outcome
+from protocol.log.types import BolusEndReason, LogType
 
 if TYPE_CHECKING:
     from hil.outcome_store import FiledCommand
     from hil.programmer.log_reading import LogHistory
     from protocol.identifiers import Role
-    from protocol.log_entries import LogEntry
+    from protocol.log.entry import LogEntry
 
 WITH_INTENT = frozenset(
     {Opcode.BOLUS_COMMIT, Opcode.PRIME}

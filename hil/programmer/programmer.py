@@ -15,13 +15,13 @@ from hil.programmer.conversation import Conversation
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.therapy import Therapy
 from hil.wire_log import WireLog
-from protocol.development_keys import development_key
 from protocol.identifiers import Role
+from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.entropy import Entropy
-    from protocol.development_keys import DeviceKey
+    from protocol.link.development_keys import DeviceKey
 
 
 class Programmer(Therapy):

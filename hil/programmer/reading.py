@@ -5,37 +5,31 @@ from __future__ import annotations
 from hil.errors import PumpbenchError
 from hil.programmer.ledger import Ledger
 from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
-from protocol.commands import (
+from protocol.identifiers import Opcode, ProgramSlot
+from protocol.log.types import LogName
+from protocol.messages.alarms import GetAlarms, GetAlarmsReply
+from protocol.messages.conversation import (
     EndSession,
-    GetAlarms,
-    GetDelivery,
-    GetInfo,
-    GetLimits,
-    GetLinkStats,
-    GetProgram,
-    GetReservoir,
-    GetStatus,
-    GetTime,
-    LogRead,
-    LogStatus,
-    Ping,
-)
-from protocol.identifiers import LogName, Opcode, ProgramSlot
-from protocol.reports import (
     EndSessionReply,
-    GetAlarmsReply,
-    GetDeliveryReply,
-    GetInfoReply,
-    GetLimitsReply,
+    GetLinkStats,
     GetLinkStatsReply,
-    GetProgramReply,
-    GetReservoirReply,
-    GetStatusReply,
-    GetTimeReply,
-    LogReadReply,
-    LogStatusReply,
+    Ping,
     PingReply,
 )
+from protocol.messages.log import LogRead, LogReadReply, LogStatus, LogStatusReply
+from protocol.messages.program import GetProgram, GetProgramReply
+from protocol.messages.reading import (
+    GetDelivery,
+    GetDeliveryReply,
+    GetInfo,
+    GetInfoReply,
+    GetLimits,
+    GetLimitsReply,
+    GetStatus,
+    GetStatusReply,
+)
+from protocol.messages.reservoir import GetReservoir, GetReservoirReply
+from protocol.messages.time import GetTime, GetTimeReply
 
 U32 = 0xFFFF_FFFF
 

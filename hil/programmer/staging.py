@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING
 from hil.errors import DeviceError, LinkError, Misuse, NotExecuted
 from hil.procedures import rate_for_dose_nl_per_day
 from hil.programmer.reading import Reading
-from protocol.commands import SEGMENTS_PER_WRITE_MAX, ProgAbort, ProgBegin, ProgCommit, ProgVerify, ProgWrite
 from protocol.identifiers import InfusionMode, Opcode, ProgramFlag
-from protocol.program import Group, ProgramHeader, Segment, padded_groups, staged_crc
-from protocol.reports import (
+from protocol.messages.program import (
+    SEGMENTS_PER_WRITE_MAX,
+    Group,
+    ProgAbort,
     ProgAbortReply,
+    ProgBegin,
     ProgBeginReply,
+    ProgCommit,
     ProgCommitReply,
+    ProgramHeader,
+    ProgVerify,
     ProgVerifyReply,
+    ProgWrite,
     ProgWriteReply,
+    Segment,
+    padded_groups,
+    staged_crc,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
 
     from hil.deadline import Deadline
     from hil.programmer.ledger import Executed
-    from protocol.reports import ProgramRefusal
+    from protocol.messages.program import ProgramRefusal
 
 STAGINGS = 3  # of the same program, where sessions die
 EVERY_DAY = 0b111_1111

@@ -11,17 +11,6 @@ from typing import TYPE_CHECKING
 
 from hil.errors import DeviceError, Misuse
 from hil.programmer.staging import Staging
-from protocol.commands import (
-    OWN_KEY,
-    AlarmAck,
-    BolusCancel,
-    BolusCommit,
-    BolusPrepare,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-)
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
@@ -31,16 +20,19 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
-from protocol.reports import (
-    AlarmAckReply,
+from protocol.messages.alarms import AlarmAck, AlarmAckReply
+from protocol.messages.bolus import (
+    BolusCancel,
     BolusCancelReply,
+    BolusCommit,
     BolusCommitReply,
+    BolusPrepare,
     BolusPrepareReply,
-    RefillReply,
-    ResumeReply,
-    StopReply,
-    TimeSetReply,
 )
+from protocol.messages.ledger import OWN_KEY
+from protocol.messages.reservoir import Refill, RefillReply
+from protocol.messages.stop import Resume, ResumeReply, Stop, StopReply
+from protocol.messages.time import TimeSet, TimeSetReply
 
 if TYPE_CHECKING:
     from hil.programmer.ledger import Executed

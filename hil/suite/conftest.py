@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.capabilities import TargetCapability
-from hil.programmer import SeededEntropy, SystemEntropy
+from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.suite.raw_client import RawClient
-from protocol.commands import GetLinkStats
-from protocol.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
 from protocol.identifiers import Role, State
+from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
+from protocol.messages.conversation import GetLinkStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.bench_session import TestBench
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
 
 
 # Unproven answers that these tests draw in their busiest minute; a pump that gives fewer falls silent in the middle.

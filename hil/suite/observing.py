@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.identifiers import AlarmId, LogName, LogType
+from protocol.identifiers import AlarmId
+from protocol.log.types import LogName, LogType
 
 if TYPE_CHECKING:
-    from hil.programmer import Programmer
-    from protocol.log_entries import LogEntry
-    from protocol.reports import AlarmRow, GetStatusReply
+    from hil.programmer.programmer import Programmer
+    from protocol.log.entry import LogEntry
+    from protocol.messages.alarms import AlarmRow
+    from protocol.messages.reading import GetStatusReply
 
 MS_PER_S = 1_000
 MS_PER_DAY = 86_400_000

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from protocol import session
-from protocol.commands import GetLinkStats, GetStatus
-from protocol.development_keys import DeviceKey
-from protocol.frame import SECURED, BadFrame, Frame, pack_header, with_crc
-from protocol.framing import Deframer, encode_frame
-from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import PROTOCOL_VERSION, Handshake, Kind, Opcode, RejectReason, Suite
-from protocol.layouts import decode, encode
+from protocol.link import session
+from protocol.link.development_keys import DeviceKey
+from protocol.messages.conversation import GetLinkStats, GetLinkStatsReply
+from protocol.messages.errors import ErrorReply
+from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
+from protocol.messages.reading import GetStatus, GetStatusReply
 from protocol.registry import command_of
-from protocol.reports import ErrorReply, GetLinkStatsReply, GetStatusReply
+from protocol.wire.frame import SECURED, BadFrame, Frame, pack_header, with_crc
+from protocol.wire.framing import Deframer, encode_frame
 
 if TYPE_CHECKING:
     from hil.channel import Channel

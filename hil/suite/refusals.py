@@ -9,7 +9,7 @@ import pytest
 
 from hil.errors import DeviceRefused
 from protocol.identifiers import ErrorCode, StateChanged
-from protocol.reports import ErrorReply
+from protocol.messages.errors import ErrorReply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

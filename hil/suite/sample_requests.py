@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from protocol import commands
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
@@ -16,7 +15,6 @@ from protocol.identifiers import (
     ConfigId,
     EventFlag,
     InfusionMode,
-    LogName,
     Opcode,
     ProgramFlag,
     ProgramSlot,
@@ -25,7 +23,30 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
-from protocol.program import Group, ProgramHeader, Segment, padded_groups
+from protocol.log.types import LogName
+from protocol.messages.alarms import AlarmAck, AlarmTest, GetAlarms
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, PatientBolus, Prime
+from protocol.messages.configuration import ConfigRead, ConfigWrite
+from protocol.messages.conversation import EndSession, GetLinkStats, Ping, SelfTest, Subscribe
+from protocol.messages.keys import KeyAdd, KeyList, KeyRevoke
+from protocol.messages.ledger import OWN_KEY, QueryCmd, VoidCmd
+from protocol.messages.log import LogRead, LogStatus
+from protocol.messages.program import (
+    GetProgram,
+    Group,
+    ProgAbort,
+    ProgBegin,
+    ProgCommit,
+    ProgramHeader,
+    ProgVerify,
+    ProgWrite,
+    Segment,
+    padded_groups,
+)
+from protocol.messages.reading import GetDelivery, GetInfo, GetLimits, GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import GetTime, TimeSet
 from protocol.registry import COMMANDS, command_of
 
 if TYPE_CHECKING:
@@ -43,44 +64,44 @@ _HEADER = ProgramHeader(
 )
 
 _SAMPLES = (
-    commands.GetStatus(),
-    commands.GetInfo(),
-    commands.GetLimits(),
-    commands.GetTime(0),
-    commands.GetProgram(ProgramSlot.ACTIVE, 0),
-    commands.GetDelivery(),
-    commands.GetLinkStats(clear=False),
-    commands.GetAlarms(),
-    commands.GetReservoir(),
-    commands.BolusPrepare(BolusKind.BOLUS, 0, 0, 0),
-    commands.BolusCommit(_NO_ID, 0, 0, 0, 0),
-    commands.QueryCmd(1),
-    commands.VoidCmd(_NO_ID),
-    commands.BolusCancel(_NO_ID, 1, commands.OWN_KEY),
-    commands.Stop(_NO_ID, 0, StopReason.CLINICAL),
-    commands.Resume(_NO_ID, 0),
-    commands.PatientBolus(_NO_ID),
-    commands.ProgBegin(0xFFFF_FFFF, _HEADER),
-    commands.ProgWrite(90, (Segment(0, 0),)),
-    commands.ProgVerify(),
-    commands.ProgCommit(_NO_ID, 0, 0, start=False),
-    commands.ProgAbort(),
-    commands.Prime(_NO_ID, 0, 0, 0, 0),
-    commands.LogRead(LogName.MAIN, 0, 0, 1),
-    commands.LogStatus(LogName.MAIN),
-    commands.AlarmAck(AlarmId.LOW_RESERVOIR, 0xFFFF_FFFF),
-    commands.AlarmTest(AlarmClass.NON_CRITICAL),
-    commands.TimeSet(_NO_ID, 0, 0, TimeSetReason.DRIFT),
-    commands.Refill(_NO_ID, 0, 0, 0, RefillFlag(0), 0, 0),
-    commands.ConfigRead(ConfigId.NOTES),
-    commands.ConfigWrite(ConfigId.NOTES, b""),
-    commands.Subscribe(EventFlag(0)),
-    commands.KeyAdd(0, Role.OBSERVER, bytes(24)),
-    commands.KeyRevoke(0),
-    commands.KeyList(),
-    commands.SelfTest(),
-    commands.Ping(),
-    commands.EndSession(),
+    GetStatus(),
+    GetInfo(),
+    GetLimits(),
+    GetTime(0),
+    GetProgram(ProgramSlot.ACTIVE, 0),
+    GetDelivery(),
+    GetLinkStats(clear=False),
+    GetAlarms(),
+    GetReservoir(),
+    BolusPrepare(BolusKind.BOLUS, 0, 0, 0),
+    BolusCommit(_NO_ID, 0, 0, 0, 0),
+    QueryCmd(1),
+    VoidCmd(_NO_ID),
+    BolusCancel(_NO_ID, 1, OWN_KEY),
+    Stop(_NO_ID, 0, StopReason.CLINICAL),
+    Resume(_NO_ID, 0),
+    PatientBolus(_NO_ID),
+    ProgBegin(0xFFFF_FFFF, _HEADER),
+    ProgWrite(90, (Segment(0, 0),)),
+    ProgVerify(),
+    ProgCommit(_NO_ID, 0, 0, start=False),
+    ProgAbort(),
+    Prime(_NO_ID, 0, 0, 0, 0),
+    LogRead(LogName.MAIN, 0, 0, 1),
+    LogStatus(LogName.MAIN),
+    AlarmAck(AlarmId.LOW_RESERVOIR, 0xFFFF_FFFF),
+    AlarmTest(AlarmClass.NON_CRITICAL),
+    TimeSet(_NO_ID, 0, 0, TimeSetReason.DRIFT),
+    Refill(_NO_ID, 0, 0, 0, RefillFlag(0), 0, 0),
+    ConfigRead(ConfigId.NOTES),
+    ConfigWrite(ConfigId.NOTES, b""),
+    Subscribe(EventFlag(0)),
+    KeyAdd(0, Role.OBSERVER, bytes(24)),
+    KeyRevoke(0),
+    KeyList(),
+    SelfTest(),
+    Ping(),
+    EndSession(),
 )
 
 SAMPLE_REQUESTS: Mapping[Opcode, Any] = {command_of(type(sample)).opcode: sample for sample in _SAMPLES}

@@ -9,24 +9,14 @@ import pytest
 from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_active, is_latched
 from hil.suite.refusals import check_refusal, refused
-from protocol.commands import AlarmAck
-from protocol.identifiers import (
-    AlarmClass,
-    AlarmFlag,
-    AlarmId,
-    BolusEndReason,
-    ErrorCode,
-    LogType,
-    Outcome,
-    Role,
-    State,
-    StateReason,
-)
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, ErrorCode, Outcome, Role, State, StateReason
+from protocol.log.types import BolusEndReason, LogType
+from protocol.messages.alarms import AlarmAck
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
     from hil.suite.raw_client import RawClient
 

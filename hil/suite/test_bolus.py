@@ -8,22 +8,14 @@ from typing import TYPE_CHECKING
 from hil.plugin import needs, verifies
 from hil.suite.observing import LogMark, alarm_row, is_latched, mono_ms, time_of_ms, volume_at_rate_nl
 from hil.suite.refusals import refused
-from protocol.identifiers import (
-    Activity,
-    AlarmId,
-    BolusEndReason,
-    ErrorCode,
-    LogType,
-    Outcome,
-    Role,
-    State,
-)
-from protocol.log_data import BolusEndData, BolusStartData, CmdIntentData
+from protocol.identifiers import Activity, AlarmId, ErrorCode, Outcome, Role, State
+from protocol.log.data import BolusEndData, BolusStartData, CmdIntentData
+from protocol.log.types import BolusEndReason, LogType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 VOLUME_NL, DURATION_S = 100_000, 600  # 50 mcg of 500 mcg/mL over 10 min: clinical use [DOMAIN WE-36]

@@ -10,14 +10,13 @@ from hil.plugin import needs, starts_as, verifies
 from hil.suite.observing import mono_ms
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import check_refusal, refused
-from protocol.commands import BolusCommit, BolusPrepare
 from protocol.identifiers import AlarmId, BolusKind, ErrorCode, State
-from protocol.reports import BolusCommitReply, BolusPrepareReply
+from protocol.messages.bolus import BolusCommit, BolusCommitReply, BolusPrepare, BolusPrepareReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000

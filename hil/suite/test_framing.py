@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from hil.plugin import needs, verifies
 from hil.suite.raw_client import RawClient, decoded, with_new_crc
-from protocol.frame import with_crc
-from protocol.framing import encode_frame
 from protocol.identifiers import Kind, Opcode
+from protocol.wire.frame import with_crc
+from protocol.wire.framing import encode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.bench_session import TestBench
     from hil.rig import Rig
-    from protocol.reports import GetLinkStatsReply
+    from protocol.messages.conversation import GetLinkStatsReply
 
 # Noise of 64 bytes: 7 k + 1 in 1 .. 251, so that it holds no delimiter and no valid frame.
 NOISE = bytes(1 + (7 * k) % 251 for k in range(64))

@@ -6,27 +6,18 @@ from typing import TYPE_CHECKING
 
 from hil.plugin import needs, verifies
 from hil.suite.raw_client import RawClient, decode_body, handshake_frame, rejection_of
-from protocol import session
-from protocol.development_keys import development_key
-from protocol.frame import Frame
-from protocol.handshake import ClientProof, PumpHello
-from protocol.identifiers import (
-    PROTOCOL_VERSION,
-    Handshake,
-    Kind,
-    LogName,
-    LogType,
-    Opcode,
-    RejectReason,
-    Role,
-    Suite,
-)
-from protocol.layouts import decode, encode
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import PROTOCOL_VERSION, Handshake, Kind, Opcode, RejectReason, Role, Suite
+from protocol.link import session
+from protocol.link.development_keys import development_key
+from protocol.log.types import LogName, LogType
+from protocol.messages.handshake import ClientProof, PumpHello
+from protocol.wire.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 NOBODYS_KEY_ID = 0x7A31

@@ -8,23 +8,18 @@ from hil.plugin import needs, verifies
 from hil.suite.observing import LogMark
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import check_refusal, refused
-from protocol.commands import BolusCommit, BolusPrepare, QueryCmd, Resume, Stop, VoidCmd
-from protocol.development_keys import development_key
-from protocol.identifiers import BolusKind, ErrorCode, LogType, Opcode, Outcome, Role, State, StopReason
+from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State, StopReason
+from protocol.link.development_keys import development_key
+from protocol.log.types import LogType
+from protocol.messages.bolus import BolusCommit, BolusCommitReply, BolusPrepare, BolusPrepareReply
+from protocol.messages.ledger import QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
+from protocol.messages.stop import Resume, ResumeReply, Stop, StopReply
 from protocol.registry import cmd_crc
-from protocol.reports import (
-    BolusCommitReply,
-    BolusPrepareReply,
-    QueryCmdReply,
-    ResumeReply,
-    StopReply,
-    VoidCmdReply,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 VOLUME_NL, DURATION_S = 10_000, 60

@@ -11,17 +11,18 @@ from hil.suite.observing import MS_PER_DAY, LogMark, time_of_ms
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import refused
 from hil.suite.sample_requests import SAMPLE_REQUESTS
-from protocol.commands import LOG_READ_MAX, LogRead
-from protocol.identifiers import ErrorCode, LogName, LogType, Opcode, Outcome, Role
-from protocol.layouts import encode
-from protocol.log_entries import LogEntry
+from protocol.codec.layouts import encode
+from protocol.identifiers import ErrorCode, Opcode, Outcome, Role
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LOG_READ_MAX, LogRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
-    from protocol.reports import LogReadReply
+    from protocol.messages.log import LogReadReply
 
 FAR = 0x7FFF_0000
 

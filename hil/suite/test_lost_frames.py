@@ -17,7 +17,7 @@ from protocol.identifiers import Opcode, Outcome, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 VOLUME_NL, DURATION_S = 20_000, 90

@@ -10,23 +10,13 @@ from hil.errors import NotExecuted, OutcomeUnknown
 from hil.plugin import verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_latched, mono_ms
 from hil.suite.refusals import refused
-from protocol.identifiers import (
-    AlarmClass,
-    AlarmFlag,
-    AlarmId,
-    BolusEndReason,
-    ErrorCode,
-    LogFlag,
-    LogType,
-    Outcome,
-    State,
-    StatusFlag,
-)
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, ErrorCode, Outcome, State, StatusFlag
+from protocol.log.types import BolusEndReason, LogFlag, LogType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 HOUR_MS = 3_600_000

@@ -9,38 +9,39 @@ from hil.programmer.staging import EVERY_DAY, minimum_rate_program, simple_progr
 from hil.suite.observing import MS_PER_DAY, LogMark, volume_at_rate_nl
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import check_refusal, refused
-from protocol.commands import ProgBegin, ProgCommit
+from protocol.codec.layouts import encode
 from protocol.identifiers import (
     Capability,
     ErrorCode,
     InfusionMode,
-    LogType,
     Opcode,
     Outcome,
     ProgramFlag,
     ProgramSlot,
-    RateChangeReason,
     Role,
     State,
     StatusFlag,
 )
-from protocol.layouts import encode
-from protocol.program import (
+from protocol.log.types import LogType, RateChangeReason
+from protocol.messages.program import (
     BridgeBlock,
     Group,
     PatientBlock,
     PeriodicBlock,
+    ProgBegin,
+    ProgCommit,
     ProgramHeader,
+    ProgramRefusal,
+    ProgVerifyReply,
     Segment,
     padded_groups,
     staged_crc,
 )
-from protocol.reports import ProgramRefusal, ProgVerifyReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 NG_PER_MCG = 1_000

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from hil.plugin import needs, starts_as, verifies
 from hil.suite.observing import MS_PER_DAY, alarm_row, is_active, mono_ms
 from hil.suite.raw_client import RawClient
-from protocol.commands import GetLinkStats, GetTime
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
@@ -19,12 +18,14 @@ from protocol.identifiers import (
     StateReason,
     StatusFlag,
 )
-from protocol.limits import MAX_PAYLOAD_BYTES
+from protocol.messages.conversation import GetLinkStats
+from protocol.messages.time import GetTime
+from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 NL_PPM = 1_000_000

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from hil.plugin import needs, starts_as, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_active, mono_ms
 from hil.suite.refusals import refused
-from protocol.identifiers import AlarmId, ErrorCode, LogType, Outcome, State
-from protocol.log_data import RefillData
+from protocol.identifiers import AlarmId, ErrorCode, Outcome, State
+from protocol.log.data import RefillData
+from protocol.log.types import LogType
 
 if TYPE_CHECKING:
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 NL_PPM = 1_000_000

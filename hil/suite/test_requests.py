@@ -11,26 +11,24 @@ from hil.plugin import verifies
 from hil.suite.raw_client import RawClient, error_of
 from hil.suite.refusals import check_refusal, refused
 from hil.suite.sample_requests import SAMPLE_REQUESTS
-from protocol.commands import (
-    LOG_READ_MAX,
-    AlarmAck,
-    BolusPrepare,
-    LogRead,
-    LogStatus,
-    ProgBegin,
-    Refill,
-    TimeSet,
-)
-from protocol.identifiers import ErrorCode, Kind, LogName, LogType, Opcode, Role
-from protocol.layouts import encode
-from protocol.log_entries import LogEntry
+from protocol.codec.layouts import encode
+from protocol.identifiers import ErrorCode, Kind, Opcode, Role
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.alarms import AlarmAck
+from protocol.messages.bolus import BolusPrepare
+from protocol.messages.errors import ErrorReply
+from protocol.messages.log import LOG_READ_MAX, LogRead, LogReadReply, LogStatus, LogStatusReply
+from protocol.messages.program import ProgBegin
+from protocol.messages.reading import GetStatusReply
+from protocol.messages.reservoir import Refill
+from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, EVENTS
-from protocol.reports import ErrorReply, GetStatusReply, LogReadReply, LogStatusReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
 
 UNASSIGNED = sorted(set(range(256)) - {int(opcode) for opcode in (*COMMANDS, *EVENTS)})
 NOT_YET = frozenset({ErrorCode.UNSUPPORTED_OP})  # a pump may lack a whole feature, and says so

@@ -14,31 +14,21 @@ from hil.suite.raw_client import (
     with_new_crc,
 )
 from hil.suite.refusals import check_refusal
-from protocol.commands import GetTime, Stop
-from protocol.frame import Frame
-from protocol.framing import decode_frame
-from protocol.identifiers import (
-    ErrorCode,
-    Handshake,
-    Kind,
-    LogName,
-    LogType,
-    Opcode,
-    Role,
-    SessionCloseReason,
-    State,
-    StateChanged,
-    StopReason,
-)
-from protocol.layouts import decode, encode
-from protocol.limits import ANSWER_REPEATS, REQUEST_CTR_MAX, SESSION_MARK_BYTES, TAG_FAILURES_MAX
-from protocol.log_data import SessionCloseData
-from protocol.reports import ErrorReply
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import ErrorCode, Handshake, Kind, Opcode, Role, State, StateChanged, StopReason
+from protocol.log.data import SessionCloseData
+from protocol.log.types import LogName, LogType, SessionCloseReason
+from protocol.messages.errors import ErrorReply
+from protocol.messages.stop import Stop
+from protocol.messages.time import GetTime
+from protocol.wire.frame import Frame
+from protocol.wire.framing import decode_frame
+from protocol.wire.limits import ANSWER_REPEATS, REQUEST_CTR_MAX, SESSION_MARK_BYTES, TAG_FAILURES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 IDLE_MS = 120_000

@@ -8,10 +8,11 @@ import pytest
 
 from hil.plugin import verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_active, is_latched, mono_ms, time_of_ms
-from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, LogType, Outcome, State
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, Outcome, State
+from protocol.log.types import LogType
 
 if TYPE_CHECKING:
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 HOUR_MS = 3_600_000

@@ -10,26 +10,15 @@ from hil.plugin import needs, starts_as, verifies
 from hil.suite.observing import LogMark, alarm_row, is_active, mono_ms, volume_at_rate_nl
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import check_refusal, refused
-from protocol.commands import Resume, Stop
-from protocol.identifiers import (
-    AlarmId,
-    BolusEndReason,
-    ErrorCode,
-    LogType,
-    OnExpiry,
-    Outcome,
-    Role,
-    State,
-    StateReason,
-    StopReason,
-)
-from protocol.log_data import BolusEndData, StopData
-from protocol.reports import StopReply
+from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Outcome, Role, State, StateReason, StopReason
+from protocol.log.data import BolusEndData, StopData
+from protocol.log.types import BolusEndReason, LogType
+from protocol.messages.stop import Resume, Stop, StopReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 HOUR_S, HOUR_MS = 3_600, 3_600_000

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from hil.plugin import needs, starts_as, verifies
 from hil.suite.observing import LogMark, alarm_row, mono_ms
 from hil.suite.refusals import refused
-from protocol.identifiers import AlarmId, ErrorCode, LogType, Outcome, State, StatusFlag, TimeSetReason
-from protocol.log_data import TimeSetData
+from protocol.identifiers import AlarmId, ErrorCode, Outcome, State, StatusFlag, TimeSetReason
+from protocol.log.data import TimeSetData
+from protocol.log.types import LogType
 
 if TYPE_CHECKING:
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
 DAY_S, HOUR_MS = 86_400, 3_600_000

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 
-from protocol import checksum, framing
+from protocol.wire import checksum, framing
 from scripts.bench.measure import Row, table
 
 PARTS = ("codec", "virtual_time", "start_up", "round_trip", "image")

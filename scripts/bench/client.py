@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from protocol.client_end import ClientEnd
-from protocol.development_keys import development_key
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import Role
-from protocol.layouts import decode, encode
-from protocol.link_events import Response, SessionOpened
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
+from protocol.link.events import Response, SessionOpened
 from protocol.registry import command_of
 
 

@@ -7,12 +7,12 @@ from functools import partial
 
 from cobs import cobs
 
-from protocol.checksum import crc32c
-from protocol.frame import pack_header, with_crc
-from protocol.framing import Deframer, encode_frame
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import Kind, Opcode
-from protocol.layouts import decode, encode
-from protocol.reports import GetInfoReply, GetStatusReply
+from protocol.messages.reading import GetInfoReply, GetStatusReply
+from protocol.wire.checksum import crc32c
+from protocol.wire.frame import pack_header, with_crc
+from protocol.wire.framing import Deframer, encode_frame
 from scripts.bench.measure import NS_PER_US, Row, interleaved
 
 ROUNDS = 61

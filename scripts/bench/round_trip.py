@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from hil.targets.descriptor import DescriptorChannel
-from protocol.commands import GetStatus
+from protocol.codec.layouts import encode
 from protocol.identifiers import Opcode
-from protocol.layouts import encode
+from protocol.messages.reading import GetStatus
 from scripts.bench.client import Client, host_ms
 from scripts.bench.lines import Line, open_pty, open_tcp
 from scripts.bench.measure import NS_PER_US, Row, interleaved

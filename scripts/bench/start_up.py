@@ -16,7 +16,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from protocol.commands import GetStatus
+from protocol.messages.reading import GetStatus
 from scripts.bench.client import Client
 from scripts.bench.lines import Line, open_pty
 from scripts.bench.measure import NS_PER_MS, Row, interleaved

@@ -14,9 +14,9 @@ from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.profile import Profile
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from protocol.commands import GetStatus
 from protocol.identifiers import RefillFlag
-from protocol.upkeep_commands import Refill
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import Refill
 from scripts.bench.client import Client
 from scripts.bench.measure import NS_PER_MS, Row, interleaved
 

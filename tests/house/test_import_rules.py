@@ -10,11 +10,14 @@ import grimp
 import pytest
 from importlinter import api, configuration
 from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.layers import LayersContract
 
 # importer, imported, the rule that must catch it; a name in angle brackets is a new module
 BROKEN_IMPORTS = [
     ("protocol.<new>", "hil", "protocol-alone"),
     ("protocol.<new>", "firmware_emu.units", "protocol-alone"),
+    ("protocol.wire.<new>", "protocol.codec.atoms", "wire-in-layers"),
+    ("protocol.messages.<new>", "protocol.link.events", "wire-in-layers"),
     ("firmware_emu.units", "protocol", "units-alone"),
     ("firmware_emu.units", "firmware_emu.profile", "units-alone"),
     ("firmware_emu.pins", "firmware_emu.plant", "pins-and-profile-are-data"),
@@ -40,10 +43,10 @@ BROKEN_IMPORTS = [
     ("firmware_emu.pump", "click", "no-world-in-the-core"),
     ("firmware_emu.pump", "pytest", "no-world-in-the-core"),
     ("firmware_emu.controller.<new>", "construct", "home-of-construct"),
-    ("protocol.link", "construct", "home-of-construct"),
+    ("protocol.link.client_end", "construct", "home-of-construct"),
     ("firmware_emu.controller.<new>", "crcmod", "home-of-crcmod"),
-    ("protocol.link", "cobs", "home-of-cobs"),
-    ("protocol.link", "cryptography", "home-of-cryptography"),
+    ("protocol.link.client_end", "cobs", "home-of-cobs"),
+    ("protocol.link.client_end", "cryptography", "home-of-cryptography"),
     ("firmware_emu.controller.<new>", "transitions", "home-of-transitions"),
     ("hil.<new>", "serial", "home-of-pyserial"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
@@ -51,6 +54,9 @@ BROKEN_IMPORTS = [
     ("firmware_emu.bench.<new>", "click", "home-of-click"),
     ("hil.<new>", "pytest", "home-of-pytest"),
 ]
+
+
+CONTRACTS = {"forbidden": ForbiddenContract, "layers": LayersContract}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +75,7 @@ def broken_rules(configured: dict[str, Any], graph: grimp.ImportGraph) -> set[st
     """Ids of the rules that this graph breaks."""
     broken = set()
     for options in configured["contracts_options"]:
-        contract = ForbiddenContract(options["name"], configured["session_options"], options)
+        contract = CONTRACTS[options["type"]](options["name"], configured["session_options"], options)
         if not contract.check(copy.deepcopy(graph), verbose=False).kept:
             broken.add(options["id"])
     return broken

@@ -12,22 +12,27 @@ from typing import Any
 
 from firmware_emu.profile import Implant, PairedKey, Profile, PumpModel
 from firmware_emu.pump import Pump, Step, TraceEntry
-from protocol.commands import BolusCommit, BolusPrepare, LogRead, ProgBegin, ProgVerify, ProgWrite
-from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, LogName, ProgramFlag, Role
-from protocol.layouts import decode, encode
-from protocol.link import (
-    DEVELOPMENT_KEYS,
-    ClientEnd,
-    Hint,
-    Phase,
-    Refusal,
-    Response,
-    development_key,
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, ProgramFlag, Role
+from protocol.link.client_end import ClientEnd, Phase
+from protocol.link.development_keys import DEVELOPMENT_KEYS, development_key
+from protocol.link.events import Hint, Refusal, Response
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName
+from protocol.messages.bolus import BolusCommit, BolusPrepare
+from protocol.messages.errors import ErrorReply
+from protocol.messages.log import LogRead
+from protocol.messages.program import (
+    Group,
+    ProgBegin,
+    ProgramHeader,
+    ProgVerify,
+    ProgVerifyReply,
+    ProgWrite,
+    Segment,
+    padded_groups,
 )
-from protocol.log_entries import LogEntry
-from protocol.program import Group, ProgramHeader, Segment, padded_groups
 from protocol.registry import command_of
-from protocol.reports import ErrorReply, ProgVerifyReply
 
 KEYS = tuple(PairedKey(key.key_id, key.role, key.key, key.development) for key in DEVELOPMENT_KEYS)
 SEED = b"simulation"

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.programmer import Programmer, SeededEntropy
-from protocol.development_keys import development_key
-from protocol.identifiers import LogName, LogType, Opcode, Role
-from protocol.log_data import BolusEndData
+from hil.programmer.entropy import SeededEntropy
+from hil.programmer.programmer import Programmer
+from protocol.identifiers import Opcode, Role
+from protocol.link.development_keys import development_key
+from protocol.log.data import BolusEndData
+from protocol.log.types import LogName, LogType
 from tests.simulation.link_people import NOTHING_WAS_DONE, Person
 from tests.simulation.link_world import Violation, World
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from hil.outcome_store import FiledCommand
-    from protocol.log_entries import LogEntry
+    from protocol.log.entry import LogEntry
 
 BOLUS_OVER_MS = 120_000
 BUDGET_BACK_MS = 121_000  # unproven answers are allowed again, and every session has ended for being idle

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.programmer.staging import simple_program
-from protocol.commands import LogRead
-from protocol.identifiers import AlarmId, LogName, Opcode
+from protocol.identifiers import AlarmId, Opcode
+from protocol.log.types import LogName
+from protocol.messages.log import LogRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
     from tests.simulation.link_people import Person
 
 VOLUME_NL = 2_000

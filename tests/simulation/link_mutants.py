@@ -21,20 +21,21 @@ from firmware_emu.controller.ledger import (
     Verdict,
 )
 from firmware_emu.pump import Pump
-from hil.programmer import Programmer
-from protocol.client_end import ClientEnd
-from protocol.commands import BolusCommit
-from protocol.frame import with_crc
-from protocol.framing import Deframer, encoded_body
+from hil.programmer.programmer import Programmer
+from protocol.codec.layouts import decode
 from protocol.identifiers import Opcode
-from protocol.layouts import decode
-from protocol.limits import CRC_BYTES
-from protocol.link import PumpEnd, Request
-from protocol.reports import QueryCmdReply
+from protocol.link.client_end import ClientEnd
+from protocol.link.events import Request
+from protocol.link.pump_end import PumpEnd
+from protocol.messages.bolus import BolusCommit
+from protocol.messages.ledger import QueryCmdReply
+from protocol.wire.frame import with_crc
+from protocol.wire.framing import Deframer, encoded_body
+from protocol.wire.limits import CRC_BYTES
 
 if TYPE_CHECKING:
-    from protocol.connection import Connection
-    from protocol.frame import BadFrame, Frame
+    from protocol.link.connection import Connection
+    from protocol.wire.frame import BadFrame, Frame
 
 DELIMITER = b"\x00"
 

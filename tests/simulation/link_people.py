@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hil.errors import CommandRefused, NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.outcome_store import OutcomeStore
-from hil.programmer import Programmer, SeededEntropy
-from protocol.development_keys import development_key
+from hil.programmer.entropy import SeededEntropy
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import Opcode, Role
+from protocol.link.development_keys import development_key
 from tests.simulation.link_world import SHORTEST_S, Attempt, Violation, World
 
 if TYPE_CHECKING:
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 
     from hil.noise import FaultyLine
     from hil.outcome_store import FiledCommand
-    from hil.programmer import Executed
+    from hil.programmer.ledger import Executed
     from hil.wire_log import WireLog
-    from protocol.development_keys import DeviceKey
-    from protocol.reports import BolusCommitReply
+    from protocol.link.development_keys import DeviceKey
+    from protocol.messages.bolus import BolusCommitReply
 
 Result = TypeVar("Result")
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from hil.errors import PumpbenchError
 from hil.noise import Direction
-from protocol.development_keys import development_key
 from protocol.identifiers import Role
+from protocol.link.development_keys import development_key
 from tests.simulation.link_checkers import check_everything
 from tests.simulation.link_people import Killed, Person
 from tests.simulation.link_world import SECOND_CLINICIAN, World
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
-    from hil.programmer import Programmer
+    from hil.programmer.programmer import Programmer
 
     Act = Callable[[random.Random, Person], object]
 

@@ -19,9 +19,9 @@ from firmware_emu.plant.rotor import Rotor
 from firmware_emu.profile import PairedKey, Profile
 from firmware_emu.pump import Pump
 from hil.noise import Direction, FaultyLine
-from protocol.development_keys import DeviceKey
 from protocol.identifiers import Role
-from protocol.limits import RECEIVE_LIMIT_BYTES
+from protocol.link.development_keys import DeviceKey
+from protocol.wire.limits import RECEIVE_LIMIT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

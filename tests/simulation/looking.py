@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.commands import LogStatus
-from protocol.identifiers import LogName, LogType
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogStatus
 
 if TYPE_CHECKING:
     from tests.simulation.conversation import Conversation

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from protocol.identifiers import AlarmId, LogName
-from protocol.log_data import AlarmOnData
+from protocol.identifiers import AlarmId
+from protocol.log.data import AlarmOnData
+from protocol.log.types import LogName
 from tests.simulation.conversation import Conversation
 
 if TYPE_CHECKING:

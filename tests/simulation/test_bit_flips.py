@@ -23,27 +23,13 @@ from firmware_emu.controller.memory_map import (
     Region,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from protocol.commands import (
-    GetInfo,
-    GetProgram,
-    GetReservoir,
-    GetStatus,
-    LogStatus,
-    ProgCommit,
-    Refill,
-    Stop,
-)
-from protocol.identifiers import (
-    AlarmId,
-    ErrorCode,
-    LogName,
-    LogType,
-    ProgramSlot,
-    RefillFlag,
-    State,
-    StatusFlag,
-    StopReason,
-)
+from protocol.identifiers import AlarmId, ErrorCode, ProgramSlot, RefillFlag, State, StatusFlag, StopReason
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogStatus
+from protocol.messages.program import GetProgram, ProgCommit
+from protocol.messages.reading import GetInfo, GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.looking import assert_volumes_agree
 

@@ -6,9 +6,12 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR
-from protocol.commands import BolusCancel, GetDelivery, GetStatus, QueryCmd
-from protocol.identifiers import AlarmId, BolusEndReason, LogType, Outcome
-from protocol.log_data import BolusEndData
+from protocol.identifiers import AlarmId, Outcome
+from protocol.log.data import BolusEndData
+from protocol.log.types import BolusEndReason, LogType
+from protocol.messages.bolus import BolusCancel
+from protocol.messages.ledger import QueryCmd
+from protocol.messages.reading import GetDelivery, GetStatus
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
 

@@ -12,26 +12,16 @@ from dataclasses import replace
 import pytest
 
 from hil.errors import CommandRefused, DeviceRefused, LinkError, SessionRefused
-from hil.programmer import Executed, SeededEntropy
-from protocol.client_end import ClientEnd, Phase
-from protocol.development_keys import development_key
-from protocol.frame import SECURED, pack_header, with_crc
-from protocol.framing import encode_frame
-from protocol.handshake import ClientHello
-from protocol.identifiers import (
-    AlarmId,
-    ErrorCode,
-    Handshake,
-    Kind,
-    LogName,
-    LogType,
-    OnExpiry,
-    Opcode,
-    Role,
-    State,
-    Suite,
-)
-from protocol.layouts import encode
+from hil.programmer.entropy import SeededEntropy
+from hil.programmer.ledger import Executed
+from protocol.codec.layouts import encode
+from protocol.identifiers import AlarmId, ErrorCode, Handshake, Kind, OnExpiry, Opcode, Role, State, Suite
+from protocol.link.client_end import ClientEnd, Phase
+from protocol.link.development_keys import development_key
+from protocol.log.types import LogName, LogType
+from protocol.messages.handshake import ClientHello
+from protocol.wire.frame import SECURED, pack_header, with_crc
+from protocol.wire.framing import encode_frame
 from tests.simulation.link_checkers import check_everything, read_facts, settle
 from tests.simulation.link_people import Person
 from tests.simulation.link_world import World, simulated_profile

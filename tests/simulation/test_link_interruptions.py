@@ -12,9 +12,10 @@ import pytest
 
 from hil.errors import CommandRefused, DeviceRefused, NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.noise import Direction
-from hil.programmer import Executed
-from protocol.development_keys import development_key
-from protocol.identifiers import ErrorCode, LogName, LogType, Outcome, Role, State
+from hil.programmer.ledger import Executed
+from protocol.identifiers import ErrorCode, Outcome, Role, State
+from protocol.link.development_keys import development_key
+from protocol.log.types import LogName, LogType
 from tests.simulation.link_checkers import check_everything, settle
 from tests.simulation.link_people import Killed, Person
 from tests.simulation.link_world import SECOND_CLINICIAN, Violation, World

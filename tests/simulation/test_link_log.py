@@ -8,8 +8,8 @@ import pytest
 
 from hil.errors import LinkError, PumpbenchError
 from hil.noise import Direction
-from protocol.commands import LogRead
-from protocol.identifiers import LogName
+from protocol.log.types import LogName
+from protocol.messages.log import LogRead
 from tests.simulation.link_people import Person
 from tests.simulation.link_world import World, simulated_profile
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from hil.programmer import Programmer, SystemEntropy
+from hil.programmer.entropy import SystemEntropy
+from hil.programmer.programmer import Programmer
 from hil.targets.port import open_port
-from protocol.client_end import ClientEnd
-from protocol.commands import GetStatus
-from protocol.development_keys import development_key
+from protocol.codec.layouts import encode
 from protocol.identifiers import Opcode, Role, State
-from protocol.layouts import encode
-from protocol.link_events import Response, SessionOpened
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
+from protocol.link.events import Response, SessionOpened
+from protocol.messages.reading import GetStatus
 from tests.simulation.link_people import Person
 from tests.simulation.link_world import World
 from tests.unit.bench.processes import Emulator

@@ -12,14 +12,15 @@ import pytest
 
 from firmware_emu.pump import Pump
 from hil.noise import Direction
-from hil.programmer import Programmer, SeededEntropy
-from protocol.client_end import ClientEnd
-from protocol.commands import LogRead
-from protocol.development_keys import development_key
-from protocol.identifiers import LogName, Opcode, Role
-from protocol.layouts import decode, encode
-from protocol.link_events import Response, SessionOpened, Unknown
-from protocol.reports import LogReadReply
+from hil.programmer.entropy import SeededEntropy
+from hil.programmer.programmer import Programmer
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import Opcode, Role
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
+from protocol.link.events import Response, SessionOpened, Unknown
+from protocol.log.types import LogName
+from protocol.messages.log import LogRead, LogReadReply
 from tests.simulation.link_checkers import check_everything
 from tests.simulation.link_commands import COMMIT_IS_FRAME
 from tests.simulation.link_mutants import (

@@ -17,10 +17,10 @@ import pytest
 from firmware_emu.bench.rig import actions
 from hil.errors import PumpbenchError
 from hil.noise import Direction
-from protocol.development_keys import development_key
+from protocol.codec.atoms import Malformed
 from protocol.errors import ProtocolError
 from protocol.identifiers import Role
-from protocol.layouts import Malformed
+from protocol.link.development_keys import development_key
 from tests.simulation.link_people import Person
 from tests.simulation.link_world import SECOND_CLINICIAN, World
 
@@ -151,7 +151,7 @@ def test_no_key_shows_in_the_repr_of_anything_that_pump_and_programmer_are_made_
         name = f"{type(found).__module__}.{type(found).__qualname__}"
         texts[name] = texts.get(name, b"") + repr(found).encode()
     assert len(texts) > 60
-    assert "protocol.pump_end._Session" in texts
+    assert "protocol.link.pump_end._Session" in texts
     assert leaks(secrets, texts) == []
 
 

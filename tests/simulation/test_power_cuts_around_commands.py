@@ -13,30 +13,18 @@ import pytest
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
-from protocol.commands import (
-    BolusPrepare,
-    EndSession,
-    GetAlarms,
-    GetDelivery,
-    GetInfo,
-    GetLimits,
-    GetLinkStats,
-    GetProgram,
-    GetReservoir,
-    GetStatus,
-    GetTime,
-    LogRead,
-    LogStatus,
-    Ping,
-    ProgAbort,
-    ProgBegin,
-    ProgVerify,
-    ProgWrite,
-    QueryCmd,
-    Stop,
-)
-from protocol.identifiers import BolusKind, ErrorCode, LogName, Opcode, ProgramSlot, Role, StopReason
-from protocol.program import Segment
+from protocol.identifiers import BolusKind, ErrorCode, Opcode, ProgramSlot, Role, StopReason
+from protocol.log.types import LogName
+from protocol.messages.alarms import GetAlarms
+from protocol.messages.bolus import BolusPrepare
+from protocol.messages.conversation import EndSession, GetLinkStats, Ping
+from protocol.messages.ledger import QueryCmd
+from protocol.messages.log import LogRead, LogStatus
+from protocol.messages.program import GetProgram, ProgAbort, ProgBegin, ProgVerify, ProgWrite, Segment
+from protocol.messages.reading import GetDelivery, GetInfo, GetLimits, GetStatus
+from protocol.messages.reservoir import GetReservoir
+from protocol.messages.stop import Stop
+from protocol.messages.time import GetTime
 from protocol.registry import command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree

@@ -12,32 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
-from protocol.commands import (
-    AlarmAck,
-    BolusCancel,
-    BolusCommit,
-    BolusPrepare,
-    GetAlarms,
-    GetDelivery,
-    GetProgram,
-    GetReservoir,
-    GetStatus,
-    GetTime,
-    LogStatus,
-    ProgCommit,
-    QueryCmd,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-    VoidCmd,
-)
 from protocol.identifiers import (
     AlarmFlag,
     AlarmId,
     BolusKind,
-    LogName,
-    LogType,
     OnExpiry,
     Outcome,
     ProgramSlot,
@@ -46,6 +24,16 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
+from protocol.log.types import LogName, LogType
+from protocol.messages.alarms import AlarmAck, GetAlarms
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
+from protocol.messages.ledger import QueryCmd, VoidCmd
+from protocol.messages.log import LogStatus
+from protocol.messages.program import GetProgram, ProgCommit
+from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
 

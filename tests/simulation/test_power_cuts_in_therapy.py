@@ -11,8 +11,11 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
-from protocol.commands import GetDelivery, GetStatus, QueryCmd, Stop
-from protocol.identifiers import AlarmId, LogType, OnExpiry, Outcome, State, StopReason
+from protocol.identifiers import AlarmId, OnExpiry, Outcome, State, StopReason
+from protocol.log.types import LogType
+from protocol.messages.ledger import QueryCmd
+from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
 

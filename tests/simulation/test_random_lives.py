@@ -14,31 +14,15 @@ import pytest
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
-from protocol.commands import (
-    BolusCancel,
-    BolusCommit,
-    BolusPrepare,
-    GetReservoir,
-    GetStatus,
-    ProgCommit,
-    QueryCmd,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-    VoidCmd,
-)
-from protocol.identifiers import (
-    BolusKind,
-    LogType,
-    OnExpiry,
-    Outcome,
-    RefillFlag,
-    State,
-    StopReason,
-    TimeSetReason,
-)
-from protocol.reports import BolusPrepareReply
+from protocol.identifiers import BolusKind, OnExpiry, Outcome, RefillFlag, State, StopReason, TimeSetReason
+from protocol.log.types import LogType
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply
+from protocol.messages.ledger import QueryCmd, VoidCmd
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of, state_of
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.pump import Pump, Step
 from firmware_emu.units import MS_PER_MINUTE
-from protocol.commands import GetStatus
+from protocol.messages.reading import GetStatus
 from tests.simulation.conversation import SEED, Conversation
 from tests.simulation.link_random import Mix, Story
 from tests.simulation.link_world import simulated_profile

@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from firmware_emu.profile import Implant
 from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
-from protocol.commands import BolusCancel, GetStatus, ProgCommit, Refill, Resume, Stop
-from protocol.identifiers import AlarmId, LogType, OnExpiry, RefillFlag, StopReason
+from protocol.identifiers import AlarmId, OnExpiry, RefillFlag, StopReason
+from protocol.log.types import LogType
+from protocol.messages.bolus import BolusCancel
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import Refill
+from protocol.messages.stop import Resume, Stop
 from tests.simulation.conversation import Conversation, profile_of, state_of
 from tests.simulation.stepping import Act, Story, alarms_in, cuts, played
 

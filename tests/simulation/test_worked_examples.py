@@ -9,9 +9,14 @@ import pytest
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, PPM, S_PER_DAY
-from protocol.commands import GetReservoir, GetStatus, LogRead, ProgCommit, Refill, Resume, Stop
-from protocol.identifiers import AlarmId, ErrorCode, LogName, LogType, RefillFlag, State, StopReason
-from protocol.log_data import AlarmOnData
+from protocol.identifiers import AlarmId, ErrorCode, RefillFlag, State, StopReason
+from protocol.log.data import AlarmOnData
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogRead
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume, Stop
 from tests.simulation.conversation import (
     MARCH_2_S,
     SEED,

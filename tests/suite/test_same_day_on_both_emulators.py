@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from hil.outcome_store import OutcomeStore
-from hil.programmer import Programmer, SeededEntropy
-from hil.targets import PumpChoice
+from hil.programmer.entropy import SeededEntropy
+from hil.programmer.programmer import Programmer
+from hil.targets.choices import PumpChoice
 from hil.targets.emulated import EmulatedTarget
 from hil.targets.process import ProcessTarget
-from protocol.development_keys import development_key
 from protocol.identifiers import Role, StopReason
+from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
     from hil.channel import Channel

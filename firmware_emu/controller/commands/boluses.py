@@ -10,31 +10,23 @@ from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
 from firmware_emu.controller.core import Token
 from firmware_emu.controller.counters import Source
 from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MS_PER_S
-from protocol.commands import OWN_KEY, BolusCancel, BolusCommit, BolusPrepare, QueryCmd, VoidCmd
-from protocol.identifiers import (
-    BolusEndReason,
-    BolusKind,
-    ErrorCode,
-    LogType,
-    Opcode,
-    Outcome,
-    Role,
-    State,
-)
-from protocol.layouts import offset_of
-from protocol.log_data import BolusCancelData, CmdIntentData, CmdVoidData
-from protocol.registry import cmd_crc
-from protocol.reports import (
+from protocol.codec.layouts import offset_of
+from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
+from protocol.log.data import BolusCancelData, CmdIntentData, CmdVoidData
+from protocol.log.types import BolusEndReason, LogType
+from protocol.messages.bolus import (
+    BolusCancel,
     BolusCancelReply,
+    BolusCommit,
     BolusCommitReply,
+    BolusPrepare,
     BolusPrepareReply,
-    CommandResult,
-    QueryCmdReply,
-    VoidCmdReply,
 )
+from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
+from protocol.registry import cmd_crc
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Core

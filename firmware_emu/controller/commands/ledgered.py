@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.call import Refused
 from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from protocol.identifiers import Outcome
+from protocol.messages.ledger import CommandResult
 from protocol.registry import cmd_crc
-from protocol.reports import CommandResult
 
 if TYPE_CHECKING:
     from firmware_emu.controller.call import Call

@@ -9,23 +9,24 @@ from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.stopping import check_not_empty
 from firmware_emu.controller.core import Staging
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.programs import Program, ProgramLimits, unsupported, verify
-from protocol.identifiers import ErrorCode, LogType, RateChangeReason, Role, State, StateReason
-from protocol.log_data import ProgramCommitData
-from protocol.program import staged_crc
-from protocol.reports import (
+from protocol.identifiers import ErrorCode, Role, State, StateReason
+from protocol.log.data import ProgramCommitData
+from protocol.log.types import LogType, RateChangeReason
+from protocol.messages.program import (
     ProgAbortReply,
     ProgBeginReply,
     ProgCommitReply,
     ProgVerifyReply,
     ProgWriteReply,
+    staged_crc,
 )
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Core
-    from protocol.commands import ProgBegin, ProgCommit, ProgWrite
+    from protocol.messages.program import ProgBegin, ProgCommit, ProgWrite
 
 _HEADER_OFFSET = 4  # of the header in PROG_BEGIN
 _BASE_REV_OFFSET = 4  # of base_rev in PROG_COMMIT

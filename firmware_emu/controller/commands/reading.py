@@ -11,7 +11,6 @@ from firmware_emu.controller.counters import Source
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.reservoir_belief import Prediction
 from firmware_emu.units import MS_PER_S
-from protocol.checksum import crc32c
 from protocol.identifiers import (
     Activity,
     CommitMode,
@@ -23,28 +22,34 @@ from protocol.identifiers import (
     SecurityProfile,
     StatusFlag,
 )
-from protocol.limits import MAX_PAYLOAD_BYTES
-from protocol.program import SEGMENTS_MAX, ProgramHeader, Segment, staged_crc
-from protocol.reports import (
-    ALARM_ROWS_MAX,
+from protocol.messages.alarms import ALARM_ROWS_MAX, AlarmRow, GetAlarmsReply
+from protocol.messages.conversation import GetLinkStatsReply
+from protocol.messages.program import (
+    SEGMENTS_MAX,
     SEGMENTS_PER_REPLY_MAX,
+    GetProgramReply,
+    ProgramHeader,
+    Segment,
+    staged_crc,
+)
+from protocol.messages.reading import (
     SERIAL_BYTES,
-    AlarmRow,
-    GetAlarmsReply,
     GetDeliveryReply,
     GetInfoReply,
     GetLimitsReply,
-    GetLinkStatsReply,
-    GetProgramReply,
-    GetReservoirReply,
     GetStatusReply,
-    GetTimeReply,
 )
+from protocol.messages.reservoir import GetReservoirReply
+from protocol.messages.time import GetTimeReply
+from protocol.wire.checksum import crc32c
+from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Core
     from firmware_emu.controller.programs import Program
-    from protocol.commands import GetLinkStats, GetProgram, GetTime
+    from protocol.messages.conversation import GetLinkStats
+    from protocol.messages.program import GetProgram
+    from protocol.messages.time import GetTime
 
 NEVER_S = 0xFFFF_FFFF
 _NO_ACTIVITY = Activity(0)

@@ -9,11 +9,12 @@ from firmware_emu.controller.commands.ledgered import acted, done, earlier, repe
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Role, State, StopReason
-from protocol.reports import CommandResult, ResumeReply, StopReply
+from protocol.messages.stop import ResumeReply, StopReply
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Core
-    from protocol.commands import Resume, Stop
+    from protocol.messages.ledger import CommandResult
+    from protocol.messages.stop import Resume, Stop
 
 
 def stop(core: Core, call: Call) -> StopReply:

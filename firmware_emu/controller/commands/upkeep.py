@@ -9,28 +9,27 @@ from firmware_emu.controller.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
 from firmware_emu.controller.core import Refilled
-from firmware_emu.controller.memory import Region
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.controller.modes import Trigger
 from firmware_emu.controller.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import ErrorCode, LogType, RateChangeReason, Role, State, StateReason
-from protocol.log_data import AlarmAckData, RefillData, TimeSetData
-from protocol.reports import (
-    AlarmAckReply,
-    EndSessionReply,
-    LogReadReply,
-    LogStatusReply,
-    PingReply,
-    RefillReply,
-    TimeSetReply,
-)
+from protocol.identifiers import ErrorCode, Role, State, StateReason
+from protocol.log.data import AlarmAckData, RefillData, TimeSetData
+from protocol.log.types import LogType, RateChangeReason
+from protocol.messages.alarms import AlarmAckReply
+from protocol.messages.conversation import EndSessionReply, PingReply
+from protocol.messages.reservoir import RefillReply
+from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
     from firmware_emu.controller.core import Core
     from firmware_emu.controller.ledger import LedgerEntry
     from firmware_emu.controller.programs import Program
-    from protocol.commands import AlarmAck, LogRead, Refill, TimeSet
+    from protocol.messages.alarms import AlarmAck
+    from protocol.messages.log import LogRead, LogReadReply, LogStatusReply
+    from protocol.messages.reservoir import Refill
+    from protocol.messages.time import TimeSet
 
 NEVER_S = 0xFFFF_FFFF
 I32_MAX = 0x7FFF_FFFF

@@ -20,13 +20,12 @@ from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig.server import RigServer
 from firmware_emu.bench.runner import Runner
 from firmware_emu.bench.stand import Stand, new_pump
-from protocol.client_end import ClientEnd
-from protocol.commands import GetStatus
-from protocol.development_keys import development_key
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import Opcode, Role
-from protocol.layouts import decode, encode
-from protocol.link_events import Response, SessionOpened
-from protocol.reports import GetStatusReply
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
+from protocol.link.events import Response, SessionOpened
+from protocol.messages.reading import GetStatus, GetStatusReply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ import pytest
 
 from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.version import VERSION
-from protocol.development_keys import DEVELOPMENT_KEYS
 from protocol.identifiers import State
+from protocol.link.development_keys import DEVELOPMENT_KEYS
 from tests.unit.bench.processes import EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from hil.errors import LinkError
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from hil.targets.port import open_port, open_socket
 from protocol.identifiers import State
 from tests.unit.bench.processes import Emulator

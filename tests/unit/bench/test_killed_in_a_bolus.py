@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
-from protocol.commands import BolusCommit, BolusPrepare, QueryCmd
-from protocol.identifiers import BolusKind, LogName, Opcode, Outcome
-from protocol.therapy_reports import BolusCommitReply, BolusPrepareReply, QueryCmdReply
-from protocol.upkeep_commands import LogStatus
-from protocol.upkeep_reports import LogStatusReply
+from protocol.identifiers import BolusKind, Opcode, Outcome
+from protocol.log.types import LogName
+from protocol.messages.bolus import BolusCommit, BolusCommitReply, BolusPrepare, BolusPrepareReply
+from protocol.messages.ledger import QueryCmd, QueryCmdReply
+from protocol.messages.log import LogStatus, LogStatusReply
 from tests.unit.bench.processes import Caller, Emulator
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from firmware_emu.bench.errors import BAD_CONFIGURATION, BadConfigurationError
 from firmware_emu.bench.profile_file import BUILT_IN, load_profile, read_profile
 from firmware_emu.bench.profile_rules import IMPLANT_RULES, KEY_RULES, MODEL_RULES
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel
-from protocol.development_keys import DEVELOPMENT_KEYS
 from protocol.identifiers import Role
+from protocol.link.development_keys import DEVELOPMENT_KEYS
 
 EXAMPLES = Path(__file__).parents[3] / "fixtures" / "profiles"
 HEX_KEY = "00112233445566778899aabbccddeeff"

@@ -7,9 +7,9 @@ import pytest
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.stand import Stand, new_pump
 from firmware_emu.pump import TraceEntry
-from protocol.development_keys import development_key
 from protocol.identifiers import Role
-from protocol.link import ClientEnd
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
 
 
 class Zeros:

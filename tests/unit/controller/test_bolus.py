@@ -18,7 +18,8 @@ from firmware_emu.controller.bolus_window import BolusWindow
 from firmware_emu.controller.refusal import Refusal
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import BolusEndReason, BolusKind, ErrorCode, Outcome
+from protocol.identifiers import BolusKind, ErrorCode, Outcome
+from protocol.log.types import BolusEndReason
 
 LIMITS = BolusLimits(
     stroke_nl=500,

@@ -5,32 +5,11 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
-from protocol.commands import (
-    AlarmAck,
-    BolusCancel,
-    BolusCommit,
-    BolusPrepare,
-    GetAlarms,
-    GetDelivery,
-    GetStatus,
-    LogRead,
-    ProgBegin,
-    ProgCommit,
-    ProgVerify,
-    ProgWrite,
-    QueryCmd,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-    VoidCmd,
-)
+from protocol.codec.layouts import offset_of
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
     ErrorCode,
-    LogName,
-    LogType,
     OnExpiry,
     Outcome,
     RefillFlag,
@@ -40,8 +19,16 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
-from protocol.layouts import offset_of
-from protocol.program import Segment
+from protocol.log.types import LogName, LogType
+from protocol.messages.alarms import AlarmAck, GetAlarms
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
+from protocol.messages.ledger import QueryCmd, VoidCmd
+from protocol.messages.log import LogRead
+from protocol.messages.program import ProgBegin, ProgCommit, ProgVerify, ProgWrite, Segment
+from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.reservoir import Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 
 WALL_S = 826_000_000

@@ -9,37 +9,10 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from protocol.commands import (
-    BolusCancel,
-    BolusPrepare,
-    GetAlarms,
-    GetDelivery,
-    GetInfo,
-    GetLimits,
-    GetLinkStats,
-    GetProgram,
-    GetReservoir,
-    GetStatus,
-    GetTime,
-    LogRead,
-    LogStatus,
-    Ping,
-    ProgAbort,
-    ProgCommit,
-    QueryCmd,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-    VoidCmd,
-)
 from protocol.identifiers import (
     AlarmId,
-    BolusEndReason,
     BolusKind,
     ErrorCode,
-    LogName,
-    LogType,
     OnExpiry,
     Outcome,
     ProgramSlot,
@@ -48,6 +21,17 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
+from protocol.log.types import BolusEndReason, LogName, LogType
+from protocol.messages.alarms import GetAlarms
+from protocol.messages.bolus import BolusCancel, BolusPrepare
+from protocol.messages.conversation import GetLinkStats, Ping
+from protocol.messages.ledger import QueryCmd, VoidCmd
+from protocol.messages.log import LogRead, LogStatus
+from protocol.messages.program import GetProgram, ProgAbort, ProgCommit
+from protocol.messages.reading import GetDelivery, GetInfo, GetLimits, GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, factory_profile, profile_of
 
 WALL_S = 826_000_000

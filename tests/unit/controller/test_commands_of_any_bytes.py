@@ -8,38 +8,28 @@ import pytest
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
-from protocol.commands import (
-    AlarmAck,
-    BolusCancel,
-    BolusCommit,
-    BolusPrepare,
-    GetStatus,
-    LogRead,
-    ProgBegin,
-    ProgCommit,
-    ProgVerify,
-    ProgWrite,
-    QueryCmd,
-    Refill,
-    Resume,
-    Stop,
-    TimeSet,
-    VoidCmd,
-)
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
     ErrorCode,
-    LogName,
     Opcode,
     RefillFlag,
     Role,
     StopReason,
     TimeSetReason,
 )
-from protocol.layouts import decode, encode
-from protocol.link import Refusal, Response
-from protocol.program import Segment
+from protocol.link.events import Refusal, Response
+from protocol.log.types import LogName
+from protocol.messages.alarms import AlarmAck
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
+from protocol.messages.ledger import QueryCmd, VoidCmd
+from protocol.messages.log import LogRead
+from protocol.messages.program import ProgBegin, ProgCommit, ProgVerify, ProgWrite, Segment
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import Refill
+from protocol.messages.stop import Resume, Stop
+from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree

@@ -12,12 +12,12 @@ from firmware_emu.controller.event_log import EventLog
 from firmware_emu.controller.memory import Memory
 from firmware_emu.controller.memory_map import LOG_SLOT_BYTES, log_ring
 from firmware_emu.plant.flash import Flash
-from protocol.checksum import crc16_ccitt_false
-from protocol.identifiers import Actor, ErrorCode, LogFlag, LogName, LogType
-from protocol.log_data import LogErasedData
-from protocol.log_entries import LogEntry
-from protocol.upkeep_commands import LogRead, LogStatus
-from protocol.upkeep_reports import LogReadReply, LogStatusReply
+from protocol.identifiers import ErrorCode
+from protocol.log.data import LogErasedData
+from protocol.log.entry import LogEntry
+from protocol.log.types import Actor, LogFlag, LogName, LogType
+from protocol.messages.log import LogRead, LogReadReply, LogStatus, LogStatusReply
+from protocol.wire.checksum import crc16_ccitt_false
 
 CAPACITY = 200
 CHAIN_KEY = bytes(range(16))

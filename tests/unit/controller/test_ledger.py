@@ -18,10 +18,9 @@ from firmware_emu.controller.ledger import (
     LedgerEntry,
     OpenCommand,
 )
-from firmware_emu.controller.memory import Region
-from firmware_emu.controller.memory_map import PLACES
+from firmware_emu.controller.memory_map import PLACES, Region
 from protocol.identifiers import ErrorCode, Opcode, Outcome
-from protocol.therapy_reports import QueryCmdReply
+from protocol.messages.ledger import QueryCmdReply
 
 KEY = 3
 OTHER_KEY = 4

@@ -8,7 +8,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from firmware_emu.controller.memory import Memory, RecoveryReport, Region, memory_size_bytes
+from firmware_emu.controller.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory_map import (
     CHECKPOINT_CAPACITY_BYTES,
     CHECKPOINT_OFFSETS,
@@ -23,10 +23,12 @@ from firmware_emu.controller.memory_map import (
     MARK_OFFSET,
     PLACES,
     RECORD_OVERHEAD_BYTES,
+    Region,
     log_ring,
+    memory_size_bytes,
 )
 from firmware_emu.plant.flash import Flash
-from protocol.identifiers import LogName
+from protocol.log.types import LogName
 
 LOG_CAPACITY = 40
 ENTRY = bytes(range(LOG_SLOT_BYTES))

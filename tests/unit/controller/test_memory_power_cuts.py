@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_emu.controller.memory import Memory, Region
+from firmware_emu.controller.memory import Memory
+from firmware_emu.controller.memory_map import Region
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.faults import CutAtWrite
 from firmware_emu.plant.flash import Flash
-from protocol.identifiers import LogName
+from protocol.log.types import LogName
 
 LOG_CAPACITY = 40
 View = tuple[bytes | None, ...]

@@ -21,16 +21,16 @@ from firmware_emu.controller.programs import (
     verify,
 )
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
-from protocol.program import (
+from protocol.messages.program import (
     BridgeBlock,
     Group,
     PatientBlock,
     PeriodicBlock,
     ProgramHeader,
+    ProgramRefusal,
     Segment,
     padded_groups,
 )
-from protocol.reports import ProgramRefusal
 
 LIMITS = ProgramLimits(
     rate_min_nl_per_day=48_000,

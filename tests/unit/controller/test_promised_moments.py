@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
-from protocol.commands import AlarmAck, GetAlarms, GetReservoir, GetStatus, Resume, Stop
-from protocol.identifiers import AlarmFlag, AlarmId, LogType, OnExpiry, State, StopReason
+from protocol.identifiers import AlarmFlag, AlarmId, OnExpiry, State, StopReason
+from protocol.log.types import LogType
+from protocol.messages.alarms import AlarmAck, GetAlarms
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import GetReservoir
+from protocol.messages.stop import Resume, Stop
 from tests.simulation.conversation import Conversation, factory_profile
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state
 

@@ -8,29 +8,25 @@ import pytest
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
-from protocol.commands import (
-    BolusPrepare,
-    GetReservoir,
-    GetStatus,
-    ProgCommit,
-    QueryCmd,
-    Refill,
-    Resume,
-    TimeSet,
-)
 from protocol.identifiers import (
     AlarmId,
     BatteryPhase,
-    BolusEndReason,
     BolusKind,
     ErrorCode,
-    LogType,
     Outcome,
     RefillFlag,
     State,
     StateReason,
     TimeSetReason,
 )
+from protocol.log.types import BolusEndReason, LogType
+from protocol.messages.bolus import BolusPrepare
+from protocol.messages.ledger import QueryCmd
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.stop import Resume
+from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
 

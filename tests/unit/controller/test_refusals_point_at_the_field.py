@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
-from protocol.commands import BolusCancel, GetTime, ProgBegin, ProgCommit, Stop, TimeSet, VoidCmd
+from protocol.codec.layouts import offset_of
 from protocol.identifiers import ErrorCode, Outcome, StopReason, TimeSetReason
-from protocol.layouts import offset_of
+from protocol.messages.bolus import BolusCancel
+from protocol.messages.ledger import VoidCmd
+from protocol.messages.program import ProgBegin, ProgCommit
+from protocol.messages.stop import Stop
+from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, simple_header
 
 U32 = 1 << 32

@@ -17,7 +17,7 @@ import pytest
 from hil.errors import BadConfiguration, OutcomeUnknown
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import Outcome
 from tests.unit.bench.processes import DEADLINE_S, Emulator
 

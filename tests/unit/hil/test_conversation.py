@@ -7,12 +7,15 @@ import pytest
 from hil.bench_session import TestBench
 from hil.errors import DeviceUnsafe, ExitCode, LinkError, SessionRefused, Taken
 from hil.noise import Direction
-from hil.programmer import Programmer, SeededEntropy, SystemEntropy
 from hil.programmer.conversation import refusal_of
-from protocol.development_keys import DeviceKey, development_key
+from hil.programmer.entropy import SeededEntropy, SystemEntropy
+from hil.programmer.programmer import Programmer
+from protocol.codec.layouts import encode
 from protocol.identifiers import Opcode, RejectReason, Role, State
-from protocol.layouts import encode
-from protocol.reports import GetTimeReply, PingReply, ResumeReply
+from protocol.link.development_keys import DeviceKey, development_key
+from protocol.messages.conversation import PingReply
+from protocol.messages.stop import ResumeReply
+from protocol.messages.time import GetTimeReply
 
 PATIENCE_MS = 15_000
 

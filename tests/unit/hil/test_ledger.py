@@ -9,7 +9,7 @@ import pytest
 from hil.bench_session import TestBench
 from hil.errors import CommandRefused, DeviceRefused, LinkError, Misuse, NotExecuted, OutcomeUnknown
 from hil.noise import Direction
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Outcome, Role, State
 
 TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP

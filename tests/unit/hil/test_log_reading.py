@@ -7,10 +7,9 @@ import pytest
 
 from hil.errors import DeviceError
 from hil.programmer.log_reading import LogHistory, LogReader, LostRange
-from protocol.commands import LogRead
-from protocol.identifiers import Actor, LogName, LogType
-from protocol.log_entries import LogEntry
-from protocol.reports import LogReadReply
+from protocol.log.entry import LogEntry
+from protocol.log.types import Actor, LogName, LogType
+from protocol.messages.log import LogRead, LogReadReply
 
 
 def entry(seq: int, log_type: LogType = LogType.STALL) -> bytes:

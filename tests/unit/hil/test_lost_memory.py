@@ -11,8 +11,9 @@ from hil.bench_session import BenchSession, TestBench
 from hil.errors import NotExecuted, OutcomeUnknown
 from hil.noise import Direction
 from hil.outcome_store import MarkedEntry, Marks
-from hil.programmer import Programmer
-from protocol.identifiers import LogName, LogType, Outcome, Role, State
+from hil.programmer.programmer import Programmer
+from protocol.identifiers import Outcome, Role, State
+from protocol.log.types import LogName, LogType
 
 TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
 VOLUME_NL = 20_000

@@ -8,12 +8,12 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from protocol.connection import plain_frame
-from protocol.frame import Frame
-from protocol.framing import Deframer
-from protocol.handshake import HandshakeReject
+from protocol.codec.layouts import encode
 from protocol.identifiers import Handshake, Kind, RejectReason
-from protocol.layouts import encode
+from protocol.link.connection import plain_frame
+from protocol.messages.handshake import HandshakeReject
+from protocol.wire.frame import Frame
+from protocol.wire.framing import Deframer
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hil.errors import BadConfiguration, BenchLost, Misuse, Taken
-from hil.programmer import Programmer
+from hil.programmer.programmer import Programmer
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
 from protocol.identifiers import Outcome, State

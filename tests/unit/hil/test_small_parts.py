@@ -32,8 +32,8 @@ from hil.report.summary import one_line, summary_of
 from hil.requirements import read_requirements, unclaimed, unknown_claims
 from hil.targets.choices import PumpChoice, profile_argument, profile_text
 from hil.wire_log import clock_text
-from protocol.development_keys import development_key
 from protocol.identifiers import Role
+from protocol.link.development_keys import development_key
 
 
 def test_a_deadline_is_a_moment() -> None:

@@ -5,10 +5,9 @@ import pytest
 from hil.bench_session import TestBench
 from hil.errors import CommandRefused, Misuse
 from hil.noise import Direction
-from hil.programmer import ProgramRefused
-from hil.programmer.staging import simple_program
+from hil.programmer.staging import ProgramRefused, simple_program
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot
-from protocol.program import Segment
+from protocol.messages.program import Segment
 
 
 def test_a_simple_program_is_one_rate_for_every_day(bench: TestBench) -> None:

@@ -10,10 +10,10 @@ from hil.bench_session import BenchSession, TestBench
 from hil.errors import LinkError, Misuse, OutcomeUnknown
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore
-from hil.programmer import Programmer
 from hil.programmer.ledger import verdict_of
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import Opcode, Outcome, State
-from protocol.reports import QueryCmdReply
+from protocol.messages.ledger import QueryCmdReply
 
 TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
 VOLUME_NL = 20_000

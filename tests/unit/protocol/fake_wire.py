@@ -11,16 +11,18 @@ import heapq
 import random
 from typing import TYPE_CHECKING
 
-from protocol.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
-from protocol.frame import SECURED, Frame, pack_header, with_crc
-from protocol.framing import Deframer, encode_frame
 from protocol.identifiers import Capability, Kind, Opcode, Role
-from protocol.limits import LinkLimits
-from protocol.link import ClientEnd, PumpEnd, Request, SessionOpened
-from protocol.session import SessionKeys, derive_keys, seal
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
+from protocol.link.events import Request, SessionOpened
+from protocol.link.pump_end import PumpEnd
+from protocol.link.session import SessionKeys, derive_keys, seal
+from protocol.wire.frame import SECURED, Frame, pack_header, with_crc
+from protocol.wire.framing import Deframer, encode_frame
+from protocol.wire.limits import LinkLimits
 
 if TYPE_CHECKING:
-    from protocol.link_events import ClientEvent, PumpEvent
+    from protocol.link.events import ClientEvent, PumpEvent
 
 
 class Draws:

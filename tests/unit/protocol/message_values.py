@@ -7,12 +7,14 @@ from typing import Any
 import construct
 from hypothesis import strategies as st
 
-from protocol import commands, handshake, log_data, log_entries, program, reports
-from protocol.layout_atoms import Count, Mapped, Octets, Record, Rows, atom
-from protocol.layout_faults import integer_range
-from protocol.layouts import declaration_of, declared_classes
+from protocol import registry
+from protocol.codec.atoms import Count, Mapped, Octets, Record, Rows, atom
+from protocol.codec.diagnostics import integer_range
+from protocol.codec.layouts import declaration_of, declared_classes
+from protocol.log import data, entry
+from protocol.messages import handshake
 
-MODULES = (commands, handshake, log_data, log_entries, program, reports)
+MODULES = (*registry.FAMILIES, handshake, data, entry)  # what declares layouts
 CLASSES = declared_classes()
 
 

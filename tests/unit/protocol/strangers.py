@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from protocol.development_keys import development_key
-from protocol.frame import pack_header, with_crc
-from protocol.framing import encode_frame
-from protocol.handshake import ClientHello, HandshakeReject
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import (
     Handshake,
     Kind,
     Role,
     Suite,
 )
-from protocol.layouts import decode, encode
+from protocol.link.development_keys import development_key
+from protocol.messages.handshake import ClientHello, HandshakeReject
+from protocol.wire.frame import pack_header, with_crc
+from protocol.wire.framing import encode_frame
 from tests.unit.protocol.fake_wire import Desk, Draws, frame_in
 
 CLINICIAN = development_key(Role.CLINICIAN)

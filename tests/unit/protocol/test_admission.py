@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.development_keys import development_key
-from protocol.frame import pack_header, with_crc
-from protocol.framing import encode_frame
-from protocol.handshake import HandshakeReject, PumpHello
-from protocol.identifiers import (
-    ErrorCode,
-    Kind,
-    Opcode,
-    RejectReason,
-    Role,
-    SessionCloseReason,
-    StateChanged,
-)
-from protocol.layouts import decode
-from protocol.limits import (
-    HELLO_PER_DAY,
-    HELLO_PER_MIN,
-    TAKE_OVER_IDLE_MS,
-    LinkLimits,
-)
-from protocol.link import (
-    ClientEnd,
+from protocol.codec.layouts import decode
+from protocol.identifiers import ErrorCode, Kind, Opcode, RejectReason, Role, StateChanged
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import development_key
+from protocol.link.events import (
     HandshakeFailed,
     HelloLimited,
     Hint,
@@ -34,6 +17,11 @@ from protocol.link import (
     SessionOpened,
     SessionRefused,
 )
+from protocol.log.types import SessionCloseReason
+from protocol.messages.handshake import HandshakeReject, PumpHello
+from protocol.wire.frame import pack_header, with_crc
+from protocol.wire.framing import encode_frame
+from protocol.wire.limits import HELLO_PER_DAY, HELLO_PER_MIN, TAKE_OVER_IDLE_MS, LinkLimits
 from tests.unit.protocol.fake_wire import Desk, Draws, frame_in
 from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello, reject_in
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from protocol.answer_budget import AnswerBudget, BackOff
-from protocol.limits import BACK_OFF_ENTRIES, BACK_OFF_MAX_S
+from protocol.link.budget import AnswerBudget, BackOff
+from protocol.wire.limits import BACK_OFF_ENTRIES, BACK_OFF_MAX_S
 
 DAY_MS = 86_400_000
 

@@ -6,18 +6,13 @@ import random
 
 import pytest
 
-from protocol.frame import with_crc
-from protocol.framing import encode_frame
-from protocol.identifiers import Kind, Opcode, Role, SessionCloseReason
-from protocol.limits import (
-    TAG_FAILURES_MAX,
-)
-from protocol.link import (
-    DEVELOPMENT_KEYS,
-    Response,
-    SessionClosed,
-    TagFailureBurst,
-)
+from protocol.identifiers import Kind, Opcode, Role
+from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.link.events import Response, SessionClosed, TagFailureBurst
+from protocol.log.types import SessionCloseReason
+from protocol.wire.frame import with_crc
+from protocol.wire.framing import encode_frame
+from protocol.wire.limits import TAG_FAILURES_MAX
 from tests.unit.protocol.fake_wire import Desk, frame_in, frames_in, request_bytes, with_header
 
 CLINICIAN = next(key for key in DEVELOPMENT_KEYS if key.role is Role.CLINICIAN)

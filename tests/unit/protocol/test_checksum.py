@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.checksum import crc16_ccitt_false, crc32c, uses_c_extension
+from protocol.wire.checksum import crc16_ccitt_false, crc32c, uses_c_extension
 
 
 def crc32c_bit_by_bit(data: bytes) -> int:

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.development_keys import development_key
+from protocol.codec.layouts import encode
 from protocol.errors import LocalError
-from protocol.frame import pack_header, with_crc
-from protocol.framing import encode_frame
-from protocol.handshake import HandshakeReject
 from protocol.identifiers import (
     ErrorClass,
     ErrorCode,
@@ -17,16 +14,13 @@ from protocol.identifiers import (
     Opcode,
     RejectReason,
     Role,
-    SessionCloseReason,
     StateChanged,
 )
-from protocol.layouts import encode
-from protocol.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
-from protocol.link import (
-    ClientEnd,
-    Direction,
+from protocol.link.client_end import ClientEnd, Phase
+from protocol.link.connection import Direction
+from protocol.link.development_keys import development_key
+from protocol.link.events import (
     Hint,
-    Phase,
     Refusal,
     Request,
     Response,
@@ -35,8 +29,13 @@ from protocol.link import (
     SessionRefused,
     Unknown,
 )
-from protocol.reports import ErrorReply, refusal
-from protocol.session import seal
+from protocol.link.session import seal
+from protocol.log.types import SessionCloseReason
+from protocol.messages.errors import ErrorReply, refusal
+from protocol.messages.handshake import HandshakeReject
+from protocol.wire.frame import pack_header, with_crc
+from protocol.wire.framing import encode_frame
+from protocol.wire.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
 from tests.unit.protocol.fake_wire import Desk, Draws, frame_in, with_header
 
 GIVES_UP_MS = sum(TIMEOUTS_MS)

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocol.identifiers import ErrorCode, Opcode
-from protocol.link import Hint, Phase, Request, Response, SessionOpened, SessionRefused, Unknown
+from protocol.link.client_end import Phase
+from protocol.link.events import Hint, Request, Response, SessionOpened, SessionRefused, Unknown
 from tests.unit.protocol.fake_wire import BadLine, Desk, split_transmissions
 
 

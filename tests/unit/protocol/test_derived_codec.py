@@ -9,22 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protocol.commands import BolusCommit, BolusPrepare, ConfigWrite, LogRead, Ping, ProgWrite, Stop
-from protocol.derived_codec import Codec
-from protocol.identifiers import ErrorCode, LogName, Outcome, StopReason
-from protocol.layout_atoms import U8, Count, Mapped, Record, Reserved, Rows
-from protocol.layout_faults import integer_range
-from protocol.layouts import Malformed, NotEncodable, codec_of, decode, encode, message
-from protocol.program import Segment
-from protocol.reports import (
-    BolusCommitReply,
-    CommandResult,
-    ConfigReadReply,
-    GetStatusReply,
-    GetTimeReply,
-    LogReadReply,
-    ProgVerifyReply,
-)
+from protocol.codec.atoms import U8, Count, Malformed, Mapped, NotEncodable, Record, Reserved, Rows
+from protocol.codec.derived import Codec
+from protocol.codec.diagnostics import integer_range
+from protocol.codec.layouts import codec_of, decode, encode, message
+from protocol.identifiers import ErrorCode, Outcome, StopReason
+from protocol.log.types import LogName
+from protocol.messages.bolus import BolusCommit, BolusCommitReply, BolusPrepare
+from protocol.messages.configuration import ConfigReadReply, ConfigWrite
+from protocol.messages.conversation import Ping
+from protocol.messages.ledger import CommandResult
+from protocol.messages.log import LogRead, LogReadReply
+from protocol.messages.program import ProgVerifyReply, ProgWrite, Segment
+from protocol.messages.reading import GetStatusReply
+from protocol.messages.stop import Stop
+from protocol.messages.time import GetTimeReply
 from tests.unit.protocol.message_values import (
     CLASSES,
     declared_build,

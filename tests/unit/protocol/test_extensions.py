@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from protocol import checksum, framing
+from protocol.wire import checksum, framing
 
 WITHOUT_C = """
 import sys
 sys.modules["crcmod._crcfunext"] = None
 sys.modules["cobs.cobs._cobs_ext"] = None
-from protocol import checksum, framing
+from protocol.wire import checksum, framing
 assert not checksum.uses_c_extension() and not framing.uses_c_extension()
 assert checksum.crc32c(b"123456789") == 0xE3069283
 from firmware_emu.cli import emulate

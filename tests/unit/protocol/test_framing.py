@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.frame import BadFrame, Fault, Frame, pack_header, parse_frame, with_crc
-from protocol.framing import Deframer, decode_frame, encode_frame
 from protocol.identifiers import Kind
-from protocol.limits import MAX_ENCODED_BYTES, RECEIVE_LIMIT_BYTES
+from protocol.wire.frame import BadFrame, Fault, Frame, pack_header, parse_frame, with_crc
+from protocol.wire.framing import Deframer, decode_frame, encode_frame
+from protocol.wire.limits import MAX_ENCODED_BYTES, RECEIVE_LIMIT_BYTES
 
 VECTORS_FILE = Path(__file__).parents[3] / "fixtures/vectors/framing.toml"
 VECTORS: list[dict[str, Any]] = tomllib.loads(VECTORS_FILE.read_text())["vector"]

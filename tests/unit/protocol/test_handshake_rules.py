@@ -6,8 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from protocol.development_keys import DeviceKey, development_key
-from protocol.handshake import PumpHello
+from protocol.codec.layouts import decode
 from protocol.identifiers import (
     Handshake,
     Opcode,
@@ -15,19 +14,11 @@ from protocol.identifiers import (
     Role,
     Suite,
 )
-from protocol.layouts import decode
-from protocol.limits import (
-    HALF_OPEN_MS,
-    HELLO_REPEATS,
-    SESSION_IDLE_MS,
-)
-from protocol.link import (
-    ClientEnd,
-    HandshakeFailed,
-    Response,
-    SessionOpened,
-    SessionRefused,
-)
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import DeviceKey, development_key
+from protocol.link.events import HandshakeFailed, Response, SessionOpened, SessionRefused
+from protocol.messages.handshake import PumpHello
+from protocol.wire.limits import HALF_OPEN_MS, HELLO_REPEATS, SESSION_IDLE_MS
 from tests.unit.protocol.fake_wire import Desk, Draws, frame_in, with_header
 from tests.unit.protocol.strangers import CLINICIAN, handshake_frame, hello, reject_in
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from protocol.checksum import crc32c
-from protocol.development_keys import DeviceKey
-from protocol.handshake import ClientHello, PumpHello
+from protocol.codec.layouts import encode
 from protocol.identifiers import Capability, Role, Suite
-from protocol.layouts import encode
-from protocol.link import ClientEnd, PumpEnd, Request, Response, SessionOpened
-from protocol.session import client_proof, derive_keys, peer_handle, pump_proof, unseal
+from protocol.link.client_end import ClientEnd
+from protocol.link.development_keys import DeviceKey
+from protocol.link.events import Request, Response, SessionOpened
+from protocol.link.pump_end import PumpEnd
+from protocol.link.session import client_proof, derive_keys, peer_handle, pump_proof, unseal
+from protocol.messages.handshake import ClientHello, PumpHello
+from protocol.wire.checksum import crc32c
 from tests.unit.protocol.fake_wire import Host, frame_in
 
 ANSWERS = tomllib.loads((Path(__file__).parents[3] / "fixtures/vectors/known_answers.toml").read_text())

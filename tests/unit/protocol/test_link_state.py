@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from protocol.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
 from protocol.identifiers import Opcode, Role
-from protocol.limits import SESSION_IDLE_MS
-from protocol.session import SessionKeys
+from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
+from protocol.link.session import SessionKeys
+from protocol.wire.limits import SESSION_IDLE_MS
 from tests.unit.protocol.fake_wire import Desk, frame_in, request_bytes, with_header
 
 if TYPE_CHECKING:

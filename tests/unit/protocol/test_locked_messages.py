@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from protocol.codec.layouts import decode, encode
+from protocol.codec.plain_values import plain
 from protocol.identifiers import PROTOCOL_VERSION
-from protocol.layouts import decode, encode
-from protocol.plain_values import plain
 from tests.unit.protocol.message_values import CLASSES
 
 LOCKED = json.loads(

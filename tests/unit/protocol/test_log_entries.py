@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from protocol.identifiers import Actor, BootCause, DeliveryKind, ErrorCode, LogFlag, LogType, Role
-from protocol.layouts import Malformed, decode
-from protocol.log_data import BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
-from protocol.log_entries import (
+from protocol.codec.atoms import Malformed
+from protocol.codec.layouts import decode
+from protocol.identifiers import ErrorCode, Role
+from protocol.log.data import BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
+from protocol.log.entry import (
     DATA_OF,
     CorruptEntry,
     LogEntry,
@@ -20,6 +21,7 @@ from protocol.log_entries import (
     entry_is_intact,
     pack_data,
 )
+from protocol.log.types import Actor, BootCause, DeliveryKind, LogFlag, LogType
 from tests.unit.protocol.test_derived_codec import smallest
 
 ENTRY = LogEntry(

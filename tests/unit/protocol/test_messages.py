@@ -7,11 +7,14 @@ import pickle
 
 import pytest
 
-from protocol.commands import EndSession, GetStatus, Ping, QueryCmd, VoidCmd
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorClass, ErrorCode, InfusionMode, Outcome, ProgramFlag, StateChanged
-from protocol.layouts import decode, encode
-from protocol.program import Group, ProgramHeader, Segment, padded_groups, staged_crc
-from protocol.reports import BolusCommitReply, CommandResult, ErrorReply, PrimeReply, refusal
+from protocol.messages.bolus import BolusCommitReply, PrimeReply
+from protocol.messages.conversation import EndSession, Ping
+from protocol.messages.errors import ErrorReply, refusal
+from protocol.messages.ledger import CommandResult, QueryCmd, VoidCmd
+from protocol.messages.program import Group, ProgramHeader, Segment, padded_groups, staged_crc
+from protocol.messages.reading import GetStatus
 from tests.unit.protocol.message_values import CLASSES
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from protocol import commands, reports
+from protocol.codec.layouts import codec_of, declaration_of, decode
 from protocol.identifiers import Opcode, Role
-from protocol.layouts import codec_of, declaration_of, decode
+from protocol.messages.bolus import BolusCommit
+from protocol.messages.conversation import Ping, PingReply
+from protocol.messages.ledger import CommandResult
+from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, EVENTS, cmd_crc, command_of
-from protocol.reports import CommandResult
 from tests.unit.protocol.message_values import record_of
 from tests.unit.protocol.test_derived_codec import smallest
 
@@ -102,14 +104,14 @@ def test_while_an_outcome_is_unknown_nothing_new_can_start() -> None:
 
 
 def test_the_cmd_crc_of_the_known_answer() -> None:
-    commit = commands.BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
+    commit = BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
     assert cmd_crc(Opcode.BOLUS_COMMIT, commit) == 0x53EEF4C8
 
 
 def test_a_new_token_or_a_confirmation_is_the_same_command() -> None:
-    commit = commands.BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
+    commit = BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
     assert cmd_crc(Opcode.BOLUS_COMMIT, commit._replace(token=0)) == 0x53EEF4C8
-    request = decode(commands.TimeSet, smallest(commands.TimeSet))
+    request = decode(TimeSet, smallest(TimeSet))
     confirmed = request._replace(confirm=True)
     assert cmd_crc(Opcode.TIME_SET, confirmed) == cmd_crc(Opcode.TIME_SET, request)
 
@@ -134,5 +136,5 @@ def test_any_other_change_of_a_command_changes_its_cmd_crc(opcode: Opcode) -> No
 
 def test_names_are_those_of_the_opcodes() -> None:
     assert COMMANDS[Opcode.BOLUS_COMMIT].name == "BOLUS_COMMIT"
-    assert COMMANDS[Opcode.PING].request is commands.Ping
-    assert COMMANDS[Opcode.PING].response is reports.PingReply
+    assert COMMANDS[Opcode.PING].request is Ping
+    assert COMMANDS[Opcode.PING].response is PingReply

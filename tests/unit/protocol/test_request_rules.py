@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from protocol.codec.layouts import decode
 from protocol.errors import LocalError
-from protocol.identifiers import ErrorCode, Kind, Opcode, Role, SessionCloseReason, StateChanged
-from protocol.layouts import decode
-from protocol.limits import (
-    ANSWER_REPEATS,
-    MAX_PAYLOAD_BYTES,
-    PUMP_CTR_MAX,
-    REQUEST_CTR_MAX,
-    SESSION_IDLE_MS,
-)
-from protocol.link import (
-    DEVELOPMENT_KEYS,
+from protocol.identifiers import ErrorCode, Kind, Opcode, Role, StateChanged
+from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.link.events import (
     Announcement,
     Hint,
     ReplayDropped,
@@ -24,7 +17,15 @@ from protocol.link import (
     SessionClosed,
     SessionOpened,
 )
-from protocol.reports import ErrorReply, refusal
+from protocol.log.types import SessionCloseReason
+from protocol.messages.errors import ErrorReply, refusal
+from protocol.wire.limits import (
+    ANSWER_REPEATS,
+    MAX_PAYLOAD_BYTES,
+    PUMP_CTR_MAX,
+    REQUEST_CTR_MAX,
+    SESSION_IDLE_MS,
+)
 from tests.unit.protocol.fake_wire import Desk, frame_in, frames_in, request_bytes
 
 CLINICIAN = next(key for key in DEVELOPMENT_KEYS if key.role is Role.CLINICIAN)

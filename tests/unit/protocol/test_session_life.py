@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from protocol.identifiers import (
-    RejectReason,
-    SessionCloseReason,
-)
-from protocol.limits import (
-    SESSION_IDLE_MS,
-    SESSION_LIFE_MS,
-)
-from protocol.link import (
-    Hint,
-    RandomSourceStuck,
-    SessionClosed,
-    SessionRefused,
-)
+from protocol.identifiers import RejectReason
+from protocol.link.events import Hint, RandomSourceStuck, SessionClosed, SessionRefused
+from protocol.log.types import SessionCloseReason
+from protocol.wire.limits import SESSION_IDLE_MS, SESSION_LIFE_MS
 from tests.unit.protocol.fake_wire import Desk
 from tests.unit.protocol.strangers import CLINICIAN, hello, reject_in
 

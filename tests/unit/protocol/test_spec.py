@@ -13,13 +13,13 @@ import pytest
 from cobs import cobs
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
-from protocol.checksum import crc32c
+from protocol.codec.layouts import decode, encode
+from protocol.codec.plain_values import plain
 from protocol.identifiers import Opcode
-from protocol.layouts import decode, encode
-from protocol.log_entries import LogEntry
-from protocol.plain_values import plain
+from protocol.log.entry import LogEntry
+from protocol.messages.errors import ErrorReply
 from protocol.registry import COMMANDS
-from protocol.reports import ErrorReply
+from protocol.wire.checksum import crc32c
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "protocol/SPEC.md").read_text()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from protocol.client_end import ClientEnd
-from protocol.connection import plain_frame
-from protocol.development_keys import development_key
-from protocol.handshake import ClientHello
+from protocol.codec.layouts import encode
 from protocol.identifiers import PROTOCOL_VERSION, Handshake, Kind, Opcode, Role, Suite
-from protocol.layouts import encode
-from protocol.limits import HELLO_PER_MIN
-from protocol.link_events import SessionOpened, Unknown
-from protocol.pump_end import PumpEnd
+from protocol.link.client_end import ClientEnd
+from protocol.link.connection import plain_frame
+from protocol.link.development_keys import development_key
+from protocol.link.events import SessionOpened, Unknown
+from protocol.link.pump_end import PumpEnd
+from protocol.messages.handshake import ClientHello
+from protocol.wire.limits import HELLO_PER_MIN
 from tests.unit.protocol.fake_wire import Draws, Host
 
 KEY = development_key(Role.CLINICIAN)

@@ -6,7 +6,7 @@ An implant's battery is a life span. Whoever has not proven a key can make it an
 
 from __future__ import annotations
 
-from protocol.limits import (
+from protocol.wire.limits import (
     BACK_OFF_ENTRIES,
     BACK_OFF_FIRST_S,
     BACK_OFF_MAX_S,

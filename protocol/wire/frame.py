@@ -10,9 +10,9 @@ from enum import StrEnum
 from struct import Struct
 from typing import NamedTuple
 
-from protocol.checksum import crc32c
 from protocol.identifiers import PROTOCOL_VERSION, Kind
-from protocol.limits import CRC_BYTES, HEADER_BYTES, MAX_PAYLOAD_BYTES, MIN_DECODED_BYTES, TAG_BYTES
+from protocol.wire.checksum import crc32c
+from protocol.wire.limits import CRC_BYTES, HEADER_BYTES, MAX_PAYLOAD_BYTES, MIN_DECODED_BYTES, TAG_BYTES
 
 SECURED = 0x01  # the only bit of `flags`
 

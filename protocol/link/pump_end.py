@@ -10,10 +10,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from protocol.connection import Connection, Sent, check_payload, plain_frame
+from protocol.codec.layouts import decode, encode
 from protocol.errors import LocalError
-from protocol.frame import SECURED, BadFrame, Frame
-from protocol.handshake import PumpHello, PumpProof
 from protocol.identifiers import (
     Capability,
     ErrorClass,
@@ -23,11 +21,25 @@ from protocol.identifiers import (
     Opcode,
     RejectReason,
     Role,
-    SessionCloseReason,
     StateChanged,
 )
-from protocol.layouts import decode, encode
-from protocol.limits import (
+from protocol.link.connection import Connection, Sent, check_payload, plain_frame
+from protocol.link.events import (
+    PumpEvent,
+    ReplayDropped,
+    Request,
+    SessionClosed,
+    SessionInfo,
+    SessionOpened,
+    TagFailureBurst,
+)
+from protocol.link.handshake_rules import Answer, Proven, PumpHandshake, PumpHost
+from protocol.link.session import FROM_PUMP, TO_PUMP, pump_proof
+from protocol.log.types import SessionCloseReason
+from protocol.messages.errors import ErrorReply
+from protocol.messages.handshake import PumpHello, PumpProof
+from protocol.wire.frame import SECURED, BadFrame, Frame
+from protocol.wire.limits import (
     ANSWER_REPEATS,
     DEFAULT_LIMITS,
     NONCE_BYTES,
@@ -42,21 +54,9 @@ from protocol.limits import (
     TAKE_OVER_IDLE_MS,
     LinkLimits,
 )
-from protocol.link_events import (
-    PumpEvent,
-    ReplayDropped,
-    Request,
-    SessionClosed,
-    SessionInfo,
-    SessionOpened,
-    TagFailureBurst,
-)
-from protocol.pump_handshake import Answer, Proven, PumpHandshake, PumpHost
-from protocol.reports import ErrorReply
-from protocol.session import FROM_PUMP, TO_PUMP, pump_proof
 
 if TYPE_CHECKING:
-    from protocol.development_keys import DeviceKey
+    from protocol.link.development_keys import DeviceKey
 
 # Who may take the session from whom [SPEC 4, H2]
 _RANK = {Role.OBSERVER: 0, Role.PATIENT: 1, Role.SERVICE: 2, Role.CLINICIAN: 3}

@@ -9,18 +9,8 @@ from typing import Any
 
 import construct
 
+from protocol.codec.atoms import Count, Malformed, Mapped, NotEncodable, Octets, Record, Reserved, Rows, atom
 from protocol.identifiers import ErrorCode
-from protocol.layout_atoms import (
-    Count,
-    Malformed,
-    Mapped,
-    NotEncodable,
-    Octets,
-    Record,
-    Reserved,
-    Rows,
-    atom,
-)
 
 
 def first_fault(record: Record, payload: bytes) -> Malformed:

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 from construct import Bytes
 
+from protocol.codec.atoms import U8, U16, U32, enum_of
+from protocol.codec.layouts import message
 from protocol.identifiers import Handshake, RejectReason, Role, Suite
-from protocol.layout_atoms import U8, U16, U32, enum_of
-from protocol.layouts import message
 
 NONCE_BYTES = 16
 PROOF_BYTES = 16

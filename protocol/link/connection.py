@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from protocol import session
 from protocol.errors import LocalError
-from protocol.frame import SECURED, BadFrame, Fault, Frame, pack_header, with_crc
-from protocol.framing import Deframer, decode_frame, encode_frame, encoded_body
-from protocol.limits import HEADER_BYTES, MAX_PAYLOAD_BYTES
+from protocol.link import session
+from protocol.wire.frame import SECURED, BadFrame, Fault, Frame, pack_header, with_crc
+from protocol.wire.framing import Deframer, decode_frame, encode_frame, encoded_body
+from protocol.wire.limits import HEADER_BYTES, MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from protocol.identifiers import Kind

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from protocol.development_keys import DeviceKey
-    from protocol.handshake import PumpHello
-    from protocol.identifiers import RejectReason, Role, SessionCloseReason
-    from protocol.reports import ErrorReply
+    from protocol.identifiers import RejectReason, Role
+    from protocol.link.development_keys import DeviceKey
+    from protocol.log.types import SessionCloseReason
+    from protocol.messages.errors import ErrorReply
+    from protocol.messages.handshake import PumpHello
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from cobs import cobs
 
-from protocol.frame import BadFrame, Fault, Frame, parse_frame
-from protocol.limits import GAP_HOST_MS, RECEIVE_LIMIT_BYTES
+from protocol.wire.frame import BadFrame, Fault, Frame, parse_frame
+from protocol.wire.limits import GAP_HOST_MS, RECEIVE_LIMIT_BYTES
 
 _DELIMITER = b"\x00"
 _cobs_decode = cobs.decode

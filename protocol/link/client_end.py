@@ -10,21 +10,12 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from protocol.connection import Connection, Sent, check_payload, plain_frame
+from protocol.codec.atoms import Malformed
+from protocol.codec.layouts import decode, encode
 from protocol.errors import LocalError
-from protocol.frame import BadFrame, Frame
-from protocol.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
 from protocol.identifiers import PROTOCOL_VERSION, ErrorCode, Handshake, Kind, Opcode, Role, Suite
-from protocol.layouts import Malformed, decode, encode
-from protocol.limits import (
-    FOREIGN_HELLOS_MAX,
-    GAP_HOST_MS,
-    NONCE_BYTES,
-    PEER_HANDLE_BYTES,
-    REQUEST_CTR_MAX,
-    TIMEOUTS_MS,
-)
-from protocol.link_events import (
+from protocol.link.connection import Connection, Sent, check_payload, plain_frame
+from protocol.link.events import (
     Announcement,
     ClientEvent,
     Hint,
@@ -35,8 +26,7 @@ from protocol.link_events import (
     SessionRefused,
     Unknown,
 )
-from protocol.reports import ErrorReply
-from protocol.session import (
+from protocol.link.session import (
     FROM_PUMP,
     NO_KEYS,
     TO_PUMP,
@@ -47,9 +37,20 @@ from protocol.session import (
     pump_proof,
     same_secret,
 )
+from protocol.messages.errors import ErrorReply
+from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
+from protocol.wire.frame import BadFrame, Frame
+from protocol.wire.limits import (
+    FOREIGN_HELLOS_MAX,
+    GAP_HOST_MS,
+    NONCE_BYTES,
+    PEER_HANDLE_BYTES,
+    REQUEST_CTR_MAX,
+    TIMEOUTS_MS,
+)
 
 if TYPE_CHECKING:
-    from protocol.development_keys import DeviceKey
+    from protocol.link.development_keys import DeviceKey
 
 
 class Entropy(Protocol):

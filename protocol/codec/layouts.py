@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from protocol.derived_codec import Codec
-from protocol.layout_atoms import Count, Malformed, NotEncodable, Record, fixed_size
+from protocol.codec.atoms import Count, Malformed, NotEncodable, Record, fixed_size
+from protocol.codec.derived import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

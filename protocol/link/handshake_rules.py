@@ -9,20 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from protocol.answer_budget import AnswerBudget, BackOff
-from protocol.handshake import ClientHello, HandshakeReject, PumpHello
+from protocol.codec.atoms import Malformed
+from protocol.codec.layouts import decode, encode
 from protocol.identifiers import PROTOCOL_VERSION, Capability, Handshake, RejectReason, Suite
-from protocol.layouts import Malformed, decode, encode
-from protocol.limits import (
-    HALF_OPEN_MS,
-    HELLO_REPEATS,
-    KEY_BYTES,
-    NONCE_BYTES,
-    PEER_HANDLE_BYTES,
-    LinkLimits,
-)
-from protocol.link_events import HandshakeFailed, HelloLimited, PumpEvent, RandomSourceStuck
-from protocol.session import (
+from protocol.link.budget import AnswerBudget, BackOff
+from protocol.link.events import HandshakeFailed, HelloLimited, PumpEvent, RandomSourceStuck
+from protocol.link.session import (
     NO_KEYS,
     SessionKeys,
     client_proof,
@@ -31,13 +23,22 @@ from protocol.session import (
     peer_handle,
     same_secret,
 )
+from protocol.messages.handshake import ClientHello, HandshakeReject, PumpHello
+from protocol.wire.limits import (
+    HALF_OPEN_MS,
+    HELLO_REPEATS,
+    KEY_BYTES,
+    NONCE_BYTES,
+    PEER_HANDLE_BYTES,
+    LinkLimits,
+)
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from protocol.connection import LinkStatistics
-    from protocol.development_keys import DeviceKey
-    from protocol.frame import Frame
+    from protocol.link.connection import LinkStatistics
+    from protocol.link.development_keys import DeviceKey
+    from protocol.wire.frame import Frame
 
 
 class PumpHost(Protocol):

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import Bytes
 
-from protocol import log_data
-from protocol.checksum import crc16_ccitt_false
+from protocol.codec.atoms import U8, U16, U32, Malformed, enum_of, flags_of
+from protocol.codec.field_words import bare_name_and_unit
+from protocol.codec.layouts import decode, encode, message, nested
 from protocol.errors import RemoteError
-from protocol.field_words import bare_name_and_unit
-from protocol.identifiers import Actor, ErrorCode, LogFlag, LogType, Role
-from protocol.layout_atoms import U8, U16, U32, Malformed, enum_of, flags_of
-from protocol.layouts import decode, encode, message, nested
+from protocol.identifiers import ErrorCode, Role
+from protocol.log import data as log_data
+from protocol.log.types import Actor, LogFlag, LogType
+from protocol.wire.checksum import crc16_ccitt_false
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

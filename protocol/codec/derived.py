@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import construct
 
-from protocol.layout_atoms import Count, Mapped, Octets, Record, Reserved, Rows, atom
+from protocol.codec.atoms import Count, Mapped, Octets, Record, Reserved, Rows, atom
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-from protocol.layout_faults import first_fault, first_unencodable
+from protocol.codec.diagnostics import first_fault, first_unencodable
 
 
 class _Writer:

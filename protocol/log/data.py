@@ -7,26 +7,28 @@ from typing import NamedTuple
 
 from construct import Bytes
 
+from protocol.codec.atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
+from protocol.codec.layouts import message
 from protocol.identifiers import (
     AlarmId,
+    DenyReason,
+    ErrorCode,
+    OnExpiry,
+    RejectReason,
+    Role,
+    SelfTestFault,
+    StopReason,
+)
+from protocol.log.types import (
     BolusEndReason,
     BootCause,
     DayFlag,
     DeliveryKind,
-    DenyReason,
-    ErrorCode,
-    OnExpiry,
     RateChangeReason,
-    RejectReason,
-    Role,
     SafeStateReason,
-    SelfTestFault,
     SessionCloseReason,
-    StopReason,
 )
-from protocol.layout_atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
-from protocol.layouts import message
-from protocol.limits import SESSION_MARK_BYTES
+from protocol.wire.limits import SESSION_MARK_BYTES
 
 
 @message()

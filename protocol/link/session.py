@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
-from protocol.limits import PEER_HANDLE_BYTES, PROOF_BYTES, TAG_BYTES
+from protocol.wire.limits import PEER_HANDLE_BYTES, PROOF_BYTES, TAG_BYTES
 
 TO_PUMP = 0
 FROM_PUMP = 1

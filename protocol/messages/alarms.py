@@ -1,0 +1,89 @@
+"""Alarms: reading, acknowledging and testing them [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import BOOLEAN, U32, Count, Reserved, Rows, enum_of, flags_of
+from protocol.codec.layouts import message, nested
+from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, Opcode
+from protocol.messages.command import command
+
+ALARM_ROWS_MAX = 13
+
+
+@message()
+class GetAlarms(NamedTuple):
+    """Each alarm that is active or latched."""
+
+
+@message(
+    "alarm_id" / enum_of(AlarmId),
+    "alarm_class" / enum_of(AlarmClass),
+    "flags" / flags_of(AlarmFlag),
+    Reserved(1),
+    "on_seq" / U32 * "of its ALARM_ON",
+    "on_t_mono_s" / U32,
+    "value" / U32,
+)
+class AlarmRow(NamedTuple):
+    """One alarm that is active or latched."""
+
+    alarm_id: AlarmId
+    alarm_class: AlarmClass
+    flags: AlarmFlag
+    on_seq: int
+    on_t_mono_s: int
+    value: int
+
+
+@message(
+    "n" / Count("alarms", ALARM_ROWS_MAX),
+    Reserved(3),
+    "alarms" / Rows("n", nested(AlarmRow)),
+)
+class GetAlarmsReply(NamedTuple):
+    """Alarms, critical ones first."""
+
+    alarms: tuple[AlarmRow, ...]
+
+
+command(Opcode.GET_ALARMS, GetAlarms, GetAlarmsReply, "OPCS", while_unknown=True)
+
+
+@message(
+    "alarm_id" / enum_of(AlarmId),
+    "seq" / U32 * "its on_seq",
+)
+class AlarmAck(NamedTuple):
+    """Acknowledge one occurrence of an alarm."""
+
+    alarm_id: AlarmId
+    seq: int
+
+
+@message(
+    "still_active" / BOOLEAN * "1: its condition still holds",
+    "silenced_until_t_mono_s" / U32 * "FFFFFFFF: until its condition begins anew",
+)
+class AlarmAckReply(NamedTuple):
+    """Acknowledged."""
+
+    still_active: bool
+    silenced_until_t_mono_s: int
+
+
+command(Opcode.ALARM_ACK, AlarmAck, AlarmAckReply, "PC")
+
+
+@message("alarm_class" / enum_of(AlarmClass))
+class AlarmTest(NamedTuple):
+    """Sound the alarm of a class, so that it is known."""
+
+    alarm_class: AlarmClass
+
+
+@message()
+class AlarmTestReply(NamedTuple):
+    """It sounds."""
+
+
+command(Opcode.ALARM_TEST, AlarmTest, AlarmTestReply, "C")

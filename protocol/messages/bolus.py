@@ -1,0 +1,162 @@
+"""Boluses: PREPARE and COMMIT, CANCEL, the patient's bolus, and the prime [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import U16, U32, Reserved, enum_of
+from protocol.codec.layouts import message, nested
+from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
+from protocol.messages.command import command
+from protocol.messages.ledger import CommandResult
+
+
+@message(
+    "kind" / enum_of(BolusKind),
+    "volume_nl" / U32,
+    "duration_s" / U32,
+    "program_rev" / U32 * "the revision that the clinician saw",
+)
+class BolusPrepare(NamedTuple):
+    """Ask whether a bolus or a prime would be accepted; the token permits one."""
+
+    kind: BolusKind
+    volume_nl: int
+    duration_s: int
+    program_rev: int
+
+
+@message(
+    "token" / U32 * "10 s, one use",
+    "quantised_nl" / U32 * "rounded down to whole strokes",
+    "end_t_mono_s" / U32 * "if it started now",
+    "hour_used_nl" / U32,
+    "hour_max_nl" / U32,
+    "day_used_nl" / U32,
+    "day_max_nl" / U32,
+)
+class BolusPrepareReply(NamedTuple):
+    """It would be accepted; this is what would be delivered."""
+
+    token: int
+    quantised_nl: int
+    end_t_mono_s: int
+    hour_used_nl: int
+    hour_max_nl: int
+    day_used_nl: int
+    day_max_nl: int
+
+
+command(Opcode.BOLUS_PREPARE, BolusPrepare, BolusPrepareReply, "C", therapy=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "volume_nl" / U32 * "= quantised_nl of the PREPARE",
+    "duration_s" / U32,
+    "token" / U32,
+    "program_rev" / U32,
+    not_in_cmd_crc=("token",),
+)
+class BolusCommit(NamedTuple):
+    """Deliver the prepared bolus."""
+
+    cmd_id: int
+    volume_nl: int
+    duration_s: int
+    token: int
+    program_rev: int
+
+
+@message("result" / nested(CommandResult), "delivered_nl" / U32)
+class BolusCommitReply(NamedTuple):
+    """The bolus has started."""
+
+    result: CommandResult
+    delivered_nl: int
+
+
+command(Opcode.BOLUS_COMMIT, BolusCommit, BolusCommitReply, "C", therapy=True, carries_cmd_id=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "target_cmd_id" / U32 * "0 the active bolus, whosever it is",
+    "target_key_id" / U16 * "whose command the target is",
+)
+class BolusCancel(NamedTuple):
+    """End a bolus now. Never refused for its cmd_id."""
+
+    cmd_id: int
+    target_cmd_id: int
+    target_key_id: int
+
+
+@message(
+    "result" / nested(CommandResult),
+    "target_outcome" / enum_of(Outcome) * "NEVER_RECEIVED where there is no such bolus",
+    Reserved(3),
+    "delivered_nl" / U32 * "final, after the motor stopped",
+)
+class BolusCancelReply(NamedTuple):
+    """What the bolus had delivered when it ended."""
+
+    result: CommandResult
+    target_outcome: Outcome
+    delivered_nl: int
+
+
+command(Opcode.BOLUS_CANCEL, BolusCancel, BolusCancelReply, "PCS", carries_cmd_id=True, while_unknown=True)
+
+
+@message("cmd_id" / U32)
+class PatientBolus(NamedTuple):
+    """The patient asks for the bolus that the program allows."""
+
+    cmd_id: int
+
+
+@message(
+    "result" / nested(CommandResult) * "RUNNING or REFUSED",
+    "deny" / enum_of(DenyReason),
+    Reserved(3),
+    "volume_nl" / U32,
+    "next_allowed_s" / U32 * "from now; 0 at once",
+)
+class PatientBolusReply(NamedTuple):
+    """Granted, or why not and when next."""
+
+    result: CommandResult
+    deny: DenyReason
+    volume_nl: int
+    next_allowed_s: int
+
+
+command(Opcode.PATIENT_BOLUS, PatientBolus, PatientBolusReply, "P", therapy=True, carries_cmd_id=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "volume_nl" / U32 * "= quantised_nl of the PREPARE",
+    "duration_s" / U32,
+    "token" / U32 * "of a PREPARE of kind 2",
+    "program_rev" / U32,
+    not_in_cmd_crc=("token",),
+)
+class Prime(NamedTuple):
+    """Fill the tubing: its own accounting, outside the bolus windows."""
+
+    cmd_id: int
+    volume_nl: int
+    duration_s: int
+    token: int
+    program_rev: int
+
+
+@message("result" / nested(CommandResult), "delivered_nl" / U32)
+class PrimeReply(NamedTuple):
+    """The prime has started."""
+
+    result: CommandResult
+    delivered_nl: int
+
+
+command(Opcode.PRIME, Prime, PrimeReply, "C", therapy=True, carries_cmd_id=True)

@@ -1,0 +1,55 @@
+"""Commands: the request, its reply, the opcode, and who may send it when [SPEC 6, 9, 10].
+
+Each stands in a row right behind its messages; `protocol.registry` collects the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from protocol.identifiers import Opcode, Role
+
+_ROLE_OF_LETTER = {"O": Role.OBSERVER, "P": Role.PATIENT, "C": Role.CLINICIAN, "S": Role.SERVICE}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table.
+
+    `therapy`: refused at end of service. `carries_cmd_id`: goes through the ledger, and its answer opens with
+    CR; QUERY_CMD and VOID_CMD name an id, but of another command. `while_unknown`: a client may send it while
+    the outcome of another command is unknown. `pairing`: only in an open pairing window.
+    """
+
+    opcode: Opcode
+    request: type
+    response: type
+    roles: frozenset[Role]
+    therapy: bool = False
+    carries_cmd_id: bool = False
+    while_unknown: bool = False
+    pairing: bool = False
+
+    @property
+    def name(self) -> str:
+        """As in the tables of SPEC 6."""
+        return self.opcode.name
+
+
+_DECLARED: dict[Opcode, Command] = {}
+
+
+def command(opcode: Opcode, request: type, reply: type, roles: str, **words: bool) -> None:
+    """Declare a command. `roles` has a letter for each role that may send it; `words` are fields of `Command`.
+
+    TypeError where the opcode has a command already.
+    """
+    if opcode in _DECLARED:
+        raise TypeError(f"{opcode.name} is declared twice")
+    allowed = frozenset(_ROLE_OF_LETTER[letter] for letter in roles)
+    _DECLARED[opcode] = Command(opcode, request, reply, allowed, **words)
+
+
+def declared_commands() -> tuple[Command, ...]:
+    """Every command of the modules imported so far, by opcode."""
+    return tuple(_DECLARED[opcode] for opcode in sorted(_DECLARED))

@@ -1,0 +1,52 @@
+"""Values that the clinic may read and write [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import U16, Count, Octets, enum_of
+from protocol.codec.layouts import message
+from protocol.identifiers import ConfigId, Opcode
+from protocol.messages.command import command
+
+CONFIG_VALUE_MAX = 64
+
+
+@message("config_id" / enum_of(ConfigId, U16))
+class ConfigRead(NamedTuple):
+    """One item of the configuration."""
+
+    config_id: ConfigId
+
+
+@message(
+    "config_id" / enum_of(ConfigId, U16),
+    "length" / Count("value", CONFIG_VALUE_MAX),
+    "value" / Octets("length"),
+)
+class ConfigReadReply(NamedTuple):
+    """One item of the configuration."""
+
+    config_id: ConfigId
+    value: bytes
+
+
+command(Opcode.CONFIG_READ, ConfigRead, ConfigReadReply, "C", while_unknown=True)
+
+
+@message(
+    "config_id" / enum_of(ConfigId, U16),
+    "length" / Count("value", CONFIG_VALUE_MAX),
+    "value" / Octets("length"),
+)
+class ConfigWrite(NamedTuple):
+    """Set one item of the configuration; absolute, so that writing twice is writing once."""
+
+    config_id: ConfigId
+    value: bytes
+
+
+@message()
+class ConfigWriteReply(NamedTuple):
+    """It is set."""
+
+
+command(Opcode.CONFIG_WRITE, ConfigWrite, ConfigWriteReply, "C")

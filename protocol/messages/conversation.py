@@ -1,0 +1,108 @@
+"""What is about the link itself: ping, the end of a session, statistics, hints of events, self-test [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import BOOLEAN, U32, flags_of
+from protocol.codec.layouts import message
+from protocol.identifiers import EventFlag, Opcode, SelfTestFault
+from protocol.messages.command import command
+
+
+@message()
+class Ping(NamedTuple):
+    """Ask whether anybody is there."""
+
+
+@message()
+class PingReply(NamedTuple):
+    """Here."""
+
+
+command(Opcode.PING, Ping, PingReply, "OPCS", while_unknown=True)
+
+
+@message()
+class EndSession(NamedTuple):
+    """Close the session."""
+
+
+@message()
+class EndSessionReply(NamedTuple):
+    """The last answer of the session."""
+
+
+command(Opcode.END_SESSION, EndSession, EndSessionReply, "OPCS", while_unknown=True)
+
+
+@message("clear" / BOOLEAN * "1: set all counters to 0 after reading")
+class GetLinkStats(NamedTuple):
+    """What the link has seen go wrong."""
+
+    clear: bool
+
+
+@message(
+    "crc_bad" / U32,
+    "cobs_bad" / U32,
+    "mac_bad" / U32,
+    "replay_drop" / U32,
+    "dup_served" / U32,
+    "hs_fail" / U32,
+    "hs_limited" / U32,
+)
+class GetLinkStatsReply(NamedTuple):
+    """What the link has seen go wrong, since boot or the last clear."""
+
+    crc_bad: int
+    cobs_bad: int
+    mac_bad: int
+    replay_drop: int
+    dup_served: int
+    hs_fail: int
+    hs_limited: int
+
+
+command(Opcode.GET_LINK_STATS, GetLinkStats, GetLinkStatsReply, "CS", while_unknown=True)
+
+
+@message("mask" / flags_of(EventFlag, U32))
+class Subscribe(NamedTuple):
+    """Which changes the client wants to be told of; 0 none."""
+
+    mask: EventFlag
+
+
+@message()
+class SubscribeReply(NamedTuple):
+    """Hints will come for these changes."""
+
+
+command(Opcode.SUBSCRIBE, Subscribe, SubscribeReply, "OPCS", while_unknown=True)
+
+
+@message(
+    "mask" / flags_of(EventFlag, U32) * "what changed since the last GET_STATUS",
+    "status_rev" / U32,
+    "last_seq" / U32,
+)
+class EventHint(NamedTuple):
+    """EVT: something changed. A hint, never the only carrier of a fact."""
+
+    mask: EventFlag
+    status_rev: int
+    last_seq: int
+
+
+@message()
+class SelfTest(NamedTuple):
+    """Test the device; only while stopped."""
+
+
+@message("failed" / flags_of(SelfTestFault, U32) * "0: all good")
+class SelfTestReply(NamedTuple):
+    """What the device found wrong with itself."""
+
+    failed: SelfTestFault
+
+
+command(Opcode.SELF_TEST, SelfTest, SelfTestReply, "S")

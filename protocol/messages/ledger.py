@@ -1,0 +1,99 @@
+"""The command ledger: what opens the answer to every command with an id, QUERY_CMD and VOID_CMD [SPEC 6, 9]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import BOOLEAN, U8, U16, U32, enum_of
+from protocol.codec.layouts import message
+from protocol.identifiers import Opcode, Outcome
+from protocol.messages.command import command
+
+OWN_KEY = 0xFFFF
+
+CMD_ID_FIRST = 1
+
+CMD_ID_LAST = 0xFFFF_FFFE
+
+
+@message(
+    "dup" / BOOLEAN * "1: this is the recorded outcome of an earlier arrival",
+    "outcome" / enum_of(Outcome),
+    "reason" / U16 * "error code, or 0",
+    "seq" / U32 * "of the log entry",
+)
+class CommandResult(NamedTuple):
+    """CR: opens the answer to every message that has a cmd_id."""
+
+    dup: bool
+    outcome: Outcome
+    reason: int
+    seq: int
+
+
+@message(
+    "cmd_id" / U32,
+    "key_id" / U16 * "FFFF the own key; another key's: clinician only",
+)
+class QueryCmd(NamedTuple):
+    """Ask what became of a command."""
+
+    cmd_id: int
+    key_id: int = OWN_KEY
+
+
+@message(
+    "outcome" / enum_of(Outcome),
+    "op" / U8 * "opcode recorded; 0 where nothing is",
+    "reason" / U16 * "error code, or 0",
+    "cmd_crc" / U32 * "of the command recorded",
+    "delivered_nl" / U32,
+    "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
+    "start_seq" / U32 * "log entry of the start",
+    "end_seq" / U32 * "log entry of the end; 0 while open",
+)
+class QueryCmdReply(NamedTuple):
+    """What became of a command. Take it as your own only if op and cmd_crc match what you sent."""
+
+    outcome: Outcome
+    op: int
+    reason: int
+    cmd_crc: int
+    delivered_nl: int
+    uncertain_nl: int
+    start_seq: int
+    end_seq: int
+
+
+command(Opcode.QUERY_CMD, QueryCmd, QueryCmdReply, "PCS", while_unknown=True)
+
+
+@message("cmd_id" / U32)
+class VoidCmd(NamedTuple):
+    """Make sure that a command which was never received never will be."""
+
+    cmd_id: int
+
+
+@message(
+    "outcome" / enum_of(Outcome),
+    "op" / U8 * "opcode recorded; 0 where nothing is",
+    "reason" / U16 * "error code, or 0",
+    "cmd_crc" / U32 * "of the command recorded",
+    "delivered_nl" / U32,
+    "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
+    "start_seq" / U32 * "log entry of the start",
+    "end_seq" / U32 * "log entry of the end; 0 while open",
+)
+class VoidCmdReply(NamedTuple):
+    """The same answer, after voiding."""
+
+    outcome: Outcome
+    op: int
+    reason: int
+    cmd_crc: int
+    delivered_nl: int
+    uncertain_nl: int
+    start_seq: int
+    end_seq: int
+
+
+command(Opcode.VOID_CMD, VoidCmd, VoidCmdReply, "PCS", while_unknown=True)

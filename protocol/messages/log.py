@@ -1,0 +1,88 @@
+"""Reading the log and its state [SPEC 6]. The entries themselves are in `protocol.log`."""
+
+from typing import NamedTuple
+
+from construct import Bytes
+
+from protocol.codec.atoms import U16, U32, Count, Rows, enum_of, one_of
+from protocol.codec.layouts import message
+from protocol.identifiers import Opcode
+from protocol.log.types import LogName
+from protocol.messages.command import command
+
+LOG_READ_MAX = 6
+
+LOG_ENTRY_BYTES = 32
+
+
+@message(
+    "log" / enum_of(LogName),
+    "epoch" / U16 * "0 any",
+    "from_seq" / U32 * "0 the oldest",
+    "count" / one_of(1, LOG_READ_MAX) * "1 to 6",
+    "filter" / U16 * "bit k: entries of types 0x0kxx; 0 all",
+)
+class LogRead(NamedTuple):
+    """Entries of a log from a number on."""
+
+    log: LogName
+    epoch: int
+    from_seq: int
+    count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
+    filter: int = 0
+
+
+@message(
+    "log" / enum_of(LogName),
+    "n" / Count("entries", LOG_READ_MAX),
+    "epoch" / U16,
+    "from_seq" / U32 * "as asked; the oldest for 0",
+    "next_seq" / U32 * "everything before it was scanned",
+    "oldest_seq" / U32 * "0: the log is empty",
+    "newest_seq" / U32 * "0: the log is empty",
+    "entries" / Rows("n", Bytes(LOG_ENTRY_BYTES)) * "section 8",
+)
+class LogReadReply(NamedTuple):
+    """Entries as stored; `log_entries.LogEntry.unpack` checks and reads each."""
+
+    log: LogName
+    epoch: int
+    from_seq: int
+    next_seq: int
+    oldest_seq: int
+    newest_seq: int
+    entries: tuple[bytes, ...]
+
+
+command(Opcode.LOG_READ, LogRead, LogReadReply, "OPCS", while_unknown=True)
+
+
+@message("log" / enum_of(LogName))
+class LogStatus(NamedTuple):
+    """What a log holds and what it has lost."""
+
+    log: LogName
+
+
+@message(
+    "epoch" / U16,
+    "first_seq" / U32,
+    "last_seq" / U32,
+    "lost_total" / U32,
+    "corrupt" / U16 * "slots with a bad check",
+    "bad_checkpoints" / U16 * "chain checkpoints that do not match",
+    "first_bad_seq" / U32 * "0 none",
+)
+class LogStatusReply(NamedTuple):
+    """What a log holds and what it has lost; the pump checks its own chain."""
+
+    epoch: int
+    first_seq: int
+    last_seq: int
+    lost_total: int
+    corrupt: int
+    bad_checkpoints: int
+    first_bad_seq: int
+
+
+command(Opcode.LOG_STATUS, LogStatus, LogStatusReply, "OPCS", while_unknown=True)

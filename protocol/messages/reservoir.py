@@ -1,0 +1,98 @@
+"""The calculated reservoir, and what the clinician's syringe did to it [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import I32, U16, U32, Reserved, enum_of, flags_of
+from protocol.codec.layouts import message, nested
+from protocol.identifiers import BatteryPhase, Opcode, RefillFlag
+from protocol.messages.command import command
+from protocol.messages.ledger import CommandResult
+
+
+@message()
+class GetReservoir(NamedTuple):
+    """The calculated reservoir and what follows from it."""
+
+
+@message(
+    "reservoir_calc_nl" / U32,
+    "low_alarm_nl" / U32,
+    "last_fill_nl" / U32,
+    "last_aspirated_nl" / U32,
+    "last_expected_nl" / U32,
+    "last_refill_t_mono_s" / U32,
+    "last_refill_wall_s" / U32,
+    "low_t_mono_s" / U32 * "when the low alarm is due; FFFFFFFF never",
+    "empty_t_mono_s" / U32 * "FFFFFFFF never",
+    "low_all_patient_t_mono_s" / U32 * "if the patient asks for every allowed bolus; FFFFFFFF never",
+    "replace_by_wall_s" / U32,
+    "last_program_wall_s" / U32,
+    "ptm_granted" / U16 * "since the last clinician session",
+    "ptm_denied" / U16 * "since the last clinician session",
+    "battery_phase" / enum_of(BatteryPhase),
+    Reserved(3),
+)
+class GetReservoirReply(NamedTuple):
+    """The calculated reservoir and what follows from it."""
+
+    reservoir_calc_nl: int
+    low_alarm_nl: int
+    last_fill_nl: int
+    last_aspirated_nl: int
+    last_expected_nl: int
+    last_refill_t_mono_s: int
+    last_refill_wall_s: int
+    low_t_mono_s: int
+    empty_t_mono_s: int
+    low_all_patient_t_mono_s: int
+    replace_by_wall_s: int
+    last_program_wall_s: int
+    ptm_granted: int
+    ptm_denied: int
+    battery_phase: BatteryPhase
+
+
+command(Opcode.GET_RESERVOIR, GetReservoir, GetReservoirReply, "OPCS", while_unknown=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "aspirated_nl" / U32 * "what came out",
+    "filled_nl" / U32 * "what went in: the whole content",
+    "drug_id" / U16,
+    "flags" / flags_of(RefillFlag, U16),
+    "concentration_ng_per_ml" / U32,
+    "low_alarm_nl" / U32,
+    "staged_crc" / U32 * "0: the program stays; else the verified staged program to commit with it",
+)
+class Refill(NamedTuple):
+    """What the clinician did with the syringe."""
+
+    cmd_id: int
+    aspirated_nl: int
+    filled_nl: int
+    drug_id: int
+    flags: RefillFlag
+    concentration_ng_per_ml: int
+    low_alarm_nl: int
+    staged_crc: int = 0
+
+
+@message(
+    "result" / nested(CommandResult),
+    "reservoir_calc_nl" / U32 * "the new belief",
+    "expected_nl" / U32 * "the belief before",
+    "diff_nl" / I32 * "aspirated - expected",
+    "program_rev" / U32,
+)
+class RefillReply(NamedTuple):
+    """The refill is believed; a large `diff_nl` accuses pump, catheter or syringe."""
+
+    result: CommandResult
+    reservoir_calc_nl: int
+    expected_nl: int
+    diff_nl: int
+    program_rev: int
+
+
+command(Opcode.REFILL, Refill, RefillReply, "C", therapy=True, carries_cmd_id=True)

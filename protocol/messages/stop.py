@@ -1,0 +1,77 @@
+"""STOP and RESUME [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import U32, Reserved, enum_of, enum_or_none
+from protocol.codec.layouts import message, nested
+from protocol.identifiers import OnExpiry, Opcode, Role, State, StopReason
+from protocol.messages.command import command
+from protocol.messages.ledger import CommandResult
+
+NOBODY = 0xFF
+
+
+@message(
+    "cmd_id" / U32,
+    "max_stop_s" / U32 * "when the stop expires",
+    "reason" / enum_of(StopReason),
+    "on_expiry" / enum_of(OnExpiry) * "2 and 3 only for a clinician and reason other than 2",
+)
+class Stop(NamedTuple):
+    """Stop all delivery. Acts each time, in every state."""
+
+    cmd_id: int
+    max_stop_s: int
+    reason: StopReason
+    on_expiry: OnExpiry = OnExpiry.ALARM_ONLY
+
+
+@message(
+    "result" / nested(CommandResult),
+    "state" / enum_of(State) * "after acting",
+    "on_expiry" / enum_of(OnExpiry),
+    "stopped_by" / enum_or_none(Role, NOBODY),
+    Reserved(1),
+    "stopped_s" / U32,
+    "expires_t_mono_s" / U32,
+)
+class StopReply(NamedTuple):
+    """The state after the stop acted."""
+
+    result: CommandResult
+    state: State
+    on_expiry: OnExpiry
+    stopped_by: Role | None
+    stopped_s: int
+    expires_t_mono_s: int
+
+
+command(Opcode.STOP, Stop, StopReply, "PCS", carries_cmd_id=True, while_unknown=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "program_rev" / U32,
+)
+class Resume(NamedTuple):
+    """Start the active program again."""
+
+    cmd_id: int
+    program_rev: int
+
+
+@message(
+    "result" / nested(CommandResult),
+    "state" / enum_of(State),
+    Reserved(3),
+    "rate_nl_per_day" / U32,
+)
+class ResumeReply(NamedTuple):
+    """The state after resuming."""
+
+    result: CommandResult
+    state: State
+    rate_nl_per_day: int
+
+
+command(Opcode.RESUME, Resume, ResumeReply, "PC", therapy=True, carries_cmd_id=True)

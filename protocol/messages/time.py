@@ -1,0 +1,72 @@
+"""Both clocks: reading them, and setting the wall clock [SPEC 6]."""
+
+from typing import NamedTuple
+
+from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of
+from protocol.codec.layouts import message, nested
+from protocol.identifiers import Opcode, TimeSetReason
+from protocol.messages.command import command
+from protocol.messages.ledger import CommandResult
+
+DELTA_FROM_INVALID_S = -(2**31)
+
+
+@message("client_ms" / U32 * "the client's own time, returned unchanged")
+class GetTime(NamedTuple):
+    """Both clocks of the pump."""
+
+    client_ms: int
+
+
+@message(
+    "client_ms" / U32 * "as it was asked",
+    "t_mono_s" / U32,
+    "t_ms" / U16 * "milliseconds of t_mono_s",
+    "wall_s" / U32,
+    "tz_minutes" / I16,
+    "boot_count" / U32,
+)
+class GetTimeReply(NamedTuple):
+    """Both clocks of the pump."""
+
+    client_ms: int
+    t_mono_s: int
+    t_ms: int
+    wall_s: int
+    tz_minutes: int
+    boot_count: int
+
+
+command(Opcode.GET_TIME, GetTime, GetTimeReply, "OPCS", while_unknown=True)
+
+
+@message(
+    "cmd_id" / U32,
+    "wall_s" / U32 * "seconds since 2000-01-01 UTC",
+    "tz_minutes" / I16 * "-720 to 840, local minus UTC",
+    "reason" / enum_of(TimeSetReason),
+    "confirm" / BOOLEAN * "1: a change above 120 s, or from an invalid clock, is meant",
+    not_in_cmd_crc=("confirm",),
+)
+class TimeSet(NamedTuple):
+    """Set the wall clock and the time zone."""
+
+    cmd_id: int
+    wall_s: int
+    tz_minutes: int
+    reason: TimeSetReason
+    confirm: bool = False
+
+
+@message(
+    "result" / nested(CommandResult),
+    "delta_s" / I32 * "new - old of wall_s + 60 tz_minutes, saturated; 80000000 if the clock was invalid",
+)
+class TimeSetReply(NamedTuple):
+    """The clock is set."""
+
+    result: CommandResult
+    delta_s: int
+
+
+command(Opcode.TIME_SET, TimeSet, TimeSetReply, "C", therapy=True, carries_cmd_id=True)
