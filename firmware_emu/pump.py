@@ -14,14 +14,14 @@ import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
-from firmware_emu.controller.memory_map import memory_size_bytes
+from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from firmware_emu.controller.core import Refilled
+    from firmware_emu.controller.commands.core import Refilled
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
 

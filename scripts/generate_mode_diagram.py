@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from firmware_emu.controller.modes import EDGES, IGNORED, Trigger
+from firmware_emu.controller.therapy.modes import EDGES, IGNORED, Trigger
 from protocol.identifiers import State
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "firmware_emu" / "DESIGN.md"

@@ -27,9 +27,9 @@ from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.ready_line import Identity, Ready, ready_line
 from firmware_emu.bench.runner import Runner
 from firmware_emu.bench.stand import Stand, new_pump, restored_pump
-from firmware_emu.controller.identity import Identity as MemoryIdentity
-from firmware_emu.controller.memory import Memory
-from firmware_emu.controller.memory_map import Region
+from firmware_emu.controller.memory.identity import Identity as MemoryIdentity
+from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.version import VERSION
 from protocol.wire import checksum, framing
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash
-from firmware_emu.controller.memory_map import memory_size_bytes
+from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.plant.plant import Plant
 from firmware_emu.pump import Pump, TraceEntry, trace_bytes
 

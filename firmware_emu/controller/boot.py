@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from firmware_emu.controller.alarm_table import Remedy
-from firmware_emu.controller.alarms import Alarms
-from firmware_emu.controller.bolus import BolusEnd
-from firmware_emu.controller.bolus_window import BolusWindow
-from firmware_emu.controller.counters import Checkpoint, Counters
+from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.alarms.alarms import Alarms
 from firmware_emu.controller.damage import judge_damage
-from firmware_emu.controller.delivery import Basal
-from firmware_emu.controller.event_log import EventLog
-from firmware_emu.controller.identity import CHAIN_KEY_BYTES, Identity
-from firmware_emu.controller.implanting import implant
-from firmware_emu.controller.ledger import Ledger
-from firmware_emu.controller.memory import Memory
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.programs import Program
-from firmware_emu.controller.records import Records
-from firmware_emu.controller.reservoir_belief import ReservoirBelief
+from firmware_emu.controller.memory.event_log import EventLog
+from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
+from firmware_emu.controller.memory.ledger import Ledger
+from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.memory.records import Records
+from firmware_emu.controller.provisioning import implant
 from firmware_emu.controller.service_life import ServiceLife
-from firmware_emu.controller.stall_detector import StallDetector
-from firmware_emu.controller.therapy import Therapy
-from firmware_emu.controller.therapy_record import TherapyRecord
+from firmware_emu.controller.therapy.bolus import BolusEnd
+from firmware_emu.controller.therapy.bolus_window import BolusWindow
+from firmware_emu.controller.therapy.counters import Checkpoint, Counters
+from firmware_emu.controller.therapy.delivery import Basal
+from firmware_emu.controller.therapy.programs import Program
+from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
+from firmware_emu.controller.therapy.stall_detector import StallDetector
+from firmware_emu.controller.therapy.therapy import Therapy
+from firmware_emu.controller.therapy.therapy_record import TherapyRecord
 from firmware_emu.controller.wall_clock import WallClock
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError

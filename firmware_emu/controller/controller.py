@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.controller.boot import boot
-from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.call import Call, Refused
+from firmware_emu.controller.commands.core import Core
 from firmware_emu.controller.commands.table import HANDLERS
-from firmware_emu.controller.core import Core
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
-from firmware_emu.controller.schedule import Schedule
+from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode
@@ -28,9 +28,9 @@ from protocol.registry import COMMANDS, cmd_crc
 from protocol.wire.limits import LinkLimits
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Refilled
-    from firmware_emu.controller.records import Records
-    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.controller.commands.core import Refilled
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.alarm_table import Remedy
-from firmware_emu.controller.bolus_window import Ended
-from firmware_emu.controller.memory_map import CRITICAL_REGIONS, Region
-from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.memory.memory_map import CRITICAL_REGIONS, Region
+from firmware_emu.controller.therapy.bolus_window import Ended
+from firmware_emu.controller.therapy.modes import Trigger
 from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
 from protocol.log.data import NvmFaultData
 from protocol.log.types import LogType, RateChangeReason
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.controller.therapy.therapy import Therapy
 
 
 def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:

@@ -27,8 +27,8 @@ from protocol.log.types import Actor, LogType
 from protocol.wire.limits import SESSION_MARK_BYTES
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.call import Call, Refused
-    from firmware_emu.controller.records import Records
+    from firmware_emu.controller.commands.call import Call, Refused
+    from firmware_emu.controller.memory.records import Records
     from protocol.link.events import PumpEvent
 
 

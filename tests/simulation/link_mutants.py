@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from cobs import cobs
 
+from firmware_emu.controller.commands.core import Token
 from firmware_emu.controller.controller import Controller
-from firmware_emu.controller.core import Token
-from firmware_emu.controller.ledger import (
+from firmware_emu.controller.memory.ledger import (
     CMD_ID_LAST,
     Judgement,
     Ledger,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.virtual import VirtualBench
-from firmware_emu.controller.memory_map import memory_size_bytes
+from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.plant.plant import Plant
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.profile import PairedKey, Profile

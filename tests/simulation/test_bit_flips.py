@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from firmware_emu.controller.memory_map import (
+from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
     JOURNAL_OFFSET,

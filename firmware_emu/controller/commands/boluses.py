@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
-from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.call import Call, Refused
+from firmware_emu.controller.commands.core import Token
 from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
-from firmware_emu.controller.core import Token
-from firmware_emu.controller.counters import Source
-from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
-from firmware_emu.controller.memory_map import Region
+from firmware_emu.controller.memory.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.units import MS_PER_S
 from protocol.codec.layouts import offset_of
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
@@ -29,7 +29,7 @@ from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdR
 from protocol.registry import cmd_crc
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Core
+    from firmware_emu.controller.commands.core import Core
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
 _BOLUS_OPCODES = (Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME)

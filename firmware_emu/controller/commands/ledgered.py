@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.call import Refused
-from firmware_emu.controller.ledger import CMD_ID_STEP_MAX, Judgement
-from firmware_emu.controller.memory_map import Region
+from firmware_emu.controller.commands.call import Refused
+from firmware_emu.controller.memory.ledger import CMD_ID_STEP_MAX, Judgement
+from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
 from protocol.messages.ledger import CommandResult
 from protocol.registry import cmd_crc
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.call import Call
-    from firmware_emu.controller.ledger import LedgerEntry
-    from firmware_emu.controller.records import Records
+    from firmware_emu.controller.commands.call import Call
+    from firmware_emu.controller.memory.ledger import LedgerEntry
+    from firmware_emu.controller.memory.records import Records
 
 
 def earlier(records: Records, call: Call) -> LedgerEntry | None:

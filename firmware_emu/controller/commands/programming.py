@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.alarm_table import Remedy
-from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.commands.call import Call, Refused
+from firmware_emu.controller.commands.core import Staging
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.stopping import check_not_empty
-from firmware_emu.controller.core import Staging
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.modes import Trigger
-from firmware_emu.controller.programs import Program, ProgramLimits, unsupported, verify
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.programs import Program, ProgramLimits, unsupported, verify
 from protocol.identifiers import ErrorCode, Role, State, StateReason
 from protocol.log.data import ProgramCommitData
 from protocol.log.types import LogType, RateChangeReason
@@ -25,7 +25,7 @@ from protocol.messages.program import (
 )
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Core
+    from firmware_emu.controller.commands.core import Core
     from protocol.messages.program import ProgBegin, ProgCommit, ProgWrite
 
 _HEADER_OFFSET = 4  # of the header in PROG_BEGIN

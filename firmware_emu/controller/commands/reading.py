@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import compress, product
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.alarm_table import ALARMS
-from firmware_emu.controller.call import Call, Refused
-from firmware_emu.controller.counters import Source
+from firmware_emu.controller.alarms.alarm_table import ALARMS
+from firmware_emu.controller.commands.call import Call, Refused
 from firmware_emu.controller.refusal import saturated_u32
-from firmware_emu.controller.reservoir_belief import Prediction
+from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.reservoir_belief import Prediction
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
     Activity,
@@ -45,8 +45,8 @@ from protocol.wire.checksum import crc32c
 from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Core
-    from firmware_emu.controller.programs import Program
+    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.therapy.programs import Program
     from protocol.messages.conversation import GetLinkStats
     from protocol.messages.program import GetProgram
     from protocol.messages.time import GetTime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.commands.call import Call, Refused
 from firmware_emu.controller.commands.ledgered import acted, done, earlier, repeated
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
@@ -12,7 +12,7 @@ from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Role, State, Stop
 from protocol.messages.stop import ResumeReply, StopReply
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Core
+    from firmware_emu.controller.commands.core import Core
     from protocol.messages.ledger import CommandResult
     from protocol.messages.stop import Resume, Stop
 

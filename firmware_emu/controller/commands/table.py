@@ -10,8 +10,8 @@ from protocol.identifiers import Opcode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from firmware_emu.controller.call import Call
-    from firmware_emu.controller.core import Core
+    from firmware_emu.controller.commands.call import Call
+    from firmware_emu.controller.commands.core import Core
 
     Handler = Callable[[Core, Call], Any]
 

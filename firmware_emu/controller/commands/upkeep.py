@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.alarm_table import Remedy
-from firmware_emu.controller.call import Call, Refused
+from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.commands.call import Call, Refused
+from firmware_emu.controller.commands.core import Refilled
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
-from firmware_emu.controller.core import Refilled
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.modes import Trigger
-from firmware_emu.controller.reservoir_belief import check_fill
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import ErrorCode, Role, State, StateReason
@@ -23,9 +23,9 @@ from protocol.messages.reservoir import RefillReply
 from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.core import Core
-    from firmware_emu.controller.ledger import LedgerEntry
-    from firmware_emu.controller.programs import Program
+    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.memory.ledger import LedgerEntry
+    from firmware_emu.controller.therapy.programs import Program
     from protocol.messages.alarms import AlarmAck
     from protocol.messages.log import LogRead, LogReadReply, LogStatusReply
     from protocol.messages.reservoir import Refill

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.alarm_table import ALARMS, Priority, Remedy
-from firmware_emu.controller.alarms import (
+from firmware_emu.controller.alarms.alarm_table import ALARMS, Priority, Remedy
+from firmware_emu.controller.alarms.alarms import (
     CRITICAL_SILENCE_MAX_MS,
     PACKED_BYTES,
     Acknowledged,

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.bolus import (
+from firmware_emu.controller.refusal import Refusal
+from firmware_emu.controller.therapy.bolus import (
     ActiveBolus,
     BolusEnd,
     BolusLimits,
@@ -14,8 +15,7 @@ from firmware_emu.controller.bolus import (
     minimum_duration_s,
     quantised_nl,
 )
-from firmware_emu.controller.bolus_window import BolusWindow
-from firmware_emu.controller.refusal import Refusal
+from firmware_emu.controller.therapy.bolus_window import BolusWindow
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import BolusKind, ErrorCode, Outcome

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.bolus_window import ENTRIES_MAX, PACKED_BYTES_MAX, BolusWindow
+from firmware_emu.controller.therapy.bolus_window import ENTRIES_MAX, PACKED_BYTES_MAX, BolusWindow
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 
 

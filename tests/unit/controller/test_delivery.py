@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.bolus import ActiveBolus
-from firmware_emu.controller.delivery import Basal, deliver, nth_stroke_ms
-from firmware_emu.controller.stall_detector import StallChange, StallDetector, StallEvent
+from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.delivery import Basal, deliver, nth_stroke_ms
+from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import BolusKind

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_emu.controller.event_log import EventLog
-from firmware_emu.controller.memory import Memory
-from firmware_emu.controller.memory_map import LOG_SLOT_BYTES, log_ring
+from firmware_emu.controller.memory.event_log import EventLog
+from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, log_ring
 from firmware_emu.plant.flash import Flash
 from protocol.identifiers import ErrorCode
 from protocol.log.data import LogErasedData

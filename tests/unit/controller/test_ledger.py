@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_emu.controller.ledger import (
+from firmware_emu.controller.memory.ledger import (
     CMD_ID_LAST,
     CMD_ID_STEP_MAX,
     ENTRIES_PER_KEY,
@@ -18,7 +18,7 @@ from firmware_emu.controller.ledger import (
     LedgerEntry,
     OpenCommand,
 )
-from firmware_emu.controller.memory_map import PLACES, Region
+from firmware_emu.controller.memory.memory_map import PLACES, Region
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from protocol.messages.ledger import QueryCmdReply
 

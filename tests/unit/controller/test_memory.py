@@ -8,8 +8,8 @@ from itertools import pairwise, product
 
 import pytest
 
-from firmware_emu.controller.memory import Memory, RecoveryReport
-from firmware_emu.controller.memory_map import (
+from firmware_emu.controller.memory.memory import Memory, RecoveryReport
+from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_CAPACITY_BYTES,
     CHECKPOINT_OFFSETS,
     CHECKPOINT_SLOT_BYTES,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_emu.controller.memory import Memory
-from firmware_emu.controller.memory_map import Region
+from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.faults import CutAtWrite
 from firmware_emu.plant.flash import Flash

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from firmware_emu.controller.mode_machine import ImpossibleTriggerError, happen
-from firmware_emu.controller.modes import DELIVERING, EDGES, IGNORED, TRUSTED, Trigger
+from firmware_emu.controller.therapy.mode_machine import ImpossibleTriggerError, happen
+from firmware_emu.controller.therapy.modes import DELIVERING, EDGES, IGNORED, TRUSTED, Trigger
 from protocol.identifiers import State
 
 TARGETS = {(edge.source, edge.trigger): edge.target for edge in EDGES}

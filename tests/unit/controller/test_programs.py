@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.programs import (
+from firmware_emu.controller.therapy.programs import (
     EVERY_DAY,
     WHOLE,
     Program,

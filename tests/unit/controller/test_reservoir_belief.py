@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.bolus import ActiveBolus
-from firmware_emu.controller.delivery import Basal
 from firmware_emu.controller.refusal import Refusal
-from firmware_emu.controller.reservoir_belief import Prediction, RefillReport, ReservoirBelief, check_fill
+from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.delivery import Basal
+from firmware_emu.controller.therapy.reservoir_belief import (
+    Prediction,
+    RefillReport,
+    ReservoirBelief,
+    check_fill,
+)
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import BolusKind, ErrorCode

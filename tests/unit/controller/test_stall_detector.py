@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_emu.controller.stall_detector import StallChange, StallDetector
+from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.counters import Checkpoint
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.modes import Trigger
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.counters import Checkpoint
+from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
 from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, State, StateReason
@@ -18,8 +18,8 @@ from protocol.log.data import BatteryData, StoppedTooLongData, TimeRefData, Tube
 from protocol.log.types import BolusEndReason, LogType, RateChangeReason
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.records import Records
-    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import BatteryPin
 
 CHECKPOINT_MS = MS_PER_HOUR  # basal strokes are checkpointed at least this often

@@ -18,7 +18,7 @@ from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.stall_detector import StallDetector, StallEvent
+    from firmware_emu.controller.therapy.stall_detector import StallDetector, StallEvent
     from firmware_emu.pins import RotorPin
 
 _RECORD: Final = struct.Struct("<IQQ")

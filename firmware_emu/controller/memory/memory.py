@@ -12,7 +12,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firmware_emu.controller.memory_map import (
+from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_CAPACITY_BYTES,
     CHECKPOINT_OFFSETS,
     CHECKPOINT_SLOT_BYTES,

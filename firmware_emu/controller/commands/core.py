@@ -12,8 +12,8 @@ from protocol.log.types import LogType
 
 if TYPE_CHECKING:
     from firmware_emu.controller.link_host import LinkHost
-    from firmware_emu.controller.records import Records
-    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import BatteryPin, EntropyPin, Pins
     from firmware_emu.profile import PumpModel
     from protocol.link.connection import LinkStatistics

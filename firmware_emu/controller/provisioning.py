@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.modes import Trigger
-from firmware_emu.controller.programs import Program, ProgramLimits, verify
-from firmware_emu.controller.reservoir_belief import check_fill
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.programs import Program, ProgramLimits, verify
+from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.units import S_PER_DAY
 from protocol.identifiers import StateReason
 from protocol.log.data import ProgramCommitData, RefillData, TimeSetData
 from protocol.log.types import LogType, RateChangeReason
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.therapy import Therapy
+    from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.profile import Implant, Profile
 
 

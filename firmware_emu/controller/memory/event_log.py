@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from firmware_emu.controller.log_ring import LogRing
+from firmware_emu.controller.memory.log_ring import LogRing
 from protocol.identifiers import ErrorCode
 from protocol.log.data import LogErasedData
 from protocol.log.entry import DATA_BYTES, LogEntry, pack_data
@@ -16,7 +16,7 @@ from protocol.log.types import Actor, LogFlag, LogName, LogType
 from protocol.messages.log import LogReadReply, LogStatusReply
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.memory import Memory
+    from firmware_emu.controller.memory.memory import Memory
     from protocol.messages.log import LogRead, LogStatus
 
 _SECURITY_RANGE: Final = 0x08

@@ -3,7 +3,9 @@
 Two questions make four states. Does the pump deliver? Is the therapy in its memory still what a clinician
 meant?
 
-therapy trusted not trusted delivers RUN SAFE_STATE (at the safe rate) does not STOP FAULT_STOP
+                     therapy trusted    not trusted
+    delivers         RUN                SAFE_STATE (at the safe rate)
+    does not         STOP               FAULT_STOP
 
 Nothing that happens by itself crosses from right to left, with one exception: a refill takes back what only
 the empty reservoir did. Otherwise a clinician's program, started, is the one way back. So a stop commanded in

@@ -8,24 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
-from firmware_emu.controller.memory_map import Region
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from protocol.log.data import AlarmOffData, AlarmOnData
 from protocol.log.entry import NO_DATA, pack_data
 from protocol.log.types import Actor, LogFlag, LogType
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.alarm_table import Remedy
-    from firmware_emu.controller.alarms import Alarms
-    from firmware_emu.controller.bolus_window import BolusWindow
-    from firmware_emu.controller.event_log import EventLog
-    from firmware_emu.controller.identity import Identity
-    from firmware_emu.controller.ledger import Ledger
-    from firmware_emu.controller.memory import Memory
-    from firmware_emu.controller.programs import Program
-    from firmware_emu.controller.reservoir_belief import ReservoirBelief
+    from firmware_emu.controller.alarms.alarm_table import Remedy
+    from firmware_emu.controller.alarms.alarms import Alarms
+    from firmware_emu.controller.memory.event_log import EventLog
+    from firmware_emu.controller.memory.identity import Identity
+    from firmware_emu.controller.memory.ledger import Ledger
+    from firmware_emu.controller.memory.memory import Memory
     from firmware_emu.controller.service_life import ServiceLife
-    from firmware_emu.controller.therapy_record import TherapyRecord
+    from firmware_emu.controller.therapy.bolus_window import BolusWindow
+    from firmware_emu.controller.therapy.programs import Program
+    from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
+    from firmware_emu.controller.therapy.therapy_record import TherapyRecord
     from firmware_emu.controller.wall_clock import WallClock
     from protocol.identifiers import AlarmId
 

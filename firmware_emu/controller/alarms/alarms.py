@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from firmware_emu.controller.alarm_table import ALARMS, Remedy
+from firmware_emu.controller.alarms.alarm_table import ALARMS, Remedy
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId

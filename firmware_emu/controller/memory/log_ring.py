@@ -10,7 +10,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firmware_emu.controller.memory_map import LOG_SLOT_BYTES
+from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES
 from firmware_emu.units import MS_PER_S
 from protocol.codec.atoms import Malformed
 from protocol.log.data import LogCheckpointData
@@ -20,7 +20,7 @@ from protocol.log.types import Actor, LogType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from firmware_emu.controller.memory import Memory
+    from firmware_emu.controller.memory.memory import Memory
     from protocol.log.types import LogFlag, LogName
 
 CHECKPOINT_INTERVAL: Final = 64

@@ -1,19 +1,19 @@
 """What the pump delivers and why: the verbs of therapy, and what they change in the records.
 
-When something is due by itself is `schedule`'s business; who may ask for a verb, and what is answered, the commands'.
+When something is due by itself is the business of `timers`; who may ask, and what is answered, of the commands.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.alarm_table import Remedy
-from firmware_emu.controller.counters import Counters, Source
-from firmware_emu.controller.delivery import Basal, deliver
-from firmware_emu.controller.memory_map import Region
-from firmware_emu.controller.mode_machine import happen
-from firmware_emu.controller.modes import Trigger
-from firmware_emu.controller.stall_detector import StallChange, StallDetector, StallEvent
+from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.counters import Counters, Source
+from firmware_emu.controller.therapy.delivery import Basal, deliver
+from firmware_emu.controller.therapy.mode_machine import happen
+from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
@@ -39,9 +39,9 @@ from protocol.log.data import (
 from protocol.log.types import Actor, BolusEndReason, DeliveryKind, LogType, RateChangeReason, SafeStateReason
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.bolus import ActiveBolus, BolusEnd
-    from firmware_emu.controller.delivery import StrokeSource
-    from firmware_emu.controller.records import Records
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusEnd
+    from firmware_emu.controller.therapy.delivery import StrokeSource
     from firmware_emu.pins import RotorPin
     from firmware_emu.profile import PumpModel
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
-from firmware_emu.controller.bolus import ActiveBolus
-from firmware_emu.controller.delivery import Basal
-from firmware_emu.controller.stall_detector import StallDetector
+from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.delivery import Basal
+from firmware_emu.controller.therapy.stall_detector import StallDetector
 
 _RECORD = struct.Struct("<IQqQ6Q20s24s")
 

@@ -16,15 +16,15 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firmware_emu.controller.delivery import RunResult, advance
 from firmware_emu.controller.refusal import Refusal
+from firmware_emu.controller.therapy.delivery import RunResult, advance
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
 from protocol.identifiers import BolusKind, ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.bolus_window import BolusWindow
+    from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.pins import RotorPin
 
 _RECORD: Final = struct.Struct("<BBHIIIQIIIQ")

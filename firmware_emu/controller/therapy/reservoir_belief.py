@@ -11,13 +11,13 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firmware_emu.controller.delivery import nth_stroke_ms
 from firmware_emu.controller.refusal import Refusal
+from firmware_emu.controller.therapy.delivery import nth_stroke_ms
 from firmware_emu.units import ceil_div
 from protocol.identifiers import ErrorCode
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.delivery import Basal, Foreseeable
+    from firmware_emu.controller.therapy.delivery import Basal, Foreseeable
 
 _RECORD: Final = struct.Struct("<qIIIIHHIIII")
 

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from transitions import Machine, MachineError
 
-from firmware_emu.controller.modes import EDGES, IGNORED, Trigger
+from firmware_emu.controller.therapy.modes import EDGES, IGNORED, Trigger
 from protocol.identifiers import State
 
 

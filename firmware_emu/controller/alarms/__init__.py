@@ -1,0 +1,1 @@
+"""Alarms: the table of what each is, and which of them are active, latched and silenced."""
