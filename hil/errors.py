@@ -49,7 +49,7 @@ class PumpbenchError(Exception):
         return f"{self.accused}: {self}"
 
 
-class Misuse(PumpbenchError):
+class UsageError(PumpbenchError):
     """The caller asked for what this library or target does not do."""
 
     exit_code = ExitCode.USAGE
@@ -86,7 +86,7 @@ class NotExecuted(LinkError):
         self.outcome = outcome
 
 
-class Taken(PumpbenchError):
+class InUse(PumpbenchError):
     """Somebody else has the port, the session or the key."""
 
     exit_code = ExitCode.TAKEN

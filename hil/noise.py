@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING
 
-from hil.errors import Misuse
+from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from hil.channel import Channel
@@ -129,7 +129,7 @@ class FaultyLine:
         idle = [f for f in self._faults if not f.spent]
         if idle:
             names = ", ".join(f"{f.damage.value} {f.direction.value} ({f.fired} of {f.count})" for f in idle)
-            raise Misuse(
+            raise UsageError(
                 f"faults on the line that did not fire: {names}", advice="they prove nothing in this test"
             )
 

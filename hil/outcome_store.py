@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from hil.errors import BadConfiguration, Misuse, OutcomeUnknown, Taken
+from hil.errors import BadConfiguration, InUse, OutcomeUnknown, UsageError
 from hil.state_file import InUseError, StateFile
 from protocol.identifiers import Opcode
 
@@ -133,7 +133,7 @@ class OutcomeStore:
         try:
             self._file.open()
         except InUseError as error:
-            raise Taken(
+            raise InUse(
                 f"another programmer is using this key (its state file is {path})",
                 advice="wait for it to end, or use another key",
             ) from error
@@ -160,7 +160,7 @@ class OutcomeStore:
         """The id for the next command: above all that were ever used, here or by the pump's own account."""
         last = max(self._memory(memory_id).last_cmd_id, last_of_pump)
         if last >= LAST_CMD_ID:
-            raise Misuse("this key has used up its command ids", advice="pair a new key with the pump")
+            raise UsageError("this key has used up its command ids", advice="pair a new key with the pump")
         return last + 1
 
     def file(self, memory_id: int, command: FiledCommand) -> None:
@@ -283,7 +283,7 @@ class OutcomeStore:
         if self._file is None:
             return
         if not self._file.is_open:
-            raise Misuse("the outcome store is not open", advice="use it in a with statement")
+            raise UsageError("the outcome store is not open", advice="use it in a with statement")
         document = {
             "schema": SCHEMA,
             "key_fingerprint": self._fingerprint,

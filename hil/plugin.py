@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
-from hil.errors import BenchLost, ExitCode, LinkError, Misuse, PumpbenchError, Taken
+from hil.errors import BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
 from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JUNIT_NAME, STOP, SUMMARY_NAME
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and TargetCapability.RESET not in session.capabilities:
-            raise Misuse(
+            raise UsageError(
                 f"{session.address} is one device, and tests that run beside each other would share it",
                 advice="leave -n and --dist out",
             )
@@ -194,7 +194,7 @@ def pump_rig(pump_target: Target) -> Rig:
     """The bench's hands: time, power, syringe, faults, truth. Skips where the target has none."""
     try:
         return pump_target.rig
-    except Misuse as error:
+    except UsageError as error:
         pytest.skip(str(error))
 
 
@@ -273,7 +273,7 @@ def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBen
 def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """A lost bench is one fault of the bench, not hundreds of failed tests."""
     session = item.config.stash[_SESSION]
-    lost = isinstance(error, BenchLost | Taken)
+    lost = isinstance(error, BenchLost | InUse)
     if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
         dumb = isinstance(error, LinkError) and TargetCapability.RESET not in session.capabilities

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import RigClock, RigEvent, RigState, RunResult
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exc
         )
     if status >= HTTP_SERVER_ERROR:
         return BenchLost(f"rig control failed at {what}: {sentence}", advice="see the emulator's stderr")
-    return Misuse(f"rig control refused {what}: {sentence}")
+    return UsageError(f"rig control refused {what}: {sentence}")
 
 
 def _clock(answer: Mapping[str, Any]) -> RigClock:

@@ -7,7 +7,7 @@ the wire, so it runs at the host's speed in the modes `real` and `scaled`, howev
 runs, and with pump time in the mode `manual`, so that a run under manual time is the same every time.
 
 All arithmetic is integer: host nanoseconds in, milliseconds out. As fast as possible is not a mode of this
-clock; a pump that runs free would be at its end of service before its first client came. See `rig.journey`.
+clock; a pump that runs free would be at its end of service before its first client came. See `time_run`.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import REAL, Clock, Pace
+from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
-from firmware_emu.bench.mailbox import Mailbox
 from firmware_emu.bench.ports.pty import PtyPort
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.ready_line import Identity, Ready, ready_line
@@ -77,11 +77,11 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
     with ExitStack() as stack:
         stand, seed = _stand(wanted, profile, stack, say)
         port = _port(wanted, stack, say)
-        mailbox = Mailbox()
-        server, token = _rig_server(wanted, mailbox, say)
+        command_queue: CommandQueue[Runner] = CommandQueue()
+        server, token = _rig_server(wanted, command_queue, say)
         keys = KeyFile(profile.keys)
         stack.callback(keys.remove)
-        runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, mailbox)
+        runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, command_queue)
         stack.callback(runner.close)
         for library, extension in _EXTENSIONS.items():
             if not extension():
@@ -91,7 +91,7 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
             stack.callback(server.close)
             say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
         runner.settle()  # what the line says of the pump is on file before it is said
-        _stop_on_signals(signals, runner, mailbox, stack)
+        _stop_on_signals(signals, runner, command_queue, stack)
         if wanted.until_eof:
             runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))
         tell(
@@ -114,11 +114,13 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
         runner.run()
 
 
-def _stop_on_signals(signals: EndingSignals, runner: Runner, mailbox: Mailbox, stack: ExitStack) -> None:
+def _stop_on_signals(
+    signals: EndingSignals, runner: Runner, command_queue: CommandQueue[Runner], stack: ExitStack
+) -> None:
     """End in good order. A handler alone is not enough: a signal that comes just before the selector begins
-    to wait runs no Python until the wait is over, so the system's handler writes to the mailbox's pipe too.
+    to wait runs no Python until the wait is over, so the system's handler writes to the command queue's pipe too.
     """
-    signal.set_wakeup_fd(mailbox.wake_descriptor, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(command_queue.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
     signals.hand_to(lambda _number: runner.stop())
 
@@ -220,14 +222,16 @@ def _port(wanted: Wanted, stack: ExitStack, say: Say) -> Port:
     return pty
 
 
-def _rig_server(wanted: Wanted, mailbox: Mailbox, say: Say) -> tuple[RigServer | None, str | None]:
+def _rig_server(
+    wanted: Wanted, command_queue: CommandQueue[Runner], say: Say
+) -> tuple[RigServer | None, str | None]:
     """Rig control where it is asked for, with its token, which never comes from the seed."""
     if wanted.control is None:
         return None, None
     from firmware_emu.bench.rig.server import RigServer  # noqa: PLC0415
 
     token = base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).rstrip(b"=").decode()
-    return RigServer(wanted.control, token, mailbox, say), token
+    return RigServer(wanted.control, token, command_queue, say), token
 
 
 def _identity(pump: Pump) -> Identity:

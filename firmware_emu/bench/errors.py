@@ -42,6 +42,6 @@ class NotWrittenError(BenchError):
 
 
 class NotNowError(BenchError):
-    """A rig command that does not fit the present state: wrong time mode, power off, another journey under
+    """A rig command that does not fit the present state: wrong time mode, power off, another time run under
     way.
     """

@@ -1,8 +1,8 @@
-"""The only loop of an emulator: one thread that waits for bytes, for time and for errands, and steps the
+"""The only loop of an emulator: one thread that waits for bytes, for time and for jobs, and steps the
 pump.
 
-It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the errands of rig
-control, then goes on with a journey under manual time if one is under way; each of these steps the pump at
+It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the jobs of rig
+control, then goes on with a time run under manual time if one is under way; each of these steps the pump at
 the time that the clock says. Nothing here waits but the selector.
 """
 
@@ -14,30 +14,30 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.clock import TimeMode
 from firmware_emu.bench.errors import NotNowError
-from firmware_emu.bench.journey import Journey
+from firmware_emu.bench.time_run import TimeRun
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from firmware_emu.bench.clock import Clock, Pace
-    from firmware_emu.bench.journey import Until
-    from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.stand import Stand
+    from firmware_emu.bench.time_run import Until
 
 IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
 IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
-JOURNEY_SLICE_S = 0.05  # how long a journey may keep the port and the signals waiting
-BARRIER_S = 10.0  # how long a journey waits for bytes that its asker says are on their way
+RUN_SLICE_S = 0.05  # how long a time run may keep the port and the signals waiting
+BARRIER_S = 10.0  # how long a time run waits for bytes that its asker says are on their way
 
 
 class Under:
-    """A journey under way, with what it waits for and who asked."""
+    """A time run under way, with what it waits for and who asked."""
 
-    __slots__ = ("after_received", "future", "give_up_at_s", "journey")
+    __slots__ = ("after_received", "future", "give_up_at_s", "time_run")
 
-    def __init__(self, journey: Journey, after_received: int, future: Future[Journey]) -> None:
-        self.journey = journey
+    def __init__(self, time_run: TimeRun, after_received: int, future: Future[TimeRun]) -> None:
+        self.time_run = time_run
         self.after_received = after_received
         self.future = future
         self.give_up_at_s = time.monotonic() + BARRIER_S
@@ -46,17 +46,17 @@ class Under:
 class Runner:
     """A stand, a clock and a port, until somebody says stop."""
 
-    def __init__(self, stand: Stand, clock: Clock, port: Port, mailbox: Mailbox) -> None:
+    def __init__(self, stand: Stand, clock: Clock, port: Port, command_queue: CommandQueue[Runner]) -> None:
         self.stand = stand
         self.clock = clock
         self.port = port
-        self._mailbox = mailbox
+        self._command_queue = command_queue
         self._under: Under | None = None
         self._look_at_s = 0.0
         self._stopping = False
         self.selector = selectors.DefaultSelector()
         port.attach(self.selector)
-        mailbox.attach(self.selector)
+        command_queue.attach(self.selector)
 
     def run(self) -> None:
         """Serve until `stop`; the pump's last step is at the moment of stopping."""
@@ -72,19 +72,19 @@ class Runner:
                 sent = stand.step(now_ms, received, None if line_ms == now_ms else line_ms)
                 if sent:
                     port.send(sent)
-            self._mailbox.run(self)
+            self._command_queue.run(self)
             if self._under is not None:
                 self._go_on(self._under)
         self.settle()
         if self._under is not None:
             self._under.future.set_exception(NotNowError("the bench is closing"))
             self._under = None
-        self._mailbox.close()
+        self._command_queue.close()
 
     def stop(self) -> None:
         """End the loop after this turn. May be called from a signal handler."""
         self._stopping = True
-        self._mailbox.wake()
+        self._command_queue.wake()
 
     def close(self) -> None:
         """Give the selector back; the port is its owner's."""
@@ -110,8 +110,8 @@ class Runner:
         self.clock.set_pace(pace)
         self.settle()
 
-    def set_out(self, ms: int, until: Until, after_received: int, future: Future[Journey]) -> None:
-        """Begin a journey once the port has received so many bytes; the future gets it when it is over."""
+    def start_run(self, ms: int, until: Until, after_received: int, future: Future[TimeRun]) -> None:
+        """Begin a time run once the port has received so many bytes; the future gets it when it is over."""
         if self.clock.pace.mode is not TimeMode.MANUAL:
             raise NotNowError(
                 f"time runs {self.clock.pace}; set the clock to manual before you turn it by hand"
@@ -119,8 +119,8 @@ class Runner:
         if self._under is not None:
             raise NotNowError("time is being turned already; wait for that answer")
         now_ms, line_ms = self.clock.read()
-        journey = Journey(now_ms + ms, until, line_ms - now_ms)
-        self._under = Under(journey, after_received, future)
+        time_run = TimeRun(now_ms + ms, until, line_ms - now_ms)
+        self._under = Under(time_run, after_received, future)
 
     # the loop's parts
 
@@ -149,7 +149,7 @@ class Runner:
         )
 
     def _go_on(self, under: Under) -> None:
-        """Make some legs of the journey, unless the bytes that it waits for are not here yet."""
+        """Make some steps of the time run, unless the bytes that it waits for are not here yet."""
         missing = under.after_received - self.port.received_bytes
         if missing > 0:
             if time.monotonic() >= under.give_up_at_s:
@@ -161,14 +161,14 @@ class Runner:
                     )
                 )
             return
-        journey = under.journey
-        until_s = time.monotonic() + JOURNEY_SLICE_S
-        while not journey.over and time.monotonic() < until_s:
+        time_run = under.time_run
+        until_s = time.monotonic() + RUN_SLICE_S
+        while not time_run.over and time.monotonic() < until_s:
             before_ms = self.stand.pump.now_ms
-            sent = journey.leg(self.stand)
+            sent = time_run.step(self.stand)
             self.clock.advance(self.stand.pump.now_ms - before_ms)
             if sent:
                 self.port.send(sent)
-        if journey.over:
+        if time_run.over:
             self._under = None
-            under.future.set_result(journey)
+            under.future.set_result(time_run)

@@ -1,7 +1,7 @@
 """A pump on the bench in virtual time: no port, no loop, no waiting. Bytes go in and out at the caller's
 pace.
 
-The same pump, actions and journeys as of an emulator under manual time, and so the same bytes. It is a value:
+The same pump, actions and time runs as of an emulator under manual time, and so the same bytes. It is a value:
 copy it, and both go on from here, each with a future of its own.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.journey import Journey, Until
 from firmware_emu.bench.stand import Stand, new_pump
+from firmware_emu.bench.time_run import TimeRun, Until
 
 if TYPE_CHECKING:
     from firmware_emu.profile import Profile
@@ -77,15 +77,15 @@ class VirtualBench:
         self._sent += self.stand.step(self._now_ms)
         return self.take_sent()
 
-    def run_until(self, until: Until, limit_ms: int) -> Journey:
+    def run_until(self, until: Until, limit_ms: int) -> TimeRun:
         """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be
         taken.
         """
-        journey = Journey(self._now_ms + limit_ms, until)
-        while not journey.over:
-            self._sent += journey.leg(self.stand)
+        time_run = TimeRun(self._now_ms + limit_ms, until)
+        while not time_run.over:
+            self._sent += time_run.step(self.stand)
         self._now_ms = self.stand.pump.now_ms
-        return journey
+        return time_run
 
     def settle(self) -> None:
         """Bring the pump to this instant."""

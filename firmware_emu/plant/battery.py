@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.plant.part import Part
+from firmware_emu.plant.component import Component
 
 if TYPE_CHECKING:
     from firmware_emu.plant.crystal import Crystal
@@ -22,7 +22,7 @@ STROKE_NC = 180_000
 NC_PER_MAH = 3_600_000_000
 
 
-class Battery(Part):
+class Battery(Component):
     """Implements `pins.BatteryPin`."""
 
     __slots__ = (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from firmware_emu.plant.part import Part
+from firmware_emu.plant.component import Component
 
 
-class Body(Part):
+class Body(Component):
     """Implements `pins.MagnetPin`."""
 
     __slots__ = ("magnet_near",)

@@ -16,7 +16,7 @@ from math import gcd
 from operator import attrgetter
 from typing import NamedTuple
 
-from firmware_emu.plant.part import Json, Part, StateError, rows
+from firmware_emu.plant.component import Component, Json, StateError, rows
 
 
 class Batch(NamedTuple):
@@ -29,7 +29,7 @@ class Batch(NamedTuple):
     denominator: int
 
 
-class Catheter(Part):
+class Catheter(Component):
     """Internal tubing and catheter, and what is in them."""
 
     __slots__ = ("batches", "path_nl_ppm")

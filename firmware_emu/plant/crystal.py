@@ -5,11 +5,11 @@ Pump time never stops and starts at 0; ticks differ from it by an offset that is
 
 from __future__ import annotations
 
-from firmware_emu.plant.part import Part
+from firmware_emu.plant.component import Component
 from firmware_emu.units import MS_PER_S
 
 
-class Crystal(Part):
+class Crystal(Component):
     """Implements `pins.CrystalPin`."""
 
     __slots__ = ("latch_ms", "offset_ms")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 
-from firmware_emu.plant.part import Json, Part, StateError, field, integer, section
+from firmware_emu.plant.component import Component, Json, StateError, field, integer, section
 
 BLOCK_BYTES = 32
 MEMORY_STREAM = "memory"
 
 
-class Entropy(Part):
+class Entropy(Component):
     """Implements `pins.EntropyPin`: SHA-256 in counter mode, each stream from 0 at each boot."""
 
     __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck", "unit")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.pins import PowerCut
+from firmware_emu.plant.component import Component, Json, integers
 from firmware_emu.plant.faults import CutAtWrite
-from firmware_emu.plant.part import Json, Part, integers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ class AddressError(ValueError):
         super().__init__(f"{length} bytes at {offset} are outside the memory of {size} bytes")
 
 
-class Flash(Part):
+class Flash(Component):
     """Implements `pins.MemoryPin`."""
 
     __slots__ = ("cut", "pages", "size_bytes", "writes")

@@ -11,11 +11,11 @@ from firmware_emu.pins import Pins
 from firmware_emu.plant.battery import Battery
 from firmware_emu.plant.body import Body
 from firmware_emu.plant.catheter import Catheter
+from firmware_emu.plant.component import Component, Json, StateError, section
 from firmware_emu.plant.crystal import Crystal
 from firmware_emu.plant.entropy import Entropy
 from firmware_emu.plant.faults import CutAtStroke, CutAtWrite, Stall
 from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES, Flash
-from firmware_emu.plant.part import Json, Part, StateError, section
 from firmware_emu.plant.reservoir import Reservoir
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.truth import Truth
@@ -28,7 +28,7 @@ PARTS = ("catheter", "crystal", "reservoir", "rotor", "battery", "flash", "entro
 SCHEMA = 1
 
 
-class Plant(Part):
+class Plant(Component):
     """One pump's hardware and what surrounds it."""
 
     __slots__ = PARTS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.plant.part import Json, Part
+from firmware_emu.plant.component import Component, Json
 from firmware_emu.units import PPM
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BURSTS_AT_SIZES = 2
 """A proposal: room for the overfill of [DOMAIN 8.2], none for a slip of the finger."""
 
 
-class Reservoir(Part):
+class Reservoir(Component):
     """Fluid and drug in the reservoir. Well mixed at once: a fill mixes with what is left [DOMAIN 4.4]."""
 
     __slots__ = (

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.pins import PowerCut, StrokeRun
+from firmware_emu.plant.component import Component, Json, StateError, field, integer, integers, section
 from firmware_emu.plant.faults import CutAtStroke, Stall
-from firmware_emu.plant.part import Json, Part, StateError, field, integer, integers, section
 from firmware_emu.units import ceil_div
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from firmware_emu.plant.reservoir import Reservoir
 
 
-class Rotor(Part):
+class Rotor(Component):
     """Implements `pins.RotorPin`."""
 
     __slots__ = (

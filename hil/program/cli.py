@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import click
 
-from hil.errors import Misuse
+from hil.errors import UsageError
 from hil.program import tables
 from hil.program.as_json import json_text
 from hil.program.connection import Options, confirm, connected, show, with_options
@@ -145,7 +145,7 @@ def query(options: Options, cmd_id: int | None) -> None:
     with connected(options) as pump:
         cmd_id = cmd_id or pump.status().last_cmd_id
         if not cmd_id:
-            raise Misuse("this key has not commanded anything yet", advice="name the command's id")
+            raise UsageError("this key has not commanded anything yet", advice="name the command's id")
         seen = pump.query(cmd_id)
     show(options, tables.query_rows(cmd_id, seen), {"cmd_id": cmd_id} | seen._asdict())
 

@@ -15,7 +15,7 @@ import click
 
 from hil import address as addresses
 from hil.address import TargetKind
-from hil.errors import AnswerNotWritten, Misuse, OutcomeUnknown
+from hil.errors import AnswerNotWritten, OutcomeUnknown, UsageError
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path
 from hil.program.as_json import json_text
@@ -155,5 +155,5 @@ def confirm(what: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Misuse(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
+        raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
     click.confirm(f"{what}?", abort=True, err=True)

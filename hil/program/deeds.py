@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hil.errors import DeviceRefused, Misuse
+from hil.errors import DeviceRefused, UsageError
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
 from hil.program.connection import Options, carried_out, confirm, connected, show, with_options
 from hil.program.quantities import (
@@ -102,7 +102,9 @@ def set_program(
         active = pump.program().header
         concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
         if not concentration:
-            raise Misuse("the pump has no program yet", advice="name the drug's --concentration and --drug")
+            raise UsageError(
+                "the pump has no program yet", advice="name the drug's --concentration and --drug"
+            )
         rate = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
         dose = f"{mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate)})"
         confirm(f"program {dose}", yes=yes)
@@ -144,7 +146,7 @@ def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) 
         return volume_nl, ml(volume_nl)
     concentration = pump.program().header.concentration_ng_per_ml
     if dose_ng is None or not concentration:
-        raise Misuse(
+        raise UsageError(
             "a dose needs a program with a concentration", advice="program the pump first, or name --volume"
         )
     wanted_nl = volume_for_dose_nl(dose_ng, concentration)

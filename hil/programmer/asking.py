@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from hil.deadline import Deadline
 from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
-from hil.programmer.conversation import NotKnown, Refused, Replied
+from hil.programmer.conversation import NoReply, Refused, Replied
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, Opcode, StateChanged
@@ -71,7 +71,7 @@ class Asking:
                         raise DeviceRefused(opcode, error)
                     self._conversation.forget_session()
                     why = error.code.name
-                case NotKnown(why=reason):
+                case NoReply(why=reason):
                     why = reason
         raise LinkError(
             f"{opcode.name} was not answered: {why}", advice="check the line and the pump's power"
@@ -87,7 +87,7 @@ class Asking:
             case Refused(error=error):
                 self._conversation.forget_session()
                 raise LinkError(f"{opcode.name} found its session gone ({error.code.name})")
-            case NotKnown(why=why):
+            case NoReply(why=why):
                 raise LinkError(f"{opcode.name} was not answered: {why}")
 
     def _read(self, opcode: Opcode, reply_class: type[Reply], payload: bytes) -> Reply:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.deadline import Deadline
-from hil.errors import DeviceError, LinkError, PumpbenchError, SessionRefused, Taken
+from hil.errors import DeviceError, InUse, LinkError, PumpbenchError, SessionRefused
 from protocol.identifiers import RejectReason
 from protocol.link import events as link
 from protocol.link.client_end import ClientEnd, Phase
@@ -58,13 +58,13 @@ class Refused(NamedTuple):
     error: ErrorReply
 
 
-class NotKnown(NamedTuple):
+class NoReply(NamedTuple):
     """No answer that can be relied on: the request may have been carried out, or not. `why` is for people."""
 
     why: str
 
 
-Answer = Replied | Refused | NotKnown
+Answer = Replied | Refused | NoReply
 
 
 class Conversation:
@@ -181,13 +181,13 @@ class Conversation:
                     return Refused(error)
                 case link.SessionLost():
                     self._open = False
-                    return NotKnown("the session was lost")
+                    return NoReply("the session was lost")
                 case link.Hint(error=error):
                     self._open = False
-                    return NotKnown(f"the pump hints at {error.code.name}, which is not authenticated")
+                    return NoReply(f"the pump hints at {error.code.name}, which is not authenticated")
                 case link.Unknown() | None:
                     self._open = False
-                    return NotKnown("no answer came")
+                    return NoReply("no answer came")
                 case _:
                     continue
 
@@ -233,7 +233,7 @@ def refusal_of(reason: int, retry_after_s: int) -> PumpbenchError:
         )
     when = f" (it says: in {retry_after_s} s)" if retry_after_s else ""
     if reason == RejectReason.BUSY:
-        return Taken(f"the pump refused a session: {what}{when}", advice=advice)
+        return InUse(f"the pump refused a session: {what}{when}", advice=advice)
     return SessionRefused(
         f"the pump refused a session: {what}{when}", reason=reason, retry_after_s=retry_after_s, advice=advice
     )

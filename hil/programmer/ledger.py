@@ -17,14 +17,14 @@ from hil.errors import (
     DeviceError,
     DeviceRefused,
     LinkError,
-    Misuse,
     NotExecuted,
     OutcomeUnknown,
+    UsageError,
 )
 from hil.outcome_store import FiledCommand, Marks, OutcomeStore
 from hil.programmer.asking import PATIENCE_MS, Asking, session_is_gone
 from hil.programmer.continuity import Continuity, LookBack, look_back, marked_entry
-from hil.programmer.conversation import NotKnown, Refused, Replied
+from hil.programmer.conversation import NoReply, Refused, Replied
 from hil.programmer.log_reading import LogReader
 from hil.programmer.log_verdict import verdict_of_log
 from protocol.codec.layouts import encode
@@ -67,7 +67,7 @@ class Executed(Generic[Reply]):
     def reply(self) -> Reply:
         """The pump's answer; Misuse if it was lost and the outcome was learnt by asking."""
         if self.answer is None:
-            raise Misuse(
+            raise UsageError(
                 f"the answer to {self.opcode.name} {self.cmd_id} was lost; its outcome {self.outcome.name} is known",
                 advice="read the status instead",
             )
@@ -138,7 +138,7 @@ class Ledger(Asking):
             if filed.cmd_id == cmd_id:
                 self.store.accept(memory_id, filed)
                 return
-        raise Misuse(f"command {cmd_id} is not one whose outcome is unknown", advice="query it")
+        raise UsageError(f"command {cmd_id} is not one whose outcome is unknown", advice="query it")
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
@@ -307,7 +307,7 @@ class Ledger(Asking):
                 raise CommandRefused(opcode, refusal, cmd_id=cmd_id)
             case Refused(error=refusal):
                 return self._after_doubt(known.memory_id, filed, DeviceRefused(opcode, refusal).message)
-            case NotKnown(why=why):
+            case NoReply(why=why):
                 return self._after_doubt(known.memory_id, filed, why)
 
     def _accepted(

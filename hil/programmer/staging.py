@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.errors import DeviceError, LinkError, Misuse, NotExecuted
+from hil.errors import DeviceError, LinkError, NotExecuted, UsageError
 from hil.procedures import rate_for_dose_nl_per_day
 from hil.programmer.reading import Reading
 from protocol.identifiers import InfusionMode, Opcode, ProgramFlag
@@ -75,7 +75,9 @@ def simple_program(
 ) -> tuple[ProgramHeader, tuple[Segment, ...]]:
     """Simple continuous infusion of a dose: one rate, every day, to the nearest nL/day."""
     if concentration_ng_per_ml <= 0:
-        raise Misuse("a dose needs a concentration above 0", advice="refill first, or name the concentration")
+        raise UsageError(
+            "a dose needs a concentration above 0", advice="refill first, or name the concentration"
+        )
     rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration_ng_per_ml)
     header = ProgramHeader(
         mode=InfusionMode.SIMPLE,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.errors import DeviceError, Misuse
+from hil.errors import DeviceError, UsageError
 from hil.programmer.staging import Staging
 from protocol.identifiers import (
     AlarmId,
@@ -168,7 +168,7 @@ class Therapy(Staging):
         if on_seq is None:
             rows = [row for row in self.alarms().alarms if row.alarm_id == alarm_id]
             if not rows:
-                raise Misuse(
+                raise UsageError(
                     f"the alarm {alarm_id.name} is not there to be acknowledged", advice="read the alarms"
                 )
             on_seq = rows[0].on_seq

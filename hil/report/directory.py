@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from hil.errors import BadConfiguration, Taken
+from hil.errors import BadConfiguration, InUse
 from hil.report.records import JUNIT_NAME, SUMMARY_NAME
 from hil.report.summary import summary_of
 
@@ -44,7 +44,7 @@ class ReportDirectory:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise Taken(
+            raise InUse(
                 f"another run is writing its report to {self.path}",
                 advice="wait for it to end, or name another directory",
             ) from error

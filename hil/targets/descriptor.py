@@ -9,7 +9,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from hil.errors import BenchLost, LinkError, Taken
+from hil.errors import BenchLost, InUse, LinkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,10 +106,10 @@ class DescriptorChannel:
                 f"{self._name} takes no bytes", advice="check that something reads at its other end"
             )
 
-    def _lost(self, error: OSError | None) -> BenchLost | Taken:
+    def _lost(self, error: OSError | None) -> BenchLost | InUse:
         """Who hung up: a pump that has its client already does so before its first byte, by whatever error."""
         if self._silent_so_far and self._somebody_listens is not None and self._somebody_listens():
-            return Taken(
+            return InUse(
                 f"{self._name} closed the line before its first byte: one line a pump, and it has its client",
                 advice="close the other program and try again",
             )

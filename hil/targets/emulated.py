@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, BenchError
-from firmware_emu.bench.journey import Until
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig import actions
+from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import RigClock, RigEvent, RigState, RunResult
 from hil.targets.choices import profile_argument
 
@@ -47,7 +47,7 @@ class EmulatedTarget:
     def bench(self) -> VirtualBench:
         """The bench; Misuse before `start` and after `close`."""
         if self._bench is None:
-            raise Misuse(
+            raise UsageError(
                 "the emulator target is not started", advice="call start() first, or use it in `with`"
             )
         return self._bench
@@ -165,13 +165,15 @@ class EmulatedRig:
 
     def set_speed(self, speed: int) -> RigClock:
         """Virtual time has no speed."""
-        raise Misuse(f"virtual time has no speed ({speed} was asked for)", advice="advance it instead")
+        raise UsageError(f"virtual time has no speed ({speed} was asked for)", advice="advance it instead")
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
         """Let time pass; answers the new time. All bytes have arrived already."""
         bench = self._target.bench
         if after_received is not None and bench.received_bytes < after_received:
-            raise Misuse(f"the pump has {bench.received_bytes} bytes and never will have {after_received}")
+            raise UsageError(
+                f"the pump has {bench.received_bytes} bytes and never will have {after_received}"
+            )
         self._target.keep(bench.advance(duration_ms))
         return bench.now_ms
 
@@ -181,10 +183,10 @@ class EmulatedRig:
         try:
             until = Until(what)
         except ValueError as error:
-            raise Misuse(f"a run cannot end at {what!r}", advice="name event or alarm") from error
-        journey = bench.run_until(until, limit_ms)
-        events = tuple(RigEvent(entry.now_ms, entry.text) for entry in journey.events)
-        return RunResult(bench.now_ms, journey.reached, events)
+            raise UsageError(f"a run cannot end at {what!r}", advice="name event or alarm") from error
+        time_run = bench.run_until(until, limit_ms)
+        events = tuple(RigEvent(entry.now_ms, entry.text) for entry in time_run.events)
+        return RunResult(bench.now_ms, time_run.reached, events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         """Pull the plug, now or in a memory write to come."""
@@ -219,7 +221,7 @@ def _do(action: Callable[[], Result]) -> Result:
     try:
         return action()
     except BenchError as error:
-        raise Misuse(str(error)) from error
+        raise UsageError(str(error)) from error
 
 
 def _profile_of(choice: PumpChoice) -> Profile:

@@ -14,7 +14,7 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import BadConfiguration, BenchLost, Taken
+from hil.errors import BadConfiguration, BenchLost, InUse
 from hil.targets.descriptor import DescriptorChannel
 from hil.targets.target import no_rig
 
@@ -53,7 +53,7 @@ def _reason_port_is_shut(path: str, error: Exception) -> Exception:
     number = getattr(error, "errno", None)
     text = str(error)
     if number in {errno.EWOULDBLOCK, errno.EBUSY} or "exclusively lock" in text:
-        return Taken(
+        return InUse(
             f"the port {path} is in use by another program", advice="close that program and try again"
         )
     if number in {errno.EACCES, errno.EPERM}:

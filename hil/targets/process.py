@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, BenchLost, Misuse, PumpbenchError, Taken
+from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
 from hil.installation import own_python
 from hil.rig_client import RigClient
 from hil.targets.choices import PumpChoice, profile_argument
@@ -32,7 +32,7 @@ READY_LIMIT_S = 30.0  # a loaded machine; 0.2 s is usual
 END_LIMIT_S = 5.0
 READ_BYTES = 65_536
 MANUAL = "manual"
-_ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: Taken}
+_ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: InUse}
 # A program that is started inherits none of our pipes; a mere fork does, and would keep an emulator alive after us.
 _HELD_PIPES: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 
@@ -97,7 +97,7 @@ class ProcessTarget:
     def rig(self) -> ProcessRig:
         """Rig control of the process."""
         if self._rig is None:
-            raise Misuse("the emulator process is not started", advice="call start() first")
+            raise UsageError("the emulator process is not started", advice="call start() first")
         return self._rig
 
     @property
@@ -109,7 +109,7 @@ class ProcessTarget:
     def pid(self) -> int:
         """The process."""
         if self._process is None:
-            raise Misuse("the emulator process is not started", advice="call start() first")
+            raise UsageError("the emulator process is not started", advice="call start() first")
         return self._process.pid
 
     def launch(self) -> None:
@@ -134,7 +134,7 @@ class ProcessTarget:
             self.launch()
         process, launched = self._process, self._launched
         if process is None or launched is None:
-            raise Misuse("the emulator process was closed", advice="call start() again")
+            raise UsageError("the emulator process was closed", advice="call start() again")
         self._launched = None
         with launched:
             self._sent_before = 0

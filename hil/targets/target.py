@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from hil.errors import Misuse
+from hil.errors import UsageError
 
 if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
@@ -49,9 +49,9 @@ class Target(Protocol):
         ...
 
 
-def no_rig(address: str) -> Misuse:
+def no_rig(address: str) -> UsageError:
     """The error of a target that has no rig."""
-    return Misuse(
+    return UsageError(
         f"the target {address} has no rig: its time, power and faults cannot be reached",
         advice="use emulator or emulator:process for that",
     )

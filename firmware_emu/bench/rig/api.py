@@ -1,7 +1,7 @@
 """Rig control over HTTP: what any language can ask of the bench; `/openapi.json` describes it. The only
 FastAPI here.
 
-Each request becomes an errand for the runner's thread and waits for its answer. Every refusal is a JSON
+Each request becomes a job for the runner's thread and waits for its answer. Every refusal is a JSON
 object `{"error": sentence}`.
 """
 
@@ -17,50 +17,50 @@ from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, NotNowError
-from firmware_emu.bench.journey import Journey, Until
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard
+from firmware_emu.bench.time_run import TimeRun, Until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.rig.connections import Connections
     from firmware_emu.bench.runner import Runner
 
 Result = TypeVar("Result")
 
 
-class Door:
+class RunnerProxy:
     """The way from a request to the runner's thread and back."""
 
-    def __init__(self, mailbox: Mailbox) -> None:
-        self._mailbox = mailbox
+    def __init__(self, command_queue: CommandQueue[Runner]) -> None:
+        self._command_queue = command_queue
 
     async def do(self, action: Callable[[Runner], Result]) -> Result:
         """Run an action between two steps of the pump."""
 
-        def errand(runner: Runner, future: Future[Result]) -> None:
+        def job(runner: Runner, future: Future[Result]) -> None:
             future.set_result(action(runner))
 
-        return await asyncio.wrap_future(self._mailbox.leave(errand))
+        return await asyncio.wrap_future(self._command_queue.leave(job))
 
-    async def travel(self, ms: int, until: Until, after_received: int = 0) -> Journey:
+    async def travel(self, ms: int, until: Until, after_received: int = 0) -> TimeRun:
         """Let time pass; the answer comes when it has passed."""
 
-        def errand(runner: Runner, future: Future[Journey]) -> None:
-            runner.set_out(ms, until, after_received, future)
+        def job(runner: Runner, future: Future[TimeRun]) -> None:
+            runner.start_run(ms, until, after_received, future)
 
-        return await asyncio.wrap_future(self._mailbox.leave(errand))
+        return await asyncio.wrap_future(self._command_queue.leave(job))
 
 
-async def _door(request: Request) -> Door:
-    door: Door = request.app.state.door
+async def _door(request: Request) -> RunnerProxy:
+    door: RunnerProxy = request.app.state.door
     return door
 
 
-Here = Annotated[Door, Depends(_door)]
+Here = Annotated[RunnerProxy, Depends(_door)]
 REFUSALS: dict[int | str, dict[str, object]] = {
     401: {"model": models.Error, "description": "no token, or a wrong one"},
     403: {"model": models.Error, "description": "a name or a web page that is not the bench's"},
@@ -107,16 +107,16 @@ async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState
 @router.post("/clock/advance")
 async def advance(door: Here, wanted: models.Advance) -> models.Done:
     """Under manual time: let time pass, after all bytes that the client has sent were taken."""
-    journey = await door.travel(wanted.ms, Until.TIME, wanted.after_received or 0)
-    return models.Done(now_ms=journey.end_ms)
+    time_run = await door.travel(wanted.ms, Until.TIME, wanted.after_received or 0)
+    return models.Done(now_ms=time_run.end_ms)
 
 
 @router.post("/clock/run-until")
 async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
     """Under manual time: let time pass until something happens, as fast as this machine can."""
-    journey = await door.travel(wanted.limit_ms, Until(wanted.what))
-    events = [models.Event(now_ms=entry.now_ms, text=entry.text) for entry in journey.events]
-    return models.Ran(now_ms=journey.now_ms, reached=journey.reached, events=events)
+    time_run = await door.travel(wanted.limit_ms, Until(wanted.what))
+    events = [models.Event(now_ms=entry.now_ms, text=entry.text) for entry in time_run.events]
+    return models.Ran(now_ms=time_run.now_ms, reached=time_run.reached, events=events)
 
 
 @router.post("/power/cut")
@@ -193,7 +193,7 @@ async def shutdown(door: Here, _wanted: models.Nothing) -> models.Done:
     return await door.do(end)
 
 
-def rig_app(mailbox: Mailbox, token: str, port: int, connections: Connections) -> Guard:
+def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connections: Connections) -> Guard:
     """The application, behind its guard."""
     app = FastAPI(
         title="pumpbench rig control",
@@ -203,7 +203,7 @@ def rig_app(mailbox: Mailbox, token: str, port: int, connections: Connections) -
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = Door(mailbox)
+    app.state.door = RunnerProxy(command_queue)
     app.include_router(router)
     app.add_exception_handler(RequestValidationError, _say_invalid)
     app.add_exception_handler(HTTPException, _say_http)

@@ -3,7 +3,7 @@ needed.
 
 FastAPI with uvicorn takes more than half a second to import, so it is imported in a thread of its own when
 the first client knocks; its connection waits in the socket's queue until then. The thread touches nothing of
-the pump: what it is asked to do goes into the runner's mailbox. Signals stay the runner's. Who may have how
+the pump: what it is asked to do goes into the runner's command queue. Signals stay the runner's. Who may have how
 many connections is `connections`; what the framework has to say of strangers is said once, and counted.
 """
 
@@ -19,8 +19,9 @@ from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.ports.tcp import address_of, listen_on_loopback
 
 if TYPE_CHECKING:
-    from firmware_emu.bench.mailbox import Mailbox
+    from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.ports.port import Say
+    from firmware_emu.bench.runner import Runner
 
 JOIN_S = 3.0
 KEEP_ALIVE_S = 3_600  # a test may think for long between two requests
@@ -32,7 +33,7 @@ NEEDED = ("fastapi", "uvicorn")
 class RigServer:
     """Listens on loopback; serves from the first connection to `close`."""
 
-    def __init__(self, address: str, token: str, mailbox: Mailbox, say: Say) -> None:
+    def __init__(self, address: str, token: str, command_queue: CommandQueue[Runner], say: Say) -> None:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise BadConfigurationError(
@@ -40,7 +41,7 @@ class RigServer:
             )
         self._listener = listen_on_loopback(address)
         self._token = token
-        self._mailbox = mailbox
+        self._command_queue = command_queue
         self._say = say
         self._selector: selectors.BaseSelector | None = None
         self._thread: threading.Thread | None = None
@@ -84,7 +85,7 @@ class RigServer:
         connections = Connections()
         listener = GuardedListener(self._listener, connections)
         self._listener = listener
-        app = rig_app(self._mailbox, self._token, listener.getsockname()[1], connections)
+        app = rig_app(self._command_queue, self._token, listener.getsockname()[1], connections)
         for name in ("uvicorn", "asyncio"):
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [self._complaints], False

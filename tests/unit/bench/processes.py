@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from firmware_emu.bench.clock import MANUAL, Clock
-from firmware_emu.bench.mailbox import Mailbox
+from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.ports.pty import PtyPort
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig.server import RigServer
@@ -86,10 +86,10 @@ class ThreadBench(Asker):
 
     def __init__(self, seed: int) -> None:
         self.port = PtyPort()
-        mailbox = Mailbox()
+        command_queue: CommandQueue[Runner] = CommandQueue()
         stand = Stand(new_pump(load_profile("implanted"), seed))
-        self.runner = Runner(stand, Clock(0, MANUAL), self.port, mailbox)
-        self.server = RigServer("127.0.0.1:0", "the token", mailbox, lambda _sentence: None)
+        self.runner = Runner(stand, Clock(0, MANUAL), self.port, command_queue)
+        self.server = RigServer("127.0.0.1:0", "the token", command_queue, lambda _sentence: None)
         self.server.attach(self.runner.selector)
         self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}
         self.thread = threading.Thread(target=self.runner.run)

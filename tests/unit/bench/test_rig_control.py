@@ -14,8 +14,8 @@ import pytest
 
 from firmware_emu.bench import runner
 from firmware_emu.bench.clock import SPEED_MAX
+from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError
-from firmware_emu.bench.mailbox import Mailbox
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig import actions, server
 from firmware_emu.bench.virtual import VirtualBench
@@ -376,4 +376,4 @@ def test_a_missing_web_framework_is_said_with_what_to_do(monkeypatch: pytest.Mon
     with pytest.raises(
         BadConfigurationError, match=r"--control needs no_such_server; install with: pip install"
     ):
-        server.RigServer("127.0.0.1:0", "token", Mailbox(), lambda _sentence: None)
+        server.RigServer("127.0.0.1:0", "token", CommandQueue(), lambda _sentence: None)

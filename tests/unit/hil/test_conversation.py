@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import DeviceUnsafe, ExitCode, LinkError, SessionRefused, Taken
+from hil.errors import DeviceUnsafe, ExitCode, InUse, LinkError, SessionRefused
 from hil.noise import Direction
 from hil.programmer.conversation import refusal_of
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
@@ -57,7 +57,7 @@ def test_every_rejection_says_what_to_do(reason: Any) -> None:
     error = refusal_of(reason, 7)
     assert error.advice
     assert "7 s" in str(error)
-    assert isinstance(error, Taken if reason is RejectReason.BUSY else SessionRefused)
+    assert isinstance(error, InUse if reason is RejectReason.BUSY else SessionRefused)
 
 
 def test_an_open_profile_is_refused_by_a_secured_pump(bench: TestBench) -> None:

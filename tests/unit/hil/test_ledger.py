@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import CommandRefused, DeviceRefused, LinkError, Misuse, NotExecuted, OutcomeUnknown
+from hil.errors import CommandRefused, DeviceRefused, LinkError, NotExecuted, OutcomeUnknown, UsageError
 from hil.noise import Direction
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Outcome, Role, State
@@ -82,7 +82,7 @@ def test_when_every_reply_is_lost_the_outcome_is_asked_for(ready: Any) -> None:
     assert executed.answer is None
     assert executed.outcome in {Outcome.RUNNING, Outcome.DONE}
     assert intents(pump) == (name == "bolus")
-    with pytest.raises(Misuse, match="lost"):
+    with pytest.raises(UsageError, match="lost"):
         _ = executed.reply
 
 

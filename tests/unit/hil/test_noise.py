@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hil.errors import Misuse
+from hil.errors import UsageError
 from hil.noise import Direction, FaultyLine
 
 TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
@@ -131,7 +131,7 @@ def test_a_flip_never_makes_a_delimiter() -> None:
 def test_a_fault_that_did_not_fire_is_named(line: FaultyLine) -> None:
     line.drop(TO_PUMP, 2)
     line.send(b"\0a\0")
-    with pytest.raises(Misuse, match=r"drop to pump \(1 of 2\)"):
+    with pytest.raises(UsageError, match=r"drop to pump \(1 of 2\)"):
         line.check_all_fired()
     line.send(b"\0b\0")
     line.check_all_fired()

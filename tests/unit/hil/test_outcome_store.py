@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hil.errors import BadConfiguration, Misuse, Taken
+from hil.errors import BadConfiguration, InUse, UsageError
 from hil.outcome_store import (
     KEPT_CLOSED,
     LAST_CMD_ID,
@@ -64,7 +64,7 @@ def test_no_key_is_in_it(path: Path) -> None:
 def test_a_second_programmer_with_the_same_key_is_kept_out_until_the_first_ends(path: Path) -> None:
     with OutcomeStore(path, key=KEY):
         second = OutcomeStore(path, key=KEY)
-        with pytest.raises(Taken, match="another programmer"):
+        with pytest.raises(InUse, match="another programmer"):
             second.open()
     with OutcomeStore(path, key=KEY):
         pass
@@ -123,7 +123,7 @@ def test_ids_rise_above_our_own_and_the_pumps() -> None:
 def test_the_last_id_is_the_last() -> None:
     store = OutcomeStore()
     assert store.next_cmd_id(MEMORY, LAST_CMD_ID - 1) == LAST_CMD_ID
-    with pytest.raises(Misuse, match="used up"):
+    with pytest.raises(UsageError, match="used up"):
         store.next_cmd_id(MEMORY, LAST_CMD_ID)
 
 
@@ -166,7 +166,7 @@ def test_what_is_closed_is_forgotten_in_time_and_what_is_open_never() -> None:
 
 def test_a_closed_store_takes_nothing(path: Path) -> None:
     store = OutcomeStore(path, key=KEY)
-    with pytest.raises(Misuse, match="not open"):
+    with pytest.raises(UsageError, match="not open"):
         store.file(MEMORY, filed(1))
 
 
@@ -193,7 +193,7 @@ def test_the_lock_dies_with_its_holder(path: Path) -> None:
         os.write(write_end, b"locked")
         signal.pause()
     os.read(read_end, 6)
-    with pytest.raises(Taken):
+    with pytest.raises(InUse):
         OutcomeStore(path, key=KEY).open()
     os.kill(child, 9)
     os.waitpid(child, 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hil.address import parse
-from hil.errors import BadConfiguration, BenchLost, ExitCode, LinkError, Taken
+from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError
 from hil.targets import make_target
 from hil.targets.port import open_port
 
@@ -57,7 +57,7 @@ def test_a_port_is_raw_and_never_drops_dtr_at_close(pty: tuple[int, str]) -> Non
 
 def test_a_second_user_is_told_that_the_port_is_taken(pty: tuple[int, str]) -> None:
     channel = open_port(pty[1], "port")
-    with pytest.raises(Taken) as caught:
+    with pytest.raises(InUse) as caught:
         open_port(pty[1], "port")
     assert caught.value.exit_code is ExitCode.TAKEN
     assert "\n" not in caught.value.one_line()
@@ -115,7 +115,7 @@ def test_a_tcp_line_that_closes_at_once_has_its_client_already() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         channel = make_target(parse(f"socket://127.0.0.1:{server.getsockname()[1]}")).open_channel()
         server.accept()[0].close()
-        with pytest.raises(Taken, match="one line a pump"):
+        with pytest.raises(InUse, match="one line a pump"):
             channel.receive(channel.now_ms() + 5_000)
         channel.close()
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.errors import BadConfiguration, BenchLost, Misuse, Taken
+from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from hil.programmer.programmer import Programmer
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
@@ -64,7 +64,7 @@ def test_an_image_that_is_in_use_is_taken(tmp_path: Path) -> None:
     choice = PumpChoice(image=str(tmp_path / "pump.image"))
     first, second = ProcessTarget(choice), ProcessTarget(choice)
     first.start()
-    with pytest.raises(Taken):
+    with pytest.raises(InUse):
         second.start()
     first.close()
     second.close()
@@ -72,6 +72,6 @@ def test_an_image_that_is_in_use_is_taken(tmp_path: Path) -> None:
 
 def test_it_has_no_rig_before_it_is_started() -> None:
     target = ProcessTarget()
-    with pytest.raises(Misuse, match="start"):
+    with pytest.raises(UsageError, match="start"):
         _ = target.rig
     target.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hil.errors import BadConfiguration, BenchLost, Misuse
+from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import RigClock, RigEvent
 from hil.rig_client import RigClient
 
@@ -100,7 +100,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(409, Misuse), (422, Misuse), (403, BadConfiguration), (500, BenchLost)]
+    ("status", "error"), [(409, UsageError), (422, UsageError), (403, BadConfiguration), (500, BenchLost)]
 )
 def test_a_refusal_accuses_the_right_party_in_its_own_words(
     served: tuple[Bench, RigClient], status: int, error: type[Exception]

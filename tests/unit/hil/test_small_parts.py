@@ -15,11 +15,11 @@ from hil.errors import (
     BenchLost,
     DeviceError,
     ExitCode,
+    InUse,
     LinkError,
-    Misuse,
     NotExecuted,
     OutcomeUnknown,
-    Taken,
+    UsageError,
 )
 from hil.installation import check_protocol_is_ours
 from hil.key_file import read_key
@@ -52,13 +52,13 @@ def test_needs_are_known_by_name() -> None:
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Misuse("x"), 2),
+        (UsageError("x"), 2),
         (BenchLost("x"), 7),
         (LinkError("x"), 7),
         (DeviceError("x"), 8),
         (OutcomeUnknown("x", cmd_id=1), 9),
         (BadConfiguration("x"), 10),
-        (Taken("x"), 11),
+        (InUse("x"), 11),
     ],
 )
 def test_exit_codes_are_those_of_the_manual(error: Any, code: Any) -> None:

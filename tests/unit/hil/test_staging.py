@@ -3,7 +3,7 @@
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import CommandRefused, Misuse
+from hil.errors import CommandRefused, UsageError
 from hil.noise import Direction
 from hil.programmer.staging import ProgramRefused, simple_program
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot
@@ -66,5 +66,5 @@ def test_the_steps_of_staging_can_be_taken_one_by_one(bench: TestBench) -> None:
 
 
 def test_a_dose_without_a_concentration_is_not_guessed() -> None:
-    with pytest.raises(Misuse, match="concentration"):
+    with pytest.raises(UsageError, match="concentration"):
         simple_program(300_000, 0, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from hil.address import parse
 from hil.bench_session import BenchSession, TestBench
-from hil.errors import LinkError, Misuse, OutcomeUnknown
+from hil.errors import LinkError, OutcomeUnknown, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.ledger import verdict_of
@@ -190,7 +190,7 @@ def test_what_nobody_can_find_out_blocks_until_a_human_takes_it_upon_himself(ben
         pump.refill(20_000_000, aspirated_nl=17_000_000)
     pump.accept_unknown(1)
     assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
-    with pytest.raises(Misuse):
+    with pytest.raises(UsageError):
         pump.accept_unknown(1)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware_emu.pins import PowerCut
-from firmware_emu.plant.part import StateError
+from firmware_emu.plant.component import StateError
 from firmware_emu.plant.plant import PARTS, Plant
 from firmware_emu.profile import Implant, PumpModel
 

@@ -1,6 +1,6 @@
 """A client and a pump joined by a wire in virtual time, for conversations in tests.
 
-`Desk` delivers everything at once; `BadLine` loses, repeats, delays and damages, from a seed. The pump's program is
+`Loopback` delivers everything at once; `BadLine` loses, repeats, delays and damages, from a seed. The pump's program is
 one line: it answers each request with what it was asked.
 """
 
@@ -63,7 +63,7 @@ class Host(Draws):
         return self.failed
 
 
-class Desk:
+class Loopback:
     """One pump, one client, and a wire that delivers at once and keeps what went over it."""
 
     def __init__(
@@ -199,16 +199,18 @@ def with_header(frame: Frame, **changes: int) -> bytes:
 
 
 def request_bytes(
-    desk: Desk, ctr: int, opcode: int = Opcode.PING, payload: bytes = b"", ref: int = 0
+    loopback: Loopback, ctr: int, opcode: int = Opcode.PING, payload: bytes = b"", ref: int = 0
 ) -> bytes:
     """A request of the open session with any counter: what a dishonest holder of the key could send."""
-    assert desk.pump.session is not None
-    sid = desk.pump.session.sid
-    if not desk.secured:
+    assert loopback.pump.session is not None
+    sid = loopback.pump.session.sid
+    if not loopback.secured:
         header = pack_header(Kind.REQUEST, 0, opcode, len(payload), sid, ctr, ref)
         return encode_frame(with_crc(header + payload))
     header = pack_header(Kind.REQUEST, SECURED, opcode, len(payload), sid, ctr, ref)
-    return encode_frame(with_crc(header + seal(desk.session_keys().sealing, 0, sid, ctr, header, payload)))
+    return encode_frame(
+        with_crc(header + seal(loopback.session_keys().sealing, 0, sid, ctr, header, payload))
+    )
 
 
 class BadLine:

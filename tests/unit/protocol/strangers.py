@@ -13,7 +13,7 @@ from protocol.link.development_keys import development_key
 from protocol.messages.handshake import ClientHello, HandshakeReject
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
-from tests.unit.protocol.fake_wire import Desk, Draws, frame_in
+from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in
 
 CLINICIAN = development_key(Role.CLINICIAN)
 
@@ -40,9 +40,11 @@ def reject_in(data: bytes) -> HandshakeReject:
     return decode(HandshakeReject, frame.body)
 
 
-def false_proof(desk: Desk, key_id: int, seed: str) -> bytes:
+def false_proof(loopback: Loopback, key_id: int, seed: str) -> bytes:
     """Say hello, then guess; what the pump said to the guess (or to the hello, if it refused that)."""
-    answer = desk.tell_pump(hello(seed, key_id=key_id))
+    answer = loopback.tell_pump(hello(seed, key_id=key_id))
     if not answer or frame_in(answer).opcode == Handshake.REJECT:
         return answer
-    return desk.tell_pump(handshake_frame(Handshake.CLIENT_PROOF, frame_in(answer).sid, b"guess" * 3 + b"!"))
+    return loopback.tell_pump(
+        handshake_frame(Handshake.CLIENT_PROOF, frame_in(answer).sid, b"guess" * 3 + b"!")
+    )

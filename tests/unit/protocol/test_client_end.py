@@ -36,17 +36,17 @@ from protocol.messages.handshake import HandshakeReject
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
-from tests.unit.protocol.fake_wire import Desk, Draws, frame_in, with_header
+from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in, with_header
 
 GIVES_UP_MS = sum(TIMEOUTS_MS)
 
 
-def refuse_next(desk: Desk, error: ErrorReply) -> bytes:
+def refuse_next(loopback: Loopback, error: ErrorReply) -> bytes:
     """Send what the client has to send; the pump refuses it."""
-    desk.pump.feed(desk.client.take_output(), desk.now_ms)
-    assert isinstance(desk.pump.next_event(desk.now_ms), Request)
-    desk.pump.refuse(error)
-    return desk.pump.take_output()
+    loopback.pump.feed(loopback.client.take_output(), loopback.now_ms)
+    assert isinstance(loopback.pump.next_event(loopback.now_ms), Request)
+    loopback.pump.refuse(error)
+    return loopback.pump.take_output()
 
 
 def sent_at(client: ClientEnd, until_ms: int) -> list[tuple[int, bytes]]:
@@ -61,14 +61,14 @@ def sent_at(client: ClientEnd, until_ms: int) -> list[tuple[int, bytes]]:
 
 
 def test_an_unanswered_request_is_repeated_byte_for_byte_and_then_unknown() -> None:
-    desk = Desk()
-    desk.open()
-    ctr = desk.client.request(Opcode.STOP, b"payload", 0)
-    sent = sent_at(desk.client, 10_000)
+    loopback = Loopback()
+    loopback.open()
+    ctr = loopback.client.request(Opcode.STOP, b"payload", 0)
+    sent = sent_at(loopback.client, 10_000)
     assert [when for when, _ in sent] == [0, 600, 1_800]
     assert len({data for _, data in sent}) == 1
     assert sent[0][1].startswith(b"\0")
-    fresh = Desk()
+    fresh = Loopback()
     fresh.open()
     fresh.client.request(Opcode.STOP, b"payload", 0)
     fresh.silence(GIVES_UP_MS - 1)
@@ -79,55 +79,55 @@ def test_an_unanswered_request_is_repeated_byte_for_byte_and_then_unknown() -> N
 
 
 def test_an_unanswered_hello_and_an_unanswered_proof_are_given_up_as_well() -> None:
-    desk = Desk()
-    desk.client.open(0)
-    desk.silence(GIVES_UP_MS)
-    assert desk.client_events == [Unknown(None, 0)]
-    assert desk.client.phase is Phase.CLOSED
-    desk.client.open(desk.now_ms)
-    desk.tell_client(desk.tell_pump(desk.client.take_output()))
-    assert desk.client.busy
-    desk.silence(GIVES_UP_MS)
-    assert desk.client_events == [Unknown(None, 0)] * 2
+    loopback = Loopback()
+    loopback.client.open(0)
+    loopback.silence(GIVES_UP_MS)
+    assert loopback.client_events == [Unknown(None, 0)]
+    assert loopback.client.phase is Phase.CLOSED
+    loopback.client.open(loopback.now_ms)
+    loopback.tell_client(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.client.busy
+    loopback.silence(GIVES_UP_MS)
+    assert loopback.client_events == [Unknown(None, 0)] * 2
 
 
 def test_a_late_client_that_wakes_with_the_answer_in_hand_does_not_give_up() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"", 0)
-    answer = desk.tell_pump(desk.client.take_output())
-    desk.now_ms = 60_000
-    assert desk.tell_client(answer) == [Response(Opcode.PING, b"")]
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"", 0)
+    answer = loopback.tell_pump(loopback.client.take_output())
+    loopback.now_ms = 60_000
+    assert loopback.tell_client(answer) == [Response(Opcode.PING, b"")]
 
 
 def test_an_answer_after_giving_up_is_ignored_and_the_next_request_is_not_confused() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"first", 0)
-    late = desk.tell_pump(desk.client.take_output())
-    desk.silence(GIVES_UP_MS)
-    assert desk.tell_client(late) == []
-    desk.client.request(Opcode.PING, b"second", desk.now_ms)
-    assert desk.tell_client(late) == []
-    assert desk.settle() == [Response(Opcode.PING, b"second")]
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"first", 0)
+    late = loopback.tell_pump(loopback.client.take_output())
+    loopback.silence(GIVES_UP_MS)
+    assert loopback.tell_client(late) == []
+    loopback.client.request(Opcode.PING, b"second", loopback.now_ms)
+    assert loopback.tell_client(late) == []
+    assert loopback.settle() == [Response(Opcode.PING, b"second")]
 
 
 def test_a_repeated_answer_is_taken_once() -> None:
-    desk = Desk()
-    desk.open()
-    desk.ask(Opcode.PING, b"once")
-    assert desk.tell_client(desk.to_client[-1] * 5) == []
-    assert desk.client.statistics.replay_drop == 5
+    loopback = Loopback()
+    loopback.open()
+    loopback.ask(Opcode.PING, b"once")
+    assert loopback.tell_client(loopback.to_client[-1] * 5) == []
+    assert loopback.client.statistics.replay_drop == 5
 
 
 def test_an_older_answer_behind_a_newer_one_is_not_taken() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"", 0)
-    answer = frame_in(desk.tell_pump(desk.client.take_output()))
-    desk.client._last_answer_ctr = answer.ctr
-    assert desk.tell_client(with_header(answer)) == []
-    assert desk.client.busy
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"", 0)
+    answer = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    loopback.client._last_answer_ctr = answer.ctr
+    assert loopback.tell_client(with_header(answer)) == []
+    assert loopback.client.busy
 
 
 @pytest.mark.parametrize(
@@ -136,211 +136,213 @@ def test_an_older_answer_behind_a_newer_one_is_not_taken() -> None:
     ids=str,
 )
 def test_an_answer_with_an_edited_header_is_not_taken(changes: dict[str, int]) -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"", 0)
-    answer = frame_in(desk.tell_pump(desk.client.take_output()))
-    assert desk.tell_client(with_header(answer, **changes)) == []
-    statistics = desk.client.statistics
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"", 0)
+    answer = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.tell_client(with_header(answer, **changes)) == []
+    statistics = loopback.client.statistics
     assert statistics.mac_bad + statistics.replay_drop == 1
-    assert desk.tell_client(with_header(answer)) == [Response(Opcode.PING, b"")]
+    assert loopback.tell_client(with_header(answer)) == [Response(Opcode.PING, b"")]
 
 
 @pytest.mark.parametrize("changes", [{"opcode": Opcode.STOP}, {"ref": 9}, {"sid": 1}, {"ctr": 0}], ids=str)
 def test_in_the_open_profile_too_an_answer_must_name_its_request(changes: dict[str, int]) -> None:
-    desk = Desk(secured=False)
-    desk.open()
-    desk.client.request(Opcode.PING, b"12345678", 0)
-    answer = frame_in(desk.tell_pump(desk.client.take_output()))
-    assert desk.tell_client(with_header(answer, **changes)) == []
-    assert desk.tell_client(with_header(answer, flags=1, plen=0)) == []
-    assert desk.tell_client(with_header(answer)) == [Response(Opcode.PING, b"12345678")]
+    loopback = Loopback(secured=False)
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"12345678", 0)
+    answer = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.tell_client(with_header(answer, **changes)) == []
+    assert loopback.tell_client(with_header(answer, flags=1, plen=0)) == []
+    assert loopback.tell_client(with_header(answer)) == [Response(Opcode.PING, b"12345678")]
 
 
 def test_an_answer_with_a_bad_crc_is_counted_and_the_repeat_heals_it() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"healed", 0)
-    answer = bytearray(desk.tell_pump(desk.client.take_output()))
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"healed", 0)
+    answer = bytearray(loopback.tell_pump(loopback.client.take_output()))
     answer[-3] ^= 1
-    assert desk.tell_client(bytes(answer)) == []
-    assert desk.client.statistics.crc_bad == 1
-    desk.advance(TIMEOUTS_MS[0])
-    assert desk.client_events[-1] == Response(Opcode.PING, b"healed")
-    assert len(desk.executed) == 1
+    assert loopback.tell_client(bytes(answer)) == []
+    assert loopback.client.statistics.crc_bad == 1
+    loopback.advance(TIMEOUTS_MS[0])
+    assert loopback.client_events[-1] == Response(Opcode.PING, b"healed")
+    assert len(loopback.executed) == 1
 
 
 def test_the_clients_own_echo_is_ignored() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.PING, b"", 0)
-    echo = desk.client.take_output()
-    assert desk.tell_client(echo) == []
-    assert desk.tell_client(desk.tell_pump(echo)) == [Response(Opcode.PING, b"")]
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"", 0)
+    echo = loopback.client.take_output()
+    assert loopback.tell_client(echo) == []
+    assert loopback.tell_client(loopback.tell_pump(echo)) == [Response(Opcode.PING, b"")]
 
 
 @pytest.mark.parametrize("secured", [True, False], ids=["secured", "open"])
 def test_a_refusal_in_the_session_is_a_refusal(secured: bool) -> None:
-    desk = Desk(secured=secured)
-    desk.open()
-    desk.client.request(Opcode.BOLUS_PREPARE, b"", 0)
+    loopback = Loopback(secured=secured)
+    loopback.open()
+    loopback.client.request(Opcode.BOLUS_PREPARE, b"", 0)
     error = refusal(ErrorCode.BOLUS_MAX, limit=500_000)
-    assert desk.tell_client(refuse_next(desk, error)) == [Refusal(Opcode.BOLUS_PREPARE, error)]
-    assert not desk.client.busy
+    assert loopback.tell_client(refuse_next(loopback, error)) == [Refusal(Opcode.BOLUS_PREPARE, error)]
+    assert not loopback.client.busy
 
 
 def test_an_unsigned_error_is_only_a_hint_and_the_request_goes_on() -> None:
-    desk = Desk()
-    desk.open()
-    ctr = desk.client.request(Opcode.STOP, b"", 0)
-    sent = frame_in(desk.client.take_output())
+    loopback = Loopback()
+    loopback.open()
+    ctr = loopback.client.request(Opcode.STOP, b"", 0)
+    sent = frame_in(loopback.client.take_output())
     forged = encode(ErrorReply(ErrorClass.DEVICE, ErrorCode.MOTOR, StateChanged.NO))
     header = pack_header(Kind.ERROR, 0, Opcode.STOP, len(forged), sent.sid, 0, ctr)
-    (hint,) = desk.tell_client(encode_frame(with_crc(header + forged)))
+    (hint,) = loopback.tell_client(encode_frame(with_crc(header + forged)))
     assert isinstance(hint, Hint)
-    assert desk.client.busy
-    desk.silence(GIVES_UP_MS)
-    assert desk.client_events[-1] == Unknown(Opcode.STOP, ctr)
+    assert loopback.client.busy
+    loopback.silence(GIVES_UP_MS)
+    assert loopback.client_events[-1] == Unknown(Opcode.STOP, ctr)
 
 
 @pytest.mark.parametrize("changes", [{"opcode": Opcode.PING}, {"ref": 9}, {"sid": 1}], ids=str)
 def test_a_hint_for_something_else_is_ignored(changes: dict[str, int]) -> None:
-    desk = Desk()
-    desk.open()
-    desk.pump.end_session(SessionCloseReason.RESET)
-    desk.client.request(Opcode.STOP, b"", 0)
-    hint = frame_in(desk.tell_pump(desk.client.take_output()))
-    assert desk.tell_client(with_header(hint, **changes)) == []
-    assert [type(event) for event in desk.tell_client(with_header(hint))] == [Hint]
+    loopback = Loopback()
+    loopback.open()
+    loopback.pump.end_session(SessionCloseReason.RESET)
+    loopback.client.request(Opcode.STOP, b"", 0)
+    hint = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.tell_client(with_header(hint, **changes)) == []
+    assert [type(event) for event in loopback.tell_client(with_header(hint))] == [Hint]
 
 
 def test_an_unsigned_answer_that_is_no_hint_is_ignored() -> None:
-    desk = Desk()
-    desk.open()
-    ctr = desk.client.request(Opcode.PING, b"", 0)
-    sid = frame_in(desk.client.take_output()).sid
+    loopback = Loopback()
+    loopback.open()
+    ctr = loopback.client.request(Opcode.PING, b"", 0)
+    sid = frame_in(loopback.client.take_output()).sid
     for kind in (Kind.RESPONSE, Kind.ERROR, Kind.EVENT):
         header = pack_header(kind, 0, Opcode.PING, 20, sid, 1, ctr)
-        assert desk.tell_client(encode_frame(with_crc(header + bytes(20)))) == []
+        assert loopback.tell_client(encode_frame(with_crc(header + bytes(20)))) == []
 
 
 def test_an_error_code_from_the_future_leaves_the_outcome_unknown() -> None:
-    desk = Desk()
-    desk.open()
-    ctr = desk.client.request(Opcode.STOP, b"", 0)
-    answer = refuse_next(desk, refusal(ErrorCode.INTERNAL))
+    loopback = Loopback()
+    loopback.open()
+    ctr = loopback.client.request(Opcode.STOP, b"", 0)
+    answer = refuse_next(loopback, refusal(ErrorCode.INTERNAL))
     assert answer
     sid = frame_in(answer).sid
     payload = bytearray(encode(refusal(ErrorCode.INTERNAL)))
     payload[1] = 0x7F
     header = pack_header(Kind.ERROR, 1, Opcode.STOP, len(payload), sid, 2, ctr)
-    body = seal(desk.session_keys().sealing, 1, sid, 2, header, bytes(payload))
-    assert desk.tell_client(encode_frame(with_crc(header + body))) == [Unknown(Opcode.STOP, ctr)]
+    body = seal(loopback.session_keys().sealing, 1, sid, 2, header, bytes(payload))
+    assert loopback.tell_client(encode_frame(with_crc(header + body))) == [Unknown(Opcode.STOP, ctr)]
 
 
 def test_session_expired_is_a_refusal_and_a_lost_session() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client._ctr = REQUEST_CTR_MAX - 1
-    desk.client.request(Opcode.STOP, b"", 0)
+    loopback = Loopback()
+    loopback.open()
+    loopback.client._ctr = REQUEST_CTR_MAX - 1
+    loopback.client.request(Opcode.STOP, b"", 0)
     error = refusal(ErrorCode.SESSION_EXPIRED)
-    news = desk.tell_client(refuse_next(desk, error))
+    news = loopback.tell_client(refuse_next(loopback, error))
     assert news == [Refusal(Opcode.STOP, error), SessionLost()]
-    assert desk.client.phase is Phase.CLOSED
+    assert loopback.client.phase is Phase.CLOSED
 
 
 def test_a_lost_end_session_has_reached_its_aim_when_there_is_no_session() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.END_SESSION, b"", 0)
-    desk.tell_pump(desk.client.take_output())  # the answer is lost
-    desk.advance(TIMEOUTS_MS[0])
-    assert [type(event) for event in desk.client_events[1:]] == [Hint, SessionLost]
-    assert desk.client.phase is Phase.CLOSED
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.END_SESSION, b"", 0)
+    loopback.tell_pump(loopback.client.take_output())  # the answer is lost
+    loopback.advance(TIMEOUTS_MS[0])
+    assert [type(event) for event in loopback.client_events[1:]] == [Hint, SessionLost]
+    assert loopback.client.phase is Phase.CLOSED
 
 
 def test_opening_anew_gives_the_open_request_up() -> None:
-    desk = Desk()
-    desk.open()
-    ctr = desk.client.request(Opcode.BOLUS_COMMIT, b"", 0)
-    desk.client.take_output()
-    desk.client.open(0)
-    assert [type(event) for event in desk.settle()] == [Unknown, SessionOpened]
-    assert desk.client_events[1] == Unknown(Opcode.BOLUS_COMMIT, ctr)
-    assert desk.ask() == Response(Opcode.PING, b"")
+    loopback = Loopback()
+    loopback.open()
+    ctr = loopback.client.request(Opcode.BOLUS_COMMIT, b"", 0)
+    loopback.client.take_output()
+    loopback.client.open(0)
+    assert [type(event) for event in loopback.settle()] == [Unknown, SessionOpened]
+    assert loopback.client_events[1] == Unknown(Opcode.BOLUS_COMMIT, ctr)
+    assert loopback.ask() == Response(Opcode.PING, b"")
 
 
 def test_one_request_at_a_time_and_only_in_a_session() -> None:
-    desk = Desk()
+    loopback = Loopback()
     with pytest.raises(LocalError, match="needs an open session"):
-        desk.client.request(Opcode.PING, b"", 0)
-    desk.open()
+        loopback.client.request(Opcode.PING, b"", 0)
+    loopback.open()
     with pytest.raises(LocalError, match="at most 224"):
-        desk.client.request(Opcode.PING, bytes(225), 0)
-    desk.client.request(Opcode.PING, b"", 0)
+        loopback.client.request(Opcode.PING, bytes(225), 0)
+    loopback.client.request(Opcode.PING, b"", 0)
     with pytest.raises(LocalError, match="one request at a time"):
-        desk.client.request(Opcode.PING, b"", 0)
+        loopback.client.request(Opcode.PING, b"", 0)
 
 
 def test_a_pump_that_does_not_know_the_key_is_not_recognised() -> None:
-    desk = Desk()
-    desk.client = ClientEnd(
+    loopback = Loopback()
+    loopback.client = ClientEnd(
         key=development_key(Role.CLINICIAN)._replace(key=bytes(16)), entropy=Draws("thief")
     )
-    desk.client.open(0)
-    assert desk.settle() == []
-    assert desk.client.statistics.mac_bad == 1
-    assert desk.client.phase is Phase.HELLO_SENT
+    loopback.client.open(0)
+    assert loopback.settle() == []
+    assert loopback.client.statistics.mac_bad == 1
+    assert loopback.client.phase is Phase.HELLO_SENT
 
 
 def test_a_forged_pump_proof_opens_nothing() -> None:
-    desk = Desk()
-    desk.client.open(0)
-    desk.tell_client(desk.tell_pump(desk.client.take_output()))
-    good = frame_in(desk.tell_pump(desk.client.take_output()))
-    assert desk.tell_client(with_header(good._replace(body=bytes(16)))) == []
-    assert desk.client.statistics.mac_bad == 1
-    assert desk.tell_client(with_header(good, sid=good.sid ^ 1)) == []
-    assert [type(event) for event in desk.tell_client(with_header(good))] == [SessionOpened]
+    loopback = Loopback()
+    loopback.client.open(0)
+    loopback.tell_client(loopback.tell_pump(loopback.client.take_output()))
+    good = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.tell_client(with_header(good._replace(body=bytes(16)))) == []
+    assert loopback.client.statistics.mac_bad == 1
+    assert loopback.tell_client(with_header(good, sid=good.sid ^ 1)) == []
+    assert [type(event) for event in loopback.tell_client(with_header(good))] == [SessionOpened]
 
 
 def test_a_reject_for_another_handshake_is_ignored() -> None:
-    desk = Desk()
-    desk.client.open(0)
+    loopback = Loopback()
+    loopback.client.open(0)
     payload = encode(HandshakeReject(RejectReason.BUSY, 3))
     for sid, taken in ((5, False), (0, True)):
         header = pack_header(Kind.HANDSHAKE, 0, Handshake.REJECT, len(payload), sid, 0, 0)
-        news = desk.tell_client(encode_frame(with_crc(header + payload)))
+        news = loopback.tell_client(encode_frame(with_crc(header + payload)))
         assert (news == [SessionRefused(RejectReason.BUSY, 3)]) is taken
 
 
 @pytest.mark.parametrize("opcode", list(Handshake))
 @pytest.mark.parametrize("length", [0, 3, 16, 22, 36, 224])
 def test_meaningless_handshake_frames_do_not_disturb_a_session(opcode: int, length: int) -> None:
-    desk = Desk()
-    desk.open()
+    loopback = Loopback()
+    loopback.open()
     header = pack_header(Kind.HANDSHAKE, 0, opcode, length, 0, 0, 0)
-    assert desk.tell_client(encode_frame(with_crc(header + bytes(length)))) == []
-    assert desk.ask() == Response(Opcode.PING, b"")
+    assert loopback.tell_client(encode_frame(with_crc(header + bytes(length)))) == []
+    assert loopback.ask() == Response(Opcode.PING, b"")
 
 
 @pytest.mark.parametrize("length", [0, 3, 35, 36, 37, 224])
 def test_a_malformed_pump_hello_is_ignored(length: int) -> None:
-    desk = Desk()
-    desk.client.open(0)
+    loopback = Loopback()
+    loopback.client.open(0)
     header = pack_header(Kind.HANDSHAKE, 0, Handshake.PUMP_HELLO, length, 0, 0, 0)
-    assert desk.tell_client(encode_frame(with_crc(header + bytes(length)))) == []
-    assert [type(event) for event in desk.tell_client(desk.tell_pump(desk.client.take_output()))] == []
-    assert [type(event) for event in desk.settle()] == [SessionOpened]
+    assert loopback.tell_client(encode_frame(with_crc(header + bytes(length)))) == []
+    assert [
+        type(event) for event in loopback.tell_client(loopback.tell_pump(loopback.client.take_output()))
+    ] == []
+    assert [type(event) for event in loopback.settle()] == [SessionOpened]
 
 
 def test_both_ends_keep_the_frames_in_clear_for_a_trace() -> None:
-    desk = Desk()
-    desk.open()
-    desk.pump.observing = desk.client.observing = True
-    desk.ask(Opcode.PING, b"in clear")
-    desk.tell_pump(b"\0\x09junk\0")
-    at_pump, at_client = desk.pump.take_frames(), desk.client.take_frames()
+    loopback = Loopback()
+    loopback.open()
+    loopback.pump.observing = loopback.client.observing = True
+    loopback.ask(Opcode.PING, b"in clear")
+    loopback.tell_pump(b"\0\x09junk\0")
+    at_pump, at_client = loopback.pump.take_frames(), loopback.client.take_frames()
     assert [record.direction for record in at_pump] == [
         Direction.RECEIVED,
         Direction.SENT,
@@ -350,21 +352,21 @@ def test_both_ends_keep_the_frames_in_clear_for_a_trace() -> None:
     assert at_pump[2].fault is not None
     assert [record.encoded for record in at_client] == [record.encoded for record in at_pump[:2]]
     assert [record.payload for record in at_client] == [b"in clear", b"in clear"]
-    assert b"\0" + at_pump[0].encoded + b"\0" == desk.to_pump[-1]
-    assert desk.pump.take_frames() == []
+    assert b"\0" + at_pump[0].encoded + b"\0" == loopback.to_pump[-1]
+    assert loopback.pump.take_frames() == []
 
 
 def test_frames_are_not_kept_unless_somebody_observes() -> None:
-    desk = Desk()
-    desk.open()
-    assert desk.pump.take_frames() == desk.client.take_frames() == []
+    loopback = Loopback()
+    loopback.open()
+    assert loopback.pump.take_frames() == loopback.client.take_frames() == []
 
 
 def test_a_pump_hello_whose_header_and_payload_disagree_is_ignored() -> None:
-    desk = Desk()
-    desk.client.open(0)
-    good = frame_in(desk.tell_pump(desk.client.take_output()))
-    assert desk.tell_client(with_header(good, sid=good.sid ^ 1)) == []
-    assert desk.client.take_output() == b""
-    desk.tell_client(with_header(good))
-    assert [type(event) for event in desk.settle()] == [SessionOpened]
+    loopback = Loopback()
+    loopback.client.open(0)
+    good = frame_in(loopback.tell_pump(loopback.client.take_output()))
+    assert loopback.tell_client(with_header(good, sid=good.sid ^ 1)) == []
+    assert loopback.client.take_output() == b""
+    loopback.tell_client(with_header(good))
+    assert [type(event) for event in loopback.settle()] == [SessionOpened]

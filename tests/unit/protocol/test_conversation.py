@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from protocol.identifiers import ErrorCode, Opcode
 from protocol.link.client_end import Phase
 from protocol.link.events import Hint, Request, Response, SessionOpened, SessionRefused, Unknown
-from tests.unit.protocol.fake_wire import BadLine, Desk, split_transmissions
+from tests.unit.protocol.fake_wire import BadLine, Loopback, split_transmissions
 
 
 class Conversation:
     """A client with a list of things to ask, a pump that runs each, and the bad line between them."""
 
     def __init__(self, line: BadLine, requests: int, *, secured: bool = True) -> None:
-        self.desk = Desk(secured=secured)
-        self.desk.host.near = True  # the budget is not what is tested here
+        self.loopback = Loopback(secured=secured)
+        self.loopback.host.near = True  # the budget is not what is tested here
         self.line = line
         self.left = [number.to_bytes(4, "little") for number in range(requests)]
         self.ran: list[bytes] = []
@@ -32,33 +32,35 @@ class Conversation:
         self.reopen_after_ms = 0
 
     def run(self, limit_ms: int = 3_600_000) -> None:
-        desk = self.desk
-        while (self.left or self.asked or self.line.on_its_way) and desk.now_ms < limit_ms:
+        loopback = self.loopback
+        while (self.left or self.asked or self.line.on_its_way) and loopback.now_ms < limit_ms:
             self.deliver_due()
             self.pump_works()
             self.client_works()
-            waits = [desk.pump.deadline_ms(), desk.client.deadline_ms()]
+            waits = [loopback.pump.deadline_ms(), loopback.client.deadline_ms()]
             if self.line.on_its_way:
                 waits.append(self.line.on_its_way[0][0])
-            desk.now_ms = max(desk.now_ms, min([ms for ms in waits if ms is not None], default=limit_ms))
+            loopback.now_ms = max(
+                loopback.now_ms, min([ms for ms in waits if ms is not None], default=limit_ms)
+            )
 
     def deliver_due(self) -> None:
-        while self.line.on_its_way and self.line.on_its_way[0][0] <= self.desk.now_ms:
+        while self.line.on_its_way and self.line.on_its_way[0][0] <= self.loopback.now_ms:
             _, _, to, data = heapq.heappop(self.line.on_its_way)
-            end = self.desk.pump if to == "pump" else self.desk.client
-            end.feed(data, self.desk.now_ms)
+            end = self.loopback.pump if to == "pump" else self.loopback.client
+            end.feed(data, self.loopback.now_ms)
 
     def pump_works(self) -> None:
-        desk = self.desk
-        while (event := desk.pump.next_event(desk.now_ms)) is not None:
+        loopback = self.loopback
+        while (event := loopback.pump.next_event(loopback.now_ms)) is not None:
             if isinstance(event, Request):
                 self.ran.append(event.payload)
-                desk.pump.respond(b"ran " + event.payload)
-        self.line.send("client", desk.pump.take_output(), desk.now_ms)
+                loopback.pump.respond(b"ran " + event.payload)
+        self.line.send("client", loopback.pump.take_output(), loopback.now_ms)
 
     def client_works(self) -> None:
-        desk = self.desk
-        while (event := desk.client.next_event(desk.now_ms)) is not None:
+        loopback = self.loopback
+        while (event := loopback.client.next_event(loopback.now_ms)) is not None:
             match event:
                 case Response(payload=payload):
                     assert self.asked is not None
@@ -70,17 +72,17 @@ class Conversation:
                     self.asked = None
                 case Hint(error=error):
                     assert error.code is ErrorCode.NO_SESSION
-                    desk.client.open(desk.now_ms)
+                    loopback.client.open(loopback.now_ms)
                 case Unknown() | SessionOpened() | SessionRefused():
                     pass
                 case other:
                     raise AssertionError(other)
-        if desk.client.phase is Phase.CLOSED:
-            desk.client.open(desk.now_ms)
-        elif desk.client.phase is Phase.OPEN and not desk.client.busy and self.left:
+        if loopback.client.phase is Phase.CLOSED:
+            loopback.client.open(loopback.now_ms)
+        elif loopback.client.phase is Phase.OPEN and not loopback.client.busy and self.left:
             self.asked = self.left.pop(0)
-            desk.client.request(Opcode.BOLUS_COMMIT, self.asked, desk.now_ms)
-        self.line.send("pump", desk.client.take_output(), desk.now_ms)
+            loopback.client.request(Opcode.BOLUS_COMMIT, self.asked, loopback.now_ms)
+        self.line.send("pump", loopback.client.take_output(), loopback.now_ms)
 
     def check(self) -> None:
         assert len(self.ran) == len(set(self.ran)), "a request ran twice"
@@ -123,58 +125,58 @@ def test_on_a_good_line_nothing_is_repeated_and_nothing_unknown() -> None:
     conversation.run()
     conversation.check()
     assert None not in conversation.outcomes.values()
-    assert conversation.desk.pump.statistics.dup_served == 0
+    assert conversation.loopback.pump.statistics.dup_served == 0
 
 
 def test_a_line_that_loses_only_answers_ends_in_unknown_not_in_a_second_run() -> None:
-    desk = Desk()
-    desk.open()
-    desk.client.request(Opcode.BOLUS_COMMIT, b"bolus", 0)
-    while desk.client.busy:
-        desk.tell_pump(desk.client.take_output())
-        deadline_ms = desk.client.deadline_ms()
+    loopback = Loopback()
+    loopback.open()
+    loopback.client.request(Opcode.BOLUS_COMMIT, b"bolus", 0)
+    while loopback.client.busy:
+        loopback.tell_pump(loopback.client.take_output())
+        deadline_ms = loopback.client.deadline_ms()
         assert deadline_ms is not None
-        desk.now_ms = deadline_ms
-        desk.run_client()
-    assert [request.payload for request in desk.executed] == [b"bolus"]
-    assert desk.client_events[-1] == Unknown(Opcode.BOLUS_COMMIT, 1)
-    assert desk.pump.statistics.dup_served == 2
+        loopback.now_ms = deadline_ms
+        loopback.run_client()
+    assert [request.payload for request in loopback.executed] == [b"bolus"]
+    assert loopback.client_events[-1] == Unknown(Opcode.BOLUS_COMMIT, 1)
+    assert loopback.pump.statistics.dup_served == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64])
 def test_a_conversation_is_the_same_in_pieces_of_any_size(size: int) -> None:
-    desk = Desk()
-    whole = Desk()
-    for one in (desk, whole):
+    loopback = Loopback()
+    whole = Loopback()
+    for one in (loopback, whole):
         one.client.open(0)
     for _ in range(6):
-        if desk.client.phase is Phase.OPEN and not desk.client.busy:
-            for one in (desk, whole):
+        if loopback.client.phase is Phase.OPEN and not loopback.client.busy:
+            for one in (loopback, whole):
                 one.client.request(Opcode.PING, b"pieces", 0)
-        to_pump = desk.client.take_output()
+        to_pump = loopback.client.take_output()
         assert to_pump == whole.client.take_output()
         for at in range(0, len(to_pump), size):
-            desk.tell_pump(to_pump[at : at + size])
+            loopback.tell_pump(to_pump[at : at + size])
         whole.tell_pump(to_pump)
-        assert b"".join(desk.to_client) == b"".join(whole.to_client)
+        assert b"".join(loopback.to_client) == b"".join(whole.to_client)
         for transmission in split_transmissions(whole.to_client[-1]):
             for at in range(0, len(transmission), size):
-                desk.tell_client(transmission[at : at + size])
+                loopback.tell_client(transmission[at : at + size])
             whole.tell_client(transmission)
-    assert desk.client_events == whole.client_events
-    assert desk.pump_events == whole.pump_events
+    assert loopback.client_events == whole.client_events
+    assert loopback.pump_events == whole.pump_events
 
 
 def test_everything_ever_recorded_replayed_at_the_end_runs_nothing() -> None:
-    desk = Desk()
+    loopback = Loopback()
     for session in range(3):
-        desk.open()
+        loopback.open()
         for number in range(10):
-            desk.ask(Opcode.BOLUS_COMMIT, bytes([session, number]))
-    recorded = b"".join(desk.to_pump)
-    ran = list(desk.executed)
+            loopback.ask(Opcode.BOLUS_COMMIT, bytes([session, number]))
+    recorded = b"".join(loopback.to_pump)
+    ran = list(loopback.executed)
     for _ in range(3):
-        desk.tell_pump(recorded)
-        desk.now_ms += 61_000
-    assert desk.executed == ran
+        loopback.tell_pump(recorded)
+        loopback.now_ms += 61_000
+    assert loopback.executed == ran
     assert len(ran) == 30

@@ -12,92 +12,99 @@ from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
 from protocol.link.session import SessionKeys
 from protocol.wire.limits import SESSION_IDLE_MS
-from tests.unit.protocol.fake_wire import Desk, frame_in, request_bytes, with_header
+from tests.unit.protocol.fake_wire import Loopback, frame_in, request_bytes, with_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def pickled(desk: Desk) -> Desk:
-    copied: Desk = pickle.loads(pickle.dumps(desk))  # noqa: S301 (our own)
+def pickled(loopback: Loopback) -> Loopback:
+    copied: Loopback = pickle.loads(pickle.dumps(loopback))  # noqa: S301 (our own)
     return copied
 
 
-def moment_in_mid_handshake(desk: Desk) -> None:
-    desk.client.open(desk.now_ms)
-    desk.tell_client(desk.tell_pump(desk.client.take_output()))
+def moment_in_mid_handshake(loopback: Loopback) -> None:
+    loopback.client.open(loopback.now_ms)
+    loopback.tell_client(loopback.tell_pump(loopback.client.take_output()))
 
 
-def moment_in_a_session(desk: Desk) -> None:
-    desk.open()
-    desk.ask(Opcode.PING, b"before")
+def moment_in_a_session(loopback: Loopback) -> None:
+    loopback.open()
+    loopback.ask(Opcode.PING, b"before")
 
 
-def moment_with_half_a_frame(desk: Desk) -> None:
-    desk.open()
-    desk.client.request(Opcode.PING, b"half", desk.now_ms)
-    desk.to_pump.append(desk.client.take_output())
-    desk.tell_pump(desk.to_pump[-1][:20])
+def moment_with_half_a_frame(loopback: Loopback) -> None:
+    loopback.open()
+    loopback.client.request(Opcode.PING, b"half", loopback.now_ms)
+    loopback.to_pump.append(loopback.client.take_output())
+    loopback.tell_pump(loopback.to_pump[-1][:20])
 
 
-def moment_under_attack(desk: Desk) -> None:
-    desk.open()
-    good = frame_in(request_bytes(desk, 1))
+def moment_under_attack(loopback: Loopback) -> None:
+    loopback.open()
+    good = frame_in(request_bytes(loopback, 1))
     for ctr in range(2, 12):
-        desk.tell_pump(with_header(good, ctr=ctr))
+        loopback.tell_pump(with_header(good, ctr=ctr))
     for n in range(30):
-        desk.tell_pump(with_header(good, sid=n))
+        loopback.tell_pump(with_header(good, sid=n))
 
 
 MOMENTS = [moment_in_mid_handshake, moment_in_a_session, moment_with_half_a_frame, moment_under_attack]
 
 
-def future(desk: Desk) -> list[object]:
+def future(loopback: Loopback) -> list[object]:
     """What happens next: repeats, time-outs, requests, a new session."""
-    for sent in desk.to_pump[-1:]:
-        desk.tell_pump(sent)
-    desk.settle()
-    desk.advance(5_000)
-    desk.open()
-    desk.ask(Opcode.STOP, b"after")
-    desk.tell_pump(desk.to_pump[-1])
-    desk.advance(SESSION_IDLE_MS + 60_000)
+    for sent in loopback.to_pump[-1:]:
+        loopback.tell_pump(sent)
+    loopback.settle()
+    loopback.advance(5_000)
+    loopback.open()
+    loopback.ask(Opcode.STOP, b"after")
+    loopback.tell_pump(loopback.to_pump[-1])
+    loopback.advance(SESSION_IDLE_MS + 60_000)
     return [
-        desk.to_pump,
-        desk.to_client,
-        desk.pump_events,
-        desk.client_events,
-        desk.pump.statistics,
-        desk.now_ms,
+        loopback.to_pump,
+        loopback.to_client,
+        loopback.pump_events,
+        loopback.client_events,
+        loopback.pump.statistics,
+        loopback.now_ms,
     ]
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
 def test_a_copy_has_the_same_future_and_leaves_the_original_alone(
-    moment: Callable[[Desk], None], copied: Callable[[Desk], Desk]
+    moment: Callable[[Loopback], None], copied: Callable[[Loopback], Loopback]
 ) -> None:
-    desk = Desk()
-    moment(desk)
-    before = pickle.dumps(desk)
-    twin = copied(desk)
-    untouched = copied(desk)
+    loopback = Loopback()
+    moment(loopback)
+    before = pickle.dumps(loopback)
+    twin = copied(loopback)
+    untouched = copied(loopback)
     twins_future = future(twin)
-    assert pickle.dumps(desk) == before
-    assert twins_future == future(desk) == future(untouched)
+    assert pickle.dumps(loopback) == before
+    assert twins_future == future(loopback) == future(untouched)
 
 
 def test_nothing_that_can_be_printed_shows_a_key() -> None:
-    desk = Desk()
-    moment_in_mid_handshake(desk)
-    half_open = desk.pump._handshake._half_open
-    desk.settle()
-    session = desk.pump._session
+    loopback = Loopback()
+    moment_in_mid_handshake(loopback)
+    half_open = loopback.pump._handshake._half_open
+    loopback.settle()
+    session = loopback.pump._session
     assert half_open is not None
     assert session is not None
-    secrets = [key.key for key in DEVELOPMENT_KEYS] + list(desk.session_keys())
-    shown = [half_open, session, session.key, desk.session_keys(), desk.pump_events, desk.client_events]
-    for thing in [*shown, DEVELOPMENT_KEYS, desk.pump, desk.client]:
+    secrets = [key.key for key in DEVELOPMENT_KEYS] + list(loopback.session_keys())
+    shown = [
+        half_open,
+        session,
+        session.key,
+        loopback.session_keys(),
+        loopback.pump_events,
+        loopback.client_events,
+    ]
+    for thing in [*shown, DEVELOPMENT_KEYS, loopback.pump, loopback.client]:
         for text in (repr(thing), str(thing), f"{thing}"):
             for secret in secrets:
                 assert repr(secret) not in text

@@ -1,7 +1,7 @@
 """Letting a pump's time pass by hand: to a given time, to its next event, to its next alarm, as fast as
 possible.
 
-A journey is made in legs, so that whoever makes it can look after other things in between; how the legs are
+A time run is made in steps, so that whoever makes it can look after other things in between; how the steps are
 cut changes nothing that the pump does.
 """
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from firmware_emu.bench.stand import Stand
     from firmware_emu.pump import TraceEntry
 
-LEG_MAX_MS = 30 * MS_PER_DAY
-EVENTS_MAX = 1_000  # what one journey tells of; more are in the pump's log
+STEP_MAX_MS = 30 * MS_PER_DAY
+EVENTS_MAX = 1_000  # what one time run tells of; more are in the pump's log
 
 
 class Until(StrEnum):
-    """What ends a journey before its limit."""
+    """What ends a time run before its limit."""
 
     TIME = "time"
     EVENT = "event"
     ALARM = "alarm"
 
 
-class Journey:
+class TimeRun:
     """A stretch of time that passes at no speed in particular."""
 
     __slots__ = ("end_ms", "events", "line_offset_ms", "now_ms", "over", "reached", "until")
@@ -43,10 +43,10 @@ class Journey:
         self.over = False
         self.reached = False
 
-    def leg(self, stand: Stand) -> bytes:
+    def step(self, stand: Stand) -> bytes:
         """One step on the way; answers what the pump sent."""
         now_ms = stand.pump.now_ms
-        next_ms = min(self.end_ms, now_ms + LEG_MAX_MS)
+        next_ms = min(self.end_ms, now_ms + STEP_MAX_MS)
         if self.until is not Until.TIME:
             if stand.wake_at_ms is not None:
                 next_ms = min(next_ms, max(now_ms, stand.wake_at_ms))

@@ -1,6 +1,6 @@
-"""The one way from another thread into the runner: errands, run between two steps of the pump.
+"""The one way from another thread into the runner: jobs, run between two steps of the pump.
 
-The pump and everything around it belong to the runner's thread. Another thread leaves an errand and holds a
+The pump and everything around it belong to the runner's thread. Another thread leaves a job and holds a
 future; a byte on a pipe wakes the selector.
 """
 
@@ -10,7 +10,7 @@ import contextlib
 import os
 import selectors
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from firmware_emu.bench.errors import NotNowError
 
@@ -18,35 +18,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from firmware_emu.bench.runner import Runner
-
-    Errand = Callable[[Runner, Future[Any]], None]
-    """Does its work on the runner, and sets the future now or sees to it that it is set later."""
 
 WAITING_MAX = 256  # no client has so many requests under way; beyond it something runs wild
 
 
-class Mailbox:
-    """Errands for the runner. `leave` and `wake` may be called from any thread and from a signal handler."""
+Owner = TypeVar("Owner")
+
+
+class CommandQueue(Generic[Owner]):
+    """Jobs for its owner, the runner. `leave` and `wake` may be called from any thread and from a signal handler."""
 
     def __init__(self) -> None:
-        self._errands: deque[tuple[Errand, Future[Any]]] = deque()
+        self._jobs: deque[tuple[Callable[[Owner, Future[Any]], None], Future[Any]]] = deque()
         self._read_end, self._write_end = os.pipe()
         os.set_blocking(self._read_end, False)
         os.set_blocking(self._write_end, False)
         self._closed = False
 
-    def leave(self, errand: Errand) -> Future[Any]:
-        """Leave an errand; the future is set when it is done. NotNowError in it where nobody will do it."""
+    def leave(self, job: Callable[[Owner, Future[Any]], None]) -> Future[Any]:
+        """Leave a job, which sets the future now or sees to it that it is set later.
+
+        NotNowError in the future where nobody will do it.
+        """
         from concurrent.futures import Future  # noqa: PLC0415 - 6 ms that a start without rig control should not pay
 
         future: Future[Any] = Future()
-        if self._closed or len(self._errands) >= WAITING_MAX:
+        if self._closed or len(self._jobs) >= WAITING_MAX:
             future.set_exception(
                 NotNowError("the bench is closing" if self._closed else "the bench is too busy")
             )
             return future
-        self._errands.append((errand, future))
+        self._jobs.append((job, future))
         self.wake()
         return future
 
@@ -64,22 +66,22 @@ class Mailbox:
         """Register with the loop that will call."""
         selector.register(self._read_end, selectors.EVENT_READ, self._empty_pipe)
 
-    def run(self, runner: Runner) -> None:
-        """Do what was left, in order. What an errand raises goes to who left it, not into the loop."""
-        while self._errands:
-            errand, future = self._errands.popleft()
+    def run(self, owner: Owner) -> None:
+        """Do what was left, in order. What a job raises goes to who left it, not into the loop."""
+        while self._jobs:
+            job, future = self._jobs.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                errand(runner, future)
+                job(owner, future)
             except Exception as error:  # noqa: BLE001 - handed on whole
                 future.set_exception(error)
 
     def close(self) -> None:
         """Refuse what is left and what will come."""
         self._closed = True
-        while self._errands:
-            _errand, future = self._errands.popleft()
+        while self._jobs:
+            _job, future = self._jobs.popleft()
             if future.set_running_or_notify_cancel():
                 future.set_exception(NotNowError("the bench is closing"))
 

@@ -15,7 +15,7 @@ class StateError(ValueError):
     """A snapshot on file that is no state of this plant; the message names the field."""
 
 
-class Part:
+class Component:
     """A piece of the plant."""
 
     __slots__: ClassVar[tuple[str, ...]] = ()
@@ -29,7 +29,7 @@ class Part:
         memo[id(self)] = twin
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, Part):
+            if isinstance(value, Component):
                 value = deepcopy(value, memo)
             elif type(value) in {dict, list}:
                 value = value.copy()
