@@ -125,7 +125,7 @@ class FaultyLine:
             way.late.clear()
 
     def check_all_fired(self) -> None:
-        """Misuse if a fault did not hit all of its frames: the test that set it proved nothing by it."""
+        """UsageError if a fault did not hit all of its frames: the test that set it proved nothing by it."""
         idle = [f for f in self._faults if not f.spent]
         if idle:
             names = ", ".join(f"{f.damage.value} {f.direction.value} ({f.fired} of {f.count})" for f in idle)

@@ -65,7 +65,7 @@ class Executed(Generic[Reply]):
 
     @property
     def reply(self) -> Reply:
-        """The pump's answer; Misuse if it was lost and the outcome was learnt by asking."""
+        """The pump's answer; UsageError if it was lost and the outcome was learnt by asking."""
         if self.answer is None:
             raise UsageError(
                 f"the answer to {self.opcode.name} {self.cmd_id} was lost; its outcome {self.outcome.name} is known",

@@ -45,7 +45,7 @@ class EmulatedTarget:
 
     @property
     def bench(self) -> VirtualBench:
-        """The bench; Misuse before `start` and after `close`."""
+        """The bench; UsageError before `start` and after `close`."""
         if self._bench is None:
             raise UsageError(
                 "the emulator target is not started", advice="call start() first, or use it in `with`"

@@ -25,7 +25,7 @@ class Target(Protocol):
 
     @property
     def rig(self) -> Rig:
-        """The rig around the device; Misuse where there is none."""
+        """The rig around the device; UsageError where there is none."""
         ...
 
     def launch(self) -> None:
