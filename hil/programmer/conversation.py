@@ -91,6 +91,11 @@ class Conversation:
         """True as far as this end knows, and while the session has requests left."""
         return self._open and self._requests_left > 0
 
+    @property
+    def is_waiting(self) -> bool:
+        """True while a question is neither answered nor given up."""
+        return self._end.busy
+
     def now_ms(self) -> int:
         """The line's time."""
         return self.channel.now_ms()

@@ -107,6 +107,9 @@ class Reading(Ledger):
         """Close the session. If the answer gets lost it counts as closed all the same [SPEC 4]."""
         if not self._conversation.is_open:
             return
+        if self._conversation.is_waiting:  # an interrupt came between a question and its answer
+            self._conversation.forget_session()
+            return
         try:
             self._ask_once(Opcode.END_SESSION, EndSession(), EndSessionReply, self._deadline())
         except PumpbenchError:

@@ -173,6 +173,8 @@ class TcpPort:
         self._selector.register(client, selectors.EVENT_READ, lambda _events: self._drain_refused(client))
 
     def _drain_refused(self, client: socket.socket) -> None:
+        if client not in self._refused:
+            return  # it had to make room in this very turn
         try:
             data = os.read(client.fileno(), READ_BYTES)
         except BlockingIOError:

@@ -10,7 +10,7 @@ import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
-from firmware_emu.bench.ports.tcp import TcpPort, parse_loopback
+from firmware_emu.bench.ports.tcp import REFUSED_KEPT_MAX, TcpPort, parse_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -175,3 +175,20 @@ def test_a_client_that_comes_too_late_meets_an_end_of_file_and_never_a_reset(
         assert len(said) == 1, "a stranger does not set the pace of the log"
     loop.until(lambda: len(said) > 1)
     assert "20 clients were refused" in said[1]
+
+
+def test_a_refused_client_that_makes_room_for_the_next_in_the_same_turn_does_no_harm(
+    loop: Loop, port: TcpPort
+) -> None:
+    with connect(port) as first:
+        first.sendall(b"x")
+        receive(loop, port, 1)
+        late = [connect(port) for _ in range(REFUSED_KEPT_MAX)]
+        loop.until(lambda: not loop.turn(0.05))
+        late.append(connect(port))  # the listener is ready first,
+        late[0].sendall(b"y")  # then the client that must make room
+        loop.until(lambda: not loop.turn(0.05))
+        first.sendall(b"z")
+        assert receive(loop, port, 1) == b"z"
+        for client in late:
+            client.close()
