@@ -130,11 +130,11 @@ class TcpPort:
             self._drain(self._client)
 
     def close(self) -> None:
-        """Hang up and stop listening; the loop has ended."""
+        """Hang up and stop listening; the loop has ended, and its selector may be closed."""
+        self._selector = None
         self._hang_up()
         for refused in list(self._refused):
             self._let_go(refused)
-        self._selector = None
         self._listener.close()
         self._acceptor.close()
 

@@ -178,6 +178,17 @@ def test_a_term_after_ready_ends_it_with_0_also_while_its_thread_loads_the_frame
     assert (ended.code, "Traceback" in ended.err) == (0, False)
 
 
+def test_a_term_ends_it_with_0_also_while_clients_are_connected_and_refused() -> None:
+    emulator = Emulator("--tcp", "127.0.0.1:0")
+    address = parse_loopback(emulator.ready["tcp"])
+    with socket.create_connection(address) as client, socket.create_connection(address) as refused:
+        client.sendall(b"\0\1" * 32_768)
+        refused.settimeout(DEADLINE_S)
+        assert refused.recv(1) == b""
+        ended = emulator.end()
+    assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
+
+
 @pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_standard_descriptors_never_become_the_line_or_the_image(tmp_path: Path, closed: str) -> None:
     link = tmp_path / "pump"
