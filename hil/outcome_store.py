@@ -226,6 +226,10 @@ class OutcomeStore:
         """Commands of which nobody can say whether they were carried out."""
         return tuple(c for c in self.commands(memory_id) if c.unknown)
 
+    def last_cmd_id(self, memory_id: int) -> int:
+        """The largest id that was ever used there from here; 0 before the first."""
+        return self._memory(memory_id).last_cmd_id
+
     def command(self, memory_id: int, cmd_id: int) -> FiledCommand | None:
         """What is filed of one command; None where nothing is, or no more."""
         return self._memory(memory_id).commands.get(cmd_id)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 ROOM_BYTES = 16_384  # more than one outcome, its marks and the filing system's own rounding can add
 
@@ -25,8 +22,10 @@ class StateFile:
     """The file at `path`, held with a lock beside it from `open` to `close`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._beside = path.with_name(path.name + ".new")
+        self.path = Path(
+            os.path.realpath(path)
+        )  # two names of one file are one lock, and a link stays a link
+        self._beside = self.path.with_name(self.path.name + ".new")
         self._lock_fd: int | None = None
         self._reserved_fd: int | None = None
 

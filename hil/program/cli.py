@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import click
 
-from hil.errors import UsageError
+from hil.errors import DeviceError, UsageError
 from hil.program import tables
 from hil.program.as_json import json_text
 from hil.program.connection import Options, confirm, connected, show, with_options
 from hil.program.deeds import DEEDS
 from hil.program.output import say, tell
+from hil.programmer.ledger import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.entry import LogEntry, describe
 from protocol.log.types import LogName
@@ -157,10 +158,13 @@ def void(options: Options, cmd_id: int) -> None:
     """Make sure that a command which never arrived never will be carried out."""
     with connected(options) as pump:
         seen = pump.void(cmd_id)
-    tell(
-        json_text(seen) if options.as_json else f"command {cmd_id}: {seen.outcome.name}",
-        done="VOID_CMD was carried out",
-    )
+    answer = f"command {cmd_id}: {seen.outcome.name}"
+    tell(json_text(seen) if options.as_json else answer, done=answer)
+    if seen.outcome not in DID_NOT_HAPPEN:
+        raise DeviceError(
+            f"command {cmd_id} was not voided: the pump answers {seen.outcome.name}",
+            advice=f"`pumpbench program query {cmd_id}` says what became of it; do not repeat it",
+        )
 
 
 @program.command()

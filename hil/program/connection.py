@@ -129,14 +129,14 @@ def _after(programmer: Programmer, error: BaseException) -> BaseException:
         return programmer.nobody_waited(filed)
     if isinstance(error, KeyboardInterrupt) and filed.confirmed:
         return AnswerNotWritten(
-            f"{carried_out(Opcode(filed.opcode).name, filed.cmd_id, filed.outcome)}", "interrupted"
+            outcome_sentence(Opcode(filed.opcode), filed.cmd_id, filed.outcome), "interrupted"
         )
     return error
 
 
-def carried_out(command: str, cmd_id: int, outcome: str) -> str:
-    """What was done, for where its answer cannot be shown."""
-    return f"{command} {cmd_id} was carried out (outcome {outcome})"
+def outcome_sentence(opcode: Opcode, cmd_id: int, outcome: str) -> str:
+    """What became of a command that the pump has, for where its answer cannot be shown."""
+    return f"{opcode.name} {cmd_id} reached the pump, its outcome is {outcome}"
 
 
 def _say_goodbye(programmer: Programmer) -> None:

@@ -1,18 +1,20 @@
 """The commands of `pumpbench program` that change therapy: set, bolus, cancel, stop, resume, refill, time.
 
-Each asks a human before it prepares anything; between PREPARE and COMMIT nobody is asked.
+Each asks a human before it prepares anything; between PREPARE and COMMIT nobody is asked. What a human has said yes
+to is what is sent: it names the program that was there when he was asked, and a pump that has another one refuses.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hil.errors import DeviceRefused, UsageError
+from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
-from hil.program.connection import Options, carried_out, confirm, connected, show, with_options
+from hil.program.connection import Options, confirm, connected, outcome_sentence, show, with_options
 from hil.program.quantities import (
     NG_PER_MCG,
     NL_PER_ML,
@@ -25,16 +27,21 @@ from hil.program.quantities import (
     ml_per_day,
 )
 from hil.program.tables import WALL_EPOCH, executed_rows, time_rows
-from protocol.identifiers import ErrorCode, OnExpiry, StatusFlag, StopReason, TimeSetReason
+from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.programmer.ledger import Executed
     from hil.programmer.programmer import Programmer
     from hil.programmer.therapy import PreparedBolus
+    from protocol.messages.bolus import BolusCommitReply
+    from protocol.messages.program import ProgCommitReply
     from protocol.messages.stop import StopReply
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
+AS_ASKED = frozenset({Outcome.RUNNING, Outcome.DONE})
 
 
 class Amount(click.ParamType[int]):
@@ -59,8 +66,11 @@ ML = Amount(NL_PER_ML, "mL")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
-def _done(options: Options, executed: Executed[Any], more: list[tuple[str, str]]) -> None:
-    """Say what a command did; before the session ends, since nothing after it may keep the answer back."""
+def report(options: Options, executed: Executed[Any], more: list[tuple[str, str]]) -> None:
+    """Say what a command did; before the session ends, since nothing after it may keep the answer back.
+
+    DeviceError, once it is said, where the pump did less than was asked.
+    """
     document = {
         "cmd_id": executed.cmd_id,
         "outcome": executed.outcome,
@@ -72,9 +82,15 @@ def _done(options: Options, executed: Executed[Any], more: list[tuple[str, str]]
         options,
         executed_rows(executed, more),
         document,
-        done=carried_out(executed.opcode.name, executed.cmd_id, executed.outcome.name),
+        done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
     )
+    if executed.outcome not in AS_ASKED:
+        raise DeviceError(
+            f"{executed.opcode.name} {executed.cmd_id} was accepted and not completed: {executed.outcome.name}, "
+            f"{ml(executed.delivered_nl)} delivered, {ml(executed.uncertain_nl)} uncertain",
+            advice="read the log before you decide on another",
+        )
 
 
 @click.command(name="set")
@@ -99,17 +115,13 @@ def set_program(
 ) -> None:
     """Program simple continuous infusion of a dose."""
     with connected(options) as pump:
-        active = pump.program().header
-        concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
-        if not concentration:
-            raise UsageError(
-                "the pump has no program yet", advice="name the drug's --concentration and --drug"
-            )
-        rate = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
-        dose = f"{mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate)})"
-        confirm(f"program {dose}", yes=yes)
-        executed = pump.set_simple_program(
-            dose_ng_per_day, concentration_ng_per_ml=concentration, drug_id=drug_id, start=start
+        rate, executed = set_as_confirmed(
+            pump,
+            dose_ng_per_day,
+            concentration_ng_per_ml=concentration_ng_per_ml,
+            drug_id=drug_id,
+            start=start,
+            ask=partial(confirm, yes=yes),
         )
         more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
         if executed.answer is not None:
@@ -117,7 +129,39 @@ def set_program(
                 ("program", f"revision {executed.answer.program_rev}"),
                 ("state", executed.answer.state.name),
             ]
-        _done(options, executed, more)
+        report(options, executed, more)
+
+
+def set_as_confirmed(
+    pump: Programmer,
+    dose_ng_per_day: int,
+    *,
+    concentration_ng_per_ml: int | None = None,
+    drug_id: int | None = None,
+    start: bool = True,
+    ask: Callable[[str], None],
+) -> tuple[int, Executed[ProgCommitReply]]:
+    """Program what `ask` was told, unless it raises; returns the rate in nL/day too.
+
+    CommandRefused where the pump's program changed since: drug and concentration may not be those of the question.
+    """
+    base_rev = pump.status().program_rev  # read first: what changes after it is refused
+    active = pump.program().header
+    concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
+    if not concentration:
+        raise UsageError("the pump has no program yet", advice="name the drug's --concentration and --drug")
+    rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
+    ask(
+        f"program {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate_nl_per_day)})"
+    )
+    executed = pump.set_simple_program(
+        dose_ng_per_day,
+        concentration_ng_per_ml=concentration,
+        drug_id=active.drug_id if drug_id is None else drug_id,
+        start=start,
+        base_rev=base_rev,
+    )
+    return rate_nl_per_day, executed
 
 
 @click.command()
@@ -133,11 +177,29 @@ def bolus(
     if (dose_ng is None) == (volume_nl is None):
         raise click.UsageError("name either --dose or --volume")
     with connected(options) as pump:
-        wanted_nl, words = _bolus_wanted(pump, dose_ng, volume_nl)
-        confirm(f"give a bolus of {words} over {duration(duration_s)}", yes=yes)
-        prepared = pump.prepare_bolus(wanted_nl, duration_s)
-        executed = pump.commit_bolus(prepared)
-        _done(options, executed, _bolus_rows(prepared))
+        prepared, executed = bolus_as_confirmed(
+            pump, duration_s, dose_ng=dose_ng, volume_nl=volume_nl, ask=partial(confirm, yes=yes)
+        )
+        report(options, executed, _bolus_rows(prepared))
+
+
+def bolus_as_confirmed(
+    pump: Programmer,
+    duration_s: int,
+    *,
+    dose_ng: int | None = None,
+    volume_nl: int | None = None,
+    ask: Callable[[str], None],
+) -> tuple[PreparedBolus, Executed[BolusCommitReply]]:
+    """Give what `ask` was told, unless it raises.
+
+    DeviceRefused where the pump's program changed since: the same volume would be another dose.
+    """
+    program_rev = pump.status().program_rev  # read first: what changes after it is refused
+    wanted_nl, words = _bolus_wanted(pump, dose_ng, volume_nl)
+    ask(f"give a bolus of {words} over {duration(duration_s)}")
+    prepared = pump.prepare_bolus(wanted_nl, duration_s, program_rev=program_rev)
+    return prepared, pump.commit_bolus(prepared)
 
 
 def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) -> tuple[int, str]:
@@ -170,7 +232,7 @@ def cancel(options: Options, cmd_id: int | None) -> None:
                 ("bolus", executed.answer.target_outcome.name),
                 ("delivered", ml(executed.answer.delivered_nl)),
             ]
-        _done(options, executed, more)
+        report(options, executed, more)
 
 
 @click.command()
@@ -204,7 +266,7 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
                 ("stopped for", duration(executed.answer.stopped_s)),
                 ("expires", _expiry_words(executed.answer)),
             ]
-        _done(options, executed, more)
+        report(options, executed, more)
 
 
 def _expiry_words(answer: StopReply) -> str:
@@ -223,7 +285,7 @@ def resume(options: Options) -> None:
         if executed.answer is not None:
             reply = executed.answer
             more = [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
-        _done(options, executed, more)
+        report(options, executed, more)
 
 
 @click.command()
@@ -251,13 +313,17 @@ def refill(
     yes: bool,
 ) -> None:
     """Tell the pump what the syringe did."""
-    confirm(f"record a refill: {ml(aspirated_nl)} out, {ml(filled_nl)} in", yes=yes)
     with connected(options) as pump:
+        active = pump.program().header  # read first: what a human says yes to is what is sent
+        concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
+        drug = active.drug_id if drug_id is None else drug_id
+        words = f"{ml(aspirated_nl)} out, {ml(filled_nl)} in, drug number {drug}, {mcg_per_ml(concentration)}"
+        confirm(f"record a refill: {words}", yes=yes)
         executed = pump.refill(
             filled_nl,
             aspirated_nl=aspirated_nl,
-            concentration_ng_per_ml=concentration_ng_per_ml,
-            drug_id=drug_id,
+            concentration_ng_per_ml=concentration,
+            drug_id=drug,
             low_alarm_nl=low_alarm_nl,
             rinsed_twice=rinsed_twice,
         )
@@ -269,7 +335,7 @@ def refill(
                 ("expected", ml(reply.expected_nl)),
                 ("difference", ml(reply.diff_nl)),
             ]
-        _done(options, executed, more)
+        report(options, executed, more)
 
 
 @click.command(name="time")
@@ -301,7 +367,7 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
             confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
         more = [("moved by", f"{executed.answer.delta_s} s")] if executed.answer is not None else []
-        _done(options, executed, more)
+        report(options, executed, more)
 
 
 class _WallTime(NamedTuple):

@@ -168,6 +168,8 @@ class Ledger(Asking):
         """File what was said of an own command, and refuse to pass on what contradicts what was said before."""
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
+            if reply.outcome in DID_NOT_HAPPEN:
+                self._doubt_of_the_unfiled(known, cmd_id, reply.outcome)
             return
         if not filed.final:
             self._file_verdict(known, filed, reply)
@@ -178,6 +180,21 @@ class Ledger(Asking):
                 f"it has lost memory, and what was known before stands",
                 cmd_id=cmd_id,
                 advice="do not repeat the command; compare program, reservoir and log with your own records",
+            )
+
+    def _doubt_of_the_unfiled(self, known: _Known, cmd_id: int, outcome: Outcome) -> None:
+        """Refuse to pass on, or at least qualify, that a command did not happen of which nothing is filed here."""
+        if known.continuity is Continuity.LOST:
+            raise OutcomeUnknown(
+                f"the pump answers {outcome.name} about command {cmd_id}, and it has lost memory: {known.why}",
+                cmd_id=cmd_id,
+                advice="do not repeat the command; compare program, reservoir and log with your own records",
+            )
+        closed_here = cmd_id <= self.store.last_cmd_id(known.memory_id)
+        if closed_here or known.continuity is Continuity.UNPROVEN:
+            why = "it was sent from here and is no more on file" if closed_here else known.why
+            self.notices.append(
+                f"the pump answers {outcome.name} about command {cmd_id}, and nothing here can confirm it: {why}"
             )
 
     def _know(self, deadline: Deadline) -> _Known:

@@ -119,16 +119,23 @@ class Staging(Reading):
         raise AssertionError("the last attempt returns or raises")
 
     def stage_simple_program(
-        self, dose_ng_per_day: int, *, concentration_ng_per_ml: int | None = None, drug_id: int | None = None
+        self,
+        dose_ng_per_day: int,
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        base_rev: int | None = None,
     ) -> StagedProgram:
-        """Stage simple continuous infusion of a dose; drug and concentration are the active program's unless
-        named.
+        """Stage simple continuous infusion of a dose.
+
+        Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
         """
         if concentration_ng_per_ml is None or drug_id is None:
             active = self.program().header
             concentration_ng_per_ml = concentration_ng_per_ml or active.concentration_ng_per_ml
             drug_id = active.drug_id if drug_id is None else drug_id
-        return self.stage_program(*simple_program(dose_ng_per_day, concentration_ng_per_ml, drug_id))
+        header, segments = simple_program(dose_ng_per_day, concentration_ng_per_ml, drug_id)
+        return self.stage_program(header, segments, base_rev=base_rev)
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by
@@ -148,13 +155,18 @@ class Staging(Reading):
         concentration_ng_per_ml: int | None = None,
         drug_id: int | None = None,
         start: bool = True,
+        base_rev: int | None = None,
     ) -> Executed[ProgCommitReply]:
-        """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never
-        arrived.
+        """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never arrived.
+
+        `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
         """
         for attempt in range(STAGINGS):
             staged = self.stage_simple_program(
-                dose_ng_per_day, concentration_ng_per_ml=concentration_ng_per_ml, drug_id=drug_id
+                dose_ng_per_day,
+                concentration_ng_per_ml=concentration_ng_per_ml,
+                drug_id=drug_id,
+                base_rev=base_rev,
             )
             try:
                 return self.commit_program(staged, start=start)

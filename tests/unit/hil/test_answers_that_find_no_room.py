@@ -173,7 +173,10 @@ def test_a_command_that_was_carried_out_and_could_not_be_printed_says_so_and_end
     )
     os.close(descriptor)
     assert done.returncode == 12, done.stderr
-    assert "BOLUS_COMMIT 1 was carried out (outcome RUNNING); the answer could not be written" in done.stderr
+    assert (
+        "BOLUS_COMMIT 1 reached the pump, its outcome is RUNNING; the answer could not be written"
+        in done.stderr
+    )
     assert "do not repeat it" in done.stderr
     assert done.stderr.count("\n") == 1
     assert outcome_of_1(emulator, tmp_path / "state.json") == "RUNNING"
@@ -246,7 +249,7 @@ def test_an_interrupted_command_that_had_left_is_told_as_sent_not_as_aborted(
         if code:
             break  # else it was quicker than we, and had its answer
     emulator.end()
-    said = {9: "it may have been carried out", 12: "was carried out (outcome DONE)"}
+    said = {9: "it may have been carried out", 12: "reached the pump, its outcome is DONE"}
     assert code in said, err
     assert said[code] in err
     assert "Traceback" not in err

@@ -1,0 +1,153 @@
+"""What a human said yes to is what is sent, and what did not happen as asked never looks as if it had."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown
+from hil.outcome_store import OutcomeStore
+from hil.program.connection import Options
+from hil.program.deeds import bolus_as_confirmed, report, set_as_confirmed
+from hil.programmer.programmer import Programmer
+from protocol.identifiers import ErrorCode, Opcode, Outcome
+from tests.unit.bench.processes import DEADLINE_S, Emulator
+from tests.unit.hil.test_answers_that_find_no_room import VOLUME_NL, HookedLine, command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hil.bench_session import TestBench
+
+DOSE_NG = 25_000
+TABLE = Options(None, as_json=False, key_path=None, role=None, state_path=None, open_profile=False)
+
+
+@pytest.mark.parametrize("amount", [{"dose_ng": DOSE_NG}, {"volume_nl": VOLUME_NL}], ids=["dose", "volume"])
+def test_a_bolus_is_refused_where_the_program_changed_while_a_human_was_asked(
+    bench: TestBench, amount: dict[str, int]
+) -> None:
+    pump = bench.open_programmer()
+
+    def ask(_question: str) -> None:
+        bench.open_programmer().set_simple_program(275_000)
+
+    with pytest.raises(DeviceRefused) as caught:
+        bolus_as_confirmed(pump, 600, **amount, ask=ask)
+    assert caught.value.code == ErrorCode.REV_MISMATCH
+    bench.target.rig.advance(700_000)
+    assert bench.open_programmer().delivery().bolus_nl == 0
+
+
+def test_a_program_is_refused_where_another_was_committed_while_a_human_was_asked(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+
+    def ask(_question: str) -> None:
+        bench.open_programmer().set_simple_program(275_000)
+
+    with pytest.raises(DeviceRefused) as caught:
+        set_as_confirmed(pump, 350_000, ask=ask)
+    assert caught.value.code == ErrorCode.REV_MISMATCH
+    assert bench.open_programmer().program().header.groups[0].dose_ng_per_day == 275_000
+
+
+def test_where_nothing_changed_what_was_asked_is_done(bench: TestBench) -> None:
+    questions: list[str] = []
+    pump = bench.open_programmer()
+    rate_nl_per_day, executed = set_as_confirmed(pump, 350_000, ask=questions.append)
+    assert (rate_nl_per_day, executed.outcome) == (700_000, Outcome.DONE)
+    prepared, given = bolus_as_confirmed(pump, 600, dose_ng=DOSE_NG, ask=questions.append)
+    assert (prepared.volume_nl, given.outcome) == (50_000, Outcome.RUNNING)
+    assert questions == [
+        "program 350 mcg/day of 500 mcg/mL (0.7 mL/day)",
+        "give a bolus of 25 mcg (0.05 mL of 500 mcg/mL) over 10 min",
+    ]
+
+
+@pytest.mark.parametrize("writes", [2, 8])
+def test_a_bolus_that_was_not_started_for_want_of_power_is_said_and_is_no_success(
+    bench: TestBench, capsys: pytest.CaptureFixture[str], writes: int
+) -> None:
+    line = HookedLine(bench.channel)
+    pump = Programmer(line, store=OutcomeStore())
+    pump.connect()
+    pump.unknown()
+    prepared = pump.prepare_bolus(VOLUME_NL, 600)
+    bench.target.rig.power_cut(writes)
+    line.hook, line.after = (lambda: bench.target.rig.power_restore(1_000)), 2  # COMMIT, then a greeting
+    executed = pump.commit_bolus(prepared)
+    assert executed.outcome is Outcome.NOT_STARTED
+    with pytest.raises(
+        DeviceError, match="BOLUS_COMMIT 1 was accepted and not completed: NOT_STARTED"
+    ) as caught:
+        report(TABLE, executed, [])
+    assert caught.value.exit_code == 8
+    assert "NOT_STARTED" in capsys.readouterr().out
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    emulator = Emulator()
+    yield emulator
+    emulator.end()
+
+
+def test_a_void_of_a_command_that_the_pump_has_is_no_success(emulator: Emulator, tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    for arguments, code, words in (
+        (("bolus", "--volume", "0.02", "--duration", "600", "--yes"), 0, "RUNNING"),
+        (("void", "1"), 8, "command 1 was not voided: the pump answers RUNNING"),
+        (("void", "2"), 0, "command 2: VOIDED"),
+    ):
+        done = subprocess.run(
+            command(emulator, state, *arguments),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert words in done.stdout + done.stderr
+
+
+def test_that_a_command_never_arrived_is_qualified_where_nothing_on_file_can_confirm_it(
+    bench: TestBench, tmp_path: Path
+) -> None:
+    pump = bench.open_programmer(state_path=tmp_path / "state.json")
+    assert pump.query(7).outcome is Outcome.NEVER_RECEIVED
+    (notice,) = pump.notices
+    assert "NEVER_RECEIVED about command 7, and nothing here can confirm it" in notice
+    pump.stop()
+    pump.query(7)
+    assert pump.notices == [notice], "a memory that is proven needs no qualification"
+
+
+def test_a_memory_that_was_lost_is_not_believed_about_a_command_that_is_not_on_file(
+    bench: TestBench, tmp_path: Path
+) -> None:
+    copy = bench.target.snapshot()  # type: ignore[attr-defined]
+    pump = bench.open_programmer(state_path=tmp_path / "state.json")
+    pump.stop()
+    pump.store.close()
+    bench.target.restore(copy)  # type: ignore[attr-defined]
+    again = bench.open_programmer(state_path=tmp_path / "state.json")
+    for question in (again.query, again.void):
+        with pytest.raises(OutcomeUnknown, match="about command 7, and it has lost memory"):
+            question(7)
+
+
+def test_two_names_of_one_state_file_are_one_lock_and_a_link_stays_a_link(
+    bench: TestBench, tmp_path: Path
+) -> None:
+    real, link = tmp_path / "real.json", tmp_path / "link.json"
+    link.symlink_to(real)
+    pump = bench.open_programmer(store=OutcomeStore(link))
+    with pytest.raises(InUse):
+        OutcomeStore(real).open()
+    pump.stop()
+    pump.store.close()
+    assert link.is_symlink()
+    assert f'"opcode": {int(Opcode.STOP)}' in real.read_text()
