@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
-from hil.errors import BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
+from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
 from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JUNIT_NAME, STOP, SUMMARY_NAME
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     try:
         if _is_a_run(config):
+            _check_that_asserts_are_checked()
             config.stash[_RECORDER] = recorder = _new_recorder(config, target or "not known yet", report)
             recorder.begin()
             config.pluginmanager.register(recorder, "pumpbench-recorder")
@@ -122,6 +123,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if _RECORDER in config.stash:
             config.stash[_RECORDER].stop(error.one_line())
         pytest.exit(error.one_line(), returncode=int(error.exit_code))
+
+
+def _check_that_asserts_are_checked() -> None:
+    """BadConfiguration where this Python leaves assertions out: whatever pytest does not rewrite would pass."""
+    if not __debug__:
+        raise BadConfiguration(
+            "this Python runs with -O or PYTHONOPTIMIZE, which leaves assertions out: tests would pass unchecked",
+            advice="run it without",
+        )
 
 
 def _new_recorder(config: pytest.Config, target: str, report: str | None) -> Recorder:

@@ -47,8 +47,8 @@ class CaseRecord:
 class RunRecord:
     """One run. `identity` is what the device says of itself; `stopped` why the run ended before its end.
 
-    `chosen` are the names of all tests that were to run, `begun` those that were started; a run has not `ended`
-    while its tests may still run.
+    `chosen` are the names of all tests that were to run, `begun` those that were started, `deselected` counts those
+    that were found and left out; a run has not `ended` while its tests may still run.
     """
 
     target: str
@@ -57,6 +57,7 @@ class RunRecord:
     stopped: str = ""
     chosen: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
+    deselected: int = 0
     ended: bool = False
 
     def count(self, verdict: Verdict) -> int:
@@ -69,6 +70,11 @@ class RunRecord:
         return [name for name in self.chosen if name not in known]
 
     @property
+    def went_wrong(self) -> bool:
+        """True where a test failed, or broke."""
+        return any(self.count(verdict) for verdict in (Verdict.FAILED, Verdict.ERROR))
+
+    @property
     def shows_nothing(self) -> bool:
         """True where no test passed or failed: nothing was learnt about the target."""
-        return not any(self.count(verdict) for verdict in (Verdict.PASSED, Verdict.FAILED, Verdict.ERROR))
+        return not (self.went_wrong or self.count(Verdict.PASSED))

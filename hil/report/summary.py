@@ -38,11 +38,11 @@ def one_line(run: RunRecord) -> str:
 
 def why_nothing_was_shown(run: RunRecord) -> str:
     """One sentence for a run in which no test passed or failed."""
-    if not run.chosen:
-        return f"no test was executed: none was chosen{f' ({run.stopped})' if run.stopped else ''}"
     counts = [f"{run.count(v)} {v.value}" for v in (Verdict.SKIPPED, Verdict.XFAILED) if run.count(v)]
     reasons = Counter(test.reason for test in run.tests if test.reason).most_common(1)
     often = f" (most often: {reasons[0][0]})" if reasons else ""
+    if not run.chosen:
+        return f"no test was executed: none was chosen{f' ({run.stopped})' if run.stopped else often}"
     return (
         f"no test was executed: of {len(run.chosen)} chosen {' and '.join(counts) or 'none was run'}{often}"
     )
@@ -65,6 +65,10 @@ def _head(run: RunRecord) -> str:
         f"result    {result}",
         f"time      {sum(test.duration_s for test in run.tests):.1f} s in tests",
     ]
+    if run.deselected:
+        lines.append(
+            f"selected  {len(run.chosen)} of {len(run.chosen) + run.deselected} tests that were found"
+        )
     if run.stopped:
         lines.append(f"stopped   {run.stopped}")
     return "\n".join(lines)

@@ -1,7 +1,7 @@
 """What pytest says of a run, kept as a record: which tests were chosen, how each ended, which did not run.
 
 Lives where results arrive: in the process that runs the tests, or in the one that distributes them. However the run
-ends, it writes the report, names what did not run, and sees to it that an exit code of 0 means that a test passed.
+ends, it writes the report, names what did not run, and sees to it that 0 means that the tests passed.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ class Recorder:
         self._directory = ReportDirectory(Path(report)) if report else None
         self._endings = Endings(self._before_exit)
         self._stop_code: int | None = None
+        self._code = 0  # what the run ended with, once it has
+        self._session: pytest.Session | None = None
         self._lines: list[str] = []
         self._duration_s: dict[str, float] = {}
         self._worst: dict[str, CaseRecord] = {}
@@ -53,6 +55,17 @@ class Recorder:
         self._endings.hold()
 
     # What is to run.
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Tests that were found and left out, by an option or by somebody's hook."""
+        self.run.deselected += len(items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that skips itself has tests that nobody knows; it is told of like a test."""
+        if report.skipped:
+            self.run.tests.append(
+                CaseRecord(report.nodeid, Verdict.SKIPPED, 0.0, reason=_why_skipped(report))
+            )
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """The tests of this process."""
@@ -114,6 +127,7 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Once everybody else has finished: the report, the exit code, the last lines on the terminal."""
         result = None
+        self._session = session
         try:
             result = yield
         except (KeyboardInterrupt, EndedBySignal):
@@ -128,9 +142,12 @@ class Recorder:
             session.exitstatus = self._finish(int(session.exitstatus))
         return result
 
+    @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Also where the session never began."""
+        """Also where the session never began. Nobody turns the exit code back into 0 after us."""
         self._finish(int(pytest.ExitCode.INTERNAL_ERROR))
+        if self._session is not None:
+            self._session.exitstatus = self._session.exitstatus or self._code
         self._endings.release()
         if self._directory is not None:
             self._directory.close()
@@ -145,7 +162,7 @@ class Recorder:
     def _finish(self, code: int) -> int:
         """Write and say how the run ended, once; the exit code that is true of it."""
         if self.run.ended:
-            return code
+            return code or self._code
         self.run.ended = True
         missing = self.run.did_not_run()
         if self._config.getoption("setuponly", False):
@@ -158,6 +175,8 @@ class Recorder:
             code = code or int(pytest.ExitCode.NO_TESTS_COLLECTED)
         elif missing:
             code = code or int(pytest.ExitCode.INTERRUPTED)
+        elif self.run.went_wrong:
+            code = code or int(pytest.ExitCode.TESTS_FAILED)
         if missing:
             reason = f" ({self.run.stopped})" if self.run.stopped else ""
             lines.append(f"incomplete: {len(missing)} of {len(self.run.chosen)} tests did not run{reason}")
@@ -170,6 +189,7 @@ class Recorder:
                 lines.append(error.one_line())
                 code = code or int(error.exit_code)
         self._say(lines)
+        self._code = code
         return code
 
     def _say(self, lines: list[str]) -> None:
@@ -187,16 +207,18 @@ class Recorder:
                 sys.stderr.flush()
 
 
+def _why_skipped(report: pytest.TestReport | pytest.CollectReport) -> str:
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    return str(reason).removeprefix("Skipped: ")
+
+
 def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
     claims = tuple(str(value) for name, value in report.user_properties if name == CLAIM)
     if report.skipped:
         expected = getattr(report, "wasxfail", None)
         if expected is not None:
             return CaseRecord(report.nodeid, Verdict.XFAILED, duration_s, claims, str(expected))
-        reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        return CaseRecord(
-            report.nodeid, Verdict.SKIPPED, duration_s, claims, reason.removeprefix("Skipped: ")
-        )
+        return CaseRecord(report.nodeid, Verdict.SKIPPED, duration_s, claims, _why_skipped(report))
     if report.failed:
         verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
         sections: Sequence[Any] = getattr(report.longrepr, "sections", ())

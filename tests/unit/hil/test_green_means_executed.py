@@ -173,6 +173,58 @@ def test_a_run_of_the_suite_in_which_all_is_skipped_ends_5(tmp_path: Path) -> No
     )
 
 
+FAILS = "def test_bad(pump): assert 1 == 2\ndef test_good(pump): pass\n"
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "def pytest_sessionfinish(session): session.exitstatus = 0",
+        "@pytest.hookimpl(trylast=True)\ndef pytest_sessionfinish(session): session.exitstatus = 0",
+        (
+            "@pytest.hookimpl(wrapper=True, tryfirst=True)\ndef pytest_sessionfinish(session):\n"
+            "    yield\n    session.exitstatus = 0"
+        ),
+        "def pytest_sessionfinish(session): pytest.exit('done', returncode=0)",
+        "def pytest_unconfigure(): os._exit(0)",
+    ],
+    ids=["finish", "last", "wrapper", "pytest.exit", "os._exit"],
+)
+def test_no_hook_turns_a_run_with_a_failed_test_green(hook: str, tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(f"import os\nimport pytest\n{hook}\n")
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, FAILS, "--hil-target", "emulator", *report)
+    assert done.returncode not in {0, None}, done.stdout
+    assert "result    1 passed, 1 failed" in summary(tmp_path)
+
+
+@pytest.mark.parametrize("more", [(), ("--assert=plain",), ("-p", "no:assertion")])
+def test_a_python_that_leaves_assertions_out_is_refused(more: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = ("--hil-target", "emulator", *more)
+    done = pytest_on(tmp_path, FAILS, *arguments, env={"PYTHONOPTIMIZE": "1"})
+    assert done.returncode == 10, done.stdout
+    assert "leaves assertions out" in done.stdout + done.stderr
+
+
+def test_tests_that_were_found_and_left_out_are_counted_in_the_report(tmp_path: Path) -> None:
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, PASSES, "--hil-target", "emulator", *report, "-k", "test_one")
+    assert done.returncode == 0, done.stdout
+    assert "selected  1 of 2 tests that were found" in summary(tmp_path)
+
+
+@pytest.mark.parametrize(("beside", "code"), [("", 5), (PASSES, 0)], ids=["alone", "beside tests that pass"])
+def test_a_file_that_skips_itself_is_told_of_with_its_reason(beside: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "test_skips.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, beside, "--hil-target", "emulator", *report)
+    assert done.returncode == code, done.stdout
+    assert "1 skipped" in summary(tmp_path)
+    assert "no_such_module" in summary(tmp_path)
+    if code:
+        assert "none was chosen (most often: could not import 'no_such_module'" in done.stdout
+
+
 def test_tests_that_only_went_wrong_keep_the_code_that_says_so(tmp_path: Path) -> None:
     text = "import pytest\n@pytest.fixture\ndef broken(): raise ValueError\ndef test_x(broken, pump): pass\n"
     done = pytest_on(tmp_path, text, "--hil-target", "emulator")
