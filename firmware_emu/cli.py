@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firmware_emu.bench.clock import Pace
-from firmware_emu.bench.errors import BadConfigurationError, BenchError, NotWrittenError
+from firmware_emu.bench.errors import (
+    OUT_OF_RESOURCES,
+    BadConfigurationError,
+    BenchError,
+    BenchLostError,
+    NotWrittenError,
+)
 from firmware_emu.bench.log import Log
 from firmware_emu.bench.signals import EndedBySignal, ending_signals
 
@@ -147,6 +153,13 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
         except BenchError as error:
             log.say(str(error))
             context.exit(error.exit_code)
+        except OSError as error:
+            if error.errno not in OUT_OF_RESOURCES:
+                raise
+            log.say(
+                f"the system gives this process too little: {error.strerror}; raise its limits (ulimit -n, -v)"
+            )
+            context.exit(BenchLostError.exit_code)
 
 
 def _run(wanted: dict[str, Any], log: Log, signals: EndingSignals) -> None:

@@ -7,6 +7,7 @@ when the call returns, and one that was announced by `reserve` cannot fail for w
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -25,7 +26,7 @@ class StateFile:
         self.path = Path(
             os.path.realpath(path)
         )  # two names of one file are one lock, and a link stays a link
-        self._beside = self.path.with_name(self.path.name + ".new")
+        self._beside = Path(f"{self.path}.new")
         self._lock_fd: int | None = None
         self._reserved_fd: int | None = None
 
@@ -36,6 +37,8 @@ class StateFile:
 
     def open(self) -> None:
         """Take the lock. InUseError where another process has it, OSError where it cannot be made."""
+        if self.path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

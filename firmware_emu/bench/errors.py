@@ -1,5 +1,4 @@
-"""What may go wrong around a pump on the bench, with the exit code it ends in. Not for errors of the pump
-itself.
+"""What may go wrong around a pump on the bench, with the exit code it ends in. Not for errors of the pump itself.
 
 The sentence of each error is for a person: what is wrong, and what to do. Codes are those of the command line
 and are never reused; 2 is click's, for usage.
@@ -7,10 +6,15 @@ and are never reused; 2 is click's, for usage.
 
 from __future__ import annotations
 
+import errno
+
 BENCH_LOST = 7
 BAD_CONFIGURATION = 10
 TAKEN = 11
 ANSWER_NOT_WRITTEN = 12
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What the system says where a limit of this process, or of the machine, is reached."""
 
 
 class BenchError(Exception):
@@ -42,6 +46,4 @@ class NotWrittenError(BenchError):
 
 
 class NotNowError(BenchError):
-    """A rig command that does not fit the present state: wrong time mode, power off, another time run under
-    way.
-    """
+    """A rig command that does not fit the present state: wrong time mode, power off, another time run under way."""

@@ -29,9 +29,11 @@ def same_file(descriptor: int, path: Path) -> bool:
 
 
 class LinkLock:
-    """Holds the link from `acquire` to `release`."""
+    """Holds the link from `acquire` to `release`. BadConfigurationError where the path has no last part."""
 
     def __init__(self, link: Path) -> None:
+        if not link.name:
+            raise BadConfigurationError(f"--link {link} is a directory; name the link itself, as ./pump")
         self.link = link
         self._lock_path = link.with_name(link.name + ".lock")
         self._descriptor: int | None = None

@@ -7,9 +7,10 @@ descriptor is kept: given up for a moment, it lets the connection be taken and c
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from typing import TYPE_CHECKING, Any
+
+from firmware_emu.bench.errors import OUT_OF_RESOURCES
 
 if TYPE_CHECKING:
     import socket
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     """A connection, and the address of its other end."""
     Accept = Callable[[], Accepted]
     """`accept` of a non-blocking listener."""
-
-OUT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 class Acceptor:
@@ -39,7 +38,7 @@ class Acceptor:
         try:
             return accept()
         except OSError as error:
-            if error.errno in OUT_OF_DESCRIPTORS and not make_room():
+            if error.errno in OUT_OF_RESOURCES and not make_room():
                 self._turn_away(accept)
             return None  # else it has gone again
 

@@ -1,5 +1,4 @@
-"""Rig control's server: a socket that listens from the start, and a web framework that is loaded when first
-needed.
+"""Rig control's server: a socket that listens from the start, and a web framework that is loaded when first needed.
 
 FastAPI with uvicorn takes more than half a second to import, so it is imported in a thread of its own when
 the first client knocks; its connection waits in the socket's queue until then. The thread touches nothing of
@@ -77,6 +76,15 @@ class RigServer:
         self._thread.start()
 
     def _serve(self) -> None:
+        """The thread's whole life: where rig control cannot start or go on, clients are hung up on and told why."""
+        try:
+            self._serve_http()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, nobody would ever answer
+            self._say(f"rig control has ended ({type(error).__name__}: {error}); the pump goes on without it")
+        finally:
+            self._listener.close()
+
+    def _serve_http(self) -> None:
         import uvicorn  # noqa: PLC0415 - costs half a second, wanted only here
 
         from firmware_emu.bench.rig.api import rig_app  # noqa: PLC0415 - likewise

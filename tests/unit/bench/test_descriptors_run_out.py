@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import json
 import os
 import resource
 import socket
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +16,7 @@ import pytest
 
 from firmware_emu.bench.ports.accepting import Acceptor
 from firmware_emu.bench.ports.tcp import TcpPort, listen_on_loopback, parse_loopback
+from tests.unit.bench.processes import DEADLINE_S, EMULATE, Asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,3 +80,35 @@ def test_a_line_without_descriptors_says_so_once_and_does_not_spin(
     for client in clients:
         client.close()
     port.close()
+
+
+@pytest.mark.parametrize("limit", [8, 10, 14, 24])
+def test_an_emulator_with_few_descriptors_says_so_and_leaves_nobody_waiting(limit: int) -> None:
+    """Also where rig control, which loads its framework at the first request, cannot even be loaded."""
+    command = ["sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh", *EMULATE]
+    process = subprocess.Popen(
+        [*command, "--tcp", "127.0.0.1:0", "--control", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if line:
+        asker = Asker()
+        asker.ready = json.loads(line)
+        answered = None
+        with contextlib.suppress(ConnectionError, http.client.RemoteDisconnected):
+            answered, _ = asker.ask("GET", "/v1/state")
+        socket.create_connection(parse_loopback(asker.ready["tcp"])).close()
+        process.terminate()
+    _out, err = process.communicate(timeout=DEADLINE_S)
+    if not line:
+        assert process.returncode == 7
+        assert err == (
+            "pumpbench emulate: the system gives this process too little: Too many open files; "
+            "raise its limits (ulimit -n, -v)\n"
+        )
+    else:
+        assert process.returncode == 0, err
+        assert answered == 200 or "rig control has ended (OSError" in err

@@ -5,15 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.link_lock import LinkLock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOLDER = """
 import sys, pathlib
@@ -104,3 +101,9 @@ def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
         assert (tmp_path / "pump").is_symlink()
         lock.release()
         assert not (tmp_path / "pump").is_symlink()
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_link_that_is_a_directory_is_said_in_one_sentence(name: str) -> None:
+    with pytest.raises(BadConfigurationError, match="is a directory; name the link itself"):
+        LinkLock(Path(name))

@@ -201,3 +201,13 @@ def test_the_lock_dies_with_its_holder(path: Path) -> None:
         pass
     os.close(read_end)
     os.close(write_end)
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_directory_is_no_state_file_and_is_left_as_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadConfiguration, match="Is a directory"):
+        OutcomeStore(Path(name)).open()
+    assert not list(tmp_path.iterdir())
