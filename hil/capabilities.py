@@ -1,6 +1,4 @@
-"""What a target can do, by name: tests say what they need, and are skipped with that reason where it is
-absent.
-"""
+"""What a target can do, by name: tests say what they need, and are skipped with that reason where it is absent."""
 
 from __future__ import annotations
 

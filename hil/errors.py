@@ -1,5 +1,4 @@
-"""What can go wrong at the host's side, and whose fault it is: the person's, the device's, the link's or the
-bench's.
+"""What can go wrong at the host's side, and whose fault it is: the person's, the device's, the link's or the bench's.
 
 Every error is one sentence for a person, with what to do, and the exit code that the command line ends with.
 Nothing here talks to anything; refusals of the pump carry its own ERR.
@@ -16,9 +15,7 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """Exit codes of `pumpbench`. 0 to 6 mean what pytest says, 2 is also click's usage; ours are never
-    reused.
-    """
+    """Exit codes of `pumpbench`. 0 to 6 mean what pytest says, 2 is also click's usage; ours are never reused."""
 
     OK = 0
     USAGE = 2

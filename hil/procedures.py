@@ -1,5 +1,4 @@
-"""Procedures of the clinic as computations: dose to rate, path volumes, priming, bridges, dates, refill
-checks.
+"""Procedures of the clinic as computations: dose to rate, path volumes, priming, bridges, dates, refill checks.
 
 Exact throughout: integers and fractions in, integers out where the wire wants integers. Each function says
 how it rounds; nothing here talks to a pump or knows what time it is. Volumes in nL, rates in nL/day, doses in
@@ -54,8 +53,8 @@ def dose_for_rate_ng_per_day(rate_nl_per_day: int, concentration_ng_per_ml: int)
 
 
 def volume_for_dose_nl(dose_ng: int, concentration_ng_per_ml: int) -> int:
-    """Volume that holds a dose, to the nearest nL, halves up. The pump rounds down to whole strokes when it
-    prepares.
+    """Volume that holds a dose, to the nearest nL, halves up. The pump rounds down to whole strokes
+    when it prepares.
     """
     return nearest(Fraction(dose_ng * NL_PER_ML, concentration_ng_per_ml))
 
@@ -76,9 +75,7 @@ def periodic_total_ng_per_day(dose_ng: int, interval_s: int) -> Fraction:
 
 
 def starting_dose_ng_per_day(screening_dose_ng: int, effect_h: int) -> int:
-    """First daily dose after a screening bolus: doubled unless its effect lasted longer than 8 hours [DOMAIN
-    1.7].
-    """
+    """First daily dose after a screening bolus: doubled unless its effect lasted longer than 8 hours [DOMAIN 1.7]."""
     return screening_dose_ng if effect_h > SHORT_EFFECT_H else 2 * screening_dose_ng
 
 
@@ -135,9 +132,7 @@ def bridge_for(
     bridge_dose_ng_per_day: int,
     new_dose_ng_per_day: int,
 ) -> Bridge:
-    """Bridge for a change of concentration. Rates to the nearest nL/day, the duration up to a whole ms at
-    that rate.
-    """
+    """Bridge for a change of concentration. Rates to the nearest nL/day, the duration up to a whole ms at that rate."""
     rate_nl_per_day = rate_for_dose_nl_per_day(bridge_dose_ng_per_day, old_ng_per_ml)
     return Bridge(
         volume_nl=path_nl,
@@ -157,9 +152,7 @@ class Phase:
 
 
 def time_to_deliver_ms(volume_nl: int, phases: Sequence[Phase]) -> int | None:
-    """When a volume has left the reservoir under these phases, rounded up to a whole ms; None if it never
-    will.
-    """
+    """When a volume has left the reservoir under these phases, rounded up to a whole ms; None if it never will."""
     left_nl, elapsed = volume_nl, Fraction(0)
     for phase in phases:
         part_nl = left_nl if phase.volume_nl is None else min(left_nl, phase.volume_nl)
@@ -175,18 +168,14 @@ def time_to_deliver_ms(volume_nl: int, phases: Sequence[Phase]) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RefillDates:
-    """When the low-reservoir alarm and the calculated emptiness fall, in ms after the refill; None means
-    never.
-    """
+    """When the low-reservoir alarm and the calculated emptiness fall, in ms after the refill; None means never."""
 
     low_ms: int | None
     empty_ms: int | None
 
 
 def refill_dates(fill_nl: int, alarm_nl: int, phases: Sequence[Phase]) -> RefillDates:
-    """Dates by volume alone. The pump acts at the stroke that reaches the threshold: at most one stroke
-    later.
-    """
+    """Dates by volume alone. The pump acts at the stroke that reaches the threshold: at most one stroke later."""
     return RefillDates(
         low_ms=time_to_deliver_ms(fill_nl - alarm_nl, phases),
         empty_ms=time_to_deliver_ms(fill_nl, phases),
@@ -200,9 +189,7 @@ def date_after(start: datetime, elapsed_ms: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class RefillCheck:
-    """Measured against expected at a refill [DOMAIN 4.7]. `ratio` is delivered / programmed; None if none was
-    due.
-    """
+    """Measured against expected at a refill [DOMAIN 4.7]. `ratio` is delivered / programmed; None if none was due."""
 
     ratio: Fraction | None
     delta_nl: int

@@ -1,5 +1,4 @@
-"""What a rig around a pump can be asked to do. A protocol; its bodies are `rig_client` (HTTP) and
-`targets.emulated`.
+"""What a rig around a pump can be asked to do. A protocol; its bodies are `rig_client` (HTTP) and `targets.emulated`.
 
 The rig sees truth and belief side by side; a programmer sees belief only.
 """

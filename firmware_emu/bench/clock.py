@@ -1,5 +1,4 @@
-"""Where a running pump's time comes from: the host's clock, the host's clock times N, or a hand that turns
-it.
+"""Where a running pump's time comes from: the host's clock, the host's clock times N, or a hand that turns it.
 
 Two times go into `Pump.step` [SPEC 12]. Pump time is the patient's: milliseconds since the pump was made,
 integer, never back. Line time is the client's: deadlines of the link are about the client at the other end of
@@ -115,18 +114,14 @@ class Clock:
         self._anchor_line_ms += ms
 
     def skip(self, ms: int) -> None:
-        """Let pump time jump: time for which the pump had no power. Under manual time the line's goes with
-        it.
-        """
+        """Let pump time jump: time for which the pump had no power. Under manual time the line's goes with it."""
         if self._pace.speed:
             self._anchor_pump_ms += ms
         else:
             self.advance(ms)
 
     def wait_s(self, wake_at_ms: int | None, wake_line_ms: int | None) -> float | None:
-        """Host seconds until the earlier of the two is due: None never, 0 now. Under manual time only what is
-        due.
-        """
+        """Host seconds until the earlier of the two is due: None never, 0 now. Under manual time only what is due."""
         if not self._pace.speed:
             due = (wake_at_ms is not None and wake_at_ms <= self._anchor_pump_ms) or (
                 wake_line_ms is not None and wake_line_ms <= self._anchor_line_ms

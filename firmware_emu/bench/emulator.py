@@ -1,5 +1,4 @@
-"""An emulator put together: pump, image, port, link, rig control, ready line, and all of it given back at the
-end.
+"""An emulator put together: pump, image, port, link, rig control, ready line, and all of it given back at the end.
 
 Whatever can be wrong is found before the ready line. Order matters: the image is locked before anything is
 touched, the port is open and raw before its link appears, rig control listens before the line says so. What
@@ -68,9 +67,7 @@ class Wanted(NamedTuple):
 
 
 def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: EndingSignals) -> None:
-    """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should
-    know.
-    """
+    """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should know."""
     if wanted.until_eof:
         _check_stdin_is_held()
     profile = load_profile(wanted.profile)

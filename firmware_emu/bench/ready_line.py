@@ -1,5 +1,4 @@
-"""The first line of an emulator's stdout: one JSON object that tells a program all it needs to talk to the
-pump.
+"""The first line of an emulator's stdout: one JSON object that tells a program all it needs to talk to the pump.
 
 When it appears everything in it is open: no byte that is sent after it is lost.
 """

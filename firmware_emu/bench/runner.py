@@ -1,5 +1,4 @@
-"""The only loop of an emulator: one thread that waits for bytes, for time and for jobs, and steps the
-pump.
+"""The only loop of an emulator: one thread that waits for bytes, for time and for jobs, and steps the pump.
 
 It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the jobs of rig
 control, then goes on with a time run under manual time if one is under way; each of these steps the pump at

@@ -1,5 +1,4 @@
-"""One pump on the bench with its image and its trace: every step of it goes through here, whoever keeps the
-time.
+"""One pump on the bench with its image and its trace: every step of it goes through here, whoever keeps the time.
 
 What a step changed is on file before its bytes are handed out. Keeps no time and owns no port: `runner` does,
 and `virtual` does it without either.

@@ -1,5 +1,4 @@
-"""Letting a pump's time pass by hand: to a given time, to its next event, to its next alarm, as fast as
-possible.
+"""Letting a pump's time pass by hand: to a given time, to its next event, to its next alarm, as fast as possible.
 
 A time run is made in steps, so that whoever makes it can look after other things in between; how the steps are
 cut changes nothing that the pump does.

@@ -1,5 +1,4 @@
-"""A pump on the bench in virtual time: no port, no loop, no waiting. Bytes go in and out at the caller's
-pace.
+"""A pump on the bench in virtual time: no port, no loop, no waiting. Bytes go in and out at the caller's pace.
 
 The same pump, actions and time runs as of an emulator under manual time, and so the same bytes. It is a value:
 copy it, and both go on from here, each with a future of its own.
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 
 
 class VirtualBench:
-    """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is
-    taken.
-    """
+    """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is taken."""
 
     __slots__ = ("_now_ms", "_received_bytes", "_sent", "stand")
 
@@ -78,9 +75,7 @@ class VirtualBench:
         return self.take_sent()
 
     def run_until(self, until: Until, limit_ms: int) -> TimeRun:
-        """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be
-        taken.
-        """
+        """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be taken."""
         time_run = TimeRun(self._now_ms + limit_ms, until)
         while not time_run.over:
             self._sent += time_run.step(self.stand)

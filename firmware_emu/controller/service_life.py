@@ -1,5 +1,4 @@
-"""How long the pump may serve: replacement indicated (ERI), end of service (EOS), and the date to replace it
-by.
+"""How long the pump may serve: replacement indicated (ERI), end of service (EOS), and the date to replace it by.
 
 Dates are counted by the calendar, once, from the day of the implant; from then on monotonic time decides, so
 that nobody prolongs a pump's life by its clock [DOMAIN 1.5]. Not for alarms, nor for what EOS does to

@@ -1,6 +1,4 @@
-"""Answers of a pump as JSON: raw integers under names with their units, enums by name, flags as lists of
-names.
-"""
+"""Answers of a pump as JSON: raw integers under names with their units, enums by name, flags as lists of names."""
 
 from __future__ import annotations
 

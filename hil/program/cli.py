@@ -1,5 +1,4 @@
-"""`pumpbench program`: one command a question or a deed. Here the reading and the small ones; `deeds` changes
-therapy.
+"""`pumpbench program`: one command a question or a deed. Here the reading and the small ones; `deeds` changes therapy.
 
 A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
 """

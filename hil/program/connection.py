@@ -1,6 +1,4 @@
-"""What every `pumpbench program` command shares: its options, a programmer on the target, and asking a human
-first.
-"""
+"""What every `pumpbench program` command shares: its options, a programmer on the target, and asking a human first."""
 
 from __future__ import annotations
 

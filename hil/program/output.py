@@ -1,5 +1,4 @@
-"""Where the answers of `pumpbench program` go: to stdout, whole, or into an error that says what was done all the
-same.
+"""Where the answers of `pumpbench program` go: to stdout, whole, or into an error that says what was done all the same.
 
 An answer that cannot be written must not look like a command that failed.
 """

@@ -11,9 +11,7 @@ PLACES_OF_ML = 6
 
 
 def exact(text: str, scale: int, unit: str) -> int:
-    """A decimal number of a unit as a whole number of its smallest part; ValueError if it does not come out
-    even.
-    """
+    """A decimal number of a unit as a whole number of its smallest part; ValueError if it does not come out even."""
     try:
         value = Decimal(text) * scale
     except InvalidOperation:

@@ -91,9 +91,7 @@ class Asking:
                 raise LinkError(f"{opcode.name} was not answered: {why}")
 
     def _read(self, opcode: Opcode, reply_class: type[Reply], payload: bytes) -> Reply:
-        """An answer as a message. What it says beyond our version is left; what we cannot read is never
-        guessed.
-        """
+        """An answer as a message. What it says beyond our version is left; what we cannot read is never guessed."""
         try:
             return decode(reply_class, payload, allow_tail=True)
         except Malformed as error:

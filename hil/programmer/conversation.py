@@ -1,5 +1,4 @@
-"""One end of the link on a channel: opens sessions, asks one thing at a time, and never waits past a
-deadline.
+"""One end of the link on a channel: opens sessions, asks one thing at a time, and never waits past a deadline.
 
 It says what came of a question - answer, refusal, or nothing that can be relied on - and draws no
 conclusions; what may be asked again, and when, is `asking` and `ledger`.
@@ -173,9 +172,7 @@ class Conversation:
                     continue  # of a request that was given up when this session was asked for
 
     def ask(self, opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
-        """Send one request and wait for what comes of it. The link repeats it byte by byte at its own
-        deadlines.
-        """
+        """Send one request and wait for what comes of it. The link repeats it byte by byte at its own deadlines."""
         self._requests_left -= 1
         self._end.request(opcode, payload, self.now_ms())
         while True:

@@ -1,5 +1,4 @@
-"""Commands that must never happen twice: an id stored before sending, and no word of failure without proof
-[SPEC 9].
+"""Commands that must never happen twice: an id stored before sending, and no word of failure without proof [SPEC 9].
 
 A command ends in one of four ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
 secured, that it did nothing. `NotExecuted`: the pump said that it never received it. `OutcomeUnknown`: nobody
@@ -251,8 +250,8 @@ class Ledger(Asking):
         volume_nl: int = 0,
         resend: bool = True,
     ) -> Executed[Reply]:
-        """Send a command under a new id. What provably never arrived is sent again under another, unless told
-        not to.
+        """Send a command under a new id. What provably never arrived is sent again under another, unless
+        told not to.
         """
         deadline = self._deadline()
         self._settle_before(opcode, deadline)
@@ -418,9 +417,7 @@ class Ledger(Asking):
         return super()._ask(opcode, request, reply_class, deadline)
 
     def _settle_before(self, opcode: Opcode, deadline: Deadline) -> None:
-        """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that
-        it is.
-        """
+        """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""
         if COMMANDS[opcode].while_unknown or not self.store.has_open():
             return
         memory_id = self._know(deadline).memory_id

@@ -1,6 +1,4 @@
-"""A pump's log read whole, page by page, with proof that nothing is missing between the first and the last
-entry.
-"""
+"""A pump's log read whole, page by page, with proof that nothing is missing between the first and the last entry."""
 
 from __future__ import annotations
 
@@ -33,9 +31,7 @@ class LostRange:
 
 @dataclass(frozen=True, slots=True)
 class LogHistory:
-    """Entries from `first_seq` to `next_seq` - 1 without a gap, but for what is named in `lost` and
-    `corrupt_seqs`.
-    """
+    """Entries from `first_seq` to `next_seq` - 1 without a gap, but for what is named in `lost` and `corrupt_seqs`."""
 
     log: LogName
     epoch: int

@@ -84,9 +84,7 @@ class Reading(Ledger):
     def read_log(
         self, log: LogName = LogName.MAIN, *, from_seq: int = OLDEST, type_filter: int = 0
     ) -> LogHistory:
-        """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be
-        there.
-        """
+        """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be there."""
         return LogReader(log, from_seq, type_filter).read(
             lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply)
         )

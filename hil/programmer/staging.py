@@ -138,9 +138,7 @@ class Staging(Reading):
         return self.stage_program(header, segments, base_rev=base_rev)
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
-        """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by
-        now.
-        """
+        """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
         return self._command(
             Opcode.PROG_COMMIT,
             lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),

@@ -128,9 +128,7 @@ class Therapy(Staging):
         rinsed_twice: bool = False,
         staged_crc: int = 0,
     ) -> Executed[RefillReply]:
-        """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole
-        content.
-        """
+        """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
         if concentration_ng_per_ml is None or drug_id is None:
             active = self.program().header
             concentration_ng_per_ml = concentration_ng_per_ml or active.concentration_ng_per_ml

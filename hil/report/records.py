@@ -31,9 +31,7 @@ RANK = (Verdict.SKIPPED, Verdict.XFAILED, Verdict.PASSED, Verdict.FAILED, Verdic
 
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
-    """One test. `reason` is why it was skipped or the last line of its failure; `frames` its last frames,
-    decoded.
-    """
+    """One test. `reason` is why it was skipped or the last line of its failure; `frames` its last frames, decoded."""
 
     name: str
     verdict: Verdict

@@ -1,6 +1,4 @@
-"""A channel on a raw file descriptor: what a serial port, a PTY and a socket have in common once they are
-open.
-"""
+"""A channel on a raw file descriptor: what a serial port, a PTY and a socket have in common once they are open."""
 
 from __future__ import annotations
 

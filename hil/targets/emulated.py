@@ -87,9 +87,7 @@ class EmulatedTarget:
         self._arrived += self.bench.feed(data)
 
     def take(self, deadline_ms: int) -> bytes:
-        """What the pump has sent; lets time pass to its next event, or the deadline, until there is
-        something.
-        """
+        """What the pump has sent; lets time pass to its next event, or the deadline, until there is something."""
         bench = self.bench
         self._arrived += bench.take_sent()
         while not self._arrived and bench.now_ms < deadline_ms:

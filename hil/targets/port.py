@@ -69,9 +69,7 @@ def _reason_port_is_shut(path: str, error: Exception) -> Exception:
 
 
 def _keep_lines_at_close(descriptor: int) -> None:
-    """Clear HUPCL, so that closing does not drop DTR and the next opening does not raise it: no pulse, no
-    reset.
-    """
+    """Clear HUPCL, so that closing does not drop DTR and the next opening does not raise it: no pulse, no reset."""
     with contextlib.suppress(termios.error):  # a PTY may refuse: it has no modem lines to keep
         attributes = termios.tcgetattr(descriptor)
         attributes[2] &= ~termios.HUPCL

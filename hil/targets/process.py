@@ -1,5 +1,4 @@
-"""The target `emulator:process`: our emulator as a process of its own, on a real PTY, its time turned by its
-rig.
+"""The target `emulator:process`: our emulator as a process of its own, on a real PTY, its time turned by its rig.
 
 It waits for the ready line while watching the process die, and leaves no process behind: the process ends at the
 end of a pipe that we hold, so that it ends with us even where we are killed.

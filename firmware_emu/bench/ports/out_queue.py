@@ -30,9 +30,7 @@ class OutQueue:
         self.waiting_bytes += len(data)
 
     def drain(self, descriptor: int) -> bool:
-        """Write until nothing waits (True) or the descriptor would block (False). OSError of the write
-        passes.
-        """
+        """Write until nothing waits (True) or the descriptor would block (False). OSError of the write passes."""
         while self._chunks:
             chunk = self._chunks[0]
             try:

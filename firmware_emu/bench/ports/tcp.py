@@ -51,9 +51,7 @@ def parse_loopback(text: str) -> tuple[str, int]:
 
 
 def listen_on_loopback(text: str) -> socket.socket:
-    """A listening socket on `host:port`, without blocking. The protocol is named, or TCP_NODELAY is not
-    inherited.
-    """
+    """A listening socket on `host:port`, without blocking. The protocol is named, or TCP_NODELAY is not inherited."""
     host, port = parse_loopback(text)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -118,9 +116,7 @@ class TcpPort:
         return self._received.take()
 
     def send(self, data: bytes) -> None:
-        """Put whole frames on the line; never blocks. Without a client they are lost, as on a cable pulled
-        out.
-        """
+        """Put whole frames on the line; never blocks. Without a client they are lost, as on a cable pulled out."""
         if self._client is None:
             self._unsent_bytes += len(data)
             return

@@ -1,5 +1,4 @@
-"""What a rig can do to a pump on the bench, as plain functions: rig control calls them, and so does a test in
-process.
+"""What a rig can do to a pump on the bench, as plain functions: rig control calls them, and so does a test in process.
 
 Each acts at one instant: after the events that are due, before any byte. Knows nothing of HTTP; what cannot
 be done is a `BenchError` with its sentence.
@@ -89,9 +88,7 @@ def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int = 0) ->
 
 
 def restore_power(bench: Bench, off_ms: int = 0) -> bool:
-    """Put the plug back after `off_ms` without power; answers whether it was out. Disarms a cut that did not
-    fire.
-    """
+    """Put the plug back after `off_ms` without power; answers whether it was out. Disarms a cut that did not fire."""
     pump = _settled(bench)
     was_off = not pump.powered
     pump.plant.disarm()

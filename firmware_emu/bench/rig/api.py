@@ -1,5 +1,4 @@
-"""Rig control over HTTP: what any language can ask of the bench; `/openapi.json` describes it. The only
-FastAPI here.
+"""Rig control over HTTP: what any language can ask of the bench; `/openapi.json` describes it. The only FastAPI here.
 
 Each request becomes a job for the runner's thread and waits for its answer. Every refusal is a JSON
 object `{"error": sentence}`.

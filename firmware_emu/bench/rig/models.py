@@ -1,5 +1,4 @@
-"""What rig control is asked and what it answers, as models: exact types, every number in its range. No
-behaviour.
+"""What rig control is asked and what it answers, as models: exact types, every number in its range. No behaviour.
 
 These are the bodies that `/openapi.json` describes.
 """

@@ -41,9 +41,7 @@ class BolusEnd(NamedTuple):
 
 @dataclass(slots=True)
 class ActiveBolus:
-    """A bolus in work. `commanded` counts strokes that the rotor was told, `delivered` the edges that were
-    seen.
-    """
+    """A bolus in work. `commanded` counts strokes that the rotor was told, `delivered` the edges that were seen."""
 
     kind: BolusKind
     cmd_id: int
@@ -195,9 +193,7 @@ def quantised_nl(volume_nl: int, stroke_nl: int) -> int:
 
 
 def minimum_duration_s(volume_nl: int, basal_nl_per_day: int, rate_max_nl_per_day: int) -> int | None:
-    """The shortest duration for a volume beside a basal rate; None where the basal alone fills the pump's
-    rate.
-    """
+    """The shortest duration for a volume beside a basal rate; None where the basal alone fills the pump's rate."""
     room_nl_per_day = rate_max_nl_per_day - basal_nl_per_day
     if room_nl_per_day <= 0:
         return None
@@ -207,9 +203,7 @@ def minimum_duration_s(volume_nl: int, basal_nl_per_day: int, rate_max_nl_per_da
 def check_rate(
     volume_nl: int, duration_s: int, highest_basal_nl_per_day: int, limits: BolusLimits
 ) -> Refusal | None:
-    """Less than a stroke, no duration, or too fast beside the basal: RATE, nearest = the minimum duration in
-    s.
-    """
+    """Less than a stroke, no duration, or too fast beside the basal: RATE, nearest = the minimum duration in s."""
     shortest_s = minimum_duration_s(
         max(volume_nl, limits.stroke_nl), highest_basal_nl_per_day, limits.rate_max_nl_per_day
     )
@@ -253,9 +247,7 @@ def check_bolus(
 
 
 def _check_gap(limits: BolusLimits, window: BolusWindow, tick_ms: int) -> Refusal | None:
-    """From the end of the last bolus that delivered something. Nearest = the first second at which one may
-    start.
-    """
+    """From the end of the last bolus that delivered something. Nearest = the first second at which one may start."""
     if window.last_end_ms is None:
         return None
     earliest_ms = window.last_end_ms + limits.min_bolus_gap_s * MS_PER_S

@@ -1,5 +1,4 @@
-"""How much bolus volume went out lately: sliding windows over one hour and one day of monotonic time [SPEC
-6].
+"""How much bolus volume went out lately: sliding windows over one hour and one day of monotonic time [SPEC 6].
 
 A bolus counts in full from its start, and by what it delivered from its end until a window after the end. Not
 for the limits themselves (`bolus`); basal, prime and bridge are none of its business.

@@ -194,9 +194,7 @@ class Foreseeable(Protocol):
 
 
 def nth_stroke_ms(n: int, basal: Basal, bolus: Foreseeable | None) -> int | None:
-    """When n more strokes will have fallen, of basal rate and bolus together; None where they never will. n
-    >= 1.
-    """
+    """When n more strokes will have fallen, of basal rate and bolus together; None where they never will. n >= 1."""
     if bolus is None:
         return basal.stroke_ms(n)
     latest_ms = basal.stroke_ms(n)

@@ -1,5 +1,4 @@
-"""Drives the table of `modes`. The only place that knows the library `transitions`; decides nothing by
-itself.
+"""Drives the table of `modes`. The only place that knows the library `transitions`; decides nothing by itself.
 
 One machine serves every pump: it is built once, holds no pump, and is handed the subject whose state it
 changes.

@@ -61,9 +61,7 @@ class ProgramLimits(NamedTuple):
 
 
 class Unsupported(NamedTuple):
-    """A header that this pump cannot take, refused at BEGIN. `field_offset` counts from the header's first
-    byte.
-    """
+    """A header that this pump cannot take, refused at BEGIN. `field_offset` counts from the header's first byte."""
 
     code: ErrorCode
     field_offset: int

@@ -33,9 +33,7 @@ class Prediction(NamedTuple):
 
 
 class RefillReport(NamedTuple):
-    """What a refill found. `difference_nl` = aspirated - expected: positive where less left than was
-    believed.
-    """
+    """What a refill found. `difference_nl` = aspirated - expected: positive where less left than was believed."""
 
     calc_nl: int
     expected_nl: int

@@ -30,9 +30,7 @@ class StallChange(Enum):
 
 
 class StallEvent(NamedTuple):
-    """`at_ms` is the tick of the stroke that decided it; `since_ms` that of the first missed or first good
-    one.
-    """
+    """`at_ms` is the tick of the stroke that decided it; `since_ms` that of the first missed or first good one."""
 
     change: StallChange
     at_ms: int
@@ -66,9 +64,7 @@ class StallDetector:
         return self.stalled or self.first_missed_ms is not None
 
     def observe(self, run: StrokeRun, edges: int) -> StallEvent | None:
-        """Take in a run, of which all edges were seen or none: runs are cut where the plant changes by
-        itself.
-        """
+        """Take in a run, of which all edges were seen or none: runs are cut where the plant changes by itself."""
         if edges == run.count:
             return self._good(run)
         if edges:
