@@ -29,6 +29,18 @@ class CommandResult(NamedTuple):
     seq: int
 
 
+_RECORDED = (  # what the ledger holds of a command
+    "outcome" / enum_of(Outcome),
+    "op" / U8 * "opcode recorded; 0 where nothing is",
+    "reason" / U16 * "error code, or 0",
+    "cmd_crc" / U32 * "of the command recorded",
+    "delivered_nl" / U32,
+    "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
+    "start_seq" / U32 * "log entry of the start",
+    "end_seq" / U32 * "log entry of the end; 0 while open",
+)
+
+
 @message(
     "cmd_id" / U32,
     "key_id" / U16 * "FFFF the own key; another key's: clinician only",
@@ -40,16 +52,7 @@ class QueryCmd(NamedTuple):
     key_id: int = OWN_KEY
 
 
-@message(
-    "outcome" / enum_of(Outcome),
-    "op" / U8 * "opcode recorded; 0 where nothing is",
-    "reason" / U16 * "error code, or 0",
-    "cmd_crc" / U32 * "of the command recorded",
-    "delivered_nl" / U32,
-    "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
-    "start_seq" / U32 * "log entry of the start",
-    "end_seq" / U32 * "log entry of the end; 0 while open",
-)
+@message(*_RECORDED)
 class QueryCmdReply(NamedTuple):
     """What became of a command. Take it as your own only if op and cmd_crc match what you sent."""
 
@@ -73,16 +76,7 @@ class VoidCmd(NamedTuple):
     cmd_id: int
 
 
-@message(
-    "outcome" / enum_of(Outcome),
-    "op" / U8 * "opcode recorded; 0 where nothing is",
-    "reason" / U16 * "error code, or 0",
-    "cmd_crc" / U32 * "of the command recorded",
-    "delivered_nl" / U32,
-    "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
-    "start_seq" / U32 * "log entry of the start",
-    "end_seq" / U32 * "log entry of the end; 0 while open",
-)
+@message(*_RECORDED)
 class VoidCmdReply(NamedTuple):
     """The same answer, after voiding."""
 
