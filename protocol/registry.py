@@ -58,7 +58,7 @@ def command_of(message_type: type) -> Command:
 
 
 def cmd_crc(opcode: int, message: Any) -> int:
-    """CRC-32C of opcode and payload without token and confirm: the content of a command [SPEC 9]."""
+    """CRC-32C of opcode and payload without `confirm`: a command's content, the token that permits it too [SPEC 9]."""
     cls = type(message)
     if cls not in _CRC_CUTS:
         fields = declaration_of(cls).not_in_cmd_crc

@@ -70,7 +70,10 @@ def test_a_repeated_bolus_command_is_answered_from_the_ledger_and_delivers_once(
     while_running = raw.say(commit)
     assert (while_running.result.dup, while_running.result.outcome) == (True, Outcome.RUNNING)
     pump_rig.advance(DURATION_S * 1_000)
-    afterwards = raw.say(commit._replace(token=0))
+    check_refusal(
+        raw.say(commit._replace(token=commit.token ^ 1)), ErrorCode.CMD_ID_MISMATCH
+    )  # somebody else's
+    afterwards = raw.say(commit)
     assert (afterwards.result.dup, afterwards.result.outcome) == (True, Outcome.DONE)
     assert afterwards.delivered_nl == VOLUME_NL
     pump_rig.advance(DURATION_S * 1_000)

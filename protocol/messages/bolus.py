@@ -54,7 +54,6 @@ command(Opcode.BOLUS_PREPARE, BolusPrepare, BolusPrepareReply, "C", therapy=True
     "duration_s" / U32,
     "token" / U32,
     "program_rev" / U32,
-    not_in_cmd_crc=("token",),
 )
 class BolusCommit(NamedTuple):
     """Deliver the prepared bolus."""
@@ -139,7 +138,6 @@ command(Opcode.PATIENT_BOLUS, PatientBolus, PatientBolusReply, "P", therapy=True
     "duration_s" / U32,
     "token" / U32 * "of a PREPARE of kind 2",
     "program_rev" / U32,
-    not_in_cmd_crc=("token",),
 )
 class Prime(NamedTuple):
     """Fill the tubing: its own accounting, outside the bolus windows."""

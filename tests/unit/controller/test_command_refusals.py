@@ -204,9 +204,12 @@ def test_a_repeat_is_answered_from_the_ledger_and_does_nothing(talk: Conversatio
     assert (again.result.dup, again.result.outcome, again.delivered_nl) == (True, Outcome.RUNNING, 10_000)
     assert again.result.seq == first.result.seq
     talk.wait(301_000)
-    after = talk.granted(commit._replace(token=0))  # the token is no part of what was commanded
+    after = talk.granted(commit)
     assert (after.result.dup, after.result.outcome, after.delivered_nl) == (True, Outcome.DONE, 20_000)
     assert talk.code(commit._replace(duration_s=601)) is E.CMD_ID_MISMATCH
+    assert (
+        talk.code(commit._replace(token=token ^ 1)) is E.CMD_ID_MISMATCH
+    )  # the same bolus, of somebody else
     talk.wait(MS_PER_HOUR)
     assert talk.granted(GetDelivery()).bolus_nl == 20_000
 

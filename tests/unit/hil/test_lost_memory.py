@@ -256,3 +256,28 @@ def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clini
     again = clinic.programmer(bench)
     assert not again.unknown()
     assert again.notices == []
+
+
+@pytest.mark.parametrize("resolve", ["query", "resolve"])
+def test_the_same_bolus_of_another_programmer_with_the_same_key_is_not_taken_for_ones_own(
+    clinic: Clinic, tmp_path: Path, resolve: str
+) -> None:
+    """Same id, volume, duration and program: the token of its PREPARE is what tells them apart."""
+    bench = clinic.pump()
+    own = clinic.programmer(bench)
+    own.unknown()
+    bench.line.drop(TO_PUMP, 500, skip=2)  # status and PREPARE pass, COMMIT never arrives
+    with pytest.raises(OutcomeUnknown) as caught:
+        own.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    own.store.close()
+    other = bench.open_programmer(state_path=tmp_path / "other.json")
+    given = other.bolus(VOLUME_NL, 600)
+    assert (given.cmd_id, given.outcome) == (caught.value.cmd_id, Outcome.RUNNING)
+    other.store.close()
+    again = clinic.programmer(bench)
+    if resolve == "query":
+        again.query(given.cmd_id)
+    again.resolve()
+    (filed,) = again.store.commands(again.info().memory_id)
+    assert filed.outcome == "NEVER_RECEIVED"

@@ -105,12 +105,12 @@ def test_while_an_outcome_is_unknown_nothing_new_can_start() -> None:
 
 def test_the_cmd_crc_of_the_known_answer() -> None:
     commit = BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
-    assert cmd_crc(Opcode.BOLUS_COMMIT, commit) == 0x53EEF4C8
+    assert cmd_crc(Opcode.BOLUS_COMMIT, commit) == 0x9A792B4E
 
 
-def test_a_new_token_or_a_confirmation_is_the_same_command() -> None:
+def test_a_confirmation_is_the_same_command_and_a_new_token_is_another() -> None:
     commit = BolusCommit(0x51, 20_000, 600, 0xA1B2C3D4, 9)
-    assert cmd_crc(Opcode.BOLUS_COMMIT, commit._replace(token=0)) == 0x53EEF4C8
+    assert cmd_crc(Opcode.BOLUS_COMMIT, commit._replace(token=0)) != 0x9A792B4E
     request = decode(TimeSet, smallest(TimeSet))
     confirmed = request._replace(confirm=True)
     assert cmd_crc(Opcode.TIME_SET, confirmed) == cmd_crc(Opcode.TIME_SET, request)
