@@ -19,6 +19,7 @@ from typing import Any, Self
 from hil.errors import BadConfiguration, InUse, OutcomeUnknown, UsageError
 from hil.state_file import InUseError, StateFile
 from protocol.identifiers import Opcode
+from protocol.wire.limits import CMD_ID_STEP_MAX
 
 SCHEMA = "pumpbench-outcomes/2"
 SCHEMA_WITHOUT_MARKS = "pumpbench-outcomes/1"
@@ -90,11 +91,15 @@ class Marks:
 
 @dataclass(slots=True)
 class _Memory:
-    """What is filed under one memory of one pump. Without `marks` nothing was ever commanded there."""
+    """What is filed under one memory of one pump. Without `marks` nothing was ever commanded there.
+
+    `serial` is the pump's serial number, "" where it was not yet filed: a pump that loses its memory keeps it.
+    """
 
     last_cmd_id: int = 0
     commands: dict[int, FiledCommand] = field(default_factory=dict)
     marks: Marks | None = None
+    serial: str = ""
 
 
 def fingerprint_of(key: bytes) -> str:
@@ -156,9 +161,15 @@ class OutcomeStore:
                     self._write()
             self._file.close()
 
-    def next_cmd_id(self, memory_id: int, last_of_pump: int) -> int:
-        """The id for the next command: above all that were ever used, here or by the pump's own account."""
+    def next_cmd_id(self, memory_id: int, last_of_pump: int, serial: str = "") -> int:
+        """The id for the next command: above all that were ever used, here or by the pump's own account.
+
+        Also above those of memories that the pump lost, as long as it takes such an id: one id means one command.
+        """
         last = max(self._memory(memory_id).last_cmd_id, last_of_pump)
+        before = max((memory.last_cmd_id for _, memory in self._before(memory_id, serial)), default=0)
+        if before - last_of_pump < CMD_ID_STEP_MAX:
+            last = max(last, before)
         if last >= LAST_CMD_ID:
             raise UsageError("this key has used up its command ids", advice="pair a new key with the pump")
         return last + 1
@@ -226,6 +237,18 @@ class OutcomeStore:
         """Commands of which nobody can say whether they were carried out."""
         return tuple(c for c in self.commands(memory_id) if c.unknown)
 
+    def name_pump(self, memory_id: int, serial: str) -> None:
+        """Note whose memory it is; on file with the next command."""
+        self._memory(memory_id).serial = serial
+
+    def commands_before(self, memory_id: int, serial: str) -> tuple[tuple[int, FiledCommand], ...]:
+        """What is filed under other memories of the pump with this serial number, each with that memory's id."""
+        return tuple(
+            (other_id, command)
+            for other_id, memory in self._before(memory_id, serial)
+            for command in memory.commands.values()
+        )
+
     def last_cmd_id(self, memory_id: int) -> int:
         """The largest id that was ever used there from here; 0 before the first."""
         return self._memory(memory_id).last_cmd_id
@@ -249,6 +272,11 @@ class OutcomeStore:
 
     def _memory(self, memory_id: int) -> _Memory:
         return self._memories.setdefault(memory_id, _Memory())
+
+    def _before(self, memory_id: int, serial: str) -> list[tuple[int, _Memory]]:
+        """The other memories of the pump with this serial number; "" is no pump's."""
+        others = self._memories.items()
+        return [(i, memory) for i, memory in others if i != memory_id and serial and memory.serial == serial]
 
     def _put(self, memory: _Memory, command: FiledCommand) -> None:
         memory.last_cmd_id = max(memory.last_cmd_id, command.cmd_id)
@@ -302,6 +330,7 @@ class OutcomeStore:
 
 def _memory_to(memory: _Memory) -> dict[str, Any]:
     return {
+        "serial": memory.serial,
         "last_cmd_id": memory.last_cmd_id,
         "commands": [asdict(command) for command in memory.commands.values()],
         "marks": None if memory.marks is None else asdict(memory.marks),
@@ -315,6 +344,7 @@ def _memory_from(entry: dict[str, Any]) -> _Memory:
         int(entry["last_cmd_id"]),
         {command.cmd_id: command for command in filed},
         None if marks is None else _marks_from(marks),
+        str(entry.get("serial", "")),
     )
 
 

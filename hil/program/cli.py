@@ -141,7 +141,7 @@ def _entry(entry: LogEntry) -> dict[str, object]:
 @click.argument("cmd_id", type=click.IntRange(min=1), required=False)
 @with_options
 def query(options: Options, cmd_id: int | None) -> None:
-    """What became of a command (without an id: of the last one)."""
+    """What became of a command (without an id: of the last one that the pump has received)."""
     with connected(options) as pump:
         cmd_id = cmd_id or pump.status().last_cmd_id
         if not cmd_id:

@@ -76,8 +76,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def connected(options: Options) -> Iterator[Programmer]:
-    """A programmer with its session open; everything is given back at the end."""
+def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer]:
+    """A programmer with its session open; everything is given back at the end.
+
+    `settled`: a human hears what is to be said of the pump's past before he is asked anything, and OutcomeUnknown is
+    raised while what became of an earlier command is not known.
+    """
     address = addresses.parse(options.target or addresses.DEFAULT_ADDRESS)
     role = Role[options.role.upper()] if options.role else None
     key = (
@@ -103,6 +107,9 @@ def connected(options: Options) -> Iterator[Programmer]:
         programmer.connect()
         told = ""
         try:
+            if settled and programmer.may_command:
+                programmer.resolve()
+                _say_notices(programmer)
             yield programmer
         except OutcomeUnknown as error:
             told = str(error)
@@ -110,9 +117,15 @@ def connected(options: Options) -> Iterator[Programmer]:
         except BaseException as error:
             raise _after(programmer, error) from error
         finally:
-            for notice in programmer.notices:
-                if notice != told:
-                    say(f"pumpbench: {notice}")
+            _say_notices(programmer, told)
+
+
+def _say_notices(programmer: Programmer, told: str = "") -> None:
+    """Say what there is to say, once; not what an error says already."""
+    for notice in programmer.notices:
+        if notice != told:
+            say(f"pumpbench: {notice}")
+    programmer.notices.clear()
 
 
 def _after(programmer: Programmer, error: BaseException) -> BaseException:

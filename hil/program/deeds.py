@@ -114,7 +114,7 @@ def set_program(
     yes: bool,
 ) -> None:
     """Program simple continuous infusion of a dose."""
-    with connected(options) as pump:
+    with connected(options, settled=True) as pump:
         rate, executed = set_as_confirmed(
             pump,
             dose_ng_per_day,
@@ -176,7 +176,7 @@ def bolus(
     """Give one bolus on top of the program."""
     if (dose_ng is None) == (volume_nl is None):
         raise click.UsageError("name either --dose or --volume")
-    with connected(options) as pump:
+    with connected(options, settled=True) as pump:
         prepared, executed = bolus_as_confirmed(
             pump, duration_s, dose_ng=dose_ng, volume_nl=volume_nl, ask=partial(confirm, yes=yes)
         )
@@ -279,7 +279,7 @@ def _expiry_words(answer: StopReply) -> str:
 @with_options
 def resume(options: Options) -> None:
     """Start the active program again."""
-    with connected(options) as pump:
+    with connected(options, settled=True) as pump:
         executed = pump.resume()
         more = []
         if executed.answer is not None:
@@ -313,7 +313,7 @@ def refill(
     yes: bool,
 ) -> None:
     """Tell the pump what the syringe did."""
-    with connected(options) as pump:
+    with connected(options, settled=True) as pump:
         active = pump.program().header  # read first: what a human says yes to is what is sent
         concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
         drug = active.drug_id if drug_id is None else drug_id
@@ -357,7 +357,7 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
         return
     wanted = _wall_time(moment)
     why = TimeSetReason[reason.upper()]
-    with connected(options) as pump:
+    with connected(options, settled=True) as pump:
         confirm(f"set the pump's clock to {wanted.text}", yes=yes)
         try:
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why)

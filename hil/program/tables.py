@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hil.bench_session import identity_of
 from hil.program.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
-from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, State, StatusFlag
+from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, State, StatusFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -191,9 +191,10 @@ def alarm_lines(alarms: GetAlarmsReply, status: GetStatusReply) -> list[str]:
 
 
 def query_rows(cmd_id: int, reply: QueryCmdReply) -> Rows:
-    """What became of a command."""
+    """What became of a command, and which it was."""
+    name = Opcode(reply.op).name if reply.op in set(Opcode) else f"op 0x{reply.op:02X}" if reply.op else ""
     return [
-        ("command", str(cmd_id)),
+        ("command", f"{cmd_id} {name}".rstrip()),
         ("outcome", reply.outcome.name),
         ("delivered", ml(reply.delivered_nl)),
         ("uncertain", ml(reply.uncertain_nl)),

@@ -78,6 +78,7 @@ class _Known:
     """What is known of the pump in one session; `marks` are taken in it, and grow with each command."""
 
     session_number: int
+    serial: str
     memory_id: int
     last_cmd_id: int
     last_seq: int
@@ -115,29 +116,38 @@ class Ledger(Asking):
         OutcomeUnknown where one stays unknown, after all were tried.
         """
         deadline = deadline or self._deadline()
-        memory_id = self._know(deadline).memory_id
+        known = self._know(deadline)
         resolved, unknown = [], None
-        for filed in self.store.open_commands(memory_id):
+        for filed in self.store.open_commands(known.memory_id):
             try:
-                resolved.append(self._resolved(memory_id, filed, deadline))
+                resolved.append(self._resolved(known.memory_id, filed, deadline))
             except OutcomeUnknown as error:
                 unknown = unknown or error
+        unknown = unknown or self._unknown_before(known)
         if unknown is not None:
             raise unknown
         return tuple(resolved)
 
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
-        return self.store.unknown_commands(self._know(self._deadline()).memory_id)
+        return tuple(filed for _, filed in self._unknown_with_memory())
+
+    def _unknown_with_memory(self) -> list[tuple[int, FiledCommand]]:
+        """The same, each with the memory under which it is filed: this one first, then those that the pump lost."""
+        known = self._know(self._deadline())
+        here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
+        before = self.store.commands_before(known.memory_id, known.serial)
+        return here + [(memory_id, filed) for memory_id, filed in before if filed.unknown]
 
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
-        memory_id = self._know(self._deadline()).memory_id
-        for filed in self.store.unknown_commands(memory_id):
+        for memory_id, filed in self._unknown_with_memory():
             if filed.cmd_id == cmd_id:
                 self.store.accept(memory_id, filed)
                 return
-        raise UsageError(f"command {cmd_id} is not one whose outcome is unknown", advice="query it")
+        filed_now = self.store.command(self._know(self._deadline()).memory_id, cmd_id)
+        known = "" if filed_now is None else f": it is known to be {filed_now.outcome}"
+        raise UsageError(f"command {cmd_id} is not one whose outcome is unknown{known}", advice="query it")
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
@@ -157,7 +167,9 @@ class Ledger(Asking):
         deadline = self._deadline()
         known = self._know(deadline)
         filed = self.store.command(known.memory_id, cmd_id)
-        if filed is not None and not filed.final and known.continuity is not Continuity.PROVEN:
+        if filed is None:
+            self._refuse_of_before(known, cmd_id, Outcome.VOIDED)
+        elif not filed.final and known.continuity is not Continuity.PROVEN:
             self._believe(known, filed, Outcome.VOIDED)
         reply = self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply, deadline)
         self._weigh(known, cmd_id, reply)
@@ -167,6 +179,7 @@ class Ledger(Asking):
         """File what was said of an own command, and refuse to pass on what contradicts what was said before."""
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
+            self._refuse_of_before(known, cmd_id, reply.outcome)
             if reply.outcome in DID_NOT_HAPPEN:
                 self._doubt_of_the_unfiled(known, cmd_id, reply.outcome)
             return
@@ -196,6 +209,36 @@ class Ledger(Asking):
                 f"the pump answers {outcome.name} about command {cmd_id}, and nothing here can confirm it: {why}"
             )
 
+    def _refuse_of_before(self, known: _Known, cmd_id: int, outcome: Outcome) -> None:
+        """Refuse to pass on what a pump says of a command that it was sent before it lost its memory.
+
+        Where the command was refused or never arrived, there is nothing that could be contradicted.
+        """
+        before = self.store.commands_before(known.memory_id, known.serial)
+        of_note = (f for _, f in before if f.cmd_id == cmd_id and (f.unknown or f.confirmed or f.accepted))
+        filed = next(of_note, None)
+        if filed is None:
+            return
+        what = (
+            "its outcome is not known"
+            if filed.unknown or filed.accepted
+            else f"it had answered {filed.outcome}"
+        )
+        raise OutcomeUnknown(
+            f"{Opcode(filed.opcode).name} {cmd_id} was sent to this pump before it lost its memory, and {what}; "
+            f"that it is {outcome.name} now says nothing of it",
+            cmd_id=cmd_id,
+            advice="do not repeat the command; compare program, reservoir and log with your own records",
+        )
+
+    def _unknown_before(self, known: _Known) -> OutcomeUnknown | None:
+        """The error of a command that may have been carried out, where the pump has lost its memory since."""
+        before = self.store.commands_before(known.memory_id, known.serial)
+        filed = next((filed for _, filed in before if filed.unknown), None)
+        if filed is None:
+            return None
+        return self._cannot_be_found_out(filed, f"pump {known.serial} has lost the memory that it had then")
+
     def _know(self, deadline: Deadline) -> _Known:
         """Which memory we talk to, whether it is as it was, and which id it saw last; read anew in each session."""
         while True:
@@ -209,6 +252,7 @@ class Ledger(Asking):
             if self._conversation.is_open and self._conversation.session_number == number:
                 self._known = _Known(
                     number,
+                    info.serial.rstrip(b"\x00 ").decode("ascii", "backslashreplace"),
                     info.memory_id,
                     status.last_cmd_id,
                     status.last_seq,
@@ -235,6 +279,12 @@ class Ledger(Asking):
 
     def _note_a_loss(self, known: _Known) -> None:
         """Say that a memory has lost something, where no outcome hangs on it: else that is what is said."""
+        has_marks = self.store.marks(known.memory_id) is not None
+        if not has_marks and self.store.commands_before(known.memory_id, known.serial):
+            self.notices.append(
+                f"pump {known.serial} has another memory than when this programmer last commanded it; nothing is "
+                f"known here of what happened before, so compare program, reservoir and log"
+            )
         if known.continuity is Continuity.LOST and not self.store.open_commands(known.memory_id):
             self.notices.append(
                 f"the pump has lost memory since this programmer last used it: {known.why}; "
@@ -272,10 +322,11 @@ class Ledger(Asking):
         deadline: Deadline,
     ) -> Executed[Reply]:
         known = self._know(deadline)
-        cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id)
+        cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id, known.serial)
         request = build(cmd_id)
         filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, request), volume_nl, known.last_seq)
         self._trust_from_here(known)
+        self.store.name_pump(known.memory_id, known.serial)
         self.store.file(known.memory_id, filed)  # on the disk before a byte leaves
         self._last_sent = known.memory_id, cmd_id
         return self._sent(known, filed, encode(request), reply_class, deadline)
@@ -420,9 +471,12 @@ class Ledger(Asking):
         """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""
         if COMMANDS[opcode].while_unknown or not self.store.has_open():
             return
-        memory_id = self._know(deadline).memory_id
-        for filed in self.store.unknown_commands(memory_id):
-            self._resolved(memory_id, filed, deadline)
+        known = self._know(deadline)
+        for filed in self.store.unknown_commands(known.memory_id):
+            self._resolved(known.memory_id, filed, deadline)
+        unknown = self._unknown_before(known)
+        if unknown is not None:
+            raise unknown
 
     def _resolved(
         self, memory_id: int, filed: FiledCommand, deadline: Deadline, why: str = ""
@@ -498,6 +552,10 @@ class Ledger(Asking):
             self.store.settle(
                 memory_id, filed, filed.outcome, filed.delivered_nl, filed.uncertain_nl, doubt=why
             )
+        return self._cannot_be_found_out(filed, why)
+
+    def _cannot_be_found_out(self, filed: FiledCommand, why: str) -> OutcomeUnknown:
+        """The error of a command that only a person can close."""
         return OutcomeUnknown(
             f"what became of {Opcode(filed.opcode).name} {filed.cmd_id} cannot be found out ({why}); it may have been "
             "carried out",

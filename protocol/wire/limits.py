@@ -50,6 +50,9 @@ TAG_FAILURES_MAX = 16
 REQUEST_CTR_MAX = 1 << 20
 PUMP_CTR_MAX = 1 << 21
 
+# Commands [SPEC 9]
+CMD_ID_STEP_MAX = 65_536  # how far an id may run ahead of the last one
+
 # Requests [SPEC 5]
 TIMEOUTS_MS = (600, 1_200, 2_400)
 ANSWER_REPEATS = 4

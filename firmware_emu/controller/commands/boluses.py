@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.commands.call import Call, Refused
 from firmware_emu.controller.commands.core import Token
 from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
-from firmware_emu.controller.memory.ledger import CMD_ID_STEP_MAX, Judgement, reply_of
+from firmware_emu.controller.memory.ledger import Judgement, reply_of
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
@@ -27,6 +27,7 @@ from protocol.messages.bolus import (
 )
 from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
 from protocol.registry import cmd_crc
+from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.core import Core

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.commands.call import Refused
-from firmware_emu.controller.memory.ledger import CMD_ID_STEP_MAX, Judgement
+from firmware_emu.controller.memory.ledger import Judgement
 from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
 from protocol.messages.ledger import CommandResult
 from protocol.registry import cmd_crc
+from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.call import Call

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from protocol.messages.ledger import QueryCmdReply
+from protocol.wire.limits import CMD_ID_STEP_MAX
 
 KEYS_MAX: Final = 8
 ENTRIES_PER_KEY: Final = 8
 CMD_ID_FIRST: Final = 1
 CMD_ID_LAST: Final = 0xFFFF_FFFE
-CMD_ID_STEP_MAX: Final = 65_536  # how far an id may run ahead of the last one
 OPEN_OUTCOMES: Final = frozenset({Outcome.INTENT, Outcome.RUNNING})
 
 _KEY: Final = struct.Struct("<HBxII")  # key id, entries, last id, highest id evicted

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from firmware_emu.controller.memory.ledger import (
     CMD_ID_LAST,
-    CMD_ID_STEP_MAX,
     ENTRIES_PER_KEY,
     KEYS_MAX,
     Judgement,
@@ -21,6 +20,7 @@ from firmware_emu.controller.memory.ledger import (
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from protocol.messages.ledger import QueryCmdReply
+from protocol.wire.limits import CMD_ID_STEP_MAX
 
 KEY = 3
 OTHER_KEY = 4

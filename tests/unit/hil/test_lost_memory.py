@@ -25,6 +25,7 @@ class Clinic:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._session = BenchSession(parse("emulator"))
+        self._other_seed = BenchSession(parse("emulator"), seed=2)
         self._benches: list[TestBench] = []
 
     def pump(self) -> TestBench:
@@ -33,10 +34,17 @@ class Clinic:
         self._benches.append(bench)
         return bench
 
+    def pump_that_lost_its_memory(self) -> TestBench:
+        """A pump of the same serial number with another memory_id: as if its image had been cut short."""
+        bench = self._other_seed.open_bench(f"pump {len(self._benches)}")
+        self._benches.append(bench)
+        return bench
+
     def close(self) -> None:
         for bench in self._benches:
             bench.close()
         self._session.close()
+        self._other_seed.close()
 
     def programmer(self, bench: TestBench, role: Role = Role.CLINICIAN) -> Programmer:
         """The programmer, started anew."""
@@ -256,6 +264,66 @@ def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clini
     again = clinic.programmer(bench)
     assert not again.unknown()
     assert again.notices == []
+
+
+def test_a_bolus_of_a_memory_that_the_pump_has_lost_blocks_until_a_person_has_decided(clinic: Clinic) -> None:
+    cmd_id = give_unanswered(clinic, clinic.pump())
+    bench = clinic.pump_that_lost_its_memory()
+    pump = clinic.programmer(bench)
+    assert pump.status().state in {State.RUN, State.STOP}, "reading goes on"
+    (notice,) = [notice for notice in pump.notices if f"accept {cmd_id}" in notice]
+    assert "may have been carried out" in notice
+    with pytest.raises(OutcomeUnknown, match="has lost the memory that it had then"):
+        pump.bolus(VOLUME_NL, 600)
+    with pytest.raises(OutcomeUnknown, match="says nothing of it"):
+        pump.query(cmd_id)
+    with pytest.raises(OutcomeUnknown, match="says nothing of it"):
+        pump.void(cmd_id)
+    assert all(entry.type is not LogType.CMD_VOID for entry in pump.read_log().entries)
+    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+    pump.stop()  # always allowed
+    pump.accept_unknown(cmd_id)
+    assert pump.unknown() == ()
+    assert pump.resume().outcome is Outcome.DONE
+    pump.store.close()
+    assert not clinic.programmer(bench).unknown()
+
+
+def test_what_is_known_of_a_command_stands_when_a_new_memory_says_something_else(clinic: Clinic) -> None:
+    cmd_id = give_answered(clinic, clinic.pump())
+    bench = clinic.pump_that_lost_its_memory()
+    pump = clinic.programmer(bench)
+    with pytest.raises(OutcomeUnknown, match="it had answered RUNNING; that it is NEVER_RECEIVED now"):
+        pump.query(cmd_id)
+    with pytest.raises(OutcomeUnknown, match="it had answered RUNNING; that it is VOIDED now"):
+        pump.void(cmd_id)
+    assert all(entry.type is not LogType.CMD_VOID for entry in pump.read_log().entries)
+
+
+def test_where_nothing_is_unknown_a_new_memory_is_said_before_the_first_command(clinic: Clinic) -> None:
+    pump = clinic.programmer(clinic.pump())
+    pump.stop()
+    pump.store.close()
+    bench = clinic.pump_that_lost_its_memory()
+    again = clinic.programmer(bench)
+    again.resolve()
+    assert [("another memory" in notice) for notice in again.notices] == [True]
+    assert again.stop().outcome is Outcome.DONE
+    again.store.close()
+    third = clinic.programmer(bench)
+    third.resolve()
+    assert third.notices == []
+
+
+def test_another_pump_is_not_held_up_by_what_is_unknown_of_this_one(clinic: Clinic) -> None:
+    give_unanswered(clinic, clinic.pump())
+    document = json.loads(clinic.path.read_text())
+    for memory in document["memories"].values():
+        memory["serial"] = "ANOTHER00001"
+    clinic.path.write_text(json.dumps(document))
+    pump = clinic.programmer(clinic.pump_that_lost_its_memory())
+    assert pump.stop().outcome is Outcome.DONE
+    assert pump.notices == []
 
 
 @pytest.mark.parametrize("resolve", ["query", "resolve"])

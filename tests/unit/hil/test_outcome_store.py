@@ -120,6 +120,18 @@ def test_ids_rise_above_our_own_and_the_pumps() -> None:
     assert store.next_cmd_id(OTHER_MEMORY, 41) == 42
 
 
+def test_ids_rise_above_those_of_a_memory_that_the_pump_lost_while_it_takes_them() -> None:
+    store = OutcomeStore()
+    store.file(OTHER_MEMORY, filed(100))
+    store.name_pump(OTHER_MEMORY, "SERIAL")
+    assert store.next_cmd_id(MEMORY, 0, "SERIAL") == 101
+    assert store.next_cmd_id(MEMORY, 0, "ANOTHER") == 1
+    assert store.next_cmd_id(MEMORY, 0) == 1
+    store.file(OTHER_MEMORY, filed(65_536))
+    assert store.next_cmd_id(MEMORY, 0, "SERIAL") == 1
+    assert store.next_cmd_id(MEMORY, 1, "SERIAL") == 65_537
+
+
 def test_the_last_id_is_the_last() -> None:
     store = OutcomeStore()
     assert store.next_cmd_id(MEMORY, LAST_CMD_ID - 1) == LAST_CMD_ID

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_session import TestBench
 from hil.errors import LinkError, OutcomeUnknown, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore
@@ -93,23 +92,6 @@ def test_reading_and_stopping_are_always_allowed(bench: TestBench) -> None:
     pump.status()
     assert pump.stop().reply.state is State.STOP
     assert [c.cmd_id for c in pump.unknown()] == [cmd_id]
-
-
-def test_another_memory_leaves_an_outcome_unknown(bench: TestBench, tmp_path: Path) -> None:
-    path = tmp_path / "state.json"
-    pump = bench.open_programmer(state_path=path)
-    pump.unknown()
-    memory_id = pump.info().memory_id
-    bench.line.drop(FROM_PUMP, 500, skip=2)
-    with pytest.raises(OutcomeUnknown):
-        pump.bolus(VOLUME_NL, 600)
-    kill(pump)
-    other = BenchSession(parse("emulator"), seed=2).open_bench("another pump")
-    assert other.open_programmer().info().memory_id != memory_id
-    again = other.open_programmer(state_path=path)
-    assert again.unknown() == ()  # nothing is open with this pump
-    assert len(again.store.unknown_commands(memory_id)) == 1
-    other.close()
 
 
 def test_an_id_that_another_programmer_used_is_not_taken_as_our_own(bench: TestBench) -> None:

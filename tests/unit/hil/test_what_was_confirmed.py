@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -151,3 +153,25 @@ def test_two_names_of_one_state_file_are_one_lock_and_a_link_stays_a_link(
     pump.store.close()
     assert link.is_symlink()
     assert f'"opcode": {int(Opcode.STOP)}' in real.read_text()
+
+
+def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Path) -> None:
+    human, terminal = pty.openpty()
+    os.write(human, b"n\n")
+    heard = []
+    for arguments in (("stop", "--yes"), ("bolus", "--volume", "0.02", "--duration", "600")):
+        emulator = Emulator()  # each with a memory of its own
+        done = subprocess.run(
+            command(emulator, tmp_path / "state.json", *arguments),
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE_S,
+            check=False,
+        )
+        emulator.end()
+        heard.append(done.stderr)
+    os.close(human)
+    os.close(terminal)
+    assert heard[0] == ""
+    assert heard[1].index("another memory") < heard[1].index("give a bolus of 0.02 mL")
