@@ -58,7 +58,20 @@ class Runner:
         command_queue.attach(self.selector)
 
     def run(self) -> None:
-        """Serve until `stop`; the pump's last step is at the moment of stopping."""
+        """Serve until `stop`; the pump's last step is at the moment of stopping.
+
+        Whatever ends it, nobody is left waiting for an answer.
+        """
+        try:
+            self._serve()
+            self.settle()
+        finally:
+            if self._under is not None:
+                self._under.future.set_exception(NotNowError("the bench is closing"))
+                self._under = None
+            self._command_queue.close()
+
+    def _serve(self) -> None:
         port, clock, stand = self.port, self.clock, self.stand
         self.settle()
         while not self._stopping:
@@ -74,11 +87,6 @@ class Runner:
             self._command_queue.run(self)
             if self._under is not None:
                 self._go_on(self._under)
-        self.settle()
-        if self._under is not None:
-            self._under.future.set_exception(NotNowError("the bench is closing"))
-            self._under = None
-        self._command_queue.close()
 
     def stop(self) -> None:
         """End the loop after this turn. May be called from a signal handler."""
@@ -125,11 +133,12 @@ class Runner:
 
     def _wait_s(self) -> float | None:
         under = self._under
-        if under is not None:
-            if self.port.received_bytes >= under.after_received:
-                return 0.0
-            return max(0.0, under.give_up_at_s - time.monotonic())
-        wait_s = self.clock.wait_s(self.stand.wake_at_ms, self.stand.wake_line_ms)
+        if under is None:
+            wait_s = self.clock.wait_s(self.stand.wake_at_ms, self.stand.wake_line_ms)
+        elif self.port.received_bytes >= under.after_received:
+            return 0.0
+        else:
+            wait_s = max(0.0, under.give_up_at_s - time.monotonic())
         if self.stand.image is not None:
             return IMAGE_LOOK_S if wait_s is None else min(wait_s, IMAGE_LOOK_S)
         return None if wait_s is None else min(wait_s, IDLE_MAX_S)

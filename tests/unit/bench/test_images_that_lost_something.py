@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -148,6 +149,23 @@ def test_a_pump_whose_image_goes_stops_answering_and_says_why(
     assert ended.code == 7
     assert "was deleted or replaced while its pump ran; the pump stops here" in ended.err
     assert ended.err.count("\n") == 1
+
+
+def test_whoever_waits_for_a_pump_whose_image_goes_gets_an_answer(tmp_path: Path, start: Start) -> None:
+    path = tmp_path / "image"
+    emulator = start("--image", path, "--time", "manual", "--control", "127.0.0.1:0")
+    emulator.rig("GET", "/v1/state")
+    with ThreadPoolExecutor(1) as other_thread:
+        answer = other_thread.submit(
+            emulator.ask, "POST", "/v1/clock/advance", {"ms": 1, "after_received": 1}
+        )
+        while emulator.ask("POST", "/v1/clock/advance", {"ms": 0})[0] == 200:
+            pass
+        path.unlink()
+        status, told = answer.result(DEADLINE_S)
+    assert (status, told["error"]) == (409, "the bench is closing")
+    ended = emulator.wait()
+    assert (ended.code, ended.err.count("\n")) == (7, 2), ended.err
 
 
 @pytest.mark.parametrize(("sync", "synced"), [("commit", True), ("never", False)])
