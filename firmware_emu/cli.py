@@ -22,7 +22,7 @@ from firmware_emu.bench.errors import (
     NotWrittenError,
 )
 from firmware_emu.bench.log import Log
-from firmware_emu.bench.signals import EndedBySignal, ending_signals
+from firmware_emu.bench.signals import ending_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,8 +148,6 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     with ending_signals() as signals:
         try:
             _run(wanted, log, signals)
-        except EndedBySignal as ended:
-            context.exit(ended.exit_code)
         except BenchError as error:
             log.say(str(error))
             context.exit(error.exit_code)

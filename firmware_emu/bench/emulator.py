@@ -13,7 +13,6 @@ import selectors
 import signal
 import stat
 import sys
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import REAL, Clock, Pace
@@ -34,6 +33,7 @@ from protocol.wire import checksum, framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import ExitStack
     from pathlib import Path
 
     from firmware_emu.bench.image_file import ImageFile
@@ -71,13 +71,16 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
     if wanted.until_eof:
         _check_stdin_is_held()
     profile = load_profile(wanted.profile)
-    with ExitStack() as stack:
-        stand, seed = _stand(wanted, profile, stack, say)
-        port = _port(wanted, stack, say)
+    with signals.making() as stack:
+        with signals.held():
+            stand, seed = _stand(wanted, profile, stack, say)
+        with signals.held():
+            port = _port(wanted, stack, say)
         command_queue: CommandQueue[Runner] = CommandQueue()
         server, token = _rig_server(wanted, command_queue, say)
-        keys = KeyFile(profile.keys)
-        stack.callback(keys.remove)
+        with signals.held():
+            keys = KeyFile(profile.keys)
+            stack.callback(keys.remove)
         runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, command_queue)
         stack.callback(runner.close)
         for library, extension in _EXTENSIONS.items():

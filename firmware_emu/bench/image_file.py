@@ -10,6 +10,7 @@ name in one move. What cannot be read at its end is dropped, counted and said. T
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -84,7 +85,7 @@ class MemoryMirror:
 class ImageFile:
     """An open, locked image. `remembered` is None where there is no pump in it yet.
 
-    `dropped_bytes` of its end could not be read and were cut off.
+    `dropped_bytes` of its end could not be read; they go with the first step that is written.
     """
 
     def __init__(self, path: Path, profile: Profile, *, syncing: bool = True) -> None:
@@ -92,6 +93,8 @@ class ImageFile:
         self._profile = profile
         self._syncing = syncing
         self.dropped_bytes = 0
+        self._rest_bytes = 0  # of those, what is still in the file
+        self._can_rewrite = True
         self._memory = MemoryMirror()
         self._state_json = b""
         self._now_ms = 0
@@ -99,7 +102,7 @@ class ImageFile:
         self._descriptor = _open_locked(path)
         try:
             self._size_bytes = self._load()
-            if self._size_bytes > REWRITE_AT_OPEN_BYTES:
+            if self._size_bytes > REWRITE_AT_OPEN_BYTES and not self._rest_bytes:
                 self._rewrite_if_large()
         except MalformedError as error:
             os.close(self._descriptor)
@@ -123,6 +126,7 @@ class ImageFile:
     def begin(self, seed: int) -> None:
         """Write the header of a new image."""
         self._seed = seed
+        self._cut_rest()
         self._append(MAGIC + encode_header(self._header(seed)))
         if self._syncing:
             os.fsync(self._descriptor)
@@ -134,13 +138,17 @@ class ImageFile:
             self.check()
         state_json = json.dumps(state, separators=(",", ":")).encode()
         changed = state_json != self._state_json
-        self._append(encode_step(now_ms, writes, state_json if changed else b""))
-        if writes and self._syncing:
-            os.fdatasync(self._descriptor)
         self._now_ms = now_ms
         self._state_json = state_json
         for offset, data in writes:
             self._memory.write(offset, data)
+        if self._rest_bytes:
+            if self._rewrite(self._whole()):  # the rest goes and the step comes in one
+                return
+            self._cut_rest()
+        self._append(encode_step(now_ms, writes, state_json if changed else b""))
+        if writes and self._syncing:
+            os.fdatasync(self._descriptor)
         if self._size_bytes > REWRITE_AT_RUN_BYTES:
             self._rewrite_if_large()
 
@@ -166,7 +174,11 @@ class ImageFile:
         return Header(self._profile.name, profile_digest(self._profile), seed)
 
     def _load(self) -> int:
-        """Read all that can be believed, cut off the rest; returns the file's size in bytes."""
+        """Read all that can be believed; returns the file's size in bytes.
+
+        The rest stays until there is something to put in its place: a start that is killed before must find the same
+        again, since the loss is what it has to tell of.
+        """
         size = os.fstat(self._descriptor).st_size
         if size > FILE_MAX_BYTES:
             raise MalformedError(f"is larger than {FILE_MAX_BYTES} bytes")
@@ -186,10 +198,8 @@ class ImageFile:
                 self._state_json = json.dumps(step.state, separators=(",", ":")).encode()
             for offset, written in step.writes:
                 self._memory.write(offset, written)
-        if end < size:
-            self.dropped_bytes = size - end
-            os.ftruncate(self._descriptor, end)
-        return end
+        self.dropped_bytes = self._rest_bytes = size - end
+        return size
 
     def _accept_header(self, header: Header) -> None:
         if header.profile_digest != profile_digest(self._profile):
@@ -210,32 +220,55 @@ class ImageFile:
             raise BenchLostError(f"cannot write image {self._path}: no space left")
         self._size_bytes += len(record)
 
+    def _cut_rest(self) -> None:
+        """Make the file end where it can be believed."""
+        if self._rest_bytes:
+            self._size_bytes -= self._rest_bytes
+            self._rest_bytes = 0
+            os.ftruncate(self._descriptor, self._size_bytes)
+
     def _rewrite_if_large(self) -> None:
         """Put one step in the place of many, if that makes the file much smaller."""
-        if self._seed is None or not self._state_json:
-            return
-        whole = MAGIC + encode_header(self._header(self._seed))
-        whole += encode_step(self._now_ms, self._memory.extents(), self._state_json)
-        if len(whole) * REWRITE_RATIO > self._size_bytes:
-            return
+        if self._seed is not None and self._state_json and self._can_rewrite:
+            whole = self._whole()
+            if len(whole) * REWRITE_RATIO <= self._size_bytes:
+                self._can_rewrite = self._rewrite(whole)
+
+    def _whole(self) -> bytes:
+        """Everything that the file has to say, as one step."""
+        if self._seed is None:
+            raise AssertionError("an image begins with a seed")
+        step = encode_step(self._now_ms, self._memory.extents(), self._state_json)
+        return MAGIC + encode_header(self._header(self._seed)) + step
+
+    def _rewrite(self, whole: bytes) -> bool:
+        """Put a new file in the place of this one. False where there is no room or no right: the old one is as good."""
         beside = self._path.with_name(f".{self._path.name}.rewrite")
+        descriptor = -1
         try:
             beside.unlink(missing_ok=True)
             descriptor = os.open(
                 beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
             )
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.write(descriptor, whole) < len(whole):
-                os.close(descriptor)
-                return  # no room for a second file: the long journal is as good
+            written = os.write(descriptor, whole)
             os.fsync(descriptor)
-            beside.replace(self._path)
-            _sync_directory(self._path)
-        except OSError as error:
-            raise BenchLostError(f"cannot rewrite image {self._path}: {error.strerror}") from error
+            if written == len(whole):
+                beside.replace(self._path)
+        except OSError:
+            written = 0
+        if written < len(whole):
+            if descriptor >= 0:
+                os.close(descriptor)
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
+            return False
+        _sync_directory(self._path)
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size_bytes = len(whole)
+        self._rest_bytes = 0
+        return True
 
 
 def _sync_directory(path: Path) -> None:

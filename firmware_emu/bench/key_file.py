@@ -34,9 +34,15 @@ class KeyFile:
             {"key_id": key.key_id, "role": Role(key.role).name.lower(), "key": key.key.hex()} for key in keys
         ]
         self.path = _own_directory() / FILE_NAME
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # before it has content: an empty one is never swept
-        os.write(self._descriptor, json.dumps(rows).encode())
+        try:
+            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # before it has content: an empty one is never swept
+            os.write(self._descriptor, json.dumps(rows).encode())
+        except OSError as error:
+            _remove(self.path)
+            raise BadConfigurationError(
+                f"the key file {self.path} cannot be written ({error.strerror}); make room, or set XDG_RUNTIME_DIR"
+            ) from error
 
     def remove(self) -> None:
         """Remove the file and its directory."""

@@ -79,7 +79,10 @@ def test_a_reopened_image_goes_on(tmp_path: Path) -> None:
     image.close()
 
 
-def test_torn_after_any_byte_it_is_as_after_the_last_whole_step(tmp_path: Path) -> None:
+def test_torn_after_any_byte_it_is_as_after_the_last_whole_step_and_says_so_until_there_is_another(
+    tmp_path: Path,
+) -> None:
+    """A start that is killed before its first step has told nobody of the loss: the next one has to."""
     whole = written(tmp_path / "whole").read_bytes()
     ends = [len(written(tmp_path / f"{steps}", steps).read_bytes()) for steps in range(len(STEPS) + 1)]
     for length in range(len(whole) + 1):
@@ -96,7 +99,30 @@ def test_torn_after_any_byte_it_is_as_after_the_last_whole_step(tmp_path: Path) 
         assert (image.seed is None) == (length < ends[0]), length
         assert image.dropped_bytes == length - (ends[steps] if steps >= 0 else 0), length
         image.close()
-        assert path.stat().st_size == (ends[steps] if steps >= 0 else 0), length
+        assert path.read_bytes() == whole[:length]
+        image = ImageFile(path, PROFILE)
+        if image.seed is None:
+            image.begin(1)
+        image.append(*STEPS[3])
+        image.close()
+        image = ImageFile(path, PROFILE)
+        assert image.dropped_bytes == 0
+        assert image.remembered is not None
+        assert image.remembered.now_ms == STEPS[3][0]
+        image.close()
+
+
+def test_a_loss_goes_from_the_file_in_the_same_write_as_the_next_step_comes_in(tmp_path: Path) -> None:
+    """Killed in between, the emulator would leave a whole image of a pump that has forgotten something."""
+    path = written(tmp_path / "image", steps=3)
+    path.write_bytes(path.read_bytes() + b"torn")
+    before = path.open("rb")
+    image = ImageFile(path, PROFILE)
+    image.append(*STEPS[3])
+    image.close()
+    assert before.read().endswith(b"torn"), "another file has taken its name"
+    before.close()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_after_a_torn_tail_was_cut_the_journal_goes_on(tmp_path: Path) -> None:
@@ -117,8 +143,13 @@ def test_zeros_that_a_crashed_host_left_at_the_end_are_cut(tmp_path: Path) -> No
     image = ImageFile(path, PROFILE)
     assert image.remembered == (3_600_000, {"turned": 9}, MEMORY)
     assert image.dropped_bytes == 5_000
+    image.append(3_600_001, (), {"turned": 9})
     image.close()
-    assert path.stat().st_size == size
+    assert path.stat().st_size < size + 5_000
+    image = ImageFile(path, PROFILE)
+    assert image.remembered == (3_600_001, {"turned": 9}, MEMORY)
+    assert image.dropped_bytes == 0
+    image.close()
 
 
 def test_a_flipped_bit_before_the_last_step_is_refused_and_the_file_left_as_it_is(tmp_path: Path) -> None:

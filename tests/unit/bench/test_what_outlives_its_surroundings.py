@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +170,48 @@ def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, 
         assert b"Traceback" not in err
         left = {path.name for path in tmp_path.iterdir()} - {"runtime", "image"}
         assert (left, list(runtime.iterdir())) == (set(), []), step
+
+
+MOMENTS = {
+    "between making and noting down": """
+        with signals.held():
+            made = open(PATH, "x")
+            TERM()
+            undone.callback(os.unlink, PATH)
+    """,
+    "where an exception would be swallowed": """
+        class Finalized:
+            def __del__(self): TERM()
+        Finalized()
+    """,
+    "where an exception would become another": """
+        class Descriptor:
+            def __set_name__(self, owner, name): TERM()
+        class Owner:
+            attribute = Descriptor()
+    """,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_term_during_the_start_ends_it_with_143_and_undoes_what_was_made_wherever_it_comes(
+    tmp_path: Path, moment: str
+) -> None:
+    path = tmp_path / "made"
+    lines = [
+        "import os, signal",
+        "from firmware_emu.bench.signals import ending_signals",
+        f"PATH = {str(path)!r}",
+        "TERM = lambda: os.kill(os.getpid(), signal.SIGTERM)",
+        "with ending_signals() as signals, signals.making() as undone:",
+        textwrap.indent(textwrap.dedent(MOMENTS[moment]), "    "),
+        "    print('went on')",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=DEADLINE_S, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
+    assert not path.exists()
 
 
 def test_a_term_after_ready_ends_it_with_0_also_while_its_thread_loads_the_framework() -> None:
