@@ -159,7 +159,7 @@ def test_whoever_waits_for_a_pump_whose_image_goes_gets_an_answer(tmp_path: Path
         answer = other_thread.submit(
             emulator.ask, "POST", "/v1/clock/advance", {"ms": 1, "after_received": 1}
         )
-        while emulator.ask("POST", "/v1/clock/advance", {"ms": 0})[0] == 200:
+        while emulator.ask("PUT", "/v1/clock", {"mode": "manual"})[0] == 200:
             pass
         path.unlink()
         status, told = answer.result(DEADLINE_S)
