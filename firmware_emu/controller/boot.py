@@ -21,8 +21,10 @@ from firmware_emu.controller.provisioning import implant
 from firmware_emu.controller.service_life import ServiceLife
 from firmware_emu.controller.therapy.bolus import BolusEnd
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
-from firmware_emu.controller.therapy.counters import Checkpoint, Counters
+from firmware_emu.controller.therapy.checkpoint import Checkpoint
+from firmware_emu.controller.therapy.counters import Counters
 from firmware_emu.controller.therapy.delivery import Basal
+from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
 from firmware_emu.controller.therapy.stall_detector import StallDetector
@@ -127,7 +129,8 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     )
     records.touch(*_RECORDED)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
-    therapy = Therapy(records, pins.rotor, model, Basal.at(0, model.stroke_nl), Counters(), detector)
+    deliveries = Deliveries(Basal.at(0, model.stroke_nl))
+    therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
     log.begin_epoch(identity.epoch, 0)
     records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
     rng_failed = _test_random_source(pins, records)
@@ -170,20 +173,16 @@ class _Restart:
         tick_ms = max(latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
         records.tick_ms = tick_ms
         records.recovered = True
+        basal = checkpoint.deliveries.basal
         therapy = Therapy(
-            records,
-            self.pins.rotor,
-            self.model,
-            checkpoint.basal,
-            checkpoint.counters,
-            checkpoint.detector,
+            records, self.pins.rotor, self.model, Deliveries(basal), checkpoint.counters, checkpoint.detector
         )
         latest_cut_ms = latched_ms + MS_PER_S - 1
-        uncertain_nl = max(0, checkpoint.basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
-        therapy.basal.restart(tick_ms)
+        uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
+        basal.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
-        self._close_boluses(therapy, checkpoint, latest_cut_ms)
+        self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_random_source(self.pins, records)
         judge_damage(therapy, self.corrupt)
         therapy.follow_rate(RateChangeReason.RESET)
@@ -218,7 +217,7 @@ class _Restart:
                 pass
         self.corrupt.add(Region.RESERVOIR)  # without the counters its belief is worth nothing
         detector = StallDetector(detect_ms, model.stall_recovery_edges)
-        return Checkpoint(0, 0, 0, Counters(), Basal.at(0, model.stroke_nl), detector, None)
+        return Checkpoint(0, 0, 0, Counters(), detector, Deliveries(Basal.at(0, model.stroke_nl)))
 
     def _records(self, checkpoint: Checkpoint) -> Records:
         model = self.model
@@ -292,12 +291,18 @@ class _Restart:
             records.touch(Region.WALL_CLOCK)
         records.touch(Region.THERAPY)
 
-    def _close_boluses(self, therapy: Therapy, checkpoint: Checkpoint, latest_cut_ms: int) -> None:
+    def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
         """Close what was open, from the last checkpoint; without one, all that was asked for is uncertain."""
-        records, bolus = therapy.records, checkpoint.bolus
-        for key_id, entry in records.ledger.open_entries():
-            if bolus is not None and (bolus.key_id, bolus.cmd_id) == (key_id, entry.cmd_id):
-                end = bolus.end_after_cut(latest_cut_ms)
+        for key_id, entry in therapy.records.ledger.open_entries():
+            delivery = open_then.of_command(key_id, entry.cmd_id)
+            if delivery is not None:
+                end = delivery.end_after_cut(latest_cut_ms)
             else:
                 end = BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, entry.requested_nl)
-            therapy.close_bolus(key_id, entry.cmd_id, entry.requested_nl, end)
+            row = source_of_command(entry.op)
+            therapy.close_delivery(row, key_id, entry.cmd_id, entry.requested_nl, end)
+        for delivery in open_then.on_top:
+            row = SOURCES[delivery.source]
+            if row.opcode is None:  # no command stands behind it, so the ledger does not know it
+                end = delivery.end_after_cut(latest_cut_ms)
+                therapy.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)

@@ -242,7 +242,7 @@ class Controller:
     def belief(self, tick_ms: int) -> Belief:
         """What is believed at `tick_ms`; the caller has turned until then."""
         records, therapy = self.records, self.therapy
-        bolus = therapy.bolus
+        bolus = therapy.deliveries.current
         return Belief(
             tick_ms=tick_ms,
             state=records.therapy.state,

@@ -1,15 +1,15 @@
 """What comes due by itself: finds the next event, runs it at its exact tick, once, and makes its outcome durable.
 
-An event ends in one commit (`Records.commit`) or, where only strokes have moved, in a checkpoint. What happens in it is
-`therapy`'s. Between two events nothing can happen that strokes would decide, so they are turned in runs.
+What can come due stands in `TIMERS`, a row each. An event ends in one commit (`Records.commit`) or, where only
+strokes have moved, in a checkpoint. Between two events strokes decide nothing, so they are turned in runs.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.memory.memory_map import Region
-from firmware_emu.controller.therapy.counters import Checkpoint
+from firmware_emu.controller.therapy.checkpoint import Checkpoint
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
@@ -18,6 +18,8 @@ from protocol.log.data import BatteryData, StoppedTooLongData, TimeRefData, Tube
 from protocol.log.types import BolusEndReason, LogType, RateChangeReason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import BatteryPin
@@ -29,18 +31,35 @@ TOO_LONG_MS = 48 * MS_PER_HOUR  # [DOMAIN 3.5]
 NEVER_MS = 1 << 62
 
 
+class Timer(NamedTuple):
+    """One thing that comes due by itself."""
+
+    name: str
+    due_ms: Callable[[Schedule], int | None]
+    """The tick at which it is due, as things stand; None where it never is."""
+    run: Callable[[Schedule, int], None]
+    """What happens then, at this tick; after it `due_ms` lies later, or is None."""
+    at_each_event: bool = False
+    """Run at every event and not only when due: what it looks at changes with strokes and commands too."""
+
+    def is_due(self, schedule: Schedule, tick_ms: int) -> bool:
+        """Whether it is to run at this tick."""
+        due_ms = self.due_ms(schedule)
+        return due_ms is not None and due_ms <= tick_ms
+
+
 class Schedule:
     """The next event of one run of the program. Ticks in ms."""
 
     __slots__ = (
-        "_battery_due_ms",
         "_checkpoint_due_ms",
         "_next_ms",
         "_planned_ms",
-        "_time_ref_due_ms",
         "battery",
+        "battery_due_ms",
         "records",
         "therapy",
+        "time_ref_due_ms",
     )
 
     def __init__(self, therapy: Therapy, battery: BatteryPin, tick_ms: int) -> None:
@@ -48,8 +67,8 @@ class Schedule:
         self.records: Records = therapy.records
         self.battery = battery
         self._checkpoint_due_ms = tick_ms
-        self._time_ref_due_ms = tick_ms + TIME_REF_MS
-        self._battery_due_ms = tick_ms
+        self.time_ref_due_ms = tick_ms + TIME_REF_MS
+        self.battery_due_ms = tick_ms
         self._planned_ms = tick_ms
         self._next_ms = tick_ms
 
@@ -59,33 +78,15 @@ class Schedule:
         if (
             every_stroke or detector.stalled or detector.first_missed_ms is not None
         ):  # `watching`, without a call
-            stroke_ms = self.therapy.basal.next_stroke_ms()
+            stroke_ms = self.therapy.deliveries.basal.next_stroke_ms()
             if stroke_ms is not None and stroke_ms < self._next_ms:
                 return stroke_ms
         return self._next_ms
 
     def plan(self) -> None:
         """Find the next event anew: something else than a run of basal strokes has happened."""
-        therapy, records = self.therapy, self.records
-        due = [
-            self._time_ref_due_ms,
-            self._battery_due_ms,
-            records.service.next_ms(),
-            self._tube_set_due_ms(),
-        ]
-        if therapy.bolus is not None:
-            due.append(therapy.bolus.next_stroke_ms())
-        if not records.alarms.is_active(AlarmId.LOW_RESERVOIR):
-            due.append(therapy.basal.stroke_ms(max(1, records.reservoir.strokes_until_low())))
-        if not records.alarms.is_active(AlarmId.EMPTY):
-            due.append(therapy.basal.stroke_ms(max(1, records.reservoir.strokes_until_empty())))
-        stopped = records.therapy
-        if stopped.stopped_at_ms is not None:
-            if not stopped.stop_expired:
-                due.append(stopped.stop_expires_ms)
-            if not stopped.stopped_too_long:
-                due.append(stopped.stopped_at_ms + TOO_LONG_MS)
-        self._planned_ms = min((at for at in due if at is not None), default=NEVER_MS)
+        due = [timer.due_ms(self) for timer in TIMERS]
+        self._planned_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
         self._next_ms = min(self._planned_ms, self._checkpoint_due_ms)
 
     def run_event(self, tick_ms: int) -> None:
@@ -96,16 +97,16 @@ class Schedule:
         if self._only_strokes_are_due(tick_ms):
             self._save_counters(tick_ms)
             return
-        if therapy.bolus is not None:
-            if not therapy.bolus.strokes_left:
-                therapy.end_bolus(None)
-            elif records.alarms.critical_active:
-                therapy.end_bolus(BolusEndReason.ALARM)
-        therapy.check_reservoir()
-        self._run_timers(tick_ms)
+        for timer in TIMERS:
+            if timer.at_each_event:
+                timer.run(self, tick_ms)
+            elif timer.is_due(self, tick_ms):
+                timer.run(self, tick_ms)
+                if timer.is_due(self, tick_ms):
+                    raise RuntimeError(f"the timer {timer.name!r} is still due at {tick_ms} ms after it ran")
         if records.changed:
             self.commit(tick_ms)
-        elif tick_ms >= self._checkpoint_due_ms or therapy.bolus is not None:
+        elif tick_ms >= self._checkpoint_due_ms or therapy.deliveries.on_top:
             self._save_counters(tick_ms)
         elif tick_ms >= self._planned_ms:
             self.plan()
@@ -114,7 +115,7 @@ class Schedule:
         """The usual case: an hour of basal rate has passed, and none of its strokes decided anything."""
         return (
             self._checkpoint_due_ms <= tick_ms < self._planned_ms
-            and self.therapy.bolus is None
+            and not self.therapy.deliveries.on_top
             and not self.records.changed
         )
 
@@ -130,7 +131,7 @@ class Schedule:
         """Only strokes have moved: one small write. Raises PowerCut."""
         self.records.memory.checkpoint(self._checkpoint(tick_ms))
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
-        if self.therapy.bolus is None and tick_ms < self._planned_ms:
+        if not self.therapy.deliveries.on_top and tick_ms < self._planned_ms:
             checkpoint_ms, planned_ms = self._checkpoint_due_ms, self._planned_ms
             self._next_ms = min(planned_ms, checkpoint_ms)
         else:
@@ -143,82 +144,151 @@ class Schedule:
             tick_ms,
             self.records.reservoir.belief_nl,
             therapy.counters,
-            therapy.basal,
             therapy.detector,
-            therapy.bolus,
+            therapy.deliveries,
         ).pack()
 
-    def _run_timers(self, tick_ms: int) -> None:
-        records = self.records
-        if records.therapy.stopped_at_ms is not None:
-            self._run_stop_timers(tick_ms, records.therapy.stopped_at_ms)
-        self._run_service(tick_ms)
-        tube_set_ms = self._tube_set_due_ms()
-        if tube_set_ms is not None and tick_ms >= tube_set_ms:
-            stood_s = (tick_ms - self.therapy.detector.last_edge_ms) // MS_PER_S
-            records.enter(LogType.TUBE_SET, TubeSetData(stood_s))
-            records.raise_alarm(AlarmId.TUBE_SET, stood_s)
-        if tick_ms >= self._time_ref_due_ms:
-            self._time_ref_due_ms = tick_ms + TIME_REF_MS
-            clock = records.wall_clock
-            records.enter(LogType.TIME_REF, TimeRefData(clock.wall_s(tick_ms), clock.tz_minutes))
 
-    def _tube_set_due_ms(self) -> int | None:
-        """When a rotor that has turned will have stood too long; None where it never did, or that is told."""
-        if not self.therapy.counters.commanded or self.records.therapy.state is State.EOS:
-            return None
-        last_edge_ms = self.therapy.detector.last_edge_ms
-        told = self.records.alarms.occurrences.get(AlarmId.TUBE_SET)
-        return None if told is not None and told.on_ms > last_edge_ms else self.therapy.detector.tube_set_ms()
+def _strokes_due_ms(schedule: Schedule) -> int | None:
+    return schedule.therapy.deliveries.next_stroke_ms()
 
-    def _run_stop_timers(self, tick_ms: int, stopped_at_ms: int) -> None:
-        stopped = self.records.therapy
-        if not stopped.stopped_too_long and tick_ms >= stopped_at_ms + TOO_LONG_MS:
-            stopped.stopped_too_long = True
-            stopped_s = (tick_ms - stopped_at_ms) // MS_PER_S
-            self.records.enter(LogType.STOPPED_TOO_LONG, StoppedTooLongData(stopped_s))
-            self.records.raise_alarm(AlarmId.STOPPED_TOO_LONG, stopped_s)
-        expires_ms = stopped.stop_expires_ms
-        if not stopped.stop_expired and expires_ms is not None and tick_ms >= expires_ms:
-            stopped.stop_expired = True
-            self.records.raise_alarm(AlarmId.STOP_EXPIRED, (expires_ms - stopped_at_ms) // MS_PER_S)
-            self._expire_stop(stopped.on_expiry)
 
-    def _expire_stop(self, on_expiry: OnExpiry) -> None:
-        """The alarm has sounded; then what the STOP said, as far as the reservoir's policy lets it [SPEC 6]."""
-        change, policy = self.therapy.change, self.therapy.model.empty_policy
-        empty = self.records.alarms.is_active(AlarmId.EMPTY)
-        may_resume = self.records.program is not None and not (empty and policy is EmptyPolicy.MINIMUM_RATE)
-        if on_expiry is OnExpiry.ALARM_ONLY or (empty and policy is EmptyPolicy.STOP):
-            change(Trigger.STOP_EXPIRED, StateReason.COMMAND, RateChangeReason.STOP)
-        elif on_expiry is OnExpiry.RESUME and may_resume:
-            change(Trigger.STOP_EXPIRED_RESUME, StateReason.STOP_EXPIRED, RateChangeReason.RESUME)
-        else:
-            change(Trigger.STOP_EXPIRED_SAFE_RATE, StateReason.STOP_EXPIRED, RateChangeReason.SAFE_RATE)
+def _end_deliveries(schedule: Schedule, _tick_ms: int) -> None:
+    """What has delivered all of its strokes is over; a critical alarm ends the rest [DOMAIN 2.2, 5]."""
+    therapy = schedule.therapy
+    for delivery in therapy.deliveries.on_top:
+        if not delivery.strokes_left:
+            therapy.end_delivery(delivery)
+        elif schedule.records.alarms.critical_active:
+            therapy.end_delivery(delivery, BolusEndReason.ALARM)
 
-    def _run_service(self, tick_ms: int) -> None:
-        """The battery's two dates, by the calendar and, once a day, by its voltage [DOMAIN 1.5]."""
-        service, model = self.records.service, self.therapy.model
-        phase = service.arrive(tick_ms)
-        if phase is None and tick_ms >= self._battery_due_ms:
-            millivolts = self.battery.millivolts(tick_ms)
-            phase = service.observe_battery(tick_ms, millivolts, model.battery_eri_mv, model.battery_eos_mv)
-        if phase is not None:
-            self._enter_phase(phase, tick_ms)
-            self._run_service(tick_ms)
-        elif tick_ms >= self._battery_due_ms:
-            self._battery_due_ms = tick_ms + BATTERY_MS
 
-    def _enter_phase(self, phase: BatteryPhase, tick_ms: int) -> None:
-        records, therapy = self.records, self.therapy
-        records.touch(Region.SERVICE)
-        if phase is BatteryPhase.ERI:
-            millivolts = self.battery.millivolts(tick_ms)
-            records.enter(LogType.ERI, BatteryData(millivolts))
-            records.raise_alarm(AlarmId.ERI, millivolts)
-            return
-        if therapy.bolus is not None:
-            therapy.end_bolus(BolusEndReason.EOS)
-        records.enter(LogType.EOS)
-        records.raise_alarm(AlarmId.EOS)
-        therapy.change(Trigger.SERVICE_ENDED, StateReason.EOS, RateChangeReason.EOS)
+def _low_due_ms(schedule: Schedule) -> int | None:
+    records = schedule.records
+    if records.alarms.is_active(AlarmId.LOW_RESERVOIR):
+        return None
+    return schedule.therapy.deliveries.basal.stroke_ms(max(1, records.reservoir.strokes_until_low()))
+
+
+def _empty_due_ms(schedule: Schedule) -> int | None:
+    records = schedule.records
+    if records.alarms.is_active(AlarmId.EMPTY):
+        return None
+    return schedule.therapy.deliveries.basal.stroke_ms(max(1, records.reservoir.strokes_until_empty()))
+
+
+def _reservoir_due_ms(schedule: Schedule) -> int | None:
+    due = (_low_due_ms(schedule), _empty_due_ms(schedule))
+    return min((at_ms for at_ms in due if at_ms is not None), default=None)
+
+
+def _check_reservoir(schedule: Schedule, _tick_ms: int) -> None:
+    schedule.therapy.check_reservoir()
+
+
+def _stopped_too_long_due_ms(schedule: Schedule) -> int | None:
+    stopped = schedule.records.therapy
+    if stopped.stopped_at_ms is None or stopped.stopped_too_long:
+        return None
+    return stopped.stopped_at_ms + TOO_LONG_MS
+
+
+def _tell_stopped_too_long(schedule: Schedule, tick_ms: int) -> None:
+    stopped = schedule.records.therapy
+    stopped.stopped_too_long = True
+    stopped_s = schedule.therapy.stopped_ms(tick_ms) // MS_PER_S
+    schedule.records.enter(LogType.STOPPED_TOO_LONG, StoppedTooLongData(stopped_s))
+    schedule.records.raise_alarm(AlarmId.STOPPED_TOO_LONG, stopped_s)
+
+
+def _stop_expires_due_ms(schedule: Schedule) -> int | None:
+    stopped = schedule.records.therapy
+    return None if stopped.stopped_at_ms is None or stopped.stop_expired else stopped.stop_expires_ms
+
+
+def _expire_stop(schedule: Schedule, tick_ms: int) -> None:
+    """The alarm sounds; then what the STOP said, as far as the reservoir's policy lets it [SPEC 6]."""
+    records, therapy = schedule.records, schedule.therapy
+    stopped, policy = records.therapy, therapy.model.empty_policy
+    stopped.stop_expired = True
+    expired_ms = stopped.stop_expires_ms or tick_ms
+    records.raise_alarm(AlarmId.STOP_EXPIRED, therapy.stopped_ms(expired_ms) // MS_PER_S)
+    empty = records.alarms.is_active(AlarmId.EMPTY)
+    may_resume = records.program is not None and not (empty and policy is EmptyPolicy.MINIMUM_RATE)
+    if stopped.on_expiry is OnExpiry.ALARM_ONLY or (empty and policy is EmptyPolicy.STOP):
+        therapy.change(Trigger.STOP_EXPIRED, StateReason.COMMAND, RateChangeReason.STOP)
+    elif stopped.on_expiry is OnExpiry.RESUME and may_resume:
+        therapy.change(Trigger.STOP_EXPIRED_RESUME, StateReason.STOP_EXPIRED, RateChangeReason.RESUME)
+    else:
+        therapy.change(Trigger.STOP_EXPIRED_SAFE_RATE, StateReason.STOP_EXPIRED, RateChangeReason.SAFE_RATE)
+
+
+def _service_due_ms(schedule: Schedule) -> int | None:
+    next_ms = schedule.records.service.next_ms()
+    return schedule.battery_due_ms if next_ms is None else min(next_ms, schedule.battery_due_ms)
+
+
+def _run_service(schedule: Schedule, tick_ms: int) -> None:
+    """The battery's two dates, by the calendar and, once a day, by its voltage [DOMAIN 1.5]."""
+    service, model = schedule.records.service, schedule.therapy.model
+    phase = service.arrive(tick_ms)
+    if phase is None and tick_ms >= schedule.battery_due_ms:
+        millivolts = schedule.battery.millivolts(tick_ms)
+        phase = service.observe_battery(tick_ms, millivolts, model.battery_eri_mv, model.battery_eos_mv)
+    if phase is not None:
+        _enter_phase(schedule, phase, tick_ms)
+        _run_service(schedule, tick_ms)
+    elif tick_ms >= schedule.battery_due_ms:
+        schedule.battery_due_ms = tick_ms + BATTERY_MS
+
+
+def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
+    records, therapy = schedule.records, schedule.therapy
+    records.touch(Region.SERVICE)
+    if phase is BatteryPhase.ERI:
+        millivolts = schedule.battery.millivolts(tick_ms)
+        records.enter(LogType.ERI, BatteryData(millivolts))
+        records.raise_alarm(AlarmId.ERI, millivolts)
+        return
+    therapy.end_all(BolusEndReason.EOS)
+    records.enter(LogType.EOS)
+    records.raise_alarm(AlarmId.EOS)
+    therapy.change(Trigger.SERVICE_ENDED, StateReason.EOS, RateChangeReason.EOS)
+
+
+def _tube_set_due_ms(schedule: Schedule) -> int | None:
+    """When a rotor that has turned will have stood too long; None where it never did, or that is told."""
+    therapy, records = schedule.therapy, schedule.records
+    if not therapy.counters.commanded or records.therapy.state is State.EOS:
+        return None
+    told = records.alarms.occurrences.get(AlarmId.TUBE_SET)
+    if told is not None and told.on_ms > therapy.detector.last_edge_ms:
+        return None
+    return therapy.detector.tube_set_ms()
+
+
+def _tell_tube_set(schedule: Schedule, tick_ms: int) -> None:
+    stood_s = (tick_ms - schedule.therapy.detector.last_edge_ms) // MS_PER_S
+    schedule.records.enter(LogType.TUBE_SET, TubeSetData(stood_s))
+    schedule.records.raise_alarm(AlarmId.TUBE_SET, stood_s)
+
+
+def _time_ref_due_ms(schedule: Schedule) -> int | None:
+    return schedule.time_ref_due_ms
+
+
+def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
+    schedule.time_ref_due_ms = tick_ms + TIME_REF_MS
+    clock = schedule.records.wall_clock
+    schedule.records.enter(LogType.TIME_REF, TimeRefData(clock.wall_s(tick_ms), clock.tz_minutes))
+
+
+TIMERS: list[Timer] = [  # in the order in which they run where several are due at one tick
+    Timer("end of a delivery", _strokes_due_ms, _end_deliveries, at_each_event=True),
+    Timer("reservoir", _reservoir_due_ms, _check_reservoir, at_each_event=True),
+    Timer("stopped too long", _stopped_too_long_due_ms, _tell_stopped_too_long),
+    Timer("expiry of a stop", _stop_expires_due_ms, _expire_stop),
+    Timer("service life", _service_due_ms, _run_service),
+    Timer("tube set", _tube_set_due_ms, _tell_tube_set),
+    Timer("time reference", _time_ref_due_ms, _enter_time_ref),
+]

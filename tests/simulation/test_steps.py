@@ -123,7 +123,7 @@ def test_a_busy_week_in_ten_thousand_steps_is_the_same_week(seed: int) -> None:
     assert_same(stepped, reference.fork())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, WEEK_END_MS - 1), max_size=60, unique=True), st.integers(0, 2**32))
 def test_a_busy_week_in_any_steps_with_any_looks_is_the_same_week(instants: list[int], seed: int) -> None:
     """Looking at truth and belief between the steps changes nothing either."""

@@ -81,7 +81,7 @@ def commit(core: Core, call: Call) -> BolusCommitReply:
         cmd_id=wanted.cmd_id,
     )
     bolus = ActiveBolus(
-        kind=BolusKind.BOLUS,
+        source=Source.BOLUS,
         cmd_id=wanted.cmd_id,
         key_id=call.key_id,
         stroke_nl=core.model.stroke_nl,
@@ -89,7 +89,7 @@ def commit(core: Core, call: Call) -> BolusCommitReply:
         duration_ms=wanted.duration_s * MS_PER_S,
         start_ms=call.tick_ms,
     )
-    seq = therapy.start_bolus(bolus, actor=call.actor)
+    seq = therapy.start_delivery(bolus, actor=call.actor)
     records.ledger.record(
         call.key_id,
         wanted.cmd_id,
@@ -108,17 +108,17 @@ def cancel(core: Core, call: Call) -> BolusCancelReply:
     """End the target now, whatever the id of this command is [SPEC 5, R8]."""
     records, therapy = core.records, core.therapy
     wanted: BolusCancel = call.message
-    bolus = therapy.bolus
+    deliveries = therapy.deliveries
     target_id, key_id = wanted.target_cmd_id, wanted.target_key_id
     if key_id == OWN_KEY:
         key_id = call.key_id
-    hit = bolus is not None and (target_id == 0 or (bolus.cmd_id, bolus.key_id) == (target_id, key_id))
-    if hit and bolus is not None:
-        target_id, key_id = bolus.cmd_id, bolus.key_id
+    target = deliveries.of_command(key_id, target_id) if target_id else deliveries.current
+    if target is not None:
+        target_id, key_id = target.cmd_id, target.key_id
     data = BolusCancelData(target_id, key_id)
     seq = records.enter(LogType.BOLUS_CANCEL, data, actor=call.actor, cmd_id=wanted.cmd_id)
-    if hit:
-        therapy.end_bolus(BolusEndReason.CANCELLED)
+    if target is not None:
+        therapy.end_delivery(target, BolusEndReason.CANCELLED)
     found = records.ledger.query(key_id, target_id)
     known = target_id != 0 and found.op in (0, *_BOLUS_OPCODES)  # any other command is no bolus
     return BolusCancelReply(
@@ -175,10 +175,8 @@ def bolus_limits(core: Core) -> BolusLimits:
 
 def _delivered_nl(core: Core, key_id: int, cmd_id: int, recorded_nl: int) -> int:
     """Delivered so far, where the command is the bolus in work."""
-    bolus = core.therapy.bolus
-    if bolus is not None and (bolus.key_id, bolus.cmd_id) == (key_id, cmd_id):
-        return bolus.delivered_nl
-    return recorded_nl
+    bolus = core.therapy.deliveries.of_command(key_id, cmd_id)
+    return recorded_nl if bolus is None else bolus.delivered_nl
 
 
 def _check_state(core: Core) -> None:
@@ -188,8 +186,8 @@ def _check_state(core: Core) -> None:
         raise Refused(code, core.records.therapy.state)
     if core.records.alarms.critical_active:
         raise Refused(ErrorCode.ALARM_BLOCKS, core.records.alarms.active_mask)
-    if core.therapy.bolus is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, core.therapy.bolus.cmd_id)
+    if (bolus := core.therapy.deliveries.of_source(Source.BOLUS)) is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
 
 
 _NOT_RUNNING = {
@@ -227,7 +225,6 @@ def _use_token(core: Core, call: Call, wanted: BolusCommit) -> None:
 
 def _check_limits(core: Core, call: Call, volume_nl: int, duration_s: int) -> None:
     refusal = check_bolus(
-        BolusKind.BOLUS,
         volume_nl,
         duration_s,
         core.therapy.rate_nl_per_day,

@@ -82,8 +82,8 @@ def commit(core: Core, call: Call) -> ProgCommitReply:
         return ProgCommitReply(repeated(entry), therapy.program_rev, therapy.state)
     if therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, therapy.state)
-    if core.therapy.bolus is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, core.therapy.bolus.cmd_id)
+    if (bolus := core.therapy.deliveries.current) is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     if wanted.start:
         check_not_empty(core)
     program = verified_program(core, wanted.base_rev, wanted.staged_crc)

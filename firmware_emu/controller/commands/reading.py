@@ -12,7 +12,6 @@ from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.reservoir_belief import Prediction
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
-    Activity,
     CommitMode,
     DeviceKind,
     ErrorCode,
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
     from protocol.messages.time import GetTime
 
 NEVER_S = 0xFFFF_FFFF
-_NO_ACTIVITY = Activity(0)
 _FLAG_OF_FACT = (
     StatusFlag.WALL_VALID,
     StatusFlag.CLOCK_CHANGED,
@@ -69,7 +67,8 @@ def status(core: Core, call: Call) -> GetStatusReply:
     """The one message that a programmer reads most: by position, which costs a third of names."""
     records, delivery, tick_ms = core.records, core.therapy, call.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
-    battery, bolus = core.battery, delivery.bolus
+    battery, deliveries = core.battery, delivery.deliveries
+    bolus = deliveries.current
     return GetStatusReply(
         therapy.status_rev & 0xFFFF_FFFF,
         tick_ms // MS_PER_S,  # t_mono_s
@@ -79,7 +78,7 @@ def status(core: Core, call: Call) -> GetStatusReply:
         therapy.reason,
         delivery.mode,
         _status_flags(core),
-        delivery.basal.rate_nl_per_day,
+        deliveries.basal.rate_nl_per_day,
         therapy.program_rev,
         0 if bolus is None else bolus.cmd_id,
         0 if bolus is None else bolus.left_nl,
@@ -87,7 +86,7 @@ def status(core: Core, call: Call) -> GetStatusReply:
         delivery.counters.strokes * core.model.stroke_nl,  # delivered_total_nl
         battery.millivolts(tick_ms),
         battery.percent(tick_ms),
-        _NO_ACTIVITY if bolus is None else Activity.BOLUS,
+        deliveries.activity,
         alarms.active_mask,
         alarms.latched_mask,
         records.log.last_seq,
@@ -253,7 +252,7 @@ def reservoir(core: Core, call: Call) -> GetReservoirReply:
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
     records, tick_ms = core.records, call.tick_ms
     belief = records.reservoir
-    predicted = belief.predict(core.therapy.basal, core.therapy.bolus)
+    predicted = belief.predict(core.therapy.deliveries.basal, core.therapy.deliveries.on_top)
     if core.therapy.never_filled:
         predicted = Prediction(None, None)
     low_s = NEVER_S if predicted.low_ms is None else predicted.low_ms // MS_PER_S

@@ -109,8 +109,8 @@ def _refill_program(core: Core, wanted: Refill) -> Program | None:
             nearest=header.concentration_ng_per_ml,
             field_offset=_CONCENTRATION_OFFSET,
         )
-    if wanted.staged_crc and core.therapy.bolus is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, core.therapy.bolus.cmd_id)
+    if wanted.staged_crc and (bolus := core.therapy.deliveries.current) is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     return program if wanted.staged_crc else None
 
 

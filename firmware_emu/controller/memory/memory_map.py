@@ -13,7 +13,7 @@ from protocol.log.types import LogName
 
 RECORD_OVERHEAD_BYTES: Final = 2 + 1 + 4  # length u16, version u8, CRC-32C behind the payload
 CHECKPOINT_OVERHEAD_BYTES: Final = 4 + 2 + 4  # sequence u32, length u16, CRC-32C behind the data
-CHECKPOINT_CAPACITY_BYTES: Final = 246
+CHECKPOINT_CAPACITY_BYTES: Final = 502  # one delivery of each source at once
 CHECKPOINT_SLOT_BYTES: Final = CHECKPOINT_CAPACITY_BYTES + CHECKPOINT_OVERHEAD_BYTES
 LOG_SLOT_BYTES: Final = 32  # an entry as it is on the wire [SPEC 8]
 MARK_BYTES: Final = 8  # sequence u32, its complement u32

@@ -17,17 +17,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import Refusal
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery import RunResult, advance
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
-from protocol.identifiers import BolusKind, ErrorCode, Outcome
+from protocol.identifiers import ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.pins import RotorPin
 
-_RECORD: Final = struct.Struct("<BBHIIIQIIIQ")
+_NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
+_RECORD: Final = struct.Struct("<BBHIIQIIQQ")
 
 
 class BolusEnd(NamedTuple):
@@ -41,9 +43,12 @@ class BolusEnd(NamedTuple):
 
 @dataclass(slots=True)
 class ActiveBolus:
-    """A bolus in work. `commanded` counts strokes that the rotor was told, `delivered` the edges that were seen."""
+    """A bolus in work. `commanded` counts strokes that the rotor was told, `delivered` the edges that were seen.
 
-    kind: BolusKind
+    `suspended_ms` is the tick since which it waits; None where it does not.
+    """
+
+    source: Source
     cmd_id: int
     key_id: int
     stroke_nl: int
@@ -53,6 +58,7 @@ class ActiveBolus:
     commanded: int = 0
     delivered: int = 0
     reached_ms: int = 0
+    suspended_ms: int | None = None
 
     @property
     def volume_nl(self) -> int:
@@ -81,18 +87,20 @@ class ActiveBolus:
 
     def strokes_due(self, tick_ms: int) -> int:
         """How many strokes fall at or before `tick_ms` and are not turned yet."""
+        if self.suspended_ms is not None:
+            return 0
         elapsed_ms = min(tick_ms - self.start_ms, self.duration_ms)
         return max(0, elapsed_ms * self.strokes_total // self.duration_ms - self.commanded)
 
     def stroke_ms(self, n: int) -> int | None:
-        """Time of the n-th next stroke, from 1; None where it has fewer left."""
+        """Time of the n-th next stroke, from 1; None where it has fewer left, or while it is suspended."""
         k = self.commanded + n
-        if k > self.strokes_total:
+        if k > self.strokes_total or self.suspended_ms is not None:
             return None
         return self.start_ms + ceil_div(k * self.duration_ms, self.strokes_total)
 
     def next_stroke_ms(self) -> int | None:
-        """Time of its next stroke; None after the last."""
+        """Time of its next stroke; None after the last, or while it is suspended."""
         return self.stroke_ms(1)
 
     def due_run(self, tick_ms: int) -> StrokeRun | None:
@@ -117,6 +125,16 @@ class ActiveBolus:
         """Turn every stroke due at or before `tick_ms`, in one run. Raises PowerCut."""
         return advance(self, tick_ms, rotor)
 
+    def suspend(self, tick_ms: int) -> None:
+        """Wait from `tick_ms` on. Turn first what is due."""
+        self.suspended_ms = tick_ms
+
+    def resume(self, tick_ms: int) -> None:
+        """Go on at `tick_ms`: each stroke that is left falls later by as long as it waited."""
+        if self.suspended_ms is not None:
+            self.start_ms += tick_ms - self.suspended_ms
+            self.suspended_ms = None
+
     def end(self, early: BolusEndReason | None = None) -> BolusEnd:
         """What became of it: complete, or ended early for a reason. After the motor has stopped."""
         if self.delivered == self.strokes_total:
@@ -129,10 +147,10 @@ class ActiveBolus:
 
         The stroke after the checkpoint may have been turned before power went, if it was due by then.
         """
-        next_ms = self.next_stroke_ms()
-        if next_ms is None:
+        if not self.strokes_left:
             return self.end()
-        certain = latest_cut_ms is not None and latest_cut_ms < next_ms
+        next_ms = self.next_stroke_ms()
+        certain = next_ms is None or (latest_cut_ms is not None and latest_cut_ms < next_ms)
         uncertain_nl = 0 if certain else self.stroke_nl
         started = self.commanded or uncertain_nl
         outcome = Outcome.PARTIAL if started else Outcome.NOT_STARTED
@@ -141,29 +159,28 @@ class ActiveBolus:
     def pack(self) -> bytes:
         """Fixed size."""
         return _RECORD.pack(
-            self.kind,
+            self.source,
             0,
             self.key_id,
             self.cmd_id,
-            self.stroke_nl,
             self.strokes_total,
             self.duration_ms,
             self.commanded,
             self.delivered,
-            0,
             self.start_ms,
+            _NO_TICK if self.suspended_ms is None else self.suspended_ms,
         )
 
     @classmethod
-    def unpack(cls, data: bytes) -> ActiveBolus:
+    def unpack(cls, data: bytes, stroke_nl: int) -> ActiveBolus:
         """The bolus as it was packed; ValueError for bytes that this program never wrote."""
-        kind, _, key_id, cmd_id, stroke_nl, total, duration_ms, commanded, delivered, _, start_ms = (
+        source, _, key_id, cmd_id, total, duration_ms, commanded, delivered, start_ms, suspended_ms = (
             _RECORD.unpack(data)
         )
         if not delivered <= commanded <= total or not total or not duration_ms:
             raise ValueError(f"a bolus of {total} strokes, {commanded} commanded, {delivered} delivered")
         return cls(
-            BolusKind(kind),
+            Source(source),
             cmd_id,
             key_id,
             stroke_nl,
@@ -173,6 +190,7 @@ class ActiveBolus:
             commanded,
             delivered,
             reached_ms=start_ms,
+            suspended_ms=None if suspended_ms == _NO_TICK else suspended_ms,
         )
 
 
@@ -216,17 +234,16 @@ def check_rate(
 
 
 def check_bolus(
-    kind: BolusKind,
     volume_nl: int,
     duration_s: int,
     highest_basal_nl_per_day: int,
     limits: BolusLimits,
-    window: BolusWindow,
+    window: BolusWindow | None,
     tick_ms: int,
 ) -> Refusal | None:
     """The rules for a bolus that would start at `tick_ms`; None where it may [SPEC 6].
 
-    A prime is held to rate and size alone: it moves drug through the path, not into the patient's windows.
+    Without a window it is held to rate and size alone: a prime moves drug through the path, not into the patient.
     """
     refusal = check_rate(volume_nl, duration_s, highest_basal_nl_per_day, limits)
     if refusal is not None:
@@ -234,7 +251,7 @@ def check_bolus(
     if volume_nl > limits.bolus_max_nl:
         nearest_nl = quantised_nl(limits.bolus_max_nl, limits.stroke_nl)
         return Refusal(ErrorCode.BOLUS_MAX, volume_nl, limits.bolus_max_nl, nearest_nl)
-    if kind is BolusKind.PRIME:
+    if window is None:
         return None
     for code, used_nl, limit_nl in (
         (ErrorCode.HOUR_MAX, window.hour_used_nl(tick_ms), limits.hour_max_nl),

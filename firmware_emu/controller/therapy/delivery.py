@@ -18,6 +18,8 @@ from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from firmware_emu.controller.therapy.stall_detector import StallDetector, StallEvent
     from firmware_emu.pins import RotorPin
 
@@ -193,17 +195,25 @@ class Foreseeable(Protocol):
     def stroke_ms(self, n: int) -> int | None: ...
 
 
-def nth_stroke_ms(n: int, basal: Basal, bolus: Foreseeable | None) -> int | None:
-    """When n more strokes will have fallen, of basal rate and bolus together; None where they never will. n >= 1."""
-    if bolus is None:
-        return basal.stroke_ms(n)
+def nth_stroke_ms(n: int, basal: Basal, on_top: Sequence[Foreseeable] = ()) -> int | None:
+    """When n more strokes will have fallen, of the basal rate and what is on top of it. n >= 1.
+
+    None where they never will.
+    """
     latest_ms = basal.stroke_ms(n)
+    if not on_top:
+        return latest_ms
     if latest_ms is None:
-        return bolus.stroke_ms(n) if n <= bolus.strokes_left else None
+        if n > sum(each.strokes_left for each in on_top):
+            return None
+        ends = (each.stroke_ms(each.strokes_left) for each in on_top if each.strokes_left)
+        latest_ms = max((end_ms for end_ms in ends if end_ms is not None), default=None)
+        if latest_ms is None:
+            return None
     earliest_ms = basal.reached_ms
     while earliest_ms < latest_ms:
         middle_ms = (earliest_ms + latest_ms) // 2
-        if basal.strokes_due(middle_ms) + bolus.strokes_due(middle_ms) >= n:
+        if basal.strokes_due(middle_ms) + sum(each.strokes_due(middle_ms) for each in on_top) >= n:
             latest_ms = middle_ms
         else:
             earliest_ms = middle_ms + 1

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.counters import Counters, Source
-from firmware_emu.controller.therapy.delivery import Basal, deliver
+from firmware_emu.controller.therapy.delivery import deliver
+from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import happen
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
@@ -36,11 +37,11 @@ from protocol.log.data import (
     StallRecoveredData,
     StopData,
 )
-from protocol.log.types import Actor, BolusEndReason, DeliveryKind, LogType, RateChangeReason, SafeStateReason
+from protocol.log.types import Actor, BolusEndReason, LogType, RateChangeReason, SafeStateReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.records import Records
-    from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusEnd
+    from firmware_emu.controller.therapy.bolus import BolusEnd
     from firmware_emu.controller.therapy.delivery import StrokeSource
     from firmware_emu.pins import RotorPin
     from firmware_emu.profile import PumpModel
@@ -50,9 +51,8 @@ class Therapy:
     """Delivery, and the records that it changes. Ticks in ms."""
 
     __slots__ = (
-        "basal",
-        "bolus",
         "counters",
+        "deliveries",
         "detector",
         "missed_in_row",
         "model",
@@ -65,17 +65,16 @@ class Therapy:
         records: Records,
         rotor: RotorPin,
         model: PumpModel,
-        basal: Basal,
+        deliveries: Deliveries,
         counters: Counters,
         detector: StallDetector,
     ) -> None:
         self.records = records
         self.rotor = rotor
         self.model = model
-        self.basal = basal
+        self.deliveries = deliveries
         self.counters = counters
         self.detector = detector
-        self.bolus: ActiveBolus | None = None
         self.missed_in_row = 0
 
     # --- reading ------------------------------------------------------------------------------------------------
@@ -83,7 +82,7 @@ class Therapy:
     @property
     def rate_nl_per_day(self) -> int:
         """The basal rate in effect."""
-        return self.basal.rate_nl_per_day
+        return self.deliveries.basal.rate_nl_per_day
 
     @property
     def mode(self) -> InfusionMode:
@@ -123,9 +122,10 @@ class Therapy:
 
     def turn_until(self, tick_ms: int) -> None:
         """Turn all strokes due at or before `tick_ms`. Raises PowerCut."""
-        self._turn(Source.BASAL, self.basal, tick_ms)
-        if self.bolus is not None:
-            self._turn(Source.BOLUS, self.bolus, tick_ms)
+        deliveries = self.deliveries
+        self._turn(Source.BASAL, deliveries.basal, tick_ms)
+        for delivery in deliveries.on_top:
+            self._turn(delivery.source, delivery, tick_ms)
 
     def _turn(self, source: Source, accumulator: StrokeSource, tick_ms: int) -> None:
         commanded, edges, event = deliver(accumulator, tick_ms, self.rotor, self.detector)
@@ -163,8 +163,7 @@ class Therapy:
             records.raise_alarm(AlarmId.LOW_RESERVOIR, reservoir.calc_nl)
         if not reservoir.empty or not records.raise_alarm(AlarmId.EMPTY, 0):
             return
-        if self.bolus is not None:
-            self.end_bolus(BolusEndReason.ALARM)
+        self.end_all(BolusEndReason.ALARM)
         if self.model.empty_policy is EmptyPolicy.MINIMUM_RATE:
             self.change(
                 Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE,
@@ -207,10 +206,10 @@ class Therapy:
 
     def follow_rate(self, why: RateChangeReason, *, actor: int = Actor.PUMP) -> None:
         """Deliver at the rate that the state asks for from now on."""
-        old, new = self.basal.rate_nl_per_day, self.wanted_rate_nl_per_day()
+        old, new = self.rate_nl_per_day, self.wanted_rate_nl_per_day()
         if old == new:
             return
-        self.basal.set_rate(self.records.tick_ms, new)
+        self.deliveries.basal.set_rate(self.records.tick_ms, new)
         if not new:
             self.detector.reset_row()
         self.records.enter(LogType.RATE_CHANGE, RateChangeData(old, new, why), actor=actor)
@@ -223,8 +222,7 @@ class Therapy:
         Where there is no therapy, or no more, it stands in the log and changes nothing: no expiry runs.
         """
         records, therapy = self.records, self.records.therapy
-        if self.bolus is not None:
-            self.end_bolus(BolusEndReason.STOP)
+        self.end_all(BolusEndReason.STOP)
         seq = records.enter(LogType.STOP, StopData(max_stop_s, reason, on_expiry), actor=actor, cmd_id=cmd_id)
         if self.never_programmed:
             return seq
@@ -260,47 +258,53 @@ class Therapy:
         changed = self.change(
             Trigger.THERAPY_RESUMED, StateReason.COMMAND, RateChangeReason.RESUME, actor=actor
         )
-        seq = self.records.enter(
-            LogType.RESUME, ResumeData(self.basal.rate_nl_per_day), actor=actor, cmd_id=cmd_id
-        )
+        seq = self.records.enter(LogType.RESUME, ResumeData(self.rate_nl_per_day), actor=actor, cmd_id=cmd_id)
         if changed:
             self.check_reservoir()
         return seq
 
-    def start_bolus(self, bolus: ActiveBolus, *, actor: int) -> int:
-        """Begin to deliver a bolus, from the next event on; answers the log entry's number."""
-        self.bolus = bolus
-        self.records.window.start(bolus.volume_nl)
-        self.records.touch(Region.BOLUS_WINDOW)
-        data = BolusStartData(bolus.volume_nl, bolus.duration_ms // MS_PER_S, DeliveryKind.BOLUS)
-        return self.records.enter(LogType.BOLUS_START, data, actor=actor, cmd_id=bolus.cmd_id)
+    def start_delivery(self, delivery: Delivery, *, actor: int) -> int:
+        """Begin to deliver on top of the basal rate, from the next event on; returns the log entry's number."""
+        row = SOURCES[delivery.source]
+        self.deliveries.start(delivery, self.records.tick_ms)
+        if row.counts_in_windows:
+            self.records.window.start(delivery.volume_nl)
+            self.records.touch(Region.BOLUS_WINDOW)
+        data = BolusStartData(delivery.volume_nl, delivery.duration_ms // MS_PER_S, row.log_kind)
+        return self.records.enter(row.start_type, data, actor=actor, cmd_id=delivery.cmd_id)
 
-    def end_bolus(self, early: BolusEndReason | None) -> int:
-        """The motor has stopped: close the bolus everywhere; answers the log entry's number."""
-        bolus, self.bolus = self.bolus, None
-        assert bolus is not None  # noqa: S101 - callers look first
-        return self.close_bolus(bolus.key_id, bolus.cmd_id, bolus.volume_nl, bolus.end(early))
+    def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> int:
+        """Close a delivery everywhere, complete or early for a reason; returns the log entry's number."""
+        self.deliveries.remove(delivery, self.records.tick_ms)
+        row, end = SOURCES[delivery.source], delivery.end(early)
+        return self.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
 
-    def close_bolus(self, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> int:
-        """Window, log, ledger and alarm of a bolus that is over; answers the log entry's number."""
+    def end_all(self, early: BolusEndReason) -> None:
+        """End everything that is delivered on top of the basal rate."""
+        for delivery in self.deliveries.on_top:
+            self.end_delivery(delivery, early)
+
+    def close_delivery(self, row: SourceRow, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> int:
+        """Window, log, ledger and alarm of a delivery that is over; returns the log entry's number."""
         records = self.records
-        records.window.end(
-            records.tick_ms, min(volume_nl, records.window.running_nl), end.delivered_nl + end.uncertain_nl
-        )
-        seq = records.enter(
-            LogType.BOLUS_END, BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason), cmd_id=cmd_id
-        )
-        records.ledger.set_outcome(
-            key_id,
-            cmd_id,
-            end.outcome,
-            delivered_nl=end.delivered_nl,
-            uncertain_nl=end.uncertain_nl,
-            end_seq=seq,
-        )
-        if end.outcome is Outcome.PARTIAL:
-            records.raise_alarm(AlarmId.BOLUS_PARTIAL, end.delivered_nl, end.reason)
-        records.touch(Region.BOLUS_WINDOW, Region.LEDGER)
+        if row.counts_in_windows:
+            counted_nl = end.delivered_nl + end.uncertain_nl
+            records.window.end(records.tick_ms, min(volume_nl, records.window.running_nl), counted_nl)
+            records.touch(Region.BOLUS_WINDOW)
+        data = BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason)
+        seq = records.enter(row.end_type, data, cmd_id=cmd_id)
+        if row.opcode is not None:
+            records.ledger.set_outcome(
+                key_id,
+                cmd_id,
+                end.outcome,
+                delivered_nl=end.delivered_nl,
+                uncertain_nl=end.uncertain_nl,
+                end_seq=seq,
+            )
+            records.touch(Region.LEDGER)
+        if end.outcome is Outcome.PARTIAL and row.partial_alarm is not None:
+            records.raise_alarm(row.partial_alarm, end.delivered_nl, end.reason)
         return seq
 
 

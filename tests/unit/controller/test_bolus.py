@@ -16,9 +16,10 @@ from firmware_emu.controller.therapy.bolus import (
     quantised_nl,
 )
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import BolusKind, ErrorCode, Outcome
+from protocol.identifiers import ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
 
 LIMITS = BolusLimits(
@@ -55,7 +56,7 @@ class Standing:
 
 def bolus_of(strokes: int, duration_ms: int, start_ms: int = 0) -> ActiveBolus:
     return ActiveBolus(
-        BolusKind.BOLUS,
+        Source.BOLUS,
         cmd_id=7,
         key_id=3,
         stroke_nl=500,
@@ -77,7 +78,7 @@ def test_strokes_are_even_and_the_last_falls_exactly_at_the_end(
     bolus, rotor = bolus_of(strokes, duration_ms, start_ms), Turning()
     for cut_ms in sorted(cuts):
         bolus.advance(start_ms + cut_ms, rotor)
-        bolus = ActiveBolus.unpack(bolus.pack())
+        bolus = ActiveBolus.unpack(bolus.pack(), 500)
     bolus.advance(bolus.end_ms + 1_000, rotor)
     assert rotor.strokes_ms == [start_ms - (-k * duration_ms // strokes) for k in range(1, strokes + 1)]
     assert rotor.strokes_ms[-1] == start_ms + duration_ms
@@ -131,7 +132,7 @@ def test_a_bolus_that_delivered_more_than_it_commanded_is_corrupt() -> None:
     bolus = bolus_of(10, 10_000)
     bolus.delivered = 1
     with pytest.raises(ValueError, match="0 commanded, 1 delivered"):
-        ActiveBolus.unpack(bolus.pack())
+        ActiveBolus.unpack(bolus.pack(), 500)
 
 
 def test_a_volume_is_rounded_down_to_whole_strokes() -> None:
@@ -144,9 +145,7 @@ def test_a_volume_is_rounded_down_to_whole_strokes() -> None:
 def refused(
     volume_nl: int, duration_s: int, basal: int = 0, window: BolusWindow | None = None
 ) -> Refusal | None:
-    return check_bolus(
-        BolusKind.BOLUS, volume_nl, duration_s, basal, LIMITS, window or BolusWindow(), tick_ms=10_000_000
-    )
+    return check_bolus(volume_nl, duration_s, basal, LIMITS, window or BolusWindow(), tick_ms=10_000_000)
 
 
 def test_we_34_a_bolus_too_fast_for_the_pump_is_refused_with_its_minimum_duration() -> None:
@@ -216,9 +215,7 @@ def test_a_bolus_that_delivered_nothing_needs_no_distance() -> None:
 
 
 def test_a_prime_is_held_to_rate_and_size_alone() -> None:
-    window = BolusWindow()
-    window.start(5_000_000)
-    prime = check_bolus(BolusKind.PRIME, 338_000, 1_217, 0, LIMITS, window, 0)
+    prime = check_bolus(338_000, 1_217, 0, LIMITS, None, 0)
     assert prime is None
-    fast = check_bolus(BolusKind.PRIME, 338_000, 1_216, 0, LIMITS, window, 0)
+    fast = check_bolus(338_000, 1_216, 0, LIMITS, None, 0)
     assert fast == Refusal(ErrorCode.RATE, 1_216, 24_000_000, 1_217)  # 20.28 min [DOMAIN 7, WE-10]

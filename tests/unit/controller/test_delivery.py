@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery import Basal, deliver, nth_stroke_ms
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from protocol.identifiers import BolusKind
 
 STROKE_NL = 500
 STROKE = STROKE_NL * MS_PER_DAY
@@ -158,10 +158,10 @@ def test_the_nth_stroke_of_basal_and_bolus_together_is_foretold(
 ) -> None:
     rotor = RecordingRotor()
     basal = Basal.at(0, STROKE_NL, rate)
-    bolus = ActiveBolus(BolusKind.BOLUS, 1, 1, STROKE_NL, strokes, duration_ms, start_ms=0)
+    bolus = ActiveBolus(Source.BOLUS, 1, 1, STROKE_NL, strokes, duration_ms, start_ms=0)
     basal.advance(turned_until_ms, rotor)
     bolus.advance(turned_until_ms, rotor)
-    foretold_ms = nth_stroke_ms(n, basal, bolus)
+    foretold_ms = nth_stroke_ms(n, basal, [bolus])
     coming = RecordingRotor()
     bolus.advance(max(turned_until_ms, duration_ms), coming)
     basal.advance(turned_until_ms + n * (STROKE // rate + 1) if rate else turned_until_ms, coming)
@@ -171,7 +171,7 @@ def test_the_nth_stroke_of_basal_and_bolus_together_is_foretold(
 
 def test_without_a_bolus_the_nth_stroke_is_the_basal_rates() -> None:
     basal = Basal.at(0, STROKE_NL, 600_000)
-    assert nth_stroke_ms(3, basal, None) == 3 * 72_000
+    assert nth_stroke_ms(3, basal) == 3 * 72_000
 
 
 @given(

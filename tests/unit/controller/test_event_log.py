@@ -383,7 +383,7 @@ def test_a_copied_log_goes_on_alike() -> None:
     assert twin.verdict() == CLEAN
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches=st.lists(st.tuples(st.integers(1, 40), st.booleans()), max_size=20))
 def test_a_log_reads_the_same_whatever_the_batches_and_the_boots(batches: list[tuple[int, bool]]) -> None:
     bench = Bench()

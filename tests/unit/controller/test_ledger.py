@@ -260,7 +260,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(steps=STEPS)
 def test_no_history_makes_an_id_act_twice_or_denies_one_that_acted(
     steps: list[tuple[str, int, Outcome]],

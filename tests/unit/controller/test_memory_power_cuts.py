@@ -188,7 +188,7 @@ def act_on(memory: Memory, action: Action) -> None:
     memory.commit()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     actions=ACTIONS,
     random_cuts=st.lists(st.tuples(st.integers(1, 8), st.integers(0, 90)), min_size=12, max_size=12),

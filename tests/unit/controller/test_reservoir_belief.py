@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from firmware_emu.controller.refusal import Refusal
 from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.reservoir_belief import (
     Prediction,
@@ -17,7 +18,7 @@ from firmware_emu.controller.therapy.reservoir_belief import (
 )
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from protocol.identifiers import BolusKind, ErrorCode
+from protocol.identifiers import ErrorCode
 
 STROKE_NL = 500
 
@@ -94,8 +95,8 @@ def test_predictions_come_true_with_a_bolus_in_work(
     belief = filled(500_000, low_nl)
     basal = Basal.at(0, STROKE_NL, rate)
     basal.advance(elapsed_ms, Turning())
-    bolus = ActiveBolus(BolusKind.BOLUS, 1, 1, STROKE_NL, strokes, duration_ms, start_ms=elapsed_ms)
-    prediction = belief.predict(basal, bolus)
+    bolus = ActiveBolus(Source.BOLUS, 1, 1, STROKE_NL, strokes, duration_ms, start_ms=elapsed_ms)
+    prediction = belief.predict(basal, [bolus])
     for at_ms, threshold_nl in ((prediction.low_ms, low_nl), (prediction.empty_ms, 0)):
         assert at_ms is not None
         before = basal.strokes_due(at_ms - 1) + bolus.strokes_due(at_ms - 1)

@@ -118,7 +118,7 @@ def test_a_bad_line_never_makes_a_request_run_twice_or_an_answer_change_hands(se
 @example(
     seed=150, loss=0.36425903478150706, repeat=0.47265625, delay_ms=13_499, damage=0.103515625
 )  # time is over with a question open
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_line_however_bad_breaks_the_promise(
     seed: int, loss: float, repeat: float, delay_ms: int, damage: float
 ) -> None:

@@ -1,0 +1,227 @@
+"""The sources of delivery, a row each, and those of them that deliver now.
+
+A source asks for strokes: the basal rate always, others on top of it for a while. What tells one from another stands
+in its row; adding a source is `register_source`, and an object like `ActiveBolus` for what it delivers at a time.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.delivery import Basal, StrokeSource
+from protocol.identifiers import Activity, AlarmId, Opcode
+from protocol.log.types import DeliveryKind, LogType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from firmware_emu.controller.therapy.bolus import BolusEnd
+    from protocol.log.types import BolusEndReason
+
+_ITEM: Final = struct.Struct("<BB")  # source, length in bytes
+
+
+class Delivery(StrokeSource, Protocol):
+    """What one source delivers on top of the basal rate: a volume with an end. `ActiveBolus` is one."""
+
+    source: Source
+    cmd_id: int
+    key_id: int
+    suspended_ms: int | None
+
+    @property
+    def volume_nl(self) -> int:
+        """What was announced."""
+        ...
+
+    @property
+    def delivered_nl(self) -> int:
+        """Volume of the strokes whose edge was seen."""
+        ...
+
+    @property
+    def left_nl(self) -> int:
+        """Volume that has not been commanded yet."""
+        ...
+
+    @property
+    def duration_ms(self) -> int:
+        """Over how long."""
+        ...
+
+    @property
+    def strokes_left(self) -> int:
+        """Strokes that have not been commanded yet; at 0 it is over."""
+        ...
+
+    def strokes_due(self, tick_ms: int) -> int:
+        """How many strokes fall at or before `tick_ms` and are not turned yet."""
+        ...
+
+    def stroke_ms(self, n: int) -> int | None:
+        """Time of the n-th next stroke, from 1; None where it has fewer left, or while it is suspended."""
+        ...
+
+    def next_stroke_ms(self) -> int | None:
+        """Time of the next stroke; None where none is foreseen."""
+        ...
+
+    def suspend(self, tick_ms: int) -> None:
+        """Ask for nothing from `tick_ms` on. Turn first what is due."""
+        ...
+
+    def resume(self, tick_ms: int) -> None:
+        """Go on at `tick_ms`: what was left is delivered as it would have been, later."""
+        ...
+
+    def end(self, early: BolusEndReason | None = None) -> BolusEnd:
+        """What became of it: complete, or ended early for a reason."""
+        ...
+
+    def end_after_cut(self, latest_cut_ms: int | None) -> BolusEnd:
+        """What a boot makes of the last checkpoint; None: nobody knows when power went."""
+        ...
+
+    def pack(self) -> bytes:
+        """Its bytes in the checkpoint, at most 255."""
+        ...
+
+
+class SourceRow(NamedTuple):
+    """What is so of every delivery of a source. The basal rate has no start, no end and no command of its own."""
+
+    source: Source
+    priority: int
+    """Whose stroke turns first where two fall due together: the lower number."""
+    unpack: Callable[[bytes, int], Basal | Delivery]
+    """From the checkpoint's bytes and the volume of a stroke in nL; ValueError for bytes that were never packed."""
+    activity: Activity = Activity(0)
+    opcode: Opcode | None = None
+    """The command that starts it, under whose id its outcome stands in the ledger; None where the pump does."""
+    log_kind: DeliveryKind = DeliveryKind.BOLUS
+    start_type: LogType = LogType.BOLUS_START
+    end_type: LogType = LogType.BOLUS_END
+    counts_in_windows: bool = True
+    """Whether its volume counts in the windows of an hour and a day, and its end in the gap [SPEC 6]."""
+    partial_alarm: AlarmId | None = AlarmId.BOLUS_PARTIAL
+    """Raised where it ends early."""
+    suspends: frozenset[Source] = frozenset()
+    """Which others wait while it delivers; never the basal rate, which no bolus changes [DOMAIN 2.2]."""
+
+
+SOURCES: Final[dict[Source, SourceRow]] = {}
+
+
+def register_source(row: SourceRow) -> None:
+    """Add a source. ValueError where there is one of that name, or where it would suspend the basal rate."""
+    if row.source in SOURCES:
+        raise ValueError(f"the source {row.source.name} is there already")
+    if Source.BASAL in row.suspends:
+        raise ValueError(f"{row.source.name} cannot suspend the basal rate")
+    SOURCES[row.source] = row
+
+
+def source_of_command(opcode: int) -> SourceRow:
+    """The source that a command starts; the bolus for any other, since that counts in all limits."""
+    return next((row for row in SOURCES.values() if row.opcode == opcode), SOURCES[Source.BOLUS])
+
+
+class Deliveries:
+    """The basal rate, and what is delivered on top of it: at most one of each source, in the order of priority."""
+
+    __slots__ = ("activity", "basal", "on_top")
+
+    def __init__(self, basal: Basal) -> None:
+        self.basal = basal
+        self.on_top: tuple[Delivery, ...] = ()
+        self.activity = Activity(0)
+
+    def __iter__(self) -> Iterator[tuple[Source, StrokeSource]]:
+        yield Source.BASAL, self.basal
+        for delivery in self.on_top:
+            yield delivery.source, delivery
+
+    @property
+    def current(self) -> Delivery | None:
+        """What is delivered on top of the basal rate, the first by priority; None where nothing is."""
+        return self.on_top[0] if self.on_top else None
+
+    def of_source(self, source: Source) -> Delivery | None:
+        """What a source delivers now, or would if it were not suspended; None where nothing."""
+        return next((delivery for delivery in self.on_top if delivery.source is source), None)
+
+    def of_command(self, key_id: int, cmd_id: int) -> Delivery | None:
+        """What was started by a command and is not over; None where there is no such thing."""
+        return next((d for d in self.on_top if (d.key_id, d.cmd_id) == (key_id, cmd_id)), None)
+
+    def next_stroke_ms(self) -> int | None:
+        """When the next stroke on top of the basal rate falls; None where none is foreseen."""
+        due = (delivery.next_stroke_ms() for delivery in self.on_top)
+        return min((at_ms for at_ms in due if at_ms is not None), default=None)
+
+    def start(self, delivery: Delivery, tick_ms: int) -> None:
+        """Begin to deliver. ValueError where its source delivers already."""
+        if self.of_source(delivery.source) is not None:
+            raise ValueError(f"{delivery.source.name} delivers already")
+        for other in self.on_top:
+            if other.source in SOURCES[delivery.source].suspends and other.suspended_ms is None:
+                other.suspend(tick_ms)
+        self._set((*self.on_top, delivery))
+
+    def remove(self, delivery: Delivery, tick_ms: int) -> None:
+        """Take away what is over; what waited for it alone goes on."""
+        self._set(tuple(other for other in self.on_top if other is not delivery))
+        waiting = frozenset[Source]().union(*(SOURCES[other.source].suspends for other in self.on_top))
+        for other in self.on_top:
+            if other.suspended_ms is not None and other.source not in waiting:
+                other.resume(tick_ms)
+        self._set(self.on_top)
+
+    def _set(self, on_top: tuple[Delivery, ...]) -> None:
+        self.on_top = tuple(sorted(on_top, key=lambda delivery: SOURCES[delivery.source].priority))
+        self.activity = Activity(0)
+        for delivery in on_top:
+            suspended = Activity(0) if delivery.suspended_ms is None else Activity.SUSPENDED_BOLUS
+            self.activity |= SOURCES[delivery.source].activity | suspended
+
+    def pack(self) -> bytes:
+        """A list: source, length and bytes of each."""
+        packed = [(Source.BASAL, self.basal.pack()), *((each.source, each.pack()) for each in self.on_top)]
+        return b"".join(_ITEM.pack(source, len(data)) + data for source, data in packed)
+
+    @classmethod
+    def unpack(cls, data: bytes, stroke_nl: int) -> Deliveries:
+        """The deliveries as they were packed; ValueError for bytes that this program never wrote."""
+        basal: Basal | None = None
+        on_top: list[Delivery] = []
+        while data:
+            number, length = _ITEM.unpack_from(data)
+            packed, data = data[_ITEM.size : _ITEM.size + length], data[_ITEM.size + length :]
+            row = SOURCES.get(Source(number))
+            if row is None:
+                raise ValueError(f"a delivery of {Source(number).name}, which this pump does not have")
+            found = row.unpack(packed, stroke_nl)
+            if isinstance(found, Basal):
+                basal = found
+            else:
+                on_top.append(found)
+        if basal is None:
+            raise ValueError("deliveries without a basal rate")
+        deliveries = cls(basal)
+        deliveries._set(tuple(on_top))
+        return deliveries
+
+
+register_source(SourceRow(Source.BASAL, priority=0, unpack=Basal.unpack))
+register_source(
+    SourceRow(
+        Source.BOLUS,
+        priority=2,
+        unpack=ActiveBolus.unpack,
+        activity=Activity.BOLUS,
+        opcode=Opcode.BOLUS_COMMIT,
+    )
+)
