@@ -14,12 +14,14 @@ from firmware_emu.units import ceil_div
 class PowerCut(Exception):
     """Power went while a pin was in use. Caught in `pump` alone, which throws the controller away.
 
-    `at_ms` is the tick of the stroke at which it went; None in a memory write, which takes no time.
+    `at_ms` is the tick of the stroke at which it went; None in a memory write, which takes no time. `stays_off`:
+    until a rig restores it; else it comes back at once, a brown-out.
     """
 
-    def __init__(self, at_ms: int | None = None) -> None:
+    def __init__(self, at_ms: int | None = None, *, stays_off: bool = False) -> None:
         super().__init__(at_ms)
         self.at_ms = at_ms
+        self.stays_off = stays_off
 
 
 class StrokeRun(NamedTuple):

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from firmware_emu.controller.commands.core import Refilled
     from firmware_emu.plant.truth import Truth
@@ -60,7 +61,6 @@ class Pump:
         "now_ms",
         "plant",
         "profile",
-        "stays_off",
     )
 
     def __init__(self, profile: Profile, plant: Plant, now_ms: int = 0, memory_id: int | None = None) -> None:
@@ -71,7 +71,6 @@ class Pump:
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
         self._memory_id = memory_id  # until a start has taken it
-        self.stays_off = False  # after a cut that the rig armed; False: power comes back at once, a brown-out
         self._trace: list[TraceEntry] = []
         self._traces_frames = True
         self._writes: list[tuple[int, bytes]] = []
@@ -162,7 +161,7 @@ class Pump:
             try:
                 self.controller.run_event(self.now_ms + self.plant.tick_offset_ms)
             except PowerCut as cut:
-                self._power_lost(_where(cut))
+                self._power_lost(_where(cut), stays_off=cut.stays_off)
             else:
                 self._collect()
         self.plant.advance_to(self.now_ms)
@@ -172,7 +171,7 @@ class Pump:
         try:
             self.controller.expire_link(self.now_ms + self.plant.tick_offset_ms, line_ms)
         except PowerCut as cut:
-            self._power_lost(_where(cut))
+            self._power_lost(_where(cut), stays_off=cut.stays_off)
         else:
             self._collect()
 
@@ -184,7 +183,7 @@ class Pump:
         except PowerCut as cut:
             self._act_on(controller)
             sent = controller.take_answered()
-            self._power_lost(_where(cut))
+            self._power_lost(_where(cut), stays_off=cut.stays_off)
             return sent
         self._collect()
         return controller.take_answered()
@@ -243,12 +242,12 @@ class Pump:
         """False while power is cut."""
         return self.controller is not None
 
-    def _power_lost(self, why: str) -> None:
+    def _power_lost(self, why: str, *, stays_off: bool) -> None:
         self._collect_writes()
         self.controller = None
         self.plant.power_lost(self.now_ms)
         self._note("power", f"lost: {why}")
-        if not self.stays_off:
+        if not stays_off:
             self._boot()
 
     def _boot(self) -> None:
@@ -256,7 +255,7 @@ class Pump:
         try:
             controller = Controller(self.plant.pins(), self.profile, self._memory_id)
         except PowerCut as cut:
-            self._power_lost(f"while starting, {_where(cut)}")
+            self._power_lost(f"while starting, {_where(cut)}", stays_off=cut.stays_off)
             return
         self._memory_id = None
         self.plant.tick_offset_ms = controller.tick_ms - self.now_ms
@@ -271,9 +270,7 @@ class Pump:
         """Pull the plug. Nothing where it is out already."""
         if self.controller is not None:
             self.controller.turn_until(self.now_ms + self.plant.tick_offset_ms)
-            stays_off, self.stays_off = self.stays_off, True
-            self._power_lost("cut by the rig")
-            self.stays_off = stays_off
+            self._power_lost("cut by the rig", stays_off=True)
 
     def restore_power(self) -> None:
         """Put the plug back. Nothing where it is in already."""
@@ -295,11 +292,34 @@ class Pump:
         self.hands_off_reservoir = True
         self._note("rig", f"syringe filled {volume_nl} nL of {concentration_ng_per_ml} ng/mL")
 
-    def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
-        """Hold the rotor, or let it go."""
+    def inject(self, name: str, parameters: Mapping[str, object]) -> None:
+        """Cause a fault of the catalogue; ValueError where there is none, or for a wrong parameter."""
+        fault = fault_named(name)
+        values = fault.values(parameters)
         self._catch_up()
-        self.plant.set_stall(on, self.now_ms)
-        self._note("rig", f"motor stall {'on' if on else 'off'}")
+        fault.inject(self.plant, self.now_ms, values)
+        given = "".join(f" {key} {value}" for key, value in values.items() if value is not None)
+        self._note("rig", f"fault {name} on{given}")
+
+    def clear(self, name: str) -> None:
+        """End a fault of the catalogue; ValueError where there is none of that name."""
+        fault = fault_named(name)
+        self._catch_up()
+        fault.clear(self.plant)
+        self._note("rig", f"fault {name} off")
+
+    def faults(self) -> tuple[FaultState, ...]:
+        """Every fault of the catalogue as it stands in this pump."""
+        self._catch_up()
+        plant = self.plant
+        return tuple(FaultState(each, each.is_on(plant), each.effects(plant)) for each in FAULTS.values())
+
+    def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
+        """Hold the rotor, or let it go: the fault motor-stall."""
+        if on:
+            self.inject("motor-stall", {})
+        else:
+            self.clear("motor-stall")
 
     def _catch_up(self) -> None:
         """Strokes that are due by now belong to the plant as it was before the rig changes it."""
@@ -307,7 +327,7 @@ class Pump:
             try:
                 self.controller.turn_until(self.now_ms + self.plant.tick_offset_ms)
             except PowerCut as cut:
-                self._power_lost(_where(cut))
+                self._power_lost(_where(cut), stays_off=cut.stays_off)
 
     # --- looking ------------------------------------------------------------------------------------------------
 

@@ -44,6 +44,17 @@ class RunResult(NamedTuple):
     events: tuple[RigEvent, ...]
 
 
+class RigFault(NamedTuple):
+    """One fault that a rig can cause: whether it is so, and how often it took effect."""
+
+    name: str
+    summary: str
+    seen_as: str
+    parameters: tuple[str, ...]
+    on: bool
+    effects: int
+
+
 class Rig(Protocol):
     """The bench's hands."""
 
@@ -73,6 +84,18 @@ class Rig(Protocol):
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int: ...
 
-    def stall(self, *, on: bool) -> None: ...
+    def faults(self) -> tuple[RigFault, ...]: ...
+
+    def inject(self, fault: str, **parameters: int) -> None:
+        """Cause a fault; UsageError where there is none of that name, or for a wrong parameter."""
+        ...
+
+    def clear(self, fault: str) -> None:
+        """End a fault; nothing where it is not there."""
+        ...
+
+    def stall(self, *, on: bool) -> None:
+        """Hold the rotor, or let it go: the fault motor-stall."""
+        ...
 
     def shutdown(self) -> None: ...

@@ -8,10 +8,10 @@ from __future__ import annotations
 import http.client
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigState, RunResult
+from hil.rig import RigClock, RigEvent, RigFault, RigState, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,9 +88,34 @@ class RigClient:
         body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
         return int(self._ask("POST", "/v1/syringe/fill", body)["nl"])
 
+    def faults(self) -> tuple[RigFault, ...]:
+        """What can go wrong, and how each stands."""
+        return tuple(
+            RigFault(
+                str(row["name"]),
+                str(row["summary"]),
+                str(row["seen_as"]),
+                tuple(str(parameter["name"]) for parameter in row["parameters"]),
+                bool(row["on"]),
+                int(row["effects"]),
+            )
+            for row in self._ask("GET", "/v1/faults")["faults"]
+        )
+
+    def inject(self, fault: str, **parameters: int) -> None:
+        """Cause a fault."""
+        self._ask("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": True, "parameters": parameters})
+
+    def clear(self, fault: str) -> None:
+        """End a fault."""
+        self._ask("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False})
+
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go."""
-        self._ask("PUT", "/v1/faults/motor-stall", {"on": on})
+        if on:
+            self.inject("motor-stall")
+        else:
+            self.clear("motor-stall")
 
     def shutdown(self) -> None:
         """End the emulator in good order."""

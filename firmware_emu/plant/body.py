@@ -8,12 +8,14 @@ from firmware_emu.plant.component import Component
 class Body(Component):
     """Implements `pins.MagnetPin`."""
 
-    __slots__ = ("magnet_near",)
-    SAVED = ("magnet_near",)
+    __slots__ = ("magnet_near", "times_seen")
+    SAVED = ("magnet_near", "times_seen")
 
     def __init__(self) -> None:
         self.magnet_near = False
+        self.times_seen = 0
 
     def near(self) -> bool:
         """True while something magnetic is held over the pump."""
+        self.times_seen += self.magnet_near
         return self.magnet_near

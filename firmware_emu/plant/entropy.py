@@ -17,7 +17,7 @@ MEMORY_STREAM = "memory"
 class Entropy(Component):
     """Implements `pins.EntropyPin`: SHA-256 in counter mode, each stream from 0 at each boot."""
 
-    __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck", "unit")
+    __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck", "stuck_draws", "unit")
 
     def __init__(self, seed: bytes, unit: bytes = b"") -> None:
         """`unit` tells apart the units of one seed; empty where a run must repeat from its seed alone."""
@@ -26,10 +26,12 @@ class Entropy(Component):
         self.boot_count = 0
         self.blocks_drawn: dict[str, int] = {}
         self.stuck = False
+        self.stuck_draws = 0
 
     def draw(self, stream: str, length: int) -> bytes:
         """Random bytes; zeros while the generator is stuck."""
         if self.stuck:
+            self.stuck_draws += 1
             return bytes(length)
         first = self.blocks_drawn.get(stream, 0)
         last = first + -(-length // BLOCK_BYTES)
@@ -53,6 +55,7 @@ class Entropy(Component):
             "boot_count": self.boot_count,
             "blocks_drawn": dict(self.blocks_drawn),
             "stuck": self.stuck,
+            "stuck_draws": self.stuck_draws,
         }
 
     def from_json(self, state: Json) -> None:
@@ -62,6 +65,7 @@ class Entropy(Component):
         self.blocks_drawn = {stream: integer(drawn, stream) for stream in drawn}
         self.boot_count = integer(state, "boot_count")
         self.stuck = bool(integer(state, "stuck"))
+        self.stuck_draws = integer(state, "stuck_draws")
 
 
 def _from_hex(state: Json, name: str) -> bytes:

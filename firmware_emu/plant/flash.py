@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.pins import PowerCut
-from firmware_emu.plant.component import Component, Json, integers
-from firmware_emu.plant.faults import CutAtWrite
+from firmware_emu.plant.component import Component, Json, integer, integers
+from firmware_emu.plant.fault_records import CutAtWrite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,13 +31,14 @@ class AddressError(ValueError):
 class Flash(Component):
     """Implements `pins.MemoryPin`."""
 
-    __slots__ = ("cut", "pages", "size_bytes", "writes")
+    __slots__ = ("cut", "cuts", "pages", "size_bytes", "writes")
 
     def __init__(self, size_bytes: int = DEFAULT_SIZE_BYTES) -> None:
         self.size_bytes = size_bytes
         self.pages: dict[int, bytes] = {}
         self.writes: list[tuple[int, bytes]] = []
         self.cut: CutAtWrite | None = None
+        self.cuts = 0
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes as they are; FF where nothing was ever written."""
@@ -98,17 +99,19 @@ class Flash(Component):
             landed = data
         else:
             self.cut = None
+            self.cuts += 1
             landed = data[: cut.torn_after_bytes]
         if landed:
             self._put(offset, landed)
             self.writes.append((offset, landed))
         if self.cut is None:
-            raise PowerCut
+            raise PowerCut(stays_off=cut.stays_off)
 
     def to_json(self) -> Json:
         """State without the pages, which the image keeps as writes."""
-        return {"cut": None if self.cut is None else list(self.cut)}
+        return {"cut": None if self.cut is None else list(self.cut), "cuts": self.cuts}
 
     def from_json(self, state: Json) -> None:
-        cut = integers(state, "cut", 2)
-        self.cut = None if cut is None else CutAtWrite(*cut)
+        cut = integers(state, "cut", 3)
+        self.cut = None if cut is None else CutAtWrite(cut[0], cut[1], bool(cut[2]))
+        self.cuts = integer(state, "cuts")

@@ -14,7 +14,7 @@ from firmware_emu.plant.catheter import Catheter
 from firmware_emu.plant.component import Component, Json, StateError, section
 from firmware_emu.plant.crystal import Crystal
 from firmware_emu.plant.entropy import Entropy
-from firmware_emu.plant.faults import CutAtStroke, CutAtWrite, Stall
+from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Stall
 from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES, Flash
 from firmware_emu.plant.reservoir import Reservoir
 from firmware_emu.plant.rotor import Rotor
@@ -135,17 +135,17 @@ class Plant(Component):
         """Let the random source answer zeros, or heal it."""
         self.entropy.stuck = stuck
 
-    def cut_at_write(self, n: int, torn_after_bytes: int = 0) -> None:
+    def cut_at_write(self, n: int, torn_after_bytes: int = 0, *, stays_off: bool = False) -> None:
         """Arm: power goes in the n-th memory write from now, of which so many bytes land. Fires once."""
         if n < 1 or torn_after_bytes < 0:
             raise ValueError(f"cannot cut power at write {n} after {torn_after_bytes} bytes")
-        self.flash.cut = CutAtWrite(n, torn_after_bytes)
+        self.flash.cut = CutAtWrite(n, torn_after_bytes, stays_off)
 
-    def cut_at_stroke(self, n: int) -> None:
+    def cut_at_stroke(self, n: int, *, stays_off: bool = False) -> None:
         """Arm: power goes as the n-th stroke from now is due; it is not turned. Fires once."""
         if n < 1:
             raise ValueError(f"cannot cut power at stroke {n}")
-        self.rotor.cut = CutAtStroke(n)
+        self.rotor.cut = CutAtStroke(n, stays_off)
 
     def disarm(self) -> None:
         """Forget power cuts that have not fired."""

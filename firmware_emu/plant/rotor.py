@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.pins import PowerCut, StrokeRun
 from firmware_emu.plant.component import Component, Json, StateError, field, integer, integers, section
-from firmware_emu.plant.faults import CutAtStroke, Stall
+from firmware_emu.plant.fault_records import CutAtStroke, Stall
 from firmware_emu.units import ceil_div
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ class Rotor(Component):
         "accuracy_ppm",
         "crystal",
         "cut",
+        "cuts",
+        "inaccurate_before",
+        "inaccurate_since",
+        "rated_accuracy_ppm",
         "reservoir",
         "stall",
         "stroke_nl",
@@ -32,7 +36,15 @@ class Rotor(Component):
         "strokes_missed",
         "strokes_turned",
     )
-    SAVED = ("accuracy_ppm", "strokes_missed", "strokes_turned")
+    SAVED = (
+        "accuracy_ppm",
+        "cuts",
+        "inaccurate_before",
+        "inaccurate_since",
+        "strokes_missed",
+        "strokes_turned",
+    )
+    MAY_BE_NONE = ("inaccurate_since",)
 
     def __init__(self, stroke_nl: int, accuracy_ppm: int, reservoir: Reservoir, crystal: Crystal) -> None:
         self.stroke_nl = stroke_nl
@@ -42,6 +54,10 @@ class Rotor(Component):
         self.strokes_missed = 0
         self.stall: Stall | None = None
         self.cut: CutAtStroke | None = None
+        self.cuts = 0
+        self.rated_accuracy_ppm = accuracy_ppm
+        self.inaccurate_before = 0
+        self.inaccurate_since: int | None = None  # strokes turned when its accuracy left what it is rated for
         self.accuracy_ppm = 0
         self.stroke_nl_ppm = 0
         self.set_accuracy(accuracy_ppm)
@@ -50,8 +66,16 @@ class Rotor(Component):
         """Let every further stroke move `stroke_nl` x accuracy / 10^6."""
         if accuracy_ppm <= 0:
             raise ValueError(f"an accuracy factor of {accuracy_ppm} ppm is no pump's")
+        self.inaccurate_before = self.inaccurate_strokes
+        self.inaccurate_since = None if accuracy_ppm == self.rated_accuracy_ppm else self.strokes_turned
         self.accuracy_ppm = accuracy_ppm
         self.stroke_nl_ppm = self.stroke_nl * accuracy_ppm
+
+    @property
+    def inaccurate_strokes(self) -> int:
+        """Strokes turned at another accuracy than the rotor is rated for."""
+        now = 0 if self.inaccurate_since is None else self.strokes_turned - self.inaccurate_since
+        return self.inaccurate_before + now
 
     def run(self, run: StrokeRun) -> int:
         """Turn a row of strokes; answers the edges seen. A dry reservoir shows edges all the same."""
@@ -86,10 +110,11 @@ class Rotor(Component):
         if self.cut is not None:
             turned_before = self.cut.strokes_left - 1
             if turned_before < free.count:
-                self.cut = None
+                stays_off, self.cut = self.cut.stays_off, None
+                self.cuts += 1
                 self._turn(free._replace(count=turned_before))
-                raise PowerCut(run.time_of_ms(free.first_k + turned_before))
-            self.cut = CutAtStroke(self.cut.strokes_left - free.count)
+                raise PowerCut(run.time_of_ms(free.first_k + turned_before), stays_off=stays_off)
+            self.cut = self.cut._replace(strokes_left=self.cut.strokes_left - free.count)
         return self._turn(free)
 
     def _missed(self, run: StrokeRun) -> int:
@@ -114,9 +139,9 @@ class Rotor(Component):
         super().from_json(state)
         if self.accuracy_ppm <= 0:
             raise StateError(f"accuracy_ppm must be positive, is {self.accuracy_ppm}")
-        self.set_accuracy(self.accuracy_ppm)
-        cut = integers(state, "cut", 1)
-        self.cut = None if cut is None else CutAtStroke(*cut)
+        self.stroke_nl_ppm = self.stroke_nl * self.accuracy_ppm
+        cut = integers(state, "cut", 2)
+        self.cut = None if cut is None else CutAtStroke(cut[0], bool(cut[1]))
         self.stall = None
         if field(state, "stall") is not None:
             stall = section(state, "stall")

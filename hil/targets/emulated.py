@@ -15,7 +15,7 @@ from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigState, RunResult
+from hil.rig import RigClock, RigEvent, RigFault, RigState, RunResult
 from hil.targets.choices import profile_argument
 
 if TYPE_CHECKING:
@@ -206,9 +206,34 @@ class EmulatedRig:
         """Inject fluid into the reservoir."""
         return _do(lambda: actions.fill(self._target.bench, volume_nl, concentration_ng_per_ml))
 
+    def faults(self) -> tuple[RigFault, ...]:
+        """What can go wrong, and how each stands."""
+        return tuple(
+            RigFault(
+                each.fault.name,
+                each.fault.summary,
+                each.fault.seen_as,
+                tuple(parameter.name for parameter in each.fault.parameters),
+                each.on,
+                each.effects,
+            )
+            for each in _do(lambda: actions.faults(self._target.bench))
+        )
+
+    def inject(self, fault: str, **parameters: int) -> None:
+        """Cause a fault."""
+        _do(lambda: actions.inject(self._target.bench, fault, parameters))
+
+    def clear(self, fault: str) -> None:
+        """End a fault."""
+        _do(lambda: actions.clear(self._target.bench, fault))
+
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go."""
-        _do(lambda: actions.stall_motor(self._target.bench, on=on))
+        if on:
+            self.inject("motor-stall")
+        else:
+            self.clear("motor-stall")
 
     def shutdown(self) -> None:
         """Throw the pump away."""

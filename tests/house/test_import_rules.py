@@ -24,6 +24,7 @@ BROKEN_IMPORTS = [
     ("firmware_emu.profile", "firmware_emu.bench", "pins-and-profile-are-data"),
     ("firmware_emu.plant.<new>", "firmware_emu.controller", "plant-knows-no-program"),
     ("firmware_emu.plant.<new>", "protocol.identifiers", "plant-knows-no-program"),
+    ("firmware_emu.faults.<new>", "firmware_emu.controller", "faults-stand-on-the-plant"),
     ("firmware_emu.controller.<new>", "firmware_emu.plant", "controller-sees-pins"),
     ("firmware_emu.controller.<new>", "firmware_emu.bench", "controller-sees-pins"),
     ("firmware_emu.pump", "firmware_emu.bench", "pump-knows-no-bench"),

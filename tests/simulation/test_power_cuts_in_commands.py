@@ -227,8 +227,7 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     middle = len(writes_of(name)) // 2 + 1
     first = talk.fork()
     before = first.granted(GetStatus())
-    first.pump.stays_off = True
-    first.pump.plant.cut_at_write(middle, 1)
+    first.pump.inject("power-cut-at-write", {"writes": middle, "torn_after_bytes": 1})
     assert first.ask(message) is None
     first.wait(MS_PER_HOUR)
     counted = first.fork()
@@ -238,7 +237,7 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     assert lengths
     for number, length in enumerate(lengths, 1):
         again = first.fork()
-        again.pump.plant.cut_at_write(number, length // 2)
+        again.pump.inject("power-cut-at-write", {"writes": number, "torn_after_bytes": length // 2})
         again.pump.restore_power()
         assert not again.pump.powered
         again.wait(MS_PER_HOUR)

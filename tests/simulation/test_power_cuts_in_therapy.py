@@ -67,8 +67,7 @@ def test_a_cut_at_each_stroke_of_a_bolus(off_ms: int) -> None:
     for stroke in range(1, STROKES + 1):
         talk = bolus_at_work().fork()
         turned_before = talk.pump.truth().strokes_turned
-        talk.pump.stays_off = True
-        talk.pump.plant.cut_at_stroke(stroke)
+        talk.pump.inject("power-cut-at-stroke", {"strokes": stroke})
         talk.wait(80_000)
         assert not talk.pump.powered
         assert talk.pump.truth().strokes_turned - turned_before == stroke - 1
@@ -130,8 +129,7 @@ def test_a_cut_in_the_restart_does_not_lose_the_bolus() -> None:
     """Power goes at the fourth stroke, and again in each write of each restart that follows."""
     talk = bolus_at_work().fork()
     turned_before = talk.pump.truth().strokes_turned
-    talk.pump.stays_off = True
-    talk.pump.plant.cut_at_stroke(4)
+    talk.pump.inject("power-cut-at-stroke", {"strokes": 4})
     talk.wait(80_000)
     started = talk.fork()
     started.pump.restore_power()
@@ -140,8 +138,7 @@ def test_a_cut_in_the_restart_does_not_lose_the_bolus() -> None:
     assert writes
     for number in range(1, writes + 1):
         again = talk.fork()
-        again.pump.stays_off = False  # the second restart comes at once
-        again.pump.plant.cut_at_write(number, 3)
+        again.pump.plant.cut_at_write(number, 3)  # the second restart comes at once
         again.pump.restore_power()
         assert again.pump.powered
         found = again.granted(QueryCmd(1))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from firmware_emu.bench.errors import BenchError, NotNowError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from firmware_emu.bench.stand import Stand
+    from firmware_emu.faults.catalogue import FaultState
     from firmware_emu.pump import Pump
 
 Result = TypeVar("Result")
@@ -81,8 +82,7 @@ def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int = 0) ->
     def arm(pump: Pump) -> None:
         if not pump.powered:
             raise NotNowError("power is off already; restore it first")
-        pump.plant.cut_at_write(after_writes, torn_after_bytes)
-        pump.stays_off = True
+        pump.inject("power-cut-at-write", {"writes": after_writes, "torn_after_bytes": torn_after_bytes})
 
     _do(bench, arm)
 
@@ -92,7 +92,6 @@ def restore_power(bench: Bench, off_ms: int = 0) -> bool:
     pump = _settled(bench)
     was_off = not pump.powered
     pump.plant.disarm()
-    pump.stays_off = False
     if was_off:
         if off_ms:
             bench.skip(off_ms)
@@ -122,9 +121,19 @@ def fill(bench: Bench, nl: int, concentration_ng_per_ml: int | None = None) -> i
     return _do(bench, inject)
 
 
-def stall_motor(bench: Bench, *, on: bool) -> None:
-    """Hold the rotor, or let it go."""
-    _do(bench, lambda pump: pump.stall_motor(on))
+def inject(bench: Bench, fault: str, parameters: Mapping[str, object]) -> None:
+    """Cause a fault of the catalogue."""
+    _do(bench, lambda pump: pump.inject(fault, parameters))
+
+
+def clear(bench: Bench, fault: str) -> None:
+    """End a fault of the catalogue."""
+    _do(bench, lambda pump: pump.clear(fault))
+
+
+def faults(bench: Bench) -> tuple[FaultState, ...]:
+    """Every fault of the catalogue as it stands."""
+    return _do(bench, lambda pump: pump.faults())
 
 
 def _settled(bench: Bench) -> Pump:

@@ -169,15 +169,42 @@ async def fill(door: Here, wanted: models.Fill) -> models.Moved:
     return await door.do(inject)
 
 
-@router.put("/faults/motor-stall")
-async def stall_motor(door: Here, wanted: models.Switch) -> models.Done:
-    """Hold the rotor, or let it go."""
+@router.get("/faults")
+async def get_faults(door: Here) -> models.Faults:
+    """What can go wrong with this pump, what it takes, whether it is so, and how often it took effect."""
 
-    def stall(runner: Runner) -> models.Done:
-        actions.stall_motor(runner, on=wanted.on)
+    def look(runner: Runner) -> models.Faults:
+        return models.Faults(
+            faults=[
+                models.Fault(
+                    name=each.fault.name,
+                    summary=each.fault.summary,
+                    seen_as=each.fault.seen_as,
+                    parameters=[models.FaultParameter(**row._asdict()) for row in each.fault.parameters],
+                    on=each.on,
+                    effects=each.effects,
+                )
+                for each in actions.faults(runner)
+            ]
+        )
+
+    return await door.do(look)
+
+
+@router.put("/faults/{name}")
+async def put_fault(door: Here, name: str, wanted: models.FaultWanted) -> models.Done:
+    """Cause a fault, or end it."""
+
+    def change(runner: Runner) -> models.Done:
+        if wanted.on:
+            actions.inject(runner, name, wanted.parameters)
+        elif wanted.parameters:
+            raise actions.RefusedError(f"a fault that ends takes no parameters, {name} got some")
+        else:
+            actions.clear(runner, name)
         return _done(runner)
 
-    return await door.do(stall)
+    return await door.do(change)
 
 
 @router.post("/shutdown")

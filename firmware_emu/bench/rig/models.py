@@ -135,10 +135,39 @@ class Moved(BaseModel):
     nl: int
 
 
-class Switch(Strict):
-    """On or off."""
+class FaultWanted(Strict):
+    """A fault that shall be there, with its parameters, or be gone."""
 
     on: bool
+    parameters: dict[str, int | None] = {}
+
+
+class FaultParameter(BaseModel):
+    """One number that a fault takes. Without a default it is required, or left out it means what `meaning` says."""
+
+    name: str
+    lowest: int
+    highest: int
+    required: bool
+    default: int | None
+    meaning: str
+
+
+class Fault(BaseModel):
+    """One fault: what it is, what the firmware can see of it, and how it stands."""
+
+    name: str
+    summary: str
+    seen_as: str
+    parameters: list[FaultParameter]
+    on: bool
+    effects: int
+
+
+class Faults(BaseModel):
+    """All faults of the catalogue."""
+
+    faults: list[Fault]
 
 
 class Nothing(Strict):

@@ -19,6 +19,7 @@ from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.rig import actions, server
 from firmware_emu.bench.virtual import VirtualBench
+from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import State
 from tests.unit.bench.processes import Caller, ThreadBench
@@ -66,7 +67,8 @@ def test_it_describes_itself(bench: ThreadBench) -> None:
         "/v1/power/restore",
         "/v1/syringe/aspirate",
         "/v1/syringe/fill",
-        "/v1/faults/motor-stall",
+        "/v1/faults",
+        "/v1/faults/{name}",
         "/v1/shutdown",
     }
     assert "Not a medical device" in document["info"]["summary"]
@@ -285,6 +287,40 @@ def test_the_syringe_changes_the_truth_and_not_the_belief(fresh: ThreadBench) ->
     )
     filled = fresh.rig("GET", "/v1/state")["truth"]
     assert filled["true_nl_ppm"] - after["truth"]["true_nl_ppm"] == 500_000 * 1_000_000
+
+
+def test_every_fault_tells_what_it_takes_how_it_stands_and_how_often_it_took_effect(
+    fresh: ThreadBench,
+) -> None:
+    fresh.rig("PUT", "/v1/faults/motor-stall", {"on": True, "parameters": {"duration_ms": MS_PER_HOUR}})
+    fresh.rig("POST", "/v1/clock/advance", {"ms": MS_PER_HOUR - 1})
+    rows = {row["name"]: row for row in fresh.rig("GET", "/v1/faults")["faults"]}
+    assert set(rows) == set(FAULTS)
+    stall = rows["motor-stall"]
+    assert stall["on"] is True
+    assert stall["effects"] == fresh.rig("GET", "/v1/state")["truth"]["strokes_missed"] > 0
+    assert stall["parameters"][0]["name"] == "duration_ms"
+    fresh.rig("POST", "/v1/clock/advance", {"ms": 1})
+    rows = {row["name"]: row for row in fresh.rig("GET", "/v1/faults")["faults"]}
+    assert rows["motor-stall"]["on"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "complaint"),
+    [
+        ("motor-stal", {"on": True}, "there is no fault 'motor-stal'; there are motor-stall, "),
+        ("accuracy", {"on": True}, "accuracy needs accuracy_ppm, 1 to "),
+        ("accuracy", {"on": True, "parameters": {"accuracy_ppm": 0}}, "accuracy_ppm of accuracy must be"),
+        ("accuracy", {"on": True, "parameters": {"accuracy_ppm": "9"}}, "parameters.accuracy_ppm: "),
+        ("magnet", {"on": False, "parameters": {"near": 1}}, "a fault that ends takes no parameters"),
+    ],
+)
+def test_a_fault_that_cannot_be_caused_is_refused_in_one_sentence(
+    bench: ThreadBench, name: str, body: dict[str, Any], complaint: str
+) -> None:
+    status, answer = bench.ask("PUT", f"/v1/faults/{name}", body)
+    assert status == 422
+    assert answer["error"].startswith(complaint)
 
 
 def test_a_held_motor_turns_no_strokes(fresh: ThreadBench) -> None:

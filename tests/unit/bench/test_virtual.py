@@ -76,8 +76,8 @@ def test_every_act_of_the_rig_is_in_the_trace(bench: VirtualBench) -> None:
     for act in (
         lambda: actions.aspirate(bench, 10),
         lambda: actions.fill(bench, 10),
-        lambda: actions.stall_motor(bench, on=True),
-        lambda: actions.stall_motor(bench, on=False),
+        lambda: actions.inject(bench, "motor-stall", {}),
+        lambda: actions.clear(bench, "motor-stall"),
         lambda: actions.cut_power(bench),
         lambda: actions.restore_power(bench),
     ):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.pins import PowerCut
-from firmware_emu.plant.faults import CutAtWrite
+from firmware_emu.plant.fault_records import CutAtWrite
 from firmware_emu.plant.flash import Flash
 from protocol.log.types import LogName
 

@@ -78,6 +78,8 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     assert rig.aspirate(9) == 7
     assert rig.fill(20, 500) == 7
     rig.stall(on=True)
+    rig.inject("accuracy", accuracy_ppm=9)
+    rig.clear("a/b")
     rig.shutdown()
     assert rig.last_now_ms == 5
     assert bench.asked == [
@@ -94,7 +96,9 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
         ("POST", "/v1/syringe/aspirate", {}),
         ("POST", "/v1/syringe/aspirate", {"nl": 9}),
         ("POST", "/v1/syringe/fill", {"nl": 20, "concentration_ng_per_ml": 500}),
-        ("PUT", "/v1/faults/motor-stall", {"on": True}),
+        ("PUT", "/v1/faults/motor-stall", {"on": True, "parameters": {}}),
+        ("PUT", "/v1/faults/accuracy", {"on": True, "parameters": {"accuracy_ppm": 9}}),
+        ("PUT", "/v1/faults/a%2Fb", {"on": False}),
         ("POST", "/v1/shutdown", {}),
     ]
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_emu.pins import PowerCut
-from firmware_emu.plant.faults import CutAtWrite
+from firmware_emu.plant.fault_records import CutAtWrite
 from firmware_emu.plant.flash import AddressError, Flash
 
 SIZE = 2_048

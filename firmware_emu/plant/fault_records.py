@@ -19,6 +19,7 @@ class CutAtStroke(NamedTuple):
     """Power goes as the `strokes_left`-th stroke from now is due; those before it are turned, it is not."""
 
     strokes_left: int
+    stays_off: bool = False
 
 
 class CutAtWrite(NamedTuple):
@@ -26,3 +27,4 @@ class CutAtWrite(NamedTuple):
 
     writes_left: int
     torn_after_bytes: int
+    stays_off: bool = False
