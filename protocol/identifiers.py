@@ -337,7 +337,7 @@ class BatteryPhase(IntEnum):
 
 
 class AlarmId(IntEnum):
-    """Bit n of `alarm_active` and `alarm_latched` [SPEC 6]."""
+    """Bit n of `alarm_active` and `alarm_latched` [SPEC 6]. 24 to 31 are for vendors, and never ours."""
 
     LOW_RESERVOIR = 1
     EMPTY = 2
@@ -355,6 +355,14 @@ class AlarmId(IntEnum):
     KEY_RECOVERY = 14
     NVM = 15
     TUBE_SET = 16
+    VENDOR_1 = 24
+    VENDOR_2 = 25
+    VENDOR_3 = 26
+    VENDOR_4 = 27
+    VENDOR_5 = 28
+    VENDOR_6 = 29
+    VENDOR_7 = 30
+    VENDOR_8 = 31
 
 
 class AlarmClass(IntEnum):

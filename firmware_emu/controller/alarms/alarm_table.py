@@ -71,3 +71,10 @@ ALARMS: Final[dict[AlarmId, AlarmRow]] = {
     AlarmId.NVM: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
     AlarmId.TUBE_SET: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
 }
+
+
+def register_alarm(alarm_id: AlarmId, row: AlarmRow) -> None:
+    """Add an alarm. ValueError where there is one of that number."""
+    if alarm_id in ALARMS:
+        raise ValueError(f"the alarm {alarm_id.name} is there already")
+    ALARMS[alarm_id] = row

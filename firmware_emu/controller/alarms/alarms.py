@@ -21,11 +21,8 @@ CRITICAL_SILENCE_MAX_MS: Final = 30 * MS_PER_MINUTE  # the life of a session [SP
 CRITICAL_TONE_MS: Final = 3 * MS_PER_S  # two-tone [DOMAIN 3.1]
 NON_CRITICAL_TONE_MS: Final = 1 * MS_PER_S  # single tone [DOMAIN 3.1]
 _TICK_BYTES: Final = 6
-_RECORD: Final = struct.Struct("<BB6sII")
-PACKED_BYTES: Final = _RECORD.size * len(AlarmId)
+_RECORD: Final = struct.Struct("<BBB6sII")
 _ALL_FLAGS: Final = AlarmFlag.ACTIVE | AlarmFlag.LATCHED | AlarmFlag.SILENCED
-_CRITICAL_IDS: Final = frozenset(id_ for id_, row in ALARMS.items() if row.alarm_class is AlarmClass.CRITICAL)
-CRITICAL_MASK: Final = sum(1 << id_ for id_ in _CRITICAL_IDS)
 _TONE_MS: Final = {
     AlarmClass.CRITICAL: CRITICAL_TONE_MS,
     AlarmClass.NON_CRITICAL: NON_CRITICAL_TONE_MS,
@@ -76,11 +73,8 @@ class Alarms:
     occurrences: dict[AlarmId, Occurrence] = field(default_factory=dict)
     active_mask: int = 0
     latched_mask: int = 0
-
-    @property
-    def critical_active(self) -> bool:
-        """A critical condition lasts: no bolus [DOMAIN 6.1, SR-10]."""
-        return bool(self.active_mask & CRITICAL_MASK)
+    critical_active: bool = False
+    """A critical condition lasts: no bolus [DOMAIN 6.1, SR-10]."""
 
     def is_active(self, alarm_id: AlarmId) -> bool:
         """The condition lasts."""
@@ -182,20 +176,18 @@ class Alarms:
         return Signal(alarm_class, phase_ms < _TONE_MS[alarm_class], next_ms)
 
     def pack(self) -> bytes:
-        """Fixed size, one record an alarm. A critical one's silence is not kept: a reset ends the session."""
-        return b"".join(_packed(self.occurrences.get(alarm_id)) for alarm_id in AlarmId)
+        """A record for each alarm that has been. A critical one's silence is not kept: a reset ends the session."""
+        return b"".join(_packed(occurrence) for _, occurrence in sorted(self.occurrences.items()))
 
     @classmethod
     def unpack(cls, data: bytes) -> Alarms:
         """The alarms as they were packed; ValueError for bytes that this program never wrote."""
-        if len(data) != PACKED_BYTES:
-            raise ValueError(f"alarms in {len(data)} bytes, expected {PACKED_BYTES}")
+        if len(data) % _RECORD.size:
+            raise ValueError(f"alarms in {len(data)} bytes, {_RECORD.size} each")
         alarms = cls()
-        for alarm_id, record in zip(AlarmId, _RECORD.iter_unpack(data), strict=True):
-            flags, cause, tick, on_seq, value = record
-            if not any(record[:2]) and not any(tick) and not on_seq:
-                continue
-            if flags > _ALL_FLAGS:
+        for number, flags, cause, tick, on_seq, value in _RECORD.iter_unpack(data):
+            alarm_id = AlarmId(number)
+            if flags > _ALL_FLAGS or alarm_id not in ALARMS:
                 raise ValueError(f"alarm {alarm_id.name} with flags {flags:#x}")
             bits = AlarmFlag(flags)
             on_ms = int.from_bytes(tick, "little")
@@ -216,6 +208,9 @@ class Alarms:
     def _count(self) -> None:
         self.active_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.active)
         self.latched_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.latched)
+        self.critical_active = any(
+            each.active and _class_of(each) is AlarmClass.CRITICAL for each in self.occurrences.values()
+        )
 
 
 def _class_of(occurrence: Occurrence) -> AlarmClass:
@@ -243,8 +238,8 @@ def _flags(occurrence: Occurrence, tick_ms: int) -> AlarmFlag:
     return _bits(occurrence) | (AlarmFlag.SILENCED if silent else AlarmFlag(0))
 
 
-def _packed(occurrence: Occurrence | None) -> bytes:
-    if occurrence is None:
-        return bytes(_RECORD.size)
+def _packed(occurrence: Occurrence) -> bytes:
     tick = occurrence.on_ms.to_bytes(_TICK_BYTES, "little")
-    return _RECORD.pack(_bits(occurrence), occurrence.cause, tick, occurrence.on_seq, occurrence.value)
+    return _RECORD.pack(
+        occurrence.alarm_id, _bits(occurrence), occurrence.cause, tick, occurrence.on_seq, occurrence.value
+    )

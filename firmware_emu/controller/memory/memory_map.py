@@ -78,7 +78,7 @@ _CAPACITY_BYTES: Final = {
     Region.PROGRAM: 98 + 91 * 6 + 16,  # header and segments [SPEC 6], revision and state
     Region.RESERVOIR: 128,
     Region.LEDGER: 2_688,  # 8 keys x (12 + 8 entries x 40 B), see `ledger`
-    Region.ALARMS: 16 * 16 + 32,
+    Region.ALARMS: 31 * 17,  # a record an alarm, as many as there are bits for
     Region.BOLUS_WINDOW: 128 * 12 + 32,
     Region.WALL_CLOCK: 64,
     Region.SERVICE: 256,

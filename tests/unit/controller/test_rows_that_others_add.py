@@ -1,4 +1,4 @@
-"""A delivery source and a timer are each added by one registration, and then do what ours do."""
+"""A delivery source, a timer and an alarm are each added by one registration, and then do what ours do."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from firmware_emu.controller.alarms.alarm_table import ALARMS, AlarmRow, Priority, Remedy, register_alarm
 from firmware_emu.controller.therapy.bolus import ActiveBolus
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, SourceRow, register_source
 from firmware_emu.controller.timers import TIMERS, Timer
 from firmware_emu.profile import Implant
-from protocol.identifiers import Activity, Outcome
+from protocol.identifiers import Activity, AlarmClass, AlarmId, Outcome
 from protocol.log.data import BolusEndData, BolusStartData
 from protocol.log.types import Actor, BolusEndReason, DeliveryKind, LogType
+from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from tests.simulation.conversation import Conversation, profile_of
@@ -107,6 +109,39 @@ def test_a_power_cut_closes_a_third_source_and_what_it_had_suspended() -> None:
     ends = {e.type: e.details() for e in talk.log() if e.type in (LogType.PRIME_END, LogType.BOLUS_END)}
     assert ends[LogType.PRIME_END] == BolusEndData(1_000, 0, BolusEndReason.POWER)
     assert ends[LogType.BOLUS_END] == BolusEndData(3_000, 0, BolusEndReason.POWER)
+
+
+def raise_vendors_alarm(schedule: Schedule, _tick_ms: int) -> None:
+    schedule.records.raise_alarm(AlarmId.VENDOR_1, 7)
+
+
+def test_an_alarm_of_a_vendor_sounds_blocks_a_bolus_and_survives_a_power_cut() -> None:
+    row = AlarmRow(AlarmClass.CRITICAL, Priority.HIGH, Remedy.ACKNOWLEDGE)
+    timer = Timer(
+        "raise it",
+        lambda schedule: None if schedule.records.alarms.is_active(AlarmId.VENDOR_1) else 61_000,
+        raise_vendors_alarm,
+    )
+    register_alarm(AlarmId.VENDOR_1, row)
+    TIMERS.append(timer)
+    try:
+        talk = Conversation.with_new_pump(profile_of(implant=SLOW))
+        talk.wait_until(1_000)
+        talk.start_bolus(1, 20_000, 400)
+        talk.wait_until(71_000)
+        assert talk.granted(QueryCmd(1)).outcome is Outcome.PARTIAL
+        talk.pump.cut_power()
+        talk.pump.restore_power()
+        assert talk.granted(GetStatus()).alarm_active >> AlarmId.VENDOR_1 & 1
+        rows = {each.alarm_id: each for each in talk.granted(GetAlarms()).alarms}
+        assert rows[AlarmId.VENDOR_1].alarm_class is AlarmClass.CRITICAL
+        assert rows[AlarmId.VENDOR_1].value == 7
+        assert talk.granted(AlarmAck(AlarmId.VENDOR_1, rows[AlarmId.VENDOR_1].on_seq)).still_active
+        with pytest.raises(ValueError, match="the alarm VENDOR_1 is there already"):
+            register_alarm(AlarmId.VENDOR_1, row)
+    finally:
+        TIMERS.remove(timer)
+        del ALARMS[AlarmId.VENDOR_1]
 
 
 def test_a_timer_that_stays_due_is_named_and_does_not_hang_the_pump() -> None:
