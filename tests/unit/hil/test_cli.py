@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hil import cli
+from hil.cli import main
 from hil.errors import PumpbenchError
 from hil.key_file import read_key
 
@@ -17,7 +17,7 @@ HOUSE = Path(__file__).resolve().parents[3]
 
 def run(*arguments: str) -> Result:
     """One command against a new virtual pump."""
-    return CliRunner().invoke(cli.cli, list(arguments))
+    return CliRunner().invoke(main.cli, list(arguments))
 
 
 def output(*arguments: str) -> str:
@@ -36,12 +36,18 @@ def exit_code(*arguments: str) -> tuple[int, str]:
 
 def test_help_lists_the_commands_and_says_what_this_is_not() -> None:
     text = output("--help")
-    assert all(name in text for name in cli.GROUPS)
+    assert all(name in text for name in main.GROUPS)
     assert "Not a medical device" in text
 
 
 def test_help_imports_none_of_the_groups() -> None:
-    program = "import sys, hil.cli as c\ntry: c.cli(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    program = (
+        "import sys\n"
+        "from hil.cli.main import cli\n"
+        "try: cli(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
     )

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.cli.connection import Options
+from hil.cli.therapy import bolus_as_confirmed, report, set_as_confirmed
 from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown
 from hil.outcome_store import OutcomeStore
-from hil.program.connection import Options
-from hil.program.deeds import bolus_as_confirmed, report, set_as_confirmed
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from tests.unit.bench.processes import DEADLINE_S, Emulator

@@ -13,12 +13,12 @@ import click
 
 from hil import address as addresses
 from hil.address import TargetKind
+from hil.cli.as_json import json_text
+from hil.cli.output import say, tell
+from hil.cli.tables import table
 from hil.errors import AnswerNotWritten, OutcomeUnknown, UsageError
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path
-from hil.program.as_json import json_text
-from hil.program.output import say, tell
-from hil.program.tables import table
 from hil.programmer.programmer import Programmer
 from hil.targets import make_target
 from protocol.identifiers import Opcode, Role
@@ -27,7 +27,7 @@ from protocol.link.development_keys import development_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.program.tables import Rows
+    from hil.cli.tables import Rows
 
 ROLES = [role.name.lower() for role in Role]
 

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hil.errors import DeviceError, DeviceRefused, UsageError
-from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
-from hil.program.connection import Options, confirm, connected, outcome_sentence, show, with_options
-from hil.program.quantities import (
+from hil.cli.connection import Options, confirm, connected, outcome_sentence, show, with_options
+from hil.cli.quantities import (
     NG_PER_MCG,
     NL_PER_ML,
     duration,
@@ -26,7 +24,9 @@ from hil.program.quantities import (
     ml,
     ml_per_day,
 )
-from hil.program.tables import WALL_EPOCH, executed_rows, time_rows
+from hil.cli.tables import WALL_EPOCH, executed_rows, time_rows
+from hil.errors import DeviceError, DeviceRefused, UsageError
+from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
 
 if TYPE_CHECKING:
@@ -396,4 +396,4 @@ def _signed(value: int) -> int:
     return value - (1 << 32 if value >> 31 else 0)
 
 
-DEEDS = (set_program, bolus, cancel, stop, resume, refill, time)
+THERAPY_COMMANDS = (set_program, bolus, cancel, stop, resume, refill, time)

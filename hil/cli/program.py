@@ -1,4 +1,4 @@
-"""`pumpbench program`: one command a question or a deed. Here the reading and the small ones; `deeds` changes therapy.
+"""`pumpbench program`: reading a pump, and the small commands; those that change therapy are in `therapy`.
 
 A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import click
 
+from hil.cli import tables
+from hil.cli.as_json import json_text
+from hil.cli.connection import Options, confirm, connected, show, with_options
+from hil.cli.output import say, tell
+from hil.cli.therapy import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
-from hil.program import tables
-from hil.program.as_json import json_text
-from hil.program.connection import Options, confirm, connected, show, with_options
-from hil.program.deeds import DEEDS
-from hil.program.output import say, tell
 from hil.programmer.ledger import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.entry import LogEntry, describe
@@ -204,5 +204,5 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     tell(f"command {cmd_id} is filed as unknown for ever; it blocks no more", done="it was filed")
 
 
-for _deed in DEEDS:
-    program.add_command(_deed)
+for _command in THERAPY_COMMANDS:
+    program.add_command(_command)

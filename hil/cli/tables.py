@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hil.bench_session import identity_of
-from hil.program.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
+from hil.cli.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, State, StatusFlag
 
 if TYPE_CHECKING:

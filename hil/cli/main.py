@@ -29,8 +29,8 @@ class Group(NamedTuple):
 
 GROUPS = {
     "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
-    "program": Group("hil.program.cli", "program", "Talk to a pump as its programmer."),
-    "hil": Group("hil.run.cli", "hil", "Run the conformance suite against a target."),
+    "program": Group("hil.cli.program", "program", "Talk to a pump as its programmer."),
+    "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
 }
 
 
@@ -79,7 +79,3 @@ def _fill_standard_descriptors() -> None:
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-
-
-if __name__ == "__main__":
-    main()

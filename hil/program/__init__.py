@@ -1,1 +1,0 @@
-"""`pumpbench program`: the programmer on the command line."""
