@@ -18,7 +18,8 @@ from typing import Any, Self
 
 from hil.errors import BadConfiguration, InUse, OutcomeUnknown, UsageError
 from hil.state_file import InUseError, StateFile
-from protocol.identifiers import Opcode
+from protocol.identifiers import Opcode, Outcome
+from protocol.log.types import LogName
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 SCHEMA = "pumpbench-outcomes/2"
@@ -229,6 +230,10 @@ class OutcomeStore:
         """Commands whose outcome may still change or is not known, oldest first."""
         return tuple(c for c in self.commands(memory_id) if not c.final)
 
+    def is_empty(self) -> bool:
+        """True if nothing is filed here under any memory."""
+        return not any(memory.commands for memory in self._memories.values())
+
     def has_open(self) -> bool:
         """True if anything is open under any memory."""
         return any(not c.final for memory in self._memories.values() for c in memory.commands.values())
@@ -338,16 +343,48 @@ def _memory_to(memory: _Memory) -> dict[str, Any]:
 
 
 def _memory_from(entry: dict[str, Any]) -> _Memory:
-    filed = [FiledCommand(**command) for command in entry["commands"]]
+    filed = [_command_from(command) for command in entry["commands"]]
     marks = entry.get("marks")
     return _Memory(
-        int(entry["last_cmd_id"]),
+        _whole(entry["last_cmd_id"]),
         {command.cmd_id: command for command in filed},
         None if marks is None else _marks_from(marks),
         str(entry.get("serial", "")),
     )
 
 
+def _command_from(entry: dict[str, Any]) -> FiledCommand:
+    """A command as it was filed; ValueError where it says what this program never wrote."""
+    command = FiledCommand(**entry)
+    for name, value in entry.items():
+        if name in {"outcome", "doubt"}:
+            if type(value) is not str:
+                raise ValueError(f"{name} is {value!r}")
+        else:
+            _whole(value)
+    if command.outcome not in {"", *Outcome.__members__} or command.opcode not in set(Opcode):
+        raise ValueError(f"command {command.cmd_id} is opcode {command.opcode}, outcome {command.outcome!r}")
+    return command
+
+
+def _whole(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{value!r} where a number is expected")
+    return value
+
+
 def _marks_from(entry: dict[str, Any]) -> Marks:
-    entries = tuple(MarkedEntry(**marked) for marked in entry["entries"])
-    return Marks(int(entry["boot_count"]), int(entry["t_mono_s"]), int(entry["last_cmd_id"]), entries)
+    return Marks(
+        _whole(entry["boot_count"]),
+        _whole(entry["t_mono_s"]),
+        _whole(entry["last_cmd_id"]),
+        tuple(
+            MarkedEntry(
+                LogName(_whole(marked["log"])),
+                _whole(marked["epoch"]),
+                _whole(marked["seq"]),
+                bytes.fromhex(marked["raw"]).hex(),
+            )
+            for marked in entry["entries"]
+        ),
+    )

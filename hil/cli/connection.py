@@ -16,7 +16,7 @@ from hil.address import TargetKind
 from hil.cli.as_json import json_text
 from hil.cli.output import say, tell
 from hil.cli.tables import table
-from hil.errors import AnswerNotWritten, OutcomeUnknown, UsageError
+from hil.errors import AnswerNotWritten, DeviceError, OutcomeUnknown, UsageError
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path
 from hil.programmer.programmer import Programmer
@@ -79,8 +79,8 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer]:
     """A programmer with its session open; everything is given back at the end.
 
-    `settled`: a human hears what is to be said of the pump's past before he is asked anything, and OutcomeUnknown is
-    raised while what became of an earlier command is not known.
+    `settled`: a human hears what is to be said of the pump's past before he is asked anything. OutcomeUnknown while
+    what became of an earlier command is not known; DeviceError, once, where it was found out that it was received.
     """
     address = addresses.parse(options.target or addresses.DEFAULT_ADDRESS)
     role = Role[options.role.upper()] if options.role else None
@@ -110,6 +110,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
             if settled and programmer.may_command:
                 programmer.resolve()
                 _say_notices(programmer)
+                _refuse_after_news(programmer)
             yield programmer
         except OutcomeUnknown as error:
             told = str(error)
@@ -118,6 +119,16 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
             raise _after(programmer, error) from error
         finally:
             _say_notices(programmer, told)
+
+
+def _refuse_after_news(programmer: Programmer) -> None:
+    """Whoever was told that an outcome is not known may be giving the same once more: let him look first."""
+    if programmer.found_out:
+        names = ", ".join(f"{Opcode(filed.opcode).name} {filed.cmd_id}" for filed in programmer.found_out)
+        raise DeviceError(
+            f"nothing was sent: {names} was received by the pump after all",
+            advice="if this is not a repetition of it, give the command again",
+        )
 
 
 def _say_notices(programmer: Programmer, told: str = "") -> None:

@@ -13,7 +13,7 @@ from hil.cli.connection import Options, confirm, connected, show, with_options
 from hil.cli.output import say, tell
 from hil.cli.therapy import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
-from hil.programmer.ledger import DID_NOT_HAPPEN
+from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.entry import LogEntry, describe
 from protocol.log.types import LogName
@@ -146,8 +146,10 @@ def query(options: Options, cmd_id: int | None) -> None:
         cmd_id = cmd_id or pump.status().last_cmd_id
         if not cmd_id:
             raise UsageError("this key has not commanded anything yet", advice="name the command's id")
-        seen = pump.query(cmd_id)
-    show(options, tables.query_rows(cmd_id, seen), {"cmd_id": cmd_id} | seen._asdict())
+        seen, filed = pump.query(cmd_id), pump.filed(cmd_id)
+        notices = list(pump.notices)
+    document = {"cmd_id": cmd_id} | seen._asdict() | tables.verdict(seen, filed)._asdict()
+    show(options, tables.query_rows(cmd_id, seen, filed), document | {"notices": notices})
 
 
 @program.command()
@@ -157,8 +159,9 @@ def void(options: Options, cmd_id: int) -> None:
     """Make sure that a command which never arrived never will be carried out."""
     with connected(options) as pump:
         seen = pump.void(cmd_id)
+        notices = list(pump.notices)
     answer = f"command {cmd_id}: {seen.outcome.name}"
-    tell(json_text(seen) if options.as_json else answer, done=answer)
+    tell(json_text(seen._asdict() | {"notices": notices}) if options.as_json else answer, done=answer)
     if seen.outcome not in DID_NOT_HAPPEN:
         raise DeviceError(
             f"command {cmd_id} was not voided: the pump answers {seen.outcome.name}",

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.bench_session import identity_of
 from hil.cli.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
-from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, State, StatusFlag
+from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from hil.outcome_store import FiledCommand
     from hil.programmer.ledger import Executed
     from protocol.messages.alarms import GetAlarmsReply
     from protocol.messages.conversation import GetLinkStatsReply
@@ -190,14 +191,36 @@ def alarm_lines(alarms: GetAlarmsReply, status: GetStatusReply) -> list[str]:
     return lines
 
 
-def query_rows(cmd_id: int, reply: QueryCmdReply) -> Rows:
+class Verdict(NamedTuple):
+    """What became of a command, by all that is known here. A volume of None is not known."""
+
+    outcome: str
+    delivered_nl: int | None
+    uncertain_nl: int | None
+    pump_outcome: str
+    """What the pump itself answered."""
+
+
+def verdict(reply: QueryCmdReply, filed: FiledCommand | None) -> Verdict:
+    """What is on file of an own command goes before what a pump remembers of its id."""
+    if filed is not None and not filed.unknown and not filed.accepted:
+        return Verdict(filed.outcome, filed.delivered_nl, filed.uncertain_nl, reply.outcome.name)
+    if reply.outcome is Outcome.TOO_OLD:
+        return Verdict(reply.outcome.name, None, None, reply.outcome.name)
+    return Verdict(reply.outcome.name, reply.delivered_nl, reply.uncertain_nl, reply.outcome.name)
+
+
+def query_rows(cmd_id: int, reply: QueryCmdReply, filed: FiledCommand | None = None) -> Rows:
     """What became of a command, and which it was."""
-    name = Opcode(reply.op).name if reply.op in set(Opcode) else f"op 0x{reply.op:02X}" if reply.op else ""
+    known = verdict(reply, filed)
+    op = reply.op if filed is None else filed.opcode
+    name = Opcode(op).name if op in set(Opcode) else f"op 0x{op:02X}" if op else ""
     return [
         ("command", f"{cmd_id} {name}".rstrip()),
-        ("outcome", reply.outcome.name),
-        ("delivered", ml(reply.delivered_nl)),
-        ("uncertain", ml(reply.uncertain_nl)),
+        ("outcome", known.outcome),
+        *([("pump says", known.pump_outcome)] if known.pump_outcome != known.outcome else []),
+        ("delivered", "not known" if known.delivered_nl is None else ml(known.delivered_nl)),
+        ("uncertain", "not known" if known.uncertain_nl is None else ml(known.uncertain_nl)),
         ("log", f"{reply.start_seq} to {reply.end_seq or 'now'}" if reply.start_seq else "no entry"),
     ]
 

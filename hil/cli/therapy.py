@@ -27,7 +27,9 @@ from hil.cli.quantities import (
 from hil.cli.tables import WALL_EPOCH, executed_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
+from protocol.messages.reading import GetDeliveryReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,9 +199,24 @@ def bolus_as_confirmed(
     """
     program_rev = pump.status().program_rev  # read first: what changes after it is refused
     wanted_nl, words = _bolus_wanted(pump, dose_ng, volume_nl)
+    before = pump.delivery()
     ask(f"give a bolus of {words} over {duration(duration_s)}")
+    _refuse_after_another_bolus(before, pump.delivery())
     prepared = pump.prepare_bolus(wanted_nl, duration_s, program_rev=program_rev)
     return prepared, pump.commit_bolus(prepared)
+
+
+def _refuse_after_another_bolus(before: GetDeliveryReply, now: GetDeliveryReply) -> None:
+    """Raise DeviceError where something else than the basal rate was delivered while a human was asked."""
+    given_nl = sum(now[1:_SOURCES]) - sum(before[1:_SOURCES])
+    if given_nl:
+        raise DeviceError(
+            f"nothing was sent: {ml(given_nl)} were given on top of the basal rate while you were asked",
+            advice="read the log before you decide on another",
+        )
+
+
+_SOURCES = GetDeliveryReply._fields.index("hour_used_nl")  # a volume for each source, the basal rate's first
 
 
 def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) -> tuple[int, str]:
@@ -226,13 +243,25 @@ def cancel(options: Options, cmd_id: int | None) -> None:
     """End a bolus now: the active one, or the one of this command. Never asks first."""
     with connected(options) as pump:
         executed = pump.cancel_bolus(cmd_id or 0)
-        more = []
-        if executed.answer is not None:
-            more = [
-                ("bolus", executed.answer.target_outcome.name),
-                ("delivered", ml(executed.answer.delivered_nl)),
-            ]
-        report(options, executed, more)
+        answer = executed.answer
+        if answer is None:
+            report(options, executed, [])
+            return
+        ended = answer.target_outcome not in DID_NOT_HAPPEN and answer.target_outcome is not Outcome.TOO_OLD
+        more = [("bolus", answer.target_outcome.name), ("delivered", ml(answer.delivered_nl))]
+        report(options, executed, more if ended else [("bolus", "none was ended")])
+        if cmd_id is not None:
+            pump.weigh(cmd_id, answer.target_outcome, answer.delivered_nl)
+        if not ended:
+            which = (
+                "no bolus is active"
+                if cmd_id is None
+                else f"command {cmd_id} is no bolus of this key that it knows"
+            )
+            raise DeviceError(
+                f"nothing was cancelled: {which}",
+                advice="`pumpbench program status` shows the active bolus, `query` what became of one",
+            )
 
 
 @click.command()

@@ -20,18 +20,25 @@ from hil.errors import (
     OutcomeUnknown,
     UsageError,
 )
-from hil.outcome_store import FiledCommand, Marks, OutcomeStore
-from hil.programmer.asking import PATIENCE_MS, Asking, session_is_gone
-from hil.programmer.continuity import Continuity, LookBack, look_back, marked_entry
+from hil.outcome_store import FiledCommand, OutcomeStore
+from hil.programmer.asking import PATIENCE_MS, session_is_gone
+from hil.programmer.continuity import Continuity, marked_entry
 from hil.programmer.conversation import NoReply, Refused, Replied
 from hil.programmer.log_reading import LogReader
-from hil.programmer.log_verdict import verdict_of_log
+from hil.programmer.recognition import KnownPump, Recognition
+from hil.programmer.verdicts import (
+    DID_NOT_HAPPEN,
+    MOVED_NOTHING,
+    NEVER_HAPPENED,
+    contradiction_of,
+    verdict_of,
+    verdict_of_log,
+)
 from protocol.codec.layouts import encode
-from protocol.identifiers import Opcode, Outcome, Role, StateChanged
+from protocol.identifiers import Opcode, Outcome, StateChanged
 from protocol.log.types import LogName
 from protocol.messages.ledger import OWN_KEY, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
 from protocol.messages.log import LogRead, LogReadReply
-from protocol.messages.reading import GetInfo, GetInfoReply, GetStatus, GetStatusReply
 from protocol.registry import COMMANDS, cmd_crc
 
 if TYPE_CHECKING:
@@ -45,8 +52,6 @@ Reply = TypeVar("Reply")
 
 POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
 RESENDS = 3  # of a command that the pump provably never received
-NEVER_HAPPENED = frozenset({Outcome.NEVER_RECEIVED, Outcome.VOIDED})
-DID_NOT_HAPPEN = NEVER_HAPPENED | {Outcome.REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +78,7 @@ class Executed(Generic[Reply]):
         return self.answer
 
 
-@dataclass(slots=True)
-class _Known:
-    """What is known of the pump in one session; `marks` are taken in it, and grow with each command."""
-
-    session_number: int
-    serial: str
-    memory_id: int
-    last_cmd_id: int
-    last_seq: int
-    continuity: Continuity
-    why: str
-    marks: Marks
-
-
-class Ledger(Asking):
+class Ledger(Recognition):
     """Sends commands and finds out what became of them."""
 
     def __init__(
@@ -98,17 +89,10 @@ class Ledger(Asking):
         *,
         patience_ms: int = PATIENCE_MS,
     ) -> None:
-        super().__init__(conversation, key, patience_ms=patience_ms)
-        self.store = store
-        self.notices: list[str] = []
-        """What a person should know and that stands in nobody's way: one sentence each."""
+        super().__init__(conversation, key, store, patience_ms=patience_ms)
+        self.found_out: list[FiledCommand] = []
+        """Commands that were unknown when this programmer began, and that the pump has received after all."""
         self._last_sent: tuple[int, int] | None = None  # memory and id
-        self._known: _Known | None = None
-
-    @property
-    def may_command(self) -> bool:
-        """False for an observer, who has no ledger."""
-        return self.key.role != Role.OBSERVER
 
     def resolve(self, deadline: Deadline | None = None) -> tuple[FiledCommand, ...]:
         """Find out what became of every command that is still open; returns what is filed of each now.
@@ -120,7 +104,7 @@ class Ledger(Asking):
         resolved, unknown = [], None
         for filed in self.store.open_commands(known.memory_id):
             try:
-                resolved.append(self._resolved(known.memory_id, filed, deadline))
+                resolved.append(self._found_out(filed, self._resolved(known.memory_id, filed, deadline)))
             except OutcomeUnknown as error:
                 unknown = unknown or error
         unknown = unknown or self._unknown_before(known)
@@ -139,15 +123,23 @@ class Ledger(Asking):
         before = self.store.commands_before(known.memory_id, known.serial)
         return here + [(memory_id, filed) for memory_id, filed in before if filed.unknown]
 
+    def filed(self, cmd_id: int) -> FiledCommand | None:
+        """What is on file here of a command to this pump; None where nothing is."""
+        return (
+            self.store.command(self._know(self._deadline()).memory_id, cmd_id) if self.may_command else None
+        )
+
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
-        for memory_id, filed in self._unknown_with_memory():
+        known = self._know(self._deadline())
+        before = self.store.commands_before(known.memory_id, known.serial)
+        for memory_id, filed in self._unknown_with_memory() + [row for row in before if not row[1].final]:
             if filed.cmd_id == cmd_id:
                 self.store.accept(memory_id, filed)
                 return
-        filed_now = self.store.command(self._know(self._deadline()).memory_id, cmd_id)
-        known = "" if filed_now is None else f": it is known to be {filed_now.outcome}"
-        raise UsageError(f"command {cmd_id} is not one whose outcome is unknown{known}", advice="query it")
+        filed_now = self.store.command(known.memory_id, cmd_id)
+        is_known = "" if filed_now is None else f": it is known to be {filed_now.outcome}"
+        raise UsageError(f"command {cmd_id} is not one whose outcome is unknown{is_known}", advice="query it")
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
@@ -175,7 +167,19 @@ class Ledger(Asking):
         self._weigh(known, cmd_id, reply)
         return reply
 
-    def _weigh(self, known: _Known, cmd_id: int, reply: QueryCmdReply | VoidCmdReply) -> None:
+    def weigh(self, cmd_id: int, outcome: Outcome, delivered_nl: int) -> None:
+        """Hold what the pump has said of an own command, in passing, against what is on file.
+
+        OutcomeUnknown where it contradicts that.
+        """
+        known = self._know(self._deadline())
+        filed = self.store.command(known.memory_id, cmd_id)
+        if filed is None:
+            self._refuse_of_before(known, cmd_id, outcome)
+        elif outcome != Outcome.TOO_OLD:
+            self._refuse_what_contradicts(filed, outcome, delivered_nl)
+
+    def _weigh(self, known: KnownPump, cmd_id: int, reply: QueryCmdReply | VoidCmdReply) -> None:
         """File what was said of an own command, and refuse to pass on what contradicts what was said before."""
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
@@ -185,16 +189,25 @@ class Ledger(Asking):
             return
         if not filed.final:
             self._file_verdict(known, filed, reply)
-        elif (filed.confirmed or filed.accepted) and verdict_of(filed, reply) in DID_NOT_HAPPEN:
-            before = "you accepted it as unknown" if filed.accepted else f"it had answered {filed.outcome}"
+        elif (verdict := verdict_of(filed, reply)) is not None:
+            self._refuse_what_contradicts(filed, verdict, reply.delivered_nl, reply.uncertain_nl)
+
+    def _refuse_what_contradicts(
+        self, filed: FiledCommand, outcome: Outcome, delivered_nl: int, uncertain_nl: int = 0
+    ) -> None:
+        """Raise OutcomeUnknown where a pump takes back what it has said of a command, or what a person accepted."""
+        before = contradiction_of(filed, outcome, delivered_nl, uncertain_nl)
+        if filed.accepted and outcome in MOVED_NOTHING:
+            before = "you accepted it as unknown"
+        if before:
             raise OutcomeUnknown(
-                f"the pump answers {reply.outcome.name} about {Opcode(filed.opcode).name} {cmd_id}, and {before}: "
+                f"the pump answers {outcome.name} about {Opcode(filed.opcode).name} {filed.cmd_id}, and {before}: "
                 f"it has lost memory, and what was known before stands",
-                cmd_id=cmd_id,
+                cmd_id=filed.cmd_id,
                 advice="do not repeat the command; compare program, reservoir and log with your own records",
             )
 
-    def _doubt_of_the_unfiled(self, known: _Known, cmd_id: int, outcome: Outcome) -> None:
+    def _doubt_of_the_unfiled(self, known: KnownPump, cmd_id: int, outcome: Outcome) -> None:
         """Refuse to pass on, or at least qualify, that a command did not happen of which nothing is filed here."""
         if known.continuity is Continuity.LOST:
             raise OutcomeUnknown(
@@ -202,14 +215,16 @@ class Ledger(Asking):
                 cmd_id=cmd_id,
                 advice="do not repeat the command; compare program, reservoir and log with your own records",
             )
-        closed_here = cmd_id <= self.store.last_cmd_id(known.memory_id)
-        if closed_here or known.continuity is Continuity.UNPROVEN:
-            why = "it was sent from here and is no more on file" if closed_here else known.why
-            self.notices.append(
-                f"the pump answers {outcome.name} about command {cmd_id}, and nothing here can confirm it: {why}"
-            )
+        why = "it was not sent from here, so nothing here would show that the pump has forgotten it"
+        if cmd_id <= self.store.last_cmd_id(known.memory_id):
+            why = "if it was sent from here, it is no more on file"
+        elif known.continuity is Continuity.UNPROVEN:
+            why = known.why
+        self.notices.append(
+            f"the pump answers {outcome.name} about command {cmd_id}, and nothing here can confirm it: {why}"
+        )
 
-    def _refuse_of_before(self, known: _Known, cmd_id: int, outcome: Outcome) -> None:
+    def _refuse_of_before(self, known: KnownPump, cmd_id: int, outcome: Outcome) -> None:
         """Refuse to pass on what a pump says of a command that it was sent before it lost its memory.
 
         Where the command was refused or never arrived, there is nothing that could be contradicted.
@@ -231,65 +246,13 @@ class Ledger(Asking):
             advice="do not repeat the command; compare program, reservoir and log with your own records",
         )
 
-    def _unknown_before(self, known: _Known) -> OutcomeUnknown | None:
+    def _unknown_before(self, known: KnownPump) -> OutcomeUnknown | None:
         """The error of a command that may have been carried out, where the pump has lost its memory since."""
         before = self.store.commands_before(known.memory_id, known.serial)
         filed = next((filed for _, filed in before if filed.unknown), None)
         if filed is None:
             return None
         return self._cannot_be_found_out(filed, f"pump {known.serial} has lost the memory that it had then")
-
-    def _know(self, deadline: Deadline) -> _Known:
-        """Which memory we talk to, whether it is as it was, and which id it saw last; read anew in each session."""
-        while True:
-            self._ensure_session(deadline)
-            number = self._conversation.session_number
-            if self._known is not None and self._known.session_number == number:
-                return self._known
-            info = self._ask(Opcode.GET_INFO, GetInfo(), GetInfoReply, deadline)
-            status = self._ask(Opcode.GET_STATUS, GetStatus(), GetStatusReply, deadline)
-            back = self._look_back(info.memory_id, status, deadline)
-            if self._conversation.is_open and self._conversation.session_number == number:
-                self._known = _Known(
-                    number,
-                    info.serial.rstrip(b"\x00 ").decode("ascii", "backslashreplace"),
-                    info.memory_id,
-                    status.last_cmd_id,
-                    status.last_seq,
-                    back.continuity,
-                    back.why,
-                    back.marks,
-                )
-                self._note_a_loss(self._known)
-
-    def _look_back(self, memory_id: int, status: GetStatusReply, deadline: Deadline) -> LookBack:
-        """Whether this memory still has what it had when this programmer last saw it."""
-        opened = self._conversation.opened
-        if opened is None:
-            raise AssertionError("a session is open, so it was opened")
-        now = Marks(opened.pump_hello.boot_count, status.t_mono_s, status.last_cmd_id)
-        if not self.may_command:
-            return LookBack(Continuity.UNPROVEN, "this key has no ledger", now)
-        return look_back(
-            self.store.marks(memory_id),
-            now,
-            opened.client_nonce,
-            lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply, deadline),
-        )
-
-    def _note_a_loss(self, known: _Known) -> None:
-        """Say that a memory has lost something, where no outcome hangs on it: else that is what is said."""
-        has_marks = self.store.marks(known.memory_id) is not None
-        if not has_marks and self.store.commands_before(known.memory_id, known.serial):
-            self.notices.append(
-                f"pump {known.serial} has another memory than when this programmer last commanded it; nothing is "
-                f"known here of what happened before, so compare program, reservoir and log"
-            )
-        if known.continuity is Continuity.LOST and not self.store.open_commands(known.memory_id):
-            self.notices.append(
-                f"the pump has lost memory since this programmer last used it: {known.why}; "
-                f"nothing that it says of the past can be relied on, so compare program, reservoir and log"
-            )
 
     def _command(
         self,
@@ -322,6 +285,12 @@ class Ledger(Asking):
         deadline: Deadline,
     ) -> Executed[Reply]:
         known = self._know(deadline)
+        if (known.serial, known.memory_id) != self._pump:
+            raise BenchLost(
+                f"{opcode.name} was not sent: another pump is on this line than at the start, serial {known.serial}, "
+                f"memory {known.memory_id:016x}",
+                advice="look at the cable, and begin anew",
+            )
         cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id, known.serial)
         request = build(cmd_id)
         filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, request), volume_nl, known.last_seq)
@@ -339,7 +308,7 @@ class Ledger(Asking):
         """The error of a command whose answer nobody waited for."""
         return self._is_unknown(Opcode(filed.opcode), filed.cmd_id, "its answer was not waited for")
 
-    def _trust_from_here(self, known: _Known) -> None:
+    def _trust_from_here(self, known: KnownPump) -> None:
         """Take the marks of this session, unless an open outcome still hangs on older ones that failed."""
         if known.continuity is Continuity.PROVEN or not self.store.open_commands(known.memory_id):
             known.continuity, known.why = Continuity.PROVEN, ""
@@ -347,7 +316,7 @@ class Ledger(Asking):
 
     def _sent(
         self,
-        known: _Known,
+        known: KnownPump,
         filed: FiledCommand,
         payload: bytes,
         reply_class: type[Reply],
@@ -473,10 +442,24 @@ class Ledger(Asking):
             return
         known = self._know(deadline)
         for filed in self.store.unknown_commands(known.memory_id):
-            self._resolved(known.memory_id, filed, deadline)
+            self._found_out(filed, self._resolved(known.memory_id, filed, deadline))
         unknown = self._unknown_before(known)
         if unknown is not None:
             raise unknown
+
+    def _found_out(self, before: FiledCommand, now: FiledCommand) -> FiledCommand:
+        """Say what has become of a command, where somebody may still believe something else; returns it."""
+        ended_early = now.outcome in {Outcome.PARTIAL.name, Outcome.NOT_STARTED.name}
+        if before.unknown or (ended_early and before.outcome != now.outcome):
+            amount = f", {now.delivered_nl} nL delivered" if now.volume_nl and now.confirmed else ""
+            more = f" and {now.uncertain_nl} nL uncertain" if now.uncertain_nl else ""
+            self.notices.append(
+                f"{Opcode(now.opcode).name} {now.cmd_id}, whose outcome was {before.outcome or 'not known'}, is "
+                f"{now.outcome}{amount}{more}"
+            )
+        if before.unknown and now.confirmed:
+            self.found_out.append(now)
+        return now
 
     def _resolved(
         self, memory_id: int, filed: FiledCommand, deadline: Deadline, why: str = ""
@@ -499,7 +482,7 @@ class Ledger(Asking):
             self._conversation.wait(POLL_MS)
         raise self._is_unknown(opcode, filed.cmd_id, why or "the pump has not decided yet")
 
-    def _resolved_by_log(self, known: _Known, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
+    def _resolved_by_log(self, known: KnownPump, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
         """Too old for the pump's ledger: consult its log."""
         opcode = Opcode(filed.opcode)
         try:
@@ -512,19 +495,19 @@ class Ledger(Asking):
         if verdict is None:
             why = "it is too old for the pump's ledger, and its log has no proof"
             raise self._is_unknown(opcode, filed.cmd_id, why)
-        self._believe(known, filed, verdict.outcome)
+        self._believe(known, filed, verdict.outcome, verdict.delivered_nl, verdict.uncertain_nl)
         return self.store.settle(
             known.memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
         )
 
     def _file_verdict(
-        self, known: _Known, filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply
+        self, known: KnownPump, filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply
     ) -> FiledCommand:
         """File what a QUERY says, if it speaks of our command; an id that was another's means ours never
         arrived. OutcomeUnknown where it cannot be believed.
         """
         verdict = verdict_of(filed, reply)
-        self._believe(known, filed, verdict)
+        self._believe(known, filed, verdict, reply.delivered_nl, reply.uncertain_nl)
         if verdict == Outcome.NEVER_RECEIVED and reply.outcome == Outcome.NEVER_RECEIVED:
             self._void_quietly(filed.cmd_id)
         if verdict is None:
@@ -533,18 +516,26 @@ class Ledger(Asking):
             return self.store.settle(known.memory_id, filed, verdict.name)
         return self.store.settle(known.memory_id, filed, verdict.name, reply.delivered_nl, reply.uncertain_nl)
 
-    def _believe(self, known: _Known, filed: FiledCommand, verdict: Outcome | None) -> None:
+    def _believe(
+        self,
+        known: KnownPump,
+        filed: FiledCommand,
+        verdict: Outcome | None,
+        delivered_nl: int = 0,
+        uncertain_nl: int = 0,
+    ) -> None:
         """Raise OutcomeUnknown where the pump's word about this command is not to be believed [SPEC 9]."""
         if known.continuity is Continuity.LOST:
             raise self._doubted(known.memory_id, filed, f"the pump has lost memory: {known.why}")
-        if verdict not in DID_NOT_HAPPEN:
+        if verdict is None:
             return
-        if known.continuity is Continuity.UNPROVEN:
+        if verdict in MOVED_NOTHING and known.continuity is Continuity.UNPROVEN:
             why = f"the pump says {verdict.name}, and cannot prove that it is the memory that it was: {known.why}"
             raise self._doubted(known.memory_id, filed, why)
-        if filed.confirmed:
-            said = f"it says {verdict.name} now, and said {filed.outcome} before"
-            raise self._doubted(known.memory_id, filed, f"the pump contradicts itself: {said}")
+        before = contradiction_of(filed, verdict, delivered_nl, uncertain_nl)
+        if before:
+            why = f"the pump contradicts itself: it says {verdict.name} now, and {before}"
+            raise self._doubted(known.memory_id, filed, why)
 
     def _doubted(self, memory_id: int, filed: FiledCommand, why: str) -> OutcomeUnknown:
         """File that nobody can say, and why; what the pump had said of it before stays."""
@@ -577,13 +568,3 @@ class Ledger(Asking):
             cmd_id=cmd_id,
             advice="do not repeat it: run any command against this pump again and it is asked for first",
         )
-
-
-def verdict_of(filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply) -> Outcome | None:
-    """What a QUERY's answer means for the command that was filed; None where it does not say."""
-    if reply.outcome == Outcome.TOO_OLD:
-        return None
-    if reply.outcome in NEVER_HAPPENED:
-        return reply.outcome
-    mine = reply.op == filed.opcode and reply.cmd_crc == filed.cmd_crc
-    return reply.outcome if mine else Outcome.NEVER_RECEIVED

@@ -51,14 +51,18 @@ class Programmer(Therapy):
         )
 
     def connect(self) -> None:
-        """Open the store and a session, and resolve what is open, as far as that can be done."""
+        """Open the store and a session, look whether the memory is what it was, and resolve what is open.
+
+        As far as that can be done: what cannot be stands in `notices`, and reading is allowed all the same.
+        """
         self.store.open()
         deadline = self._deadline()
         self._ensure_session(deadline)
-        if self.may_command and self.store.has_open():
+        if self.may_command and not self.store.is_empty():
+            self._know(deadline)  # who only reads must hear of a lost memory too
             try:
                 self.resolve(deadline)
-            except OutcomeUnknown as error:  # it stays unknown, and reading is allowed all the same
+            except OutcomeUnknown as error:
                 self.notices.append(str(error))
 
     def close(self) -> None:

@@ -113,7 +113,6 @@ def test_the_log_as_json_says_that_it_is_complete() -> None:
         (("set", "--dose", "350", "--yes"), "0.7 mL/day"),
         (("stop", "--yes"), "STOP"),
         (("resume",), "RUN"),
-        (("cancel",), "command"),
         (("refill", "--filled", "20", "--aspirated", "17", "--yes"), "-1 mL"),
         (("time", "2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes"), "moved by"),
         (("void", "9"), "VOIDED"),

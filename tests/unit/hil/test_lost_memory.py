@@ -8,10 +8,11 @@ import pytest
 
 from hil.address import parse
 from hil.bench_session import BenchSession, TestBench
-from hil.errors import NotExecuted, OutcomeUnknown
+from hil.errors import BenchLost, NotExecuted, OutcomeUnknown
 from hil.noise import Direction
-from hil.outcome_store import MarkedEntry, Marks
+from hil.outcome_store import FiledCommand, MarkedEntry, Marks
 from hil.programmer.programmer import Programmer
+from hil.programmer.verdicts import contradiction_of
 from protocol.identifiers import Outcome, Role, State
 from protocol.log.types import LogName, LogType
 
@@ -168,7 +169,7 @@ def test_an_answer_is_never_overridden_by_one_that_contradicts_it(clinic: Clinic
     pump.store.mark(memory_id, Marks(boot_count=0, t_mono_s=0, last_cmd_id=0, entries=(mark,)))
     pump.end_session()
     with pytest.raises(
-        OutcomeUnknown, match="contradicts itself: it says NEVER_RECEIVED now, and said RUNNING"
+        OutcomeUnknown, match="contradicts itself: it says NEVER_RECEIVED now, and it had answered RUNNING"
     ):
         pump.resolve()
     assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
@@ -263,7 +264,9 @@ def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clini
     bench.target.rig.power_restore(86_400_000)
     again = clinic.programmer(bench)
     assert not again.unknown()
-    assert again.notices == []
+    (notice,) = again.notices
+    assert "whose outcome was not known, is NEVER_RECEIVED" in notice
+    assert again.found_out == []
 
 
 def test_a_bolus_of_a_memory_that_the_pump_has_lost_blocks_until_a_person_has_decided(clinic: Clinic) -> None:
@@ -349,3 +352,88 @@ def test_the_same_bolus_of_another_programmer_with_the_same_key_is_not_taken_for
     again.resolve()
     (filed,) = again.store.commands(again.info().memory_id)
     assert filed.outcome == "NEVER_RECEIVED"
+
+
+def test_a_pump_put_back_to_the_middle_of_a_bolus_is_not_believed_about_less_than_it_had_told(
+    clinic: Clinic,
+) -> None:
+    """DONE that becomes NOT_STARTED, and a volume that falls, are taken back like RUNNING that never was."""
+    bench = clinic.pump()
+    pump = clinic.programmer(bench)
+    cmd_id = pump.bolus(VOLUME_NL, 600).cmd_id
+    pump.store.close()
+    copy = bench.target.snapshot()  # type: ignore[attr-defined]
+    bench.target.rig.advance(700_000)
+    told = clinic.programmer(bench)
+    assert told.query(cmd_id).outcome is Outcome.DONE
+    told.store.close()
+    bench.target.restore(copy)  # type: ignore[attr-defined]
+    bench.target.rig.power_cut()
+    bench.target.rig.power_restore()
+    again = clinic.programmer(bench)
+    assert any("the pump has lost memory" in notice for notice in again.notices), "who only reads hears of it"
+    with pytest.raises(OutcomeUnknown, match="and it had answered DONE: it has lost memory"):
+        again.query(cmd_id)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "contradicts"),
+    [
+        (("RUNNING", 5_000), (Outcome.NOT_STARTED, 0, 0), True),
+        (("RUNNING", 5_000), (Outcome.PARTIAL, 4_000, 500), True),
+        (("RUNNING", 5_000), (Outcome.PARTIAL, 4_500, 500), False),
+        (("RUNNING", 0), (Outcome.NOT_STARTED, 0, 0), False),
+        (("RUNNING", 0), (Outcome.INTENT, 0, 0), True),
+        (("INTENT", 0), (Outcome.RUNNING, 0, 0), False),
+        (("DONE", 20_000), (Outcome.PARTIAL, 20_000, 0), True),
+        (("DONE", 20_000), (Outcome.DONE, 20_000, 0), False),
+        (("PARTIAL", 5_000), (Outcome.DONE, 20_000, 0), True),
+        (("PARTIAL", 5_000), (Outcome.RUNNING, 5_000, 0), True),
+        (("REFUSED", 0), (Outcome.NEVER_RECEIVED, 0, 0), False),
+        (("", 0), (Outcome.NEVER_RECEIVED, 0, 0), False),
+    ],
+)
+def test_an_outcome_only_ever_goes_on(
+    before: tuple[str, int], now: tuple[Outcome, int, int], contradicts: bool
+) -> None:
+    filed = FiledCommand(1, 0x21, 0xCAFE, 20_000, outcome=before[0], delivered_nl=before[1])
+    assert bool(contradiction_of(filed, *now)) is contradicts
+
+
+def test_what_was_found_out_of_an_unknown_bolus_is_said(clinic: Clinic) -> None:
+    """Not in silence: whoever heard "not known" would give it again."""
+    bench = clinic.pump()
+    cmd_id = give_unanswered(clinic, bench)
+    bench.target.rig.advance(700_000)
+    pump = clinic.programmer(bench)
+    (notice,) = pump.notices
+    assert notice == f"BOLUS_COMMIT {cmd_id}, whose outcome was not known, is DONE, 20000 nL delivered"
+    assert [filed.cmd_id for filed in pump.found_out] == [cmd_id]
+
+
+def test_a_bolus_that_was_running_when_the_pump_lost_its_memory_is_named_and_can_be_accepted(
+    clinic: Clinic,
+) -> None:
+    cmd_id = give_answered(clinic, clinic.pump())
+    bench = clinic.pump_that_lost_its_memory()
+    pump = clinic.programmer(bench)
+    assert any(
+        f"BOLUS_COMMIT {cmd_id} was RUNNING when it lost that memory" in notice for notice in pump.notices
+    )
+    pump.accept_unknown(cmd_id)
+    pump.store.close()
+    again = clinic.programmer(bench)
+    assert not any("was RUNNING" in notice for notice in again.notices)
+
+
+def test_nothing_is_sent_to_another_pump_than_the_one_that_was_talked_to_first(clinic: Clinic) -> None:
+    """A cable that is moved while a human is asked: what he said yes to is about the first."""
+    first, second = clinic.pump(), clinic.pump_that_lost_its_memory()
+    pump = clinic.programmer(first)
+    pump.resolve()
+    moved = second.open_programmer()
+    pump._conversation.channel = moved._conversation.channel
+    pump.end_session()
+    with pytest.raises(BenchLost, match="BOLUS_COMMIT was not sent: another pump is on this line"):
+        pump.bolus(VOLUME_NL, 600)
+    assert second.open_programmer().delivery().bolus_nl == 0

@@ -12,6 +12,8 @@ from hil.outcome_store import (
     KEPT_CLOSED,
     LAST_CMD_ID,
     FiledCommand,
+    MarkedEntry,
+    Marks,
     OutcomeStore,
     default_path,
     fingerprint_of,
@@ -76,6 +78,38 @@ def test_another_key_does_not_take_over_a_state_file(path: Path) -> None:
     with pytest.raises(BadConfiguration, match="another key"):
         OutcomeStore(path, key=b"x" * 16).open()
     OutcomeStore(path, key=KEY).open()  # and the refusal has given the lock back
+
+
+WRONG_VALUES: list[dict[str, object]] = [
+    {"outcome": [1]},
+    {"outcome": None},
+    {"outcome": "FOO"},
+    {"cmd_id": "1"},
+    {"cmd_id": -1},
+    {"opcode": 999},
+    {"delivered_nl": 1.5},
+    {"doubt": 7},
+    {"raw": "zz"},
+    {"seq": "x"},
+    {"log": 9},
+    {"boot_count": True},
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG_VALUES, ids=str)
+def test_a_value_that_this_program_never_wrote_is_a_damaged_file_and_unblocks_nothing(
+    path: Path, wrong: dict[str, object]
+) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(1))
+        store.mark(MEMORY, Marks(1, 2, 3, (MarkedEntry(1, 1, 5, "00" * 32),)))
+    document = json.loads(path.read_text())
+    memory = document["memories"][f"{MEMORY:016x}"]
+    for place in (memory["commands"][0], memory["marks"], memory["marks"]["entries"][0]):
+        place.update({name: value for name, value in wrong.items() if name in place})
+    path.write_text(json.dumps(document))
+    with pytest.raises(BadConfiguration, match="is damaged"):
+        OutcomeStore(path, key=KEY).open()
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hil.bench_session import TestBench
 from hil.errors import LinkError, OutcomeUnknown, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore
-from hil.programmer.ledger import verdict_of
 from hil.programmer.programmer import Programmer
+from hil.programmer.verdicts import verdict_of
 from protocol.identifiers import Opcode, Outcome, State
 from protocol.messages.ledger import QueryCmdReply
 

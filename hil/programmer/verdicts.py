@@ -1,4 +1,4 @@
-"""What became of a command that is too old for the pump's ledger, read from its log [SPEC 9].
+"""What an answer about a command means: by QUERY, beside what was said before, and by the log [SPEC 9].
 
 The log proves that something happened, or, where it is whole since before the command, that nothing did.
 """
@@ -15,10 +15,37 @@ if TYPE_CHECKING:
     from hil.programmer.log_reading import LogHistory
     from protocol.identifiers import Role
     from protocol.log.entry import LogEntry
+    from protocol.messages.ledger import QueryCmdReply, VoidCmdReply
 
+NEVER_HAPPENED = frozenset({Outcome.NEVER_RECEIVED, Outcome.VOIDED})
+DID_NOT_HAPPEN = NEVER_HAPPENED | {Outcome.REFUSED}
+MOVED_NOTHING = DID_NOT_HAPPEN | {Outcome.NOT_STARTED}
 WITH_INTENT = frozenset(
     {Opcode.BOLUS_COMMIT, Opcode.PRIME}
 )  # these log CMD_INTENT with their content's check
+
+
+def verdict_of(filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply) -> Outcome | None:
+    """What a QUERY's answer means for the command that was filed; None where it does not say."""
+    if reply.outcome == Outcome.TOO_OLD:
+        return None
+    if reply.outcome in NEVER_HAPPENED:
+        return reply.outcome
+    mine = reply.op == filed.opcode and reply.cmd_crc == filed.cmd_crc
+    return reply.outcome if mine else Outcome.NEVER_RECEIVED
+
+
+def contradiction_of(filed: FiledCommand, outcome: Outcome, delivered_nl: int, uncertain_nl: int = 0) -> str:
+    """What the pump had said of a command that cannot be so if this is; "" where both can [SPEC 9]."""
+    if not filed.confirmed:
+        return ""
+    had_ended = filed.outcome not in {Outcome.INTENT.name, Outcome.RUNNING.name}
+    goes_back = outcome == Outcome.INTENT and filed.outcome == Outcome.RUNNING.name
+    if outcome in DID_NOT_HAPPEN or goes_back or (had_ended and outcome.name != filed.outcome):
+        return f"it had answered {filed.outcome}"
+    if delivered_nl + uncertain_nl < filed.delivered_nl:
+        return f"it had answered that {filed.delivered_nl} nL were delivered, and now {delivered_nl} nL"
+    return ""
 
 
 class LogVerdict(NamedTuple):
