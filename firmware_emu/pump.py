@@ -22,7 +22,7 @@ from firmware_emu.plant.plant import Plant
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from firmware_emu.controller.commands.core import Refilled
+    from firmware_emu.controller.commands.device_context import Refilled
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.controller.boot import boot
-from firmware_emu.controller.commands.call import Call, Refused
-from firmware_emu.controller.commands.core import Core
+from firmware_emu.controller.commands.device_context import DeviceContext
+from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
-from protocol.codec.layouts import decode, encode
+from protocol.codec.layouts import decode, encode, path_offset
 from protocol.identifiers import Capability, ErrorCode, Role, State, StateReason
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
@@ -28,7 +28,7 @@ from protocol.registry import COMMANDS, cmd_crc
 from protocol.wire.limits import LinkLimits
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.core import Refilled
+    from firmware_emu.controller.commands.device_context import Refilled
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import Pins
@@ -73,7 +73,7 @@ class Controller:
     __slots__ = (
         "answered",
         "boot_text",
-        "core",
+        "device",
         "link",
         "records",
         "refusals_logged",
@@ -111,7 +111,7 @@ class Controller:
                 hello_per_day=model.hello_per_day,
             ),
         )
-        self.core = Core(booted.records, booted.therapy, model, pins, host, self.link.statistics)
+        self.device = DeviceContext(booted.records, booted.therapy, model, pins, host, self.link.statistics)
         self.refusals_logged = 0
         self.refusals_since_ms = booted.tick_ms
         self.answered = b""
@@ -163,7 +163,7 @@ class Controller:
     def _note(self, event: PumpEvent) -> None:
         """Sessions that come and go, and what the link has seen."""
         if isinstance(event, SessionClosed | SessionOpened):
-            self.core.forget_session()
+            self.device.forget_session()
         note_link_event(self.records, event)
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
@@ -180,55 +180,55 @@ class Controller:
         else:
             self.link.respond(encode(answer))
 
-    def _handled(self, request: Request, key_id: int, role: Role, slot: int, line_ms: int) -> object:
-        handler = HANDLERS.get(request.opcode)  # type: ignore[call-overload]
+    def _handled(self, received: Request, key_id: int, role: Role, slot: int, line_ms: int) -> object:
+        handler = HANDLERS.get(received.opcode)  # type: ignore[call-overload]
         if handler is None:
-            return refusal(ErrorCode.UNSUPPORTED_OP, detail=request.opcode)
-        command = COMMANDS[request.opcode]  # type: ignore[index]
+            return refusal(ErrorCode.UNSUPPORTED_OP, detail=received.opcode)
+        command = COMMANDS[received.opcode]  # type: ignore[index]
         opcode = command.opcode
         if role not in command.roles:
             self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)
             return refusal(ErrorCode.ROLE, detail=role)
         try:
-            message: Any = decode(command.request, request.payload)
+            message: Any = decode(command.request, received.payload)
         except Malformed as bad:
             return refusal(bad.code, detail=bad.detail, field_offset=bad.field_offset, limit=bad.limit)
-        call = Call(self.records.tick_ms, line_ms, key_id, role, slot, opcode, message)
+        request = RequestContext(self.records.tick_ms, line_ms, key_id, role, slot, opcode, message)
         try:
-            return handler(self.core, call)
+            return handler(self.device, request)
         except Refused as refused:
             if command.carries_cmd_id:
                 crc = cmd_crc(opcode, message)
-                self.records.ledger.note_refusal(key_id, call.cmd_id, opcode, crc, refused.code)
+                self.records.ledger.note_refusal(key_id, request.cmd_id, opcode, crc, refused.code)
             if command.therapy:
-                self._log_refusal(call, refused)
+                self._log_refusal(request, refused)
             return refusal(
                 refused.code,
                 refused.state_changed,
                 detail=refused.detail,
-                field_offset=refused.field_offset,
+                field_offset=None if refused.field is None else path_offset(type(message), refused.field),
                 limit=refused.limit,
                 nearest=refused.nearest,
                 retry_after_ms=refused.retry_after_ms,
             )
 
-    def _log_refusal(self, call: Call, refused: Refused) -> None:
-        if call.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
-            self.refusals_since_ms = call.tick_ms
+    def _log_refusal(self, request: RequestContext, refused: Refused) -> None:
+        if request.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
+            self.refusals_since_ms = request.tick_ms
             self.refusals_logged = 0
         if self.refusals_logged < REFUSALS_LOGGED_PER_HOUR:
             self.refusals_logged += 1
-            note_refused(self.records, call, refused)
+            note_refused(self.records, request, refused)
 
     # --- for the bench ----------------------------------------------------------------------------------------------
 
     @property
     def has_news(self) -> bool:
         """Whether `take_trace` or `take_refills` would give anything."""
-        return bool(self.trace or self.records.news or self.core.refills)
+        return bool(self.trace or self.records.news or self.device.refills)
 
     def take_trace(self) -> list[TraceNote]:
-        """What has happened since the last call."""
+        """What has happened since the last request."""
         trace, self.trace = self.trace, []
         for text in self.records.take_news():
             trace.append(TraceNote("event", text))
@@ -236,7 +236,7 @@ class Controller:
 
     def take_refills(self) -> list[Refilled]:
         """Refills accepted since the last call: somebody's hands do in the world what was said here."""
-        refills, self.core.refills = self.core.refills, []
+        refills, self.device.refills = self.device.refills, []
         return refills
 
     def belief(self, tick_ms: int) -> Belief:

@@ -27,7 +27,7 @@ from protocol.log.types import Actor, LogType
 from protocol.wire.limits import SESSION_MARK_BYTES
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.call import Call, Refused
+    from firmware_emu.controller.commands.request_context import Refused, RequestContext
     from firmware_emu.controller.memory.records import Records
     from protocol.link.events import PumpEvent
 
@@ -57,7 +57,7 @@ def note_link_event(records: Records, event: PumpEvent) -> None:
             records.raise_alarm(AlarmId.RNG_FAILED)
 
 
-def note_refused(records: Records, call: Call, refused: Refused) -> None:
+def note_refused(records: Records, request: RequestContext, refused: Refused) -> None:
     """A command that touches therapy was refused."""
-    data = CmdRefusedData(call.opcode, refused.code, refused.detail & 0xFFFF_FFFF)
-    records.enter(LogType.CMD_REFUSED, data, actor=call.actor, cmd_id=call.cmd_id)
+    data = CmdRefusedData(request.opcode, refused.code, refused.detail & 0xFFFF_FFFF)
+    records.enter(LogType.CMD_REFUSED, data, actor=request.actor, cmd_id=request.cmd_id)

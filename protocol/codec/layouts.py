@@ -7,7 +7,7 @@ frozen tuple: three times as fast to make as a frozen dataclass, and one that `s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from protocol.codec.atoms import Count, Malformed, NotEncodable, Record, fixed_size
 from protocol.codec.derived import Codec
@@ -26,6 +26,7 @@ __all__ = [
     "message",
     "nested",
     "offset_of",
+    "path_offset",
 ]
 
 Message = TypeVar("Message")
@@ -124,6 +125,18 @@ def offset_of(cls: type, name: str) -> tuple[int, int]:
             return offset, offset + size
         offset += size
     raise KeyError(name)
+
+
+def path_offset(cls: type, path: str) -> int:
+    """Where a field begins in the payload, also one of a part: `header.groups.1`. KeyError for what is no field."""
+    first, _, rest = path.partition(".")
+    if first.isdecimal():
+        return int(first) * (fixed_size(_DECLARATIONS[cls].record) or 0)
+    offset = offset_of(cls, first)[0]
+    if not rest:
+        return offset
+    part = get_type_hints(cls)[first]
+    return offset + path_offset(get_args(part)[0] if get_origin(part) is tuple else part, rest)
 
 
 def _equal_in_kind_too(one: tuple[Any, ...], other: object) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cobs import cobs
 
-from firmware_emu.controller.commands.core import Token
+from firmware_emu.controller.commands.device_context import Token
 from firmware_emu.controller.controller import Controller
 from firmware_emu.controller.memory.ledger import (
     CMD_ID_LAST,
@@ -48,7 +48,7 @@ class WithoutToken(Controller):
     def _handled(self, request: Request, *who: Any) -> object:
         if request.opcode == Opcode.BOLUS_COMMIT:
             wanted = decode(BolusCommit, request.payload)
-            self.core.token = Token(wanted.token, wanted.volume_nl, wanted.duration_s, 1 << 62)
+            self.device.token = Token(wanted.token, wanted.volume_nl, wanted.duration_s, 1 << 62)
         return super()._handled(request, *who)
 
 

@@ -187,7 +187,7 @@ class World:
             ("link events", link._events),
             ("bytes to send", controller.answered),
             ("trace notes", controller.trace),
-            ("refills", controller.core.refills),
+            ("refills", controller.device.refills),
         ):
             if left:
                 raise Violation(f"{len(left)} {name} are left over after a step")

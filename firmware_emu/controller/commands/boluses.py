@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.commands.call import Call, Refused
-from firmware_emu.controller.commands.core import Token
+from firmware_emu.controller.commands.device_context import Token
 from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
+from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.ledger import Judgement, reply_of
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.units import MS_PER_S
-from protocol.codec.layouts import offset_of
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
 from protocol.log.data import BolusCancelData, CmdIntentData, CmdVoidData
 from protocol.log.types import BolusEndReason, LogType
@@ -30,70 +29,70 @@ from protocol.registry import cmd_crc
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.commands.device_context import DeviceContext
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
 _BOLUS_OPCODES = (Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME)
 
 
-def prepare(core: Core, call: Call) -> BolusPrepareReply:
+def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply:
     """Would this bolus be accepted? The token permits one COMMIT."""
-    wanted: BolusPrepare = call.message
-    core.token = None
+    wanted: BolusPrepare = request.message
+    device.token = None
     if wanted.kind is not BolusKind.BOLUS:
-        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field_offset=0)
-    _check_state(core)
-    _check_revision(core, call)
-    volume_nl = quantised_nl(wanted.volume_nl, core.model.stroke_nl)
-    _check_limits(core, call, volume_nl or wanted.volume_nl, wanted.duration_s)
-    value = core.draw_token()
-    core.token = Token(value, volume_nl, wanted.duration_s, call.line_ms + TOKEN_MS)
-    window, limits = core.records.window, core.model
+        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field="kind")
+    _check_state(device)
+    _check_revision(device, request)
+    volume_nl = quantised_nl(wanted.volume_nl, device.model.stroke_nl)
+    _check_limits(device, request, volume_nl or wanted.volume_nl, wanted.duration_s)
+    value = device.draw_token()
+    device.token = Token(value, volume_nl, wanted.duration_s, request.line_ms + TOKEN_MS)
+    window, limits = device.records.window, device.model
     return BolusPrepareReply(
         token=value,
         quantised_nl=volume_nl,
-        end_t_mono_s=saturated_u32(call.tick_ms // MS_PER_S + wanted.duration_s),
-        hour_used_nl=window.hour_used_nl(call.tick_ms),
+        end_t_mono_s=saturated_u32(request.tick_ms // MS_PER_S + wanted.duration_s),
+        hour_used_nl=window.hour_used_nl(request.tick_ms),
         hour_max_nl=limits.hour_max_nl,
-        day_used_nl=window.day_used_nl(call.tick_ms),
+        day_used_nl=window.day_used_nl(request.tick_ms),
         day_max_nl=limits.day_max_nl,
     )
 
 
-def commit(core: Core, call: Call) -> BolusCommitReply:
+def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
     """Deliver. The intent is durable before the answer leaves, and the answer leaves before the first stroke."""
-    records, therapy = core.records, core.therapy
-    wanted: BolusCommit = call.message
-    entry = earlier(records, call)
+    records, therapy = device.records, device.therapy
+    wanted: BolusCommit = request.message
+    entry = earlier(records, request)
     if entry is not None:
         return BolusCommitReply(
-            repeated(entry), _delivered_nl(core, call.key_id, entry.cmd_id, entry.delivered_nl)
+            repeated(entry), _delivered_nl(device, request.key_id, entry.cmd_id, entry.delivered_nl)
         )
-    _check_state(core)
-    _check_revision(core, call)
-    _use_token(core, call, wanted)
-    _check_limits(core, call, wanted.volume_nl, wanted.duration_s)
-    crc = cmd_crc(call.opcode, wanted)
+    _check_state(device)
+    _check_revision(device, request)
+    _use_token(device, request, wanted)
+    _check_limits(device, request, wanted.volume_nl, wanted.duration_s)
+    crc = cmd_crc(request.opcode, wanted)
     records.enter(
         LogType.CMD_INTENT,
-        CmdIntentData(call.opcode, crc, wanted.volume_nl),
-        actor=call.actor,
+        CmdIntentData(request.opcode, crc, wanted.volume_nl),
+        actor=request.actor,
         cmd_id=wanted.cmd_id,
     )
     bolus = ActiveBolus(
         source=Source.BOLUS,
         cmd_id=wanted.cmd_id,
-        key_id=call.key_id,
-        stroke_nl=core.model.stroke_nl,
-        strokes_total=wanted.volume_nl // core.model.stroke_nl,
+        key_id=request.key_id,
+        stroke_nl=device.model.stroke_nl,
+        strokes_total=wanted.volume_nl // device.model.stroke_nl,
         duration_ms=wanted.duration_s * MS_PER_S,
-        start_ms=call.tick_ms,
+        start_ms=request.tick_ms,
     )
-    seq = therapy.start_delivery(bolus, actor=call.actor)
+    seq = therapy.start_delivery(bolus, actor=request.actor)
     records.ledger.record(
-        call.key_id,
+        request.key_id,
         wanted.cmd_id,
-        op=call.opcode,
+        op=request.opcode,
         cmd_crc=crc,
         outcome=Outcome.RUNNING,
         requested_nl=wanted.volume_nl,
@@ -104,65 +103,65 @@ def commit(core: Core, call: Call) -> BolusCommitReply:
     return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
 
 
-def cancel(core: Core, call: Call) -> BolusCancelReply:
+def cancel(device: DeviceContext, request: RequestContext) -> BolusCancelReply:
     """End the target now, whatever the id of this command is [SPEC 5, R8]."""
-    records, therapy = core.records, core.therapy
-    wanted: BolusCancel = call.message
+    records, therapy = device.records, device.therapy
+    wanted: BolusCancel = request.message
     deliveries = therapy.deliveries
     target_id, key_id = wanted.target_cmd_id, wanted.target_key_id
     if key_id == OWN_KEY:
-        key_id = call.key_id
+        key_id = request.key_id
     target = deliveries.of_command(key_id, target_id) if target_id else deliveries.current
     if target is not None:
         target_id, key_id = target.cmd_id, target.key_id
     data = BolusCancelData(target_id, key_id)
-    seq = records.enter(LogType.BOLUS_CANCEL, data, actor=call.actor, cmd_id=wanted.cmd_id)
+    seq = records.enter(LogType.BOLUS_CANCEL, data, actor=request.actor, cmd_id=wanted.cmd_id)
     if target is not None:
         therapy.end_delivery(target, BolusEndReason.CANCELLED)
     found = records.ledger.query(key_id, target_id)
     known = target_id != 0 and found.op in (0, *_BOLUS_OPCODES)  # any other command is no bolus
     return BolusCancelReply(
-        acted(records, call, seq),
+        acted(records, request, seq),
         found.outcome if known else Outcome.NEVER_RECEIVED,
         found.delivered_nl if known else 0,
     )
 
 
-def query(core: Core, call: Call) -> QueryCmdReply:
+def query(device: DeviceContext, request: RequestContext) -> QueryCmdReply:
     """What became of a command; another key's is for clinicians."""
-    wanted: QueryCmd = call.message
-    key_id = call.key_id if wanted.key_id == OWN_KEY else wanted.key_id
-    if key_id != call.key_id and call.role is not Role.CLINICIAN:
-        raise Refused(ErrorCode.ROLE, call.role, field_offset=4)
-    found = core.records.ledger.query(key_id, wanted.cmd_id)
-    return found._replace(delivered_nl=_delivered_nl(core, key_id, wanted.cmd_id, found.delivered_nl))
+    wanted: QueryCmd = request.message
+    key_id = request.key_id if wanted.key_id == OWN_KEY else wanted.key_id
+    if key_id != request.key_id and request.role is not Role.CLINICIAN:
+        raise Refused(ErrorCode.ROLE, request.role, field="key_id")
+    found = device.records.ledger.query(key_id, wanted.cmd_id)
+    return found._replace(delivered_nl=_delivered_nl(device, key_id, wanted.cmd_id, found.delivered_nl))
 
 
-def void(core: Core, call: Call) -> VoidCmdReply:
+def void(device: DeviceContext, request: RequestContext) -> VoidCmdReply:
     """A command that was never received never will be; any other stays what it is."""
-    records = core.records
-    wanted: VoidCmd = call.message
-    verdict = records.ledger.judge_void(call.key_id, wanted.cmd_id)
+    records = device.records
+    wanted: VoidCmd = request.message
+    verdict = records.ledger.judge_void(request.key_id, wanted.cmd_id)
     if verdict.judgement is Judgement.NEW:
         seq = records.enter(
-            LogType.CMD_VOID, CmdVoidData(wanted.cmd_id), actor=call.actor, cmd_id=wanted.cmd_id
+            LogType.CMD_VOID, CmdVoidData(wanted.cmd_id), actor=request.actor, cmd_id=wanted.cmd_id
         )
-        found = reply_of(records.ledger.void(call.key_id, wanted.cmd_id, seq))
+        found = reply_of(records.ledger.void(request.key_id, wanted.cmd_id, seq))
         records.touch(Region.LEDGER)
     elif verdict.error in (ErrorCode.BUSY, ErrorCode.CMD_ID_RANGE):
-        last = records.ledger.last_cmd_id(call.key_id)
+        last = records.ledger.last_cmd_id(request.key_id)
         raise Refused(
-            verdict.error, wanted.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field_offset=0
+            verdict.error, wanted.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field="cmd_id"
         )
     else:
-        found = records.ledger.query(call.key_id, wanted.cmd_id)
-    delivered_nl = _delivered_nl(core, call.key_id, wanted.cmd_id, found.delivered_nl)
+        found = records.ledger.query(request.key_id, wanted.cmd_id)
+    delivered_nl = _delivered_nl(device, request.key_id, wanted.cmd_id, found.delivered_nl)
     return VoidCmdReply(*found._replace(delivered_nl=delivered_nl))
 
 
-def bolus_limits(core: Core) -> BolusLimits:
+def bolus_limits(device: DeviceContext) -> BolusLimits:
     """What a bolus is held against."""
-    model = core.model
+    model = device.model
     return BolusLimits(
         model.stroke_nl,
         model.rate_max_nl_per_day,
@@ -173,20 +172,20 @@ def bolus_limits(core: Core) -> BolusLimits:
     )
 
 
-def _delivered_nl(core: Core, key_id: int, cmd_id: int, recorded_nl: int) -> int:
+def _delivered_nl(device: DeviceContext, key_id: int, cmd_id: int, recorded_nl: int) -> int:
     """Delivered so far, where the command is the bolus in work."""
-    bolus = core.therapy.deliveries.of_command(key_id, cmd_id)
+    bolus = device.therapy.deliveries.of_command(key_id, cmd_id)
     return recorded_nl if bolus is None else bolus.delivered_nl
 
 
-def _check_state(core: Core) -> None:
+def _check_state(device: DeviceContext) -> None:
     """A bolus needs RUN, no critical alarm, and no other bolus [SPEC 6]."""
-    code = _NOT_RUNNING.get(core.records.therapy.state)
+    code = _NOT_RUNNING.get(device.records.therapy.state)
     if code is not None:
-        raise Refused(code, core.records.therapy.state)
-    if core.records.alarms.critical_active:
-        raise Refused(ErrorCode.ALARM_BLOCKS, core.records.alarms.active_mask)
-    if (bolus := core.therapy.deliveries.of_source(Source.BOLUS)) is not None:
+        raise Refused(code, device.records.therapy.state)
+    if device.records.alarms.critical_active:
+        raise Refused(ErrorCode.ALARM_BLOCKS, device.records.alarms.active_mask)
+    if (bolus := device.therapy.deliveries.of_source(Source.BOLUS)) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
 
 
@@ -198,46 +197,40 @@ _NOT_RUNNING = {
 }
 
 
-def _check_revision(core: Core, call: Call) -> None:
-    wanted, current = call.message.program_rev, core.records.therapy.program_rev
+def _check_revision(device: DeviceContext, request: RequestContext) -> None:
+    wanted, current = request.message.program_rev, device.records.therapy.program_rev
     if wanted != current:
-        offset = _offset_of(call, "program_rev")
-        raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, nearest=current, field_offset=offset)
+        raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, nearest=current, field="program_rev")
 
 
-def _offset_of(call: Call, name: str) -> int:
-    """Where a field stands in this request; PREPARE and COMMIT share some at different places."""
-    return offset_of(type(call.message), name)[0]
-
-
-def _use_token(core: Core, call: Call, wanted: BolusCommit) -> None:
+def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusCommit) -> None:
     """A token is good once, for what it was given for; presented wrongly it is spent all the same."""
-    token = core.token
+    token = device.token
     if token is not None and token.value == wanted.token:
-        core.token = None
-        if call.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
+        device.token = None
+        if request.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
             wanted.volume_nl,
             wanted.duration_s,
         ):
             return
-    raise Refused(ErrorCode.TOKEN, wanted.token, field_offset=_offset_of(call, "token"))
+    raise Refused(ErrorCode.TOKEN, wanted.token, field="token")
 
 
-def _check_limits(core: Core, call: Call, volume_nl: int, duration_s: int) -> None:
+def _check_limits(device: DeviceContext, request: RequestContext, volume_nl: int, duration_s: int) -> None:
     refusal = check_bolus(
         volume_nl,
         duration_s,
-        core.therapy.rate_nl_per_day,
-        bolus_limits(core),
-        core.records.window,
-        call.tick_ms,
+        device.therapy.rate_nl_per_day,
+        bolus_limits(device),
+        device.records.window,
+        request.tick_ms,
     )
     if refusal is not None:
-        too_fast = refusal.code is ErrorCode.RATE and volume_nl >= core.model.stroke_nl
+        too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl
         raise Refused(
             refusal.code,
             refusal.value,
             limit=refusal.limit,
             nearest=refusal.nearest,
-            field_offset=_offset_of(call, "duration_s" if too_fast else "volume_nl"),
+            field="duration_s" if too_fast else "volume_nl",
         )

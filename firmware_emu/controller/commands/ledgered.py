@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.commands.call import Refused
+from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.memory.ledger import Judgement
 from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
@@ -13,18 +13,18 @@ from protocol.registry import cmd_crc
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.call import Call
+    from firmware_emu.controller.commands.request_context import RequestContext
     from firmware_emu.controller.memory.ledger import LedgerEntry
     from firmware_emu.controller.memory.records import Records
 
 
-def earlier(records: Records, call: Call) -> LedgerEntry | None:
+def earlier(records: Records, request: RequestContext) -> LedgerEntry | None:
     """The entry of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
-    verdict = records.ledger.judge(call.key_id, call.cmd_id, cmd_crc(call.opcode, call.message))
+    verdict = records.ledger.judge(request.key_id, request.cmd_id, cmd_crc(request.opcode, request.message))
     if verdict.error is not None:
-        last = records.ledger.last_cmd_id(call.key_id)
+        last = records.ledger.last_cmd_id(request.key_id)
         raise Refused(
-            verdict.error, call.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field_offset=0
+            verdict.error, request.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field="cmd_id"
         )
     return verdict.entry
 
@@ -36,13 +36,13 @@ def repeated(entry: LedgerEntry) -> CommandResult:
     )
 
 
-def done(records: Records, call: Call, seq: int) -> CommandResult:
+def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
     """Enter a command that took effect at once, and answer for it."""
     records.ledger.record(
-        call.key_id,
-        call.cmd_id,
-        op=call.opcode,
-        cmd_crc=cmd_crc(call.opcode, call.message),
+        request.key_id,
+        request.cmd_id,
+        op=request.opcode,
+        cmd_crc=cmd_crc(request.opcode, request.message),
         outcome=Outcome.DONE,
         start_seq=seq,
         end_seq=seq,
@@ -51,9 +51,9 @@ def done(records: Records, call: Call, seq: int) -> CommandResult:
     return CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=seq)
 
 
-def acted(records: Records, call: Call, seq: int) -> CommandResult:
+def acted(records: Records, request: RequestContext, seq: int) -> CommandResult:
     """Answer for STOP and CANCEL, which act whatever their id is; an id that can be entered is [SPEC 5, R8]."""
-    verdict = records.ledger.judge(call.key_id, call.cmd_id, cmd_crc(call.opcode, call.message))
+    verdict = records.ledger.judge(request.key_id, request.cmd_id, cmd_crc(request.opcode, request.message))
     if verdict.judgement is Judgement.NEW:
-        return done(records, call, seq)
+        return done(records, request, seq)
     return CommandResult(dup=True, outcome=Outcome.DONE, reason=0, seq=seq)

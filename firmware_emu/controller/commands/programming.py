@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
-from firmware_emu.controller.commands.call import Call, Refused
-from firmware_emu.controller.commands.core import Staging
+from firmware_emu.controller.commands.device_context import Staging
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
+from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.stopping import check_not_empty
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.modes import Trigger
@@ -25,17 +25,14 @@ from protocol.messages.program import (
 )
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.commands.device_context import DeviceContext
     from protocol.messages.program import ProgBegin, ProgCommit, ProgWrite
 
-_HEADER_OFFSET = 4  # of the header in PROG_BEGIN
-_BASE_REV_OFFSET = 4  # of base_rev in PROG_COMMIT
 
-
-def begin(core: Core, call: Call) -> ProgBeginReply:
+def begin(device: DeviceContext, request: RequestContext) -> ProgBeginReply:
     """Start staging; what was staged is gone."""
-    wanted: ProgBegin = call.message
-    _check_revision(core, wanted.base_rev, field_offset=0)
+    wanted: ProgBegin = request.message
+    _check_revision(device, wanted.base_rev)
     refused = unsupported(wanted.header)
     if refused is not None:
         raise Refused(
@@ -43,50 +40,50 @@ def begin(core: Core, call: Call) -> ProgBeginReply:
             refused.value,
             limit=refused.limit,
             nearest=refused.limit,
-            field_offset=_HEADER_OFFSET + refused.field_offset,
+            field=f"header.{refused.field}",
         )
-    core.staging = Staging(wanted.base_rev, wanted.header)
+    device.staging = Staging(wanted.base_rev, wanted.header)
     return ProgBeginReply()
 
 
-def write(core: Core, call: Call) -> ProgWriteReply:
+def write(device: DeviceContext, request: RequestContext) -> ProgWriteReply:
     """Stage segments: the next ones, or some again."""
-    wanted: ProgWrite = call.message
-    staging = _staged(core)
+    wanted: ProgWrite = request.message
+    staging = _staged(device)
     count, total = len(staging.segments), staging.header.n_segments
     if wanted.index > count:
-        raise Refused(ErrorCode.SEGMENTS, wanted.index, limit=count, nearest=count, field_offset=0)
+        raise Refused(ErrorCode.SEGMENTS, wanted.index, limit=count, nearest=count, field="index")
     end = wanted.index + len(wanted.segments)
     if end > total:
-        raise Refused(ErrorCode.SEGMENTS, end, limit=total, nearest=total - wanted.index, field_offset=1)
+        raise Refused(ErrorCode.SEGMENTS, end, limit=total, nearest=total - wanted.index, field="n")
     staging.segments[wanted.index : end] = wanted.segments
     staging.verified_crc = None
     return ProgWriteReply(len(staging.segments))
 
 
-def read_back(core: Core, call: Call) -> ProgVerifyReply:  # noqa: ARG001 - every handler has a call
+def read_back(device: DeviceContext, request: RequestContext) -> ProgVerifyReply:  # noqa: ARG001 - every handler has a call
     """The pump's own reading of what is staged: PROG_VERIFY."""
-    staging = _staged(core)
-    found = verify(staging.header, staging.segments, program_limits(core))
+    staging = _staged(device)
+    found = verify(staging.header, staging.segments, program_limits(device))
     crc = staged_crc(staging.header, staging.segments)
     staging.verified_crc = None if found.refusals else crc
     return ProgVerifyReply(found.peak_rate_nl_per_day, crc, found.day_totals_nl, found.refusals)
 
 
-def commit(core: Core, call: Call) -> ProgCommitReply:
+def commit(device: DeviceContext, request: RequestContext) -> ProgCommitReply:
     """Replace the active program; the old one runs until this very moment."""
-    records, therapy = core.records, core.records.therapy
-    wanted: ProgCommit = call.message
-    entry = earlier(records, call)
+    records, therapy = device.records, device.records.therapy
+    wanted: ProgCommit = request.message
+    entry = earlier(records, request)
     if entry is not None:
         return ProgCommitReply(repeated(entry), therapy.program_rev, therapy.state)
     if therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, therapy.state)
-    if (bolus := core.therapy.deliveries.current) is not None:
+    if (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     if wanted.start:
-        check_not_empty(core)
-    program = verified_program(core, wanted.base_rev, wanted.staged_crc)
+        check_not_empty(device)
+    program = verified_program(device, wanted.base_rev, wanted.staged_crc)
     reservoir = records.reservoir
     in_reservoir = (reservoir.drug_id, reservoir.concentration_ng_per_ml)
     if (program.header.drug_id, program.header.concentration_ng_per_ml) != in_reservoir:
@@ -96,50 +93,50 @@ def commit(core: Core, call: Call) -> ProgCommitReply:
             limit=reservoir.concentration_ng_per_ml,
             nearest=reservoir.concentration_ng_per_ml,
         )
-    seq = adopt(core, program, actor=call.actor, cmd_id=wanted.cmd_id)
+    seq = adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
     if wanted.start:
-        core.therapy.change(
-            Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM, actor=call.actor
+        device.therapy.change(
+            Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM, actor=request.actor
         )
-    return ProgCommitReply(done(records, call, seq), therapy.program_rev, therapy.state)
+    return ProgCommitReply(done(records, request, seq), therapy.program_rev, therapy.state)
 
 
-def abort(core: Core, call: Call) -> ProgAbortReply:
+def abort(device: DeviceContext, request: RequestContext) -> ProgAbortReply:
     """Throw the staged program away; nothing where none is."""
-    if core.staging is not None:
-        core.staging = None
-        core.records.enter(LogType.PROGRAM_ABORT, actor=call.actor)
+    if device.staging is not None:
+        device.staging = None
+        device.records.enter(LogType.PROGRAM_ABORT, actor=request.actor)
     return ProgAbortReply()
 
 
-def verified_program(core: Core, base_rev: int, crc: int) -> Program:
+def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
     """The staged program, if it is the one that was verified, on top of the active revision."""
-    staging = _staged(core)
-    _check_revision(core, base_rev, field_offset=_BASE_REV_OFFSET)
+    staging = _staged(device)
+    _check_revision(device, base_rev)
     if staging.verified_crc is None or staging.verified_crc != crc:
         raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=staging.verified_crc or 0)
     return Program(staging.header, tuple(staging.segments))
 
 
-def adopt(core: Core, program: Program, *, actor: int, cmd_id: int) -> int:
+def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -> int:
     """Make a program the active one; answers the log entry's number. The rate follows if the pump runs."""
-    records = core.records
+    records = device.records
     records.program = program
     records.therapy.program_rev += 1
-    core.staging = None
+    device.staging = None
     records.therapy.last_program_wall_s = records.wall_clock.wall_s(records.tick_ms)
     data = ProgramCommitData(records.therapy.program_rev, program.crc)
     seq = records.enter(LogType.PROGRAM_COMMIT, data, actor=actor, cmd_id=cmd_id)
     records.touch(Region.PROGRAM, Region.THERAPY)
     records.remedy(Remedy.PROGRAM)
-    core.therapy.leave_stopped(Role.CLINICIAN)
-    core.therapy.follow_rate(RateChangeReason.PROGRAM, actor=actor)
+    device.therapy.leave_stopped(Role.CLINICIAN)
+    device.therapy.follow_rate(RateChangeReason.PROGRAM, actor=actor)
     return seq
 
 
-def program_limits(core: Core) -> ProgramLimits:
+def program_limits(device: DeviceContext) -> ProgramLimits:
     """What a program is held against."""
-    model = core.model
+    model = device.model
     return ProgramLimits(
         model.rate_min_nl_per_day,
         model.rate_max_nl_per_day,
@@ -148,15 +145,13 @@ def program_limits(core: Core) -> ProgramLimits:
     )
 
 
-def _staged(core: Core) -> Staging:
-    if core.staging is None:
+def _staged(device: DeviceContext) -> Staging:
+    if device.staging is None:
         raise Refused(ErrorCode.NO_STAGED)
-    return core.staging
+    return device.staging
 
 
-def _check_revision(core: Core, base_rev: int, *, field_offset: int) -> None:
-    current = core.records.therapy.program_rev
+def _check_revision(device: DeviceContext, base_rev: int) -> None:
+    current = device.records.therapy.program_rev
     if base_rev != current:
-        raise Refused(
-            ErrorCode.REV_MISMATCH, base_rev, limit=current, nearest=current, field_offset=field_offset
-        )
+        raise Refused(ErrorCode.REV_MISMATCH, base_rev, limit=current, nearest=current, field="base_rev")

@@ -6,7 +6,7 @@ from itertools import compress, product
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
-from firmware_emu.controller.commands.call import Call, Refused
+from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.reservoir_belief import Prediction
@@ -44,7 +44,7 @@ from protocol.wire.checksum import crc32c
 from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.therapy.programs import Program
     from protocol.messages.conversation import GetLinkStats
     from protocol.messages.program import GetProgram
@@ -63,11 +63,11 @@ _FLAGS_OF_FACTS = {
 }
 
 
-def status(core: Core, call: Call) -> GetStatusReply:
+def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
     """The one message that a programmer reads most: by position, which costs a third of names."""
-    records, delivery, tick_ms = core.records, core.therapy, call.tick_ms
+    records, delivery, tick_ms = device.records, device.therapy, request.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
-    battery, deliveries = core.battery, delivery.deliveries
+    battery, deliveries = device.battery, delivery.deliveries
     bolus = deliveries.current
     return GetStatusReply(
         therapy.status_rev & 0xFFFF_FFFF,
@@ -77,20 +77,20 @@ def status(core: Core, call: Call) -> GetStatusReply:
         therapy.state,
         therapy.reason,
         delivery.mode,
-        _status_flags(core),
+        _status_flags(device),
         deliveries.basal.rate_nl_per_day,
         therapy.program_rev,
         0 if bolus is None else bolus.cmd_id,
         0 if bolus is None else bolus.left_nl,
         records.reservoir.calc_nl,
-        delivery.counters.strokes * core.model.stroke_nl,  # delivered_total_nl
+        delivery.counters.strokes * device.model.stroke_nl,  # delivered_total_nl
         battery.millivolts(tick_ms),
         battery.percent(tick_ms),
         deliveries.activity,
         alarms.active_mask,
         alarms.latched_mask,
         records.log.last_seq,
-        records.ledger.last_cmd_id(call.key_id),
+        records.ledger.last_cmd_id(request.key_id),
         delivery.stopped_ms(tick_ms) // MS_PER_S,
         0 if bolus is None else bolus.key_id,
         therapy.stopped_by,
@@ -98,21 +98,21 @@ def status(core: Core, call: Call) -> GetStatusReply:
     )
 
 
-def _status_flags(core: Core) -> StatusFlag:
-    records = core.records
+def _status_flags(device: DeviceContext) -> StatusFlag:
+    records = device.records
     clock = records.wall_clock
     facts = (
         clock.valid,
         clock.moved_at_tick_ms is not None,
         records.log.is_wrapped,
-        core.staging is not None,
+        device.staging is not None,
     )
     return _FLAGS_OF_FACTS[facts]
 
 
-def info(core: Core, call: Call) -> GetInfoReply:
+def info(device: DeviceContext, request: RequestContext) -> GetInfoReply:
     """Which pump this is, and that it is virtual."""
-    model, identity = core.model, core.records.identity
+    model, identity = device.model, device.records.identity
     firmware = model.firmware_version.to_bytes(4, "little")
     return GetInfoReply(
         model=model.model_number,
@@ -123,7 +123,7 @@ def info(core: Core, call: Call) -> GetInfoReply:
         implant_wall_s=identity.implant_wall_s,
         reservoir_size_nl=model.reservoir_size_nl,
         kind=DeviceKind.EMULATOR,
-        dev_key=core.key_is_development(call.key_id),
+        dev_key=device.key_is_development(request.key_id),
         profile=SecurityProfile.SECURED if model.secured else SecurityProfile.OPEN,
         commit_mode=CommitMode.ATOMIC,
         tubing_nl=model.tubing_nl,
@@ -131,9 +131,9 @@ def info(core: Core, call: Call) -> GetInfoReply:
     )
 
 
-def limits(core: Core, call: Call) -> GetLimitsReply:  # noqa: ARG001 - every handler has a call
+def limits(device: DeviceContext, request: RequestContext) -> GetLimitsReply:  # noqa: ARG001 - every handler has a call
     """What this pump refuses to exceed."""
-    model = core.model
+    model = device.model
     return GetLimitsReply(
         rate_min_nl_per_day=model.rate_min_nl_per_day,
         rate_max_nl_per_day=model.rate_max_nl_per_day,
@@ -153,50 +153,50 @@ def limits(core: Core, call: Call) -> GetLimitsReply:  # noqa: ARG001 - every ha
     )
 
 
-def time(core: Core, call: Call) -> GetTimeReply:
+def time(device: DeviceContext, request: RequestContext) -> GetTimeReply:
     """Both clocks."""
-    wanted: GetTime = call.message
-    clock = core.records.wall_clock
+    wanted: GetTime = request.message
+    clock = device.records.wall_clock
     return GetTimeReply(
         client_ms=wanted.client_ms,
-        t_mono_s=call.tick_ms // MS_PER_S,
-        t_ms=call.tick_ms % MS_PER_S,
-        wall_s=clock.wall_s(call.tick_ms),
+        t_mono_s=request.tick_ms // MS_PER_S,
+        t_ms=request.tick_ms % MS_PER_S,
+        wall_s=clock.wall_s(request.tick_ms),
         tz_minutes=clock.tz_minutes,
-        boot_count=core.records.therapy.boot_count,
+        boot_count=device.records.therapy.boot_count,
     )
 
 
 _NO_PROGRAM = ProgramHeader(InfusionMode.NONE, 0, 0, ProgramFlag(0), 0, 0)
 
 
-def program(core: Core, call: Call) -> GetProgramReply:
+def program(device: DeviceContext, request: RequestContext) -> GetProgramReply:
     """The active program (mode NONE where there is none), or the staged one as far as it has come."""
-    wanted: GetProgram = call.message
-    header, segments = _slot(core, wanted.slot)
+    wanted: GetProgram = request.message
+    header, segments = _slot(device, wanted.slot)
     first = wanted.from_index
     return GetProgramReply(
         slot=wanted.slot,
         from_index=first,
-        program_rev=core.records.therapy.program_rev,
+        program_rev=device.records.therapy.program_rev,
         crc=staged_crc(header, segments),
         header=header,
         segments=segments[first : first + SEGMENTS_PER_REPLY_MAX],
     )
 
 
-def _slot(core: Core, slot: ProgramSlot) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+def _slot(device: DeviceContext, slot: ProgramSlot) -> tuple[ProgramHeader, tuple[Segment, ...]]:
     if slot is ProgramSlot.STAGED:
-        if core.staging is None:
-            raise Refused(ErrorCode.NO_STAGED, slot, field_offset=0)
-        return core.staging.header, tuple(core.staging.segments)
-    active: Program | None = core.records.program
+        if device.staging is None:
+            raise Refused(ErrorCode.NO_STAGED, slot, field="slot")
+        return device.staging.header, tuple(device.staging.segments)
+    active: Program | None = device.records.program
     return (_NO_PROGRAM, ()) if active is None else (active.header, active.segments)
 
 
-def delivery(core: Core, call: Call) -> GetDeliveryReply:
+def delivery(device: DeviceContext, request: RequestContext) -> GetDeliveryReply:
     """What was delivered, by source, and what the windows hold."""
-    therapy, window, model = core.therapy, core.records.window, core.model
+    therapy, window, model = device.therapy, device.records.window, device.model
     return GetDeliveryReply(
         basal_nl=therapy.delivered_nl(Source.BASAL),
         bolus_nl=therapy.delivered_nl(Source.BOLUS),
@@ -204,18 +204,18 @@ def delivery(core: Core, call: Call) -> GetDeliveryReply:
         periodic_nl=therapy.delivered_nl(Source.PERIODIC),
         prime_nl=therapy.delivered_nl(Source.PRIME),
         bridge_nl=therapy.delivered_nl(Source.BRIDGE),
-        hour_used_nl=window.hour_used_nl(call.tick_ms),
+        hour_used_nl=window.hour_used_nl(request.tick_ms),
         hour_max_nl=model.hour_max_nl,
-        day_used_nl=window.day_used_nl(call.tick_ms),
+        day_used_nl=window.day_used_nl(request.tick_ms),
         day_max_nl=model.day_max_nl,
         strokes=therapy.counters.strokes,
     )
 
 
-def link_stats(core: Core, call: Call) -> GetLinkStatsReply:
+def link_stats(device: DeviceContext, request: RequestContext) -> GetLinkStatsReply:
     """What the link has seen go wrong; the counters start anew if that is asked."""
-    wanted: GetLinkStats = call.message
-    counted = core.link_statistics
+    wanted: GetLinkStats = request.message
+    counted = device.link_statistics
     answer = GetLinkStatsReply(
         crc_bad=counted.crc_bad,
         cobs_bad=counted.cobs_bad,
@@ -230,9 +230,9 @@ def link_stats(core: Core, call: Call) -> GetLinkStatsReply:
     return answer
 
 
-def alarms(core: Core, call: Call) -> GetAlarmsReply:
+def alarms(device: DeviceContext, request: RequestContext) -> GetAlarmsReply:
     """Active or latched, critical ones first."""
-    rows = core.records.alarms.listed(call.tick_ms)[:ALARM_ROWS_MAX]
+    rows = device.records.alarms.listed(request.tick_ms)[:ALARM_ROWS_MAX]
     return GetAlarmsReply(
         tuple(
             AlarmRow(
@@ -248,12 +248,12 @@ def alarms(core: Core, call: Call) -> GetAlarmsReply:
     )
 
 
-def reservoir(core: Core, call: Call) -> GetReservoirReply:
+def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirReply:
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
-    records, tick_ms = core.records, call.tick_ms
+    records, tick_ms = device.records, request.tick_ms
     belief = records.reservoir
-    predicted = belief.predict(core.therapy.deliveries.basal, core.therapy.deliveries.on_top)
-    if core.therapy.never_filled:
+    predicted = belief.predict(device.therapy.deliveries.basal, device.therapy.deliveries.on_top)
+    if device.therapy.never_filled:
         predicted = Prediction(None, None)
     low_s = NEVER_S if predicted.low_ms is None else predicted.low_ms // MS_PER_S
     replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))

@@ -10,10 +10,10 @@ from protocol.identifiers import Opcode
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from firmware_emu.controller.commands.call import Call
-    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.commands.device_context import DeviceContext
+    from firmware_emu.controller.commands.request_context import RequestContext
 
-    Handler = Callable[[Core, Call], Any]
+    Handler = Callable[[DeviceContext, RequestContext], Any]
 
 HANDLERS: Final[Mapping[Opcode, Handler]] = {
     Opcode.GET_STATUS: reading.status,

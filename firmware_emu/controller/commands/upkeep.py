@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
-from firmware_emu.controller.commands.call import Call, Refused
-from firmware_emu.controller.commands.core import Refilled
+from firmware_emu.controller.commands.device_context import Refilled
 from firmware_emu.controller.commands.ledgered import done, earlier, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
+from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
@@ -23,7 +23,7 @@ from protocol.messages.reservoir import RefillReply
 from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
-    from firmware_emu.controller.commands.core import Core
+    from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.memory.ledger import LedgerEntry
     from firmware_emu.controller.therapy.programs import Program
     from protocol.messages.alarms import AlarmAck
@@ -33,21 +33,19 @@ if TYPE_CHECKING:
 
 NEVER_S = 0xFFFF_FFFF
 I32_MAX = 0x7FFF_FFFF
-_WALL_OFFSET, _TZ_OFFSET = 4, 8
-_FILLED_OFFSET, _CONCENTRATION_OFFSET, _LOW_ALARM_OFFSET = 8, 16, 20
 
 
-def refill(core: Core, call: Call) -> RefillReply:
+def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
     """Believe what the clinician entered; another drug comes with its program, both in one stroke."""
-    records, therapy, reservoir = core.records, core.records.therapy, core.records.reservoir
-    wanted: Refill = call.message
-    entry = earlier(records, call)
+    records, therapy, reservoir = device.records, device.records.therapy, device.records.reservoir
+    wanted: Refill = request.message
+    entry = earlier(records, request)
     if entry is not None:
-        return _refill_repeated(core, entry)
+        return _refill_repeated(device, entry)
     if therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, therapy.state)
-    program = _refill_program(core, wanted)
-    _check_refill(core, wanted)
+    program = _refill_program(device, wanted)
+    _check_refill(device, wanted)
     clock = records.wall_clock
     report = reservoir.refill(
         wanted.aspirated_nl,
@@ -55,23 +53,23 @@ def refill(core: Core, call: Call) -> RefillReply:
         wanted.low_alarm_nl,
         wanted.drug_id,
         wanted.concentration_ng_per_ml,
-        call.tick_ms // MS_PER_S,
-        clock.wall_s(call.tick_ms),
+        request.tick_ms // MS_PER_S,
+        clock.wall_s(request.tick_ms),
     )
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
-    seq = records.enter(LogType.REFILL, data, actor=call.actor, cmd_id=wanted.cmd_id)
-    core.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
+    seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
+    device.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
     records.touch(Region.RESERVOIR)
     records.remedy(Remedy.REFILL)
     if program is not None:
-        adopt(core, program, actor=call.actor, cmd_id=wanted.cmd_id)
+        adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
     if therapy.reason is StateReason.EMPTY_POLICY:
-        core.therapy.change(
-            Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=call.actor
+        device.therapy.change(
+            Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=request.actor
         )
-    core.therapy.check_reservoir()
+    device.therapy.check_reservoir()
     return RefillReply(
-        done(records, call, seq),
+        done(records, request, seq),
         reservoir.calc_nl,
         report.expected_nl,
         max(-I32_MAX, min(report.difference_nl, I32_MAX)),
@@ -79,23 +77,23 @@ def refill(core: Core, call: Call) -> RefillReply:
     )
 
 
-def _refill_repeated(core: Core, entry: LedgerEntry) -> RefillReply:
+def _refill_repeated(device: DeviceContext, entry: LedgerEntry) -> RefillReply:
     """What that refill left behind, as far as no later one has replaced it."""
-    reservoir = core.records.reservoir
+    reservoir = device.records.reservoir
     return RefillReply(
         repeated(entry),
         reservoir.calc_nl,
         reservoir.last_expected_nl,
         max(-I32_MAX, min(reservoir.last_aspirated_nl - reservoir.last_expected_nl, I32_MAX)),
-        core.records.therapy.program_rev,
+        device.records.therapy.program_rev,
     )
 
 
-def _refill_program(core: Core, wanted: Refill) -> Program | None:
+def _refill_program(device: DeviceContext, wanted: Refill) -> Program | None:
     """The staged program that a new drug needs, or None where the active one goes on."""
-    records = core.records
+    records = device.records
     if wanted.staged_crc:
-        program = verified_program(core, records.therapy.program_rev, wanted.staged_crc)
+        program = verified_program(device, records.therapy.program_rev, wanted.staged_crc)
     elif records.program is None:
         return None
     else:
@@ -107,24 +105,24 @@ def _refill_program(core: Core, wanted: Refill) -> Program | None:
             wanted.concentration_ng_per_ml,
             limit=header.concentration_ng_per_ml,
             nearest=header.concentration_ng_per_ml,
-            field_offset=_CONCENTRATION_OFFSET,
+            field="concentration_ng_per_ml",
         )
-    if wanted.staged_crc and (bolus := core.therapy.deliveries.current) is not None:
+    if wanted.staged_crc and (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     return program if wanted.staged_crc else None
 
 
-def _check_refill(core: Core, wanted: Refill) -> None:
+def _check_refill(device: DeviceContext, wanted: Refill) -> None:
     if not wanted.concentration_ng_per_ml:
-        raise Refused(ErrorCode.CONC, 0, limit=1, nearest=1, field_offset=_CONCENTRATION_OFFSET)
-    refusal = check_fill(wanted.filled_nl, core.model.reservoir_size_nl)
+        raise Refused(ErrorCode.CONC, 0, limit=1, nearest=1, field="concentration_ng_per_ml")
+    refusal = check_fill(wanted.filled_nl, device.model.reservoir_size_nl)
     if refusal is not None:
         raise Refused(
             refusal.code,
             refusal.value,
             limit=refusal.limit,
             nearest=refusal.nearest,
-            field_offset=_FILLED_OFFSET,
+            field="filled_nl",
         )
     if wanted.low_alarm_nl >= max(wanted.filled_nl, 1):
         nearest_nl = max(wanted.filled_nl - 1, 0)
@@ -133,71 +131,71 @@ def _check_refill(core: Core, wanted: Refill) -> None:
             wanted.low_alarm_nl,
             limit=wanted.filled_nl,
             nearest=nearest_nl,
-            field_offset=_LOW_ALARM_OFFSET,
+            field="low_alarm_nl",
         )
 
 
-def set_time(core: Core, call: Call) -> TimeSetReply:
+def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
     """Set the wall clock. It is an annotation: no dose moves."""
-    records, clock = core.records, core.records.wall_clock
-    wanted: TimeSet = call.message
-    entry = earlier(records, call)
+    records, clock = device.records, device.records.wall_clock
+    wanted: TimeSet = request.message
+    entry = earlier(records, request)
     if entry is not None:
         return TimeSetReply(repeated(entry), 0)
     if records.therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, records.therapy.state)
-    code = clock.refusal_of(call.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
+    code = clock.refusal_of(request.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
     if code is ErrorCode.TIME_RANGE:
         nearest = min(max(wanted.tz_minutes, TZ_MIN_MINUTES), TZ_MAX_MINUTES)
-        raise Refused(code, wanted.tz_minutes, limit=nearest, nearest=nearest, field_offset=_TZ_OFFSET)
+        raise Refused(code, wanted.tz_minutes, limit=nearest, nearest=nearest, field="tz_minutes")
     if code is not None:
-        delta_s = clock.delta_s(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
-        wall_s = clock.wall_s(call.tick_ms)
-        raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field_offset=_WALL_OFFSET)
-    old_wall_s, old_tz_minutes = clock.wall_s(call.tick_ms), clock.tz_minutes
-    delta_s = clock.set(call.tick_ms, wanted.wall_s, wanted.tz_minutes)
+        delta_s = clock.delta_s(request.tick_ms, wanted.wall_s, wanted.tz_minutes)
+        wall_s = clock.wall_s(request.tick_ms)
+        raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field="wall_s")
+    old_wall_s, old_tz_minutes = clock.wall_s(request.tick_ms), clock.tz_minutes
+    delta_s = clock.set(request.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
-    seq = records.enter(LogType.TIME_SET, data, actor=call.actor, cmd_id=wanted.cmd_id)
+    seq = records.enter(LogType.TIME_SET, data, actor=request.actor, cmd_id=wanted.cmd_id)
     records.touch(Region.WALL_CLOCK)
     records.remedy(Remedy.CLOCK)
-    return TimeSetReply(done(records, call, seq), delta_s)
+    return TimeSetReply(done(records, request, seq), delta_s)
 
 
-def acknowledge(core: Core, call: Call) -> AlarmAckReply:
+def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply:
     """Somebody has seen this occurrence of an alarm."""
-    records = core.records
-    wanted: AlarmAck = call.message
-    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, call.tick_ms)
+    records = device.records
+    wanted: AlarmAck = request.message
+    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, request.tick_ms)
     if answer is None:
         occurrence = records.alarms.occurrences.get(wanted.alarm_id)
         nearest = 0 if occurrence is None else occurrence.on_seq
-        raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, nearest=nearest, field_offset=1)
-    records.enter(LogType.ALARM_ACK, AlarmAckData(wanted.alarm_id, wanted.seq), actor=call.actor)
+        raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, nearest=nearest, field="seq")
+    records.enter(LogType.ALARM_ACK, AlarmAckData(wanted.alarm_id, wanted.seq), actor=request.actor)
     records.touch(Region.ALARMS)
     until_ms = answer.silenced_until_ms
     return AlarmAckReply(answer.still_active, NEVER_S if until_ms is None else until_ms // MS_PER_S)
 
 
-def read_log(core: Core, call: Call) -> LogReadReply:
+def read_log(device: DeviceContext, request: RequestContext) -> LogReadReply:
     """Entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
-    wanted: LogRead = call.message
-    code = core.records.log.refusal_of(wanted)
+    wanted: LogRead = request.message
+    code = device.records.log.refusal_of(wanted)
     if code is not None:
-        raise Refused(code, wanted.epoch, limit=core.records.log.epoch, field_offset=1)
-    may_read_therapy = call.role in (Role.CLINICIAN, Role.SERVICE)
-    return core.records.log.read(wanted, may_read_therapy=may_read_therapy)
+        raise Refused(code, wanted.epoch, limit=device.records.log.epoch, field="epoch")
+    may_read_therapy = request.role in (Role.CLINICIAN, Role.SERVICE)
+    return device.records.log.read(wanted, may_read_therapy=may_read_therapy)
 
 
-def log_status(core: Core, call: Call) -> LogStatusReply:
+def log_status(device: DeviceContext, request: RequestContext) -> LogStatusReply:
     """What the log holds, after the pump has checked all of it."""
-    return core.records.log.status(call.message)
+    return device.records.log.status(request.message)
 
 
-def ping(core: Core, call: Call) -> PingReply:  # noqa: ARG001 - every handler has both
+def ping(device: DeviceContext, request: RequestContext) -> PingReply:  # noqa: ARG001 - every handler has both
     """Here."""
     return PingReply()
 
 
-def end_session(core: Core, call: Call) -> EndSessionReply:  # noqa: ARG001
+def end_session(device: DeviceContext, request: RequestContext) -> EndSessionReply:  # noqa: ARG001
     """The link closes the session when this answer has left."""
     return EndSessionReply()

@@ -40,15 +40,6 @@ _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMP
 _SUPPORTED_FLAGS: Final = ProgramFlag(0)
 
 # Offsets of fields in the header [SPEC 6].
-_MODE_OFFSET: Final = 0
-_N_GROUPS_OFFSET: Final = 1
-_N_SEGMENTS_OFFSET: Final = 2
-_FLAGS_OFFSET: Final = 3
-_PERIODIC_OFFSET: Final = 12
-_PATIENT_OFFSET: Final = 28
-_BRIDGE_OFFSET: Final = 48
-_GROUPS_OFFSET: Final = 56
-_GROUP_BYTES: Final = 6
 
 
 class ProgramLimits(NamedTuple):
@@ -61,10 +52,10 @@ class ProgramLimits(NamedTuple):
 
 
 class Unsupported(NamedTuple):
-    """A header that this pump cannot take, refused at BEGIN. `field_offset` counts from the header's first byte."""
+    """A header that this pump cannot take, refused at BEGIN. `field` is one of the header's, a group as `groups.1`."""
 
     code: ErrorCode
-    field_offset: int
+    field: str
     value: int
     limit: int
 
@@ -152,16 +143,16 @@ class Program:
 def unsupported(header: ProgramHeader) -> Unsupported | None:
     """Why this pump cannot even stage such a program; None where it can."""
     if header.mode not in _CONSTANT_MODES:
-        return Unsupported(ErrorCode.ENUM, _MODE_OFFSET, header.mode, max(_CONSTANT_MODES))
+        return Unsupported(ErrorCode.ENUM, "mode", header.mode, max(_CONSTANT_MODES))
     if header.flags & ~_SUPPORTED_FLAGS:
-        return Unsupported(ErrorCode.ENUM, _FLAGS_OFFSET, header.flags, _SUPPORTED_FLAGS)
+        return Unsupported(ErrorCode.ENUM, "flags", header.flags, _SUPPORTED_FLAGS)
     if not 1 <= header.n_groups <= GROUPS_MAX:
         return Unsupported(
-            ErrorCode.SEGMENTS, _N_GROUPS_OFFSET, header.n_groups, _nearest(header.n_groups, GROUPS_MAX)
+            ErrorCode.SEGMENTS, "n_groups", header.n_groups, _nearest(header.n_groups, GROUPS_MAX)
         )
     if not 1 <= header.n_segments <= SEGMENTS_MAX:
         nearest = _nearest(header.n_segments, SEGMENTS_MAX)
-        return Unsupported(ErrorCode.SEGMENTS, _N_SEGMENTS_OFFSET, header.n_segments, nearest)
+        return Unsupported(ErrorCode.SEGMENTS, "n_segments", header.n_segments, nearest)
     return _used_without_flag(header)
 
 
@@ -172,18 +163,17 @@ def _nearest(count: int, maximum: int) -> int:
 
 def _used_without_flag(header: ProgramHeader) -> Unsupported | None:
     """Blocks and groups that nothing announces must be 0: a forgotten flag is no reason to drop a bolus."""
-    blocks: tuple[tuple[ProgramFlag, int, object, object], ...] = (
-        (ProgramFlag.PERIODIC, _PERIODIC_OFFSET, header.periodic, PeriodicBlock()),
-        (ProgramFlag.PATIENT, _PATIENT_OFFSET, header.patient, PatientBlock()),
-        (ProgramFlag.BRIDGE, _BRIDGE_OFFSET, header.bridge, BridgeBlock()),
+    blocks: tuple[tuple[ProgramFlag, str, object, object], ...] = (
+        (ProgramFlag.PERIODIC, "periodic", header.periodic, PeriodicBlock()),
+        (ProgramFlag.PATIENT, "patient", header.patient, PatientBlock()),
+        (ProgramFlag.BRIDGE, "bridge", header.bridge, BridgeBlock()),
     )
-    for flag, offset, block, empty in blocks:
+    for flag, name, block, empty in blocks:
         if not header.flags & flag and block != empty:
-            return Unsupported(ErrorCode.RESERVED_BITS, offset, header.flags, 0)
+            return Unsupported(ErrorCode.RESERVED_BITS, name, header.flags, 0)
     for number in range(header.n_groups, GROUPS_MAX):
         if header.groups[number] != Group():
-            offset = _GROUPS_OFFSET + number * _GROUP_BYTES
-            return Unsupported(ErrorCode.RESERVED_BITS, offset, header.n_groups, 0)
+            return Unsupported(ErrorCode.RESERVED_BITS, f"groups.{number}", header.n_groups, 0)
     return None
 
 

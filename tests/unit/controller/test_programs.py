@@ -20,6 +20,7 @@ from firmware_emu.controller.therapy.programs import (
     unsupported,
     verify,
 )
+from protocol.codec.layouts import path_offset
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
 from protocol.messages.program import (
     BridgeBlock,
@@ -251,7 +252,7 @@ def test_what_this_pump_cannot_take_is_refused_at_the_beginning(
 ) -> None:
     answer = unsupported(simple(300, 500).header._replace(**change))
     assert isinstance(answer, Unsupported)
-    assert (answer.code, answer.field_offset) == refused
+    assert (answer.code, path_offset(ProgramHeader, answer.field)) == refused
 
 
 def test_a_program_survives_packing_and_copying() -> None:

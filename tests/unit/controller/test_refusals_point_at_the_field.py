@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from protocol.codec.layouts import offset_of
+from firmware_emu.controller.commands import boluses
+from protocol.codec.layouts import offset_of, path_offset
 from protocol.identifiers import ErrorCode, Outcome, StopReason, TimeSetReason
 from protocol.messages.bolus import BolusCancel
 from protocol.messages.ledger import VoidCmd
 from protocol.messages.program import ProgBegin, ProgCommit
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime, TimeSet
+from protocol.registry import COMMANDS
+from protocol.wire.limits import CMD_ID_STEP_MAX
 from tests.simulation.conversation import Conversation, simple_header
 
 U32 = 1 << 32
-CMD_ID_STEP_MAX = 65_536
 
 
 @pytest.fixture
@@ -68,3 +72,23 @@ def test_a_cancel_of_what_is_no_bolus_hits_nothing(talk: Conversation) -> None:
     talk.granted(Stop(1, 60, StopReason.CLINICAL))
     reply = talk.granted(BolusCancel(2, 1, 0xFFFF))
     assert (reply.target_outcome, reply.delivered_nl) == (Outcome.NEVER_RECEIVED, 0)
+
+
+def test_every_field_that_a_refusal_names_is_one_of_a_request() -> None:
+    """Read from the source: a misspelt name would end the pump at the first such refusal."""
+    requests = [command.request for command in COMMANDS.values()]
+    for path in sorted(Path(boluses.__file__).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.keyword) and node.arg == "field":
+                constants = [part.value for part in ast.walk(node.value) if isinstance(part, ast.Constant)]
+                for name in constants:
+                    if isinstance(name, str) and not name.endswith("."):
+                        assert any(_has(request, name) for request in requests), f"{path.name}: {name}"
+
+
+def _has(request: type, name: str) -> bool:
+    try:
+        path_offset(request, name)
+    except KeyError:
+        return False
+    return True

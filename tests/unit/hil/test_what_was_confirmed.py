@@ -253,6 +253,8 @@ def test_a_bolus_that_another_gave_while_a_human_was_asked_is_told_instead_of_a_
         bench.open_programmer().bolus(VOLUME_NL, 600)
         bench.target.rig.advance(4 * 3_600_000)
 
-    with pytest.raises(DeviceError, match=r"0\.02 mL were given on top of the basal rate while you were asked"):
+    with pytest.raises(
+        DeviceError, match=r"0\.02 mL were given on top of the basal rate while you were asked"
+    ):
         bolus_as_confirmed(pump, 600, volume_nl=VOLUME_NL, ask=ask)
     assert bench.open_programmer().delivery().bolus_nl == VOLUME_NL

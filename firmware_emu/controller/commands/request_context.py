@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from protocol.identifiers import ErrorCode, Opcode, Role, StateChanged
 
 
-class Call(NamedTuple):
+class RequestContext(NamedTuple):
     """A request that has passed role, length and enum checks. `message` is the request class of its opcode."""
 
     tick_ms: int
@@ -30,7 +30,10 @@ class Call(NamedTuple):
 
 
 class Refused(Exception):
-    """A handler's no. Nothing has changed unless `state_changed` says so [SPEC 7]."""
+    """A handler's no. Nothing has changed unless `state_changed` says so [SPEC 7].
+
+    `field` names what is refused in the request, as `volume_nl` or `header.groups.1`; None where it is no field.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,7 @@ class Refused(Exception):
         *,
         limit: int = 0,
         nearest: int = 0,
-        field_offset: int | None = None,
+        field: str | None = None,
         retry_after_ms: int = 0,
     ) -> None:
         super().__init__(code.name)
@@ -47,6 +50,6 @@ class Refused(Exception):
         self.detail = detail
         self.limit = limit
         self.nearest = nearest
-        self.field_offset = field_offset
+        self.field = field
         self.retry_after_ms = retry_after_ms
         self.state_changed = StateChanged.NO

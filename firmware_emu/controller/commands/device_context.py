@@ -48,7 +48,7 @@ class Refilled(NamedTuple):
     concentration_ng_per_ml: int
 
 
-class Core:
+class DeviceContext:
     """One run's records and therapy, what is staged, and what the commands may look at besides."""
 
     __slots__ = (
