@@ -14,9 +14,9 @@ from hil.errors import PumpbenchError
 from hil.installation import check_protocol_is_ours
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
-from hil.programmer.asking import PATIENCE_MS
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.programmer.programmer import Programmer
+from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice

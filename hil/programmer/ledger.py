@@ -21,11 +21,11 @@ from hil.errors import (
     UsageError,
 )
 from hil.outcome_store import FiledCommand, OutcomeStore
-from hil.programmer.asking import PATIENCE_MS, session_is_gone
+from hil.programmer.client_session import NoReply, Refused, Replied
 from hil.programmer.continuity import Continuity, marked_entry
-from hil.programmer.conversation import NoReply, Refused, Replied
 from hil.programmer.log_reading import LogReader
 from hil.programmer.recognition import KnownPump, Recognition
+from hil.programmer.requester import PATIENCE_MS, session_is_gone
 from hil.programmer.verdicts import (
     DID_NOT_HAPPEN,
     MOVED_NOTHING,
@@ -38,19 +38,21 @@ from protocol.codec.layouts import encode
 from protocol.identifiers import Opcode, Outcome, StateChanged
 from protocol.log.types import LogName
 from protocol.messages.ledger import OWN_KEY, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
-from protocol.messages.log import LogRead, LogReadReply
-from protocol.registry import COMMANDS, cmd_crc
+from protocol.registry import cmd_crc, command_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.deadline import Deadline
-    from hil.programmer.conversation import Answer, Conversation
+    from hil.programmer.client_session import Answer, ClientSession
     from protocol.link.development_keys import DeviceKey
+    from protocol.messages.command import Request
+    from protocol.messages.log import LogRead, LogReadReply
 
 Reply = TypeVar("Reply")
 
 POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
+NO_CMD_ID = 0  # of a message that is not sent
 RESENDS = 3  # of a command that the pump provably never received
 
 
@@ -83,13 +85,13 @@ class Ledger(Recognition):
 
     def __init__(
         self,
-        conversation: Conversation,
+        session: ClientSession,
         key: DeviceKey,
         store: OutcomeStore,
         *,
         patience_ms: int = PATIENCE_MS,
     ) -> None:
-        super().__init__(conversation, key, store, patience_ms=patience_ms)
+        super().__init__(session, key, store, patience_ms=patience_ms)
         self.found_out: list[FiledCommand] = []
         """Commands that were unknown when this programmer began, and that the pump has received after all."""
         self._last_sent: tuple[int, int] | None = None  # memory and id
@@ -146,7 +148,7 @@ class Ledger(Recognition):
         deadline = self._deadline()
         own = key_id in {OWN_KEY, self.key.key_id} and self.may_command
         known = self._know(deadline) if own else None
-        reply = self._ask(Opcode.QUERY_CMD, QueryCmd(cmd_id, key_id), QueryCmdReply, deadline)
+        reply = self.request(QueryCmd(cmd_id, key_id), deadline)
         if known is not None:
             self._weigh(known, cmd_id, reply)
         return reply
@@ -163,7 +165,7 @@ class Ledger(Recognition):
             self._refuse_of_before(known, cmd_id, Outcome.VOIDED)
         elif not filed.final and known.continuity is not Continuity.PROVEN:
             self._believe(known, filed, Outcome.VOIDED)
-        reply = self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply, deadline)
+        reply = self.request(VoidCmd(cmd_id), deadline)
         self._weigh(known, cmd_id, reply)
         return reply
 
@@ -255,50 +257,41 @@ class Ledger(Recognition):
         return self._cannot_be_found_out(filed, f"pump {known.serial} has lost the memory that it had then")
 
     def _command(
-        self,
-        opcode: Opcode,
-        build: Callable[[int], Any],
-        reply_class: type[Reply],
-        *,
-        volume_nl: int = 0,
-        resend: bool = True,
+        self, build: Callable[[int], Request[Reply]], *, volume_nl: int = 0, resend: bool = True
     ) -> Executed[Reply]:
-        """Send a command under a new id. What provably never arrived is sent again under another, unless
-        told not to.
+        """Send what `build` makes of a new id. What provably never arrived is sent again under another.
+
+        Unless told not to.
         """
         deadline = self._deadline()
-        self._settle_before(opcode, deadline)
+        self._settle_before(build(NO_CMD_ID), deadline)
         for attempt in range(RESENDS):
             try:
-                return self._command_once(opcode, build, reply_class, volume_nl, deadline)
+                return self._command_once(build, volume_nl, deadline)
             except NotExecuted:
-                if not resend or attempt == RESENDS - 1 or deadline.passed(self._conversation.now_ms()):
+                if not resend or attempt == RESENDS - 1 or deadline.passed(self._session.now_ms()):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
     def _command_once(
-        self,
-        opcode: Opcode,
-        build: Callable[[int], Any],
-        reply_class: type[Reply],
-        volume_nl: int,
-        deadline: Deadline,
+        self, build: Callable[[int], Request[Reply]], volume_nl: int, deadline: Deadline
     ) -> Executed[Reply]:
         known = self._know(deadline)
         if (known.serial, known.memory_id) != self._pump:
             raise BenchLost(
-                f"{opcode.name} was not sent: another pump is on this line than at the start, serial {known.serial}, "
-                f"memory {known.memory_id:016x}",
+                f"nothing was sent: another pump is on this line than at the start, serial {known.serial}, memory "
+                f"{known.memory_id:016x}",
                 advice="look at the cable, and begin anew",
             )
         cmd_id = self.store.next_cmd_id(known.memory_id, known.last_cmd_id, known.serial)
-        request = build(cmd_id)
-        filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, request), volume_nl, known.last_seq)
+        message = build(cmd_id)
+        opcode = command_of(type(message)).opcode
+        filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, message), volume_nl, known.last_seq)
         self._trust_from_here(known)
         self.store.name_pump(known.memory_id, known.serial)
         self.store.file(known.memory_id, filed)  # on the disk before a byte leaves
         self._last_sent = known.memory_id, cmd_id
-        return self._sent(known, filed, encode(request), reply_class, deadline)
+        return self._sent(known, filed, message, deadline)
 
     def last_command(self) -> FiledCommand | None:
         """The last command with an id that this programmer sent, as it is filed now; None before the first."""
@@ -315,24 +308,19 @@ class Ledger(Recognition):
             self.store.mark(known.memory_id, known.marks)
 
     def _sent(
-        self,
-        known: KnownPump,
-        filed: FiledCommand,
-        payload: bytes,
-        reply_class: type[Reply],
-        deadline: Deadline,
+        self, known: KnownPump, filed: FiledCommand, message: Request[Reply], deadline: Deadline
     ) -> Executed[Reply]:
         """Send a command that is on file, and find out what came of it."""
         opcode, cmd_id = Opcode(filed.opcode), filed.cmd_id
         try:
-            answer: Answer = self._conversation.ask(opcode, payload, deadline)
+            answer: Answer = self._session.ask(opcode, encode(message), deadline)
         except (BenchLost, LinkError) as error:
             raise self._is_unknown(opcode, cmd_id, str(error)) from error
         match answer:
             case Replied(payload=answered):
-                return self._accepted(known.memory_id, filed, reply_class, answered, deadline)
+                return self._accepted(known.memory_id, filed, message, answered, deadline)
             case Refused(error=refusal) if session_is_gone(refusal):
-                self._conversation.forget_session()
+                self._session.forget_session()
                 self.store.settle(known.memory_id, filed, Outcome.NEVER_RECEIVED.name)
                 raise NotExecuted(
                     f"{opcode.name} {cmd_id} met no session", cmd_id=cmd_id, outcome=Outcome.NEVER_RECEIVED
@@ -350,14 +338,14 @@ class Ledger(Recognition):
         self,
         memory_id: int,
         filed: FiledCommand,
-        reply_class: type[Reply],
+        message: Request[Reply],
         payload: bytes,
         deadline: Deadline,
     ) -> Executed[Reply]:
         """The pump answered: file what it says. A commit still under way is asked for until it is done."""
         opcode = Opcode(filed.opcode)
         try:
-            reply: Any = self._read(opcode, reply_class, payload)
+            reply: Any = self._read(message, payload)
         except DeviceError as error:
             return self._after_doubt(memory_id, filed, str(error))
         result = reply.result
@@ -382,7 +370,7 @@ class Ledger(Recognition):
         """
         known = self._known
         usable = known is not None and known.memory_id == memory_id and known.continuity is Continuity.PROVEN
-        if known is None or not usable or not self._conversation.is_open:
+        if known is None or not usable or not self._session.is_open:
             return
         marks = replace(known.marks, last_cmd_id=max(known.marks.last_cmd_id, cmd_id))
         try:
@@ -396,7 +384,7 @@ class Ledger(Recognition):
         self.store.mark(memory_id, marks)
 
     def _ask_for_a_mark(self, request: LogRead) -> LogReadReply:
-        return self._ask_once(Opcode.LOG_READ, request, LogReadReply, self._deadline())
+        return self._request_once(request, self._deadline())
 
     def _after_doubt(self, memory_id: int, filed: FiledCommand, why: str) -> Executed[Any]:
         """No word that can be relied on: reconnect and ask what became of it."""
@@ -428,17 +416,18 @@ class Ledger(Recognition):
             answer=None,
         )
 
-    def _ask(
-        self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline | None = None
-    ) -> Reply:
-        """Ask, after what has to be known first."""
-        deadline = deadline or self._deadline()
-        self._settle_before(opcode, deadline)
-        return super()._ask(opcode, request, reply_class, deadline)
+    def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
+        """Ask, after what has to be known first [SPEC 9]; returns the reply. Errors as in `Requester.request`.
 
-    def _settle_before(self, opcode: Opcode, deadline: Deadline) -> None:
+        OutcomeUnknown where the outcome of an earlier command is not known and the message may not be sent then.
+        """
+        deadline = deadline or self._deadline()
+        self._settle_before(message, deadline)
+        return super().request(message, deadline)
+
+    def _settle_before(self, message: Request[Any], deadline: Deadline) -> None:
         """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""
-        if COMMANDS[opcode].while_unknown or not self.store.has_open():
+        if command_of(type(message)).while_unknown or not self.store.has_open():
             return
         known = self._know(deadline)
         for filed in self.store.unknown_commands(known.memory_id):
@@ -466,12 +455,12 @@ class Ledger(Recognition):
     ) -> FiledCommand:
         """Ask for the outcome of one command until it is known; OutcomeUnknown at the deadline."""
         opcode = Opcode(filed.opcode)
-        while not deadline.passed(self._conversation.now_ms()):
+        while not deadline.passed(self._session.now_ms()):
             try:
                 known = self._know(deadline)
                 if known.memory_id != memory_id:
                     raise self._is_unknown(opcode, filed.cmd_id, "the pump has another memory now")
-                reply = self._ask(Opcode.QUERY_CMD, QueryCmd(filed.cmd_id), QueryCmdReply, deadline)
+                reply = self.request(QueryCmd(filed.cmd_id), deadline)
             except (BenchLost, LinkError) as error:
                 raise self._is_unknown(opcode, filed.cmd_id, why or str(error)) from error
             settled = self._file_verdict(known, filed, reply)
@@ -479,7 +468,7 @@ class Ledger(Recognition):
                 return self._resolved_by_log(known, filed, deadline)
             if not settled.unknown:
                 return settled
-            self._conversation.wait(POLL_MS)
+            self._session.wait(POLL_MS)
         raise self._is_unknown(opcode, filed.cmd_id, why or "the pump has not decided yet")
 
     def _resolved_by_log(self, known: KnownPump, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
@@ -487,7 +476,7 @@ class Ledger(Recognition):
         opcode = Opcode(filed.opcode)
         try:
             history = LogReader(LogName.MAIN, filed.after_seq + 1).read(
-                lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply, deadline)
+                lambda request: self.request(request, deadline)
             )
         except (BenchLost, LinkError) as error:
             raise self._is_unknown(opcode, filed.cmd_id, str(error)) from error
@@ -557,12 +546,12 @@ class Ledger(Recognition):
     def _void_quietly(self, cmd_id: int) -> None:
         """NEVER_RECEIVED is final already; VOID makes it durable. If it gets lost, nothing is lost."""
         try:
-            self._ask(Opcode.VOID_CMD, VoidCmd(cmd_id), VoidCmdReply)
+            self.request(VoidCmd(cmd_id))
         except (LinkError, BenchLost, DeviceRefused):
-            self._conversation.forget_session()
+            self._session.forget_session()
 
     def _is_unknown(self, opcode: Opcode, cmd_id: int, why: str) -> OutcomeUnknown:
-        self._conversation.forget_session()
+        self._session.forget_session()
         return OutcomeUnknown(
             f"what became of {opcode.name} {cmd_id} is not known ({why}); it may have been carried out",
             cmd_id=cmd_id,

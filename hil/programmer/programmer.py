@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 
 from hil.errors import OutcomeUnknown
 from hil.outcome_store import OutcomeStore
-from hil.programmer.asking import PATIENCE_MS
-from hil.programmer.conversation import Conversation
+from hil.programmer.client_session import ClientSession
 from hil.programmer.entropy import SystemEntropy
+from hil.programmer.requester import PATIENCE_MS
 from hil.programmer.therapy import Therapy
 from hil.wire_log import WireLog
 from protocol.identifiers import Role
@@ -39,16 +39,14 @@ class Programmer(Therapy):
         wire_log: WireLog | None = None,
     ) -> None:
         key = key or development_key(Role.CLINICIAN)
-        conversation = Conversation(
+        session = ClientSession(
             channel,
             key,
             entropy or SystemEntropy(),
             secured=secured,
             wire_log=WireLog() if wire_log is None else wire_log,
         )
-        super().__init__(
-            conversation, key, OutcomeStore() if store is None else store, patience_ms=patience_ms
-        )
+        super().__init__(session, key, OutcomeStore() if store is None else store, patience_ms=patience_ms)
 
     def connect(self) -> None:
         """Open the store and a session, look whether the memory is what it was, and resolve what is open.

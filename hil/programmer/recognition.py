@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.outcome_store import Marks, OutcomeStore
-from hil.programmer.asking import PATIENCE_MS, Asking
 from hil.programmer.continuity import Continuity, LookBack, look_back
+from hil.programmer.requester import PATIENCE_MS, Requester
 from protocol.identifiers import Opcode, Role
-from protocol.messages.log import LogReadReply
-from protocol.messages.reading import GetInfo, GetInfoReply, GetStatus, GetStatusReply
+from protocol.messages.reading import GetInfo, GetStatus, GetStatusReply
 
 if TYPE_CHECKING:
     from hil.deadline import Deadline
-    from hil.programmer.conversation import Conversation
+    from hil.programmer.client_session import ClientSession
     from protocol.link.development_keys import DeviceKey
 
 
@@ -32,18 +31,18 @@ class KnownPump:
     marks: Marks
 
 
-class Recognition(Asking):
+class Recognition(Requester):
     """Knows a pump again, by what is on file of it."""
 
     def __init__(
         self,
-        conversation: Conversation,
+        session: ClientSession,
         key: DeviceKey,
         store: OutcomeStore,
         *,
         patience_ms: int = PATIENCE_MS,
     ) -> None:
-        super().__init__(conversation, key, patience_ms=patience_ms)
+        super().__init__(session, key, patience_ms=patience_ms)
         self.store = store
         self.notices: list[str] = []
         """What a person should know and that stands in nobody's way: one sentence each."""
@@ -60,13 +59,13 @@ class Recognition(Asking):
         """Which memory we talk to, whether it is as it was, and which id it saw last; read anew in each session."""
         while True:
             self._ensure_session(deadline)
-            number = self._conversation.session_number
+            number = self._session.session_number
             if self._known is not None and self._known.session_number == number:
                 return self._known
-            info = self._ask(Opcode.GET_INFO, GetInfo(), GetInfoReply, deadline)
-            status = self._ask(Opcode.GET_STATUS, GetStatus(), GetStatusReply, deadline)
+            info = self.request(GetInfo(), deadline)
+            status = self.request(GetStatus(), deadline)
             back = self._look_back(info.memory_id, status, deadline)
-            if self._conversation.is_open and self._conversation.session_number == number:
+            if self._session.is_open and self._session.session_number == number:
                 self._known = KnownPump(
                     number,
                     info.serial.rstrip(b"\x00 ").decode("ascii", "backslashreplace"),
@@ -86,7 +85,7 @@ class Recognition(Asking):
 
     def _look_back(self, memory_id: int, status: GetStatusReply, deadline: Deadline) -> LookBack:
         """Whether this memory still has what it had when this programmer last saw it."""
-        opened = self._conversation.opened
+        opened = self._session.opened
         if opened is None:
             raise AssertionError("a session is open, so it was opened")
         now = Marks(opened.pump_hello.boot_count, status.t_mono_s, status.last_cmd_id)
@@ -96,7 +95,7 @@ class Recognition(Asking):
             self.store.marks(memory_id),
             now,
             opened.client_nonce,
-            lambda request: self._ask(Opcode.LOG_READ, request, LogReadReply, deadline),
+            lambda request: self.request(request, deadline),
         )
 
     def _note_a_loss(self, known: KnownPump) -> None:

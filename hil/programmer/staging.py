@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING
 from hil.errors import DeviceError, LinkError, NotExecuted, UsageError
 from hil.procedures import rate_for_dose_nl_per_day
 from hil.programmer.reading import Reading
-from protocol.identifiers import InfusionMode, Opcode, ProgramFlag
+from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
     Group,
     ProgAbort,
-    ProgAbortReply,
     ProgBegin,
-    ProgBeginReply,
     ProgCommit,
     ProgCommitReply,
     ProgramHeader,
     ProgVerify,
     ProgVerifyReply,
     ProgWrite,
-    ProgWriteReply,
     Segment,
     padded_groups,
     staged_crc,
@@ -114,7 +111,7 @@ class Staging(Reading):
             try:
                 return self._stage_once(header, tuple(segments), base_rev, deadline)
             except LinkError:
-                if attempt == STAGINGS - 1 or deadline.passed(self._conversation.now_ms()):
+                if attempt == STAGINGS - 1 or deadline.passed(self._session.now_ms()):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -140,9 +137,7 @@ class Staging(Reading):
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
         return self._command(
-            Opcode.PROG_COMMIT,
             lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),
-            ProgCommitReply,
             resend=False,  # what it names died with the session
         )
 
@@ -175,25 +170,23 @@ class Staging(Reading):
 
     def abort_program(self) -> None:
         """Throw the staged program away."""
-        self._ask(Opcode.PROG_ABORT, ProgAbort(), ProgAbortReply)
+        self.request(ProgAbort())
 
     def begin_program(self, base_rev: int, header: ProgramHeader) -> None:
         """PROG_BEGIN alone, for tests of staging."""
-        self._ask(Opcode.PROG_BEGIN, ProgBegin(base_rev, header), ProgBeginReply)
+        self.request(ProgBegin(base_rev, header))
 
     def write_segments(self, index: int, segments: Sequence[Segment]) -> int:
         """PROG_WRITE alone; answers how many segments are staged."""
         deadline = self._deadline()
         self._ensure_session(deadline)
-        return self._ask_once(
-            Opcode.PROG_WRITE, ProgWrite(index, tuple(segments)), ProgWriteReply, deadline
-        ).count
+        return self._request_once(ProgWrite(index, tuple(segments)), deadline).count
 
     def verify_program(self) -> ProgVerifyReply:
         """PROG_VERIFY alone: the pump's own reading of what is staged, refusals and all."""
         deadline = self._deadline()
         self._ensure_session(deadline)
-        return self._ask_once(Opcode.PROG_VERIFY, ProgVerify(), ProgVerifyReply, deadline)
+        return self._request_once(ProgVerify(), deadline)
 
     def _stage_once(
         self, header: ProgramHeader, segments: tuple[Segment, ...], base_rev: int | None, deadline: Deadline
@@ -201,11 +194,11 @@ class Staging(Reading):
         if base_rev is None:
             base_rev = self.status().program_rev
         self._ensure_session(deadline)
-        self._ask_once(Opcode.PROG_BEGIN, ProgBegin(base_rev, header), ProgBeginReply, deadline)
+        self._request_once(ProgBegin(base_rev, header), deadline)
         for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
             part = segments[index : index + SEGMENTS_PER_WRITE_MAX]
-            self._ask_once(Opcode.PROG_WRITE, ProgWrite(index, part), ProgWriteReply, deadline)
-        verified = self._ask_once(Opcode.PROG_VERIFY, ProgVerify(), ProgVerifyReply, deadline)
+            self._request_once(ProgWrite(index, part), deadline)
+        verified = self._request_once(ProgVerify(), deadline)
         if verified.refusals:
             raise ProgramRefused(verified.refusals)
         if verified.staged_crc != staged_crc(header, segments):

@@ -15,7 +15,6 @@ from protocol.identifiers import (
     AlarmId,
     BolusKind,
     OnExpiry,
-    Opcode,
     RefillFlag,
     StopReason,
     TimeSetReason,
@@ -64,9 +63,7 @@ class Therapy(Staging):
         """Ask whether a bolus would be accepted; DeviceRefused tells the nearest that would."""
         if program_rev is None:
             program_rev = self.status().program_rev
-        announced = self._ask(
-            Opcode.BOLUS_PREPARE, BolusPrepare(kind, volume_nl, duration_s, program_rev), BolusPrepareReply
-        )
+        announced = self.request(BolusPrepare(kind, volume_nl, duration_s, program_rev))
         if not 0 < announced.quantised_nl <= volume_nl:
             raise DeviceError(
                 f"the pump announced {announced.quantised_nl} nL for a bolus of {volume_nl} nL",
@@ -78,11 +75,9 @@ class Therapy(Staging):
         """Deliver what was prepared: the volume that the pump announced, once or not at all."""
         volume_nl = prepared.announced.quantised_nl
         return self._command(
-            Opcode.BOLUS_COMMIT,
             lambda cmd_id: BolusCommit(
                 cmd_id, volume_nl, prepared.duration_s, prepared.announced.token, prepared.program_rev
             ),
-            BolusCommitReply,
             volume_nl=volume_nl,
             resend=False,  # its token died with the session; asking a human again is right
         )
@@ -96,9 +91,7 @@ class Therapy(Staging):
     ) -> Executed[BolusCancelReply]:
         """End a bolus now (0: the active one)."""
         key_id = self.key.key_id if target_key_id == OWN_KEY else target_key_id
-        return self._command(
-            Opcode.BOLUS_CANCEL, lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, key_id), BolusCancelReply
-        )
+        return self._command(lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, key_id))
 
     def stop(
         self,
@@ -108,14 +101,12 @@ class Therapy(Staging):
         on_expiry: OnExpiry = OnExpiry.ALARM_ONLY,
     ) -> Executed[StopReply]:
         """Stop all delivery. Allowed while another outcome is unknown; sent again until it has acted."""
-        return self._command(
-            Opcode.STOP, lambda cmd_id: Stop(cmd_id, max_stop_s, reason, on_expiry), StopReply
-        )
+        return self._command(lambda cmd_id: Stop(cmd_id, max_stop_s, reason, on_expiry))
 
     def resume(self, *, program_rev: int | None = None) -> Executed[ResumeReply]:
         """Start the active program again."""
         rev = self.status().program_rev if program_rev is None else program_rev
-        return self._command(Opcode.RESUME, lambda cmd_id: Resume(cmd_id, rev), ResumeReply)
+        return self._command(lambda cmd_id: Resume(cmd_id, rev))
 
     def refill(
         self,
@@ -137,11 +128,9 @@ class Therapy(Staging):
         drug, concentration = drug_id, concentration_ng_per_ml
         flags = RefillFlag.RINSED_TWICE if rinsed_twice else RefillFlag(0)
         return self._command(
-            Opcode.REFILL,
             lambda cmd_id: Refill(
                 cmd_id, aspirated_nl, filled_nl, drug, flags, concentration, alarm_nl, staged_crc
             ),
-            RefillReply,
             volume_nl=filled_nl,
             resend=not staged_crc,
         )
@@ -156,9 +145,7 @@ class Therapy(Staging):
     ) -> Executed[TimeSetReply]:
         """Set the wall clock (seconds since 2000-01-01 UTC). More than 120 s needs `confirm`."""
         return self._command(
-            Opcode.TIME_SET,
             lambda cmd_id: TimeSet(cmd_id, wall_s, tz_minutes, reason, confirm),
-            TimeSetReply,
         )
 
     def acknowledge_alarm(self, alarm_id: AlarmId, on_seq: int | None = None) -> AlarmAckReply:
@@ -170,4 +157,4 @@ class Therapy(Staging):
                     f"the alarm {alarm_id.name} is not there to be acknowledged", advice="read the alarms"
                 )
             on_seq = rows[0].on_seq
-        return self._ask(Opcode.ALARM_ACK, AlarmAck(alarm_id, on_seq), AlarmAckReply)
+        return self.request(AlarmAck(alarm_id, on_seq))

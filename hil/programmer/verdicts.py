@@ -43,7 +43,7 @@ def contradiction_of(filed: FiledCommand, outcome: Outcome, delivered_nl: int, u
     goes_back = outcome == Outcome.INTENT and filed.outcome == Outcome.RUNNING.name
     if outcome in DID_NOT_HAPPEN or goes_back or (had_ended and outcome.name != filed.outcome):
         return f"it had answered {filed.outcome}"
-    if delivered_nl + uncertain_nl < filed.delivered_nl:
+    if filed.volume_nl and delivered_nl + uncertain_nl < filed.delivered_nl:  # a CANCEL tells of its target
         return f"it had answered that {filed.delivered_nl} nL were delivered, and now {delivered_nl} nL"
     return ""
 

@@ -1,5 +1,7 @@
 """Alarms: reading, acknowledging and testing them [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U32, Count, Reserved, Rows, enum_of, flags_of
@@ -13,6 +15,11 @@ ALARM_ROWS_MAX = 13
 @message()
 class GetAlarms(NamedTuple):
     """Each alarm that is active or latched."""
+
+    @staticmethod
+    def reply_class() -> type[GetAlarmsReply]:
+        """The class of its reply."""
+        return GetAlarmsReply
 
 
 @message(
@@ -46,7 +53,7 @@ class GetAlarmsReply(NamedTuple):
     alarms: tuple[AlarmRow, ...]
 
 
-command(Opcode.GET_ALARMS, GetAlarms, GetAlarmsReply, "OPCS", while_unknown=True)
+command(Opcode.GET_ALARMS, GetAlarms, "OPCS", while_unknown=True)
 
 
 @message(
@@ -58,6 +65,11 @@ class AlarmAck(NamedTuple):
 
     alarm_id: AlarmId
     seq: int
+
+    @staticmethod
+    def reply_class() -> type[AlarmAckReply]:
+        """The class of its reply."""
+        return AlarmAckReply
 
 
 @message(
@@ -71,7 +83,7 @@ class AlarmAckReply(NamedTuple):
     silenced_until_t_mono_s: int
 
 
-command(Opcode.ALARM_ACK, AlarmAck, AlarmAckReply, "PC")
+command(Opcode.ALARM_ACK, AlarmAck, "PC")
 
 
 @message("alarm_class" / enum_of(AlarmClass))
@@ -80,10 +92,15 @@ class AlarmTest(NamedTuple):
 
     alarm_class: AlarmClass
 
+    @staticmethod
+    def reply_class() -> type[AlarmTestReply]:
+        """The class of its reply."""
+        return AlarmTestReply
+
 
 @message()
 class AlarmTestReply(NamedTuple):
     """It sounds."""
 
 
-command(Opcode.ALARM_TEST, AlarmTest, AlarmTestReply, "C")
+command(Opcode.ALARM_TEST, AlarmTest, "C")

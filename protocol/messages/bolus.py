@@ -1,5 +1,7 @@
 """Boluses: PREPARE and COMMIT, CANCEL, the patient's bolus, and the prime [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, U32, Reserved, enum_of
@@ -23,6 +25,11 @@ class BolusPrepare(NamedTuple):
     duration_s: int
     program_rev: int
 
+    @staticmethod
+    def reply_class() -> type[BolusPrepareReply]:
+        """The class of its reply."""
+        return BolusPrepareReply
+
 
 @message(
     "token" / U32 * "10 s, one use",
@@ -45,7 +52,7 @@ class BolusPrepareReply(NamedTuple):
     day_max_nl: int
 
 
-command(Opcode.BOLUS_PREPARE, BolusPrepare, BolusPrepareReply, "C", therapy=True)
+command(Opcode.BOLUS_PREPARE, BolusPrepare, "C", therapy=True)
 
 
 @message(
@@ -64,6 +71,11 @@ class BolusCommit(NamedTuple):
     token: int
     program_rev: int
 
+    @staticmethod
+    def reply_class() -> type[BolusCommitReply]:
+        """The class of its reply."""
+        return BolusCommitReply
+
 
 @message("result" / nested(CommandResult), "delivered_nl" / U32)
 class BolusCommitReply(NamedTuple):
@@ -73,7 +85,7 @@ class BolusCommitReply(NamedTuple):
     delivered_nl: int
 
 
-command(Opcode.BOLUS_COMMIT, BolusCommit, BolusCommitReply, "C", therapy=True, carries_cmd_id=True)
+command(Opcode.BOLUS_COMMIT, BolusCommit, "C", therapy=True, carries_cmd_id=True)
 
 
 @message(
@@ -87,6 +99,11 @@ class BolusCancel(NamedTuple):
     cmd_id: int
     target_cmd_id: int
     target_key_id: int
+
+    @staticmethod
+    def reply_class() -> type[BolusCancelReply]:
+        """The class of its reply."""
+        return BolusCancelReply
 
 
 @message(
@@ -103,7 +120,7 @@ class BolusCancelReply(NamedTuple):
     delivered_nl: int
 
 
-command(Opcode.BOLUS_CANCEL, BolusCancel, BolusCancelReply, "PCS", carries_cmd_id=True, while_unknown=True)
+command(Opcode.BOLUS_CANCEL, BolusCancel, "PCS", carries_cmd_id=True, while_unknown=True)
 
 
 @message("cmd_id" / U32)
@@ -111,6 +128,11 @@ class PatientBolus(NamedTuple):
     """The patient asks for the bolus that the program allows."""
 
     cmd_id: int
+
+    @staticmethod
+    def reply_class() -> type[PatientBolusReply]:
+        """The class of its reply."""
+        return PatientBolusReply
 
 
 @message(
@@ -129,7 +151,7 @@ class PatientBolusReply(NamedTuple):
     next_allowed_s: int
 
 
-command(Opcode.PATIENT_BOLUS, PatientBolus, PatientBolusReply, "P", therapy=True, carries_cmd_id=True)
+command(Opcode.PATIENT_BOLUS, PatientBolus, "P", therapy=True, carries_cmd_id=True)
 
 
 @message(
@@ -148,6 +170,11 @@ class Prime(NamedTuple):
     token: int
     program_rev: int
 
+    @staticmethod
+    def reply_class() -> type[PrimeReply]:
+        """The class of its reply."""
+        return PrimeReply
+
 
 @message("result" / nested(CommandResult), "delivered_nl" / U32)
 class PrimeReply(NamedTuple):
@@ -157,4 +184,4 @@ class PrimeReply(NamedTuple):
     delivered_nl: int
 
 
-command(Opcode.PRIME, Prime, PrimeReply, "C", therapy=True, carries_cmd_id=True)
+command(Opcode.PRIME, Prime, "C", therapy=True, carries_cmd_id=True)

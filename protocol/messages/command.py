@@ -6,10 +6,22 @@ Each stands in a row right behind its messages; `protocol.registry` collects the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 from protocol.identifiers import Opcode, Role
 
+Reply_co = TypeVar("Reply_co", covariant=True)
+
 _ROLE_OF_LETTER = {"O": Role.OBSERVER, "P": Role.PATIENT, "C": Role.CLINICIAN, "S": Role.SERVICE}
+
+
+class Request(Protocol[Reply_co]):
+    """A message that asks. It knows the class of its reply, so that who asks knows what is answered."""
+
+    @staticmethod
+    def reply_class() -> type[Reply_co]:
+        """The class of its reply."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +51,7 @@ class Command:
 _DECLARED: dict[Opcode, Command] = {}
 
 
-def command(opcode: Opcode, request: type, reply: type, roles: str, **words: bool) -> None:
+def command(opcode: Opcode, request: type[Request[Any]], roles: str, **words: bool) -> None:
     """Declare a command. `roles` has a letter for each role that may send it; `words` are fields of `Command`.
 
     TypeError where the opcode has a command already.
@@ -47,7 +59,7 @@ def command(opcode: Opcode, request: type, reply: type, roles: str, **words: boo
     if opcode in _DECLARED:
         raise TypeError(f"{opcode.name} is declared twice")
     allowed = frozenset(_ROLE_OF_LETTER[letter] for letter in roles)
-    _DECLARED[opcode] = Command(opcode, request, reply, allowed, **words)
+    _DECLARED[opcode] = Command(opcode, request, request.reply_class(), allowed, **words)
 
 
 def declared_commands() -> tuple[Command, ...]:

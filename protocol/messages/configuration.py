@@ -1,5 +1,7 @@
 """Values that the clinic may read and write [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, Count, Octets, enum_of
@@ -16,6 +18,11 @@ class ConfigRead(NamedTuple):
 
     config_id: ConfigId
 
+    @staticmethod
+    def reply_class() -> type[ConfigReadReply]:
+        """The class of its reply."""
+        return ConfigReadReply
+
 
 @message(
     "config_id" / enum_of(ConfigId, U16),
@@ -29,7 +36,7 @@ class ConfigReadReply(NamedTuple):
     value: bytes
 
 
-command(Opcode.CONFIG_READ, ConfigRead, ConfigReadReply, "C", while_unknown=True)
+command(Opcode.CONFIG_READ, ConfigRead, "C", while_unknown=True)
 
 
 @message(
@@ -43,10 +50,15 @@ class ConfigWrite(NamedTuple):
     config_id: ConfigId
     value: bytes
 
+    @staticmethod
+    def reply_class() -> type[ConfigWriteReply]:
+        """The class of its reply."""
+        return ConfigWriteReply
+
 
 @message()
 class ConfigWriteReply(NamedTuple):
     """It is set."""
 
 
-command(Opcode.CONFIG_WRITE, ConfigWrite, ConfigWriteReply, "C")
+command(Opcode.CONFIG_WRITE, ConfigWrite, "C")

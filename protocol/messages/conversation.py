@@ -1,5 +1,7 @@
 """What is about the link itself: ping, the end of a session, statistics, hints of events, self-test [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U32, flags_of
@@ -12,18 +14,28 @@ from protocol.messages.command import command
 class Ping(NamedTuple):
     """Ask whether anybody is there."""
 
+    @staticmethod
+    def reply_class() -> type[PingReply]:
+        """The class of its reply."""
+        return PingReply
+
 
 @message()
 class PingReply(NamedTuple):
     """Here."""
 
 
-command(Opcode.PING, Ping, PingReply, "OPCS", while_unknown=True)
+command(Opcode.PING, Ping, "OPCS", while_unknown=True)
 
 
 @message()
 class EndSession(NamedTuple):
     """Close the session."""
+
+    @staticmethod
+    def reply_class() -> type[EndSessionReply]:
+        """The class of its reply."""
+        return EndSessionReply
 
 
 @message()
@@ -31,7 +43,7 @@ class EndSessionReply(NamedTuple):
     """The last answer of the session."""
 
 
-command(Opcode.END_SESSION, EndSession, EndSessionReply, "OPCS", while_unknown=True)
+command(Opcode.END_SESSION, EndSession, "OPCS", while_unknown=True)
 
 
 @message("clear" / BOOLEAN * "1: set all counters to 0 after reading")
@@ -39,6 +51,11 @@ class GetLinkStats(NamedTuple):
     """What the link has seen go wrong."""
 
     clear: bool
+
+    @staticmethod
+    def reply_class() -> type[GetLinkStatsReply]:
+        """The class of its reply."""
+        return GetLinkStatsReply
 
 
 @message(
@@ -62,7 +79,7 @@ class GetLinkStatsReply(NamedTuple):
     hs_limited: int
 
 
-command(Opcode.GET_LINK_STATS, GetLinkStats, GetLinkStatsReply, "CS", while_unknown=True)
+command(Opcode.GET_LINK_STATS, GetLinkStats, "CS", while_unknown=True)
 
 
 @message("mask" / flags_of(EventFlag, U32))
@@ -71,13 +88,18 @@ class Subscribe(NamedTuple):
 
     mask: EventFlag
 
+    @staticmethod
+    def reply_class() -> type[SubscribeReply]:
+        """The class of its reply."""
+        return SubscribeReply
+
 
 @message()
 class SubscribeReply(NamedTuple):
     """Hints will come for these changes."""
 
 
-command(Opcode.SUBSCRIBE, Subscribe, SubscribeReply, "OPCS", while_unknown=True)
+command(Opcode.SUBSCRIBE, Subscribe, "OPCS", while_unknown=True)
 
 
 @message(
@@ -97,6 +119,11 @@ class EventHint(NamedTuple):
 class SelfTest(NamedTuple):
     """Test the device; only while stopped."""
 
+    @staticmethod
+    def reply_class() -> type[SelfTestReply]:
+        """The class of its reply."""
+        return SelfTestReply
+
 
 @message("failed" / flags_of(SelfTestFault, U32) * "0: all good")
 class SelfTestReply(NamedTuple):
@@ -105,4 +132,4 @@ class SelfTestReply(NamedTuple):
     failed: SelfTestFault
 
 
-command(Opcode.SELF_TEST, SelfTest, SelfTestReply, "S")
+command(Opcode.SELF_TEST, SelfTest, "S")

@@ -1,5 +1,7 @@
 """Paired keys: adding, revoking and listing them [SPEC 6, 11]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from construct import Bytes
@@ -27,13 +29,18 @@ class KeyAdd(NamedTuple):
     role: Role
     wrapped: bytes
 
+    @staticmethod
+    def reply_class() -> type[KeyAddReply]:
+        """The class of its reply."""
+        return KeyAddReply
+
 
 @message()
 class KeyAddReply(NamedTuple):
     """Paired."""
 
 
-command(Opcode.KEY_ADD, KeyAdd, KeyAddReply, "C", pairing=True)
+command(Opcode.KEY_ADD, KeyAdd, "C", pairing=True)
 
 
 @message("key_id" / U16)
@@ -42,13 +49,18 @@ class KeyRevoke(NamedTuple):
 
     key_id: int
 
+    @staticmethod
+    def reply_class() -> type[KeyRevokeReply]:
+        """The class of its reply."""
+        return KeyRevokeReply
+
 
 @message()
 class KeyRevokeReply(NamedTuple):
     """Forgotten."""
 
 
-command(Opcode.KEY_REVOKE, KeyRevoke, KeyRevokeReply, "C", pairing=True)
+command(Opcode.KEY_REVOKE, KeyRevoke, "C", pairing=True)
 
 
 @message(
@@ -68,6 +80,11 @@ class KeyRow(NamedTuple):
 class KeyList(NamedTuple):
     """Ask who is paired. No key material is ever readable."""
 
+    @staticmethod
+    def reply_class() -> type[KeyListReply]:
+        """The class of its reply."""
+        return KeyListReply
+
 
 @message(
     "n" / Count("keys", KEYS_MAX),
@@ -79,4 +96,4 @@ class KeyListReply(NamedTuple):
     keys: tuple[KeyRow, ...]
 
 
-command(Opcode.KEY_LIST, KeyList, KeyListReply, "C", pairing=True, while_unknown=True)
+command(Opcode.KEY_LIST, KeyList, "C", pairing=True, while_unknown=True)

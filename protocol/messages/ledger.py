@@ -1,5 +1,7 @@
 """The command ledger: what opens the answer to every command with an id, QUERY_CMD and VOID_CMD [SPEC 6, 9]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U8, U16, U32, enum_of
@@ -51,6 +53,11 @@ class QueryCmd(NamedTuple):
     cmd_id: int
     key_id: int = OWN_KEY
 
+    @staticmethod
+    def reply_class() -> type[QueryCmdReply]:
+        """The class of its reply."""
+        return QueryCmdReply
+
 
 @message(*_RECORDED)
 class QueryCmdReply(NamedTuple):
@@ -66,7 +73,7 @@ class QueryCmdReply(NamedTuple):
     end_seq: int
 
 
-command(Opcode.QUERY_CMD, QueryCmd, QueryCmdReply, "PCS", while_unknown=True)
+command(Opcode.QUERY_CMD, QueryCmd, "PCS", while_unknown=True)
 
 
 @message("cmd_id" / U32)
@@ -74,6 +81,11 @@ class VoidCmd(NamedTuple):
     """Make sure that a command which was never received never will be."""
 
     cmd_id: int
+
+    @staticmethod
+    def reply_class() -> type[VoidCmdReply]:
+        """The class of its reply."""
+        return VoidCmdReply
 
 
 @message(*_RECORDED)
@@ -90,4 +102,4 @@ class VoidCmdReply(NamedTuple):
     end_seq: int
 
 
-command(Opcode.VOID_CMD, VoidCmd, VoidCmdReply, "PCS", while_unknown=True)
+command(Opcode.VOID_CMD, VoidCmd, "PCS", while_unknown=True)

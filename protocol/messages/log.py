@@ -1,5 +1,7 @@
 """Reading the log and its state [SPEC 6]. The entries themselves are in `protocol.log`."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from construct import Bytes
@@ -31,6 +33,11 @@ class LogRead(NamedTuple):
     count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
     filter: int = 0
 
+    @staticmethod
+    def reply_class() -> type[LogReadReply]:
+        """The class of its reply."""
+        return LogReadReply
+
 
 @message(
     "log" / enum_of(LogName),
@@ -54,7 +61,7 @@ class LogReadReply(NamedTuple):
     entries: tuple[bytes, ...]
 
 
-command(Opcode.LOG_READ, LogRead, LogReadReply, "OPCS", while_unknown=True)
+command(Opcode.LOG_READ, LogRead, "OPCS", while_unknown=True)
 
 
 @message("log" / enum_of(LogName))
@@ -62,6 +69,11 @@ class LogStatus(NamedTuple):
     """What a log holds and what it has lost."""
 
     log: LogName
+
+    @staticmethod
+    def reply_class() -> type[LogStatusReply]:
+        """The class of its reply."""
+        return LogStatusReply
 
 
 @message(
@@ -85,4 +97,4 @@ class LogStatusReply(NamedTuple):
     first_bad_seq: int
 
 
-command(Opcode.LOG_STATUS, LogStatus, LogStatusReply, "OPCS", while_unknown=True)
+command(Opcode.LOG_STATUS, LogStatus, "OPCS", while_unknown=True)

@@ -3,8 +3,9 @@
 A header is 98 bytes, a segment 6.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U8, U16, U32, Count, Reserved, Rows, enum_of, flags_of
 from protocol.codec.layouts import encode, message, nested
@@ -12,6 +13,9 @@ from protocol.identifiers import ErrorCode, InfusionMode, Opcode, ProgramFlag, P
 from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 from protocol.wire.checksum import crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 GROUPS_MAX = 7
 
@@ -141,6 +145,11 @@ class GetProgram(NamedTuple):
     slot: ProgramSlot
     from_index: int
 
+    @staticmethod
+    def reply_class() -> type[GetProgramReply]:
+        """The class of its reply."""
+        return GetProgramReply
+
 
 @message(
     "slot" / enum_of(ProgramSlot),
@@ -163,7 +172,7 @@ class GetProgramReply(NamedTuple):
     segments: tuple[Segment, ...]
 
 
-command(Opcode.GET_PROGRAM, GetProgram, GetProgramReply, "OPCS", while_unknown=True)
+command(Opcode.GET_PROGRAM, GetProgram, "OPCS", while_unknown=True)
 
 
 @message(
@@ -176,13 +185,18 @@ class ProgBegin(NamedTuple):
     base_rev: int
     header: ProgramHeader
 
+    @staticmethod
+    def reply_class() -> type[ProgBeginReply]:
+        """The class of its reply."""
+        return ProgBeginReply
+
 
 @message()
 class ProgBeginReply(NamedTuple):
     """Staging has begun."""
 
 
-command(Opcode.PROG_BEGIN, ProgBegin, ProgBeginReply, "C")
+command(Opcode.PROG_BEGIN, ProgBegin, "C")
 
 
 @message(
@@ -196,6 +210,11 @@ class ProgWrite(NamedTuple):
     index: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
     segments: tuple[Segment, ...]
 
+    @staticmethod
+    def reply_class() -> type[ProgWriteReply]:
+        """The class of its reply."""
+        return ProgWriteReply
+
 
 @message("count" / U8 * "segments staged so far")
 class ProgWriteReply(NamedTuple):
@@ -204,12 +223,17 @@ class ProgWriteReply(NamedTuple):
     count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
 
 
-command(Opcode.PROG_WRITE, ProgWrite, ProgWriteReply, "C")
+command(Opcode.PROG_WRITE, ProgWrite, "C")
 
 
 @message()
 class ProgVerify(NamedTuple):
     """Ask how the pump reads what is staged."""
+
+    @staticmethod
+    def reply_class() -> type[ProgVerifyReply]:
+        """The class of its reply."""
+        return ProgVerifyReply
 
 
 @message(
@@ -248,7 +272,7 @@ class ProgVerifyReply(NamedTuple):
     refusals: tuple[ProgramRefusal, ...]
 
 
-command(Opcode.PROG_VERIFY, ProgVerify, ProgVerifyReply, "C")
+command(Opcode.PROG_VERIFY, ProgVerify, "C")
 
 
 @message(
@@ -265,6 +289,11 @@ class ProgCommit(NamedTuple):
     staged_crc: int
     start: bool
 
+    @staticmethod
+    def reply_class() -> type[ProgCommitReply]:
+        """The class of its reply."""
+        return ProgCommitReply
+
 
 @message(
     "result" / nested(CommandResult),
@@ -279,12 +308,17 @@ class ProgCommitReply(NamedTuple):
     state: State
 
 
-command(Opcode.PROG_COMMIT, ProgCommit, ProgCommitReply, "C", therapy=True, carries_cmd_id=True)
+command(Opcode.PROG_COMMIT, ProgCommit, "C", therapy=True, carries_cmd_id=True)
 
 
 @message()
 class ProgAbort(NamedTuple):
     """Throw the staged program away."""
+
+    @staticmethod
+    def reply_class() -> type[ProgAbortReply]:
+        """The class of its reply."""
+        return ProgAbortReply
 
 
 @message()
@@ -292,4 +326,4 @@ class ProgAbortReply(NamedTuple):
     """Nothing is staged any more."""
 
 
-command(Opcode.PROG_ABORT, ProgAbort, ProgAbortReply, "C")
+command(Opcode.PROG_ABORT, ProgAbort, "C")

@@ -3,6 +3,8 @@
 They tell the pump's belief, never the truth.
 """
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from construct import Bytes
@@ -30,6 +32,11 @@ SERIAL_BYTES = 12
 @message()
 class GetStatus(NamedTuple):
     """What the pump believes and does."""
+
+    @staticmethod
+    def reply_class() -> type[GetStatusReply]:
+        """The class of its reply."""
+        return GetStatusReply
 
 
 @message(
@@ -90,12 +97,17 @@ class GetStatusReply(NamedTuple):
     stop_expires_t_mono_s: int
 
 
-command(Opcode.GET_STATUS, GetStatus, GetStatusReply, "OPCS", while_unknown=True)
+command(Opcode.GET_STATUS, GetStatus, "OPCS", while_unknown=True)
 
 
 @message()
 class GetInfo(NamedTuple):
     """Which pump this is."""
+
+    @staticmethod
+    def reply_class() -> type[GetInfoReply]:
+        """The class of its reply."""
+        return GetInfoReply
 
 
 @message(
@@ -131,12 +143,17 @@ class GetInfoReply(NamedTuple):
     memory_id: int
 
 
-command(Opcode.GET_INFO, GetInfo, GetInfoReply, "OPCS", while_unknown=True)
+command(Opcode.GET_INFO, GetInfo, "OPCS", while_unknown=True)
 
 
 @message()
 class GetLimits(NamedTuple):
     """What this pump refuses to exceed."""
+
+    @staticmethod
+    def reply_class() -> type[GetLimitsReply]:
+        """The class of its reply."""
+        return GetLimitsReply
 
 
 @message(
@@ -176,12 +193,17 @@ class GetLimitsReply(NamedTuple):
     hello_per_day: int
 
 
-command(Opcode.GET_LIMITS, GetLimits, GetLimitsReply, "OPCS", while_unknown=True)
+command(Opcode.GET_LIMITS, GetLimits, "OPCS", while_unknown=True)
 
 
 @message()
 class GetDelivery(NamedTuple):
     """What was delivered since the pump was made, by source."""
+
+    @staticmethod
+    def reply_class() -> type[GetDeliveryReply]:
+        """The class of its reply."""
+        return GetDeliveryReply
 
 
 @message(
@@ -213,4 +235,4 @@ class GetDeliveryReply(NamedTuple):
     strokes: int
 
 
-command(Opcode.GET_DELIVERY, GetDelivery, GetDeliveryReply, "OPCS", while_unknown=True)
+command(Opcode.GET_DELIVERY, GetDelivery, "OPCS", while_unknown=True)

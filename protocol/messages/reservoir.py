@@ -1,5 +1,7 @@
 """The calculated reservoir, and what the clinician's syringe did to it [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import I32, U16, U32, Reserved, enum_of, flags_of
@@ -12,6 +14,11 @@ from protocol.messages.ledger import CommandResult
 @message()
 class GetReservoir(NamedTuple):
     """The calculated reservoir and what follows from it."""
+
+    @staticmethod
+    def reply_class() -> type[GetReservoirReply]:
+        """The class of its reply."""
+        return GetReservoirReply
 
 
 @message(
@@ -52,7 +59,7 @@ class GetReservoirReply(NamedTuple):
     battery_phase: BatteryPhase
 
 
-command(Opcode.GET_RESERVOIR, GetReservoir, GetReservoirReply, "OPCS", while_unknown=True)
+command(Opcode.GET_RESERVOIR, GetReservoir, "OPCS", while_unknown=True)
 
 
 @message(
@@ -77,6 +84,11 @@ class Refill(NamedTuple):
     low_alarm_nl: int
     staged_crc: int = 0
 
+    @staticmethod
+    def reply_class() -> type[RefillReply]:
+        """The class of its reply."""
+        return RefillReply
+
 
 @message(
     "result" / nested(CommandResult),
@@ -95,4 +107,4 @@ class RefillReply(NamedTuple):
     program_rev: int
 
 
-command(Opcode.REFILL, Refill, RefillReply, "C", therapy=True, carries_cmd_id=True)
+command(Opcode.REFILL, Refill, "C", therapy=True, carries_cmd_id=True)

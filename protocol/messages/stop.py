@@ -1,5 +1,7 @@
 """STOP and RESUME [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import U32, Reserved, enum_of, enum_or_none
@@ -25,6 +27,11 @@ class Stop(NamedTuple):
     reason: StopReason
     on_expiry: OnExpiry = OnExpiry.ALARM_ONLY
 
+    @staticmethod
+    def reply_class() -> type[StopReply]:
+        """The class of its reply."""
+        return StopReply
+
 
 @message(
     "result" / nested(CommandResult),
@@ -46,7 +53,7 @@ class StopReply(NamedTuple):
     expires_t_mono_s: int
 
 
-command(Opcode.STOP, Stop, StopReply, "PCS", carries_cmd_id=True, while_unknown=True)
+command(Opcode.STOP, Stop, "PCS", carries_cmd_id=True, while_unknown=True)
 
 
 @message(
@@ -58,6 +65,11 @@ class Resume(NamedTuple):
 
     cmd_id: int
     program_rev: int
+
+    @staticmethod
+    def reply_class() -> type[ResumeReply]:
+        """The class of its reply."""
+        return ResumeReply
 
 
 @message(
@@ -74,4 +86,4 @@ class ResumeReply(NamedTuple):
     rate_nl_per_day: int
 
 
-command(Opcode.RESUME, Resume, ResumeReply, "PC", therapy=True, carries_cmd_id=True)
+command(Opcode.RESUME, Resume, "PC", therapy=True, carries_cmd_id=True)

@@ -1,5 +1,7 @@
 """Both clocks: reading them, and setting the wall clock [SPEC 6]."""
 
+from __future__ import annotations
+
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of
@@ -16,6 +18,11 @@ class GetTime(NamedTuple):
     """Both clocks of the pump."""
 
     client_ms: int
+
+    @staticmethod
+    def reply_class() -> type[GetTimeReply]:
+        """The class of its reply."""
+        return GetTimeReply
 
 
 @message(
@@ -37,7 +44,7 @@ class GetTimeReply(NamedTuple):
     boot_count: int
 
 
-command(Opcode.GET_TIME, GetTime, GetTimeReply, "OPCS", while_unknown=True)
+command(Opcode.GET_TIME, GetTime, "OPCS", while_unknown=True)
 
 
 @message(
@@ -57,6 +64,11 @@ class TimeSet(NamedTuple):
     reason: TimeSetReason
     confirm: bool = False
 
+    @staticmethod
+    def reply_class() -> type[TimeSetReply]:
+        """The class of its reply."""
+        return TimeSetReply
+
 
 @message(
     "result" / nested(CommandResult),
@@ -69,4 +81,4 @@ class TimeSetReply(NamedTuple):
     delta_s: int
 
 
-command(Opcode.TIME_SET, TimeSet, TimeSetReply, "C", therapy=True, carries_cmd_id=True)
+command(Opcode.TIME_SET, TimeSet, "C", therapy=True, carries_cmd_id=True)

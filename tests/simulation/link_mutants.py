@@ -158,7 +158,7 @@ class CrcBlindProgrammer(Programmer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        blind(self._conversation._end)
+        blind(self._session._end)
 
 
 class WithoutMarks(Programmer):

@@ -432,8 +432,8 @@ def test_nothing_is_sent_to_another_pump_than_the_one_that_was_talked_to_first(c
     pump = clinic.programmer(first)
     pump.resolve()
     moved = second.open_programmer()
-    pump._conversation.channel = moved._conversation.channel
+    pump._session.channel = moved._session.channel
     pump.end_session()
-    with pytest.raises(BenchLost, match="BOLUS_COMMIT was not sent: another pump is on this line"):
+    with pytest.raises(BenchLost, match="nothing was sent: another pump is on this line"):
         pump.bolus(VOLUME_NL, 600)
     assert second.open_programmer().delivery().bolus_nl == 0

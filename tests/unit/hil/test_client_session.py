@@ -7,15 +7,15 @@ import pytest
 from hil.bench_session import TestBench
 from hil.errors import DeviceUnsafe, ExitCode, InUse, LinkError, SessionRefused
 from hil.noise import Direction
-from hil.programmer.conversation import refusal_of
+from hil.programmer.client_session import refusal_of
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.programmer.programmer import Programmer
 from protocol.codec.layouts import encode
-from protocol.identifiers import Opcode, RejectReason, Role, State
+from protocol.identifiers import RejectReason, Role, State
 from protocol.link.development_keys import DeviceKey, development_key
-from protocol.messages.conversation import PingReply
-from protocol.messages.stop import ResumeReply
-from protocol.messages.time import GetTimeReply
+from protocol.messages.conversation import Ping, PingReply
+from protocol.messages.stop import Resume
+from protocol.messages.time import GetTime, GetTimeReply
 
 PATIENCE_MS = 15_000
 
@@ -78,7 +78,7 @@ def test_a_session_lasts_for_many_questions_and_is_replaced_when_it_ends(bench: 
     for _ in range(40):
         bench.target.rig.advance(60_000)
         pump.ping()
-    assert pump._conversation.session_number >= 2
+    assert pump._session.session_number >= 2
 
 
 def test_end_of_session_is_reached_even_if_its_answer_is_lost(bench: TestBench) -> None:
@@ -94,15 +94,15 @@ def test_an_answer_with_an_unknown_value_is_unsafe(bench: TestBench) -> None:
     good = bytearray(encode(pump.resume().reply))
     good[8] = 0x00  # the state's codeword
     with pytest.raises(DeviceUnsafe, match="unknown, unsafe") as caught:
-        pump._read(Opcode.RESUME, ResumeReply, bytes(good))
+        pump._read(Resume(1, 1), bytes(good))
     assert caught.value.exit_code is ExitCode.DEVICE_REFUSED
 
 
 def test_an_answer_may_grow_at_its_tail(bench: TestBench) -> None:
     pump = bench.open_programmer()
     time = GetTimeReply(1, 2, 3, 4, 5, 6)
-    assert pump._read(Opcode.GET_TIME, GetTimeReply, encode(time) + b"more") == time
-    assert pump._read(Opcode.PING, PingReply, b"") == PingReply()
+    assert pump._read(GetTime(0), encode(time) + b"more") == time
+    assert pump._read(Ping(), b"") == PingReply()
 
 
 def test_seeded_entropy_repeats_itself_and_the_systems_does_not() -> None:

@@ -1,25 +1,27 @@
 """Questions that may be asked again: reading, and whatever changes nothing when it is done twice.
 
-Holds the conversation, keeps its session open, and turns payloads into messages. Commands with an id are
+Holds the session, keeps its session open, and turns payloads into messages. Commands with an id are
 `ledger`'s.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from hil.deadline import Deadline
 from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
-from hil.programmer.conversation import NoReply, Refused, Replied
+from hil.programmer.client_session import NoReply, Refused, Replied
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode
-from protocol.identifiers import ErrorCode, Opcode, StateChanged
+from protocol.identifiers import ErrorCode, StateChanged
+from protocol.registry import command_of
 
 if TYPE_CHECKING:
-    from hil.programmer.conversation import Conversation
+    from hil.programmer.client_session import ClientSession
     from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
     from protocol.link.events import SessionOpened
+    from protocol.messages.command import Request
     from protocol.messages.errors import ErrorReply
 
 Reply = TypeVar("Reply")
@@ -28,48 +30,49 @@ PATIENCE_MS = 15_000  # three rounds of the link's time-outs of 4.2 s, and a new
 _SESSION_GONE = frozenset({ErrorCode.NO_SESSION, ErrorCode.SESSION_EXPIRED})
 
 
-class Asking:
+class Requester:
     """One programmer's conversation with one pump."""
 
-    def __init__(self, conversation: Conversation, key: DeviceKey, *, patience_ms: int = PATIENCE_MS) -> None:
-        self._conversation = conversation
+    def __init__(self, session: ClientSession, key: DeviceKey, *, patience_ms: int = PATIENCE_MS) -> None:
+        self._session = session
         self._patience_ms = patience_ms
         self.key = key
 
     @property
     def wire_log(self) -> WireLog:
         """Every frame of this conversation."""
-        return self._conversation.wire_log
+        return self._session.wire_log
 
     @property
     def session_opened(self) -> SessionOpened | None:
         """How the last session of this programmer began: both ends' nonces, the pump's capabilities and boot count."""
-        return self._conversation.opened
+        return self._session.opened
 
     def _deadline(self) -> Deadline:
-        return Deadline.after(self._patience_ms, self._conversation.now_ms())
+        return Deadline.after(self._patience_ms, self._session.now_ms())
 
     def _ensure_session(self, deadline: Deadline) -> None:
         """Open a session if there is none."""
-        if not self._conversation.is_open:
-            self._conversation.open(deadline)
+        if not self._session.is_open:
+            self._session.open(deadline)
 
-    def _ask(
-        self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline | None = None
-    ) -> Reply:
-        """Ask until it is answered, over as many sessions as it takes, until the deadline."""
-        payload = encode(request)
+    def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
+        """Ask until it is answered, over as many sessions as it takes, until the deadline; returns the reply.
+
+        DeviceRefused where the pump refuses it, LinkError at the deadline.
+        """
+        opcode, payload = command_of(type(message)).opcode, encode(message)
         deadline = deadline or self._deadline()
         why = ""
-        while not why or not deadline.passed(self._conversation.now_ms()):
+        while not why or not deadline.passed(self._session.now_ms()):
             self._ensure_session(deadline)
-            match self._conversation.ask(opcode, payload, deadline):
+            match self._session.ask(opcode, payload, deadline):
                 case Replied(payload=answer):
-                    return self._read(opcode, reply_class, answer)
+                    return self._read(message, answer)
                 case Refused(error=error):
                     if not session_is_gone(error):
                         raise DeviceRefused(opcode, error)
-                    self._conversation.forget_session()
+                    self._session.forget_session()
                     why = error.code.name
                 case NoReply(why=reason):
                     why = reason
@@ -77,23 +80,25 @@ class Asking:
             f"{opcode.name} was not answered: {why}", advice="check the line and the pump's power"
         )
 
-    def _ask_once(self, opcode: Opcode, request: Any, reply_class: type[Reply], deadline: Deadline) -> Reply:
+    def _request_once(self, message: Request[Reply], deadline: Deadline) -> Reply:
         """Ask in the session that there is, or not at all: for what dies with its session."""
-        match self._conversation.ask(opcode, encode(request), deadline):
+        opcode = command_of(type(message)).opcode
+        match self._session.ask(opcode, encode(message), deadline):
             case Replied(payload=answer):
-                return self._read(opcode, reply_class, answer)
+                return self._read(message, answer)
             case Refused(error=error) if not session_is_gone(error):
                 raise DeviceRefused(opcode, error)
             case Refused(error=error):
-                self._conversation.forget_session()
+                self._session.forget_session()
                 raise LinkError(f"{opcode.name} found its session gone ({error.code.name})")
             case NoReply(why=why):
                 raise LinkError(f"{opcode.name} was not answered: {why}")
 
-    def _read(self, opcode: Opcode, reply_class: type[Reply], payload: bytes) -> Reply:
+    def _read(self, message: Request[Reply], payload: bytes) -> Reply:
         """An answer as a message. What it says beyond our version is left; what we cannot read is never guessed."""
+        opcode = command_of(type(message)).opcode
         try:
-            return decode(reply_class, payload, allow_tail=True)
+            return decode(message.reply_class(), payload, allow_tail=True)
         except Malformed as error:
             if error.code == ErrorCode.ENUM:
                 raise DeviceUnsafe(

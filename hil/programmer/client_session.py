@@ -66,7 +66,7 @@ class NoReply(NamedTuple):
 Answer = Replied | Refused | NoReply
 
 
-class Conversation:
+class ClientSession:
     """A session and its questions. `session_number` counts sessions, so that others see when one was replaced;
     `opened` is how the last one began.
     """
