@@ -1,7 +1,8 @@
 """A TCP line on loopback: for programs that cannot open a device, and for machines without PTYs.
 
 One line a pump, as with a cable: while a client is connected a second one is hung up on, and the log says so
-once. What it has sent is read until it leaves, so that it meets an end of file and never a reset. Never
+once. What it has sent is read until it leaves, so that it meets an end of file and never a reset. A client
+that has closed makes room at once, also where its end of file lies behind bytes that nobody has read. Never
 listens beyond this machine: the line carries a pump's therapy, and its development keys are published.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
+import select
 import selectors
 import socket
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
 
 READ_BYTES = 16_384
+LEFT_READ_BYTES = 1 << 20  # read of a client in one turn to learn whether it has gone
 REFUSED_KEPT_MAX = 8  # refused clients that are let finish what they are sending
 REFUSED_MAX_BYTES = 65_536  # of each: who has more to say is no client that came too late
 BACKLOG = 128
@@ -135,6 +138,8 @@ class TcpPort:
         self._acceptor.close()
 
     def _accept(self, _events: int) -> None:
+        if self._client is not None and not self._client_ended and self._is_leaving(self._client):
+            return  # the newcomer waits in the backlog until the rest of the bytes before it is read
         accepted = self._acceptor.accept(self._listener.accept)
         if accepted is None:
             if self._acceptor.turned_away and not self._told_of_descriptors:
@@ -152,6 +157,14 @@ class TcpPort:
         self._client = client
         self._client_ended = False
         self._watch(client, selectors.EVENT_READ)
+
+    def _is_leaving(self, client: socket.socket) -> bool:
+        """Read what the client has sent, as far as a turn goes; True where it has closed and more is left."""
+        end_bytes = self.received_bytes + LEFT_READ_BYTES
+        while self._read(client):
+            if self.received_bytes >= end_bytes:
+                return _has_closed(client)
+        return False
 
     def _refuse(self, client: socket.socket) -> None:
         """Hang up, and read what comes until the other end has seen it: closing at once could reset the line."""
@@ -208,22 +221,24 @@ class TcpPort:
         if events & selectors.EVENT_WRITE and self._client is client:
             self._drain(client)
 
-    def _read(self, client: socket.socket) -> None:
+    def _read(self, client: socket.socket) -> bool:
+        """Read one chunk; False where there was none."""
         try:
             data = os.read(client.fileno(), READ_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             self._hang_up()
-            return
+            return False
         if data:
             self._received.push(data)
-            return
+            return True
         self._client_ended = True  # it may still read what it asked for
         if self._queue.waiting_bytes:
             self._watch(client, selectors.EVENT_WRITE)
         else:
             self._hang_up()
+        return False
 
     def _drain(self, client: socket.socket) -> None:
         try:
@@ -248,3 +263,11 @@ class TcpPort:
         self._client = None
         self._queue.clear()
         client.close()
+
+
+def _has_closed(client: socket.socket) -> bool:
+    """Whether its other end is known to be closed, however much is unread; False where the system does not tell."""
+    closed = getattr(select, "POLLRDHUP", 0)
+    look = select.poll()
+    look.register(client, closed)
+    return any(events & closed for _descriptor, events in look.poll(0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.ports import tcp
 from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
 from firmware_emu.bench.ports.tcp import REFUSED_KEPT_MAX, TcpPort, parse_loopback
 
@@ -107,6 +109,65 @@ def test_after_the_first_client_the_next_is_let_in(loop: Loop, port: TcpPort) ->
             client.sendall(word)
             assert receive(loop, port, 3) == word
         loop.until(lambda: port._client is None)
+
+
+def stream(word: bytes, length: int) -> bytes:
+    return (word * length)[:length]
+
+
+@pytest.mark.parametrize("left_bytes", [0, 1, 600, 2 * tcp.READ_BYTES, 100_000])
+def test_who_comes_when_the_client_before_has_closed_is_let_in_whatever_that_one_left_unread(
+    loop: Loop, port: TcpPort, said: list[str], left_bytes: int
+) -> None:
+    """One client that hangs up and connects again: its end of file lies behind what it has sent."""
+    client = connect(port)
+    client.sendall(b"x")
+    assert receive(loop, port, 1) == b"x"
+    for number in range(20):
+        left = stream(b"frame %d" % number, left_bytes)
+        client.sendall(left)
+        client.close()
+        client = connect(port)
+        client.sendall(b"and another")
+        assert receive(loop, port, left_bytes + 11) == left + b"and another"
+        port.send(b"answer")
+        assert loop.read(client.fileno(), 6) == b"answer"
+    client.close()
+    assert said == []
+
+
+@pytest.mark.skipif(
+    not hasattr(select, "POLLRDHUP"), reason="this system does not tell an end before it is read"
+)
+def test_who_comes_when_more_than_a_turns_bytes_of_the_client_before_are_unread_waits_for_its_turn(
+    loop: Loop, port: TcpPort, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tcp, "LEFT_READ_BYTES", 2 * tcp.READ_BYTES)
+    client = connect(port)
+    client.sendall(b"x")
+    assert receive(loop, port, 1) == b"x"
+    left = stream(b"frame", 100_000)
+    client.sendall(left)
+    client.close()
+    with connect(port) as next_client:
+        next_client.sendall(b"next")
+        loop.turn(1)
+        assert port.received_bytes < 1 + len(left), "a turn is bounded"
+        assert receive(loop, port, len(left) + 4) == left + b"next"
+    assert said == []
+
+
+def test_a_client_that_floods_does_not_keep_a_second_one_from_being_told(
+    loop: Loop, port: TcpPort, said: list[str]
+) -> None:
+    with connect(port) as first:
+        first.sendall(b"x")
+        assert receive(loop, port, 1) == b"x"
+        first.sendall(stream(b"flood", 100_000))
+        with connect(port) as second:
+            loop.until(lambda: bool(said))
+            assert second.recv(1) == b""
+        assert receive(loop, port, 100_000) == stream(b"flood", 100_000)
 
 
 def test_a_client_that_vanished_with_a_reset_makes_room(loop: Loop, port: TcpPort) -> None:
