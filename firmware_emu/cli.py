@@ -6,7 +6,6 @@ Imports nothing of the pump until the command line is known to be right.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,17 +168,16 @@ def _run(wanted: dict[str, Any], log: Log, signals: EndingSignals) -> None:
     emulator.emulate(emulator.Wanted(**wanted), _tell, log.say, signals)
 
 
-def _tell(line: str) -> None:
+def _tell(line: str, before_its_end: Callable[[], None]) -> None:
     """Print the ready line whole, or say that it cannot be printed. Who closed stdout does not want it."""
+    from firmware_emu.bench.ready_line import write_line  # noqa: PLC0415 - after the cheap checks
+
     if sys.stdout is None:
+        before_its_end()
         return
     try:
-        click.echo(line, nl=False)
-        sys.stdout.flush()
+        write_line(sys.stdout.fileno(), line, before_its_end)
     except OSError as error:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)  # what is left in the buffer, or the interpreter fails on it once more at its end
-        os.close(nowhere)
         raise NotWrittenError(
             f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
         ) from error

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
 
+    Tell = Callable[[str, Callable[[], None]], None]
+    """Prints a line, and calls the function just before its end is out."""
+
 SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
 TOKEN_BYTES = 32
 STDIN = 0
@@ -66,7 +69,7 @@ class Wanted(NamedTuple):
     until_eof: bool = False
 
 
-def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: EndingSignals) -> None:
+def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> None:
     """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should know."""
     if wanted.until_eof:
         _check_stdin_is_held()
@@ -91,7 +94,6 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
             stack.callback(server.close)
             say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
         runner.settle()  # what the line says of the pump is on file before it is said
-        _stop_on_signals(signals, runner, command_queue, stack)
         if wanted.until_eof:
             runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))
         tell(
@@ -109,7 +111,9 @@ def emulate(wanted: Wanted, tell: Callable[[str], None], say: Say, signals: Endi
                     time=str(wanted.pace),
                     version=VERSION,
                 )
-            )
+            ),
+            # while the line waits for a reader nothing runs that could stop: until then a signal ends the process
+            lambda: _stop_on_signals(signals, runner, command_queue, stack),
         )
         runner.run()
 

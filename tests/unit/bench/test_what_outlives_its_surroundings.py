@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from firmware_emu.bench.log import LINE_MAX_BYTES, Log
 from firmware_emu.bench.ports.tcp import parse_loopback
+from firmware_emu.bench.ready_line import write_line
 from protocol.identifiers import State
 from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 
@@ -170,6 +172,55 @@ def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, 
         assert b"Traceback" not in err
         left = {path.name for path in tmp_path.iterdir()} - {"runtime", "image"}
         assert (left, list(runtime.iterdir())) == (set(), []), step
+
+
+def wait_until_it_waits(pid: int, *made: Path) -> None:
+    """Until these paths are there and the process sleeps: all that it does after them is to write its ready line."""
+    give_up_at_s = time.monotonic() + DEADLINE_S
+    while not (
+        all(os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())) for path in made)
+        and Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"
+    ):
+        assert time.monotonic() < give_up_at_s
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_it_also_while_its_ready_line_waits_for_a_reader_and_it_leaves_nothing_behind(
+    tmp_path: Path, small_pipe: tuple[int, int], number: signal.Signals
+) -> None:
+    _read_end, write_end = small_pipe
+    os.write(write_end, bytes(PIPE_BYTES))
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+    process = subprocess.Popen(
+        [*EMULATE, "--link", str(tmp_path / "pump")],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"XDG_RUNTIME_DIR": str(runtime)},
+    )
+    wait_until_it_waits(process.pid, tmp_path / "pump", runtime)
+    process.send_signal(number)
+    try:
+        _out, err = process.communicate(timeout=DEADLINE_S)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (128 + number, b"")
+    assert (list(tmp_path.iterdir()), list(runtime.iterdir())) == ([runtime], [])
+
+
+def test_a_signal_is_handed_over_just_before_the_last_piece_of_a_ready_line_that_cannot_have_to_wait() -> (
+    None
+):
+    """Earlier, and it would be lost where the line waits; later, and who has read the line would meet another code."""
+    read_end, write_end = os.pipe()
+    line = "pump" * 5_000 + "\n"
+    out: list[bytes] = []
+    write_line(write_end, line, lambda: out.append(os.read(read_end, len(line))))
+    out.append(os.read(read_end, len(line)))
+    assert "".join(piece.decode() for piece in out) == line
+    assert 0 < len(out[1]) <= select.PIPE_BUF
+    os.close(read_end)
+    os.close(write_end)
 
 
 MOMENTS = {
