@@ -1,10 +1,11 @@
 """`--image FILE`: the pump's memory, state and time on file, so that a killed emulator comes back as it was.
 
-An append-only journal, one write() a step, before the step's bytes leave: whatever a client has seen is on
+A journal that only grows, one write a step, before the step's bytes leave: whatever a client has seen is on
 file. A step that wrote to the memory is synced, unless that was switched off: then it is held against the
 death of the process, not of the host. The file is locked while in use; a killed holder leaves no lock. When
 the journal has grown far beyond what it says it is rewritten as one step, beside the old file, and takes its
-name in one move. What cannot be read at its end is dropped, counted and said. The layout stands in
+name in one move. What cannot be read at its end is dropped, counted and said; the first step that comes is
+written over it, and until that step is whole the end stays one that cannot be read. The layout stands in
 `image_records`.
 """
 
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, TakenError
 from firmware_emu.bench.image_records import (
     MAGIC,
+    TORN_MAX_BYTES,
     Header,
     MalformedError,
     Writes,
@@ -126,7 +128,6 @@ class ImageFile:
     def begin(self, seed: int) -> None:
         """Write the header of a new image."""
         self._seed = seed
-        self._cut_rest()
         self._append(MAGIC + encode_header(self._header(seed)))
         if self._syncing:
             os.fsync(self._descriptor)
@@ -142,10 +143,6 @@ class ImageFile:
         self._state_json = state_json
         for offset, data in writes:
             self._memory.write(offset, data)
-        if self._rest_bytes:
-            if self._rewrite(self._whole()):  # the rest goes and the step comes in one
-                return
-            self._cut_rest()
         self._append(encode_step(now_ms, writes, state_json if changed else b""))
         if writes and self._syncing:
             os.fdatasync(self._descriptor)
@@ -210,22 +207,22 @@ class ImageFile:
         self._seed = header.seed
 
     def _append(self, record: bytes) -> None:
+        """Write a record where the good ones end, over what is left of a torn one: a kill leaves that or the record."""
+        end = self._size_bytes - self._rest_bytes
         try:
-            written = os.write(self._descriptor, record)
-            if written < len(record):
-                os.ftruncate(self._descriptor, self._size_bytes)
+            if self._rest_bytes > TORN_MAX_BYTES:  # or a piece of the record before it would be damage
+                os.ftruncate(self._descriptor, end + TORN_MAX_BYTES)
+                self._rest_bytes = TORN_MAX_BYTES
+                self._size_bytes = end + TORN_MAX_BYTES
+            written = os.pwrite(self._descriptor, record, end)
+            if written < len(record) and not self._rest_bytes:
+                os.ftruncate(self._descriptor, end)
         except OSError as error:
             raise BenchLostError(f"cannot write image {self._path}: {error.strerror}") from error
         if written < len(record):
             raise BenchLostError(f"cannot write image {self._path}: no space left")
-        self._size_bytes += len(record)
-
-    def _cut_rest(self) -> None:
-        """Make the file end where it can be believed."""
-        if self._rest_bytes:
-            self._size_bytes -= self._rest_bytes
-            self._rest_bytes = 0
-            os.ftruncate(self._descriptor, self._size_bytes)
+        self._size_bytes = end + len(record)
+        self._rest_bytes = 0
 
     def _rewrite_if_large(self) -> None:
         """Put one step in the place of many, if that makes the file much smaller."""
@@ -247,9 +244,7 @@ class ImageFile:
         descriptor = -1
         try:
             beside.unlink(missing_ok=True)
-            descriptor = os.open(
-                beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600
-            )
+            descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             written = os.write(descriptor, whole)
             os.fsync(descriptor)
@@ -267,7 +262,6 @@ class ImageFile:
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size_bytes = len(whole)
-        self._rest_bytes = 0
         return True
 
 
@@ -283,9 +277,7 @@ def _sync_directory(path: Path) -> None:
 def _open_locked(path: Path) -> int:
     while True:
         try:
-            descriptor = os.open(
-                path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o600
-            )
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise BadConfigurationError(f"cannot open image {path}: {error.strerror}") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -34,6 +34,8 @@ _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<III")
 _STEP = struct.Struct("<QI")
 _WRITE = struct.Struct("<II")
+TORN_MAX_BYTES = _HEAD.size - 1
+"""So few bytes at the end of a file are no record, whatever they are, and become none until a whole one is there."""
 
 Writes = tuple[tuple[int, bytes], ...]
 

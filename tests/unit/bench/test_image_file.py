@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,9 @@ from firmware_emu.bench.stand import restored_pump
 from firmware_emu.profile import PairedKey, Profile, PumpModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from types import FrameType
 
 PROFILE = Profile(keys=(PairedKey(1, 2, bytes(16)),))
 STEPS: list[tuple[int, tuple[tuple[int, bytes], ...], dict[str, Any]]] = [
@@ -112,17 +115,80 @@ def test_torn_after_any_byte_it_is_as_after_the_last_whole_step_and_says_so_unti
         image.close()
 
 
-def test_a_loss_goes_from_the_file_in_the_same_write_as_the_next_step_comes_in(tmp_path: Path) -> None:
-    """Killed in between, the emulator would leave a whole image of a pump that has forgotten something."""
+def contents_at_each_line(path: Path, use: Callable[[], None]) -> list[bytes]:
+    """What the file holds at each line of the image's code that is run: what a kill there would leave."""
+    contents = [path.read_bytes()]
+
+    def look(frame: FrameType, _event: str, _argument: object) -> Callable[..., Any] | None:
+        if frame.f_code.co_filename != image_file.__file__:
+            return None
+        contents.append(path.read_bytes())
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        use()
+    finally:
+        sys.settrace(before)
+    contents.append(path.read_bytes())
+    return list(dict.fromkeys(contents))
+
+
+RESTS = {
+    "few bytes": b"torn",
+    "zeros": bytes(5_000),
+    "a record cut short": encode_record(bytes(5_000))[:-1],
+    "a record that was never written to its end": encode_record(b"x" * 5_000)[:-1] + b"y",
+}
+
+
+@pytest.mark.parametrize("rest", RESTS)
+def test_killed_anywhere_in_the_step_after_a_loss_an_image_still_tells_of_the_loss_or_has_the_step(
+    tmp_path: Path, rest: str
+) -> None:
+    """A whole image of a pump that has forgotten something would be believed under its old name."""
     path = written(tmp_path / "image", steps=3)
-    path.write_bytes(path.read_bytes() + b"torn")
-    before = path.open("rb")
+    good_bytes = path.stat().st_size
+    path.write_bytes(path.read_bytes() + RESTS[rest])
+    (tmp_path / ".image.rewrite").mkdir()  # also where no other file can be made beside it
     image = ImageFile(path, PROFILE)
-    image.append(*STEPS[3])
+    assert image.dropped_bytes == len(RESTS[rest])
+    *torn, whole = contents_at_each_line(path, lambda: image.append(*STEPS[3]))
     image.close()
-    assert before.read().endswith(b"torn"), "another file has taken its name"
-    before.close()
-    assert not list(tmp_path.glob(".*"))
+    torn += [whole[:end] + torn[-1][end:] for end in range(good_bytes, len(whole))]  # the write itself is cut
+    for content in torn:
+        path.write_bytes(content)
+        image = ImageFile(path, PROFILE)
+        assert image.dropped_bytes > 0, content[good_bytes:]
+        assert image.remembered is not None
+        assert image.remembered.now_ms == STEPS[2][0]
+        image.close()
+    path.write_bytes(whole)
+    image = ImageFile(path, PROFILE)
+    assert (image.dropped_bytes, image.remembered) == (0, (3_600_000, {"turned": 9}, MEMORY))
+    image.close()
+
+
+def test_a_step_after_a_loss_for_which_the_disk_has_no_room_leaves_the_loss_to_be_told(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "image", steps=3)
+    good_bytes = path.stat().st_size
+    path.write_bytes(path.read_bytes() + bytes(5_000))
+    image = ImageFile(path, PROFILE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room_bytes in (20, 5, 0):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (good_bytes + room_bytes, hard))
+        try:
+            with pytest.raises(BenchLostError, match="cannot write image"):
+                image.append(*STEPS[3])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        image.close()
+        image = ImageFile(path, PROFILE)
+        assert image.dropped_bytes > 0, room_bytes
+    image.close()
 
 
 def test_after_a_torn_tail_was_cut_the_journal_goes_on(tmp_path: Path) -> None:
