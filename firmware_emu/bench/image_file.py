@@ -96,6 +96,7 @@ class ImageFile:
         self._syncing = syncing
         self.dropped_bytes = 0
         self._rest_bytes = 0  # of those, what is still in the file
+        self._written_at_ns = 0  # the file's own time of the last write that is ours, or was there before us
         self._can_rewrite = True
         self._memory = MemoryMirror()
         self._state_json = b""
@@ -135,8 +136,7 @@ class ImageFile:
 
     def append(self, now_ms: int, writes: Writes, state: Mapping[str, Any]) -> None:
         """Journal one step; returns when the system has it, and where the memory was written, when the disk has."""
-        if writes:
-            self.check()
+        self.check()
         state_json = json.dumps(state, separators=(",", ":")).encode()
         changed = state_json != self._state_json
         self._now_ms = now_ms
@@ -150,17 +150,21 @@ class ImageFile:
             self._rewrite_if_large()
 
     def check(self) -> None:
-        """See that the file is still there under its name, and still ours alone; BenchLostError where it is not."""
+        """See that the file is still there under its name, and still ours alone; BenchLostError where it is not.
+
+        A write of somebody else that leaves the size as it was is known by the file's time. Where the system's clock of
+        files ticks too slowly to tell it from our own last one, it is not known.
+        """
         if not same_file(self._descriptor, self._path):
             raise BenchLostError(
                 f"image {self._path} was deleted or replaced while its pump ran; the pump stops here, since what it "
                 f"did from now on would be forgotten"
             )
-        size_bytes = os.fstat(self._descriptor).st_size
-        if size_bytes != self._size_bytes:
+        found = os.fstat(self._descriptor)
+        if (found.st_size, found.st_mtime_ns) != (self._size_bytes, self._written_at_ns):
             raise BenchLostError(
-                f"image {self._path} was changed by somebody else while its pump ran: it has {size_bytes} bytes, "
-                f"{self._size_bytes} were written; the pump stops here"
+                f"image {self._path} was changed by somebody else while its pump ran; the pump stops here, since what "
+                f"it did might not be remembered"
             )
 
     def close(self) -> None:
@@ -176,7 +180,8 @@ class ImageFile:
         The rest stays until there is something to put in its place: a start that is killed before must find the same
         again, since the loss is what it has to tell of.
         """
-        size = os.fstat(self._descriptor).st_size
+        found = os.fstat(self._descriptor)
+        size, self._written_at_ns = found.st_size, found.st_mtime_ns
         if size > FILE_MAX_BYTES:
             raise MalformedError(f"is larger than {FILE_MAX_BYTES} bytes")
         data = os.pread(self._descriptor, size, 0)
@@ -223,6 +228,7 @@ class ImageFile:
             raise BenchLostError(f"cannot write image {self._path}: no space left")
         self._size_bytes = end + len(record)
         self._rest_bytes = 0
+        self._written_at_ns = os.fstat(self._descriptor).st_mtime_ns
 
     def _rewrite_if_large(self) -> None:
         """Put one step in the place of many, if that makes the file much smaller."""
@@ -262,6 +268,7 @@ class ImageFile:
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size_bytes = len(whole)
+        self._written_at_ns = os.fstat(descriptor).st_mtime_ns
         return True
 
 

@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from firmware_emu.bench.image_records import (
 )
 from firmware_emu.bench.stand import restored_pump
 from firmware_emu.profile import PairedKey, Profile, PumpModel
+from tests.unit.bench.processes import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,7 +303,19 @@ def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
         decode_step(bodies[0])
 
 
-@pytest.mark.parametrize("what", ["deleted", "replaced", "cut short", "written by another"])
+def overwrite(path: Path) -> None:
+    """Change a byte as another program does, and go on until the file's time tells it: that is only so fine."""
+    found = path.stat()
+    give_up_at_s = time.monotonic() + DEADLINE_S
+    while path.stat().st_mtime_ns == found.st_mtime_ns:
+        assert time.monotonic() < give_up_at_s
+        with path.open("r+b") as stream:
+            stream.seek(60)
+            stream.write(b"X")
+    assert path.stat().st_size == found.st_size
+
+
+@pytest.mark.parametrize("what", ["deleted", "replaced", "cut short", "added to", "changed in place"])
 def test_an_image_that_is_no_longer_the_pumps_alone_takes_no_further_commit(
     tmp_path: Path, what: str
 ) -> None:
@@ -315,13 +329,36 @@ def test_an_image_that_is_no_longer_the_pumps_alone_takes_no_further_commit(
             written(tmp_path / "other").replace(path)
         case "cut short":
             os.truncate(path, 10)
-        case _:
+        case "added to":
             with path.open("ab") as stream:
                 stream.write(b"x")
-    for use in (image.check, lambda: image.append(*STEPS[3])):
+        case _:
+            overwrite(path)
+    for use in (
+        image.check,
+        lambda: image.append(*STEPS[3]),
+        lambda: image.append(60_000, (), {"turned": 6}),
+    ):
         with pytest.raises(BenchLostError, match="while its pump ran"):
             use()
     image.close()
+
+
+def test_an_image_that_only_its_pump_writes_to_is_never_taken_for_one_that_somebody_else_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_file, "REWRITE_AT_RUN_BYTES", 2_000)
+    path = written(tmp_path / "image", steps=1)
+    path.write_bytes(path.read_bytes() + bytes(50))
+    for syncing in (True, False):
+        image = ImageFile(path, PROFILE, syncing=syncing)
+        image.check()
+        for number in range(300):
+            image.append(number, ((5, bytes([number % 256])),) if number % 3 else (), {"turned": number})
+            image.check()
+            path.read_bytes()  # who only reads does no harm
+        image.close()
+        written(path.with_name("next"), steps=1).replace(path)
 
 
 def test_an_image_in_use_is_taken(tmp_path: Path) -> None:

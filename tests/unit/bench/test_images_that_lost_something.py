@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -148,6 +149,21 @@ def test_a_pump_whose_image_goes_stops_answering_and_says_why(
     ended = emulator.wait()
     assert ended.code == 7
     assert "was deleted or replaced while its pump ran; the pump stops here" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_pump_whose_image_is_changed_in_place_stops_answering_and_says_why(
+    tmp_path: Path, start: Start
+) -> None:
+    emulator = start("--image", tmp_path / "image")
+    with (tmp_path / "image").open("r+b") as stream:
+        give_up_at_s = time.monotonic() + DEADLINE_S
+        while emulator.process.poll() is None:
+            assert time.monotonic() < give_up_at_s
+            os.pwrite(stream.fileno(), b"XXXX", 60)
+    ended = emulator.wait()
+    assert ended.code == 7
+    assert "was changed by somebody else while its pump ran; the pump stops here" in ended.err
     assert ended.err.count("\n") == 1
 
 
