@@ -19,6 +19,7 @@ import os
 import re
 import stat
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, TakenError
@@ -38,7 +39,6 @@ from firmware_emu.bench.link_lock import same_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from firmware_emu.profile import Profile
 
@@ -92,6 +92,7 @@ class ImageFile:
 
     def __init__(self, path: Path, profile: Profile, *, syncing: bool = True) -> None:
         self._path = path
+        self._file = Path(os.path.realpath(path))  # a rewrite takes this name: a link stays one
         self._profile = profile
         self._syncing = syncing
         self.dropped_bytes = 0
@@ -102,7 +103,7 @@ class ImageFile:
         self._state_json = b""
         self._now_ms = 0
         self._seed: int | None = None
-        self._descriptor = _open_locked(path)
+        self._descriptor = _open_locked(self._file)
         try:
             self._size_bytes = self._load()
             if self._size_bytes > REWRITE_AT_OPEN_BYTES and not self._rest_bytes:
@@ -132,7 +133,7 @@ class ImageFile:
         self._append(MAGIC + encode_header(self._header(seed)))
         if self._syncing:
             os.fsync(self._descriptor)
-            _sync_directory(self._path)
+            _sync_directory(self._file)
 
     def append(self, now_ms: int, writes: Writes, state: Mapping[str, Any]) -> None:
         """Journal one step; returns when the system has it, and where the memory was written, when the disk has."""
@@ -246,7 +247,7 @@ class ImageFile:
 
     def _rewrite(self, whole: bytes) -> bool:
         """Put a new file in the place of this one. False where there is no room or no right: the old one is as good."""
-        beside = self._path.with_name(f".{self._path.name}.rewrite")
+        beside = self._file.with_name(f".{self._file.name}.rewrite")
         descriptor = -1
         try:
             beside.unlink(missing_ok=True)
@@ -255,7 +256,7 @@ class ImageFile:
             written = os.write(descriptor, whole)
             os.fsync(descriptor)
             if written == len(whole):
-                beside.replace(self._path)
+                beside.replace(self._file)
         except OSError:
             written = 0
         if written < len(whole):
@@ -264,7 +265,7 @@ class ImageFile:
             with contextlib.suppress(OSError):
                 beside.unlink(missing_ok=True)
             return False
-        _sync_directory(self._path)
+        _sync_directory(self._file)
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._size_bytes = len(whole)
@@ -274,7 +275,7 @@ class ImageFile:
 
 def _sync_directory(path: Path) -> None:
     """Let the name of a file survive the host, as its content does."""
-    descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +33,6 @@ from tests.unit.bench.processes import DEADLINE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import FrameType
 
 PROFILE = Profile(keys=(PairedKey(1, 2, bytes(16)),))
@@ -409,6 +409,44 @@ def test_a_long_journal_is_rewritten_while_it_grows(tmp_path: Path, monkeypatch:
         largest = max(largest, path.stat().st_size)
     assert largest < 3_000
     assert image.remembered == (999, {"turned": 999}, ((0, b"xxxxxxx"),))
+    image.close()
+
+
+def test_an_image_whose_name_is_a_link_stays_one_image_under_both_names_also_when_it_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the file behind the link would be a second pump of one identity."""
+    monkeypatch.setattr(image_file, "REWRITE_AT_RUN_BYTES", 2_000)
+    (tmp_path / "elsewhere").mkdir()
+    behind, link = tmp_path / "elsewhere" / "image", tmp_path / "link"
+    link.symlink_to(Path("elsewhere", "image"))
+    image = ImageFile(link, PROFILE)
+    image.begin(1)
+    for now_ms in range(1, 200):
+        image.append(now_ms, ((now_ms % 7, b"x"),), {"turned": now_ms})
+        image.check()
+    for name in (link, behind):
+        with pytest.raises(TakenError):
+            ImageFile(name, PROFILE)
+    image.close()
+    assert link.is_symlink()
+    image = ImageFile(behind, PROFILE)
+    assert image.remembered is not None
+    assert image.remembered.now_ms == 199
+    image.close()
+    assert sorted(found.name for found in tmp_path.rglob("*")) == ["elsewhere", "image", "link"]
+
+
+def test_an_image_whose_link_leads_elsewhere_while_its_pump_runs_takes_no_further_commit(
+    tmp_path: Path,
+) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(written(tmp_path / "image", steps=3))
+    image = ImageFile(link, PROFILE)
+    link.unlink()
+    link.symlink_to(written(tmp_path / "other"))
+    with pytest.raises(BenchLostError, match="was deleted or replaced while its pump ran"):
+        image.append(*STEPS[3])
     image.close()
 
 
