@@ -33,6 +33,7 @@ from firmware_emu.bench.image_records import (
     decode_step,
     encode_header,
     encode_step,
+    link_after,
     split_records,
 )
 from firmware_emu.bench.link_lock import same_file
@@ -97,6 +98,7 @@ class ImageFile:
         self._syncing = syncing
         self.dropped_bytes = 0
         self._rest_bytes = 0  # of those, what is still in the file
+        self._link = 0  # of the chain of records
         self._written_at_ns = 0  # the file's own time of the last write that is ours, or was there before us
         self._can_rewrite = True
         self._memory = MemoryMirror()
@@ -130,7 +132,9 @@ class ImageFile:
     def begin(self, seed: int) -> None:
         """Write the header of a new image."""
         self._seed = seed
-        self._append(MAGIC + encode_header(self._header(seed)))
+        header = encode_header(self._header(seed))
+        self._append(MAGIC + header)
+        self._link = link_after(header)
         if self._syncing:
             os.fsync(self._descriptor)
             _sync_directory(self._file)
@@ -144,7 +148,9 @@ class ImageFile:
         self._state_json = state_json
         for offset, data in writes:
             self._memory.write(offset, data)
-        self._append(encode_step(now_ms, writes, state_json if changed else b""))
+        step = encode_step(now_ms, writes, state_json if changed else b"", self._link)
+        self._append(step)
+        self._link = link_after(step)
         if writes and self._syncing:
             os.fdatasync(self._descriptor)
         if self._size_bytes > REWRITE_AT_RUN_BYTES:
@@ -189,7 +195,7 @@ class ImageFile:
         if data[: len(MAGIC)] != MAGIC[: len(data)]:
             raise MalformedError("is no image of a pump, or of another version")
         end = 0
-        for end, body in split_records(data, len(MAGIC)):
+        for end, body, self._link in split_records(data, len(MAGIC)):
             if self._seed is None:
                 self._accept_header(decode_header(body))
                 continue
@@ -234,16 +240,13 @@ class ImageFile:
     def _rewrite_if_large(self) -> None:
         """Put one step in the place of many, if that makes the file much smaller."""
         if self._seed is not None and self._state_json and self._can_rewrite:
-            whole = self._whole()
+            header = encode_header(self._header(self._seed))
+            step = encode_step(self._now_ms, self._memory.extents(), self._state_json, link_after(header))
+            whole = MAGIC + header + step
             if len(whole) * REWRITE_RATIO <= self._size_bytes:
                 self._can_rewrite = self._rewrite(whole)
-
-    def _whole(self) -> bytes:
-        """Everything that the file has to say, as one step."""
-        if self._seed is None:
-            raise AssertionError("an image begins with a seed")
-        step = encode_step(self._now_ms, self._memory.extents(), self._state_json)
-        return MAGIC + encode_header(self._header(self._seed)) + step
+                if self._can_rewrite:
+                    self._link = link_after(step)
 
     def _rewrite(self, whole: bytes) -> bool:
         """Put a new file in the place of this one. False where there is no room or no right: the old one is as good."""

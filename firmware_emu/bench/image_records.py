@@ -2,14 +2,15 @@
 
     file   = MAGIC, record...            the first record is the header, each later one is a step
     record = length u32, CRC-32 of the length u32, CRC-32 of the body u32, body     (little-endian)
+             the second CRC-32 goes on from that of the record before, the header's begins at 0
     header = JSON {format, profile, profile_digest, seed}
     step   = now_ms u64, count u32, count x (offset u32, length u32, bytes of the memory),
              JSON of the state outside the memory, or nothing where it is as it was
 
 A record is written by one write(), so a kill leaves at most the beginning of one at the end of the file: that
 tail is cut. The length has a checksum of its own, since a damaged length would otherwise make everything
-after it look like such a tail. Damage anywhere else is refused, never repaired: half a memory is worse than
-none.
+after it look like such a tail. The checksums of the bodies are a chain, so a record that is missing, doubled or
+moved is damage as well. Damage anywhere else is refused, never repaired: half a memory is worse than none.
 """
 
 from __future__ import annotations
@@ -60,10 +61,23 @@ class MalformedError(BadConfigurationError):
     """The file is no image, or a damaged one."""
 
 
-def encode_record(body: bytes) -> bytes:
-    """A body with its length and checksums."""
+class Record(NamedTuple):
+    """A whole record of a file: where it ends, and the link of the chain for the record after it."""
+
+    end: int
+    body: bytes
+    link: int
+
+
+def encode_record(body: bytes, link: int = 0) -> bytes:
+    """A body with its length and checksums, to stand after the record that gave the link."""
     length = _LENGTH.pack(len(body))
-    return _HEAD.pack(len(body), crc32(length), crc32(body)) + body
+    return _HEAD.pack(len(body), crc32(length), crc32(body, link)) + body
+
+
+def link_after(record: bytes) -> int:
+    """The link for the record that follows this one."""
+    return int(_HEAD.unpack_from(record)[2])
 
 
 def encode_header(header: Header) -> bytes:
@@ -71,19 +85,20 @@ def encode_header(header: Header) -> bytes:
     return encode_record(json.dumps({"format": FORMAT, **header._asdict()}).encode())
 
 
-def encode_step(now_ms: int, writes: Iterable[tuple[int, bytes]], state_json: bytes) -> bytes:
-    """A record of one step."""
+def encode_step(now_ms: int, writes: Iterable[tuple[int, bytes]], state_json: bytes, link: int = 0) -> bytes:
+    """A record of one step, to stand after the record that gave the link."""
     parts = []
     for offset, data in writes:
         parts.append(_WRITE.pack(offset, len(data)))
         parts.append(data)
-    return encode_record(_STEP.pack(now_ms, len(parts) // 2) + b"".join(parts) + state_json)
+    return encode_record(_STEP.pack(now_ms, len(parts) // 2) + b"".join(parts) + state_json, link)
 
 
-def split_records(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
-    """Bodies of the records from `start`, each with the offset of its end. Stops before a torn tail."""
+def split_records(data: bytes, start: int) -> Iterator[Record]:
+    """The records from `start`, where the first one stands. Stops before a torn tail."""
     end_of_file = len(data)
     offset = start
+    link = 0
     while offset < end_of_file:
         left = end_of_file - offset
         if left < _HEAD.size or not any(memoryview(data)[offset:]):
@@ -95,12 +110,12 @@ def split_records(data: bytes, start: int) -> Iterator[tuple[int, bytes]]:
         if end > end_of_file:
             return
         body = data[offset + _HEAD.size : end]
-        if crc32(body) != body_crc:
+        if crc32(body, link) != body_crc:
             if end == end_of_file:
                 return
             raise MalformedError(f"is damaged at byte {offset}")
-        yield end, body
-        offset = end
+        yield Record(end, body, body_crc)
+        offset, link = end, body_crc
 
 
 def decode_header(body: bytes) -> Header:

@@ -8,6 +8,7 @@ import stat
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,40 @@ def test_zeros_that_a_crashed_host_left_at_the_end_are_cut(tmp_path: Path) -> No
     image.close()
 
 
+def pieces_of(path: Path) -> list[bytes]:
+    """The records of an image, each with its head."""
+    content = path.read_bytes()
+    ends = [len(MAGIC), *(record.end for record in split_records(content, len(MAGIC)))]
+    return [content[start:end] for start, end in pairwise(ends)]
+
+
+def is_refused_or_said(path: Path) -> bool:
+    """Whether an image is refused as damaged, or its end dropped, which gives it a new identity."""
+    try:
+        image = ImageFile(path, PROFILE)
+    except BadConfigurationError as error:
+        return "is damaged at byte" in str(error)
+    image.close()
+    return image.dropped_bytes > 0
+
+
+def test_a_record_that_is_missing_doubled_or_moved_is_damage_and_at_the_end_it_is_a_loss(
+    tmp_path: Path,
+) -> None:
+    """But for the last one: without it, the file is one that was never longer."""
+    path = written(tmp_path / "image")
+    pieces = pieces_of(path)
+    places = range(len(pieces))
+    changed = [pieces[:place] + pieces[place + 1 :] for place in places[1:-1]]
+    changed += [pieces[: place + 1] + pieces[place:] for place in places]
+    changed += [
+        [*pieces[:place], pieces[place + 1], pieces[place], *pieces[place + 2 :]] for place in places[1:-1]
+    ]
+    for each in changed:
+        path.write_bytes(MAGIC + b"".join(each))
+        assert is_refused_or_said(path)
+
+
 def test_a_flipped_bit_before_the_last_step_is_refused_and_the_file_left_as_it_is(tmp_path: Path) -> None:
     whole = written(tmp_path / "whole").read_bytes()
     last = len(written(tmp_path / "but last", steps=len(STEPS) - 1).read_bytes())
@@ -282,7 +317,9 @@ def test_every_field_of_a_profile_counts_the_keys_included() -> None:
 
 def test_a_step_that_goes_back_in_time_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "image")
-    path.write_bytes(path.read_bytes() + encode_step(59_999, (), b""))
+    content = path.read_bytes()
+    *_before, last = split_records(content, len(MAGIC))
+    path.write_bytes(content + encode_step(59_999, (), b"", last.link))
     with pytest.raises(BadConfigurationError, match="goes back in time"):
         ImageFile(path, PROFILE)
 
@@ -298,7 +335,7 @@ def test_a_step_that_goes_back_in_time_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
-    bodies = [body for _end, body in split_records(step, 0)]
+    bodies = [record.body for record in split_records(step, 0)]
     with pytest.raises(MalformedError, match=why):
         decode_step(bodies[0])
 
@@ -483,7 +520,7 @@ def test_what_was_never_written_is_no_part_of_the_memory() -> None:
 
 def test_a_header_keeps_its_fields() -> None:
     record = encode_header(Header("name", "digest", 7))
-    assert [end for end, _body in split_records(record, 0)] == [len(record)]
+    assert [found.end for found in split_records(record, 0)] == [len(record)]
 
 
 @pytest.mark.parametrize("state", [{}, {"plant": {}}, {"plant": 5}, {"plant": {"schema": 99}}])

@@ -45,7 +45,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Lived:
 
 def ends_of(image: bytes) -> list[int]:
     """Where each whole record ends."""
-    return [end for end, _body in split_records(image, len(MAGIC))]
+    return [record.end for record in split_records(image, len(MAGIC))]
 
 
 def start_on(content: bytes, path: Path) -> tuple[dict[str, Any], str]:
