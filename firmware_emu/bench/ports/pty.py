@@ -1,16 +1,21 @@
 """A pseudo terminal as the pump's line: a device path that any serial program opens.
 
-Three things a PTY does by default would hurt. It echoes and edits lines: it is made raw before anybody can
+Four things a PTY does by default would hurt. It echoes and edits lines: it is made raw before anybody can
 open it. When its last client closes, the master end reads EIO for ever and a loop spins: the port keeps a
-slave descriptor open itself, so clients come and go unseen. And a write blocks when nobody reads: the
-descriptor does not, and what nobody fetches is dropped and counted. Needs Linux or another system with
-openpty.
+slave descriptor open itself, so clients come and go unseen. A client that stops the line (tcflow, or ^S where
+it asked for that) would leave it stopped for all after it: the master is told in packet mode, and lets it go
+on at once. And a write blocks when nobody reads: the descriptor does not, and what nobody fetches is dropped
+and counted. Needs Linux or another system with openpty.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import selectors
+import struct
+import termios
 import tty
 
 from firmware_emu.bench.errors import BenchLostError
@@ -32,6 +37,7 @@ class PtyPort:
             ) from error
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
+        fcntl.ioctl(self._master, termios.TIOCPKT, struct.pack("i", 1))
         self._address = os.ttyname(self._slave)
         self._queue = OutQueue()
         self._received = InQueue()
@@ -84,7 +90,13 @@ class PtyPort:
             return
         except OSError as error:
             raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
-        self._received.push(data)
+        kind = data[0] if data else 0  # packet mode: the first byte says what the others are
+        if kind == termios.TIOCPKT_DATA:
+            self._received.push(data[1:])
+        elif kind & termios.TIOCPKT_STOP:
+            with contextlib.suppress(termios.error):  # a line that was hung up takes no orders
+                termios.tcflow(self._slave, termios.TCOON)
+                tty.setraw(self._slave, termios.TCSANOW)  # and obeys ^S no longer
 
     def _drain(self) -> None:
         try:

@@ -14,7 +14,7 @@ from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
 from firmware_emu.bench.ports.pty import PtyPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.unit.bench.conftest import Loop
 
@@ -133,6 +133,37 @@ def test_received_bytes_count_all_that_came_from_all_clients(loop: Loop, port: P
         receive(loop, port, 4)
         os.close(client)
     assert port.received_bytes == 12
+
+
+def stop_by_flow(client: int) -> None:
+    termios.tcflow(client, termios.TCOOFF)
+
+
+def stop_by_character(client: int) -> None:
+    """As a terminal that obeys ^S does, when the pump sends that byte."""
+    attributes = termios.tcgetattr(client)
+    attributes[0] |= termios.IXON
+    termios.tcsetattr(client, termios.TCSANOW, attributes)
+
+
+@pytest.mark.parametrize("stop", [stop_by_flow, stop_by_character])
+def test_a_client_that_stopped_the_line_does_not_lock_out_those_after_it(
+    loop: Loop, port: PtyPort, stop: Callable[[int], None]
+) -> None:
+    client = open_client(port)
+    stop(client)
+    port.send(b"\x13")
+    loop.until(lambda: not loop.turn(0))
+    os.close(client)
+    for _ in range(2):
+        client = open_client(port)
+        os.set_blocking(client, False)
+        assert os.write(client, b"hello") == 5
+        assert receive(loop, port, 5) == b"hello"
+        tty.setraw(client)
+        port.send(b"hello yourself")
+        assert loop.read(client, 14)[-4:] == b"self"
+        os.close(client)
 
 
 def test_a_line_that_was_hung_up_serves_the_next_client(loop: Loop, port: PtyPort) -> None:
