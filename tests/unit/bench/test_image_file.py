@@ -238,7 +238,7 @@ def is_refused_or_said(path: Path) -> bool:
     return image.dropped_bytes > 0
 
 
-def test_a_record_that_is_missing_doubled_or_moved_is_damage_and_at_the_end_it_is_a_loss(
+def test_an_image_of_which_a_record_is_missing_doubled_or_moved_is_never_taken_for_a_whole_one(
     tmp_path: Path,
 ) -> None:
     """But for the last one: without it, the file is one that was never longer."""
