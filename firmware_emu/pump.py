@@ -193,7 +193,7 @@ class Pump:
     def _collect(self) -> None:
         """What the controller has to tell after an event or after bytes, and what it wrote."""
         controller = self.controller
-        if controller is not None and controller.has_news:
+        if controller is not None and controller.has_events:
             self._trace += [TraceEntry(self.now_ms, *note) for note in controller.take_trace()]
             self._act_on(controller)
         if self.plant.flash.writes:

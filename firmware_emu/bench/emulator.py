@@ -22,9 +22,9 @@ from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.ports.pty import PtyPort
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
 from firmware_emu.bench.ready_line import Identity, Ready, ready_line
 from firmware_emu.bench.runner import Runner
-from firmware_emu.bench.stand import Stand, new_pump, restored_pump
 from firmware_emu.controller.memory.identity import Identity as MemoryIdentity
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
@@ -76,7 +76,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
     profile = load_profile(wanted.profile)
     with signals.making() as stack:
         with signals.held():
-            stand, seed = _stand(wanted, profile, stack, say)
+            host, seed = _host(wanted, profile, stack, say)
         with signals.held():
             port = _port(wanted, stack, say)
         command_queue: CommandQueue[Runner] = CommandQueue()
@@ -84,7 +84,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
         with signals.held():
             keys = KeyFile(profile.keys)
             stack.callback(keys.remove)
-        runner = Runner(stand, Clock(stand.pump.now_ms, wanted.pace), port, command_queue)
+        runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue)
         stack.callback(runner.close)
         for library, extension in _EXTENSIONS.items():
             if not extension():
@@ -105,7 +105,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
                     control=None if server is None else server.url,
                     token=token,
                     keys=str(keys.path),
-                    identity=_identity(stand.pump),
+                    identity=_identity(host.pump),
                     seed=seed,
                     image=None if wanted.image is None else str(wanted.image.absolute()),
                     time=str(wanted.pace),
@@ -156,12 +156,12 @@ def _stop_at_eof(runner: Runner) -> None:
         runner.stop()
 
 
-def _stand(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple[Stand, int]:
+def _host(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple[PumpHost, int]:
     """The pump of the image, or a new one; with the seed that it was made with."""
     drawn = int.from_bytes(os.urandom(8), "big") >> (64 - SEED_BITS) if wanted.seed is None else wanted.seed
     hashing = wanted.control is not None
     if wanted.image is None:
-        return Stand(new_pump(profile, drawn, _new_memory_id(wanted)), hashing=hashing), drawn
+        return PumpHost(new_pump(profile, drawn, _new_memory_id(wanted)), hashing=hashing), drawn
     from firmware_emu.bench.image_file import ImageFile  # noqa: PLC0415
 
     image = ImageFile(wanted.image, profile, syncing=wanted.syncing)
@@ -174,7 +174,7 @@ def _stand(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tupl
         raise BadConfigurationError(
             f"image {wanted.image} holds a pump of seed {seed}; leave --seed out, or choose another --image"
         )
-    return Stand(_pump_of(image, seed, wanted, profile, say), image, hashing=hashing), seed
+    return PumpHost(_pump_of(image, seed, wanted, profile, say), image, hashing=hashing), seed
 
 
 def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say: Say) -> Pump:

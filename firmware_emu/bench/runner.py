@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.clock import Clock, Pace
     from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.ports.port import Port
-    from firmware_emu.bench.stand import Stand
+    from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.bench.time_run import Until
 
 IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
@@ -43,10 +43,10 @@ class Under:
 
 
 class Runner:
-    """A stand, a clock and a port, until somebody says stop."""
+    """A host with its pump, a clock and a port, until somebody says stop."""
 
-    def __init__(self, stand: Stand, clock: Clock, port: Port, command_queue: CommandQueue[Runner]) -> None:
-        self.stand = stand
+    def __init__(self, host: PumpHost, clock: Clock, port: Port, command_queue: CommandQueue[Runner]) -> None:
+        self.host = host
         self.clock = clock
         self.port = port
         self._command_queue = command_queue
@@ -72,7 +72,7 @@ class Runner:
             self._command_queue.close()
 
     def _serve(self) -> None:
-        port, clock, stand = self.port, self.clock, self.stand
+        port, clock, host = self.port, self.clock, self.host
         self.settle()
         while not self._stopping:
             self._look_at_image()
@@ -81,7 +81,7 @@ class Runner:
             received = port.take_received()
             now_ms, line_ms = clock.read()
             if received or self._is_due(now_ms, line_ms):
-                sent = stand.step(now_ms, received, None if line_ms == now_ms else line_ms)
+                sent = host.step(now_ms, received, None if line_ms == now_ms else line_ms)
                 if sent:
                     port.send(sent)
             self._command_queue.run(self)
@@ -102,7 +102,7 @@ class Runner:
     def settle(self) -> None:
         """Bring the pump to this instant, and let out what it says."""
         now_ms, line_ms = self.clock.read()
-        sent = self.stand.step(now_ms, b"", None if line_ms == now_ms else line_ms)
+        sent = self.host.step(now_ms, b"", None if line_ms == now_ms else line_ms)
         if sent:
             self.port.send(sent)
 
@@ -134,24 +134,24 @@ class Runner:
     def _wait_s(self) -> float | None:
         under = self._under
         if under is None:
-            wait_s = self.clock.wait_s(self.stand.wake_at_ms, self.stand.wake_line_ms)
+            wait_s = self.clock.wait_s(self.host.wake_at_ms, self.host.wake_line_ms)
         elif self.port.received_bytes >= under.after_received:
             return 0.0
         else:
             wait_s = max(0.0, under.give_up_at_s - time.monotonic())
-        if self.stand.image is not None:
+        if self.host.image is not None:
             return IMAGE_LOOK_S if wait_s is None else min(wait_s, IMAGE_LOOK_S)
         return None if wait_s is None else min(wait_s, IDLE_MAX_S)
 
     def _look_at_image(self) -> None:
         """A pump whose image has gone would answer for what nobody will remember: BenchLostError ends it."""
-        image = self.stand.image
+        image = self.host.image
         if image is not None and time.monotonic() >= self._look_at_s:
             image.check()
             self._look_at_s = time.monotonic() + IMAGE_LOOK_S
 
     def _is_due(self, now_ms: int, line_ms: int) -> bool:
-        wake_at_ms, wake_line_ms = self.stand.wake_at_ms, self.stand.wake_line_ms
+        wake_at_ms, wake_line_ms = self.host.wake_at_ms, self.host.wake_line_ms
         return (wake_at_ms is not None and wake_at_ms <= now_ms) or (
             wake_line_ms is not None and wake_line_ms <= line_ms
         )
@@ -172,9 +172,9 @@ class Runner:
         time_run = under.time_run
         until_s = time.monotonic() + RUN_SLICE_S
         while not time_run.over and time.monotonic() < until_s:
-            before_ms = self.stand.pump.now_ms
-            sent = time_run.step(self.stand)
-            self.clock.advance(self.stand.pump.now_ms - before_ms)
+            before_ms = self.host.pump.now_ms
+            sent = time_run.step(self.host)
+            self.clock.advance(self.host.pump.now_ms - before_ms)
             if sent:
                 self.port.send(sent)
         if time_run.over:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from firmware_emu.units import MS_PER_DAY
 
 if TYPE_CHECKING:
-    from firmware_emu.bench.stand import Stand
+    from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.pump import TraceEntry
 
 STEP_MAX_MS = 30 * MS_PER_DAY
@@ -42,19 +42,19 @@ class TimeRun:
         self.over = False
         self.reached = False
 
-    def step(self, stand: Stand) -> bytes:
+    def step(self, host: PumpHost) -> bytes:
         """One step on the way; answers what the pump sent."""
-        now_ms = stand.pump.now_ms
+        now_ms = host.pump.now_ms
         next_ms = min(self.end_ms, now_ms + STEP_MAX_MS)
         if self.until is not Until.TIME:
-            if stand.wake_at_ms is not None:
-                next_ms = min(next_ms, max(now_ms, stand.wake_at_ms))
-            if stand.wake_line_ms is not None:
-                next_ms = min(next_ms, max(now_ms, stand.wake_line_ms - self.line_offset_ms))
+            if host.wake_at_ms is not None:
+                next_ms = min(next_ms, max(now_ms, host.wake_at_ms))
+            if host.wake_line_ms is not None:
+                next_ms = min(next_ms, max(now_ms, host.wake_line_ms - self.line_offset_ms))
         line_ms = next_ms + self.line_offset_ms if self.line_offset_ms else None
-        sent = stand.step(next_ms, b"", line_ms)
+        sent = host.step(next_ms, b"", line_ms)
         self.now_ms = next_ms
-        happened = [entry for entry in stand.trace if entry.kind == "event"]
+        happened = [entry for entry in host.trace if entry.kind == "event"]
         if self.until is Until.ALARM:
             happened = [entry for entry in happened if is_alarm(entry)]
         self.events += happened[: EVENTS_MAX - len(self.events)]

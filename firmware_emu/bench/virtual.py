@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.stand import Stand, new_pump
+from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.bench.time_run import TimeRun, Until
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 class VirtualBench:
     """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is taken."""
 
-    __slots__ = ("_now_ms", "_received_bytes", "_sent", "stand")
+    __slots__ = ("_now_ms", "_received_bytes", "_sent", "host")
 
     def __init__(self, pump: Pump) -> None:
-        self.stand = Stand(pump)
+        self.host = PumpHost(pump)
         self._now_ms = pump.now_ms
         self._received_bytes = 0
         self._sent = b""
@@ -47,18 +47,18 @@ class VirtualBench:
     @property
     def next_wake_ms(self) -> int | None:
         """When the pump next has something to do by itself."""
-        return self.stand.wake_at_ms
+        return self.host.wake_at_ms
 
     @property
     def trace_hash(self) -> str:
         """Hash of all that happened so far."""
-        assert self.stand.trace_hash is not None  # noqa: S101 - this bench always keeps it
-        return self.stand.trace_hash.hexdigest()
+        assert self.host.trace_hash is not None  # noqa: S101 - this bench always keeps it
+        return self.host.trace_hash.hexdigest()
 
     def feed(self, data: bytes) -> bytes:
         """Bytes from the line, now; answers all that the pump has sent and nobody took."""
         self._received_bytes += len(data)
-        self._sent += self.stand.step(self._now_ms, data)
+        self._sent += self.host.step(self._now_ms, data)
         return self.take_sent()
 
     def take_sent(self) -> bytes:
@@ -71,20 +71,20 @@ class VirtualBench:
         if ms < 0:
             raise ValueError(f"time goes forward only, not by {ms} ms")
         self._now_ms += ms
-        self._sent += self.stand.step(self._now_ms)
+        self._sent += self.host.step(self._now_ms)
         return self.take_sent()
 
     def run_until(self, until: Until, limit_ms: int) -> TimeRun:
         """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be taken."""
         time_run = TimeRun(self._now_ms + limit_ms, until)
         while not time_run.over:
-            self._sent += time_run.step(self.stand)
-        self._now_ms = self.stand.pump.now_ms
+            self._sent += time_run.step(self.host)
+        self._now_ms = self.host.pump.now_ms
         return time_run
 
     def settle(self) -> None:
         """Bring the pump to this instant."""
-        self._sent += self.stand.step(self._now_ms)
+        self._sent += self.host.step(self._now_ms)
 
     def skip(self, ms: int) -> None:
         """Let time pass of which the pump knows nothing: it has no power."""

@@ -127,7 +127,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         wall_clock=WallClock(),
         service=_service_of(model),
     )
-    records.touch(*_RECORDED)
+    records.mark_dirty(*_RECORDED)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
     therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
@@ -260,7 +260,7 @@ class _Restart:
             records.identity.memory_id = _drawn_identity(self.pins).memory_id
         else:
             return
-        records.touch(Region.IDENTITY)
+        records.mark_dirty(Region.IDENTITY)
 
     def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
         """What each record by itself cannot show."""
@@ -279,7 +279,7 @@ class _Restart:
         if records.log.is_empty:
             records.identity.epoch = records.identity.epoch + 1 & 0xFFFF or 1
             records.log.begin_epoch(records.identity.epoch, records.tick_ms)
-            records.touch(Region.IDENTITY)
+            records.mark_dirty(Region.IDENTITY)
         therapy.boot_count += 1
         records.enter(LogType.BOOT, BootData(BootCause.POWER, therapy.boot_count))
         records.enter(LogType.RESET_BROWNOUT, ResetBrownoutData(uncertain_nl))
@@ -288,8 +288,8 @@ class _Restart:
         if records.wall_clock.lose_power():
             records.enter(LogType.WALL_INVALID, WallInvalidData(last_wall_s))
             records.raise_alarm(AlarmId.WALL_INVALID)
-            records.touch(Region.WALL_CLOCK)
-        records.touch(Region.THERAPY)
+            records.mark_dirty(Region.WALL_CLOCK)
+        records.mark_dirty(Region.THERAPY)
 
     def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
         """Close what was open, from the last checkpoint; without one, all that was asked for is uncertain."""

@@ -223,14 +223,14 @@ class Controller:
     # --- for the bench ----------------------------------------------------------------------------------------------
 
     @property
-    def has_news(self) -> bool:
+    def has_events(self) -> bool:
         """Whether `take_trace` or `take_refills` would give anything."""
-        return bool(self.trace or self.records.news or self.device.refills)
+        return bool(self.trace or self.records.events or self.device.refills)
 
     def take_trace(self) -> list[TraceNote]:
         """What has happened since the last request."""
         trace, self.trace = self.trace, []
-        for text in self.records.take_news():
+        for text in self.records.take_events():
             trace.append(TraceNote("event", text))
         return trace
 

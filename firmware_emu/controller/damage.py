@@ -25,7 +25,7 @@ def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
     records = therapy.records
     for region in sorted(corrupt):
         records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
-        records.touch(region)
+        records.mark_dirty(region)
     if Region.BOLUS_WINDOW in corrupt:  # what was given today is unknown: as much as may be
         records.window.ended.append(Ended(records.tick_ms, therapy.model.day_max_nl))
         records.window.last_end_ms = records.tick_ms

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LinkHost:
-    """Implements `protocol.link.PumpHost`."""
+    """Implements `protocol.link.handshake_rules.HandshakeHost`."""
 
     __slots__ = ("_boot_count", "_keys", "_pins", "_rng_failed")
 

@@ -59,6 +59,6 @@ def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
     records.therapy.program_rev = 1
     records.therapy.last_program_wall_s = wall_s or 0
     records.enter(LogType.PROGRAM_COMMIT, ProgramCommitData(1, program.crc))
-    records.touch(Region.PROGRAM)
+    records.mark_dirty(Region.PROGRAM)
     therapy.change(Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM)
     therapy.check_reservoir()

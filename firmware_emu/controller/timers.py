@@ -244,7 +244,7 @@ def _run_service(schedule: Schedule, tick_ms: int) -> None:
 
 def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
     records, therapy = schedule.records, schedule.therapy
-    records.touch(Region.SERVICE)
+    records.mark_dirty(Region.SERVICE)
     if phase is BatteryPhase.ERI:
         millivolts = schedule.battery.millivolts(tick_ms)
         records.enter(LogType.ERI, BatteryData(millivolts))

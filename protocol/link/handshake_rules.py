@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from protocol.wire.frame import Frame
 
 
-class PumpHost(Protocol):
+class HandshakeHost(Protocol):
     """What the pump's end of the link asks its pump for."""
 
     def key_of(self, key_id: int) -> DeviceKey | None:
@@ -115,7 +115,7 @@ class PumpHandshake:
 
     def __init__(
         self,
-        host: PumpHost,
+        host: HandshakeHost,
         *,
         caps: Capability,
         secured: bool,

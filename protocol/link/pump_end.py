@@ -33,7 +33,7 @@ from protocol.link.events import (
     SessionOpened,
     TagFailureBurst,
 )
-from protocol.link.handshake_rules import Answer, Proven, PumpHandshake, PumpHost
+from protocol.link.handshake_rules import Answer, HandshakeHost, Proven, PumpHandshake
 from protocol.link.session import FROM_PUMP, TO_PUMP, pump_proof
 from protocol.log.types import SessionCloseReason
 from protocol.messages.errors import ErrorReply
@@ -117,7 +117,7 @@ class PumpEnd(Connection):
 
     def __init__(
         self,
-        host: PumpHost,
+        host: HandshakeHost,
         *,
         caps: Capability = NO_CAPABILITIES,
         secured: bool = True,

@@ -12,8 +12,8 @@ from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import development_key
 from protocol.log.data import BolusEndData
 from protocol.log.types import LogName, LogType
-from tests.simulation.link_people import NOTHING_WAS_DONE, Person
-from tests.simulation.link_world import Violation, World
+from tests.simulation.operators import NOTHING_WAS_DONE, Operator
+from tests.simulation.scenario import Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,25 +46,25 @@ class Facts(NamedTuple):
     ends: dict[tuple[int, int], BolusEndData]
 
 
-def settle(world: World, people: Sequence[Person]) -> Facts:
+def settle(world: World, people: Sequence[Operator]) -> Facts:
     """Clean lines and time: everybody finds out everything, and all accounts agree. Answers them."""
-    for person in people:
-        person.line.clear()
-        person.end.on_operation = None
+    for operator in people:
+        operator.line.clear()
+        operator.end.on_operation = None
     if world.pump.controller is None:
         raise Violation("the pump has no power any more")
     world.pump.plant.disarm()
     world.pump.stall_motor(False)
     world.advance(BOLUS_OVER_MS)
-    for person in people:
-        person.replace_programmer()
-        person.programmer.connect()
-        person.note_words()
-        person.programmer.close()
+    for operator in people:
+        operator.replace_programmer()
+        operator.programmer.connect()
+        operator.note_words()
+        operator.programmer.close()
         world.advance(BUDGET_BACK_MS)
     facts = read_facts(world)
-    for person in people:
-        check_words(person, facts)
+    for operator in people:
+        check_words(operator, facts)
     check_accounts(world, facts)
     return facts
 
@@ -101,10 +101,10 @@ def read_facts(world: World) -> Facts:
     return Facts(history.entries, delivery.bolus_nl, delivery.strokes, ends)
 
 
-def check_words(person: Person, facts: Facts) -> None:
+def check_words(operator: Operator, facts: Facts) -> None:
     """Each command in a state file: its outcome is known, and it is what the log and the rotor say."""
-    actor = person.key.role << 4 | person.key.slot
-    for filed in person.filed():
+    actor = operator.key.role << 4 | operator.key.slot
+    for filed in operator.filed():
         if not filed.final:
             raise Violation(f"nobody knows what became of {filed}")
         effects = [
@@ -121,19 +121,19 @@ def check_words(person: Person, facts: Facts) -> None:
         if done != bool(effects):
             raise Violation(f"{filed}, but the log has {len(effects)} entries of its effect")
         if filed.opcode == Opcode.BOLUS_COMMIT:
-            _check_bolus(person, filed, facts.ends.get((actor, filed.cmd_id)))
+            _check_bolus(operator, filed, facts.ends.get((actor, filed.cmd_id)))
 
 
-def _check_bolus(person: Person, filed: FiledCommand, end: BolusEndData | None) -> None:
-    attempt = person.attempt_of(filed.cmd_id)
+def _check_bolus(operator: Operator, filed: FiledCommand, end: BolusEndData | None) -> None:
+    attempt = operator.attempt_of(filed.cmd_id)
     if attempt is None or filed.outcome in NOTHING_WAS_DONE:
         return
-    true_nl = person.world.true_nl(attempt)
+    true_nl = operator.world.true_nl(attempt)
     if end is None or (end.delivered_nl, end.uncertain_nl) != (filed.delivered_nl, filed.uncertain_nl):
         raise Violation(f"{filed}, but the log says {end}")
     if not filed.delivered_nl <= true_nl <= filed.delivered_nl + filed.uncertain_nl:
         raise Violation(f"{filed}, but the rotor turned {true_nl} nL")
-    if filed.uncertain_nl > person.world.rotor.stroke_nl:
+    if filed.uncertain_nl > operator.world.rotor.stroke_nl:
         raise Violation(f"more than a stroke is uncertain in {filed}")
     if filed.outcome == "DONE" and true_nl != attempt.announced_nl:
         raise Violation(f"{filed}, but {true_nl} nL were delivered of {attempt}")
@@ -175,12 +175,12 @@ def replay_everything(world: World, before: Facts) -> None:
         raise Violation(f"a replay took effect: {new}")
 
 
-def check_everything(world: World, people: Sequence[Person]) -> None:
+def check_everything(world: World, people: Sequence[Operator]) -> None:
     """The end of a simulation."""
     facts = settle(world, people)
     replay_everything(world, facts)
-    for person in people:
-        person.note_words()
+    for operator in people:
+        operator.note_words()
 
 
 def _in_one_write(frames: Iterable[bytes]) -> bytes:

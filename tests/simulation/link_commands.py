@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.programmer.programmer import Programmer
-    from tests.simulation.link_people import Person
+    from tests.simulation.operators import Operator
 
 VOLUME_NL = 2_000
 CONCENTRATION_NG_PER_ML = 500_000
@@ -25,17 +25,17 @@ COMMIT_IS_FRAME = 5  # of a first bolus, each way: status, PREPARE, info, status
 class Script(NamedTuple):
     """`before` runs over a clean line; `act` is what the line harms."""
 
-    act: Callable[[Person], object]
-    before: Callable[[Person], object] = lambda _person: None
+    act: Callable[[Operator], object]
+    before: Callable[[Operator], object] = lambda _person: None
 
 
 def reading(ask: Callable[[Programmer], object]) -> Script:
     """A question that any session answers."""
-    return Script(lambda person: person.tries(ask))
+    return Script(lambda operator: operator.tries(ask))
 
 
-def _give_bolus(person: Person) -> object:
-    return person.gives_bolus(VOLUME_NL)
+def _give_bolus(operator: Operator) -> object:
+    return operator.gives_bolus(VOLUME_NL)
 
 
 def _begin(programmer: Programmer) -> None:
@@ -43,16 +43,16 @@ def _begin(programmer: Programmer) -> None:
     programmer.begin_program(programmer.status().program_rev, header)
 
 
-def _stage(person: Person) -> object:
-    return person.tries(lambda programmer: programmer.stage_simple_program(DOSE_NG_PER_DAY))
+def _stage(operator: Operator) -> object:
+    return operator.tries(lambda programmer: programmer.stage_simple_program(DOSE_NG_PER_DAY))
 
 
-def _cut_power(person: Person) -> object:
+def _cut_power(operator: Operator) -> object:
     """A brown-out: the pump comes back at once, with its RESET alarm."""
-    person.world.pump.cut_power()
-    person.world.pump.restore_power()
-    person.world.advance(0)
-    return person.tries(lambda programmer: programmer.alarms())
+    operator.world.pump.cut_power()
+    operator.world.pump.restore_power()
+    operator.world.advance(0)
+    return operator.tries(lambda programmer: programmer.alarms())
 
 
 def _set_time(programmer: Programmer) -> object:
@@ -71,29 +71,30 @@ SCRIPTS = {
     Opcode.GET_RESERVOIR: reading(lambda p: p.reservoir()),
     Opcode.BOLUS_PREPARE: reading(lambda p: p.prepare_bolus(VOLUME_NL, 60)),
     Opcode.BOLUS_COMMIT: Script(_give_bolus),
-    Opcode.QUERY_CMD: Script(lambda person: person.tries(lambda p: p.query(1)), _give_bolus),
+    Opcode.QUERY_CMD: Script(lambda operator: operator.tries(lambda p: p.query(1)), _give_bolus),
     Opcode.VOID_CMD: reading(lambda p: p.void(BEYOND_CMD_ID)),
-    Opcode.BOLUS_CANCEL: Script(lambda person: person.tries(lambda p: p.cancel_bolus()), _give_bolus),
-    Opcode.STOP: Script(lambda person: person.tries(lambda p: p.stop()), _give_bolus),
+    Opcode.BOLUS_CANCEL: Script(lambda operator: operator.tries(lambda p: p.cancel_bolus()), _give_bolus),
+    Opcode.STOP: Script(lambda operator: operator.tries(lambda p: p.stop()), _give_bolus),
     Opcode.RESUME: Script(
-        lambda person: person.tries(lambda p: p.resume()), lambda person: person.tries(lambda p: p.stop())
+        lambda operator: operator.tries(lambda p: p.resume()),
+        lambda operator: operator.tries(lambda p: p.stop()),
     ),
     Opcode.PROG_BEGIN: reading(_begin),
     Opcode.PROG_WRITE: Script(
-        lambda person: person.tries(
+        lambda operator: operator.tries(
             lambda p: p.write_segments(0, simple_program(DOSE_NG_PER_DAY, 500_000, 1)[1])
         ),
-        lambda person: person.tries(_begin),
+        lambda operator: operator.tries(_begin),
     ),
-    Opcode.PROG_VERIFY: Script(lambda person: person.tries(lambda p: p.verify_program()), _stage),
+    Opcode.PROG_VERIFY: Script(lambda operator: operator.tries(lambda p: p.verify_program()), _stage),
     Opcode.PROG_COMMIT: Script(
-        lambda person: person.tries(lambda p: p.set_simple_program(DOSE_NG_PER_DAY)),
+        lambda operator: operator.tries(lambda p: p.set_simple_program(DOSE_NG_PER_DAY)),
     ),
-    Opcode.PROG_ABORT: Script(lambda person: person.tries(lambda p: p.abort_program()), _stage),
+    Opcode.PROG_ABORT: Script(lambda operator: operator.tries(lambda p: p.abort_program()), _stage),
     Opcode.LOG_READ: reading(lambda p: p.log_page(LogRead(LogName.MAIN, 0, 1, 6, 0))),
     Opcode.LOG_STATUS: reading(lambda p: p.log_status()),
     Opcode.ALARM_ACK: Script(
-        lambda person: person.tries(lambda p: p.acknowledge_alarm(AlarmId.RESET)), _cut_power
+        lambda operator: operator.tries(lambda p: p.acknowledge_alarm(AlarmId.RESET)), _cut_power
     ),
     Opcode.TIME_SET: reading(_set_time),
     Opcode.REFILL: reading(lambda p: p.refill(18_000_000, aspirated_nl=17_000_000)),

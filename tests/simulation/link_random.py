@@ -15,8 +15,8 @@ from hil.noise import Direction
 from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
 from tests.simulation.link_checkers import check_everything
-from tests.simulation.link_people import Killed, Person
-from tests.simulation.link_world import SECOND_CLINICIAN, World
+from tests.simulation.operators import Killed, Operator
+from tests.simulation.scenario import SECOND_CLINICIAN, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from firmware_emu.pump import Pump
     from hil.programmer.programmer import Programmer
 
-    Act = Callable[[random.Random, Person], object]
+    Act = Callable[[random.Random, Operator], object]
 
 ACTS = (3, 8)
 FAULTS_PER_WAY = (2, 9)
@@ -56,25 +56,25 @@ class Story:
     pump_class: type[Pump] | None = None
     profile: Profile | None = None
     told: list[str] = field(default_factory=list)
-    people: list[Person] = field(default_factory=list)
+    people: list[Operator] = field(default_factory=list)
 
     def play(self) -> None:
         """From the first connection to the last check. AssertionError where something must not be."""
         chance = random.Random(self.seed)
         options = {} if self.pump_class is None else {"pump_class": self.pump_class}
         world = World(seed=self.seed, profile=self.profile, **options)
-        self.people.append(Person(world, seed=self.seed))
+        self.people.append(Operator(world, seed=self.seed))
         if self.mix.second_person and chance.random() < 0.5:
             other = chance.choice([SECOND_CLINICIAN, development_key(Role.PATIENT)])
-            self.people.append(Person(world, key=other, seed=self.seed))
-        for person in self.people:
-            self._harm_line(chance, person)
+            self.people.append(Operator(world, key=other, seed=self.seed))
+        for operator in self.people:
+            self._harm_line(chance, operator)
         for _ in range(chance.randint(*ACTS)):
             self._one_act(chance, world, chance.choice(self.people))
         check_everything(world, self.people)
 
-    def _harm_line(self, chance: random.Random, person: Person) -> None:
-        line = person.line
+    def _harm_line(self, chance: random.Random, operator: Operator) -> None:
+        line = operator.line
         for way in Direction:
             for _ in range(chance.randint(*FAULTS_PER_WAY)):
                 skip = chance.randrange(FAULT_WITHIN_FRAMES)
@@ -93,7 +93,7 @@ class Story:
                     case _:
                         line.flip(way, chance.randrange(2_000), count, skip=skip)
 
-    def _one_act(self, chance: random.Random, world: World, person: Person) -> None:
+    def _one_act(self, chance: random.Random, world: World, operator: Operator) -> None:
         if self.mix.power_cuts and chance.random() < 0.25:
             self._arm_power_cut(chance, world)
         if self.mix.stalls and chance.random() < 0.1:
@@ -101,30 +101,30 @@ class Story:
             world.pump.stall_motor(held)
             self.told.append(f"{world.now_ms} ms: the rotor is {'held' if held else 'free'}")
         if self.mix.kills and chance.random() < 0.2:
-            last = person.end.operations + chance.randint(1, 14)
-            person.end.on_operation = lambda number: _die_at(number, last)
-        name, act = chance.choice(BOLUSES if self.mix.boluses_only else self._acts_of(person))
+            last = operator.end.operations + chance.randint(1, 14)
+            operator.end.on_operation = lambda number: _die_at(number, last)
+        name, act = chance.choice(BOLUSES if self.mix.boluses_only else self._acts_of(operator))
         try:
-            result = act(chance, person)
+            result = act(chance, operator)
         except Killed:
             result = "killed"
-            person.replace_programmer()
-            person.tries(lambda programmer: programmer.connect())
-        person.end.on_operation = None
+            operator.replace_programmer()
+            operator.tries(lambda programmer: programmer.connect())
+        operator.end.on_operation = None
         kind = type(result).__name__ if isinstance(result, PumpbenchError) else ""
-        self.told.append(f"{world.now_ms} ms, key {person.key.key_id}: {name}: {kind} {result}"[:300])
+        self.told.append(f"{world.now_ms} ms, key {operator.key.key_id}: {name}: {kind} {result}"[:300])
         if chance.random() < 0.3:
-            released = person.line.release(chance.choice(list(Direction)))
+            released = operator.line.release(chance.choice(list(Direction)))
             self.told.append(f"{world.now_ms} ms: {released} held frames released")
-        self._pause(chance, world, person)
-        person.note_words()
+        self._pause(chance, world, operator)
+        operator.note_words()
 
-    def _pause(self, chance: random.Random, world: World, person: Person) -> None:
+    def _pause(self, chance: random.Random, world: World, operator: Operator) -> None:
         """Time in which nothing is asked. On a line that somebody listens to, what is late still arrives."""
         until_ms = world.now_ms + chance.choice(PAUSES_MS)
         if chance.random() < 0.5:
             while world.now_ms < until_ms:
-                person.line.receive(until_ms)
+                operator.line.receive(until_ms)
         world.advance(until_ms - world.now_ms)
 
     def _arm_power_cut(self, chance: random.Random, world: World) -> None:
@@ -137,12 +137,14 @@ class Story:
             world.pump.plant.cut_at_stroke(number)
             self.told.append(f"{world.now_ms} ms: power will go at stroke {number}")
 
-    def _acts_of(self, person: Person) -> tuple[tuple[str, Act], ...]:
-        return CLINICIANS_ACTS if person.key.role is Role.CLINICIAN else PATIENTS_ACTS
+    def _acts_of(self, operator: Operator) -> tuple[tuple[str, Act], ...]:
+        return CLINICIANS_ACTS if operator.key.role is Role.CLINICIAN else PATIENTS_ACTS
 
     def text(self) -> str:
-        """What happened, for a person."""
-        frames = [f"frames of key {person.key.key_id}\n{person.wire_log.text(25)}" for person in self.people]
+        """What happened, for a operator."""
+        frames = [
+            f"frames of key {operator.key.key_id}\n{operator.wire_log.text(25)}" for operator in self.people
+        ]
         again = f"see it again: python -m tests.simulation.link_random {self.seed}"
         return "\n".join([f"seed {self.seed}", *self.told, *frames, again])
 
@@ -152,21 +154,21 @@ def _die_at(number: int, last: int) -> None:
         raise Killed
 
 
-def _bolus(chance: random.Random, person: Person) -> object:
+def _bolus(chance: random.Random, operator: Operator) -> object:
     if chance.random() < 0.5:
-        return person.gives_bolus(500 * chance.randint(1, 2), shortest_s=5)
-    return person.gives_bolus(2_000)
+        return operator.gives_bolus(500 * chance.randint(1, 2), shortest_s=5)
+    return operator.gives_bolus(2_000)
 
 
-def _stop_and_resume(chance: random.Random, person: Person) -> object:
-    stopped = person.tries(lambda programmer: programmer.stop())
+def _stop_and_resume(chance: random.Random, operator: Operator) -> object:
+    stopped = operator.tries(lambda programmer: programmer.stop())
     if isinstance(stopped, PumpbenchError):
         return stopped
-    return person.tries(lambda programmer: programmer.resume())
+    return operator.tries(lambda programmer: programmer.resume())
 
 
-def _simply(ask: Callable[[Programmer], object]) -> Callable[[random.Random, Person], object]:
-    return lambda _chance, person: person.tries(ask)
+def _simply(ask: Callable[[Programmer], object]) -> Callable[[random.Random, Operator], object]:
+    return lambda _chance, operator: operator.tries(ask)
 
 
 BOLUSES = (("bolus", _bolus),)

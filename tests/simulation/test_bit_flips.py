@@ -31,7 +31,7 @@ from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_volumes_agree
+from tests.simulation.invariants import assert_volumes_agree
 
 RATE_NL_PER_DAY = 600_000
 SAFE_RATE_NL_PER_DAY = 6_000

@@ -13,7 +13,7 @@ from protocol.messages.bolus import BolusCancel
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 SLOW = 24_000  # ng/day: a basal stroke every 900 s
 

@@ -23,8 +23,8 @@ from protocol.messages.handshake import ClientHello
 from protocol.wire.frame import SECURED, pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from tests.simulation.link_checkers import check_everything, read_facts, settle
-from tests.simulation.link_people import Person
-from tests.simulation.link_world import World, simulated_profile
+from tests.simulation.operators import Operator
+from tests.simulation.scenario import World, simulated_profile
 
 MS_PER_S = 1_000
 MS_PER_HOUR = 3_600_000
@@ -79,31 +79,31 @@ def test_an_hour_of_hellos_costs_no_more_answers_than_announced_and_no_therapy()
     world = World(
         profile=replace(simulated_profile(), model=replace(simulated_profile().model, hello_per_min=10))
     )
-    person = Person(world)
-    person.programmer.connect()
+    operator = Operator(world)
+    operator.programmer.connect()
     before = controller_bytes(world)
     answered = 0
     for second in range(3_600):
         answered += answers_to(world, hello_frame(second))
         world.advance(MS_PER_S)
         if second % 60 == 0:
-            person.programmer.ping()
+            operator.programmer.ping()
     assert 100 < answered <= 600
     assert basal_nl(world) == basal_due_nl(world.now_ms)
     assert controller_bytes(world) - before < CONTROLLER_GROWTH_BYTES
     world.advance(61 * MS_PER_S)
-    security = person.programmer.read_log(LogName.SECURITY)
+    security = operator.programmer.read_log(LogName.SECURITY)
     assert [entry.type for entry in security.entries].count(LogType.HS_LIMITED) == 1
-    check_everything(world, [person])
+    check_everything(world, [operator])
 
 
 def test_guessed_proofs_stay_out_of_the_main_log_and_a_clinician_on_another_key_gets_in() -> None:
     world = World()
-    guesser = Person(world, key=development_key(Role.SERVICE)._replace(key=b"a guess, 16 byte"))
+    guesser = Operator(world, key=development_key(Role.SERVICE)._replace(key=b"a guess, 16 byte"))
     for _ in range(250):
         assert isinstance(guesser.tries(lambda programmer: programmer.connect()), SessionRefused | LinkError)
         world.advance(4 * MS_PER_S)
-    clinician = Person(world)
+    clinician = Operator(world)
     clinician.programmer.connect()
     main = clinician.programmer.read_log(LogName.MAIN)
     assert main.first_seq == 1
@@ -116,22 +116,22 @@ def test_a_flood_of_refusals_does_not_push_out_the_history_of_the_therapy() -> N
     world = World(
         profile=replace(simulated_profile(), model=replace(simulated_profile().model, log_capacity=200))
     )
-    person = Person(world)
+    operator = Operator(world)
     first = read_facts(world).entries
     for number in range(600):
-        refused = person.tries(lambda programmer: programmer.resume(program_rev=77))
+        refused = operator.tries(lambda programmer: programmer.resume(program_rev=77))
         assert isinstance(refused, CommandRefused)
         if number % 3 == 0:
-            person.tries(lambda programmer: programmer.prepare_bolus(1, 60))
+            operator.tries(lambda programmer: programmer.prepare_bolus(1, 60))
         world.advance(MS_PER_S)
-    patient = Person(world, key=development_key(Role.PATIENT))
+    patient = Operator(world, key=development_key(Role.PATIENT))
     for _ in range(300):
         denied = patient.tries(lambda programmer: programmer.prepare_bolus(2_000, 60, program_rev=1))
         assert isinstance(denied, DeviceRefused)
         assert denied.code == ErrorCode.ROLE
     patient.programmer.close()
     world.advance(11 * MS_PER_S)
-    facts = settle(world, [person])
+    facts = settle(world, [operator])
     assert facts.entries[: len(first)] == first
     assert [entry.type for entry in facts.entries].count(LogType.CMD_REFUSED) <= 20
 
@@ -141,8 +141,8 @@ def test_a_flood_of_refusals_does_not_push_out_the_history_of_the_therapy() -> N
 )
 def test_a_stop_acts_whatever_else_goes_on(trouble: str) -> None:
     world = World()
-    person = Person(world)
-    person.programmer.connect()
+    operator = Operator(world)
+    operator.programmer.connect()
     match trouble:
         case "flood":
             for number in range(500):
@@ -151,19 +151,19 @@ def test_a_stop_acts_whatever_else_goes_on(trouble: str) -> None:
             world.pump.cut_power()
             world.pump.restore_power()
         case "staged program":
-            person.programmer.stage_simple_program(310_000)
+            operator.programmer.stage_simple_program(310_000)
         case "low battery":
             world.pump.plant.battery.used_before_nc = world.pump.plant.battery.capacity_nc * 97 // 100
             world.advance(MS_PER_DAY)
         case "bolus":
-            person.gives_bolus(2_000)
+            operator.gives_bolus(2_000)
         case "stopped":
-            person.programmer.stop()
+            operator.programmer.stop()
         case "stalled motor":
             world.pump.stall_motor(True)
             world.advance(MS_PER_HOUR)
     began_ms = world.now_ms
-    stopped = person.programmer.stop()
+    stopped = operator.programmer.stop()
     assert isinstance(stopped, Executed)
     assert stopped.reply.state is State.STOP
     assert world.now_ms - began_ms <= 300
@@ -187,21 +187,21 @@ def test_a_stop_whose_programmer_never_comes_back_ends_as_it_was_told(
     on_expiry: OnExpiry, state: State, rate_nl_per_day: int
 ) -> None:
     world = World()
-    person = Person(world)
-    person.programmer.connect()
-    person.programmer.stop(3_600, on_expiry=on_expiry)
+    operator = Operator(world)
+    operator.programmer.connect()
+    operator.programmer.stop(3_600, on_expiry=on_expiry)
     stopped_at_ms = world.now_ms
     turned = world.rotor.strokes_turned
     world.advance(stopped_at_ms + MS_PER_HOUR - 1 - world.now_ms)
     assert world.rotor.strokes_turned == turned
     world.advance(1)
-    status = person.programmer.status()
+    status = operator.programmer.status()
     assert (status.state, status.rate_nl_per_day) == (state, rate_nl_per_day)
     assert status.alarm_latched & 1 << AlarmId.STOP_EXPIRED
     world.advance(MS_PER_DAY)
     delivered_nl = (world.rotor.strokes_turned - turned) * world.rotor.stroke_nl
     assert delivered_nl == rate_nl_per_day
-    check_everything(world, [person])
+    check_everything(world, [operator])
 
 
 # Limits that somebody tries to get around: attacks 5.5, 7.1, 7.2
@@ -210,32 +210,32 @@ def test_a_stop_whose_programmer_never_comes_back_ends_as_it_was_told(
 def test_new_ids_reboots_and_clock_changes_do_not_widen_the_hour() -> None:
     profile = simulated_profile()
     world = World(profile=replace(profile, model=replace(profile.model, hour_max_nl=5_000)))
-    person = Person(world)
+    operator = Operator(world)
     for _ in range(2):
-        assert isinstance(person.gives_bolus(2_000), Executed)
+        assert isinstance(operator.gives_bolus(2_000), Executed)
         world.advance(20 * MS_PER_S)
     for trick in ("id", "reboot", "clock", "zone", "program"):
         match trick:
             case "reboot":
                 world.pump.cut_power()
                 world.pump.restore_power()
-                person.programmer.acknowledge_alarm(
+                operator.programmer.acknowledge_alarm(
                     AlarmId.RESET
                 )  # critical: it would refuse the bolus itself
             case "clock":
-                now_s = person.programmer.status().wall_s
-                person.programmer.set_time(now_s + 10 * 86_400, 0, confirm=True)
+                now_s = operator.programmer.status().wall_s
+                operator.programmer.set_time(now_s + 10 * 86_400, 0, confirm=True)
             case "zone":
-                now_s = person.programmer.status().wall_s
-                person.programmer.set_time(now_s, 840, confirm=True)
+                now_s = operator.programmer.status().wall_s
+                operator.programmer.set_time(now_s, 840, confirm=True)
             case "program":
-                person.programmer.set_simple_program(310_000)
-        refused = person.gives_bolus(2_000)
+                operator.programmer.set_simple_program(310_000)
+        refused = operator.gives_bolus(2_000)
         assert isinstance(refused, DeviceRefused), trick
         assert refused.code == ErrorCode.HOUR_MAX, trick
     world.advance(MS_PER_HOUR)
-    assert isinstance(person.gives_bolus(2_000), Executed)
-    check_everything(world, [person])
+    assert isinstance(operator.gives_bolus(2_000), Executed)
+    check_everything(world, [operator])
 
 
 CLOCKS = {
@@ -254,19 +254,19 @@ CLOCKS = {
 def test_a_changed_clock_in_mid_bolus_moves_no_stroke(clock: str) -> None:
     shift_s, tz_minutes = CLOCKS[clock]
     world = World()
-    person = Person(world)
-    person.gives_bolus(2_000)
+    operator = Operator(world)
+    operator.gives_bolus(2_000)
     world.advance(5_001)
-    status = person.programmer.status()
+    status = operator.programmer.status()
     wall_s = 0 if shift_s is None else shift_s if shift_s > 10**9 else status.wall_s + shift_s
-    result = person.programmer.set_time(wall_s, tz_minutes, confirm=True)
+    result = operator.programmer.set_time(wall_s, tz_minutes, confirm=True)
     world.advance(4_998)
     assert world.true_nl(world.attempts[0]) == 1_500
     world.advance(1)
     assert world.true_nl(world.attempts[0]) == 2_000
     world.advance(MS_PER_DAY - world.now_ms)
     assert basal_nl(world) == basal_due_nl(MS_PER_DAY)
-    facts = settle(world, [person])
+    facts = settle(world, [operator])
     (entry,) = [e for e in facts.entries if (e.type, e.cmd_id) == (LogType.TIME_SET, result.cmd_id)]
     details = entry.details()
     assert (details.new_wall_s, details.new_tz_minutes) == (wall_s, tz_minutes)
@@ -281,8 +281,8 @@ def test_with_a_stuck_random_source_no_session_opens_and_therapy_goes_on() -> No
     world.pump.plant.entropy.stuck = True
     world.pump.cut_power()
     world.pump.restore_power()
-    person = Person(world)
-    refused = person.tries(lambda programmer: programmer.connect())
+    operator = Operator(world)
+    refused = operator.tries(lambda programmer: programmer.connect())
     assert isinstance(refused, SessionRefused)
     belief = world.pump.belief()
     assert belief is not None
@@ -294,8 +294,8 @@ def test_with_a_stuck_random_source_no_session_opens_and_therapy_goes_on() -> No
     world.pump.cut_power()
     world.pump.restore_power()
     world.advance(0)
-    person.replace_programmer()
-    person.programmer.connect()
+    operator.replace_programmer()
+    operator.programmer.connect()
     assert world.now_ms >= before_ms
 
 

@@ -17,8 +17,8 @@ from protocol.identifiers import ErrorCode, Opcode
 from protocol.registry import COMMANDS
 from tests.simulation.link_checkers import check_everything
 from tests.simulation.link_commands import COMMIT_IS_FRAME, SCRIPTS
-from tests.simulation.link_people import Person
-from tests.simulation.link_world import Violation, World
+from tests.simulation.operators import Operator
+from tests.simulation.scenario import Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,26 +60,26 @@ MORE_HARMS_FOR_COMMANDS = (
 )
 
 
-def _play(opcode: Opcode, harm: Harm | None, way: Direction, n: int) -> tuple[World, Person, object]:
+def _play(opcode: Opcode, harm: Harm | None, way: Direction, n: int) -> tuple[World, Operator, object]:
     world = World(seed=n + 1)
-    person = Person(world)
+    operator = Operator(world)
     script = SCRIPTS[opcode]
-    person.programmer.connect()
-    script.before(person)
+    operator.programmer.connect()
+    script.before(operator)
     if harm is not None:
-        harm.set_on(person.line, way, n)
-    return world, person, script.act(person)
+        harm.set_on(operator.line, way, n)
+    return world, operator, script.act(operator)
 
 
 def _frames_of(opcode: Opcode, way: Direction) -> int:
     """How many frames the exchange has in one direction when nothing goes wrong."""
     world = World()
-    person = Person(world)
-    person.programmer.connect()
-    SCRIPTS[opcode].before(person)
-    before = len(person.line.seen(way))
-    SCRIPTS[opcode].act(person)
-    return len(person.line.seen(way)) - before
+    operator = Operator(world)
+    operator.programmer.connect()
+    SCRIPTS[opcode].before(operator)
+    before = len(operator.line.seen(way))
+    SCRIPTS[opcode].act(operator)
+    return len(operator.line.seen(way)) - before
 
 
 def _check_word(opcode: Opcode, result: object) -> None:
@@ -99,9 +99,9 @@ def test_every_command_of_the_pump_has_a_script() -> None:
 
 @pytest.mark.parametrize("opcode", SCRIPTS, ids=lambda opcode: opcode.name)
 def test_without_faults_it_is_answered(opcode: Opcode) -> None:
-    world, person, result = _play(opcode, None, Direction.TO_PUMP, 0)
+    world, operator, result = _play(opcode, None, Direction.TO_PUMP, 0)
     assert not isinstance(result, Exception), result
-    check_everything(world, [person])
+    check_everything(world, [operator])
 
 
 @pytest.mark.parametrize("way", Direction, ids=lambda way: way.value)
@@ -110,13 +110,13 @@ def test_it_is_done_once_or_not_at_all_and_everybody_knows_which(opcode: Opcode,
     harms = HARMS + (MORE_HARMS_FOR_COMMANDS if COMMANDS[opcode].carries_cmd_id else ())
     for n in range(_frames_of(opcode, way)):
         for harm in harms:
-            world, person, result = _play(opcode, harm, way, n)
+            world, operator, result = _play(opcode, harm, way, n)
             try:
                 _check_word(opcode, result)
-                check_everything(world, [person])
+                check_everything(world, [operator])
             except AssertionError as error:
                 story = f"{opcode.name}, frame {n} {way.value}: {harm.name}"
-                raise AssertionError(f"{story}: {error}\n{person.wire_log.text(30)}") from error
+                raise AssertionError(f"{story}: {error}\n{operator.wire_log.text(30)}") from error
 
 
 def _unknown_is_no_failure(error: OutcomeUnknown) -> bool:
@@ -124,11 +124,11 @@ def _unknown_is_no_failure(error: OutcomeUnknown) -> bool:
 
 
 def test_a_line_that_stays_dead_ends_in_unknown_and_never_in_failed() -> None:
-    world, person, _ = _play(Opcode.PING, None, Direction.TO_PUMP, 0)
-    person.line.drop(Direction.FROM_PUMP, 1_000, skip=COMMIT_IS_FRAME)
-    result = person.gives_bolus(2_000)
+    world, operator, _ = _play(Opcode.PING, None, Direction.TO_PUMP, 0)
+    operator.line.drop(Direction.FROM_PUMP, 1_000, skip=COMMIT_IS_FRAME)
+    result = operator.gives_bolus(2_000)
     assert isinstance(result, OutcomeUnknown)
     assert _unknown_is_no_failure(result)
     assert world.true_nl(world.attempts[0]) == 2_000
-    check_everything(world, [person])
-    assert [filed.outcome for filed in person.filed()] == ["DONE"]
+    check_everything(world, [operator])
+    assert [filed.outcome for filed in operator.filed()] == ["DONE"]

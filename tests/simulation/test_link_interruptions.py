@@ -17,8 +17,8 @@ from protocol.identifiers import ErrorCode, Outcome, Role, State
 from protocol.link.development_keys import development_key
 from protocol.log.types import LogName, LogType
 from tests.simulation.link_checkers import check_everything, settle
-from tests.simulation.link_people import Killed, Person
-from tests.simulation.link_world import SECOND_CLINICIAN, Violation, World
+from tests.simulation.operators import Killed, Operator
+from tests.simulation.scenario import SECOND_CLINICIAN, Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,19 +31,19 @@ WRITES = range(1, 13)
 TORN_BYTES = (0, 37)
 
 
-def _tell(story: str, person: Person, error: AssertionError) -> AssertionError:
-    return AssertionError(f"{story}: {error}\n{person.wire_log.text(30)}")
+def _tell(story: str, operator: Operator, error: AssertionError) -> AssertionError:
+    return AssertionError(f"{story}: {error}\n{operator.wire_log.text(30)}")
 
 
-def _connect_and_give(person: Person) -> object:
-    person.tries(lambda programmer: programmer.connect())
-    return person.gives_bolus(VOLUME_NL)
+def _connect_and_give(operator: Operator) -> object:
+    operator.tries(lambda programmer: programmer.connect())
+    return operator.gives_bolus(VOLUME_NL)
 
 
 def _places_of_a_bolus() -> int:
-    person = Person(World())
-    _connect_and_give(person)
-    return int(person.end.operations)
+    operator = Operator(World())
+    _connect_and_give(operator)
+    return int(operator.end.operations)
 
 
 def test_the_places_are_all_there_are() -> None:
@@ -67,58 +67,58 @@ def test_a_programmer_killed_at_any_place_resolves_its_bolus_when_it_starts_agai
 ) -> None:
     for place in PLACES:
         world = World(seed=place)
-        person = Person(world, state_file=tmp_path / f"{place}.json")
+        operator = Operator(world, state_file=tmp_path / f"{place}.json")
         if lost is not None:
-            person.line.drop(lost, skip=place // 3)
-        person.end.on_operation = _die_at(place)
+            operator.line.drop(lost, skip=place // 3)
+        operator.end.on_operation = _die_at(place)
         with suppress(Killed):
-            _connect_and_give(person)
-        person.replace_programmer()
+            _connect_and_give(operator)
+        operator.replace_programmer()
         try:
-            resolved = person.tries(lambda programmer: programmer.connect())
+            resolved = operator.tries(lambda programmer: programmer.connect())
             if isinstance(resolved, PumpbenchError):
                 raise Violation(f"the next programmer cannot tell: {resolved}")
-            if person.programmer.unknown():
-                raise Violation(f"still unknown: {person.programmer.unknown()}")
+            if operator.programmer.unknown():
+                raise Violation(f"still unknown: {operator.programmer.unknown()}")
             world.advance(BOLUS_MS)
-            person.gives_bolus(VOLUME_NL)
-            check_everything(world, [person])
+            operator.gives_bolus(VOLUME_NL)
+            check_everything(world, [operator])
         except AssertionError as error:
-            raise _tell(f"killed at place {place}", person, error) from error
-        person.store.close()
+            raise _tell(f"killed at place {place}", operator, error) from error
+        operator.store.close()
 
 
 def test_killed_in_mid_bolus_the_next_programmer_sees_it_run_and_end(tmp_path: Path) -> None:
     world = World()
-    person = Person(world, state_file=tmp_path / "state.json")
-    given = _connect_and_give(person)
+    operator = Operator(world, state_file=tmp_path / "state.json")
+    given = _connect_and_give(operator)
     assert isinstance(given, Executed)
     world.advance(BOLUS_MS // 2)
-    person.replace_programmer()
-    person.programmer.connect()
-    assert [filed.outcome for filed in person.filed()] == ["RUNNING"]
-    assert person.programmer.query(given.cmd_id).delivered_nl == VOLUME_NL // 2
+    operator.replace_programmer()
+    operator.programmer.connect()
+    assert [filed.outcome for filed in operator.filed()] == ["RUNNING"]
+    assert operator.programmer.query(given.cmd_id).delivered_nl == VOLUME_NL // 2
     world.advance(BOLUS_MS)
-    person.replace_programmer()
-    person.programmer.connect()
-    assert [(filed.outcome, filed.delivered_nl) for filed in person.filed()] == [("DONE", VOLUME_NL)]
-    check_everything(world, [person])
-    person.store.close()
+    operator.replace_programmer()
+    operator.programmer.connect()
+    assert [(filed.outcome, filed.delivered_nl) for filed in operator.filed()] == [("DONE", VOLUME_NL)]
+    check_everything(world, [operator])
+    operator.store.close()
 
 
 # Two programmers on two keys
 
 
-def _others_bolus(person: Person) -> object:
-    return person.gives_bolus(VOLUME_NL)
+def _others_bolus(operator: Operator) -> object:
+    return operator.gives_bolus(VOLUME_NL)
 
 
-def _others_stop(person: Person) -> object:
-    return person.tries(lambda programmer: programmer.stop())
+def _others_stop(operator: Operator) -> object:
+    return operator.tries(lambda programmer: programmer.stop())
 
 
-def _others_program(person: Person) -> object:
-    return person.tries(lambda programmer: programmer.set_simple_program(310_000))
+def _others_program(operator: Operator) -> object:
+    return operator.tries(lambda programmer: programmer.set_simple_program(310_000))
 
 
 INTRUDERS = {
@@ -134,19 +134,21 @@ def test_another_programmer_at_any_place_leaves_both_knowing_the_truth(intruder:
     key, act = INTRUDERS[intruder]
     for place in PLACES:
         world = World(seed=place)
-        person, other = Person(world, seed=place), Person(world, key=key, seed=place)
+        operator, other = Operator(world, seed=place), Operator(world, key=key, seed=place)
 
-        def intrude(number: int, place: int = place, person: Person = person, other: Person = other) -> None:
+        def intrude(
+            number: int, place: int = place, operator: Operator = operator, other: Operator = other
+        ) -> None:
             if number == place:
-                person.end.on_operation = None
+                operator.end.on_operation = None
                 act(other)
 
-        person.end.on_operation = intrude
+        operator.end.on_operation = intrude
         try:
-            _connect_and_give(person)
-            check_everything(world, [person, other])
+            _connect_and_give(operator)
+            check_everything(world, [operator, other])
         except AssertionError as error:
-            raise _tell(f"{intruder} at place {place}", person, error) from error
+            raise _tell(f"{intruder} at place {place}", operator, error) from error
 
 
 def test_the_same_key_in_two_places_makes_no_liar_of_either() -> None:
@@ -154,37 +156,37 @@ def test_the_same_key_in_two_places_makes_no_liar_of_either() -> None:
     for place in PLACES:
         for lost in (None, *Direction):
             world = World(seed=place)
-            person, other = Person(world, seed=place), Person(world, seed=place + 100)
+            operator, other = Operator(world, seed=place), Operator(world, seed=place + 100)
             if lost is not None:
-                person.line.drop(lost, 3, skip=max(place - 4, 0) // 2)
+                operator.line.drop(lost, 3, skip=max(place - 4, 0) // 2)
 
             def intrude(
-                number: int, place: int = place, person: Person = person, other: Person = other
+                number: int, place: int = place, operator: Operator = operator, other: Operator = other
             ) -> None:
                 if number == place:
-                    person.end.on_operation = None
+                    operator.end.on_operation = None
                     other.gives_bolus(VOLUME_NL)
 
-            person.end.on_operation = intrude
-            _connect_and_give(person)
-            for one in (person, other):
+            operator.end.on_operation = intrude
+            _connect_and_give(operator)
+            for one in (operator, other):
                 one.line.clear()
                 one.end.on_operation = None
             world.advance(2 * BOLUS_MS)
-            for one in (person, other):
+            for one in (operator, other):
                 one.replace_programmer()
                 one.programmer.connect()
                 one.note_words()
                 _check_against_rotor(one)
 
 
-def _check_against_rotor(person: Person) -> None:
+def _check_against_rotor(operator: Operator) -> None:
     """What the state file says of each bolus is what the rotor did for it; a "no" is the world's to check."""
-    for filed in person.filed():
-        attempt = person.attempt_of(filed.cmd_id)
+    for filed in operator.filed():
+        attempt = operator.attempt_of(filed.cmd_id)
         assert filed.final, filed
         if attempt is not None and not attempt.denied:
-            assert filed.delivered_nl == person.world.true_nl(attempt), filed
+            assert filed.delivered_nl == operator.world.true_nl(attempt), filed
 
 
 # Attack 5.7
@@ -192,7 +194,7 @@ def _check_against_rotor(person: Person) -> None:
 
 def test_of_two_programs_on_the_same_revision_the_second_is_refused() -> None:
     world = World()
-    first, second = Person(world), Person(world, key=SECOND_CLINICIAN)
+    first, second = Operator(world), Operator(world, key=SECOND_CLINICIAN)
     first.programmer.connect()
     rev = first.programmer.status().program_rev
     staged = first.programmer.stage_simple_program(310_000)
@@ -220,34 +222,34 @@ def test_of_two_programs_on_the_same_revision_the_second_is_refused() -> None:
 def test_power_cut_in_any_write_of_a_bolus_over_a_bad_line(harm: str, torn: int) -> None:
     for write in WRITES:
         world = World(seed=write)
-        person = Person(world, seed=write)
-        person.programmer.connect()
+        operator = Operator(world, seed=write)
+        operator.programmer.connect()
         match harm:
             case "lost answer":
-                person.line.drop(Direction.FROM_PUMP, 2, skip=3)
+                operator.line.drop(Direction.FROM_PUMP, 2, skip=3)
             case "ten copies":
-                person.line.duplicate(Direction.TO_PUMP, 8, copies=9)
+                operator.line.duplicate(Direction.TO_PUMP, 8, copies=9)
             case "late copy":
-                person.line.delay(Direction.TO_PUMP, 5_000, 2, skip=4)
+                operator.line.delay(Direction.TO_PUMP, 5_000, 2, skip=4)
         world.pump.plant.cut_at_write(write, torn)
         try:
-            person.gives_bolus(VOLUME_NL)
+            operator.gives_bolus(VOLUME_NL)
             world.advance(BOLUS_MS)
-            check_everything(world, [person])
+            check_everything(world, [operator])
         except AssertionError as error:
-            raise _tell(f"{harm}, power cut in write {write} after {torn} bytes", person, error) from error
+            raise _tell(f"{harm}, power cut in write {write} after {torn} bytes", operator, error) from error
 
 
 def test_power_cut_at_each_stroke_is_told_to_within_a_stroke() -> None:
     for stroke in range(1, 5):
         world = World(seed=stroke)
-        person = Person(world, seed=stroke)
-        person.programmer.connect()
+        operator = Operator(world, seed=stroke)
+        operator.programmer.connect()
         world.pump.plant.cut_at_stroke(stroke)
-        person.gives_bolus(VOLUME_NL)
+        operator.gives_bolus(VOLUME_NL)
         world.advance(BOLUS_MS)
-        settle(world, [person])
-        (filed,) = person.filed()
+        settle(world, [operator])
+        (filed,) = operator.filed()
         true_nl = world.true_nl(world.attempts[0])
         assert true_nl == (stroke - 1) * world.rotor.stroke_nl
         assert filed.delivered_nl <= true_nl <= filed.delivered_nl + filed.uncertain_nl
@@ -264,39 +266,39 @@ def test_a_stop_at_any_stroke_ends_the_bolus_once_and_the_amounts_agree(
 ) -> None:
     for at_ms in (0, 1, 2_499, 2_500, 2_501, 7_500, 9_999, 10_000, 10_001):
         world = World(seed=at_ms)
-        person = Person(world)
-        other = person if stopper is Role.CLINICIAN else Person(world, key=development_key(stopper))
-        _connect_and_give(person)
+        operator = Operator(world)
+        other = operator if stopper is Role.CLINICIAN else Operator(world, key=development_key(stopper))
+        _connect_and_give(operator)
         start_ms = world.now_ms
         world.advance(at_ms)
         if lost is not None:
-            other.line.drop(lost, 3, skip=0 if other is person else 2)
+            other.line.drop(lost, 3, skip=0 if other is operator else 2)
         stopped = other.tries(lambda programmer: programmer.stop())
         assert not isinstance(stopped, OutcomeUnknown | DeviceRefused), stopped
         assert other.programmer.status().state is State.STOP
         true_nl = world.true_nl(world.attempts[0])
         world.advance(2 * BOLUS_MS)
         assert world.true_nl(world.attempts[0]) == true_nl
-        if lost is None and other is person:
+        if lost is None and other is operator:
             assert (
                 true_nl == min((world.now_ms - 2 * BOLUS_MS - start_ms) // 2_500, 4) * world.rotor.stroke_nl
             )
-        facts = settle(world, [person] if other is person else [person, other])
+        facts = settle(world, [operator] if other is operator else [operator, other])
         assert len(facts.ends) == 1
 
 
 def test_a_cancel_that_races_with_the_end_gives_one_end_and_one_amount() -> None:
     for at_ms in (9_998, 9_999, 10_000, 10_001):
         world = World()
-        person = Person(world)
-        given = _connect_and_give(person)
+        operator = Operator(world)
+        given = _connect_and_give(operator)
         assert isinstance(given, Executed)
         world.advance(at_ms)
-        cancelled = person.programmer.cancel_bolus(given.cmd_id)
+        cancelled = operator.programmer.cancel_bolus(given.cmd_id)
         outcome = Outcome.DONE if at_ms >= BOLUS_MS else Outcome.PARTIAL
         assert cancelled.reply.target_outcome is outcome
         assert cancelled.reply.delivered_nl == world.true_nl(world.attempts[0])
-        facts = settle(world, [person])
+        facts = settle(world, [operator])
         assert [end.delivered_nl for end in facts.ends.values()] == [cancelled.reply.delivered_nl]
 
 
@@ -308,13 +310,13 @@ def test_a_lost_end_of_a_session_keeps_the_next_programmer_out_for_ten_seconds_a
     way: Direction,
 ) -> None:
     world = World()
-    person, other = Person(world), Person(world, key=SECOND_CLINICIAN)
-    _connect_and_give(person)
-    person.line.drop(way, 3)
+    operator, other = Operator(world), Operator(world, key=SECOND_CLINICIAN)
+    _connect_and_give(operator)
+    operator.line.drop(way, 3)
     began_ms = world.now_ms
-    person.programmer.close()
+    operator.programmer.close()
     assert world.now_ms - began_ms < 5_000
     other.programmer.connect()
     assert world.now_ms - began_ms < 11_000  # ten seconds, and whole seconds of waiting
     other.programmer.close()
-    check_everything(world, [person, other])
+    check_everything(world, [operator, other])

@@ -21,8 +21,8 @@ from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import development_key
 from protocol.link.events import Response, SessionOpened
 from protocol.messages.reading import GetStatus
-from tests.simulation.link_people import Person
-from tests.simulation.link_world import World
+from tests.simulation.operators import Operator
+from tests.simulation.scenario import World
 from tests.unit.bench.processes import Emulator
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class VirtualStage:
 
     def __init__(self) -> None:
         self.world = World()
-        self.person = Person(self.world)
+        self.operator = Operator(self.world)
 
     def open(self) -> Channel:
-        end: Channel = self.person.end
+        end: Channel = self.operator.end
         return end
 
     def silence(self, ms: int) -> None:

@@ -34,9 +34,9 @@ from tests.simulation.link_mutants import (
     WithoutToken,
     without_rules,
 )
-from tests.simulation.link_people import Person
 from tests.simulation.link_random import Mix, Story
-from tests.simulation.link_world import Violation, World, simulated_profile
+from tests.simulation.operators import Operator
+from tests.simulation.scenario import Violation, World, simulated_profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,20 +53,20 @@ ALL_THREE = (WithoutToken, WithoutLedger, WithoutCache)
 def late_copy(pump_class: type[Pump], late_ms: int) -> None:
     """The COMMIT is late, its repeat was executed; somebody still listens when the first one arrives."""
     world = World(pump_class=pump_class)
-    person = Person(world, programmer_class=WithoutMarks)
-    person.programmer.connect()
-    person.line.delay(Direction.TO_PUMP, late_ms, skip=COMMIT_IS_FRAME)
-    person.gives_bolus(SHORT_BOLUS_NL, shortest_s=SHORT_BOLUS_S)
-    person.line.check_all_fired()
-    listen(person, 2 * LATE_MS[-1])
-    check_everything(world, [person])
+    operator = Operator(world, programmer_class=WithoutMarks)
+    operator.programmer.connect()
+    operator.line.delay(Direction.TO_PUMP, late_ms, skip=COMMIT_IS_FRAME)
+    operator.gives_bolus(SHORT_BOLUS_NL, shortest_s=SHORT_BOLUS_S)
+    operator.line.check_all_fired()
+    listen(operator, 2 * LATE_MS[-1])
+    check_everything(world, [operator])
 
 
-def listen(person: Person, ms: int) -> None:
+def listen(operator: Operator, ms: int) -> None:
     """Take in what arrives, and let what is late go its way."""
-    until_ms = person.world.now_ms + ms
-    while person.world.now_ms < until_ms:
-        person.line.receive(until_ms)
+    until_ms = operator.world.now_ms + ms
+    while operator.world.now_ms < until_ms:
+        operator.line.receive(until_ms)
 
 
 def violations(play: Callable[[int], None], cases: Sequence[int]) -> list[str]:
@@ -124,12 +124,12 @@ def flipped_commit(
 ) -> None:
     """One bit of the COMMIT or of its answer is flipped, on a line without tags."""
     world = World(pump_class=pump_class, profile=simulated_profile(secured=False))
-    person = Person(world, programmer_class=programmer_class)
-    person.programmer.connect()
-    person.line.flip(way, bit, skip=COMMIT_IS_FRAME)
-    person.gives_bolus(2_000)
-    person.line.check_all_fired()
-    check_everything(world, [person])
+    operator = Operator(world, programmer_class=programmer_class)
+    operator.programmer.connect()
+    operator.line.flip(way, bit, skip=COMMIT_IS_FRAME)
+    operator.gives_bolus(2_000)
+    operator.line.check_all_fired()
+    check_everything(world, [operator])
 
 
 FLIPPED_BITS = (*range(104, 140), *range(140, 300, 7))  # outcome and its neighbours; a sample of the rest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.link_random import Mix, Story
-from tests.simulation.link_world import simulated_profile
+from tests.simulation.scenario import simulated_profile
 
 SEEDS_A_TEST = 20
 

@@ -21,8 +21,8 @@ from protocol.codec.atoms import Malformed
 from protocol.errors import ProtocolError
 from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
-from tests.simulation.link_people import Person
-from tests.simulation.link_world import SECOND_CLINICIAN, World
+from tests.simulation.operators import Operator
+from tests.simulation.scenario import SECOND_CLINICIAN, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +42,7 @@ class Spy(World):
         super().__init__()
 
     def check(self) -> None:
-        self.trace += self.bench.stand.trace
+        self.trace += self.bench.host.trace
         super().check()
 
 
@@ -82,49 +82,49 @@ def reachable(*roots: object) -> Iterator[object]:
             yield found
 
 
-def told_story(world: Spy, state_file: Path) -> tuple[Person, list[BaseException]]:
+def told_story(world: Spy, state_file: Path) -> tuple[Operator, list[BaseException]]:
     """A session with everything in it, and errors of every kind."""
-    person = Person(world, state_file=state_file)
+    operator = Operator(world, state_file=state_file)
     errors: list[BaseException] = []
 
     def note(result: object) -> None:
         if isinstance(result, BaseException):
             errors.append(result)
 
-    note(person.tries(lambda programmer: programmer.connect()))
-    note(person.gives_bolus(2_000))
-    note(person.tries(lambda programmer: programmer.resume(program_rev=99)))
-    stranger = Person(world, key=SECOND_CLINICIAN._replace(key=b"a guessed secret"))
+    note(operator.tries(lambda programmer: programmer.connect()))
+    note(operator.gives_bolus(2_000))
+    note(operator.tries(lambda programmer: programmer.resume(program_rev=99)))
+    stranger = Operator(world, key=SECOND_CLINICIAN._replace(key=b"a guessed secret"))
     note(stranger.tries(lambda programmer: programmer.connect()))
-    patient = Person(world, key=development_key(Role.PATIENT))
+    patient = Operator(world, key=development_key(Role.PATIENT))
     note(patient.tries(lambda programmer: programmer.connect()))
-    person.line.drop(Direction.FROM_PUMP, 100)
-    note(person.gives_bolus(2_000))
-    person.line.clear()
-    return person, errors
+    operator.line.drop(Direction.FROM_PUMP, 100)
+    note(operator.gives_bolus(2_000))
+    operator.line.clear()
+    return operator, errors
 
 
 def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Path) -> None:
     world = Spy()
     state_file = tmp_path / "state.json"
-    person, errors = told_story(world, state_file)
+    operator, errors = told_story(world, state_file)
     assert len(errors) >= 3
     world.advance(61_000)
-    person.programmer.connect()
+    operator.programmer.connect()
     controller = world.pump.controller
     assert controller is not None
     assert controller.link._session is not None
     secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
     secrets |= {
         "session key of the pump": controller.link._session.sealing_key,
-        "session key of the client": person.programmer._session._end._keys.sealing,
-        "proving key of the client": person.programmer._session._end._keys.proving,
+        "session key of the client": operator.programmer._session._end._keys.sealing,
+        "proving key of the client": operator.programmer._session._end._keys.proving,
         "guessed key": b"a guessed secret",
     }
     state = actions.state(world.bench)
     texts = {
         "the trace": b"\n".join(entry.text.encode() + b" " + entry.data for entry in world.trace),
-        "the wire log": person.wire_log.text(10_000).encode(),
+        "the wire log": operator.wire_log.text(10_000).encode(),
         "the state file": state_file.read_bytes(),
         "rig control's state": repr(state).encode(),
         "the plant's snapshot": repr(world.pump.plant.to_json()).encode(),
@@ -138,8 +138,8 @@ def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Pa
 
 def test_no_key_shows_in_the_repr_of_anything_that_pump_and_programmer_are_made_of(tmp_path: Path) -> None:
     world = Spy()
-    person, _ = told_story(world, tmp_path / "state.json")
-    person.programmer.connect()
+    operator, _ = told_story(world, tmp_path / "state.json")
+    operator.programmer.connect()
     controller = world.pump.controller
     assert controller is not None
     assert controller.link._session is not None
@@ -147,7 +147,7 @@ def test_no_key_shows_in_the_repr_of_anything_that_pump_and_programmer_are_made_
     secrets["chain key"] = controller.records.identity.chain_key
     secrets["session key"] = controller.link._session.sealing_key
     texts: dict[str, bytes] = {}
-    for found in reachable(world.pump, person.programmer):
+    for found in reachable(world.pump, operator.programmer):
         name = f"{type(found).__module__}.{type(found).__qualname__}"
         texts[name] = texts.get(name, b"") + repr(found).encode()
     assert len(texts) > 60
@@ -165,8 +165,8 @@ def test_a_leak_would_be_found() -> None:
 
 def test_errors_of_every_kind_are_for_people_and_carry_no_bytes_of_a_key() -> None:
     world = World()
-    person = Person(world, key=development_key(Role.CLINICIAN)._replace(key=b"another key, 16B"))
+    operator = Operator(world, key=development_key(Role.CLINICIAN)._replace(key=b"another key, 16B"))
     with pytest.raises((PumpbenchError, ProtocolError, Malformed)) as caught:
-        person.programmer.connect()
+        operator.programmer.connect()
     said = "".join(traceback.format_exception(caught.value))
     assert leaks({"key": b"another key, 16B"}, {"the error": said.encode()}) == []

@@ -27,7 +27,7 @@ from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime
 from protocol.registry import command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.test_power_cuts_in_commands import CASES, WALL_S, seen
 
 WRITES_AT_LEAST = 4  # journal, record, log slot, mark

@@ -35,7 +35,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 CMD_ID = 7
 WALL_S = 826_000_000

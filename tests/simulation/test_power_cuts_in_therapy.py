@@ -17,7 +17,7 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 STROKE_NL = 500
 STROKES = 8

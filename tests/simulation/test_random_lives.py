@@ -24,7 +24,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of, state_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 STROKE_NL = 500
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR, 2 * MS_PER_DAY)
@@ -119,11 +119,13 @@ class Life:
 
     def live(self, steps: int) -> Conversation:
         """Let it happen, and look after each piece."""
-        deeds = [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
-        deeds += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
+        actions = (
+            [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
+        )
+        actions += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)
-            self.random.choice(deeds)()
+            self.random.choice(actions)()
             events = {entry.text.split()[0] for entry in self.talk.trace[seen:] if entry.kind == "event"}
             self.look(before, events)
         return self.talk

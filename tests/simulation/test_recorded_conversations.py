@@ -14,7 +14,7 @@ from firmware_emu.units import MS_PER_MINUTE
 from protocol.messages.reading import GetStatus
 from tests.simulation.conversation import SEED, Conversation
 from tests.simulation.link_random import Mix, Story
-from tests.simulation.link_world import simulated_profile
+from tests.simulation.scenario import simulated_profile
 from tests.simulation.stepping import played
 from tests.simulation.test_determinism import MONTH_DAYS, PROFILE
 from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week

@@ -14,7 +14,7 @@ from firmware_emu.bench.errors import BenchError, NotNowError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from firmware_emu.bench.stand import Stand
+    from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.faults.catalogue import FaultState
     from firmware_emu.pump import Pump
 
@@ -29,7 +29,7 @@ class Bench(Protocol):
     """What an action needs of the bench around the pump."""
 
     @property
-    def stand(self) -> Stand: ...
+    def host(self) -> PumpHost: ...
 
     def settle(self) -> None:
         """Bring the pump to this instant, and let out what it says."""
@@ -56,7 +56,7 @@ def state(bench: Bench) -> State:
     truth = pump.truth()._asdict()
     belief = pump.belief()
     bench.settle()
-    trace_hash = bench.stand.trace_hash
+    trace_hash = bench.host.trace_hash
     return State(
         pump.now_ms,
         pump.powered,
@@ -138,7 +138,7 @@ def faults(bench: Bench) -> tuple[FaultState, ...]:
 
 def _settled(bench: Bench) -> Pump:
     bench.settle()
-    return bench.stand.pump
+    return bench.host.pump
 
 
 def _do(bench: Bench, verb: Callable[[Pump], Result]) -> Result:

@@ -142,7 +142,7 @@ async def restore_power(door: Here, wanted: models.PowerRestore) -> models.Resto
 
     def restore(runner: Runner) -> models.Restored:
         was_off = actions.restore_power(runner, wanted.off_ms)
-        return models.Restored(now_ms=runner.stand.pump.now_ms, was_off=was_off)
+        return models.Restored(now_ms=runner.host.pump.now_ms, was_off=was_off)
 
     return await door.do(restore)
 
@@ -153,7 +153,7 @@ async def aspirate(door: Here, wanted: models.Aspirate) -> models.Moved:
 
     def draw(runner: Runner) -> models.Moved:
         nl = actions.aspirate(runner, wanted.nl)
-        return models.Moved(now_ms=runner.stand.pump.now_ms, nl=nl)
+        return models.Moved(now_ms=runner.host.pump.now_ms, nl=nl)
 
     return await door.do(draw)
 
@@ -164,7 +164,7 @@ async def fill(door: Here, wanted: models.Fill) -> models.Moved:
 
     def inject(runner: Runner) -> models.Moved:
         nl = actions.fill(runner, wanted.nl, wanted.concentration_ng_per_ml)
-        return models.Moved(now_ms=runner.stand.pump.now_ms, nl=nl)
+        return models.Moved(now_ms=runner.host.pump.now_ms, nl=nl)
 
     return await door.do(inject)
 
@@ -252,7 +252,7 @@ def _pace(wanted: models.ClockWanted) -> Pace:
 
 
 def _done(runner: Runner) -> models.Done:
-    return models.Done(now_ms=runner.stand.pump.now_ms)
+    return models.Done(now_ms=runner.host.pump.now_ms)
 
 
 async def _say_invalid(_request: Request, error: Exception) -> JSONResponse:

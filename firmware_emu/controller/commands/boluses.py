@@ -99,7 +99,7 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
         accumulator_nl=therapy.delivered_nl(Source.BOLUS),
         start_seq=seq,
     )
-    records.touch(Region.LEDGER)
+    records.mark_dirty(Region.LEDGER)
     return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
 
 
@@ -147,7 +147,7 @@ def void(device: DeviceContext, request: RequestContext) -> VoidCmdReply:
             LogType.CMD_VOID, CmdVoidData(wanted.cmd_id), actor=request.actor, cmd_id=wanted.cmd_id
         )
         found = reply_of(records.ledger.void(request.key_id, wanted.cmd_id, seq))
-        records.touch(Region.LEDGER)
+        records.mark_dirty(Region.LEDGER)
     elif verdict.error in (ErrorCode.BUSY, ErrorCode.CMD_ID_RANGE):
         last = records.ledger.last_cmd_id(request.key_id)
         raise Refused(

@@ -47,7 +47,7 @@ def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
         start_seq=seq,
         end_seq=seq,
     )
-    records.touch(Region.LEDGER)
+    records.mark_dirty(Region.LEDGER)
     return CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=seq)
 
 

@@ -127,7 +127,7 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
     records.therapy.last_program_wall_s = records.wall_clock.wall_s(records.tick_ms)
     data = ProgramCommitData(records.therapy.program_rev, program.crc)
     seq = records.enter(LogType.PROGRAM_COMMIT, data, actor=actor, cmd_id=cmd_id)
-    records.touch(Region.PROGRAM, Region.THERAPY)
+    records.mark_dirty(Region.PROGRAM, Region.THERAPY)
     records.remedy(Remedy.PROGRAM)
     device.therapy.leave_stopped(Role.CLINICIAN)
     device.therapy.follow_rate(RateChangeReason.PROGRAM, actor=actor)

@@ -59,7 +59,7 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
     device.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
-    records.touch(Region.RESERVOIR)
+    records.mark_dirty(Region.RESERVOIR)
     records.remedy(Remedy.REFILL)
     if program is not None:
         adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
@@ -156,7 +156,7 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
     delta_s = clock.set(request.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
     seq = records.enter(LogType.TIME_SET, data, actor=request.actor, cmd_id=wanted.cmd_id)
-    records.touch(Region.WALL_CLOCK)
+    records.mark_dirty(Region.WALL_CLOCK)
     records.remedy(Remedy.CLOCK)
     return TimeSetReply(done(records, request, seq), delta_s)
 
@@ -171,7 +171,7 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
         nearest = 0 if occurrence is None else occurrence.on_seq
         raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, nearest=nearest, field="seq")
     records.enter(LogType.ALARM_ACK, AlarmAckData(wanted.alarm_id, wanted.seq), actor=request.actor)
-    records.touch(Region.ALARMS)
+    records.mark_dirty(Region.ALARMS)
     until_ms = answer.silenced_until_ms
     return AlarmAckReply(answer.still_active, NEVER_S if until_ms is None else until_ms // MS_PER_S)
 

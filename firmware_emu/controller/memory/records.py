@@ -40,13 +40,13 @@ class Records:
     """The records in RAM, each with its home in the memory. `tick_ms` is the moment that log entries bear."""
 
     __slots__ = (
-        "_touched",
+        "_dirty",
         "alarms",
+        "events",
         "identity",
         "ledger",
         "log",
         "memory",
-        "news",
         "program",
         "recovered",
         "reservoir",
@@ -85,14 +85,14 @@ class Records:
         self.service = service
         self.tick_ms = 0
         self.recovered = False
-        self.news: list[str] = []
-        self._touched: set[Region] = set()
+        self.events: list[str] = []
+        self._dirty: set[Region] = set()
 
     # Changing
 
-    def touch(self, *regions: Region) -> None:
+    def mark_dirty(self, *regions: Region) -> None:
         """These records have changed and belong into the next commit."""
-        self._touched.update(regions)
+        self._dirty.update(regions)
 
     def enter(
         self,
@@ -110,8 +110,8 @@ class Records:
         seq = self.log.append(log_type, packed, tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags)
         alarm_id = getattr(data, "alarm_id", None)
         what = log_type.name if alarm_id is None else f"{log_type.name} {alarm_id.name}"
-        self.news.append(f"{what} #{seq}")
-        self.touch(Region.THERAPY)
+        self.events.append(f"{what} #{seq}")
+        self.mark_dirty(Region.THERAPY)
         return seq
 
     def raise_alarm(self, alarm_id: AlarmId, value: int = 0, cause: int = 0) -> bool:
@@ -121,7 +121,7 @@ class Records:
         shown = saturated_u32(value)
         on_seq = self.enter(LogType.ALARM_ON, AlarmOnData(alarm_id, cause, shown))
         self.alarms.raise_(alarm_id, self.tick_ms, on_seq, shown, cause)
-        self.touch(Region.ALARMS)
+        self.mark_dirty(Region.ALARMS)
         return True
 
     def clear_alarm(self, alarm_id: AlarmId) -> None:
@@ -130,7 +130,7 @@ class Records:
             return
         self.alarms.clear(alarm_id)
         self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
-        self.touch(Region.ALARMS)
+        self.mark_dirty(Region.ALARMS)
 
     def remedy(self, remedy: Remedy) -> None:
         """What ends some alarms has happened."""
@@ -139,28 +139,28 @@ class Records:
         for alarm_id in ended:
             self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
         if ended or before != self.alarms.latched_mask:
-            self.touch(Region.ALARMS)
+            self.mark_dirty(Region.ALARMS)
 
     # Remembering
 
     @property
     def changed(self) -> bool:
         """Whether a commit would write anything."""
-        return bool(self._touched)
+        return bool(self._dirty)
 
     def commit(self, checkpoint: bytes) -> None:
         """Make everything durable in one stroke, with the counters as they stand. Raises PowerCut."""
-        self.touch(Region.THERAPY)
-        for region in sorted(self._touched):
+        self.mark_dirty(Region.THERAPY)
+        for region in sorted(self._dirty):
             self.memory.stage(region, self._packed(region))
         self.memory.stage_checkpoint(checkpoint)
         self.memory.commit()
-        self._touched.clear()
+        self._dirty.clear()
 
-    def take_news(self) -> list[str]:
+    def take_events(self) -> list[str]:
         """Names of what was logged since the last call, for the trace."""
-        news, self.news = self.news, []
-        return news
+        events, self.events = self.events, []
+        return events
 
     def _packed(self, region: Region) -> bytes:
         name = _HOMES.get(region)

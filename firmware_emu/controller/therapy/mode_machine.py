@@ -49,7 +49,7 @@ def _built() -> Machine:
 _MACHINE: Final = _built()
 
 
-def happen(trigger: Trigger, subject: Moded) -> bool:
+def fire(trigger: Trigger, subject: Moded) -> bool:
     """Let something happen to a subject; answers whether its state has changed. May raise."""
     before = subject.state
     try:

@@ -12,7 +12,7 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.delivery import deliver
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
-from firmware_emu.controller.therapy.mode_machine import happen
+from firmware_emu.controller.therapy.mode_machine import fire
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.profile import EmptyPolicy
@@ -182,7 +182,7 @@ class Therapy:
     ) -> bool:
         """Let something happen to the mode; state, stop times and basal rate follow. Answers whether it changed."""
         therapy = self.records.therapy
-        changed = happen(trigger, therapy)
+        changed = fire(trigger, therapy)
         if changed:
             self.enter_state(reason)
         self.follow_rate(why, actor=actor)
@@ -202,7 +202,7 @@ class Therapy:
             therapy.stopped_at_ms = records.tick_ms
         if reason in _SAFE_REASONS and therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
             records.enter(LogType.SAFE_STATE_ENTER, SafeStateEnterData(_SAFE_REASONS[reason]))
-        records.touch(Region.THERAPY)
+        records.mark_dirty(Region.THERAPY)
 
     def follow_rate(self, why: RateChangeReason, *, actor: int = Actor.PUMP) -> None:
         """Deliver at the rate that the state asks for from now on."""
@@ -238,7 +238,7 @@ class Therapy:
             therapy.stopped_by = role
             therapy.reason = StateReason.COMMAND
             records.clear_alarm(AlarmId.STOP_EXPIRED)
-        records.touch(Region.THERAPY)
+        records.mark_dirty(Region.THERAPY)
         return seq
 
     def leave_stopped(self, role: Role) -> None:
@@ -251,7 +251,7 @@ class Therapy:
             therapy.reason = StateReason.COMMAND
             therapy.stopped_at_ms = self.records.tick_ms
             therapy.stopped_by = role
-            self.records.touch(Region.THERAPY)
+            self.records.mark_dirty(Region.THERAPY)
 
     def resume(self, *, actor: int, cmd_id: int) -> int:
         """Go on with the active program; answers the log entry's number."""
@@ -269,7 +269,7 @@ class Therapy:
         self.deliveries.start(delivery, self.records.tick_ms)
         if row.counts_in_windows:
             self.records.window.start(delivery.volume_nl)
-            self.records.touch(Region.BOLUS_WINDOW)
+            self.records.mark_dirty(Region.BOLUS_WINDOW)
         data = BolusStartData(delivery.volume_nl, delivery.duration_ms // MS_PER_S, row.log_kind)
         return self.records.enter(row.start_type, data, actor=actor, cmd_id=delivery.cmd_id)
 
@@ -290,7 +290,7 @@ class Therapy:
         if row.counts_in_windows:
             counted_nl = end.delivered_nl + end.uncertain_nl
             records.window.end(records.tick_ms, min(volume_nl, records.window.running_nl), counted_nl)
-            records.touch(Region.BOLUS_WINDOW)
+            records.mark_dirty(Region.BOLUS_WINDOW)
         data = BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason)
         seq = records.enter(row.end_type, data, cmd_id=cmd_id)
         if row.opcode is not None:
@@ -302,7 +302,7 @@ class Therapy:
                 uncertain_nl=end.uncertain_nl,
                 end_seq=seq,
             )
-            records.touch(Region.LEDGER)
+            records.mark_dirty(Region.LEDGER)
         if end.outcome is Outcome.PARTIAL and row.partial_alarm is not None:
             records.raise_alarm(row.partial_alarm, end.delivered_nl, end.reason)
         return seq

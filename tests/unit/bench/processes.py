@@ -17,9 +17,9 @@ from firmware_emu.bench.clock import MANUAL, Clock
 from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.ports.pty import PtyPort
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.bench.rig.server import RigServer
 from firmware_emu.bench.runner import Runner
-from firmware_emu.bench.stand import Stand, new_pump
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import Opcode, Role
 from protocol.link.client_end import ClientEnd
@@ -87,8 +87,8 @@ class ThreadBench(Asker):
     def __init__(self, seed: int) -> None:
         self.port = PtyPort()
         command_queue: CommandQueue[Runner] = CommandQueue()
-        stand = Stand(new_pump(load_profile("implanted"), seed))
-        self.runner = Runner(stand, Clock(0, MANUAL), self.port, command_queue)
+        host = PumpHost(new_pump(load_profile("implanted"), seed))
+        self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
         self.server = RigServer("127.0.0.1:0", "the token", command_queue, lambda _sentence: None)
         self.server.attach(self.runner.selector)
         self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}

@@ -28,7 +28,7 @@ from firmware_emu.bench.image_records import (
     encode_step,
     split_records,
 )
-from firmware_emu.bench.stand import restored_pump
+from firmware_emu.bench.pump_host import restored_pump
 from firmware_emu.profile import PairedKey, Profile, PumpModel
 from tests.unit.bench.processes import DEADLINE_S
 

@@ -54,8 +54,8 @@ def test_a_fork_has_a_future_of_its_own(bench: VirtualBench) -> None:
     fork.advance(MS_PER_DAY)
     actions.cut_power(fork)
     assert (bench.now_ms, bench.trace_hash) == (0, before)
-    assert bench.stand.pump.powered
-    assert not fork.stand.pump.powered
+    assert bench.host.pump.powered
+    assert not fork.host.pump.powered
 
 
 def test_off_time_passes_without_the_pump(bench: VirtualBench) -> None:

@@ -32,7 +32,7 @@ from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 LENGTHS = (0, 1, 2, 4, 5, 6, 10, 12, 13, 14, 20, 28, 102, 223, 224)
 

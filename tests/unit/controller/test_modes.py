@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from firmware_emu.controller.therapy.mode_machine import ImpossibleTriggerError, happen
+from firmware_emu.controller.therapy.mode_machine import ImpossibleTriggerError, fire
 from firmware_emu.controller.therapy.modes import DELIVERING, EDGES, IGNORED, TRUSTED, Trigger
 from protocol.identifiers import State
 
@@ -26,14 +26,14 @@ class Subject:
 def test_each_state_and_trigger_is_an_edge_or_ignored_or_impossible(state: State, trigger: Trigger) -> None:
     subject = Subject(state)
     if (state, trigger) in TARGETS:
-        assert happen(trigger, subject)
+        assert fire(trigger, subject)
         assert subject.state is TARGETS[state, trigger]
     elif (state, trigger) in IGNORES:
-        assert not happen(trigger, subject)
+        assert not fire(trigger, subject)
         assert subject.state is state
     else:
         with pytest.raises(ImpossibleTriggerError, match=f"{trigger.name} cannot happen in {state.name}"):
-            happen(trigger, subject)
+            fire(trigger, subject)
         assert subject.state is state
     assert vars(subject) == {"state": subject.state}
 
@@ -46,16 +46,16 @@ def test_no_pair_is_in_the_table_twice() -> None:
 
 def test_an_error_leaves_the_machine_ready_for_the_next_pump() -> None:
     with pytest.raises(ImpossibleTriggerError):
-        happen(Trigger.STOP_EXPIRED, Subject(State.RUN))
+        fire(Trigger.STOP_EXPIRED, Subject(State.RUN))
     subject = Subject(State.RUN)
-    assert happen(Trigger.STOP_COMMANDED, subject)
+    assert fire(Trigger.STOP_COMMANDED, subject)
     assert subject.state is State.STOP
 
 
 def test_a_stop_always_acts() -> None:
     for state in State:
         subject = Subject(state)
-        happen(Trigger.STOP_COMMANDED, subject)
+        fire(Trigger.STOP_COMMANDED, subject)
         assert subject.state not in DELIVERING
 
 
@@ -81,5 +81,5 @@ def test_a_stopped_pump_begins_to_deliver_only_by_people_or_an_expiry_that_they_
 
 def test_a_subject_stays_a_value() -> None:
     subject = Subject(State.RUN)
-    happen(Trigger.STOP_COMMANDED, subject)
+    fire(Trigger.STOP_COMMANDED, subject)
     assert copy.deepcopy(subject) == subject

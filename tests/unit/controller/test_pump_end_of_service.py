@@ -28,7 +28,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume
 from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 SLOW = 24_000  # ng/day, so that no battery ends before its calendar

@@ -19,7 +19,7 @@ from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.looking import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """A pump, the lines to it, and an observer who sees each stroke: the stage of the link's simulations.
 
 Everything is real but the place: the pump, the programmer, the faults. The observer stands at the rotor, which
-no program can deceive, and looks after every step of the pump. What people were told is in `link_people`, what
+no program can deceive, and looks after every step of the pump. What people were told is in `operators`, what
 must hold at the end in `link_checkers`.
 """
 
@@ -99,7 +99,7 @@ class World:
 
     @property
     def pump(self) -> Pump:
-        return self.bench.stand.pump
+        return self.bench.host.pump
 
     @property
     def now_ms(self) -> int:

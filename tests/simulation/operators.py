@@ -1,4 +1,4 @@
-"""A person with a programmer: gives boluses and other commands, and remembers what the programmer said of them.
+"""A operator with a programmer: gives boluses and other commands, and remembers what the programmer said of them.
 
 What counts is the word: "delivered", "not delivered", "unknown". A programmer may be killed at any moment; its
 state file stays, and the next one starts from it.
@@ -14,7 +14,7 @@ from hil.programmer.entropy import SeededEntropy
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import development_key
-from tests.simulation.link_world import SHORTEST_S, Attempt, Violation, World
+from tests.simulation.scenario import SHORTEST_S, Attempt, Violation, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Killed(BaseException):
     """The programmer's process died: no goodbye, no clean-up."""
 
 
-class Person:
+class Operator:
     """One key, one state file, one line, and one programmer after another."""
 
     def __init__(

@@ -46,7 +46,7 @@ def restored_pump(
     return pump
 
 
-class Stand:
+class PumpHost:
     """A pump, and what is kept of its steps."""
 
     __slots__ = ("image", "pump", "trace", "trace_hash", "wake_at_ms", "wake_line_ms")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.bench.profile_file import load_profile
-from firmware_emu.bench.stand import Stand, new_pump
+from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.pump import TraceEntry
 from protocol.identifiers import Role
 from protocol.link.client_end import ClientEnd
@@ -25,15 +25,15 @@ def hello() -> bytes:
     return client.take_output()
 
 
-def traced(stand: Stand, received: bytes) -> tuple[bytes, tuple[TraceEntry, ...]]:
-    sent = stand.step(stand.pump.now_ms, received)
-    return sent, stand.trace
+def traced(host: PumpHost, received: bytes) -> tuple[bytes, tuple[TraceEntry, ...]]:
+    sent = host.step(host.pump.now_ms, received)
+    return sent, host.trace
 
 
 def test_without_a_hash_no_frame_is_traced_and_the_answer_is_the_same() -> None:
-    hashed, plain = (Stand(new_pump(load_profile("implanted"), 1), hashing=on) for on in (True, False))
-    for stand in (hashed, plain):
-        stand.step(0)
+    hashed, plain = (PumpHost(new_pump(load_profile("implanted"), 1), hashing=on) for on in (True, False))
+    for host in (hashed, plain):
+        host.step(0)
     answer, with_frames = traced(hashed, hello())
     same_answer, without = traced(plain, hello())
     assert answer == same_answer != b""
@@ -43,10 +43,10 @@ def test_without_a_hash_no_frame_is_traced_and_the_answer_is_the_same() -> None:
 
 @pytest.mark.parametrize("hashing", [True, False])
 def test_what_is_traced_survives_a_power_cut(*, hashing: bool) -> None:
-    stand = Stand(new_pump(load_profile("implanted"), 1), hashing=hashing)
-    stand.pump.cut_power()
-    stand.pump.restore_power()
-    _, booted = traced(stand, b"")
+    host = PumpHost(new_pump(load_profile("implanted"), 1), hashing=hashing)
+    host.pump.cut_power()
+    host.pump.restore_power()
+    _, booted = traced(host, b"")
     assert {"power", "event", "memory"} <= {entry.kind for entry in booted}
-    _, spoken = traced(stand, hello())
+    _, spoken = traced(host, hello())
     assert [entry.kind for entry in spoken] == (["received", "sent"] if hashing else [])
