@@ -113,7 +113,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if _is_a_run(config):
             _check_that_asserts_are_checked()
             config.stash[_RECORDER] = recorder = _new_recorder(config, target or "not known yet", report)
-            recorder.begin()
+            recorder.begin(session)
             config.pluginmanager.register(recorder, "pumpbench-recorder")
         bench = _session_of(config)
         if _RECORDER in config.stash:

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_REAL_EXIT = os._exit
+
+
+def as_the_system_sees(code: object) -> int:
+    """The exit code that is left of this one: its last eight bits, and 1 of a text."""
+    return code & 0xFF if isinstance(code, int) else int(code is not None)
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -32,7 +38,6 @@ class Endings:
         self._before_exit = before_exit
         self._held: list[signal.Signals] = []
         self._pid = os.getpid()
-        self._real_exit = os._exit
 
     def hold(self) -> None:
         """Begin to hold them. Python takes signals in its main thread alone; elsewhere they stay as they are."""
@@ -47,16 +52,20 @@ class Endings:
                 signal.signal(number, _end)
                 self._held.append(number)
 
-    def release(self) -> None:
-        """Leave everything as it was. Releasing twice is fine."""
-        os._exit = self._real_exit
+    def release(self, code: int) -> None:
+        """Leave everything as it was, but after a run that ended with a code other than 0 `os._exit`.
+
+        Threads, and what is registered with atexit, go on for a while, and must not end the process with 0 then.
+        """
+        if code == 0:
+            os._exit = _REAL_EXIT
         while self._held:
             signal.signal(self._held.pop(), signal.SIG_DFL)
 
     def _exit(self, status: int) -> NoReturn:
         if os.getpid() == self._pid:  # a fork of this process ends for itself alone
             status = self._before_exit(status)
-        self._real_exit(status)
+        _REAL_EXIT(status)
 
     def _before_fork(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, self._held)

@@ -27,7 +27,7 @@ from hil.report.records import (
     Verdict,
 )
 from hil.report.summary import why_nothing_was_shown
-from hil.run.endings import EndedBySignal, Endings
+from hil.run.endings import EndedBySignal, Endings, as_the_system_sees
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -43,13 +43,15 @@ class Recorder:
         self._endings = Endings(self._before_exit)
         self._stop_code: int | None = None
         self._code = 0  # what the run ended with, once it has
+        self._is_over = False
         self._session: pytest.Session | None = None
         self._lines: list[str] = []
         self._duration_s: dict[str, float] = {}
         self._worst: dict[str, CaseRecord] = {}
 
-    def begin(self) -> None:
+    def begin(self, session: pytest.Session) -> None:
         """Take the directory of the report, and from here on be there for every ending."""
+        self._session = session
         if self._directory is not None:
             self._directory.begin(self.run)
         self._endings.hold()
@@ -127,7 +129,6 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Once everybody else has finished: the report, the exit code, the last lines on the terminal."""
         result = None
-        self._session = session
         try:
             result = yield
         except (KeyboardInterrupt, EndedBySignal):
@@ -139,7 +140,7 @@ class Recorder:
             session.exitstatus = session.exitstatus or int(BadConfiguration.exit_code)
         finally:
             self.stop(str(session.shouldfail or session.shouldstop or ""))
-            session.exitstatus = self._finish(int(session.exitstatus))
+            session.exitstatus = self._finish(as_the_system_sees(session.exitstatus))
         return result
 
     @pytest.hookimpl(trylast=True)
@@ -147,17 +148,22 @@ class Recorder:
         """Also where the session never began. Nobody turns the exit code back into 0 after us."""
         self._finish(int(pytest.ExitCode.INTERNAL_ERROR))
         if self._session is not None:
-            self._session.exitstatus = self._session.exitstatus or self._code
-        self._endings.release()
+            self._code = as_the_system_sees(self._session.exitstatus) or self._code
+            self._session.exitstatus = self._code
+        self._is_over = True
+        self._endings.release(self._code)
         if self._directory is not None:
             self._directory.close()
 
     def _before_exit(self, status: int) -> int:
         """Somebody calls os._exit: no session will finish. 0 is not theirs to say."""
+        code = as_the_system_sees(status)
+        if self._is_over:
+            return code or self._code
         self.stop(f"a test ended the process with os._exit({status})")
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            return self._finish(status or int(pytest.ExitCode.INTERNAL_ERROR))
+            return self._finish(code or int(pytest.ExitCode.INTERNAL_ERROR))
 
     def _finish(self, code: int) -> int:
         """Write and say how the run ended, once; the exit code that is true of it."""

@@ -198,6 +198,52 @@ def test_no_hook_turns_a_run_with_a_failed_test_green(hook: str, tmp_path: Path)
     assert "result    1 passed, 1 failed" in summary(tmp_path)
 
 
+def test_a_hook_that_ends_the_run_with_0_before_it_begins_does_not_end_it_green(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\ndef pytest_sessionstart(): pytest.exit('no', returncode=0)\n"
+    )
+    done = pytest_on(tmp_path, PASSES, "--hil-target", "emulator", "--hil-report", "report")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "result    NOTHING EXECUTED: " in summary(tmp_path)
+
+
+# What is left of a run when pytest has ended: threads, and what Python does at its exit.
+LEAVES = {
+    "a thread": "threading.Thread(target=lambda: (threading.main_thread().join(), os._exit(0))).start()",
+    "atexit": "atexit.register(lambda: os._exit(0))",
+    "atexit, of before": "atexit.register(os._exit, 0)",
+    "atexit, a multiple of 256": "atexit.register(lambda: os._exit(256))",
+}
+
+
+@pytest.mark.parametrize("leaves", LEAVES)
+@pytest.mark.parametrize(("tests", "code"), [(FAILS, 1), (PASSES, 0)], ids=["failed", "passed"])
+def test_what_ends_the_process_after_pytest_has_ended_leaves_the_exit_code_of_the_run(
+    tests: str, code: int, leaves: str, tmp_path: Path
+) -> None:
+    text = f"import atexit, os, threading\n{tests}\ndef test_leaves_it_behind(): {LEAVES[leaves]}\n"
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator")
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "hook", "code"),
+    [
+        ("import os\ndef test_one(): os._exit(256)\n", "", 3),
+        ("import pytest\ndef test_one(): pass\ndef test_two(): pytest.exit('x', returncode=256)\n", "", 2),
+        (FAILS, "def pytest_sessionfinish(session): session.exitstatus = 512", 1),
+        (FAILS, "def pytest_sessionfinish(session): pytest.exit('done', returncode=256)", 1),
+    ],
+    ids=["os._exit", "pytest.exit", "finish", "pytest.exit at the finish"],
+)
+def test_an_exit_code_that_the_system_takes_for_0_is_taken_for_0(
+    text: str, hook: str, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "conftest.py").write_text(f"import pytest\n{hook}\n")
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator")
+    assert done.returncode == code, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("more", [(), ("--assert=plain",), ("-p", "no:assertion")])
 def test_a_python_that_leaves_assertions_out_is_refused(more: tuple[str, ...], tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator", *more)
