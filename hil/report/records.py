@@ -46,7 +46,8 @@ class RunRecord:
     """One run. `identity` is what the device says of itself; `stopped` why the run ended before its end.
 
     `chosen` are the names of all tests that were to run, `begun` those that were started, `deselected` counts those
-    that were found and left out; a run has not `ended` while its tests may still run.
+    that were found and left out; `uncollected` are files and whatever else may hold tests and could not be read;
+    a run has not `ended` while its tests may still run.
     """
 
     target: str
@@ -56,6 +57,7 @@ class RunRecord:
     chosen: list[str] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
     deselected: int = 0
+    uncollected: list[CaseRecord] = field(default_factory=list)
     ended: bool = False
 
     def count(self, verdict: Verdict) -> int:
@@ -66,6 +68,11 @@ class RunRecord:
         """Names of chosen tests without a verdict."""
         known = {test.name for test in self.tests}
         return [name for name in self.chosen if name not in known]
+
+    @property
+    def is_incomplete(self) -> bool:
+        """True where chosen tests have no verdict, or nobody knows which tests there would have been."""
+        return bool(self.uncollected or self.did_not_run())
 
     @property
     def went_wrong(self) -> bool:

@@ -17,7 +17,8 @@ BAD = (Verdict.FAILED, Verdict.ERROR)
 def summary_of(run: RunRecord) -> str:
     """The whole text, with its last newline."""
     blocks = [_head(run)]
-    blocks += [_failure(test) for test in run.tests if test.verdict in BAD]
+    blocks += [_failure("NOT COLLECTED", place) for place in run.uncollected]
+    blocks += [_failure(test.verdict.value.upper(), test) for test in run.tests if test.verdict in BAD]
     blocks += [
         _requirements(run),
         _reasons(run, Verdict.XFAILED),
@@ -33,6 +34,8 @@ def one_line(run: RunRecord) -> str:
     missing = len(run.did_not_run())
     if missing:
         counts.append(f"{missing} did not run")
+    if run.uncollected:
+        counts.append(f"{len(run.uncollected)} could not be collected")
     return f"{', '.join(counts) or 'no tests'} on {run.target}"
 
 
@@ -54,7 +57,7 @@ def _head(run: RunRecord) -> str:
         result = (
             f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
         )
-    elif run.did_not_run():
+    elif run.is_incomplete:
         result = f"INCOMPLETE: {result}"
     elif run.shows_nothing:
         result = f"NOTHING EXECUTED: {result}"
@@ -74,8 +77,8 @@ def _head(run: RunRecord) -> str:
     return "\n".join(lines)
 
 
-def _failure(test: CaseRecord) -> str:
-    parts = [RULE, f"{test.verdict.value.upper()} {test.name}"]
+def _failure(kind: str, test: CaseRecord) -> str:
+    parts = [RULE, f"{kind} {test.name}"]
     if test.requirements:
         parts.append(f"verifies {', '.join(test.requirements)}")
     parts.append(test.reason or "no reason was given")
@@ -92,7 +95,7 @@ def _requirements(run: RunRecord) -> str:
     if not verdicts:
         return ""
     rows = [f"{name:<12} {_in_words(counts)}" for name, counts in sorted(verdicts.items())]
-    title = "requirements, without the tests that did not run" if run.did_not_run() else "requirements"
+    title = "requirements, without the tests that did not run" if run.is_incomplete else "requirements"
     return "\n".join([RULE, title, *rows])
 
 

@@ -63,8 +63,12 @@ class Recorder:
         self.run.deselected += len(items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that skips itself has tests that nobody knows; it is told of like a test."""
-        if report.skipped:
+        """A file that skips itself or is broken has tests that nobody knows; it is told of like a test."""
+        if report.failed:
+            self.run.uncollected.append(
+                CaseRecord(report.nodeid or ".", Verdict.ERROR, 0.0, reason=_why_failed(report))
+            )
+        elif report.skipped:
             self.run.tests.append(
                 CaseRecord(report.nodeid, Verdict.SKIPPED, 0.0, reason=_why_skipped(report))
             )
@@ -179,13 +183,16 @@ class Recorder:
         if self.run.shows_nothing:
             lines.append(why_nothing_was_shown(self.run))
             code = code or int(pytest.ExitCode.NO_TESTS_COLLECTED)
-        elif missing:
+        elif self.run.is_incomplete:
             code = code or int(pytest.ExitCode.INTERRUPTED)
         elif self.run.went_wrong:
             code = code or int(pytest.ExitCode.TESTS_FAILED)
         if missing:
             reason = f" ({self.run.stopped})" if self.run.stopped else ""
             lines.append(f"incomplete: {len(missing)} of {len(self.run.chosen)} tests did not run{reason}")
+        if self.run.uncollected:
+            names = ", ".join(sorted(place.name for place in self.run.uncollected))
+            lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
         if self._directory is not None:
             try:
                 self._directory.write(self.run)
@@ -218,6 +225,11 @@ def _why_skipped(report: pytest.TestReport | pytest.CollectReport) -> str:
     return str(reason).removeprefix("Skipped: ")
 
 
+def _why_failed(report: pytest.TestReport | pytest.CollectReport) -> str:
+    crash = getattr(report.longrepr, "reprcrash", None)
+    return f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
+
+
 def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
     claims = tuple(str(value) for name, value in report.user_properties if name == CLAIM)
     if report.skipped:
@@ -229,9 +241,7 @@ def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | Non
         verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
         sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
         frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
-        crash = getattr(report.longrepr, "reprcrash", None)
-        reason = f"{crash.path}:{crash.lineno}: {crash.message}" if crash else report.longreprtext
-        return CaseRecord(report.nodeid, verdict, duration_s, claims, reason, frames)
+        return CaseRecord(report.nodeid, verdict, duration_s, claims, _why_failed(report), frames)
     if report.when == "call":
         return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)
     return None

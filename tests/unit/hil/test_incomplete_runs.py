@@ -106,6 +106,31 @@ def test_pytests_own_report_names_what_did_not_run_as_errors(tmp_path: Path) -> 
     assert (suite.get("tests"), suite.get("errors")) == ("5", "4")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "result"),
+    [
+        (("--continue-on-collection-errors",), 1, "2 passed, 2 could not be collected"),
+        ((), 2, "2 did not run, 2 could not be collected"),
+        (("--continue-on-collection-errors", "-n", "2"), 1, "2 passed, 2 could not be collected"),
+    ],
+    ids=["goes on", "stops", "distributed"],
+)
+def test_a_file_that_cannot_be_collected_is_counted_and_named(
+    arguments: tuple[str, ...], code: int, result: str, tmp_path: Path
+) -> None:
+    (tmp_path / "test_broken.py").write_text("import no_such_module\n")
+    (tmp_path / "test_torn.py").write_text("def test_x(:\n")
+    text = "def test_one(pump): pass\ndef test_two(pump): pass\n"
+    done = pytest_on(tmp_path, text, *ON_PROCESS, *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"result    INCOMPLETE: {result} on emulator:process" in summary(tmp_path)
+    for name in ("test_broken.py", "test_torn.py"):
+        assert f"\nNOT COLLECTED {name}\n" in summary(tmp_path)
+    assert "No module named 'no_such_module'" in summary(tmp_path)
+    said = "incomplete: what could not be collected has tests that nobody knows: test_broken.py, test_torn.py"
+    assert said in done.stdout
+
+
 # Endings that come from outside.
 
 
