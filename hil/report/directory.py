@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections import defaultdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -16,7 +17,6 @@ from hil.report.records import JUNIT_NAME, SUMMARY_NAME
 from hil.report.summary import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from hil.report.records import RunRecord
@@ -58,24 +58,24 @@ class ReportDirectory:
         """Replace the summary as a whole."""
         self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
-    def complete_junit(self, missing: Iterable[str], reason: str) -> None:
+    def complete_junit(self, run: RunRecord) -> None:
         """Name each test that did not run in pytest's report too, as an error: it knows nothing of them."""
         try:
             document = ET.parse(self.junit_path)  # noqa: S314 - pytest wrote it a moment ago
         except (OSError, ET.ParseError):
             return  # pytest was told to write none, or could not
         suite = document.getroot().find("testsuite")
-        names = list(missing)
-        if suite is None or not names:
+        names = run.did_not_run()
+        if suite is None or not (names or run.reruns):
             return
         for unnamed in [case for case in suite.iter("testcase") if case.get("name") is None]:
             suite.remove(unnamed)  # what pytest leaves of a test that was interrupted
-        known = {(case.get("classname"), case.get("name")): case for case in suite.iter("testcase")}
+        left = _cases_without_a_verdict(suite, run)
         for class_name, test in map(_in_junit, names):
-            case = known.get((class_name, test))
-            if case is None:  # one that was begun may be there, and look as if it had passed
+            case = left.pop((class_name, test), None)
+            if case is None:
                 case = ET.SubElement(suite, "testcase", {"classname": class_name, "name": test, "time": "0"})
-            ET.SubElement(case, "error", {"message": f"did not run: {reason}"})
+            ET.SubElement(case, "error", {"message": f"did not run: {run.stopped or 'the run ended'}"})
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
         self._replace(JUNIT_NAME, ET.tostring(document.getroot(), encoding="utf-8", xml_declaration=True))
@@ -106,6 +106,22 @@ class ReportDirectory:
             f"the report cannot be written to {self.path} ({error.strerror})",
             advice="make room, or name another directory",
         )
+
+
+def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[str, str], ET.Element]:
+    """What pytest leaves of tests that were begun, and would look as if they had passed; tries are taken out."""
+    cases = defaultdict(list)
+    for case in suite.iter("testcase"):
+        cases[case.get("classname", ""), case.get("name", "")].append(case)
+    for test in run.tests:
+        if ended := cases.get(_in_junit(test.name)):
+            ended.pop()  # those that are left over of a test that was run again are its first tries
+    for name, tries in run.reruns.items():
+        place = _in_junit(name)
+        for case in cases[place][:tries]:
+            suite.remove(case)
+        del cases[place][:tries]
+    return {place: of_one[-1] for place, of_one in cases.items() if of_one}
 
 
 def _in_junit(name: str) -> tuple[str, str]:

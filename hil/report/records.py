@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -45,8 +46,9 @@ class CaseRecord:
 class RunRecord:
     """One run. `identity` is what the device says of itself; `stopped` why the run ended before its end.
 
-    `chosen` are the names of all tests that were to run, `begun` those that were started, `deselected` counts those
-    that were found and left out; `uncollected` are files and whatever else may hold tests and could not be read;
+    `chosen` are the names of all tests that were to run, once for each time; `begun` those that were started and have
+    not ended, `deselected` counts those that were found and left out, `reruns` the tries of a test that do not count
+    because it was run again; `uncollected` are files and whatever else may hold tests and could not be read;
     a run has not `ended` while its tests may still run.
     """
 
@@ -58,6 +60,7 @@ class RunRecord:
     begun: set[str] = field(default_factory=set)
     deselected: int = 0
     uncollected: list[CaseRecord] = field(default_factory=list)
+    reruns: Counter[str] = field(default_factory=Counter)
     ended: bool = False
 
     def count(self, verdict: Verdict) -> int:
@@ -65,9 +68,9 @@ class RunRecord:
         return sum(test.verdict is verdict for test in self.tests)
 
     def did_not_run(self) -> list[str]:
-        """Names of chosen tests without a verdict."""
-        known = {test.name for test in self.tests}
-        return [name for name in self.chosen if name not in known]
+        """Names of chosen tests without a verdict; one that was to run twice is there for each verdict it lacks."""
+        missing = Counter(self.chosen) - Counter(test.name for test in self.tests)
+        return list(missing.elements())
 
     @property
     def is_incomplete(self) -> bool:

@@ -72,6 +72,9 @@ def _head(run: RunRecord) -> str:
         lines.append(
             f"selected  {len(run.chosen)} of {len(run.chosen) + run.deselected} tests that were found"
         )
+    if run.reruns:
+        tries, tests = run.reruns.total(), len(run.reruns)
+        lines.append(f"reruns    {tries} tries of {tests} tests do not count: they were run again")
     if run.stopped:
         lines.append(f"stopped   {run.stopped}")
     return "\n".join(lines)
@@ -116,5 +119,9 @@ def _missing(run: RunRecord) -> str:
     if not names:
         return ""
     title = "did not run" if run.ended else "chosen, and not known to have run"
-    rows = [f"{name} (begun, not ended)" if name in run.begun else name for name in names]
+    begun = set(run.begun)
+    rows = []
+    for name in names:
+        rows.append(f"{name} (begun, not ended)" if name in begun else name)
+        begun.discard(name)
     return "\n".join([RULE, f"{title}: {len(names)}", *rows])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +47,10 @@ class Recorder:
         self._is_over = False
         self._session: pytest.Session | None = None
         self._lines: list[str] = []
-        self._duration_s: dict[str, float] = {}
-        self._worst: dict[str, CaseRecord] = {}
+        # A test that several workers run at once is told of by each.
+        self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
+        self._worst: dict[tuple[str, object], CaseRecord] = {}
+        self._workers = 0
 
     def begin(self, session: pytest.Session) -> None:
         """Take the directory of the report, and from here on be there for every ending."""
@@ -78,13 +81,15 @@ class Recorder:
         self._choose([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
-        """The tests of a worker; all workers have the same."""
-        self._choose(ids)
+    def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
+        """The tests of a worker; all workers have the same, which they share unless each is to run all of them."""
+        self._workers += 1  # one that stands in for a crashed worker has the tests of that one
+        each = self._config.getoption("dist") == "each"
+        if self._workers <= (node.workerinput["workercount"] if each else 1):
+            self._choose(ids)
 
     def _choose(self, names: Sequence[str]) -> None:
-        known = set(self.run.chosen)
-        self.run.chosen += [name for name in names if name not in known]
+        self.run.chosen += names
         if self._directory is not None:
             try:
                 self._directory.write(self.run)
@@ -98,15 +103,23 @@ class Recorder:
         self.run.begun.add(nodeid)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Setup, call and teardown of a test make one record: the worst of them."""
-        name = report.nodeid
-        self._duration_s[name] = self._duration_s.get(name, 0.0) + report.duration
+        """Setup, call and teardown of a test make one record: the worst of them. A try that is rerun makes none."""
+        name = (report.nodeid, getattr(report, "node", None))
+        self._duration_s[name] += report.duration
         for key, value in report.user_properties:
             if key == DEVICE and value != NOT_ASKED:
                 self.run.identity = str(value)
             elif key == STOP and self._stop_code is None:
                 code, _, self.run.stopped = str(value).partition(" ")
                 self._stop_code = int(code)
+        if report.outcome not in {
+            "passed",
+            "failed",
+            "skipped",
+        }:  # "rerun", of a plugin that runs tests again
+            self._worst.pop(name, None)
+            self.run.reruns[report.nodeid] += 1
+            return
         record = _record_of(report, self._duration_s[name])
         known = self._worst.get(name)
         if record is not None and (known is None or RANK.index(record.verdict) > RANK.index(known.verdict)):
@@ -114,6 +127,8 @@ class Recorder:
         # A worker that crashed sends nothing: its test is reported without a phase, and has no teardown.
         if report.when not in {"setup", "call"} and name in self._worst:
             self.run.tests.append(self._worst.pop(name))
+            self.run.begun.discard(report.nodeid)
+            del self._duration_s[name]
 
     # How it ended.
 
@@ -196,7 +211,7 @@ class Recorder:
         if self._directory is not None:
             try:
                 self._directory.write(self.run)
-                self._directory.complete_junit(missing, self.run.stopped or "the run ended")
+                self._directory.complete_junit(self.run)
                 lines.append(f"report: {self._directory.path} ({', '.join(self._directory.files())})")
             except PumpbenchError as error:
                 lines.append(error.one_line())
