@@ -35,6 +35,7 @@ _LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow"
 _RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
+RECORDER_NAME = "pumpbench-recorder"
 _PASSED = pytest.StashKey[bool]()
 
 
@@ -107,14 +108,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Wake up if a target or a report was named on the command line."""
     config = session.config
     target, report = config.getoption("--hil-target"), config.getoption("--hil-report")
-    if not (target or report) or _is_worker(config):
+    if not (target or report is not None) or _is_worker(config):
         return
     try:
         if _is_a_run(config):
+            if report == "":
+                raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
             _check_that_asserts_are_checked()
             config.stash[_RECORDER] = recorder = _new_recorder(config, target or "not known yet", report)
             recorder.begin(session)
-            config.pluginmanager.register(recorder, "pumpbench-recorder")
+            if config.pluginmanager.is_blocked(RECORDER_NAME):
+                config.pluginmanager.register(
+                    recorder
+                )  # under another name: it has to say how this run ended
+                raise BadConfiguration(
+                    f"-p no:{RECORDER_NAME} leaves out what sees to it that 0 means passed",
+                    advice="run without it",
+                )
+            config.pluginmanager.register(recorder, RECORDER_NAME)
         bench = _session_of(config)
         if _RECORDER in config.stash:
             config.stash[_RECORDER].run.target = bench.address.text

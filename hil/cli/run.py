@@ -62,6 +62,8 @@ def run(
     Exit codes: 0 to 6 as pytest's (2 where tests did not run, 5 where none was executed), 7 the bench was lost,
     10 bad configuration, 11 port or report directory taken.
     """
+    if not report:
+        raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
     suite = Path(__file__).resolve().parent.parent / "suite"
     if not any(suite.glob("test_*.py")):

@@ -244,6 +244,22 @@ def test_an_exit_code_that_the_system_takes_for_0_is_taken_for_0(
     assert done.returncode == code, done.stdout + done.stderr
 
 
+def test_a_run_whose_record_is_switched_off_is_refused_with_10(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "-k", A_FEW, "--", "-p", "no:pumpbench-recorder")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "-p no:pumpbench-recorder" in done.stderr
+    assert "result    NOTHING EXECUTED: " in summary(tmp_path)
+
+
+def test_a_report_without_a_name_is_refused_with_10(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "--report", "", "-k", A_FEW)
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "--report names no directory" in done.stderr
+    own = pytest_on(tmp_path, PASSES, "--hil-report", "")
+    assert own.returncode == 10, own.stdout + own.stderr
+    assert "--hil-report names no directory" in own.stderr
+
+
 @pytest.mark.parametrize("more", [(), ("--assert=plain",), ("-p", "no:assertion")])
 def test_a_python_that_leaves_assertions_out_is_refused(more: tuple[str, ...], tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator", *more)
