@@ -10,16 +10,24 @@ import fcntl
 import os
 from collections import defaultdict
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 from xml.etree import ElementTree as ET
 
 from hil.errors import BadConfiguration, InUse
 from hil.report.records import JUNIT_NAME, SUMMARY_NAME
-from hil.report.summary import summary_of
+from hil.report.summary import TITLE, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.report.records import RunRecord
+
+
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # nor wait for what a pipe may say
+# A fork would hold the lock after us, and is not the one whose report this is.
+_HELD: WeakSet[ReportDirectory] = WeakSet()
 
 
 class ReportDirectory:
@@ -34,36 +42,60 @@ class ReportDirectory:
         """Where pytest writes its own report."""
         return self.path / JUNIT_NAME
 
+    def clear(self) -> None:
+        """Remove the report of an earlier run, if it is one and no run holds it. Takes and makes nothing."""
+        try:
+            descriptor = os.open(self.path, _OPEN_DIRECTORY)
+        except OSError:
+            return  # there is none, or `begin` will say what it is
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _has_our_summary(descriptor):
+                self._remove_report(descriptor)
+        except BlockingIOError:
+            return
+        finally:
+            os.close(descriptor)
+
     def begin(self, run: RunRecord) -> None:
         """Take the directory for this run alone, and replace an older report by the news that a run has begun."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InUse(
-                f"another run is writing its report to {self.path}",
-                advice="wait for it to end, or name another directory",
-            ) from error
+        self._take()
+        self._remove_report(self._descriptor)  # first, since that needs no room
         self.write(run)
+
+    def check(self) -> None:
+        """BadConfiguration where the path leads elsewhere by now. A directory that was removed is made anew."""
         try:
-            self.junit_path.unlink(missing_ok=True)
+            held = os.fstat(self._descriptor)
+            if os.path.samestat(held, self.path.stat()):
+                return
+        except FileNotFoundError:
+            if held.st_nlink == 0:  # it has not only moved
+                self.close()
+                self._take()
+                return
         except OSError as error:
             raise self._unwritable(error) from error
+        raise BadConfiguration(
+            f"{self.path} is not the directory any more that this run began its report in, so it has none",
+            advice="run the tests again, and leave the directory where it is meanwhile",
+        )
 
     def write(self, run: RunRecord) -> None:
         """Replace the summary as a whole."""
+        self.check()
         self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
     def complete_junit(self, run: RunRecord) -> None:
         """Name each test that did not run in pytest's report too, as an error: it knows nothing of them."""
+        self.check()
         try:
             document = ET.parse(self.junit_path)  # noqa: S314 - pytest wrote it a moment ago
-        except (OSError, ET.ParseError):
-            return  # pytest was told to write none, or could not
+        except OSError:
+            return  # pytest was told to write none
+        except ET.ParseError:  # pytest found no room for all of it
+            self._remove(JUNIT_NAME)
+            return
         suite = document.getroot().find("testsuite")
         names = run.did_not_run()
         if suite is None or not (names or run.reruns):
@@ -78,7 +110,11 @@ class ReportDirectory:
             ET.SubElement(case, "error", {"message": f"did not run: {run.stopped or 'the run ended'}"})
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
-        self._replace(JUNIT_NAME, ET.tostring(document.getroot(), encoding="utf-8", xml_declaration=True))
+        try:
+            self._replace(JUNIT_NAME, ET.tostring(document.getroot(), encoding="utf-8", xml_declaration=True))
+        except BadConfiguration:
+            self._remove(JUNIT_NAME)  # as it is, it says nothing of what did not run
+            raise
 
     def files(self) -> list[str]:
         """Names of the files of the report that are there."""
@@ -90,15 +126,48 @@ class ReportDirectory:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _replace(self, name: str, content: bytes) -> None:
-        beside = self.path / f"{name}.new"
+    def _take(self) -> None:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)  # somebody may have removed it in mid-run
-            beside.write_bytes(content)
-            beside.replace(self.path / name)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._descriptor = os.open(self.path, _OPEN_DIRECTORY)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                beside.unlink()
+            raise self._unwritable(error) from error
+        _HELD.add(self)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            raise InUse(
+                f"another run is writing its report to {self.path}",
+                advice="wait for it to end, or name another directory",
+            ) from error
+
+    def _remove_report(self, descriptor: int) -> None:
+        try:
+            for name in (JUNIT_NAME, SUMMARY_NAME):  # the summary last: by it one knows whose the other is
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=descriptor)
+        except OSError as error:
+            raise BadConfiguration(
+                f"the report cannot be written to {self.path}: what lies there is of an earlier run and cannot be"
+                f" removed ({error.strerror})",
+                advice="remove it, or name another directory",
+            ) from error
+
+    def _remove(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(name, dir_fd=self._descriptor)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        """Write into the directory that is held, whatever its path leads to, and only what nobody else has made."""
+        held, beside = self._descriptor, f"{name}.new"
+        try:
+            self._remove(beside)
+            with os.fdopen(os.open(beside, _OPEN_NEW, 0o666, dir_fd=held), "wb") as file:
+                file.write(content)
+            os.replace(beside, name, src_dir_fd=held, dst_dir_fd=held)
+        except OSError as error:
+            self._remove(beside)
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> BadConfiguration:
@@ -106,6 +175,23 @@ class ReportDirectory:
             f"the report cannot be written to {self.path} ({error.strerror})",
             advice="make room, or name another directory",
         )
+
+
+def _let_go_after_fork() -> None:
+    for directory in _HELD:
+        directory.close()
+
+
+os.register_at_fork(after_in_child=_let_go_after_fork)
+
+
+def _has_our_summary(descriptor: int) -> bool:
+    try:
+        summary = os.open(SUMMARY_NAME, _OPEN_OLD, dir_fd=descriptor)
+    except OSError:
+        return False
+    with os.fdopen(summary, "rb") as file:
+        return file.read(len(TITLE)) == TITLE.encode()
 
 
 def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[str, str], ET.Element]:

@@ -10,6 +10,7 @@ from hil.report.records import Verdict
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
 
+TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
 BAD = (Verdict.FAILED, Verdict.ERROR)
 
@@ -62,7 +63,7 @@ def _head(run: RunRecord) -> str:
     elif run.shows_nothing:
         result = f"NOTHING EXECUTED: {result}"
     lines = [
-        "pumpbench: hardware-in-the-loop run. Not a medical device; no evidence about any patient's pump.",
+        f"{TITLE} Not a medical device; no evidence about any patient's pump.",
         f"target    {run.target}",
         f"device    {run.identity}",
         f"result    {result}",

@@ -7,6 +7,7 @@ ends, it writes the report, names what did not run, and sees to it that 0 means 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -51,6 +52,7 @@ class Recorder:
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
         self._worst: dict[tuple[str, object], CaseRecord] = {}
         self._workers = 0
+        self._pid = os.getpid()
 
     def begin(self, session: pytest.Session) -> None:
         """Take the directory of the report, and from here on be there for every ending."""
@@ -147,6 +149,8 @@ class Recorder:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Once everybody else has finished: the report, the exit code, the last lines on the terminal."""
+        self._end_if_fork()
+        self._check_directory()
         result = None
         try:
             result = yield
@@ -165,6 +169,7 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Also where the session never began. Nobody turns the exit code back into 0 after us."""
+        self._end_if_fork()
         self._finish(int(pytest.ExitCode.INTERNAL_ERROR))
         if self._session is not None:
             self._code = as_the_system_sees(self._session.exitstatus) or self._code
@@ -182,7 +187,40 @@ class Recorder:
         self.stop(f"a test ended the process with os._exit({status})")
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            if not self.run.ended:
+                self._write_pytests_report()
             return self._finish(code or int(pytest.ExitCode.INTERNAL_ERROR))
+
+    def _end_if_fork(self) -> None:
+        """A test forked, and the fork went on with the tests: it is not the run, which says how they ended."""
+        if os.getpid() != self._pid:
+            said = "pumpbench: a fork of this run went on with its tests: what it found is no part of the report\n"
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.write(said)
+                sys.stderr.flush()
+            os._exit(int(pytest.ExitCode.INTERNAL_ERROR))
+
+    def _check_directory(self) -> None:
+        """Keep pytest from writing its report where another run may have its own; `_finish` says so."""
+        if self._directory is not None:
+            try:
+                self._directory.check()
+            except PumpbenchError:
+                for plugin in self._writers_of_junit():
+                    plugin.logfile = os.devnull
+
+    def _write_pytests_report(self) -> None:
+        """Have pytest write its report, as at its end, where it does not come to it."""
+        self._check_directory()
+        for plugin in self._writers_of_junit():
+            with contextlib.suppress(Exception):  # the summary matters more, and what is torn is removed
+                plugin.pytest_sessionfinish()
+
+    def _writers_of_junit(self) -> list[Any]:
+        if self._directory is None:
+            return []
+        path = os.path.normpath(self._directory.junit_path)
+        return [p for p in self._config.pluginmanager.get_plugins() if getattr(p, "logfile", None) == path]
 
     def _finish(self, code: int) -> int:
         """Write and say how the run ended, once; the exit code that is true of it."""
@@ -209,13 +247,15 @@ class Recorder:
             names = ", ".join(sorted(place.name for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
         if self._directory is not None:
-            try:
-                self._directory.write(self.run)
-                self._directory.complete_junit(self.run)
-                lines.append(f"report: {self._directory.path} ({', '.join(self._directory.files())})")
-            except PumpbenchError as error:
-                lines.append(error.one_line())
-                code = code or int(error.exit_code)
+            errors = {}
+            for write in (self._directory.complete_junit, self._directory.write):
+                try:
+                    write(self.run)
+                except PumpbenchError as error:
+                    errors[error.one_line()] = int(error.exit_code)
+            where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
+            lines += errors or [where]
+            code = code or max(errors.values(), default=0)
         self._say(lines)
         self._code = code
         return code

@@ -92,8 +92,11 @@ def test_a_timeout_by_a_signal_fails_one_test_and_the_others_run(tmp_path: Path)
     assert "result    4 passed, 1 failed on emulator:process" in summary(tmp_path)
 
 
-def test_pytests_own_report_names_what_did_not_run_as_errors(tmp_path: Path) -> None:
-    pytest_on(tmp_path, TESTS.format(second="raise KeyboardInterrupt"), *ON_PROCESS)
+@pytest.mark.parametrize("ending", ["Ctrl-C", "os._exit(0)", "timeout, by a thread"])
+def test_pytests_own_report_names_what_did_not_run_as_errors(ending: str, tmp_path: Path) -> None:
+    text = TESTS.format(second=ENDINGS[ending].second)
+    done = pytest_on(tmp_path, text, *ON_PROCESS, *ENDINGS[ending].arguments)
+    assert "(summary.txt, junit.xml)" in done.stdout
     suite = ET.parse(tmp_path / "report/junit.xml").getroot().find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
     verdicts = {
@@ -247,6 +250,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert f"result    {result or 'RUNNING, incomplete'}" in summary(tmp_path)
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["summary.txt"]
 
 
 def test_a_report_directory_that_is_removed_in_mid_run_is_there_again_at_its_end(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""What lies in the directory of a report is of the run that says so, whatever else is done to the directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.unit.hil.runs import (
+    LIMIT_S,
+    environment,
+    pytest_command,
+    pytest_on,
+    summary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.hil.runs import Waiting
+
+    Start = Callable[..., Waiting]
+
+ONE_TEST = "def test_x(pump): pass\n"
+IN_PROCESS = ("--hil-target", "emulator", "--hil-report")
+
+
+def contents(directory: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in directory.iterdir()}
+
+
+# Forks.
+
+GOES_ON = """
+    import os
+
+    def test_one(pump): pass
+
+    def test_forks():
+        global pid, parent
+        parent, ends_with_parent = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(ends_with_parent)
+
+    def test_fails_in_the_parent():
+        assert pid == 0
+        os.read(parent, 1)
+"""
+
+
+def test_a_fork_that_goes_on_as_pytest_leaves_the_report_of_the_run(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, GOES_ON, *IN_PROCESS, "report", "-W", "ignore::DeprecationWarning")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "result    2 passed, 1 failed on emulator" in summary(tmp_path)
+    assert sum(1 for _ in ET.parse(tmp_path / "report/junit.xml").iter("failure")) == 1  # noqa: S314 - our own
+    assert done.stdout.count("report: ") == 1
+    assert "a fork of this run went on with its tests: what it found is no part of the report" in done.stderr
+
+
+OUTLIVES = """
+    import os
+
+    def test_one(pump):
+        here, there = os.pipe()
+        if os.fork() == 0:
+            file = open("fifo")
+            os.write(there, b"waits")
+            file.read()
+            os._exit(0)
+        os.read(here, 1)
+"""
+
+
+def test_a_fork_that_outlives_the_run_does_not_hold_the_directory(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    held = os.open(tmp_path / "fifo", os.O_RDWR)
+    try:
+        for text in (OUTLIVES, ONE_TEST):
+            done = subprocess.run(  # what it says goes nowhere: the fork would hold a pipe, too
+                pytest_command(tmp_path, text, *IN_PROCESS, "report", "-W", "ignore::DeprecationWarning"),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=tmp_path,
+                env=environment(tmp_path),
+                timeout=LIMIT_S,
+                check=False,
+            )
+            assert done.returncode == 0
+    finally:
+        os.close(held)
+
+
+# A directory that is not the one of before.
+
+
+def test_a_run_does_not_write_into_the_report_of_a_newer_one(start_waiting: Start, tmp_path: Path) -> None:
+    run = start_waiting()
+    shutil.rmtree(tmp_path / "report")
+    newer = pytest_on(tmp_path / "newer", "def test_x(pump): assert 0\n", *IN_PROCESS, "../report")
+    assert newer.returncode == 1, newer.stdout + newer.stderr
+    before = contents(tmp_path / "report")
+    run.let_go()
+    code, said = run.end()
+    assert code == 10, said
+    assert "report is not the directory any more that this run began its report in" in said
+    assert contents(tmp_path / "report") == before
+
+
+def test_a_run_whose_directory_is_moved_makes_no_other(start_waiting: Start, tmp_path: Path) -> None:
+    run = start_waiting()
+    (tmp_path / "report").rename(tmp_path / "moved")
+    run.let_go()
+    code, said = run.end()
+    assert code == 10, said
+    assert "report is not the directory any more that this run began its report in" in said
+    assert not (tmp_path / "report").exists()
+    assert "result    RUNNING, incomplete" in contents(tmp_path / "moved")["summary.txt"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_for(
+    kind: str, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (tmp_path / "report").mkdir()
+    for name in ("summary.txt.new", "junit.xml.new"):
+        planted = tmp_path / "report" / name
+        os.mkfifo(planted) if kind == "pipe" else planted.symlink_to(precious)
+    done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert precious.read_text() == "mine"
+    assert "result    1 passed on emulator" in summary(tmp_path)
