@@ -10,10 +10,22 @@ import click
 from hil import address as addresses
 from hil.errors import BadConfiguration
 from hil.installation import own_python
+from hil.report.directory import ReportDirectory
 
 DEFAULT_REPORT = "hil-report"
 TEST_LIMIT_S = 120
 STDERR = 2
+# With these pytest runs no test, and the last report stays.
+LOOKING = {
+    "--collect-only",
+    "--co",
+    "--fixtures",
+    "--funcargs",
+    "--fixtures-per-test",
+    "--cache-show",
+    "--markers",
+}
+LOOKING |= {"--help", "-h", "--version", "-V"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
 PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin")
 SETTINGS = (
@@ -64,6 +76,8 @@ def run(
     """
     if not report:
         raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
+    if not LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments):
+        ReportDirectory(Path(report)).clear()  # before anything can go wrong: a green one would outlive it
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
     suite = Path(__file__).resolve().parent.parent / "suite"
     if not any(suite.glob("test_*.py")):

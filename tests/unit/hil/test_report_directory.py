@@ -14,6 +14,7 @@ import pytest
 from tests.unit.hil.runs import (
     LIMIT_S,
     environment,
+    hil_run,
     pytest_command,
     pytest_on,
     summary,
@@ -137,3 +138,79 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
     assert done.returncode == 0, done.stdout + done.stderr
     assert precious.read_text() == "mine"
     assert "result    1 passed on emulator" in summary(tmp_path)
+
+
+# Runs that never began.
+
+
+@pytest.fixture
+def green(tmp_path: Path) -> Path:
+    """A directory with the report of a run that passed."""
+    done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(tmp_path / "report"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert set(contents(tmp_path / "report")) == {"summary.txt", "junit.xml"}
+    return tmp_path / "report"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(("--target", "nonsense://x"), 10), (("--", "--nonsense"), 4), (("--", "-p", "no_such_plugin"), 4)],
+    ids=["address", "option", "plugin"],
+)
+def test_a_run_that_never_begins_leaves_no_report_of_an_older_one(
+    arguments: tuple[str, ...], code: int, green: Path, tmp_path: Path
+) -> None:
+    done = hil_run(tmp_path, *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert list(green.iterdir()) == []
+
+
+def test_a_full_disk_leaves_no_report_of_an_older_run(green: Path, tmp_path: Path) -> None:
+    command = pytest_command(
+        tmp_path, ONE_TEST, *IN_PROCESS, "report", "-s"
+    )  # what pytest captures has no room
+    done = subprocess.run(
+        ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert list(green.iterdir()) == []
+
+
+def test_an_older_report_that_cannot_be_removed_is_said(green: Path, tmp_path: Path) -> None:
+    (green / "junit.xml").unlink()
+    (green / "junit.xml").mkdir()
+    done = hil_run(tmp_path, "--target", "nonsense://x")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "what lies there is of an earlier run and cannot be removed" in done.stderr
+
+
+@pytest.mark.parametrize("looking", ["--collect-only", "--fixtures", "--help"])
+def test_a_look_at_the_suite_leaves_the_last_report(looking: str, green: Path, tmp_path: Path) -> None:
+    before = contents(green)
+    done = hil_run(tmp_path, "--", looking)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(green) == before
+
+
+def test_files_that_are_not_a_report_are_left_by_a_run_that_never_begins(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    for name in ("summary.txt", "junit.xml"):
+        (tmp_path / "report" / name).write_text("notes of somebody")
+    assert hil_run(tmp_path, "--target", "nonsense://x").returncode == 10
+    assert set(contents(tmp_path / "report").values()) == {"notes of somebody"}
+
+
+def test_the_report_of_a_run_under_way_is_left_by_one_that_never_begins(
+    start_waiting: Start, tmp_path: Path
+) -> None:
+    run = start_waiting()
+    assert hil_run(tmp_path, "--target", "nonsense://x").returncode == 10
+    assert "result    RUNNING, incomplete" in summary(tmp_path)
+    run.let_go()
+    assert run.end()[0] == 0
