@@ -108,7 +108,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Wake up if a target or a report was named on the command line."""
     config = session.config
     target, report = config.getoption("--hil-target"), config.getoption("--hil-report")
-    if not (target or report is not None) or _is_worker(config):
+    if not _is_asked(config):
         return
     try:
         if _is_a_run(config):
@@ -134,6 +134,23 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if _RECORDER in config.stash:
             config.stash[_RECORDER].stop(error.one_line())
         pytest.exit(error.one_line(), returncode=int(error.exit_code))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """A run that somebody ended before it could begin ran no test, and does not end with 0."""
+    session = config.pluginmanager.get_plugin("session")
+    if session is None or _RECORDER in config.stash or not (_is_asked(config) and _is_a_run(config)):
+        return
+    from hil.run.endings import as_the_system_sees  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    session.exitstatus = as_the_system_sees(session.exitstatus) or pytest.ExitCode.INTERNAL_ERROR
+
+
+def _is_asked(config: pytest.Config) -> bool:
+    """True where the command line names a target or a report, in the process where the results arrive."""
+    named = config.getoption("--hil-target") or config.getoption("--hil-report") is not None
+    return bool(named) and not _is_worker(config)
 
 
 def _check_that_asserts_are_checked() -> None:

@@ -207,6 +207,17 @@ def test_a_hook_that_ends_the_run_with_0_before_it_begins_does_not_end_it_green(
     assert "result    NOTHING EXECUTED: " in summary(tmp_path)
 
 
+@pytest.mark.parametrize("code", [0, 256])
+def test_a_hook_that_ends_the_run_with_0_before_we_are_asked_does_not_end_it_green(
+    code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "conftest.py").write_text(
+        f"import pytest\ndef pytest_configure(): pytest.exit('no', returncode={code})\n"
+    )
+    done = pytest_on(tmp_path, PASSES, "--hil-target", "emulator")
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
 # What is left of a run when pytest has ended: threads, and what Python does at its exit.
 LEAVES = {
     "a thread": "threading.Thread(target=lambda: (threading.main_thread().join(), os._exit(0))).start()",
