@@ -45,7 +45,7 @@ types: $(STAMP) ## mypy --strict on everything
 
 unit: $(STAMP) ## pytest: all of tests/
 	@echo "== tests"
-	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4
+	@$(BIN)/python -m pytest -q -n 4
 
 hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; the report lies in report/
 	@$(BIN)/pumpbench hil run --target emulator:process --report report

@@ -1,39 +1,25 @@
-"""One address for every device: `emulator`, `emulator:process`, `pty:PATH`, a device path, `socket://H:P`.
-
-Parsing and the order of precedence only; `targets` opens what an address names.
-"""
+"""The address of a device: a scheme, a colon and a place, or a path. Parsing and the order of precedence only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from hil.errors import BadConfiguration
+from hil.targets.schemes import SCHEMES, Scheme, scheme_named
 
 ENVIRONMENT_NAME = "PUMPBENCH_TARGET"
 DEFAULT_ADDRESS = "emulator"
-FORMS = "emulator, emulator:process, pty:PATH, /dev/NAME, socket://HOST:PORT"
-MAX_PORT = 65_535
-
-
-class TargetKind(StrEnum):
-    """What stands behind an address."""
-
-    EMULATED = "emulator"
-    PROCESS = "emulator:process"
-    PORT = "port"
-    SOCKET = "socket"
+FORMS = ", ".join(scheme.form for scheme in SCHEMES.values())
+PATH = "path"  # the scheme of an address that has none
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A parsed address; `text` is what the person wrote."""
+    """A parsed address; `text` is what the person wrote, `place` what stands behind the scheme's colon."""
 
     text: str
-    kind: TargetKind
-    path: str = ""
-    host: str = ""
-    port: int = 0
+    scheme: Scheme
+    place: str
 
     def __str__(self) -> str:
         return self.text
@@ -41,34 +27,14 @@ class Address:
 
 def parse(text: str) -> Address:
     """The address that `text` names, else BadConfiguration with the forms that exist."""
-    if text == TargetKind.EMULATED.value:
-        return Address(text, TargetKind.EMULATED)
-    if text == TargetKind.PROCESS.value:
-        return Address(text, TargetKind.PROCESS)
-    if text.startswith("pty:"):
-        return _port(text, text.removeprefix("pty:"))
-    if text.startswith("socket://"):
-        return _socket(text, text.removeprefix("socket://"))
+    name, _, place = text.partition(":")
     if text.startswith(("/", "./", "../", "~")):
-        return _port(text, text)
-    raise BadConfiguration(f"no such target address: {text!r}", advice=f"write one of {FORMS}")
-
-
-def _port(text: str, path: str) -> Address:
-    if not path:
-        raise BadConfiguration(
-            f"the address {text!r} names no path", advice="write pty:PATH or a device path"
-        )
-    return Address(text, TargetKind.PORT, path=path)
-
-
-def _socket(text: str, place: str) -> Address:
-    host, separator, port = place.rpartition(":")
-    if not separator or not host or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
-        raise BadConfiguration(
-            f"the address {text!r} names no host and port", advice="write socket://HOST:PORT"
-        )
-    return Address(text, TargetKind.SOCKET, host=host.strip("[]"), port=int(port))
+        name, place = PATH, text
+    scheme = None if name == PATH and place != text else scheme_named(name)
+    if scheme is None:
+        raise BadConfiguration(f"no such target address: {text!r}", advice=f"write one of {FORMS}")
+    scheme.check(text, place)
+    return Address(text, scheme, place)
 
 
 def choose(command_line: str | None, environment: str | None, ini: str | None) -> Address:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil import address as addresses
-from hil.address import TargetKind
 from hil.cli.as_json import json_text
 from hil.cli.output import say, tell
 from hil.cli.tables import table
@@ -90,7 +89,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
         else development_key(Role.CLINICIAN if role is None else role)
     )
     state_path = options.state_path
-    if state_path is None and address.kind not in {TargetKind.EMULATED, TargetKind.PROCESS}:
+    if state_path is None and address.scheme.lives_on:
         state_path = default_path(
             key.key_id, key.key
         )  # a pump that ends with this command needs no memory of it

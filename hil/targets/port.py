@@ -21,7 +21,6 @@ from hil.targets.target import no_rig
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.address import Address
     from hil.capabilities import TargetCapability
     from hil.rig import Rig
 
@@ -106,14 +105,11 @@ class PortTarget:
 
     capabilities: frozenset[TargetCapability] = frozenset()
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, address: str, open_line: Callable[[], DescriptorChannel]) -> None:
+        """`address` as the person wrote it; `open_line` opens the port, or says why it cannot."""
+        self.address = address
+        self._open_line = open_line
         self._channel: DescriptorChannel | None = None
-
-    @property
-    def address(self) -> str:
-        """The address as the person wrote it."""
-        return self._address.text
 
     @property
     def rig(self) -> Rig:
@@ -132,10 +128,7 @@ class PortTarget:
     def open_channel(self) -> DescriptorChannel:
         """Open the port; the previous channel is closed."""
         self.close()
-        if self._address.path:
-            self._channel = open_port(self._address.path, self.address)
-        else:
-            self._channel = open_socket(self._address.host, self._address.port, self.address)
+        self._channel = self._open_line()
         return self._channel
 
     def close(self) -> None:

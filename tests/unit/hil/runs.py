@@ -83,13 +83,14 @@ def summary(directory: Path) -> str:
 
 
 ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
-TESTS = """
+_TESTS = """
     import os, signal, threading
     import pytest
     from hil.errors import BenchLost
 
     def test_first(pump): pass
 
+    @pytest.mark.timeout({limit_s}, func_only=True)
     def test_second(pump):
         {second}
 
@@ -98,6 +99,13 @@ TESTS = """
     @pytest.mark.parametrize("n", range(2))
     def test_last(pump, n): pass
 """
+
+
+def five_tests(second: str, limit_s: int = 0) -> str:
+    """A test file of five tests; the second has this body, and a limit where that is not 0."""
+    return _TESTS.format(second=second, limit_s=limit_s)
+
+
 AFTER_SECOND = ["test_third", "test_last[0]", "test_last[1]"]
 FROM_SECOND = ["test_second (begun, not ended)", *AFTER_SECOND]
 
@@ -108,7 +116,7 @@ def named_in(directory: Path) -> list[str]:
     return [line.removeprefix("test_it.py::") for line in block.splitlines()[1:]]
 
 
-WAITS = TESTS.format(second="open('waiting', 'w').close(); open('fifo').read()")
+WAITS = five_tests("open('waiting', 'w').close(); open('fifo').read()")
 
 
 class Waiting:

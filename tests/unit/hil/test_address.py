@@ -3,26 +3,40 @@ from typing import Any
 import pytest
 
 from hil import address
-from hil.address import TargetKind
 from hil.errors import BadConfiguration, ExitCode
+from hil.targets.schemes import SCHEMES, host_and_port, register_scheme
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "path", "host", "port"),
+    ("text", "scheme", "place"),
     [
-        ("emulator", TargetKind.EMULATED, "", "", 0),
-        ("emulator:process", TargetKind.PROCESS, "", "", 0),
-        ("pty:./pump", TargetKind.PORT, "./pump", "", 0),
-        ("/dev/ttyUSB0", TargetKind.PORT, "/dev/ttyUSB0", "", 0),
-        ("./pump", TargetKind.PORT, "./pump", "", 0),
-        ("socket://127.0.0.1:4000", TargetKind.SOCKET, "", "127.0.0.1", 4000),
-        ("socket://[::1]:4000", TargetKind.SOCKET, "", "::1", 4000),
+        ("emulator", "emulator", ""),
+        ("emulator:process", "emulator", "process"),
+        ("pty:./pump", "pty", "./pump"),
+        ("/dev/ttyUSB0", "path", "/dev/ttyUSB0"),
+        ("./pump", "path", "./pump"),
+        ("~/pump", "path", "~/pump"),
+        ("/dev/serial/by-id/usb-x:1", "path", "/dev/serial/by-id/usb-x:1"),
+        ("socket://127.0.0.1:4000", "socket", "//127.0.0.1:4000"),
+        ("socket://[::1]:4000", "socket", "//[::1]:4000"),
     ],
 )
-def test_an_address_names_one_thing(text: str, kind: Any, path: str, host: Any, port: Any) -> None:
+def test_an_address_names_one_thing(text: str, scheme: str, place: str) -> None:
     parsed = address.parse(text)
-    assert (parsed.kind, parsed.path, parsed.host, parsed.port) == (kind, path, host, port)
+    assert (parsed.scheme.name, parsed.place) == (scheme, place)
     assert str(parsed) == text
+
+
+def test_host_and_port_of_a_socket_are_read() -> None:
+    assert host_and_port("", "//127.0.0.1:4000") == ("127.0.0.1", 4000)
+    assert host_and_port("", "//[::1]:4000") == ("::1", 4000)
+
+
+def test_a_scheme_is_registered_once_and_has_a_name() -> None:
+    with pytest.raises(ValueError, match="the scheme pty is there already"):
+        register_scheme(SCHEMES["pty"])
+    with pytest.raises(ValueError, match="'a b' is no name of a scheme"):
+        register_scheme(SCHEMES["pty"]._replace(name="a b"))
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,10 @@ def test_an_address_names_one_thing(text: str, kind: Any, path: str, host: Any, 
         "socket://:1",
         "socket://h:x",
         "usb:1234:5678",
+        "path:/dev/ttyUSB0",
+        "emulator:processes",
+        "socket:h:1",
+        "socket://h:\u0661",
         "EMULATOR",
     ],
 )

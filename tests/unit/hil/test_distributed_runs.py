@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.hil.runs import FROM_SECOND, ON_PROCESS, TESTS, hil_run, named_in, pytest_on, summary
+from tests.unit.hil.runs import FROM_SECOND, ON_PROCESS, five_tests, hil_run, named_in, pytest_on, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def test_a_distributed_run_has_the_report_of_an_ordinary_one(tmp_path: Path) -> None:
-    text = TESTS.format(second="pump.status(); assert False")
+    text = five_tests("pump.status(); assert False")
     done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
     assert done.returncode == 1, done.stdout + done.stderr
     text = summary(tmp_path)
@@ -47,7 +47,7 @@ def test_a_run_of_the_suite_may_be_distributed(tmp_path: Path) -> None:
 def test_a_worker_that_is_gone_is_told_where_the_results_arrive(
     second: str, code: int, result: str, tmp_path: Path
 ) -> None:
-    done = pytest_on(tmp_path, TESTS.format(second=second), *ON_PROCESS, "-n", "2")
+    done = pytest_on(tmp_path, five_tests(second), *ON_PROCESS, "-n", "2")
     assert done.returncode == code, done.stdout + done.stderr
     assert f"result    {result}" in summary(tmp_path)
 

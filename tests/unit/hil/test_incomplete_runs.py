@@ -18,9 +18,9 @@ from tests.unit.hil.runs import (
     FROM_SECOND,
     LIMIT_S,
     ON_PROCESS,
-    TESTS,
     WAITS,
     environment,
+    five_tests,
     named_in,
     pytest_command,
     pytest_on,
@@ -43,6 +43,7 @@ class Ending(NamedTuple):
     code: int
     missing: list[str]
     stopped: str
+    limit_s: int = 0
 
 
 ENDINGS = {
@@ -57,10 +58,11 @@ ENDINGS = {
     "os._exit(9)": Ending("os._exit(9)", (), 9, FROM_SECOND, "a test ended the process with os._exit(9)"),
     "timeout, by a thread": Ending(
         "threading.Event().wait()",
-        ("--timeout=1", "--timeout-method=thread"),
+        ("--timeout-method=thread",),
         1,
         FROM_SECOND,
         "a test ended the process with os._exit(1)",
+        limit_s=1,
     ),
     "internal error": Ending(
         "pytest.internal = 1", ("-p", "breaks"), 3, FROM_SECOND, "internal error: ZeroDivisionError"
@@ -73,7 +75,7 @@ BREAKS = "import pytest\ndef pytest_runtest_logreport(report):\n    if hasattr(p
 def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: str, tmp_path: Path) -> None:
     ending = ENDINGS[name]
     (tmp_path / "breaks.py").write_text(BREAKS)
-    text = TESTS.format(second=ending.second)
+    text = five_tests(ending.second, ending.limit_s)
     done = pytest_on(tmp_path, text, *ON_PROCESS, *ending.arguments, first=tmp_path)
     assert done.returncode == ending.code, done.stdout + done.stderr
     assert named_in(tmp_path) == ending.missing
@@ -85,16 +87,15 @@ def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: s
 
 
 def test_a_timeout_by_a_signal_fails_one_test_and_the_others_run(tmp_path: Path) -> None:
-    text = TESTS.format(second="threading.Event().wait()")
-    arguments = ("--timeout=1", "--timeout-method=signal")
-    done = pytest_on(tmp_path, text, *ON_PROCESS, *arguments)
+    text = five_tests("threading.Event().wait()", limit_s=1)
+    done = pytest_on(tmp_path, text, *ON_PROCESS, "--timeout-method=signal")
     assert done.returncode == 1, done.stdout
     assert "result    4 passed, 1 failed on emulator:process" in summary(tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["Ctrl-C", "os._exit(0)", "timeout, by a thread"])
 def test_pytests_own_report_names_what_did_not_run_as_errors(ending: str, tmp_path: Path) -> None:
-    text = TESTS.format(second=ENDINGS[ending].second)
+    text = five_tests(ENDINGS[ending].second, ENDINGS[ending].limit_s)
     done = pytest_on(tmp_path, text, *ON_PROCESS, *ENDINGS[ending].arguments)
     assert "(summary.txt, junit.xml)" in done.stdout
     suite = ET.parse(tmp_path / "report/junit.xml").getroot().find("testsuite")  # noqa: S314 - our own file
@@ -254,7 +255,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
 
 
 def test_a_report_directory_that_is_removed_in_mid_run_is_there_again_at_its_end(tmp_path: Path) -> None:
-    text = TESTS.format(second="__import__('shutil').rmtree('report')")
+    text = five_tests("__import__('shutil').rmtree('report')")
     done = pytest_on(tmp_path, text, *ON_PROCESS)
     assert done.returncode == 0, done.stdout
     assert "result    5 passed on emulator:process" in summary(tmp_path)

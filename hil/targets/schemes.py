@@ -1,0 +1,140 @@
+"""The kinds of target, a row each, found by the scheme of an address: what stands before its first colon.
+
+An installed package adds one by an entry point of the group `pumpbench.targets`, whose value is a `Scheme`; a program
+adds one by `register_scheme`.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hil.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.targets.choices import PumpChoice
+    from hil.targets.target import Target
+
+ENTRY_POINT_GROUP: Final = "pumpbench.targets"
+MAX_PORT: Final = 65_535
+_NAME: Final = re.compile(r"[a-z][a-z0-9+.-]*")
+
+
+class Scheme(NamedTuple):
+    """One kind of target."""
+
+    name: str
+    """What an address begins with: a small letter, then small letters, digits, `+`, `.` and `-`."""
+    form: str
+    """How such an address is written, for people: `socket://HOST:PORT`."""
+    check: Callable[[str, str], None]
+    """Refuses an address (its text, and what stands behind the scheme's colon) by BadConfiguration; touches nothing."""
+    make: Callable[[str, str, PumpChoice], Target]
+    """The target of an address, not started yet. Imports its body only here."""
+    lives_on: bool = True
+    """Whether the device is there after the command has ended: then outcomes are kept on file without being asked."""
+
+
+SCHEMES: Final[dict[str, Scheme]] = {}
+
+
+def register_scheme(scheme: Scheme) -> None:
+    """Add a kind of target. ValueError where there is one of that name, or where it is no name."""
+    if not _NAME.fullmatch(scheme.name):
+        raise ValueError(f"{scheme.name!r} is no name of a scheme")
+    if scheme.name in SCHEMES:
+        raise ValueError(f"the scheme {scheme.name} is there already")
+    SCHEMES[scheme.name] = scheme
+
+
+def scheme_named(name: str) -> Scheme | None:
+    """The kind of target of that name, also one of an installed package; None where there is none.
+
+    BadConfiguration where the package that brings it cannot be used.
+    """
+    if name not in SCHEMES and _NAME.fullmatch(name):
+        for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
+            register_scheme(_loaded(entry_point))
+            break
+    return SCHEMES.get(name)
+
+
+def _loaded(entry_point: metadata.EntryPoint) -> Scheme:
+    package = "an installed package" if entry_point.dist is None else entry_point.dist.name
+    try:
+        scheme = entry_point.load()
+    except Exception as error:
+        raise BadConfiguration(
+            f"the target {entry_point.name} of {package} cannot be loaded ({type(error).__name__}: {error})",
+            advice="install that package again, or name another target",
+        ) from error
+    if not isinstance(scheme, Scheme) or scheme.name != entry_point.name:
+        raise BadConfiguration(
+            f"{package} says that {entry_point.value} is the target {entry_point.name}, and it is not",
+            advice="its entry point must name a hil.targets.schemes.Scheme of the same name",
+        )
+    return scheme
+
+
+def _check_emulator(text: str, place: str) -> None:
+    if text not in {"emulator", "emulator:process"}:
+        raise BadConfiguration(
+            f"there is no emulator {place!r}", advice="write emulator (in this process), or emulator:process"
+        )
+
+
+def _make_emulator(_text: str, place: str, choice: PumpChoice) -> Target:
+    if place:
+        from hil.targets.process import ProcessTarget  # noqa: PLC0415
+
+        return ProcessTarget(choice)
+    from hil.targets.emulated import EmulatedTarget  # noqa: PLC0415
+
+    return EmulatedTarget(choice)
+
+
+def _check_path(text: str, place: str) -> None:
+    if not place:
+        raise BadConfiguration(
+            f"the address {text!r} names no path", advice="write pty:PATH or a device path"
+        )
+
+
+def _make_port(text: str, place: str, _choice: PumpChoice) -> Target:
+    from hil.targets.port import PortTarget, open_port  # noqa: PLC0415
+
+    return PortTarget(text, lambda: open_port(place, text))
+
+
+def host_and_port(text: str, place: str) -> tuple[str, int]:
+    """Host and port of `//HOST:PORT`; BadConfiguration names the address."""
+    host, separator, port = place.removeprefix("//").rpartition(":")
+    digits = port.isascii() and port.isdecimal()
+    if not (place.startswith("//") and separator and host and digits and 0 < int(port[:6]) <= MAX_PORT):
+        raise BadConfiguration(
+            f"the address {text!r} names no host and port", advice="write socket://HOST:PORT"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _check_socket(text: str, place: str) -> None:
+    host_and_port(text, place)
+
+
+def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
+    from hil.targets.port import PortTarget, open_socket  # noqa: PLC0415
+
+    host, port = host_and_port(text, place)
+    return PortTarget(text, lambda: open_socket(host, port, text))
+
+
+for _scheme in (
+    Scheme("emulator", "emulator, emulator:process", _check_emulator, _make_emulator, lives_on=False),
+    Scheme("pty", "pty:PATH", _check_path, _make_port),
+    Scheme("path", "/dev/NAME", _check_path, _make_port),
+    Scheme("socket", "socket://HOST:PORT", _check_socket, _make_socket),
+):
+    register_scheme(_scheme)
