@@ -149,9 +149,13 @@ def set_as_confirmed(
     """
     base_rev = pump.status().program_rev  # read first: what changes after it is refused
     active = pump.program().header
-    concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
-    if not concentration:
+    concentration = (
+        active.concentration_ng_per_ml if concentration_ng_per_ml is None else concentration_ng_per_ml
+    )
+    if concentration_ng_per_ml is None and not concentration:
         raise UsageError("the pump has no program yet", advice="name the drug's --concentration and --drug")
+    if not concentration:
+        raise UsageError("a drug has a concentration above 0", advice="name the one that is in the pump")
     rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
     ask(
         f"program {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate_nl_per_day)})"
@@ -344,7 +348,9 @@ def refill(
     """Tell the pump what the syringe did."""
     with connected(options, settled=True) as pump:
         active = pump.program().header  # read first: what a human says yes to is what is sent
-        concentration = concentration_ng_per_ml or active.concentration_ng_per_ml
+        concentration = (
+            active.concentration_ng_per_ml if concentration_ng_per_ml is None else concentration_ng_per_ml
+        )
         drug = active.drug_id if drug_id is None else drug_id
         words = f"{ml(aspirated_nl)} out, {ml(filled_nl)} in, drug number {drug}, {mcg_per_ml(concentration)}"
         confirm(f"record a refill: {words}", yes=yes)

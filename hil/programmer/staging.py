@@ -129,7 +129,8 @@ class Staging(Reading):
         """
         if concentration_ng_per_ml is None or drug_id is None:
             active = self.program().header
-            concentration_ng_per_ml = concentration_ng_per_ml or active.concentration_ng_per_ml
+            if concentration_ng_per_ml is None:  # 0 is a number, and a wrong one
+                concentration_ng_per_ml = active.concentration_ng_per_ml
             drug_id = active.drug_id if drug_id is None else drug_id
         header, segments = simple_program(dose_ng_per_day, concentration_ng_per_ml, drug_id)
         return self.stage_program(header, segments, base_rev=base_rev)

@@ -122,7 +122,8 @@ class Therapy(Staging):
         """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
         if concentration_ng_per_ml is None or drug_id is None:
             active = self.program().header
-            concentration_ng_per_ml = concentration_ng_per_ml or active.concentration_ng_per_ml
+            if concentration_ng_per_ml is None:  # 0 is a number, and a wrong one
+                concentration_ng_per_ml = active.concentration_ng_per_ml
             drug_id = active.drug_id if drug_id is None else drug_id
         alarm_nl = self.reservoir().low_alarm_nl if low_alarm_nl is None else low_alarm_nl
         drug, concentration = drug_id, concentration_ng_per_ml

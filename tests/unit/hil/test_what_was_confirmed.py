@@ -12,7 +12,7 @@ import pytest
 
 from hil.cli.connection import Options
 from hil.cli.therapy import bolus_as_confirmed, report, set_as_confirmed
-from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown
+from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
@@ -258,3 +258,14 @@ def test_a_bolus_that_another_gave_while_a_human_was_asked_is_told_instead_of_a_
     ):
         bolus_as_confirmed(pump, 600, volume_nl=VOLUME_NL, ask=ask)
     assert bench.open_programmer().delivery().bolus_nl == VOLUME_NL
+
+
+def test_a_concentration_of_0_is_wrong_and_not_the_one_of_the_program(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    with pytest.raises(UsageError, match="above 0"):
+        set_as_confirmed(pump, 350_000, concentration_ng_per_ml=0, ask=lambda _question: None)
+    with pytest.raises(UsageError, match="above 0"):
+        pump.set_simple_program(350_000, concentration_ng_per_ml=0)
+    with pytest.raises(DeviceRefused) as caught:
+        pump.refill(10_000_000, aspirated_nl=1, concentration_ng_per_ml=0)
+    assert caught.value.code == ErrorCode.CONC
