@@ -49,7 +49,7 @@ class RotorPin(Protocol):
     """The motor, and the sensor that sees it turn."""
 
     def run(self, run: StrokeRun) -> int:
-        """Turn the rotor `run.count` strokes; answers how many edges were seen.
+        """Turn the rotor `run.count` strokes; returns how many edges were seen.
 
         All or none, unless the run spans an event of the plant itself (`Plant.next_event_ms`), which `pump`
         prevents; then the first ones are missing. Raises PowerCut: the strokes before it are turned.

@@ -120,7 +120,7 @@ class Pump:
         return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
 
     def _run_until(self, now_ms: int, line_ms: int | None) -> int | None:
-        """Run all that is due at or before `now_ms`, in order; answers when the next is."""
+        """Run all that is due at or before `now_ms`, in order; returns when the next is."""
         while True:
             at_ms = self._next_event_ms()
             deadline_ms = self._line_due_ms(now_ms, line_ms)
@@ -278,7 +278,7 @@ class Pump:
             self._boot()
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid out of the reservoir (None: all of it); answers what came, in nL. Next REFILL is not by hand."""
+        """Draw fluid out of the reservoir (None: all of it); returns what came, in nL. Next REFILL is not by hand."""
         self._catch_up()
         self.hands_off_reservoir = True
         taken_nl = self.plant.aspirate(volume_nl)

@@ -101,7 +101,7 @@ class FaultyLine:
         return self._add(Fault(direction, Damage.FLIP, count, skip, bit))
 
     def release(self, direction: Direction) -> int:
-        """Deliver what was held back, now; answers how many frames."""
+        """Deliver what was held back, now; returns how many frames."""
         way = self._ways[direction]
         frames, way.held = way.held, []
         for frame in frames:

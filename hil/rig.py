@@ -65,7 +65,7 @@ class Rig(Protocol):
     def set_speed(self, speed: int) -> RigClock: ...
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
-        """Let the patient's time pass; answers the new time. Waits first until the pump has that many bytes."""
+        """Let the patient's time pass; returns the new time. Waits first until the pump has that many bytes."""
         ...
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
@@ -79,7 +79,7 @@ class Rig(Protocol):
         ...
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid (None: all that comes); answers how much came."""
+        """Draw fluid (None: all that comes); returns how much came."""
         ...
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int: ...

@@ -80,11 +80,11 @@ class RigClient:
         return bool(self._ask("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid from the reservoir; answers how much came."""
+        """Draw fluid from the reservoir; returns how much came."""
         return int(self._ask("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
-        """Inject fluid into the reservoir; answers how much went in."""
+        """Inject fluid into the reservoir; returns how much went in."""
         body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
         return int(self._ask("POST", "/v1/syringe/fill", body)["nl"])
 

@@ -43,7 +43,7 @@ class TimeRun:
         self.reached = False
 
     def step(self, host: PumpHost) -> bytes:
-        """One step on the way; answers what the pump sent."""
+        """One step on the way; returns what the pump sent."""
         now_ms = host.pump.now_ms
         next_ms = min(self.end_ms, now_ms + STEP_MAX_MS)
         if self.until is not Until.TIME:

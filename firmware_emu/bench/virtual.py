@@ -56,7 +56,7 @@ class VirtualBench:
         return self.host.trace_hash.hexdigest()
 
     def feed(self, data: bytes) -> bytes:
-        """Bytes from the line, now; answers all that the pump has sent and nobody took."""
+        """Bytes from the line, now; returns all that the pump has sent and nobody took."""
         self._received_bytes += len(data)
         self._sent += self.host.step(self._now_ms, data)
         return self.take_sent()
@@ -67,7 +67,7 @@ class VirtualBench:
         return sent
 
     def advance(self, ms: int) -> bytes:
-        """Let time pass; answers what the pump sent."""
+        """Let time pass; returns what the pump sent."""
         if ms < 0:
             raise ValueError(f"time goes forward only, not by {ms} ms")
         self._now_ms += ms

@@ -76,7 +76,7 @@ class ServiceLife:
         return self._end_ms(self.eri_ms)
 
     def arrive(self, tick_ms: int) -> BatteryPhase | None:
-        """Take the one step that is due at `tick_ms`; answers the phase that it led to, or None."""
+        """Take the one step that is due at `tick_ms`; returns the phase that it led to, or None."""
         due_ms = self.next_ms()
         if due_ms is None or tick_ms < due_ms:
             return None

@@ -67,7 +67,7 @@ class WallClock:
         return None
 
     def set(self, tick_ms: int, wall_s: int, tz_minutes: int) -> int:
-        """Set it; answers `delta_s` as it was before. The caller has asked `refusal_of`."""
+        """Set it; returns `delta_s` as it was before. The caller has asked `refusal_of`."""
         delta_s = self.delta_s(tick_ms, wall_s, tz_minutes)
         if self.valid and delta_s != 0:
             self.moved_at_tick_ms = tick_ms
@@ -77,7 +77,7 @@ class WallClock:
         return delta_s
 
     def lose_power(self) -> bool:
-        """Doubt the clock after a boot without power before it; answers whether it was valid until now."""
+        """Doubt the clock after a boot without power before it; returns whether it was valid until now."""
         was_valid, self.valid = self.valid, False
         return was_valid
 

@@ -110,7 +110,7 @@ class Plant(Component):
     # Verbs of the rig
 
     def aspirate(self, nl: int | None = None) -> int:
-        """Take fluid out of the reservoir, all of it if None; answers whole nL taken."""
+        """Take fluid out of the reservoir, all of it if None; returns whole nL taken."""
         return self.reservoir.aspirate(nl)
 
     def fill(self, nl: int, concentration_ng_per_ml: int) -> None:

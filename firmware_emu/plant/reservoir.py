@@ -88,7 +88,7 @@ class Reservoir(Component):
             self.ran_dry_at_ms = None
 
     def aspirate(self, nl: int | None) -> int:
-        """Take fluid out by the septum, all if None, the residual volume too. Answers whole nL taken."""
+        """Take fluid out by the septum, all if None, the residual volume too. Returns whole nL taken."""
         if nl is not None and nl < 0:
             raise ValueError(f"cannot aspirate {nl} nL")
         volume = self.volume_nl_ppm

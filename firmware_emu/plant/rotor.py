@@ -78,7 +78,7 @@ class Rotor(Component):
         return self.inaccurate_before + now
 
     def run(self, run: StrokeRun) -> int:
-        """Turn a row of strokes; answers the edges seen. A dry reservoir shows edges all the same."""
+        """Turn a row of strokes; returns the edges seen. A dry reservoir shows edges all the same."""
         if self.stall is not None or self.cut is not None:
             return self._run_with_faults(run)
         return self._turn(run)

@@ -178,7 +178,7 @@ class Staging(Reading):
         self.request(ProgBegin(base_rev, header))
 
     def write_segments(self, index: int, segments: Sequence[Segment]) -> int:
-        """PROG_WRITE alone; answers how many segments are staged."""
+        """PROG_WRITE alone; returns how many segments are staged."""
         deadline = self._deadline()
         self._ensure_session(deadline)
         return self._request_once(ProgWrite(index, tuple(segments)), deadline).count

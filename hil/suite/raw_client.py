@@ -85,13 +85,13 @@ class RawClient:
         return encode(wish._replace(**changes))
 
     def say_hello(self, payload: bytes) -> Frame:
-        """Send a CLIENT_HELLO; answers the next frame of the pump, whatever it is."""
+        """Send a CLIENT_HELLO; returns the next frame of the pump, whatever it is."""
         self.hello_frame = handshake_frame(Handshake.CLIENT_HELLO, 0, payload)
         self.send(self.hello_frame)
         return self.next_frame()
 
     def prove(self, hello: bytes, pump_hello: Frame) -> Frame:
-        """Send the CLIENT_PROOF that this key gives for these two hellos; answers the next frame."""
+        """Send the CLIENT_PROOF that this key gives for these two hellos; returns the next frame."""
         self.pump_hello = decode(PumpHello, pump_hello.body)
         self.sid = self.pump_hello.sid
         self.keys = session.derive_keys(self.key.key, hello, pump_hello.body)

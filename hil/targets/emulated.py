@@ -166,7 +166,7 @@ class EmulatedRig:
         raise UsageError(f"virtual time has no speed ({speed} was asked for)", advice="advance it instead")
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
-        """Let time pass; answers the new time. All bytes have arrived already."""
+        """Let time pass; returns the new time. All bytes have arrived already."""
         bench = self._target.bench
         if after_received is not None and bench.received_bytes < after_received:
             raise UsageError(

@@ -88,7 +88,7 @@ def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int = 0) ->
 
 
 def restore_power(bench: Bench, off_ms: int = 0) -> bool:
-    """Put the plug back after `off_ms` without power; answers whether it was out. Disarms a cut that did not fire."""
+    """Put the plug back after `off_ms` without power; returns whether it was out. Disarms a cut that did not fire."""
     pump = _settled(bench)
     was_off = not pump.powered
     pump.plant.disarm()
@@ -104,12 +104,12 @@ def restore_power(bench: Bench, off_ms: int = 0) -> bool:
 
 
 def aspirate(bench: Bench, nl: int | None = None) -> int:
-    """Draw fluid from the reservoir, all that comes if None; answers how much came."""
+    """Draw fluid from the reservoir, all that comes if None; returns how much came."""
     return _do(bench, lambda pump: pump.aspirate(nl))
 
 
 def fill(bench: Bench, nl: int, concentration_ng_per_ml: int | None = None) -> int:
-    """Inject fluid, of the concentration that is in the reservoir if None; answers how much went in."""
+    """Inject fluid, of the concentration that is in the reservoir if None; returns how much went in."""
 
     def inject(pump: Pump) -> int:
         concentration = concentration_ng_per_ml

@@ -112,7 +112,7 @@ class Alarms:
         return True
 
     def remedied(self, remedy: Remedy) -> tuple[AlarmId, ...]:
-        """What ends some alarms has happened; answers those whose condition it ended."""
+        """What ends some alarms has happened; returns those whose condition it ended."""
         ended = []
         for alarm_id, occurrence in sorted(self.occurrences.items()):
             row = ALARMS[alarm_id]

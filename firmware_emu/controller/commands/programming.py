@@ -119,7 +119,7 @@ def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
 
 
 def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -> int:
-    """Make a program the active one; answers the log entry's number. The rate follows if the pump runs."""
+    """Make a program the active one; returns the log entry's number. The rate follows if the pump runs."""
     records = device.records
     records.program = program
     records.therapy.program_rev += 1

@@ -66,7 +66,7 @@ class EventLog:
         cmd_id: int = 0,
         flags: LogFlag = _NO_FLAGS,
     ) -> int:
-        """Stage an entry in the log of its type; answers its number. `data` up to 12 bytes, the rest is 0."""
+        """Stage an entry in the log of its type; returns its number. `data` up to 12 bytes, the rest is 0."""
         ring = self._security if log_type >> 8 == _SECURITY_RANGE else self._main
         return ring.append(log_type, data.ljust(DATA_BYTES, b"\0"), tick_ms, actor, cmd_id, flags)
 

@@ -68,7 +68,7 @@ class LogRing:
     def append(
         self, log_type: LogType, data: bytes, tick_ms: int, actor: int, cmd_id: int, flags: LogFlag
     ) -> int:
-        """Stage the next entry, before it the checkpoint where one is due; answers the entry's number."""
+        """Stage the next entry, before it the checkpoint where one is due; returns the entry's number."""
         if (self.newest_seq + 1) % CHECKPOINT_INTERVAL == 0:
             mac = pack_data(LogCheckpointData(self._link))
             self._stage(LogType.LOG_CHECKPOINT, mac, tick_ms, Actor.PUMP, 0, flags)

@@ -102,7 +102,7 @@ class Records:
         actor: int = Actor.PUMP,
         cmd_id: int = 0,
     ) -> int:
-        """Log something; answers the entry's number. It is durable after the next commit."""
+        """Log something; returns the entry's number. It is durable after the next commit."""
         flags = LogFlag.WALL_VALID if self.wall_clock.valid else LogFlag(0)
         if self.recovered:
             flags |= LogFlag.POWER_CUT_RECOVERED
@@ -115,7 +115,7 @@ class Records:
         return seq
 
     def raise_alarm(self, alarm_id: AlarmId, value: int = 0, cause: int = 0) -> bool:
-        """A condition holds; answers whether that is news. An alarm that is on already stays as it is."""
+        """A condition holds; returns whether that is news. An alarm that is on already stays as it is."""
         if self.alarms.is_active(alarm_id):
             return False
         shown = saturated_u32(value)

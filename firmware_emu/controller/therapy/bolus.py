@@ -111,7 +111,7 @@ class ActiveBolus:
         return StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
 
     def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
         edges = rotor.run(run)
         self.commanded += run.count
         self.delivered += edges

@@ -54,7 +54,7 @@ class StrokeSource(Protocol):
         ...
 
     def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
         ...
 
     def reach(self, tick_ms: int) -> None:
@@ -132,7 +132,7 @@ class Basal:
         return StrokeRun(anchor_ms, carried, rate, stroke, emitted + 1, count) if count else None
 
     def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; answers the edges seen. Raises PowerCut."""
+        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
         edges = rotor.run(run)
         self.emitted += run.count
         return edges

@@ -50,7 +50,7 @@ _MACHINE: Final = _built()
 
 
 def fire(trigger: Trigger, subject: Moded) -> bool:
-    """Let something happen to a subject; answers whether its state has changed. May raise."""
+    """Let something happen to a subject; returns whether its state has changed. May raise."""
     before = subject.state
     try:
         _MACHINE.events[trigger.value].trigger(subject)

@@ -180,7 +180,7 @@ class Therapy:
     def change(
         self, trigger: Trigger, reason: StateReason, why: RateChangeReason, *, actor: int = Actor.PUMP
     ) -> bool:
-        """Let something happen to the mode; state, stop times and basal rate follow. Answers whether it changed."""
+        """Let something happen to the mode; state, stop times and basal rate follow. Returns whether it changed."""
         therapy = self.records.therapy
         changed = fire(trigger, therapy)
         if changed:
@@ -254,7 +254,7 @@ class Therapy:
             self.records.mark_dirty(Region.THERAPY)
 
     def resume(self, *, actor: int, cmd_id: int) -> int:
-        """Go on with the active program; answers the log entry's number."""
+        """Go on with the active program; returns the log entry's number."""
         changed = self.change(
             Trigger.THERAPY_RESUMED, StateReason.COMMAND, RateChangeReason.RESUME, actor=actor
         )
