@@ -255,7 +255,7 @@ def cancel(options: Options, cmd_id: int | None) -> None:
         more = [("bolus", answer.target_outcome.name), ("delivered", ml(answer.delivered_nl))]
         report(options, executed, more if ended else [("bolus", "none was ended")])
         if cmd_id is not None:
-            pump.weigh(cmd_id, answer.target_outcome, answer.delivered_nl)
+            pump.hold_against_file(cmd_id, answer.target_outcome, answer.delivered_nl)
         if not ended:
             which = (
                 "no bolus is active"

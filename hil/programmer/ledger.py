@@ -116,14 +116,10 @@ class Ledger(Recognition):
 
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
-        return tuple(filed for _, filed in self._unknown_with_memory())
-
-    def _unknown_with_memory(self) -> list[tuple[int, FiledCommand]]:
-        """The same, each with the memory under which it is filed: this one first, then those that the pump lost."""
         known = self._know(self._deadline())
-        here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
         before = self.store.commands_before(known.memory_id, known.serial)
-        return here + [(memory_id, filed) for memory_id, filed in before if filed.unknown]
+        lost = tuple(filed for _, filed in before if filed.unknown)
+        return self.store.unknown_commands(known.memory_id) + lost
 
     def filed(self, cmd_id: int) -> FiledCommand | None:
         """What is on file here of a command to this pump; None where nothing is."""
@@ -134,8 +130,9 @@ class Ledger(Recognition):
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
         known = self._know(self._deadline())
+        here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
         before = self.store.commands_before(known.memory_id, known.serial)
-        for memory_id, filed in self._unknown_with_memory() + [row for row in before if not row[1].final]:
+        for memory_id, filed in (*here, *(row for row in before if not row[1].final)):
             if filed.cmd_id == cmd_id:
                 self.store.accept(memory_id, filed)
                 return
@@ -150,7 +147,7 @@ class Ledger(Recognition):
         known = self._know(deadline) if own else None
         reply = self.request(QueryCmd(cmd_id, key_id), deadline)
         if known is not None:
-            self._weigh(known, cmd_id, reply)
+            self._file_or_refuse(known, cmd_id, reply)
         return reply
 
     def void(self, cmd_id: int) -> VoidCmdReply:
@@ -166,10 +163,10 @@ class Ledger(Recognition):
         elif not filed.final and known.continuity is not Continuity.PROVEN:
             self._believe(known, filed, Outcome.VOIDED)
         reply = self.request(VoidCmd(cmd_id), deadline)
-        self._weigh(known, cmd_id, reply)
+        self._file_or_refuse(known, cmd_id, reply)
         return reply
 
-    def weigh(self, cmd_id: int, outcome: Outcome, delivered_nl: int) -> None:
+    def hold_against_file(self, cmd_id: int, outcome: Outcome, delivered_nl: int) -> None:
         """Hold what the pump has said of an own command, in passing, against what is on file.
 
         OutcomeUnknown where it contradicts that.
@@ -181,7 +178,7 @@ class Ledger(Recognition):
         elif outcome != Outcome.TOO_OLD:
             self._refuse_what_contradicts(filed, outcome, delivered_nl)
 
-    def _weigh(self, known: KnownPump, cmd_id: int, reply: QueryCmdReply | VoidCmdReply) -> None:
+    def _file_or_refuse(self, known: KnownPump, cmd_id: int, reply: QueryCmdReply | VoidCmdReply) -> None:
         """File what was said of an own command, and refuse to pass on what contradicts what was said before."""
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:

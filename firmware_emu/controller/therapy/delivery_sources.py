@@ -16,7 +16,7 @@ from protocol.identifiers import Activity, AlarmId, Opcode
 from protocol.log.types import DeliveryKind, LogType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from firmware_emu.controller.therapy.bolus import BolusEnd
     from protocol.log.types import BolusEndReason
@@ -138,11 +138,6 @@ class Deliveries:
         self.basal = basal
         self.on_top: tuple[Delivery, ...] = ()
         self.activity = Activity(0)
-
-    def __iter__(self) -> Iterator[tuple[Source, StrokeSource]]:
-        yield Source.BASAL, self.basal
-        for delivery in self.on_top:
-            yield delivery.source, delivery
 
     @property
     def current(self) -> Delivery | None:

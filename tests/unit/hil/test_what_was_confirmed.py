@@ -98,6 +98,17 @@ def emulator() -> Iterator[Emulator]:
     emulator.end()
 
 
+def run(emulator: Emulator, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(emulator, state, *arguments),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
 def test_a_void_of_a_command_that_the_pump_has_is_no_success(emulator: Emulator, tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     for arguments, code, words in (
@@ -105,13 +116,7 @@ def test_a_void_of_a_command_that_the_pump_has_is_no_success(emulator: Emulator,
         (("void", "1"), 8, "command 1 was not voided: the pump answers RUNNING"),
         (("void", "2"), 0, "command 2: VOIDED"),
     ):
-        done = subprocess.run(
-            command(emulator, state, *arguments),
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
+        done = run(emulator, state, *arguments)
         assert done.returncode == code, done.stderr
         assert words in done.stdout + done.stderr
 
@@ -176,17 +181,6 @@ def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Pa
     os.close(terminal)
     assert heard[0] == ""
     assert heard[1].index("another memory") < heard[1].index("give a bolus of 0.02 mL")
-
-
-def run(emulator: Emulator, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(emulator, state, *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
 
 
 def test_after_an_unknown_bolus_was_found_to_be_given_the_next_is_not_sent_before_that_was_read(
