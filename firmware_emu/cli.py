@@ -35,8 +35,8 @@ HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 HELP = """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
 
-The first line on stdout is one JSON object, printed when everything in it is open: port, link, tcp, control,
-token, keys (path of the key file), identity, seed, version.
+The first line on stdout is one JSON object, printed when everything in it is open: target (the address for
+`pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity, seed, version.
 """
 
 
@@ -59,6 +59,13 @@ def _loopback(text: str) -> str:
     return text
 
 
+def _port(text: str) -> str:
+    from firmware_emu.bench.ports.schemes import port_named  # noqa: PLC0415 - the default needs no check
+
+    port_named(text)
+    return text
+
+
 def _memory_id(text: str) -> int:
     if not (text and len(text) <= MEMORY_ID_DIGITS and all(digit in HEX_DIGITS for digit in text)):
         raise BadConfigurationError(f"{text!r} is no memory id; write 1 to {MEMORY_ID_DIGITS} hex digits")
@@ -66,13 +73,19 @@ def _memory_id(text: str) -> int:
 
 
 @click.command(help=HELP)
-@click.option("--pty", "wants_pty", is_flag=True, help="A pseudo terminal: the default.")
+@click.option(
+    "--port",
+    metavar="SCHEME:PLACE",
+    callback=_checked(_port),
+    help="The kind of port and where: pty, tcp:HOST:PORT, or one of an installed package.  [default: pty]",
+)
+@click.option("--pty", "wants_pty", is_flag=True, help="The same as --port pty: a pseudo terminal.")
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
 @click.option(
     "--tcp",
     metavar="HOST:PORT",
     callback=_checked(_loopback),
-    help="A TCP port on loopback instead of a PTY; port 0 lets the system choose.",
+    help="The same as --port tcp:HOST:PORT: on loopback; port 0 lets the system choose.",
 )
 @click.option(
     "--image",
@@ -134,11 +147,7 @@ def _memory_id(text: str) -> int:
 )
 @click.pass_context
 def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> None:
-    tcp, link = wanted["tcp"], wanted["link"]
-    if tcp is not None and (wants_pty or link is not None):
-        raise click.UsageError(
-            f"{'--link' if link else '--pty'} and --tcp exclude each other: one line a pump"
-        )
+    wanted["port"] = _one_port(wanted["port"], wanted.pop("tcp"), wanted["link"], wants_pty=wants_pty)
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
@@ -157,6 +166,25 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
                 f"the system gives this process too little: {error.strerror}; raise its limits (ulimit -n, -v)"
             )
             context.exit(BenchLostError.exit_code)
+
+
+def _is_device(port: str) -> bool:
+    from firmware_emu.bench.ports.schemes import port_named  # noqa: PLC0415 - the default needs no look
+
+    return port_named(port)[0].is_device
+
+
+def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty: bool) -> str:
+    """The one port that the options name, as `SCHEME:PLACE`; a PTY where they name none."""
+    named = {"--pty": "pty" if wants_pty else None, "--tcp": tcp and f"tcp:{tcp}", "--port": port}
+    given = {option: text for option, text in named.items() if text}
+    chosen = next(iter(given.values()), "pty")
+    if link is not None and given and not _is_device(chosen):
+        given["--link"] = str(link)
+    if len(given) > 1:
+        first, *_others, last = given
+        raise click.UsageError(f"{last} and {first} exclude each other: one line a pump")
+    return chosen
 
 
 def _run(wanted: dict[str, Any], log: Log, signals: EndingSignals) -> None:

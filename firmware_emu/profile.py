@@ -86,7 +86,8 @@ class Implant:
 class Profile:
     """Everything a new pump is made from.
 
-    `wall_at_start_s` counts from 2000-01-01 UTC; None leaves the clock unset.
+    `wall_at_start_s` counts from 2000-01-01 UTC; None leaves the clock unset. `vendor_messages` names what it
+    understands besides the wire's own, each registered.
     """
 
     name: str = "implanted"
@@ -95,3 +96,4 @@ class Profile:
     implant: Implant | None = Implant()
     wall_at_start_s: int | None = None
     tz_minutes: int = 0
+    vendor_messages: tuple[str, ...] = ()

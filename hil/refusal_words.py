@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import offset_of
 from protocol.identifiers import ErrorCode
-from protocol.registry import COMMANDS
+from protocol.registry import command_at
 
 if TYPE_CHECKING:
     from protocol.identifiers import Opcode
@@ -42,7 +42,8 @@ def _refused_field(opcode: Opcode, error: ErrorReply) -> tuple[str, str]:
     """Name and unit of the value that was refused, as far as the refusal points at a field."""
     if error.code == ErrorCode.GAP:
         return "only", "s since the last bolus"
-    request = COMMANDS[opcode].request
+    command = command_at(opcode)
+    request = type(None) if command is None else command.request
     for name in getattr(request, "_fields", ()):
         try:
             start, _ = offset_of(request, name)

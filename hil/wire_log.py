@@ -10,13 +10,13 @@ from collections import deque
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
+from hil.vendor_messages import known_command
 from protocol.codec.layouts import decode
 from protocol.errors import RemoteError
-from protocol.identifiers import Handshake, Kind, Opcode
+from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
 from protocol.link.connection import Direction, FrameRecord
 from protocol.messages.errors import ErrorReply
 from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
-from protocol.registry import COMMANDS
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
@@ -116,9 +116,12 @@ def _decoded(frame: Frame, payload: bytes | None) -> str:
     if payload is None:
         return frame.raw.hex(" ")
     try:
-        return _fields(decode(_message_class(frame), payload, allow_tail=True))
+        message: tuple[object, ...] = decode(_message_class(frame), payload, allow_tail=True)
     except (RemoteError, KeyError, ValueError) as error:
         return f"{payload.hex(' ')} ({error})"
+    return (
+        f"{type(message).__name__} {_fields(message)}" if frame.opcode in VENDOR_OPCODES else _fields(message)
+    )
 
 
 def _message_class(frame: Frame) -> type:
@@ -126,7 +129,7 @@ def _message_class(frame: Frame) -> type:
         return _HANDSHAKES[Handshake(frame.opcode)]
     if frame.kind == Kind.ERROR:
         return ErrorReply
-    command = COMMANDS[Opcode(frame.opcode)]
+    command = known_command(frame.opcode)
     return command.request if frame.kind == Kind.REQUEST else command.response
 
 

@@ -58,6 +58,7 @@ class Capability(IntFlag):
     PRIME_AND_BRIDGE = 8
     EVENTS = 16
     PAIRING = 32
+    VENDOR_MESSAGES = 64
 
 
 class Role(IntEnum):
@@ -69,8 +70,12 @@ class Role(IntEnum):
     SERVICE = 3
 
 
+VENDOR_OPCODES = range(0xC0, 0xF0)
+"""Opcodes that no version of this wire will use [SPEC 6]."""
+
+
 class Opcode(IntEnum):
-    """Opcode of a REQUEST, its RESPONSE and its ERROR [SPEC 6]."""
+    """Opcode of a REQUEST, its RESPONSE and its ERROR [SPEC 6]. `Opcode(0xC0)` to `Opcode(0xEF)` are of vendors."""
 
     GET_STATUS = 0x10
     GET_INFO = 0x11
@@ -111,6 +116,15 @@ class Opcode(IntEnum):
     SELF_TEST = 0x60
     PING = 0x7E
     END_SESSION = 0x7F
+
+    @classmethod
+    def _missing_(cls, value: object) -> Opcode | None:
+        if not (isinstance(value, int) and value in VENDOR_OPCODES):
+            return None
+        vendors = int.__new__(cls, value)
+        vendors._name_ = f"VENDOR_{value:02X}"
+        vendors._value_ = value
+        return cls._value2member_map_.setdefault(value, vendors)  # type: ignore[return-value] # of this class
 
 
 class StateChanged(IntEnum):

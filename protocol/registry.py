@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.codec.layouts import declaration_of, encode, offset_of
-from protocol.identifiers import Opcode
+from protocol.identifiers import VENDOR_OPCODES, Opcode
 from protocol.messages import (
     alarms,
     bolus,
@@ -27,7 +27,7 @@ from protocol.messages.command import Command, declared_commands
 from protocol.wire.checksum import crc32c
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FAMILIES = (
     alarms,
@@ -49,12 +49,62 @@ COMMANDS: Mapping[Opcode, Command] = MappingProxyType({row.opcode: row for row i
 EVENTS: Mapping[Opcode, type] = MappingProxyType({Opcode.EVENT_HINT: conversation.EventHint})
 
 _BY_CLASS = {cls: row for row in COMMANDS.values() for cls in (row.request, row.response)}
+_VENDOR_COMMANDS: dict[Opcode, Command] = {}
 _CRC_CUTS: dict[type, tuple[tuple[int, int], ...]] = {}
 
 
 def command_of(message_type: type) -> Command:
-    """The row of a request's or an answer's class."""
+    """The row of a request's or an answer's class; KeyError where it has none."""
     return _BY_CLASS[message_type]
+
+
+def command_at(opcode: int) -> Command | None:
+    """The row of an opcode, of this wire or of a registered vendor; None where there is none."""
+    return COMMANDS.get(opcode) or _VENDOR_COMMANDS.get(opcode)  # type: ignore[call-overload,no-any-return]
+
+
+class VendorMessages(NamedTuple):
+    """The messages that a package adds: the value of an entry point of the group `pumpbench.messages`."""
+
+    name: str
+    """As `vendor_messages` of a profile names it, and its entry point."""
+    commands: tuple[Command, ...]
+    handlers: Callable[[], Mapping[int, Callable[..., Any]]]
+    """What the pump does, a function a command: `firmware_emu.controller.commands.table.Handler`. Called in a pump
+    alone, so that a programmer imports none of it."""
+
+
+MESSAGES_ENTRY_POINTS = "pumpbench.messages"
+VENDORS: dict[str, VendorMessages] = {}
+
+
+def register_vendor(vendor: VendorMessages) -> None:
+    """Add a package's messages to both ends of the wire in this process. ValueError as of `register_command`."""
+    for row in vendor.commands:
+        register_command(row)
+    VENDORS[vendor.name] = vendor
+
+
+def register_command(row: Command) -> None:
+    """Add a vendor's command to both ends of the wire in this process; a row that is there already is left.
+
+    ValueError where its opcode or one of its classes belongs to another command, or its opcode to this wire.
+    """
+    if row.opcode not in VENDOR_OPCODES:
+        raise ValueError(
+            f"opcode 0x{row.opcode:02X} of {row.request.__name__} is not a vendor's; theirs are 0xC0 to 0xEF"
+        )
+    there = {_VENDOR_COMMANDS.get(row.opcode), _BY_CLASS.get(row.request), _BY_CLASS.get(row.response)}
+    if there == {row}:
+        return
+    for other in there - {None, row}:
+        assert other is not None  # noqa: S101 - for mypy
+        raise ValueError(
+            f"{row.request.__module__}.{row.request.__name__} (0x{row.opcode:02X}) cannot be registered beside "
+            f"{other.request.__module__}.{other.request.__name__} (0x{other.opcode:02X})"
+        )
+    _VENDOR_COMMANDS[row.opcode] = row
+    _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
 
 
 def cmd_crc(opcode: int, message: Any) -> int:

@@ -20,7 +20,7 @@ from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
-from firmware_emu.bench.ports.pty import PtyPort
+from firmware_emu.bench.ports.schemes import port_named
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
 from firmware_emu.bench.ready_line import Identity, Ready, ready_line
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from firmware_emu.bench.image_file import ImageFile
-    from firmware_emu.bench.ports.port import Port, Say
+    from firmware_emu.bench.ports.port import Say
     from firmware_emu.bench.rig.server import RigServer
     from firmware_emu.bench.signals import EndingSignals
     from firmware_emu.profile import Profile
@@ -54,13 +54,13 @@ _EXTENSIONS = {"crcmod": checksum.uses_c_extension, "cobs": framing.uses_c_exten
 
 
 class Wanted(NamedTuple):
-    """What the command line asks for. No `tcp` address means a PTY."""
+    """What the command line asks for; `port` as `SCHEME:PLACE`."""
 
     profile: str = "implanted"
     seed: int | None = None
     pace: Pace = REAL
     link: Path | None = None
-    tcp: str | None = None
+    port: str = "pty"
     control: str | None = None
     image: Path | None = None
     off_ms: int = 0
@@ -78,7 +78,13 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
         with signals.held():
             host, seed = _host(wanted, profile, stack, say)
         with signals.held():
-            port = _port(wanted, stack, say)
+            scheme, place = port_named(wanted.port)
+            port = scheme.open(place, say)
+            stack.callback(port.close)
+            if wanted.link is not None:
+                lock = LinkLock(wanted.link)
+                lock.acquire(port.address)
+                stack.callback(lock.release)
         command_queue: CommandQueue[Runner] = CommandQueue()
         server, token = _rig_server(wanted, command_queue, say)
         with signals.held():
@@ -99,9 +105,10 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
         tell(
             ready_line(
                 Ready(
-                    port=None if wanted.tcp else port.address,
+                    target=scheme.target.format(port.address),
+                    port=None if scheme.name == "tcp" else port.address,
                     link=None if wanted.link is None else str(wanted.link.absolute()),
-                    tcp=port.address if wanted.tcp else None,
+                    tcp=port.address if scheme.name == "tcp" else None,
                     control=None if server is None else server.url,
                     token=token,
                     keys=str(keys.path),
@@ -208,22 +215,6 @@ def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say:
 def _new_memory_id(wanted: Wanted) -> int:
     """What a new memory is called: never by the seed, or a second pump of it would be taken for the first."""
     return int.from_bytes(os.urandom(8), "big") if wanted.memory_id is None else wanted.memory_id
-
-
-def _port(wanted: Wanted, stack: ExitStack, say: Say) -> Port:
-    if wanted.tcp is not None:
-        from firmware_emu.bench.ports.tcp import TcpPort  # noqa: PLC0415
-
-        tcp = TcpPort(wanted.tcp, say)
-        stack.callback(tcp.close)
-        return tcp
-    pty = PtyPort()
-    stack.callback(pty.close)
-    if wanted.link is not None:
-        lock = LinkLock(wanted.link)
-        lock.acquire(pty.address)
-        stack.callback(lock.release)
-    return pty
 
 
 def _rig_server(

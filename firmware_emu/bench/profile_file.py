@@ -5,6 +5,7 @@ A file names only what differs from the built-in profile that it is `based_on`:
     name = "fast pump"
     based_on = "implanted"                # or "factory": never filled, never programmed, clock not set
     wall_clock = 2026-03-02T10:00:00+01:00
+    vendor_messages = ["motor"]           # of an installed package: entry points of the group pumpbench.messages
     [model]                               # fields of firmware_emu.profile.PumpModel
     accuracy_ppm = 1_145_000
     [implant]                             # fields of firmware_emu.profile.Implant
@@ -36,6 +37,7 @@ from firmware_emu.bench.profile_rules import (
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
 
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FILE_BYTES_MAX: Final = 64 * 1024
@@ -112,6 +114,8 @@ def _profile(tables: Table, stem: str) -> Profile:
     if fault is not None:
         raise _Wrong(fault)
     profile = replace(base, name=top.get("name", stem), model=model, implant=implant)
+    if "vendor_messages" in top:
+        profile = replace(profile, vendor_messages=_registered_vendors(top["vendor_messages"]))
     if "wall_clock" in top:
         wall_clock: datetime = top["wall_clock"]
         offset = wall_clock.utcoffset() or timedelta()
@@ -130,6 +134,20 @@ def _model_fields(fields: Table) -> Table:
     if "empty_policy" in fields:
         return {**fields, "empty_policy": EmptyPolicy(fields["empty_policy"])}
     return fields
+
+
+def _registered_vendors(names: list[str]) -> tuple[str, ...]:
+    from firmware_emu.bench.extensions import installed  # noqa: PLC0415 - few profiles have any
+
+    for name in names:
+        vendor = VENDORS.get(name) or installed(MESSAGES_ENTRY_POINTS, name, VendorMessages)
+        if vendor is None:
+            raise _Wrong(f"vendor_messages: no installed package offers {_shown(name)}; install it")
+        try:
+            register_vendor(vendor)
+        except ValueError as error:
+            raise _Wrong(f"vendor_messages: {error}") from None
+    return tuple(names)
 
 
 def _keys(entries: list[Table]) -> tuple[PairedKey, ...]:

@@ -80,6 +80,10 @@ TOP_RULES: Final = {
     "name": TEXT,
     "based_on": one_of("implanted", "factory"),
     "wall_clock": WALL_CLOCK,
+    "vendor_messages": Rule(
+        "a list of names of installed messages",
+        lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    ),
     "model": Rule("a table, [model]", lambda value: isinstance(value, dict)),
     "implant": Rule("a table, [implant]", lambda value: isinstance(value, dict)),
     "keys": Rule(

@@ -28,8 +28,9 @@ class Identity(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """What was opened. Absent ports and options are null."""
+    """What was opened. Absent ports and options are null; `target` is the address of the line for `--target`."""
 
+    target: str
     port: str | None
     link: str | None
     tcp: str | None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from firmware_emu.controller.boot import boot
 from firmware_emu.controller.commands.device_context import DeviceContext
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
-from firmware_emu.controller.commands.table import HANDLERS
+from firmware_emu.controller.commands.table import handler_of, handlers_of
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.timers import Schedule
@@ -24,7 +24,7 @@ from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
 from protocol.log.types import LogType
 from protocol.messages.errors import ErrorReply, refusal
-from protocol.registry import COMMANDS, cmd_crc
+from protocol.registry import cmd_crc, command_at
 from protocol.wire.limits import LinkLimits
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Controller:
         "therapy",
         "tick_ms",
         "trace",
+        "vendors",
     )
 
     def __init__(self, pins: Pins, profile: Profile, memory_id: int | None = None) -> None:
@@ -101,9 +102,12 @@ class Controller:
         self.boot_text = booted.text
         boot_count = booted.records.therapy.boot_count
         host = LinkHost(profile.keys, pins, boot_count, rng_failed=booted.rng_failed)
+        self.vendors = profile.vendor_messages
+        for vendor in self.vendors:
+            handlers_of(vendor)  # what cannot be answered must not be announced
         self.link = PumpEnd(
             host,
-            caps=CAPABILITIES,
+            caps=CAPABILITIES | Capability.VENDOR_MESSAGES if self.vendors else CAPABILITIES,
             secured=model.secured,
             limits=LinkLimits(
                 gap_ms=model.gap_ms,
@@ -181,10 +185,9 @@ class Controller:
             self.link.respond(encode(answer))
 
     def _handled(self, received: Request, key_id: int, role: Role, slot: int, line_ms: int) -> object:
-        handler = HANDLERS.get(received.opcode)  # type: ignore[call-overload]
-        if handler is None:
+        handler, command = handler_of(received.opcode, self.vendors), command_at(received.opcode)
+        if handler is None or command is None:
             return refusal(ErrorCode.UNSUPPORTED_OP, detail=received.opcode)
-        command = COMMANDS[received.opcode]  # type: ignore[index]
         opcode = command.opcode
         if role not in command.roles:
             self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)

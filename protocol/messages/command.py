@@ -47,19 +47,21 @@ class Command:
         """As in the tables of SPEC 6."""
         return self.opcode.name
 
+    @classmethod
+    def of(cls, opcode: Opcode, request: type[Request[Any]], roles: str, **words: bool) -> Command:
+        """A row. `roles` has a letter for each role that may send it, of OPCS; `words` are the other fields."""
+        allowed = frozenset(_ROLE_OF_LETTER[letter] for letter in roles)
+        return cls(opcode, request, request.reply_class(), allowed, **words)
+
 
 _DECLARED: dict[Opcode, Command] = {}
 
 
 def command(opcode: Opcode, request: type[Request[Any]], roles: str, **words: bool) -> None:
-    """Declare a command. `roles` has a letter for each role that may send it; `words` are fields of `Command`.
-
-    TypeError where the opcode has a command already.
-    """
+    """Declare a command of this wire, with what `Command.of` takes. TypeError where the opcode has one already."""
     if opcode in _DECLARED:
         raise TypeError(f"{opcode.name} is declared twice")
-    allowed = frozenset(_ROLE_OF_LETTER[letter] for letter in roles)
-    _DECLARED[opcode] = Command(opcode, request, request.reply_class(), allowed, **words)
+    _DECLARED[opcode] = Command.of(opcode, request, roles, **words)
 
 
 def declared_commands() -> tuple[Command, ...]:

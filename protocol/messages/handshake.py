@@ -39,7 +39,9 @@ class ClientHello(NamedTuple):
     "boot_count" / U32,
     "nonce_p" / Bytes(NONCE_BYTES) * "random",
     "peer_handle" / Bytes(PEER_HANDLE_BYTES) * "recognised by a holder of the key only",
-    "caps" / U32 * "b0 flex, b1 patient bolus, b2 periodic, b3 prime and bridge, b4 events, b5 pairing",
+    "caps"
+    / U32
+    * "b0 flex, b1 patient bolus, b2 periodic, b3 prime and bridge, b4 events, b5 pairing, b6 vendor messages",
 )
 class PumpHello(NamedTuple):
     """The pump offers a session. `caps` is a mask in which later versions may set more bits."""

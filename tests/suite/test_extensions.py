@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOUSE = Path(__file__).resolve().parents[2]
 EXTENSIONS = HOUSE / "fixtures" / "extensions"
@@ -108,3 +115,128 @@ def test_a_wrong_address_is_refused_by_whoever_it_is_about(
     assert asked.returncode == 10
     assert sentence in asked.stderr
     assert asked.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """A path that is short enough for a Unix socket."""
+    with tempfile.TemporaryDirectory(prefix="pump-") as place:
+        yield Path(place) / "line"
+
+
+@contextlib.contextmanager
+def emulating(fresh: Path, *arguments: object) -> Iterator[dict[str, str]]:
+    """An emulator of the fresh environment while it runs: its ready line."""
+    command = [str(fresh / "pumpbench"), "emulate", "--until-eof", *map(str, arguments)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.stdin.close()
+            assert process.wait(LIMIT_S) == 0
+
+
+def test_a_port_of_somebody_else_carries_a_pump_that_their_target_opens(
+    fresh: Path, tmp_path: Path, socket_path: Path
+) -> None:
+    with emulating(fresh, "--port", f"unix:{socket_path}") as ready:
+        assert ready["target"] == f"unix:{socket_path}"
+        for _ in range(2):
+            asked = run(fresh / "pumpbench", "program", "status", "--target", ready["target"], cwd=tmp_path)
+            assert asked.returncode == 0, asked.stderr
+            assert "EMULATED pump" in asked.stdout
+        second = run(fresh / "pumpbench", "emulate", "--port", f"unix:{socket_path}", cwd=tmp_path)
+        assert (second.returncode, second.stderr.count("\n")) == (11, 1)
+        assert "name a path that is not there yet" in second.stderr
+    assert not socket_path.exists()
+
+
+@pytest.mark.parametrize(
+    ("port", "sentence"),
+    [
+        ("unix:", "a Unix socket needs a path of 1 to 107 bytes: write unix:PATH"),
+        ("unheard:of", "there is no kind of port 'unheard'; there are pty, tcp:HOST:PORT"),
+    ],
+)
+def test_a_wrong_port_is_refused_by_whoever_it_is_about(
+    fresh: Path, tmp_path: Path, port: str, sentence: str
+) -> None:
+    asked = run(fresh / "pumpbench", "emulate", "--port", port, cwd=tmp_path)
+    assert asked.returncode == 2
+    assert sentence in asked.stderr
+
+
+ASK_FOR_WEAR = """
+import pickle
+import sys
+from hil import address
+from hil.errors import DeviceRefused
+from hil.programmer.programmer import Programmer
+from hil.targets import PumpChoice, make_target
+from motor_messages import Motor
+from protocol.link.development_keys import development_key
+from protocol.identifiers import Role
+
+target = make_target(address.parse(sys.argv[1]), PumpChoice())
+target.start()
+channel = target.open_channel()
+with Programmer(channel, key=development_key(Role.CLINICIAN)) as programmer:
+    for rated_strokes in (1_000_000, 0):
+        try:
+            print(Motor(programmer).wear(rated_strokes))
+        except DeviceRefused as refused:
+            print(refused)
+    with open("line.pickle", "wb") as file:
+        pickle.dump(programmer.wire_log.entries(), file)
+channel.close()
+target.close()
+"""
+
+READ_LINES = """
+import pickle
+import sys
+from hil.wire_log import line_of
+
+for entry in pickle.load(open("line.pickle", "rb")):
+    print(line_of(entry))
+print("motor_handlers" in sys.modules)
+"""
+
+
+def profile_with(path: Path, line: str) -> Path:
+    path.write_text(line + "\n")
+    return path
+
+
+def test_a_vendors_message_is_asked_handled_refused_and_read_by_names_of_its_own(
+    fresh: Path, tmp_path: Path
+) -> None:
+    profile = profile_with(tmp_path / "motor.toml", 'vendor_messages = ["motor"]')
+    with emulating(fresh, "--profile", profile) as ready:
+        asked = run(fresh / "python", "-c", ASK_FOR_WEAR, ready["target"], cwd=tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    worn, refused = asked.stdout.splitlines()
+    assert worn == "GetWearReply(commanded_strokes=0, seen_strokes=0, left_strokes=1000000)"
+    assert "refused: ENUM, limit 1, nearest acceptable 1" in refused
+    read = run(fresh / "python", "-c", READ_LINES, cwd=tmp_path)
+    assert "REQUEST VENDOR_C0 #1 GetWear rated_strokes=1000000" in read.stdout, read.stderr
+    assert "GetWearReply commanded_strokes=0 seen_strokes=0 left_strokes=1000000" in read.stdout
+    assert read.stdout.endswith("False\n"), "a programmer imports nothing of the pump"
+
+
+def test_a_pump_whose_profile_has_no_such_messages_does_not_know_them(fresh: Path, tmp_path: Path) -> None:
+    asked = run(fresh / "python", "-c", ASK_FOR_WEAR, "emulator", cwd=tmp_path)
+    assert asked.stdout.count("UNSUPPORTED_OP") == 2, asked.stderr
+
+
+def test_messages_that_nobody_has_installed_are_refused_by_profile_and_key(
+    fresh: Path, tmp_path: Path
+) -> None:
+    profile = profile_with(tmp_path / "other.toml", 'vendor_messages = ["rotor"]')
+    asked = run(fresh / "pumpbench", "emulate", "--profile", profile, cwd=tmp_path)
+    assert (asked.returncode, asked.stderr.count("\n")) == (10, 1)
+    assert (
+        f'profile {profile}: vendor_messages: no installed package offers "rotor"; install it' in asked.stderr
+    )

@@ -1,11 +1,13 @@
-"""Which function does which command. A command without a row here is refused as UNSUPPORTED_OP."""
+"""Which function does which command. A command without one is refused as UNSUPPORTED_OP."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from firmware_emu.controller.commands import boluses, programming, reading, stopping, upkeep
 from protocol.identifiers import Opcode
+from protocol.registry import VENDORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,3 +47,23 @@ HANDLERS: Final[Mapping[Opcode, Handler]] = {
     Opcode.PING: upkeep.ping,
     Opcode.END_SESSION: upkeep.end_session,
 }
+
+
+def handler_of(opcode: int, vendors: tuple[str, ...]) -> Handler | None:
+    """The function of a command of this wire, or of these vendors' messages; None where the pump has none."""
+    found = HANDLERS.get(opcode)  # type: ignore[call-overload]
+    if found is None:
+        found = next((own[opcode] for own in map(handlers_of, vendors) if opcode in own), None)
+    return found  # type: ignore[no-any-return]
+
+
+@cache
+def handlers_of(vendor: str) -> Mapping[int, Handler]:
+    """The functions of a registered vendor's messages. ValueError where one of them is not a command of it."""
+    if vendor not in VENDORS:
+        raise ValueError(f"the messages of {vendor} are not registered")
+    row = VENDORS[vendor]
+    handlers = row.handlers()
+    if {command.opcode for command in row.commands} != set(handlers):
+        raise ValueError(f"the messages of {vendor} and their handlers are not of the same opcodes")
+    return handlers

@@ -1,0 +1,33 @@
+"""What installed packages add to an emulator, found by their entry points."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import TypeVar
+
+from firmware_emu.bench.errors import BadConfigurationError
+
+Row = TypeVar("Row")
+
+
+def installed(group: str, name: str, row_class: type[Row]) -> Row | None:
+    """The row that an installed package offers under this name; None where no package does.
+
+    BadConfigurationError names the package where its row cannot be loaded, or is no `row_class` of that name.
+    """
+    for entry_point in metadata.entry_points(group=group, name=name):
+        package = "an installed package" if entry_point.dist is None else entry_point.dist.name
+        try:
+            row = entry_point.load()
+        except Exception as error:
+            raise BadConfigurationError(
+                f"{name} of {package} cannot be loaded ({type(error).__name__}: {error}); "
+                "install that package again, or do without it"
+            ) from error
+        if not isinstance(row, row_class) or getattr(row, "name", None) != name:
+            raise BadConfigurationError(
+                f"{package} offers {entry_point.value} as {name} of {group}, and it is no {row_class.__name__} "
+                f"named {name}; its author must mend that"
+            )
+        return row
+    return None

@@ -1,0 +1,35 @@
+"""Commands by their opcode, with the messages that installed packages add: what decodes a frame must know them all."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from protocol.registry import MESSAGES_ENTRY_POINTS, command_at, register_vendor
+
+if TYPE_CHECKING:
+    from protocol.messages.command import Command
+
+
+def known_command(opcode: int) -> Command:
+    """The row of an opcode, of this wire or of an installed package. ValueError says why there is none."""
+    found = command_at(opcode)
+    if found is None:
+        troubles = _register_installed()
+        found = command_at(opcode)
+        if found is None:
+            raise ValueError("; ".join((f"no command of opcode 0x{opcode:02X} is known", *troubles)))
+    return found
+
+
+@cache
+def _register_installed() -> tuple[str, ...]:
+    """Register the messages of every installed package, once; returns why some could not be, a sentence each."""
+    troubles = []
+    for entry_point in metadata.entry_points(group=MESSAGES_ENTRY_POINTS):
+        try:
+            register_vendor(entry_point.load())
+        except Exception as error:  # noqa: BLE001 - of whoever wrote that package
+            troubles.append(f"the messages {entry_point.name} cannot be loaded ({error})")
+    return tuple(troubles)
