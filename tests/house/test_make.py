@@ -30,6 +30,11 @@ def test_make_test_runs_each_step_that_make_names_for_it(makefile: str) -> None:
     assert re.findall(r"\$\(MAKE\) ([a-z-]+)", recipe) == promised[1].split(", ")
 
 
+def test_a_run_of_the_tests_ends_with_its_five_slowest(makefile: str) -> None:
+    recipe = makefile.split("\nunit:", maxsplit=1)[1].split("\n\n", maxsplit=1)[0]
+    assert re.search(r"-m pytest .*--durations=5$", recipe, re.MULTILINE)
+
+
 def test_no_setting_for_somebodys_pytest_reaches_the_tests(root: Path) -> None:
     show = 'include Makefile\nshow:\n\t@echo "[$$PYTEST_ADDOPTS$$PYTEST_PLUGINS]"\n'
     done = subprocess.run(
