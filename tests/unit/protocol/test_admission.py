@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from protocol.codec.layouts import decode
 from protocol.identifiers import ErrorCode, Kind, Opcode, RejectReason, Role, StateChanged
 from protocol.link.client_end import ClientEnd
@@ -22,6 +20,7 @@ from protocol.messages.handshake import HandshakeReject, PumpHello
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import HELLO_PER_DAY, HELLO_PER_MIN, TAKE_OVER_IDLE_MS, LinkLimits
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in
 from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello, reject_in
 
@@ -81,7 +80,7 @@ def test_a_thousand_guesses_stay_within_the_back_off_and_another_key_still_conne
     assert len(loopback.told(HandshakeFailed)) == loopback.pump.statistics.hs_fail
 
 
-@pytest.mark.parametrize("role", [Role.OBSERVER, Role.CLINICIAN, Role.SERVICE])
+@for_each("role", [Role.OBSERVER, Role.CLINICIAN, Role.SERVICE])
 def test_a_good_proof_for_another_role_than_the_keys_is_refused_and_told(role: Role) -> None:
     loopback = Loopback()
     patient = development_key(Role.PATIENT)
@@ -92,7 +91,7 @@ def test_a_good_proof_for_another_role_than_the_keys_is_refused_and_told(role: R
     assert loopback.pump.session is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("running", "arriving", "takes_over"),
     [
         (Role.CLINICIAN, Role.PATIENT, False),

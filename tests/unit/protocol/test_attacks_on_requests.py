@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
 from protocol.identifiers import Kind, Opcode, Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
 from protocol.link.events import Response, SessionClosed, TagFailureBurst
@@ -13,11 +11,12 @@ from protocol.log.types import SessionCloseReason
 from protocol.wire.frame import with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import TAG_FAILURES_MAX
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, frames_in, request_bytes, with_header
 
 CLINICIAN = next(key for key in DEVELOPMENT_KEYS if key.role is Role.CLINICIAN)
 
-either_profile = pytest.mark.parametrize("secured", [True, False], ids=["secured", "open"])
+either_profile = for_each("secured", [True, False])
 
 
 def test_a_held_commit_is_dropped_once_a_later_request_was_seen() -> None:
@@ -116,7 +115,7 @@ def test_each_flipped_bit_behind_a_good_crc_is_a_tag_failure() -> None:
     assert refused == 8 * (len(content) - 12)
 
 
-@pytest.mark.parametrize("changes", [{"opcode": Opcode.STOP}, {"ctr": 2}, {"ref": 3}], ids=str)
+@for_each("changes", [{"opcode": Opcode.STOP}, {"ctr": 2}, {"ref": 3}])
 def test_an_edited_header_behind_a_good_crc_is_a_tag_failure(changes: dict[str, int]) -> None:
     loopback = Loopback()
     loopback.open()
@@ -145,7 +144,7 @@ def test_a_frame_stripped_of_its_tag_needs_a_session_like_any_other() -> None:
     assert loopback.pump.session is not None
 
 
-@pytest.mark.parametrize("tag_length", range(8))
+@for_each("tag_length", range(8))
 def test_a_shortened_tag_is_refused_by_length(tag_length: int) -> None:
     loopback = Loopback()
     loopback.open()

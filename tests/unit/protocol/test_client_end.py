@@ -36,6 +36,7 @@ from protocol.messages.handshake import HandshakeReject
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in, with_header
 
 GIVES_UP_MS = sum(TIMEOUTS_MS)
@@ -130,10 +131,9 @@ def test_an_older_answer_behind_a_newer_one_is_not_taken() -> None:
     assert loopback.client.busy
 
 
-@pytest.mark.parametrize(
+@for_each(
     "changes",
     [{"opcode": Opcode.STOP}, {"ref": 9}, {"sid": 1}, {"ctr": 9}, {"kind": Kind.ERROR}, {"kind": Kind.EVENT}],
-    ids=str,
 )
 def test_an_answer_with_an_edited_header_is_not_taken(changes: dict[str, int]) -> None:
     loopback = Loopback()
@@ -146,7 +146,7 @@ def test_an_answer_with_an_edited_header_is_not_taken(changes: dict[str, int]) -
     assert loopback.tell_client(with_header(answer)) == [Response(Opcode.PING, b"")]
 
 
-@pytest.mark.parametrize("changes", [{"opcode": Opcode.STOP}, {"ref": 9}, {"sid": 1}, {"ctr": 0}], ids=str)
+@for_each("changes", [{"opcode": Opcode.STOP}, {"ref": 9}, {"sid": 1}, {"ctr": 0}])
 def test_in_the_open_profile_too_an_answer_must_name_its_request(changes: dict[str, int]) -> None:
     loopback = Loopback(secured=False)
     loopback.open()
@@ -179,7 +179,7 @@ def test_the_clients_own_echo_is_ignored() -> None:
     assert loopback.tell_client(loopback.tell_pump(echo)) == [Response(Opcode.PING, b"")]
 
 
-@pytest.mark.parametrize("secured", [True, False], ids=["secured", "open"])
+@for_each("secured", [True, False])
 def test_a_refusal_in_the_session_is_a_refusal(secured: bool) -> None:
     loopback = Loopback(secured=secured)
     loopback.open()
@@ -203,7 +203,7 @@ def test_an_unsigned_error_is_only_a_hint_and_the_request_goes_on() -> None:
     assert loopback.client_events[-1] == Unknown(Opcode.STOP, ctr)
 
 
-@pytest.mark.parametrize("changes", [{"opcode": Opcode.PING}, {"ref": 9}, {"sid": 1}], ids=str)
+@for_each("changes", [{"opcode": Opcode.PING}, {"ref": 9}, {"sid": 1}])
 def test_a_hint_for_something_else_is_ignored(changes: dict[str, int]) -> None:
     loopback = Loopback()
     loopback.open()
@@ -314,8 +314,8 @@ def test_a_reject_for_another_handshake_is_ignored() -> None:
         assert (news == [SessionRefused(RejectReason.BUSY, 3)]) is taken
 
 
-@pytest.mark.parametrize("opcode", list(Handshake))
-@pytest.mark.parametrize("length", [0, 3, 16, 22, 36, 224])
+@for_each("opcode", Handshake)
+@for_each("length", [0, 3, 16, 22, 36, 224])
 def test_meaningless_handshake_frames_do_not_disturb_a_session(opcode: int, length: int) -> None:
     loopback = Loopback()
     loopback.open()
@@ -324,7 +324,7 @@ def test_meaningless_handshake_frames_do_not_disturb_a_session(opcode: int, leng
     assert loopback.ask() == Response(Opcode.PING, b"")
 
 
-@pytest.mark.parametrize("length", [0, 3, 35, 36, 37, 224])
+@for_each("length", [0, 3, 35, 36, 37, 224])
 def test_a_malformed_pump_hello_is_ignored(length: int) -> None:
     loopback = Loopback()
     loopback.client.open(0)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import heapq
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from protocol.identifiers import ErrorCode, Opcode
 from protocol.link.client_end import Phase
 from protocol.link.events import Hint, Request, Response, SessionOpened, SessionRefused, Unknown
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import BadLine, Loopback, split_transmissions
 
 
@@ -98,7 +98,7 @@ class Conversation:
         assert set(self.ran) <= set(self.outcomes), "something ran that the client does not account for"
 
 
-@pytest.mark.parametrize("seed", range(40))
+@for_each("seed", range(40))
 def test_a_bad_line_never_makes_a_request_run_twice_or_an_answer_change_hands(seed: int) -> None:
     line = BadLine(seed, loss=0.2, repeat=0.3, delay_ms=1_500, damage=0.1)
     conversation = Conversation(line, 40, secured=seed % 2 == 0)
@@ -151,7 +151,7 @@ def test_a_line_that_loses_only_answers_ends_in_unknown_not_in_a_second_run() ->
     assert loopback.pump.statistics.dup_served == 2
 
 
-@pytest.mark.parametrize("size", [1, 2, 7, 64])
+@for_each("size", [1, 2, 7, 64])
 def test_a_conversation_is_the_same_in_pieces_of_any_size(size: int) -> None:
     loopback = Loopback()
     whole = Loopback()

@@ -24,6 +24,7 @@ from protocol.messages.program import ProgVerifyReply, ProgWrite, Segment
 from protocol.messages.reading import GetStatusReply
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTimeReply
+from tests.support.for_each import for_each
 from tests.unit.protocol.message_values import (
     CLASSES,
     declared_build,
@@ -33,7 +34,7 @@ from tests.unit.protocol.message_values import (
     record_of,
 )
 
-EVERY_CLASS = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+every_class = for_each("cls", CLASSES)
 
 
 def smallest(cls: type) -> bytes:
@@ -46,7 +47,7 @@ def smallest(cls: type) -> bytes:
     return bytes(payload)
 
 
-@EVERY_CLASS
+@every_class
 @settings(max_examples=12)
 @given(data=st.data())
 def test_derived_and_declared_layout_agree_both_ways(cls: type, data: st.DataObject) -> None:
@@ -57,7 +58,7 @@ def test_derived_and_declared_layout_agree_both_ways(cls: type, data: st.DataObj
     assert declared_parse(cls, payload) == value
 
 
-@EVERY_CLASS
+@every_class
 @settings(max_examples=12)
 @given(data=st.data())
 def test_derived_and_declared_layout_refuse_the_same_bytes(cls: type, data: st.DataObject) -> None:
@@ -72,7 +73,7 @@ def test_derived_and_declared_layout_refuse_the_same_bytes(cls: type, data: st.D
         assert decode(cls, payload) == expected
 
 
-@EVERY_CLASS
+@every_class
 @settings(max_examples=3)
 @given(data=st.data())
 def test_every_truncation_and_extension_is_refused(cls: type, data: st.DataObject) -> None:
@@ -83,7 +84,7 @@ def test_every_truncation_and_extension_is_refused(cls: type, data: st.DataObjec
         assert refused.value.code is ErrorCode.LENGTH
 
 
-@EVERY_CLASS
+@every_class
 @settings(max_examples=3)
 @given(data=st.data())
 def test_a_longer_answer_of_a_later_version_is_read_without_its_tail(cls: type, data: st.DataObject) -> None:
@@ -91,7 +92,7 @@ def test_a_longer_answer_of_a_later_version_is_read_without_its_tail(cls: type, 
     assert decode(cls, encode(value) + b"later", allow_tail=True) == value
 
 
-@EVERY_CLASS
+@every_class
 def test_a_tail_does_not_excuse_a_truncation(cls: type) -> None:
     payload = smallest(cls)
     for end in range(len(payload)):
@@ -99,7 +100,7 @@ def test_a_tail_does_not_excuse_a_truncation(cls: type) -> None:
             decode(cls, payload[:end], allow_tail=True)
 
 
-@EVERY_CLASS
+@every_class
 def test_every_unknown_value_and_reserved_byte_is_refused_with_its_place(cls: type) -> None:
     good = smallest(cls)
     decode(cls, good)
@@ -125,7 +126,7 @@ def _refusal_of(cls: type, good: bytes, offset: int, number: bytes) -> Malformed
     return refused.value
 
 
-@EVERY_CLASS
+@every_class
 def test_every_integer_out_of_its_range_is_named_on_encode(cls: type) -> None:
     value: Any = decode(cls, smallest(cls))
     for name, layout in record_of(cls).parts:
@@ -153,7 +154,7 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("why", "cls", "payload", "code", "offset", "value", "limit"), REFUSALS)
+@for_each(("why", "cls", "payload", "code", "offset", "value", "limit"), REFUSALS, name=lambda case: case[0])
 def test_a_refusal_says_what_is_wrong_and_where(
     why: str, cls: type, payload: bytes, code: ErrorCode, offset: int | None, value: int, limit: int
 ) -> None:
@@ -185,7 +186,7 @@ WRONG_VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("wrong", "sentence"), WRONG_VALUES)
+@for_each(("wrong", "sentence"), WRONG_VALUES, name=lambda case: case[1])
 def test_our_own_mistake_is_named_by_its_field(wrong: object, sentence: str) -> None:
     with pytest.raises(NotEncodable, match=sentence):
         encode(wrong)

@@ -16,14 +16,15 @@ from protocol.identifiers import Kind
 from protocol.wire.frame import BadFrame, Fault, Frame, pack_header, parse_frame, with_crc
 from protocol.wire.framing import Deframer, decode_frame, encode_frame
 from protocol.wire.limits import MAX_ENCODED_BYTES, RECEIVE_LIMIT_BYTES
+from tests.support.for_each import for_each
 
 VECTORS_FILE = Path(__file__).parents[3] / "fixtures/vectors/framing.toml"
 VECTORS: list[dict[str, Any]] = tomllib.loads(VECTORS_FILE.read_text())["vector"]
 GOOD = sorted({expect["frame"] for vector in VECTORS for expect in vector["expect"] if "frame" in expect})
 GET_STATUS = encode_frame(bytes.fromhex("11011000341201000000000097f1ad1ac49bdc01b99a429e"))
 
-every_vector = pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["heading"])
-every_good_frame = pytest.mark.parametrize("good", GOOD, ids=lambda good: f"{len(good) // 2} bytes")
+every_vector = for_each("vector", VECTORS, name=lambda vector: vector["heading"])
+every_good_frame = for_each("good", GOOD, name=lambda good: f"{len(good) // 2} bytes")
 
 
 def outcomes(frames: list[Frame | BadFrame]) -> list[dict[str, str]]:

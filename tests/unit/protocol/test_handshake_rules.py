@@ -19,12 +19,13 @@ from protocol.link.development_keys import DeviceKey, development_key
 from protocol.link.events import HandshakeFailed, Response, SessionOpened, SessionRefused
 from protocol.messages.handshake import PumpHello
 from protocol.wire.limits import HALF_OPEN_MS, HELLO_REPEATS, SESSION_IDLE_MS
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in, with_header
 from tests.unit.protocol.strangers import CLINICIAN, handshake_frame, hello, reject_in
 
 
-@pytest.mark.parametrize("secured", [True, False], ids=["secured", "open"])
-@pytest.mark.parametrize("role", list(Role))
+@for_each("secured", [True, False])
+@for_each("role", Role)
 def test_every_role_opens_a_session_with_its_key(role: Role, secured: bool) -> None:
     loopback = Loopback(secured=secured, role=role)
     loopback.open()
@@ -114,7 +115,7 @@ def test_a_hello_that_offers_more_gets_what_both_have() -> None:
     assert (chosen.proto, chosen.suite) == (1, Suite.AES_128_CCM_8)
 
 
-@pytest.mark.parametrize(("at", "value"), [(0, 0), (1, 2), (2, 3), (3, 3), (4, 9), (6, 0)])
+@for_each(("at", "value"), [(0, 0), (1, 2), (2, 3), (3, 3), (4, 9), (6, 0)])
 def test_a_client_hello_edited_on_the_way_breaks_the_proof(at: int, value: int) -> None:
     loopback = Loopback()
     loopback.client.open(0)
@@ -132,7 +133,7 @@ def test_a_client_hello_edited_on_the_way_breaks_the_proof(at: int, value: int) 
     assert loopback.pump.session is None
 
 
-@pytest.mark.parametrize("at", range(36))
+@for_each("at", range(36))
 def test_a_pump_hello_edited_on_the_way_opens_no_session(at: int) -> None:
     loopback = Loopback()
     loopback.client.open(0)
@@ -203,14 +204,14 @@ def test_a_key_revoked_between_hello_and_proof_opens_nothing() -> None:
     assert reject_in(loopback.tell_pump(loopback.client.take_output())).reason is RejectReason.PROOF
 
 
-@pytest.mark.parametrize("opcode", [0, 2, 4, 5, 6, 255])
+@for_each("opcode", [0, 2, 4, 5, 6, 255])
 def test_handshake_frames_that_no_client_sends_are_dropped_and_counted(opcode: int) -> None:
     loopback = Loopback()
     assert loopback.tell_pump(handshake_frame(opcode, 0, bytes(22))) == b""
     assert loopback.pump.statistics.crc_bad == 1
 
 
-@pytest.mark.parametrize("length", [0, 15, 17, 21, 23, 224])
+@for_each("length", [0, 15, 17, 21, 23, 224])
 def test_hellos_and_proofs_of_another_length_are_dropped_and_counted(length: int) -> None:
     loopback = Loopback()
     assert loopback.tell_pump(handshake_frame(Handshake.CLIENT_HELLO, 0, b"\1" * length)) == b""

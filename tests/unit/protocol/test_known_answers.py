@@ -5,8 +5,6 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from protocol.codec.layouts import encode
 from protocol.identifiers import Capability, Role, Suite
 from protocol.link.client_end import ClientEnd
@@ -16,6 +14,7 @@ from protocol.link.pump_end import PumpEnd
 from protocol.link.session import client_proof, derive_keys, peer_handle, pump_proof, unseal
 from protocol.messages.handshake import ClientHello, PumpHello
 from protocol.wire.checksum import crc32c
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Host, frame_in
 
 ANSWERS = tomllib.loads((Path(__file__).parents[3] / "fixtures/vectors/known_answers.toml").read_text())
@@ -109,7 +108,7 @@ def test_the_cmd_crc_of_the_known_bolus_commit() -> None:
     assert crc32c(bytes([known["opcode"]]) + bytes.fromhex(known["payload"])) == known["cmd_crc"]
 
 
-@pytest.mark.parametrize("at", range(12))
+@for_each("at", range(12))
 def test_the_tag_covers_every_byte_of_the_header(at: int) -> None:
     frame = frame_in(bytes.fromhex(ANSWERS["request"][1]["line"]))
     header = bytearray(frame.header)

@@ -6,12 +6,11 @@ import copy
 import pickle
 from typing import TYPE_CHECKING
 
-import pytest
-
 from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
 from protocol.link.session import SessionKeys
 from protocol.wire.limits import SESSION_IDLE_MS
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, request_bytes, with_header
 
 if TYPE_CHECKING:
@@ -72,8 +71,8 @@ def future(loopback: Loopback) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, pickled], ids=["deepcopy", "pickle"])
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
+@for_each("copied", [copy.deepcopy, pickled])
+@for_each("moment", MOMENTS)
 def test_a_copy_has_the_same_future_and_leaves_the_original_alone(
     moment: Callable[[Loopback], None], copied: Callable[[Loopback], Loopback]
 ) -> None:

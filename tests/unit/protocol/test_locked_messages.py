@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from protocol.codec.layouts import decode, encode
 from protocol.codec.plain_values import plain
 from protocol.identifiers import PROTOCOL_VERSION
+from tests.support.for_each import for_each
 from tests.unit.protocol.message_values import CLASSES
 
 LOCKED = json.loads(
@@ -24,7 +23,7 @@ def test_every_message_is_locked() -> None:
     assert set(LOCKED["messages"]) == set(BY_NAME)
 
 
-@pytest.mark.parametrize(("name", "row"), LOCKED["messages"].items(), ids=list(LOCKED["messages"]))
+@for_each(("name", "row"), LOCKED["messages"].items(), name=lambda case: case[0])
 def test_a_locked_message_has_its_bytes(name: str, row: dict[str, Any]) -> None:
     message: object = decode(BY_NAME[name], bytes.fromhex(row["hex"]))
     assert plain(message) == row["fields"]

@@ -22,6 +22,7 @@ from protocol.log.entry import (
     pack_data,
 )
 from protocol.log.types import Actor, BootCause, DeliveryKind, LogFlag, LogType
+from tests.support.for_each import for_each
 from tests.unit.protocol.test_derived_codec import smallest
 
 ENTRY = LogEntry(
@@ -65,14 +66,14 @@ def test_every_flipped_bit_is_noticed() -> None:
             LogEntry.unpack(bytes(flipped))
 
 
-@pytest.mark.parametrize("length", [0, 31, 33])
+@for_each("length", [0, 31, 33])
 def test_an_entry_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(Malformed) as refused:
         LogEntry.unpack(bytes(length))
     assert refused.value.code is ErrorCode.LENGTH
 
 
-@pytest.mark.parametrize("log_type", LogType, ids=lambda log_type: log_type.name)
+@for_each("log_type", LogType)
 def test_data_of_every_type_fits_and_reads_as_one_line(log_type: LogType) -> None:
     size = data_size(log_type)
     assert size <= 12
@@ -85,9 +86,7 @@ def test_data_of_every_type_fits_and_reads_as_one_line(log_type: LogType) -> Non
     assert "\n" not in line
 
 
-@pytest.mark.parametrize(
-    "log_type", [t for t in LogType if data_size(t) < 12], ids=lambda log_type: log_type.name
-)
+@for_each("log_type", [t for t in LogType if data_size(t) < 12])
 def test_bytes_after_the_data_of_a_type_must_be_zero(log_type: LogType) -> None:
     record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
     data = pack_data(record)[:11] + b"\x07"
@@ -134,7 +133,7 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize(("entry", "line"), LINES)
+@for_each(("entry", "line"), LINES, name=lambda case: case[1])
 def test_a_person_reads(entry: LogEntry, line: str) -> None:
     assert describe(entry) == line
 

@@ -15,6 +15,7 @@ from protocol.messages.errors import ErrorReply, refusal
 from protocol.messages.ledger import CommandResult, QueryCmd, VoidCmd
 from protocol.messages.program import Group, ProgramHeader, Segment, padded_groups, staged_crc
 from protocol.messages.reading import GetStatus
+from tests.support.for_each import for_each
 from tests.unit.protocol.message_values import CLASSES
 
 
@@ -48,7 +49,7 @@ def test_a_message_survives_pickling_and_is_shared_by_deep_copies() -> None:
     assert copy.deepcopy(header) is header
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+@for_each("cls", CLASSES)
 def test_every_message_says_what_it_is_for(cls: type) -> None:
     assert (cls.__doc__ or "").strip()
     assert not (cls.__doc__ or "").startswith(f"{cls.__name__}(")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from protocol.codec.layouts import codec_of, declaration_of, decode
 from protocol.identifiers import Opcode, Role
 from protocol.messages.bolus import BolusCommit
@@ -13,6 +11,7 @@ from protocol.messages.conversation import Ping, PingReply
 from protocol.messages.ledger import CommandResult
 from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, EVENTS, cmd_crc, command_of
+from tests.support.for_each import for_each
 from tests.unit.protocol.message_values import record_of
 from tests.unit.protocol.test_derived_codec import smallest
 
@@ -60,7 +59,7 @@ TABLE = [
 LETTERS = {"O": Role.OBSERVER, "P": Role.PATIENT, "C": Role.CLINICIAN, "S": Role.SERVICE}
 
 
-@pytest.mark.parametrize(("opcode", "roles", "request_bytes", "answer_bytes"), TABLE, ids=str)
+@for_each(("opcode", "roles", "request_bytes", "answer_bytes"), TABLE, name=lambda case: case[0].name)
 def test_roles_and_lengths_are_those_of_the_specification(
     opcode: Opcode, roles: str, request_bytes: int, answer_bytes: int
 ) -> None:
@@ -82,7 +81,7 @@ def test_request_and_answer_both_lead_to_their_row() -> None:
         assert command_of(command.response) is command
 
 
-@pytest.mark.parametrize("opcode", COMMANDS, ids=lambda opcode: opcode.name)
+@for_each("opcode", COMMANDS)
 def test_what_carries_a_cmd_id_is_answered_with_a_command_result(opcode: Opcode) -> None:
     command = COMMANDS[opcode]
     request, answer = record_of(command.request), record_of(command.response)
@@ -116,9 +115,7 @@ def test_a_confirmation_is_the_same_command_and_a_new_token_is_another() -> None
     assert cmd_crc(Opcode.TIME_SET, confirmed) == cmd_crc(Opcode.TIME_SET, request)
 
 
-@pytest.mark.parametrize(
-    "opcode", [opcode for opcode, row in COMMANDS.items() if row.carries_cmd_id], ids=lambda o: o.name
-)
+@for_each("opcode", [opcode for opcode, row in COMMANDS.items() if row.carries_cmd_id])
 def test_any_other_change_of_a_command_changes_its_cmd_crc(opcode: Opcode) -> None:
     cls = COMMANDS[opcode].request
     payload = smallest(cls)

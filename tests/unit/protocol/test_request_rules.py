@@ -26,11 +26,12 @@ from protocol.wire.limits import (
     REQUEST_CTR_MAX,
     SESSION_IDLE_MS,
 )
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, frames_in, request_bytes
 
 CLINICIAN = next(key for key in DEVELOPMENT_KEYS if key.role is Role.CLINICIAN)
 
-either_profile = pytest.mark.parametrize("secured", [True, False], ids=["secured", "open"])
+either_profile = for_each("secured", [True, False])
 
 
 @either_profile
@@ -127,7 +128,7 @@ def test_repeats_do_not_keep_a_session_awake() -> None:
     assert loopback.pump.deadline_ms() == SESSION_IDLE_MS
 
 
-@pytest.mark.parametrize("ctr", [REQUEST_CTR_MAX + 1, 0xFFFFFFFF])
+@for_each("ctr", [REQUEST_CTR_MAX + 1, 0xFFFFFFFF])
 def test_a_counter_beyond_its_end_closes_the_session_cleanly(ctr: int) -> None:
     loopback = Loopback()
     loopback.open()
@@ -170,7 +171,7 @@ def test_the_pump_closes_before_its_own_counter_ends() -> None:
 
 
 @either_profile
-@pytest.mark.parametrize("opcode", [Opcode.BOLUS_COMMIT, Opcode.STOP, 0xEE])
+@for_each("opcode", [Opcode.BOLUS_COMMIT, Opcode.STOP, 0xEE])
 def test_a_request_without_a_session_gets_a_hint_that_names_it(secured: bool, opcode: int) -> None:
     loopback = Loopback(secured=secured)
     other = Loopback(secured=secured)

@@ -9,7 +9,6 @@ import struct
 from pathlib import Path
 from typing import Any
 
-import pytest
 from cobs import cobs
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
@@ -20,6 +19,7 @@ from protocol.log.entry import LogEntry
 from protocol.messages.errors import ErrorReply
 from protocol.registry import COMMANDS
 from protocol.wire.checksum import crc32c
+from tests.support.for_each import for_each
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "protocol/SPEC.md").read_text()
@@ -58,7 +58,7 @@ def test_there_are_examples_and_no_block_is_of_a_third_kind() -> None:
     assert len(MESSAGES) >= 20
 
 
-@pytest.mark.parametrize("block", FRAMES, ids=title)
+@for_each("block", FRAMES, name=title)
 def test_an_example_frame_is_what_its_header_and_payload_say(block: dict[str, str]) -> None:
     line = bytes.fromhex(block["frame"])
     assert line[-1] == 0
@@ -77,7 +77,7 @@ def test_an_example_frame_is_what_its_header_and_payload_say(block: dict[str, st
     assert len(payload) == header["plen"]
 
 
-@pytest.mark.parametrize("block", MESSAGES, ids=title)
+@for_each("block", MESSAGES, name=title)
 def test_an_example_message_has_these_bytes(block: dict[str, str]) -> None:
     payload = hex_bytes(block["payload"])
     if block["message"] == "LogEntry":
@@ -96,7 +96,7 @@ def test_the_cmd_crc_of_section_9_is_that_of_the_bytes_beside_it() -> None:
     assert crc32c(bytes.fromhex(found[2])) == int(found[1], 16)
 
 
-@pytest.mark.parametrize("section", range(1, 16))
+@for_each("section", range(1, 16))
 def test_every_section_that_the_code_cites_exists(section: int) -> None:
     assert re.search(rf"^## {section} ", TEXT, re.MULTILINE)
 

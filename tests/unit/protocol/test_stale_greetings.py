@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from protocol.codec.layouts import encode
 from protocol.identifiers import PROTOCOL_VERSION, Handshake, Kind, Opcode, Role, Suite
 from protocol.link.client_end import ClientEnd
@@ -13,6 +11,7 @@ from protocol.link.events import SessionOpened, Unknown
 from protocol.link.pump_end import PumpEnd
 from protocol.messages.handshake import ClientHello
 from protocol.wire.limits import HELLO_PER_MIN
+from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Draws, Host
 
 KEY = development_key(Role.CLINICIAN)
@@ -82,7 +81,7 @@ def test_a_client_whose_pump_was_held_up_for_a_minute_gets_its_session_at_once()
     assert isinstance(pump.next_event(60_000), SessionOpened)
 
 
-@pytest.mark.parametrize("attempt", range(HELLO_PER_MIN // 2))
+@for_each("attempt", range(HELLO_PER_MIN // 2))
 def test_a_wrong_key_costs_the_pump_two_greetings_so_that_a_fifth_is_answered_too(attempt: int) -> None:
     pump = PumpEnd(Host())
     for number in range(attempt + 1):

@@ -1,0 +1,64 @@
+"""A loop over cases runs each of them, and names each that failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.for_each import for_each
+
+
+def test_every_case_runs_and_each_that_failed_is_named() -> None:
+    ran = []
+
+    @for_each("number", range(5), name=lambda number: f"number {number}")
+    def check(number: int) -> None:
+        ran.append(number)
+        assert number not in {1, 3}, "is odd"
+
+    with pytest.raises(
+        AssertionError, match=r"^2 of 5 failed: number 1; number 3\n  number 1: .*is odd"
+    ) as told:
+        check()
+    assert ran == [0, 1, 2, 3, 4]
+    assert str(told.value.__cause__).startswith("is odd")
+
+
+def test_loops_in_loops_make_every_pair() -> None:
+    ran = []
+
+    @for_each("first", [ValueError, KeyError])
+    @for_each(("second", "third"), [("a", 1), ("b", 2)])
+    def check(first: type, second: str, third: int) -> None:
+        ran.append((first, second, third))
+        assert first is not KeyError or second != "b"
+
+    with pytest.raises(AssertionError, match=r"^1 of 2 failed: KeyError\n  .*: 1 of 2 failed: b, third 2\n"):
+        check()
+    assert ran == [(ValueError, "a", 1), (ValueError, "b", 2), (KeyError, "a", 1), (KeyError, "b", 2)]
+
+
+def test_what_did_not_raise_and_what_skipped_itself_has_failed() -> None:
+    @for_each("skips", [True, False])
+    def check(skips: bool) -> None:
+        if skips:
+            pytest.skip("no reason")
+        with pytest.raises(ValueError):  # noqa: PT011 (nothing is raised)
+            pass
+
+    with pytest.raises(AssertionError, match=r"^2 of 2 failed: skips True; skips False\n"):
+        check()
+
+
+def test_a_table_without_a_case_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no case of cls"):
+        for_each("cls", [])
+
+
+def test_the_marks_of_a_check_are_those_of_its_loop() -> None:
+    @pytest.mark.timeout(7)
+    def check(number: int) -> None:
+        """What it says."""
+
+    loop = for_each("number", [1])(check)
+    assert [mark.name for mark in vars(loop)["pytestmark"]] == ["timeout"]
+    assert (loop.__name__, loop.__doc__) == ("check", "What it says.")
