@@ -175,12 +175,13 @@ def replay_everything(world: World, before: Facts) -> None:
         raise Violation(f"a replay took effect: {new}")
 
 
-def check_everything(world: World, people: Sequence[Operator]) -> None:
+def check_everything(world: World, people: Sequence[Operator]) -> Facts:
     """The end of a simulation."""
     facts = settle(world, people)
     replay_everything(world, facts)
     for operator in people:
         operator.note_words()
+    return facts
 
 
 def _in_one_write(frames: Iterable[bytes]) -> bytes:

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.errors import PumpbenchError
+from hil.errors import NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.noise import Direction
 from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
-from tests.simulation.link_checkers import check_everything
+from protocol.log.data import SessionCloseData
+from protocol.log.types import BolusEndReason, LogName, LogType, SessionCloseReason
+from tests.simulation.conversation import Conversation
+from tests.simulation.link_checkers import Facts, check_everything
 from tests.simulation.operators import Killed, Operator
 from tests.simulation.scenario import SECOND_CLINICIAN, World
+from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +76,7 @@ class Story:
             self._harm_line(chance, operator)
         for _ in range(chance.randint(*ACTS)):
             self._one_act(chance, world, chance.choice(self.people))
-        check_everything(world, self.people)
+        self._note_ends(world, check_everything(world, self.people))
 
     def _harm_line(self, chance: random.Random, operator: Operator) -> None:
         line = operator.line
@@ -104,6 +109,7 @@ class Story:
             last = operator.end.operations + chance.randint(1, 14)
             operator.end.on_operation = lambda number: _die_at(number, last)
         name, act = chance.choice(BOLUSES if self.mix.boluses_only else self._acts_of(operator))
+        filed_before = len(operator.filed())
         try:
             result = act(chance, operator)
         except Killed:
@@ -111,6 +117,7 @@ class Story:
             operator.replace_programmer()
             operator.tries(lambda programmer: programmer.connect())
         operator.end.on_operation = None
+        self._note_act(world, operator, filed_before, result)
         kind = type(result).__name__ if isinstance(result, PumpbenchError) else ""
         self.told.append(f"{world.now_ms} ms, key {operator.key.key_id}: {name}: {kind} {result}"[:300])
         if chance.random() < 0.3:
@@ -140,6 +147,29 @@ class Story:
     def _acts_of(self, operator: Operator) -> tuple[tuple[str, Act], ...]:
         return CLINICIANS_ACTS if operator.key.role is Role.CLINICIAN else PATIENTS_ACTS
 
+    def _note_act(self, world: World, operator: Operator, filed_before: int, result: object) -> None:
+        """Marks of what has just happened, as far as only this moment knows."""
+        under_way = len(operator.filed()) > filed_before
+        sometimes("a programmer killed with a command under way", result == "killed" and under_way)
+        sometimes("an outcome unknown until the next connection", isinstance(result, OutcomeUnknown))
+        sometimes("a command that was certainly not carried out", isinstance(result, NotExecuted))
+        controller = world.pump.controller
+        served = controller is not None and controller.link.statistics.dup_served
+        sometimes("a retransmission answered from the cache", served)
+
+    def _note_ends(self, world: World, facts: Facts) -> None:
+        """Marks of what can be read off when everything is over."""
+        reasons = {end.reason for end in facts.ends.values()}
+        sometimes("a bolus to its end", BolusEndReason.COMPLETE in reasons)
+        sometimes("a bolus interrupted by a stall", BolusEndReason.MISSING_EDGES in reasons)
+        sometimes("a bolus interrupted by a power cut", BolusEndReason.POWER in reasons)
+        sometimes("a bolus cancelled", BolusEndReason.CANCELLED in reasons)
+        outcomes = {filed.outcome for operator in self.people for filed in operator.filed()}
+        sometimes("a power cut in the middle of a commit", "NOT_STARTED" in outcomes)
+        sometimes("a command that never arrived", "NEVER_RECEIVED" in outcomes)
+        if world.profile.model.secured:
+            sometimes("a session taken over by somebody else", _was_taken_over(world.pump))
+
     def text(self) -> str:
         """What happened, for a operator."""
         frames = [
@@ -147,6 +177,21 @@ class Story:
         ]
         again = f"see it again: python -m tests.simulation.link_random {self.seed}"
         return "\n".join([f"seed {self.seed}", *self.told, *frames, again])
+
+
+def _was_taken_over(pump: Pump) -> bool:
+    """Whether the security log has a session that ended because another key opened one."""
+    sessions = [
+        entry.details()
+        for entry in Conversation(pump).log(LogName.SECURITY)
+        if entry.type in (LogType.SESSION_CLOSE, LogType.SESSION_OPEN)
+    ]
+    return any(
+        isinstance(closed, SessionCloseData)
+        and closed.reason is SessionCloseReason.REPLACED
+        and opened.key_id != closed.key_id
+        for closed, opened in itertools.pairwise(sessions)
+    )
 
 
 def _die_at(number: int, last: int) -> None:

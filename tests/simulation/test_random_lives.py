@@ -9,13 +9,20 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-import pytest
-
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
-from protocol.identifiers import BolusKind, OnExpiry, Outcome, RefillFlag, State, StopReason, TimeSetReason
-from protocol.log.types import LogType
+from protocol.identifiers import (
+    AlarmId,
+    BolusKind,
+    OnExpiry,
+    Outcome,
+    RefillFlag,
+    State,
+    StopReason,
+    TimeSetReason,
+)
+from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply
 from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.program import ProgCommit
@@ -25,6 +32,8 @@ from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of, state_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.support.for_each import for_each
+from tests.support.sometimes import reaches, sometimes
 
 STROKE_NL = 500
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR, 2 * MS_PER_DAY)
@@ -64,7 +73,9 @@ class Life:
         prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
             commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
-            if self.talk.ask(commit) is None:  # power went
+            answered = self.talk.ask(commit)
+            sometimes("power went while a bolus was commanded", answered is None)
+            if answered is None:
                 assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
 
     def cancel(self) -> None:
@@ -152,7 +163,33 @@ class _Moment:
         self.stands = belief.state in (State.STOP, State.FAULT_STOP, State.EOS)
 
 
-@pytest.mark.parametrize("seed", range(24))
+def note_what_was_reached(talk: Conversation) -> None:
+    entries = talk.log()
+    reasons = {entry.details().reason for entry in entries if entry.type is LogType.BOLUS_END}
+    sometimes("a bolus interrupted by a stall", BolusEndReason.MISSING_EDGES in reasons)
+    sometimes("a bolus interrupted by a stop", BolusEndReason.STOP in reasons)
+    sometimes("a bolus interrupted by an alarm", BolusEndReason.ALARM in reasons)
+    sometimes("a bolus interrupted by a power cut", BolusEndReason.POWER in reasons)
+    sometimes("a bolus cancelled", BolusEndReason.CANCELLED in reasons)
+    alarms = {entry.details().alarm_id for entry in entries if entry.type is LogType.ALARM_ON}
+    sometimes("a reservoir that ran low", AlarmId.LOW_RESERVOIR in alarms)
+    sometimes("a reservoir believed empty", AlarmId.EMPTY in alarms)
+    sometimes("a stop that expired", AlarmId.STOP_EXPIRED in alarms)
+    sometimes("a pump stopped for too long", AlarmId.STOPPED_TOO_LONG in alarms)
+
+
+@reaches(
+    "a bolus cancelled",
+    "a bolus interrupted by a power cut",
+    "a bolus interrupted by a stop",
+    "a bolus interrupted by an alarm",
+    "a pump stopped for too long",
+    "a reservoir believed empty",
+    "a reservoir that ran low",
+    "a stop that expired",
+    "power went while a bolus was commanded",
+)
+@for_each("seed", range(24))
 def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
     talk = Life(seed).live(STEPS)
     talk.pump.plant.disarm()
@@ -168,11 +205,12 @@ def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
     assert set(starts.values()) | set(ends.values()) <= {1}, "a bolus began or ended twice"
     running = talk.granted(GetStatus()).bolus_cmd_id
     assert set(starts) - set(ends) <= {running}
+    note_what_was_reached(talk)
     reservoir = talk.granted(GetReservoir())
     assert reservoir.low_t_mono_s <= reservoir.empty_t_mono_s
 
 
-@pytest.mark.parametrize("seed", [3, 17])
+@for_each("seed", [3, 17])
 def test_the_same_seed_is_the_same_life(seed: int) -> None:
     first, second = Life(seed).live(STEPS // 2), Life(seed).live(STEPS // 2)
     assert trace_bytes(first.trace) == trace_bytes(second.trace)

@@ -147,11 +147,10 @@ def test_bytes_of_another_length_are_named_on_encode(cls: type) -> None:
     value: Any = decode(cls, smallest(cls))
     for name, layout in record_of(cls).parts:
         if isinstance(layout, construct.Bytes) and name:
-            for wrong in (bytes(layout.length - 1), bytes(layout.length + 1)):
-                with pytest.raises(
-                    NotEncodable, match=rf"\.{name} has {len(wrong)} bytes, not {layout.length}"
-                ):
-                    encode(value._replace(**{name: wrong}))
+            right = layout.sizeof()
+            for wrong in (right - 1, right + 1):
+                with pytest.raises(NotEncodable, match=rf"\.{name} has {wrong} bytes, not {right}"):
+                    encode(value._replace(**{name: bytes(wrong)}))
 
 
 REFUSALS = [
