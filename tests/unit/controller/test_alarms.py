@@ -18,6 +18,7 @@ from firmware_emu.controller.alarms.alarms import (
 )
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
+from tests.support.for_each import for_each
 
 INTERVALS = ToneIntervals(critical_ms=600_000, non_critical_ms=3_600_000)
 CRITICAL = {2, 3, 4, 5, 7, 9, 10, 15}
@@ -65,7 +66,7 @@ def test_a_condition_that_ends_stays_latched_until_it_is_acknowledged() -> None:
     assert alarms.listed(9_000) == ()
 
 
-@pytest.mark.parametrize("alarm_id", [AlarmId.RESET, AlarmId.BOLUS_PARTIAL])
+@for_each("alarm_id", [AlarmId.RESET, AlarmId.BOLUS_PARTIAL])
 def test_a_momentary_alarm_is_latched_but_blocks_nothing(alarm_id: AlarmId) -> None:
     alarms = Alarms()
     assert alarms.raise_(alarm_id, 0, on_seq=1)
@@ -87,7 +88,7 @@ def test_only_the_last_occurrence_can_be_acknowledged() -> None:
     assert alarms.is_latched(AlarmId.EMPTY)
 
 
-@pytest.mark.parametrize("alarm_id", [AlarmId.ERI, AlarmId.EOS, AlarmId.MEM_CRITICAL, AlarmId.RESET])
+@for_each("alarm_id", [AlarmId.ERI, AlarmId.EOS, AlarmId.MEM_CRITICAL, AlarmId.RESET])
 def test_what_must_not_be_forgotten_stays_latched_until_its_remedy(alarm_id: AlarmId) -> None:
     alarms = Alarms()
     alarms.raise_(alarm_id, 0, on_seq=1)

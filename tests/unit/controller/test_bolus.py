@@ -21,6 +21,7 @@ from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
+from tests.support.for_each import for_each
 
 LIMITS = BolusLimits(
     stroke_nl=500,
@@ -101,7 +102,7 @@ def test_a_bolus_with_missing_edges_is_partial_and_tells_what_was_seen() -> None
     assert bolus.end() == BolusEnd(Outcome.PARTIAL, BolusEndReason.MISSING_EDGES, 2_000, 0)
 
 
-@pytest.mark.parametrize("until_ms", [0, 4_500])
+@for_each("until_ms", [0, 4_500])
 def test_a_bolus_ended_early_is_partial_even_with_nothing_delivered(until_ms: int) -> None:
     bolus = bolus_of(10, 10_000)
     bolus.advance(until_ms, Turning())

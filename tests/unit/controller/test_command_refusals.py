@@ -30,6 +30,7 @@ from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of, simple_header
+from tests.support.for_each import for_each
 
 WALL_S = 826_000_000
 E = ErrorCode
@@ -309,7 +310,7 @@ def test_a_log_of_another_epoch_is_refused(talk: Conversation) -> None:
     assert talk.code(LogRead(LogName.MAIN, 2, 0, 6)) is E.EPOCH
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("role", "granted"),
     [(Role.OBSERVER, False), (Role.PATIENT, True), (Role.SERVICE, True), (Role.CLINICIAN, True)],
 )

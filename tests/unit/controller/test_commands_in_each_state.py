@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-import pytest
-
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import (
@@ -33,6 +31,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, factory_profile, profile_of
+from tests.support.for_each import for_each
 
 WALL_S = 826_000_000
 
@@ -175,13 +174,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("state", STATES)
+@for_each("state", STATES)
 def test_each_state_is_what_it_says(state: str) -> None:
     assert in_state(state).fork().granted(GetStatus()).state is STATES[state][1]
 
 
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("command", COMMANDS)
+@for_each("state", STATES)
+@for_each("command", COMMANDS)
 def test_a_command_in_a_state(command: str, state: str) -> None:
     talk = in_state(state).fork()
     before = talk.granted(GetStatus())
@@ -199,7 +198,7 @@ def test_a_command_in_a_state(command: str, state: str) -> None:
         assert (entry.type, entry.details().code) == (LogType.CMD_REFUSED, code)
 
 
-@pytest.mark.parametrize("state", STATES)
+@for_each("state", STATES)
 def test_reading_is_never_refused(state: str) -> None:
     talk = in_state(state).fork()
     for message in (
@@ -225,8 +224,8 @@ def test_reading_is_never_refused(state: str) -> None:
 AFTER_STOP = {State.RUN: State.STOP, State.SAFE_STATE: State.FAULT_STOP}
 
 
-@pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("cmd_id", [0, 1, 500, 0xFFFF_FFFF])
+@for_each("state", STATES)
+@for_each("cmd_id", [0, 1, 500, 0xFFFF_FFFF])
 def test_stop_and_cancel_act_in_every_state_whatever_their_id(state: str, cmd_id: int) -> None:
     talk = in_state(state).fork()
     before = talk.granted(GetStatus())

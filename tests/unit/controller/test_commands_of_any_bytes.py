@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from random import Random
 
-import pytest
-
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.layouts import decode, encode
@@ -33,6 +31,7 @@ from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.support.for_each import for_each
 
 LENGTHS = (0, 1, 2, 4, 5, 6, 10, 12, 13, 14, 20, 28, 102, 223, 224)
 
@@ -46,7 +45,7 @@ def answer_to(talk: Conversation, opcode: int, payload: bytes) -> Response | Ref
     return answer
 
 
-@pytest.mark.parametrize("role", Role)
+@for_each("role", Role)
 def test_every_opcode_at_many_lengths_is_answered_or_refused(role: Role) -> None:
     talk = Conversation(Conversation.with_new_pump(profile_of()).pump, role)
     random = Random(role)
@@ -105,7 +104,7 @@ _EXTREMES = {
 }
 
 
-@pytest.mark.parametrize("opcode", _VALID, ids=lambda opcode: opcode.name)
+@for_each("opcode", _VALID)
 def test_extremes_in_every_field_are_taken_or_refused(opcode: Opcode) -> None:
     """Each one, two and four bytes of a good request are set to the ends of what they can say."""
     talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from protocol.log.entry import LogEntry
 from protocol.log.types import Actor, LogFlag, LogName, LogType
 from protocol.messages.log import LogRead, LogReadReply, LogStatus, LogStatusReply
 from protocol.wire.checksum import crc16_ccitt_false
+from tests.support.for_each import for_each
 
 CAPACITY = 200
 CHAIN_KEY = bytes(range(16))
@@ -184,7 +184,7 @@ def test_the_ring_turning_under_a_reader_shows_as_a_lost_range() -> None:
     assert LogEntry.unpack(second.entries[0]).seq == second.oldest_seq
 
 
-@pytest.mark.parametrize("from_seq", [21, 22, 1_000, 0xFFFF_FFFF])
+@for_each("from_seq", [21, 22, 1_000, 0xFFFF_FFFF])
 def test_reading_behind_the_end_is_empty_and_says_where_the_end_is(from_seq: int) -> None:
     bench = Bench()
     bench.append(20)
@@ -312,7 +312,7 @@ def test_a_chain_made_with_another_key_does_not_verify() -> None:
     assert other.status(LogStatus(LogName.MAIN)).bad_checkpoints == 1
 
 
-@pytest.mark.parametrize("count", [20, 150, 260, 330])
+@for_each("count", [20, 150, 260, 330])
 def test_a_damaged_newest_entry_never_gives_its_number_away(count: int) -> None:
     bench = Bench()
     for _ in range(count):

@@ -21,6 +21,7 @@ from firmware_emu.controller.memory.memory_map import PLACES, Region
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from protocol.messages.ledger import QueryCmdReply
 from protocol.wire.limits import CMD_ID_STEP_MAX
+from tests.support.for_each import for_each
 
 KEY = 3
 OTHER_KEY = 4
@@ -47,7 +48,7 @@ def test_a_command_is_new_once_and_then_repeats_its_outcome() -> None:
     assert done == LedgerEntry(1, BOLUS, Outcome.DONE, 0, CRC, 20_000, 0, 20_000, 0, 9, 12)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("cmd_id", "judgement", "error"),
     [
         (0, Judgement.OUT_OF_RANGE, ErrorCode.CMD_ID_RANGE),

@@ -29,6 +29,7 @@ from firmware_emu.controller.memory.memory_map import (
 )
 from firmware_emu.plant.flash import Flash
 from protocol.log.types import LogName
+from tests.support.for_each import for_each
 
 LOG_CAPACITY = 40
 ENTRY = bytes(range(LOG_SLOT_BYTES))
@@ -126,7 +127,7 @@ def test_checkpoints_alternate_and_cost_one_write() -> None:
     assert offsets == [*CHECKPOINT_OFFSETS, *CHECKPOINT_OFFSETS]
 
 
-@pytest.mark.parametrize("erased", [b"\xff", b"\x00"])
+@for_each("erased", [b"\xff", b"\x00"])
 def test_a_blank_memory_is_formatted_whichever_way_it_is_blank(erased: bytes) -> None:
     flash = Flash()
     flash.load([(0, erased * flash.size_bytes)])
@@ -170,7 +171,7 @@ def test_a_lost_identity_is_damage_and_not_a_blank_memory() -> None:
         assert report.corrupt == (Region.IDENTITY,)
 
 
-@pytest.mark.parametrize("region", Region)
+@for_each("region", Region)
 def test_every_single_bit_flip_in_a_record_is_found(region: Region) -> None:
     flash = formatted_flash()
     memory, _ = boot(flash)

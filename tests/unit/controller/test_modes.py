@@ -11,6 +11,7 @@ import pytest
 from firmware_emu.controller.therapy.mode_machine import ImpossibleTriggerError, fire
 from firmware_emu.controller.therapy.modes import DELIVERING, EDGES, IGNORED, TRUSTED, Trigger
 from protocol.identifiers import State
+from tests.support.for_each import for_each
 
 TARGETS = {(edge.source, edge.trigger): edge.target for edge in EDGES}
 IGNORES = {(row.source, row.trigger) for row in IGNORED}
@@ -22,7 +23,7 @@ class Subject:
     state: State
 
 
-@pytest.mark.parametrize(("state", "trigger"), GRID, ids=lambda each: each.name.lower())
+@for_each(("state", "trigger"), GRID)
 def test_each_state_and_trigger_is_an_edge_or_ignored_or_impossible(state: State, trigger: Trigger) -> None:
     subject = Subject(state)
     if (state, trigger) in TARGETS:

@@ -32,6 +32,7 @@ from protocol.messages.program import (
     Segment,
     padded_groups,
 )
+from tests.support.for_each import for_each
 
 LIMITS = ProgramLimits(
     rate_min_nl_per_day=48_000,
@@ -56,7 +57,7 @@ def flex(*groups: tuple[int, int, int]) -> ProgramHeader:
     return ProgramHeader(InfusionMode.FLEX, len(groups), n_segments, ProgramFlag(0), 1, 500_000, groups=rows)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("dose_mcg", "concentration_mcg", "rate_nl_per_day"),
     [
         (300, 500, 600_000),  # WE-01
@@ -83,14 +84,14 @@ def test_we_03_a_dose_below_the_lowest_rate_is_refused_with_the_nearest() -> Non
     )
 
 
-@pytest.mark.parametrize(("dose_mcg", "concentration_mcg"), [(96, 2_000), (48, 1_000), (24, 500), (2.4, 50)])
+@for_each(("dose_mcg", "concentration_mcg"), [(96, 2_000), (48, 1_000), (24, 500), (2.4, 50)])
 def test_we_04_the_lowest_rate_itself_is_accepted(dose_mcg: float, concentration_mcg: int) -> None:
     program = simple(dose_mcg, concentration_mcg)
     assert program.rate_nl_per_day == 48_000
     assert refusals_of(program.header, *program.segments) == ()
 
 
-@pytest.mark.parametrize(("concentration_mcg", "dose_mcg"), [(500, 12_000), (1_000, 24_000), (2_000, 48_000)])
+@for_each(("concentration_mcg", "dose_mcg"), [(500, 12_000), (1_000, 24_000), (2_000, 48_000)])
 def test_we_06_the_highest_rate_is_accepted_where_the_day_may_hold_it(
     concentration_mcg: int, dose_mcg: int
 ) -> None:
@@ -99,7 +100,7 @@ def test_we_06_the_highest_rate_is_accepted_where_the_day_may_hold_it(
     assert refusals_of(program.header, *program.segments, program_day_max_nl=24_000_000) == ()
 
 
-@pytest.mark.parametrize(("concentration_mcg", "dose_mcg"), [(500, 3), (1_000, 6), (2_000, 12)])
+@for_each(("concentration_mcg", "dose_mcg"), [(500, 3), (1_000, 6), (2_000, 12)])
 def test_we_07_the_minimum_rate_is_the_safe_rate_and_no_other(concentration_mcg: int, dose_mcg: int) -> None:
     program = simple(dose_mcg, concentration_mcg)
     header = program.header._replace(mode=InfusionMode.MINIMUM_RATE)
@@ -174,7 +175,7 @@ def test_we_37_segments_add_up_to_a_day_group_by_group() -> None:
     assert weekend.refusals == ()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("starts", "index", "value", "nearest"),
     [
         ((1, 600), 0, 1, 0),
@@ -190,7 +191,7 @@ def test_segments_out_of_order_are_refused(
     assert ProgramRefusal(ErrorCode.TIME_RANGE, 0, index, value, nearest, nearest) in refusals
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("groups", "refusal"),
     [
         (((0x3F, 1, 300_000),), (WHOLE, 0x3F, EVERY_DAY)),
@@ -229,7 +230,7 @@ def test_at_most_eight_refusals_are_told_and_none_is_wider_than_its_field() -> N
     assert lone.refusals[-1].nearest == 0xFFFF_FFFF
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("change", "refused"),
     [
         ({"mode": InfusionMode.FLEX}, (ErrorCode.ENUM, 0)),

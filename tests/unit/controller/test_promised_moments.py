@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
 from protocol.identifiers import AlarmFlag, AlarmId, OnExpiry, State, StopReason
 from protocol.log.types import LogType
@@ -12,6 +10,7 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir
 from protocol.messages.stop import Resume, Stop
 from tests.simulation.conversation import Conversation, factory_profile
+from tests.support.for_each import for_each
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state
 
 NEVER_S = 0xFFFF_FFFF
@@ -34,8 +33,8 @@ def check_kept(talk: Conversation, moment_s: int, alarm_id: AlarmId) -> None:
     assert begun == [moment_s], alarm_id
 
 
-@pytest.mark.parametrize("on_expiry", OnExpiry)
-@pytest.mark.parametrize("state", STATES)
+@for_each("on_expiry", OnExpiry)
+@for_each("state", STATES)
 def test_a_stop_expires_when_it_says_so_or_says_that_it_never_will(state: str, on_expiry: OnExpiry) -> None:
     talk = in_state(state).fork()
     answered = talk.granted(Stop(600, 3_600, StopReason.CLINICAL, on_expiry))
@@ -53,8 +52,8 @@ def test_a_stop_expires_when_it_says_so_or_says_that_it_never_will(state: str, o
     assert (after.alarm_active, after.stopped_s) == (before, 0)
 
 
-@pytest.mark.parametrize("stopped", [False, True])
-@pytest.mark.parametrize("state", STATES)
+@for_each("stopped", [False, True])
+@for_each("state", STATES)
 def test_low_and_empty_come_when_they_are_foretold(state: str, stopped: bool) -> None:
     talk = in_state(state).fork()
     if stopped:

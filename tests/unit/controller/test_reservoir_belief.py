@@ -19,6 +19,7 @@ from firmware_emu.controller.therapy.reservoir_belief import (
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import ErrorCode
+from tests.support.for_each import for_each
 
 STROKE_NL = 500
 
@@ -44,7 +45,7 @@ def test_we_20_low_on_day_30_and_empty_on_day_33_and_a_third() -> None:
     assert prediction == Prediction(30 * MS_PER_DAY, 33 * MS_PER_DAY + 8 * MS_PER_HOUR)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("filled_nl", "low_nl", "rate", "low_days", "empty_days"),
     [
         (40_000_000, 2_000_000, 600_000, 63.333, 66.667),  # WE-21

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from firmware_emu.controller.service_life import ServiceLife, months_later
 from firmware_emu.units import MS_PER_DAY, MS_PER_S, S_PER_DAY
 from protocol.identifiers import BatteryPhase
+from tests.support.for_each import for_each
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -38,7 +39,7 @@ def test_we_38_hard_stop_latest_eri_and_plan_by() -> None:
     assert date_of(start_s + (life.next_ms() or 0) // MS_PER_S) == "2026-10-17"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("start", "months", "end"),
     [
         ("2020-02-29T23:59:59", 84, "2027-02-28T23:59:59"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from firmware_emu.controller.wall_clock import DELTA_OF_INVALID_CLOCK_S, WallClock
 from firmware_emu.units import MS_PER_DAY, S_PER_DAY
 from protocol.identifiers import ErrorCode
+from tests.support.for_each import for_each
 
 NOON_S = 9_000 * S_PER_DAY + 12 * 3_600  # 2024-08-22 12:00 UTC, a Thursday
 TICK_MS = 777_123
@@ -35,7 +36,7 @@ def test_a_set_clock_goes_with_the_ticks_to_the_millisecond() -> None:
     assert clock.wall_s(TICK_MS + 30 * MS_PER_DAY) == NOON_S + 30 * S_PER_DAY
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("tz_minutes", "minute", "weekday"),
     [(0, 720, 3), (120, 840, 3), (-720, 0, 3), (-719, 1, 3), (720, 0, 4), (840, 120, 4), (-330, 390, 3)],
 )
@@ -51,7 +52,7 @@ def test_2000_01_01_was_a_saturday() -> None:
     assert [clock.weekday(day * MS_PER_DAY) for day in range(8)] == [5, 6, 0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("wall_s", "tz_minutes", "delta_s"),
     [
         (NOON_S + 5, 0, 5),
@@ -83,7 +84,7 @@ def test_from_an_invalid_clock_there_is_no_delta() -> None:
     assert clock.set(TICK_MS, NOON_S, 0) == DELTA_OF_INVALID_CLOCK_S
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("step_s", "wants_confirmation"), [(0, False), (120, False), (121, True), (-120, False), (-121, True)]
 )
 def test_more_than_120_s_wants_a_confirmation(step_s: int, wants_confirmation: bool) -> None:
@@ -100,7 +101,7 @@ def test_an_invalid_clock_wants_a_confirmation_for_any_time() -> None:
     assert clock.refusal_of(TICK_MS, NOON_S, 0, confirm=True) is None
 
 
-@pytest.mark.parametrize("tz_minutes", [-721, 841, 32_767])
+@for_each("tz_minutes", [-721, 841, 32_767])
 def test_a_zone_outside_of_the_world_is_refused(tz_minutes: int) -> None:
     assert clock_at_noon().refusal_of(TICK_MS, NOON_S, tz_minutes, confirm=True) is ErrorCode.TIME_RANGE
 

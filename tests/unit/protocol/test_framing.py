@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -168,7 +167,7 @@ def test_ten_megabytes_of_noise_leave_no_trace() -> None:
     assert isinstance(deframer.feed(GET_STATUS, 0)[-1], Frame)
 
 
-@pytest.mark.parametrize("gap_ms", [20, 1_000])
+@for_each("gap_ms", [20, 1_000])
 def test_bytes_that_come_slowly_are_accepted_up_to_the_gap(gap_ms: int) -> None:
     deframer = Deframer(gap_ms)
     frames = []
@@ -179,7 +178,7 @@ def test_bytes_that_come_slowly_are_accepted_up_to_the_gap(gap_ms: int) -> None:
     assert [type(frame) for frame in frames] == [Frame]
 
 
-@pytest.mark.parametrize("gap_ms", [20, 1_000])
+@for_each("gap_ms", [20, 1_000])
 def test_bytes_that_come_slower_than_the_gap_are_dropped_and_counted(gap_ms: int) -> None:
     deframer = Deframer(gap_ms)
     frames = []

@@ -143,7 +143,7 @@ def test_data_without_meaning_is_shown_in_hex_and_does_not_raise() -> None:
     assert "ff" * 12 in line
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("actor", "words"),
     [
         (0xF0, "pump"),
