@@ -12,26 +12,25 @@ from protocol.identifiers import (
     BolusKind,
     ErrorCode,
     OnExpiry,
+    Opcode,
     Outcome,
-    ProgramSlot,
     RefillFlag,
     State,
     StopReason,
     TimeSetReason,
 )
 from protocol.log.types import BolusEndReason, LogName, LogType
-from protocol.messages.alarms import GetAlarms
 from protocol.messages.bolus import BolusCancel, BolusPrepare
-from protocol.messages.conversation import GetLinkStats, Ping
 from protocol.messages.ledger import QueryCmd, VoidCmd
-from protocol.messages.log import LogRead, LogStatus
-from protocol.messages.program import GetProgram, ProgAbort, ProgCommit
-from protocol.messages.reading import GetDelivery, GetInfo, GetLimits, GetStatus
-from protocol.messages.reservoir import GetReservoir, Refill
+from protocol.messages.log import LogStatus
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
-from protocol.messages.time import GetTime, TimeSet
+from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, factory_profile, profile_of
 from tests.support.for_each import for_each
+from tests.support.requests import REQUESTS
 
 WALL_S = 826_000_000
 
@@ -198,26 +197,28 @@ def test_a_command_in_a_state(command: str, state: str) -> None:
         assert (entry.type, entry.details().code) == (LogType.CMD_REFUSED, code)
 
 
+READING = (
+    Opcode.GET_STATUS,
+    Opcode.GET_INFO,
+    Opcode.GET_LIMITS,
+    Opcode.GET_TIME,
+    Opcode.GET_PROGRAM,
+    Opcode.GET_DELIVERY,
+    Opcode.GET_LINK_STATS,
+    Opcode.GET_ALARMS,
+    Opcode.GET_RESERVOIR,
+    Opcode.QUERY_CMD,
+    Opcode.LOG_READ,
+    Opcode.LOG_STATUS,
+    Opcode.PING,
+    Opcode.PROG_ABORT,
+)
+
+
 @for_each("state", STATES)
 def test_reading_is_never_refused(state: str) -> None:
     talk = in_state(state).fork()
-    for message in (
-        GetStatus(),
-        GetInfo(),
-        GetLimits(),
-        GetTime(5),
-        GetDelivery(),
-        GetLinkStats(clear=False),
-        GetAlarms(),
-        GetReservoir(),
-        GetProgram(ProgramSlot.ACTIVE, 0),
-        QueryCmd(1),
-        VoidCmd(77),
-        LogRead(LogName.MAIN, 0, 0, 6),
-        LogStatus(LogName.SECURITY),
-        Ping(),
-        ProgAbort(),
-    ):
+    for message in (*(REQUESTS[opcode] for opcode in READING), VoidCmd(77), LogStatus(LogName.SECURITY)):
         assert talk.code(message) is None, message
 
 

@@ -8,32 +8,22 @@ from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import (
-    AlarmId,
-    BolusKind,
     ErrorCode,
     Opcode,
-    RefillFlag,
     Role,
-    StopReason,
-    TimeSetReason,
 )
 from protocol.link.events import Refusal, Response
-from protocol.log.types import LogName
-from protocol.messages.alarms import AlarmAck
-from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
-from protocol.messages.ledger import QueryCmd, VoidCmd
-from protocol.messages.log import LogRead
-from protocol.messages.program import ProgBegin, ProgCommit, ProgVerify, ProgWrite, Segment
+from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
 from protocol.messages.reading import GetStatus
-from protocol.messages.reservoir import Refill
-from protocol.messages.stop import Resume, Stop
-from protocol.messages.time import TimeSet
 from protocol.registry import COMMANDS, command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
+from tests.support.requests import REQUESTS
 
 LENGTHS = (0, 1, 2, 4, 5, 6, 10, 12, 13, 14, 20, 28, 102, 223, 224)
+# What this pump has a handler for; the rest is refused whatever it says.
+HANDLED = {opcode: REQUESTS[opcode] for opcode in HANDLERS}
 
 
 def answer_to(talk: Conversation, opcode: int, payload: bytes) -> Response | Refusal:
@@ -50,7 +40,7 @@ def test_every_opcode_at_many_lengths_is_answered_or_refused(role: Role) -> None
     talk = Conversation(Conversation.with_new_pump(profile_of()).pump, role)
     random = Random(role)
     for opcode in range(256):
-        exact = {len(encode(_VALID[Opcode(opcode)]))} if opcode in _VALID else set()
+        exact = {len(encode(HANDLED[Opcode(opcode)]))} if opcode in HANDLED else set()
         for length in sorted({*LENGTHS, *exact, *(n + 1 for n in exact)}):
             for payload in (bytes(length), random.randbytes(length)):
                 answer = answer_to(talk, opcode, payload)
@@ -67,7 +57,7 @@ def test_every_opcode_at_many_lengths_is_answered_or_refused(role: Role) -> None
 
 def test_a_length_other_than_the_exact_one_is_refused_and_changes_nothing() -> None:
     talk = Conversation.with_new_pump()
-    for opcode, message in _VALID.items():
+    for opcode, message in HANDLED.items():
         payload = encode(message)
         for wrong in (payload + b"\0", payload[:-1]):
             if wrong != payload:
@@ -77,26 +67,6 @@ def test_a_length_other_than_the_exact_one_is_refused_and_changes_nothing() -> N
     assert talk.granted(GetStatus()).last_cmd_id == 0
 
 
-_VALID = {
-    command_of(type(message)).opcode: message
-    for message in (
-        BolusPrepare(BolusKind.BOLUS, 20_000, 600, 1),
-        BolusCommit(1, 20_000, 600, 1, 1),
-        QueryCmd(1),
-        VoidCmd(1),
-        BolusCancel(1, 0, 0xFFFF),
-        Stop(1, 600, StopReason.MRI),
-        Resume(1, 1),
-        ProgBegin(1, simple_header(300_000, 500_000)),
-        ProgWrite(0, (Segment(0, 600_000),)),
-        ProgVerify(),
-        ProgCommit(1, 1, 0, start=True),
-        LogRead(LogName.MAIN, 0, 0, 6),
-        AlarmAck(AlarmId.RESET, 1),
-        TimeSet(1, 826_000_000, 0, TimeSetReason.DRIFT, confirm=True),
-        Refill(1, 0, 18_000_000, 1, RefillFlag(0), 500_000, 2_000_000),
-    )
-}
 # Least, one, greatest with a sign, least with a sign, greatest: little endian, of each width.
 _EXTREMES = {
     width: [number.to_bytes(width, "little") for number in (0, 1, half - 1, half, 2 * half - 1)]
@@ -104,11 +74,11 @@ _EXTREMES = {
 }
 
 
-@for_each("opcode", _VALID)
+@for_each("opcode", HANDLED)
 def test_extremes_in_every_field_are_taken_or_refused(opcode: Opcode) -> None:
     """Each one, two and four bytes of a good request are set to the ends of what they can say."""
     talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))
-    good = encode(_VALID[opcode])
+    good = encode(HANDLED[opcode])
     cmd_id = 1
     for offset in range(len(good)):
         for width, extremes in _EXTREMES.items():
