@@ -33,6 +33,7 @@ from protocol.messages.program import (
     padded_groups,
 )
 from protocol.registry import command_of
+from tests.support.client import exchange
 
 KEYS = tuple(PairedKey(key.key_id, key.role, key.key, key.development) for key in DEVELOPMENT_KEYS)
 SEED = b"simulation"
@@ -168,17 +169,12 @@ class Conversation:
         return self._exchange()
 
     def _exchange(self) -> Response | Refusal | None:
-        answer = None
-        self._unknown_session = False
-        while output := self.client.take_output():
-            step = self._kept(self.pump.step(self.now_ms, output))
-            self.client.feed(step.to_send, self.now_ms)
-            while (event := self.client.next_event(self.now_ms)) is not None:
-                if isinstance(event, Response | Refusal):
-                    answer = event
-                elif isinstance(event, Hint):
-                    self._unknown_session = True
-        return answer
+        news = exchange(self.client, self._carry, self.now_ms)
+        self._unknown_session = any(isinstance(event, Hint) for event in news)
+        return next((event for event in reversed(news) if isinstance(event, Response | Refusal)), None)
+
+    def _carry(self, output: bytes) -> bytes:
+        return self._kept(self.pump.step(self.now_ms, output)).to_send
 
     # What takes more than one request
 

@@ -23,6 +23,7 @@ from protocol.link.events import Response, SessionOpened
 from protocol.messages.reading import GetStatus
 from tests.simulation.operators import Operator
 from tests.simulation.scenario import World
+from tests.support.client import PATIENCE_MS, next_event
 from tests.unit.bench.processes import Emulator
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 GARBAGE_BYTES = 64
 BURST = 16
-PATIENCE_MS = 20_000
 
 
 class Stage(Protocol):
@@ -105,7 +105,7 @@ class Wire:
 
     def connect(self, send: Callable[[bytes], None] | None = None) -> Wire:
         self._end.open(self.channel.now_ms())
-        assert isinstance(self._wait(send or self.channel.send), SessionOpened)
+        assert isinstance(next_event(self._end, self.channel, send=send), SessionOpened)
         return self
 
     def frame(self) -> bytes:
@@ -116,7 +116,7 @@ class Wire:
     def asks(self, send: Callable[[bytes], None] | None = None) -> bool:
         """Whether a GET_STATUS is answered."""
         (send or self.channel.send)(self.frame())
-        return isinstance(self._wait(send or self.channel.send), Response)
+        return isinstance(next_event(self._end, self.channel, send=send), Response)
 
     def answers(self, frames: list[bytes]) -> int:
         """How many answers come to frames that go out in one write."""
@@ -126,22 +126,6 @@ class Wire:
         while received.count(b"\x00") < 2 * len(frames) and self.channel.now_ms() < until_ms:
             received += self.channel.receive(until_ms)
         return sum(1 for piece in received.split(b"\x00") if piece)
-
-    def _wait(self, send: Callable[[bytes], None]) -> object:
-        until_ms = self.channel.now_ms() + PATIENCE_MS
-        while self.channel.now_ms() < until_ms:
-            event = self._end.next_event(self.channel.now_ms())
-            if event is not None:
-                return event
-            output = self._end.take_output()
-            if output:
-                send(output)
-            deadline_ms = self._end.deadline_ms()
-            self._end.feed(
-                self.channel.receive(until_ms if deadline_ms is None else min(until_ms, deadline_ms)),
-                self.channel.now_ms(),
-            )
-        return None
 
 
 def sixteen_requests(channel: Channel) -> tuple[Wire, list[bytes]]:

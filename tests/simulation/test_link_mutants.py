@@ -37,11 +37,11 @@ from tests.simulation.link_mutants import (
 from tests.simulation.link_random import Mix, Story
 from tests.simulation.operators import Operator
 from tests.simulation.scenario import Violation, World, simulated_profile
+from tests.support.client import next_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from hil.noise import FaultyLine
 
 LATE_MS = (100, 700, 2_000, 4_000, 6_000, 9_000, 20_000)
 SHORT_BOLUS_NL = 500
@@ -157,13 +157,13 @@ def wrong_pages(end_class: type[ClientEnd]) -> list[str]:
     line = world.new_line()
     end = end_class(key=development_key(Role.CLINICIAN), entropy=SeededEntropy(1))
     end.open(0)
-    assert isinstance(_event(world, line, end), SessionOpened)
+    assert isinstance(next_event(end, line), SessionOpened)
     line.delay(Direction.FROM_PUMP, 5_000, 3)
     line.drop(Direction.FROM_PUMP, 2)
     wrong = []
     for seq in range(1, 6):
         end.request(Opcode.LOG_READ, encode(LogRead(LogName.MAIN, 0, seq, 1, 0)), world.now_ms)
-        match _event(world, line, end):
+        match next_event(end, line):
             case Response(payload=payload):
                 page = decode(LogReadReply, payload)
                 if page.from_seq != seq:
@@ -174,13 +174,6 @@ def wrong_pages(end_class: type[ClientEnd]) -> list[str]:
                 raise AssertionError(event)
     line.check_all_fired()
     return wrong
-
-
-def _event(world: World, line: FaultyLine, end: ClientEnd) -> object:
-    while (event := end.next_event(world.now_ms)) is None:
-        line.send(end.take_output())
-        end.feed(line.receive(end.deadline_ms() or world.now_ms), world.now_ms)
-    return event
 
 
 def test_each_answer_is_taken_for_the_question_that_it_names() -> None:

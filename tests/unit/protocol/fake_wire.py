@@ -20,6 +20,7 @@ from protocol.link.session import SessionKeys, derive_keys, seal
 from protocol.wire.frame import SECURED, Frame, pack_header, with_crc
 from protocol.wire.framing import Deframer, encode_frame
 from protocol.wire.limits import LinkLimits
+from tests.support.client import exchange, news_of
 
 if TYPE_CHECKING:
     from protocol.link.events import ClientEvent, PumpEvent
@@ -104,19 +105,18 @@ class Loopback:
         return self.run_client()
 
     def run_client(self) -> list[ClientEvent]:
-        news = []
-        while (event := self.client.next_event(self.now_ms)) is not None:
-            news.append(event)
-        self.client_events += news
-        return news
+        return self._kept(news_of(self.client, self.now_ms))
 
     def settle(self) -> list[ClientEvent]:
         """Deliver until nothing is on its way."""
-        news = self.run_client()
-        while sent := self.client.take_output():
-            self.to_pump.append(sent)
-            if answer := self.tell_pump(sent):
-                news += self.tell_client(answer)
+        return self._kept(exchange(self.client, self._carry, self.now_ms))
+
+    def _carry(self, sent: bytes) -> bytes:
+        self.to_pump.append(sent)
+        return self.tell_pump(sent)
+
+    def _kept(self, news: list[ClientEvent]) -> list[ClientEvent]:
+        self.client_events += news
         return news
 
     def open(self) -> ClientEnd:
