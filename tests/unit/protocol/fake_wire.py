@@ -6,11 +6,11 @@ one line: it answers each request with what it was asked.
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import random
 from typing import TYPE_CHECKING
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.identifiers import Capability, Kind, Opcode, Role
 from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey, development_key
@@ -26,19 +26,7 @@ if TYPE_CHECKING:
     from protocol.link.events import ClientEvent, PumpEvent
 
 
-class Draws:
-    """A random source that repeats itself from one run to the next, and never within one."""
-
-    def __init__(self, seed: str) -> None:
-        self.seed = seed
-        self.count = 0
-
-    def draw(self, length: int) -> bytes:
-        self.count += 1
-        return hashlib.shake_128(f"{self.seed} {self.count}".encode()).digest(length)
-
-
-class Host(Draws):
+class Host(SeededEntropy):
     """What the pump's end asks its pump for."""
 
     def __init__(self, seed: str = "pump") -> None:
@@ -82,7 +70,9 @@ class Loopback:
         self.to_client: list[bytes] = []
 
     def new_client(self, role: Role, seed: str = "client") -> ClientEnd:
-        return ClientEnd(key=development_key(role), entropy=Draws(f"{seed} {role}"), secured=self.secured)
+        return ClientEnd(
+            key=development_key(role), entropy=SeededEntropy(f"{seed} {role}"), secured=self.secured
+        )
 
     def tell_pump(self, data: bytes) -> bytes:
         """Bytes on the line, now; what the pump sent back."""

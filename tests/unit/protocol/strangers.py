@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import (
     Handshake,
@@ -13,7 +14,7 @@ from protocol.link.development_keys import development_key
 from protocol.messages.handshake import ClientHello, HandshakeReject
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
-from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in
+from tests.unit.protocol.fake_wire import Loopback, frame_in
 
 CLINICIAN = development_key(Role.CLINICIAN)
 
@@ -26,7 +27,7 @@ def hello(
     proto_max: int = 1,
     suites: int = Suite.AES_128_CCM_8,
 ) -> bytes:
-    wish = ClientHello(proto_min, proto_max, suites, Role.CLINICIAN, key_id, Draws(seed).draw(16))
+    wish = ClientHello(proto_min, proto_max, suites, Role.CLINICIAN, key_id, SeededEntropy(seed).draw(16))
     return handshake_frame(Handshake.CLIENT_HELLO, 0, encode(wish))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.codec.layouts import decode
 from protocol.identifiers import ErrorCode, Kind, Opcode, RejectReason, Role, StateChanged
 from protocol.link.client_end import ClientEnd
@@ -21,7 +22,7 @@ from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import HELLO_PER_DAY, HELLO_PER_MIN, TAKE_OVER_IDLE_MS, LinkLimits
 from tests.support.for_each import for_each
-from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in
+from tests.unit.protocol.fake_wire import Loopback, frame_in
 from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello, reject_in
 
 
@@ -84,7 +85,7 @@ def test_a_thousand_guesses_stay_within_the_back_off_and_another_key_still_conne
 def test_a_good_proof_for_another_role_than_the_keys_is_refused_and_told(role: Role) -> None:
     loopback = Loopback()
     patient = development_key(Role.PATIENT)
-    loopback.client = ClientEnd(key=patient, role=role, entropy=Draws("patient"))
+    loopback.client = ClientEnd(key=patient, role=role, entropy=SeededEntropy("patient"))
     loopback.client.open(0)
     assert loopback.settle() == [SessionRefused(RejectReason.ROLE, 0)]
     assert loopback.told(HandshakeFailed) == [HandshakeFailed(patient.key_id, RejectReason.ROLE)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.codec.layouts import encode
 from protocol.errors import LocalError
 from protocol.identifiers import (
@@ -37,7 +38,7 @@ from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
 from protocol.wire.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
 from tests.support.for_each import for_each
-from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in, with_header
+from tests.unit.protocol.fake_wire import Loopback, frame_in, with_header
 
 GIVES_UP_MS = sum(TIMEOUTS_MS)
 
@@ -285,7 +286,7 @@ def test_one_request_at_a_time_and_only_in_a_session() -> None:
 def test_a_pump_that_does_not_know_the_key_is_not_recognised() -> None:
     loopback = Loopback()
     loopback.client = ClientEnd(
-        key=development_key(Role.CLINICIAN)._replace(key=bytes(16)), entropy=Draws("thief")
+        key=development_key(Role.CLINICIAN)._replace(key=bytes(16)), entropy=SeededEntropy("thief")
     )
     loopback.client.open(0)
     assert loopback.settle() == []

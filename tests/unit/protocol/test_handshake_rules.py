@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.codec.layouts import decode
 from protocol.identifiers import (
     Handshake,
@@ -20,7 +21,7 @@ from protocol.link.events import HandshakeFailed, Response, SessionOpened, Sessi
 from protocol.messages.handshake import PumpHello
 from protocol.wire.limits import HALF_OPEN_MS, HELLO_REPEATS, SESSION_IDLE_MS
 from tests.support.for_each import for_each
-from tests.unit.protocol.fake_wire import Draws, Loopback, frame_in, with_header
+from tests.unit.protocol.fake_wire import Loopback, frame_in, with_header
 from tests.unit.protocol.strangers import CLINICIAN, handshake_frame, hello, reject_in
 
 
@@ -177,7 +178,7 @@ def test_the_same_client_nonce_twice_gives_another_session() -> None:
 
 
 def test_a_sid_is_never_zero_nor_the_active_nor_the_previous() -> None:
-    class SameSid(Draws):
+    class SameSid(SeededEntropy):
         def draw(self, length: int) -> bytes:
             return b"\0\0" + super().draw(length)[2:]
 
@@ -230,17 +231,17 @@ def test_a_role_that_does_not_exist_is_dropped() -> None:
 def test_the_open_profile_checks_key_id_and_role_but_no_proof() -> None:
     loopback = Loopback(secured=False)
     stranger = DeviceKey(77, Role.CLINICIAN, bytes(16), slot=0, development=False)
-    loopback.client = ClientEnd(key=stranger, entropy=Draws("x"), secured=False)
+    loopback.client = ClientEnd(key=stranger, entropy=SeededEntropy("x"), secured=False)
     loopback.client.open(0)
     assert loopback.settle() == [SessionRefused(RejectReason.PROOF, 1)]
     impostor = CLINICIAN._replace(key=bytes(16))
-    loopback.client = ClientEnd(key=impostor, entropy=Draws("y"), secured=False)
+    loopback.client = ClientEnd(key=impostor, entropy=SeededEntropy("y"), secured=False)
     loopback.open()
 
 
 def test_a_secured_client_and_an_open_pump_do_not_meet() -> None:
     for pump_secured in (True, False):
         loopback = Loopback(secured=pump_secured)
-        loopback.client = ClientEnd(key=CLINICIAN, entropy=Draws("z"), secured=not pump_secured)
+        loopback.client = ClientEnd(key=CLINICIAN, entropy=SeededEntropy("z"), secured=not pump_secured)
         loopback.client.open(0)
         assert loopback.settle() == [SessionRefused(RejectReason.SUITE, 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hil.programmer.entropy import SeededEntropy
 from protocol.codec.layouts import encode
 from protocol.identifiers import PROTOCOL_VERSION, Handshake, Kind, Opcode, Role, Suite
 from protocol.link.client_end import ClientEnd
@@ -12,7 +13,7 @@ from protocol.link.pump_end import PumpEnd
 from protocol.messages.handshake import ClientHello
 from protocol.wire.limits import HELLO_PER_MIN
 from tests.support.for_each import for_each
-from tests.unit.protocol.fake_wire import Draws, Host
+from tests.unit.protocol.fake_wire import Host
 
 KEY = development_key(Role.CLINICIAN)
 
@@ -66,7 +67,7 @@ def test_a_request_that_was_given_up_before_a_greeting_draws_no_hint() -> None:
 
 
 def test_a_client_whose_pump_was_held_up_for_a_minute_gets_its_session_at_once() -> None:
-    pump, client = PumpEnd(Host()), ClientEnd(key=KEY, entropy=Draws("5"))
+    pump, client = PumpEnd(Host()), ClientEnd(key=KEY, entropy=SeededEntropy("5"))
     queued = b""
     for now_ms in range(0, 60_000, 100):  # all that one client sends meanwhile, again and again
         if client.next_event(now_ms) is None and not client.busy:
@@ -85,7 +86,7 @@ def test_a_client_whose_pump_was_held_up_for_a_minute_gets_its_session_at_once()
 def test_a_wrong_key_costs_the_pump_two_greetings_so_that_a_fifth_is_answered_too(attempt: int) -> None:
     pump = PumpEnd(Host())
     for number in range(attempt + 1):
-        client = ClientEnd(key=KEY._replace(key=bytes(16)), entropy=Draws(str(number)))
+        client = ClientEnd(key=KEY._replace(key=bytes(16)), entropy=SeededEntropy(str(number)))
         now_ms = 5_000 * number
         client.open(now_ms)
         ended = None
