@@ -83,6 +83,13 @@ class NotExecuted(LinkError):
         self.outcome = outcome
 
 
+class RefusalLost(NotExecuted):
+    """The pump refused a command and its answer was lost: that it did nothing was learnt by asking."""
+
+    exit_code = ExitCode.DEVICE_REFUSED
+    accused = "device"
+
+
 class InUse(PumpbenchError):
     """Somebody else has the port, the session or the key."""
 

@@ -50,6 +50,11 @@ class FiledCommand:
     doubt: str = ""
 
     @property
+    def name(self) -> str:
+        """What a person calls it: `STOP 7`."""
+        return f"{Opcode(self.opcode).name} {self.cmd_id}"
+
+    @property
     def unknown(self) -> bool:
         """True while nobody can say what became of it."""
         return not self.accepted and (bool(self.doubt) or self.outcome in {"", "INTENT"})
@@ -210,7 +215,7 @@ class OutcomeStore:
             self._write()
         except OSError as error:
             raise OutcomeUnknown(
-                f"{Opcode(command.opcode).name} {command.cmd_id} was sent, its outcome is {outcome or 'not known'}, "
+                f"{command.name} was sent, its outcome is {outcome or 'not known'}, "
                 f"and that could not be written to {self._path} ({error.strerror})",
                 cmd_id=command.cmd_id,
                 advice="do not repeat it: make room, then run any command with this same state file, and the pump "

@@ -106,8 +106,8 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
         programmer.connect()
         told = ""
         try:
-            if settled and programmer.may_command:
-                programmer.resolve()
+            if settled:
+                programmer.ledger.resolve()
                 _say_notices(programmer)
                 _refuse_after_news(programmer)
             yield programmer
@@ -123,7 +123,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
 def _refuse_after_news(programmer: Programmer) -> None:
     """Whoever was told that an outcome is not known may be giving the same once more: let him look first."""
     if programmer.found_out:
-        names = ", ".join(f"{Opcode(filed.opcode).name} {filed.cmd_id}" for filed in programmer.found_out)
+        names = ", ".join(filed.name for filed in programmer.found_out)
         raise DeviceError(
             f"nothing was sent: {names} was received by the pump after all",
             advice="if this is not a repetition of it, give the command again",
@@ -143,11 +143,11 @@ def _after(programmer: Programmer, error: BaseException) -> BaseException:
 
     Also of Ctrl-C and of errors of our own: "aborted" must not be read as "not done".
     """
-    filed = programmer.last_command()
+    filed = programmer.ledger.last_command()
     if filed is None or isinstance(error, AnswerNotWritten):
         return error
     if filed.unknown:
-        return programmer.nobody_waited(filed)
+        return programmer.ledger.nobody_waited(filed)
     if isinstance(error, KeyboardInterrupt) and filed.confirmed:
         return AnswerNotWritten(
             outcome_sentence(Opcode(filed.opcode), filed.cmd_id, filed.outcome), "interrupted"

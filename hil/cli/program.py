@@ -146,7 +146,7 @@ def query(options: Options, cmd_id: int | None) -> None:
         cmd_id = cmd_id or pump.status().last_cmd_id
         if not cmd_id:
             raise UsageError("this key has not commanded anything yet", advice="name the command's id")
-        seen, filed = pump.query(cmd_id), pump.filed(cmd_id)
+        seen, filed = pump.query(cmd_id), pump.ledger.filed(cmd_id)
         notices = list(pump.notices)
     document = {"cmd_id": cmd_id} | seen._asdict() | tables.verdict(seen, filed)._asdict()
     show(options, tables.query_rows(cmd_id, seen, filed), document | {"notices": notices})
@@ -203,7 +203,7 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
         yes=yes,
     )
     with connected(options) as pump:
-        pump.accept_unknown(cmd_id)
+        pump.ledger.accept_unknown(cmd_id)
     tell(f"command {cmd_id} is filed as unknown for ever; it blocks no more", done="it was filed")
 
 

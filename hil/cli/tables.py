@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from hil.outcome_store import FiledCommand
-    from hil.programmer.ledger import Executed
+    from hil.programmer.command_ledger import Executed
     from protocol.messages.alarms import GetAlarmsReply
     from protocol.messages.conversation import GetLinkStatsReply
     from protocol.messages.ledger import QueryCmdReply

@@ -34,9 +34,8 @@ from protocol.messages.reading import GetDeliveryReply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer.ledger import Executed
-    from hil.programmer.programmer import Programmer
-    from hil.programmer.therapy import PreparedBolus
+    from hil.programmer.command_ledger import Executed
+    from hil.programmer.programmer import PreparedBolus, Programmer
     from protocol.messages.bolus import BolusCommitReply
     from protocol.messages.program import ProgCommitReply
     from protocol.messages.stop import StopReply
@@ -255,7 +254,7 @@ def cancel(options: Options, cmd_id: int | None) -> None:
         more = [("bolus", answer.target_outcome.name), ("delivered", ml(answer.delivered_nl))]
         report(options, executed, more if ended else [("bolus", "none was ended")])
         if cmd_id is not None:
-            pump.hold_against_file(cmd_id, answer.target_outcome, answer.delivered_nl)
+            pump.ledger.hold_against_file(cmd_id, answer.target_outcome, answer.delivered_nl)
         if not ended:
             which = (
                 "no bolus is active"

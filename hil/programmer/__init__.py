@@ -1,11 +1,11 @@
-"""The programmer of a pump: `Programmer`, blocking, one method a command; its parts are families of commands.
+"""The programmer of a pump: `Programmer`, blocking, one method a command, made of parts that know nothing of it.
 
-`conversation` one session · `asking` what may be asked again · `ledger` what must never happen twice ·
-`reading`, `staging`, `therapy` the commands · `programmer` the whole.
+`client_session` one session · `requester` what may be asked again · `recognition` which pump and memory it is ·
+`command_ledger` what must never happen twice · `staging`, `log_reading`, `verdicts` what the commands stand on.
 """
 
+from hil.programmer.command_ledger import Executed
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
-from hil.programmer.ledger import Executed
 from hil.programmer.programmer import Programmer
 from hil.programmer.staging import ProgramRefused, StagedProgram
 

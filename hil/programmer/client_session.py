@@ -1,7 +1,7 @@
 """One end of the link on a channel: opens sessions, asks one thing at a time, and never waits past a deadline.
 
 It says what came of a question - answer, refusal, or nothing that can be relied on - and draws no
-conclusions; what may be asked again, and when, is `asking` and `ledger`.
+conclusions; what may be asked again, and when, is `requester` and `command_ledger`.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class ClientSession:
         self, channel: Channel, key: DeviceKey, entropy: Entropy, *, secured: bool, wire_log: WireLog
     ) -> None:
         self.channel = channel
+        self.key = key
         self.wire_log = wire_log
         self.session_number = 0
         self.opened: link.SessionOpened | None = None

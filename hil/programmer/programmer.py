@@ -1,30 +1,97 @@
 """The programmer: what a clinician's device does with a pump, blocking, one method a command.
 
 Open it with `with`: it takes its state file's lock, opens a session, and finds out what became of any command
-that an earlier programmer left unresolved.
+that an earlier programmer left unresolved. How one asks is `requester`'s, what must not happen twice is
+`command_ledger`'s.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
 
-from hil.errors import OutcomeUnknown
+from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, PumpbenchError, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
+from hil.programmer.command_ledger import CommandLedger
 from hil.programmer.entropy import SystemEntropy
-from hil.programmer.requester import PATIENCE_MS
-from hil.programmer.therapy import Therapy
+from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
+from hil.programmer.requester import PATIENCE_MS, Requester
+from hil.programmer.staging import STAGINGS, StagedProgram, simple_program, stage_once
 from hil.wire_log import WireLog
-from protocol.identifiers import Role
+from protocol.identifiers import (
+    AlarmId,
+    BolusKind,
+    OnExpiry,
+    ProgramSlot,
+    RefillFlag,
+    Role,
+    StopReason,
+    TimeSetReason,
+)
 from protocol.link.development_keys import development_key
+from protocol.log.types import LogName
+from protocol.messages.alarms import AlarmAck, AlarmAckReply, GetAlarms, GetAlarmsReply
+from protocol.messages.bolus import (
+    BolusCancel,
+    BolusCancelReply,
+    BolusCommit,
+    BolusCommitReply,
+    BolusPrepare,
+    BolusPrepareReply,
+)
+from protocol.messages.conversation import EndSession, GetLinkStats, GetLinkStatsReply, Ping
+from protocol.messages.ledger import OWN_KEY, QueryCmdReply, VoidCmdReply
+from protocol.messages.log import LogStatus, LogStatusReply
+from protocol.messages.program import (
+    GetProgram,
+    GetProgramReply,
+    ProgAbort,
+    ProgCommit,
+    ProgCommitReply,
+)
+from protocol.messages.reading import (
+    GetDelivery,
+    GetDeliveryReply,
+    GetInfo,
+    GetInfoReply,
+    GetLimits,
+    GetLimitsReply,
+    GetStatus,
+    GetStatusReply,
+)
+from protocol.messages.reservoir import GetReservoir, GetReservoirReply, Refill, RefillReply
+from protocol.messages.stop import Resume, ResumeReply, Stop, StopReply
+from protocol.messages.time import GetTime, GetTimeReply, TimeSet, TimeSetReply
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hil.channel import Channel
+    from hil.programmer.command_ledger import Executed
     from hil.programmer.entropy import Entropy
     from protocol.link.development_keys import DeviceKey
+    from protocol.messages.command import Request
+    from protocol.messages.program import ProgramHeader, Segment
+
+Reply = TypeVar("Reply")
+
+U32 = 0xFFFF_FFFF
+ACTIVE_BOLUS = 0  # in place of a command id
+DEFAULT_MAX_STOP_S = 172_800  # 48 h [SPEC 6]
 
 
-class Programmer(Therapy):
+@dataclass(frozen=True, slots=True)
+class PreparedBolus:
+    """What was asked for and what the pump would deliver; its token lives 10 s."""
+
+    volume_nl: int
+    duration_s: int
+    program_rev: int
+    announced: BolusPrepareReply
+
+
+class Programmer:
     """One programmer, one key, one channel, at most one session. The channel stays its owner's to close."""
 
     def __init__(
@@ -38,15 +105,16 @@ class Programmer(Therapy):
         patience_ms: int = PATIENCE_MS,
         wire_log: WireLog | None = None,
     ) -> None:
-        key = key or development_key(Role.CLINICIAN)
-        session = ClientSession(
-            channel,
-            key,
-            entropy or SystemEntropy(),
-            secured=secured,
-            wire_log=WireLog() if wire_log is None else wire_log,
+        self.key = key or development_key(Role.CLINICIAN)
+        self.store = OutcomeStore() if store is None else store
+        self.wire_log = WireLog() if wire_log is None else wire_log
+        self.session = ClientSession(
+            channel, self.key, entropy or SystemEntropy(), secured=secured, wire_log=self.wire_log
         )
-        super().__init__(session, key, OutcomeStore() if store is None else store, patience_ms=patience_ms)
+        self.requester = Requester(self.session, patience_ms=patience_ms)
+        self.ledger = CommandLedger(self.requester, self.store)
+        self.notices = self.ledger.notices
+        self.found_out = self.ledger.found_out
 
     def connect(self) -> None:
         """Open the store and a session, look whether the memory is what it was, and resolve what is open.
@@ -54,12 +122,11 @@ class Programmer(Therapy):
         As far as that can be done: what cannot be stands in `notices`, and reading is allowed all the same.
         """
         self.store.open()
-        deadline = self._deadline()
-        self._ensure_session(deadline)
-        if self.may_command and not self.store.is_empty():
-            self._know(deadline)  # who only reads must hear of a lost memory too
+        deadline = self.requester.deadline()
+        self.requester.ensure_session(deadline)
+        if not self.store.is_empty():  # who only reads must hear of a lost memory too
             try:
-                self.resolve(deadline)
+                self.ledger.resolve(deadline)
             except OutcomeUnknown as error:
                 self.notices.append(str(error))
 
@@ -69,6 +136,20 @@ class Programmer(Therapy):
             self.end_session()
         finally:
             self.store.close()
+
+    def end_session(self) -> None:
+        """Close the session. If the answer gets lost it counts as closed all the same [SPEC 4]."""
+        if not self.session.is_open:
+            return
+        if self.session.is_waiting:  # an interrupt came between a question and its answer
+            self.session.forget_session()
+            return
+        try:
+            self.requester.request_once(EndSession())
+        except PumpbenchError:
+            pass  # whatever went wrong here, nothing hangs on it, and what was done before must be told
+        finally:
+            self.session.forget_session()
 
     def __enter__(self) -> Self:
         try:
@@ -80,3 +161,262 @@ class Programmer(Therapy):
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def request(self, message: Request[Reply]) -> Reply:
+        """Ask anything that may be asked again; returns the reply. Errors as in `CommandLedger.request`."""
+        return self.ledger.request(message)
+
+    # What may be read. Reading changes nothing and may be asked again at will.
+
+    def status(self) -> GetStatusReply:
+        """What the pump believes and does."""
+        return self.request(GetStatus())
+
+    def info(self) -> GetInfoReply:
+        """Which pump this is, and whether it is a real one."""
+        return self.request(GetInfo())
+
+    def limits(self) -> GetLimitsReply:
+        """What it refuses to exceed."""
+        return self.request(GetLimits())
+
+    def time(self) -> GetTimeReply:
+        """Both its clocks."""
+        client_ms = self.session.now_ms() & U32
+        return self.request(GetTime(client_ms))
+
+    def program(self, slot: ProgramSlot = ProgramSlot.ACTIVE) -> GetProgramReply:
+        """The active or the staged program with all of its segments."""
+        program = self.request(GetProgram(slot, 0))
+        segments = program.segments
+        while len(segments) < program.header.n_segments:
+            more = self.request(GetProgram(slot, len(segments)))
+            if more.crc != program.crc or not more.segments:
+                return self.program(slot)  # it was replaced while we read: the new one, from its start
+            segments += more.segments
+        return program._replace(segments=segments)
+
+    def delivery(self) -> GetDeliveryReply:
+        """What it has delivered since it was made, by source."""
+        return self.request(GetDelivery())
+
+    def alarms(self) -> GetAlarmsReply:
+        """Each alarm that is active, latched or silenced."""
+        return self.request(GetAlarms())
+
+    def reservoir(self) -> GetReservoirReply:
+        """The calculated reservoir, and when it will be low and empty."""
+        return self.request(GetReservoir())
+
+    def link_stats(self, *, clear: bool = False) -> GetLinkStatsReply:
+        """What its link has seen go wrong."""
+        return self.request(GetLinkStats(clear))
+
+    def read_log(
+        self, log: LogName = LogName.MAIN, *, from_seq: int = OLDEST, type_filter: int = 0
+    ) -> LogHistory:
+        """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be there."""
+        return LogReader(log, from_seq, type_filter).read(self.request)
+
+    def log_status(self, log: LogName = LogName.MAIN) -> LogStatusReply:
+        """What a log holds, by the pump's own check of its chain."""
+        return self.request(LogStatus(log))
+
+    def ping(self) -> None:
+        """Ask whether somebody is there; LinkError if not."""
+        self.request(Ping())
+
+    # What became of a command.
+
+    def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
+        """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
+        return self.ledger.query(cmd_id, key_id)
+
+    def void(self, cmd_id: int) -> VoidCmdReply:
+        """Make sure that a command which never arrived never will be carried out. OutcomeUnknown as in `query`."""
+        return self.ledger.void(cmd_id)
+
+    # Programs: staged, read back as the pump reads them, and committed in one stroke.
+
+    def stage_program(
+        self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
+    ) -> StagedProgram:
+        """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
+        deadline = self.requester.deadline()
+        for attempt in range(STAGINGS):
+            try:
+                rev = self.status().program_rev if base_rev is None else base_rev
+                return stage_once(self.requester, rev, header, tuple(segments), deadline)
+            except LinkError:
+                if attempt == STAGINGS - 1 or self.requester.passed(deadline):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def stage_simple_program(
+        self,
+        dose_ng_per_day: int,
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        base_rev: int | None = None,
+    ) -> StagedProgram:
+        """Stage simple continuous infusion of a dose.
+
+        Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
+        """
+        concentration, drug = self.drug_or_active(concentration_ng_per_ml, drug_id)
+        header, segments = simple_program(dose_ng_per_day, concentration, drug)
+        return self.stage_program(header, segments, base_rev=base_rev)
+
+    def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
+        """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
+        return self.ledger.execute(
+            lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),
+            resend=False,  # what it names died with the session
+        )
+
+    def set_simple_program(
+        self,
+        dose_ng_per_day: int,
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        start: bool = True,
+        base_rev: int | None = None,
+    ) -> Executed[ProgCommitReply]:
+        """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never arrived.
+
+        `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
+        """
+        for attempt in range(STAGINGS):
+            staged = self.stage_simple_program(
+                dose_ng_per_day,
+                concentration_ng_per_ml=concentration_ng_per_ml,
+                drug_id=drug_id,
+                base_rev=base_rev,
+            )
+            try:
+                return self.commit_program(staged, start=start)
+            except NotExecuted:
+                if attempt == STAGINGS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def abort_program(self) -> None:
+        """Throw the staged program away."""
+        self.request(ProgAbort())
+
+    def drug_or_active(self, concentration_ng_per_ml: int | None, drug_id: int | None) -> tuple[int, int]:
+        """A concentration and a drug: the active program's where they are not named. 0 is a name, and a wrong one."""
+        if concentration_ng_per_ml is None or drug_id is None:
+            active = self.program().header
+            if concentration_ng_per_ml is None:
+                concentration_ng_per_ml = active.concentration_ng_per_ml
+            drug_id = active.drug_id if drug_id is None else drug_id
+        return concentration_ng_per_ml, drug_id
+
+    # Therapy. A bolus is PREPARE, then COMMIT of exactly what the pump announced. STOP and CANCEL are sent again until
+    # they have acted: doing them twice is doing them once.
+
+    def prepare_bolus(
+        self,
+        volume_nl: int,
+        duration_s: int,
+        *,
+        kind: BolusKind = BolusKind.BOLUS,
+        program_rev: int | None = None,
+    ) -> PreparedBolus:
+        """Ask whether a bolus would be accepted; DeviceRefused tells the nearest that would."""
+        if program_rev is None:
+            program_rev = self.status().program_rev
+        announced = self.request(BolusPrepare(kind, volume_nl, duration_s, program_rev))
+        if not 0 < announced.quantised_nl <= volume_nl:
+            raise DeviceError(
+                f"the pump announced {announced.quantised_nl} nL for a bolus of {volume_nl} nL",
+                advice="do not commit it; check its firmware",
+            )
+        return PreparedBolus(volume_nl, duration_s, program_rev, announced)
+
+    def commit_bolus(self, prepared: PreparedBolus) -> Executed[BolusCommitReply]:
+        """Deliver what was prepared: the volume that the pump announced, once or not at all."""
+        volume_nl = prepared.announced.quantised_nl
+        return self.ledger.execute(
+            lambda cmd_id: BolusCommit(
+                cmd_id, volume_nl, prepared.duration_s, prepared.announced.token, prepared.program_rev
+            ),
+            volume_nl=volume_nl,
+            resend=False,  # its token died with the session; asking a human again is right
+        )
+
+    def bolus(self, volume_nl: int, duration_s: int) -> Executed[BolusCommitReply]:
+        """PREPARE, then COMMIT."""
+        return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
+
+    def cancel_bolus(
+        self, target_cmd_id: int = ACTIVE_BOLUS, target_key_id: int = OWN_KEY
+    ) -> Executed[BolusCancelReply]:
+        """End a bolus now: the active one, unless named."""
+        key_id = self.key.key_id if target_key_id == OWN_KEY else target_key_id
+        return self.ledger.execute(lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, key_id))
+
+    def stop(
+        self,
+        max_stop_s: int = DEFAULT_MAX_STOP_S,
+        *,
+        reason: StopReason = StopReason.CLINICAL,
+        on_expiry: OnExpiry = OnExpiry.ALARM_ONLY,
+    ) -> Executed[StopReply]:
+        """Stop all delivery. Allowed while another outcome is unknown; sent again until it has acted."""
+        return self.ledger.execute(lambda cmd_id: Stop(cmd_id, max_stop_s, reason, on_expiry))
+
+    def resume(self, *, program_rev: int | None = None) -> Executed[ResumeReply]:
+        """Start the active program again."""
+        rev = self.status().program_rev if program_rev is None else program_rev
+        return self.ledger.execute(lambda cmd_id: Resume(cmd_id, rev))
+
+    def refill(
+        self,
+        filled_nl: int,
+        *,
+        aspirated_nl: int,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        low_alarm_nl: int | None = None,
+        rinsed_twice: bool = False,
+        staged_crc: int = 0,
+    ) -> Executed[RefillReply]:
+        """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
+        concentration, drug = self.drug_or_active(concentration_ng_per_ml, drug_id)
+        alarm_nl = self.reservoir().low_alarm_nl if low_alarm_nl is None else low_alarm_nl
+        flags = RefillFlag.RINSED_TWICE if rinsed_twice else RefillFlag(0)
+        return self.ledger.execute(
+            lambda cmd_id: Refill(
+                cmd_id, aspirated_nl, filled_nl, drug, flags, concentration, alarm_nl, staged_crc
+            ),
+            volume_nl=filled_nl,
+            resend=not staged_crc,
+        )
+
+    def set_time(
+        self,
+        wall_s: int,
+        tz_minutes: int,
+        *,
+        reason: TimeSetReason = TimeSetReason.DRIFT,
+        confirm: bool = False,
+    ) -> Executed[TimeSetReply]:
+        """Set the wall clock (seconds since 2000-01-01 UTC). More than 120 s needs `confirm`."""
+        return self.ledger.execute(
+            lambda cmd_id: TimeSet(cmd_id, wall_s, tz_minutes, reason, confirm),
+        )
+
+    def acknowledge_alarm(self, alarm_id: AlarmId, on_seq: int | None = None) -> AlarmAckReply:
+        """Acknowledge an occurrence of an alarm: the one that is listed now, unless named."""
+        if on_seq is None:
+            rows = [row for row in self.alarms().alarms if row.alarm_id == alarm_id]
+            if not rows:
+                raise UsageError(
+                    f"the alarm {alarm_id.name} is not there to be acknowledged", advice="read the alarms"
+                )
+            on_seq = rows[0].on_seq
+        return self.request(AlarmAck(alarm_id, on_seq))

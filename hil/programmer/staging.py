@@ -9,17 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hil.errors import DeviceError, LinkError, NotExecuted, UsageError
+from hil.errors import DeviceError, UsageError
 from hil.procedures import rate_for_dose_nl_per_day
-from hil.programmer.reading import Reading
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
     Group,
-    ProgAbort,
     ProgBegin,
-    ProgCommit,
-    ProgCommitReply,
     ProgramHeader,
     ProgVerify,
     ProgVerifyReply,
@@ -33,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hil.deadline import Deadline
-    from hil.programmer.ledger import Executed
+    from hil.programmer.requester import Requester
     from protocol.messages.program import ProgramRefusal
 
 STAGINGS = 3  # of the same program, where sessions die
@@ -99,112 +95,28 @@ def minimum_rate_program(
     )
 
 
-class Staging(Reading):
-    """Staging and committing programs."""
+def stage_once(
+    requester: Requester,
+    base_rev: int,
+    header: ProgramHeader,
+    segments: tuple[Segment, ...],
+    deadline: Deadline,
+) -> StagedProgram:
+    """Stage a program in one session and let the pump read it back; LinkError where the session died on the way.
 
-    def stage_program(
-        self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
-    ) -> StagedProgram:
-        """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
-        deadline = self._deadline()
-        for attempt in range(STAGINGS):
-            try:
-                return self._stage_once(header, tuple(segments), base_rev, deadline)
-            except LinkError:
-                if attempt == STAGINGS - 1 or deadline.passed(self._session.now_ms()):
-                    raise
-        raise AssertionError("the last attempt returns or raises")
-
-    def stage_simple_program(
-        self,
-        dose_ng_per_day: int,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        base_rev: int | None = None,
-    ) -> StagedProgram:
-        """Stage simple continuous infusion of a dose.
-
-        Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
-        """
-        if concentration_ng_per_ml is None or drug_id is None:
-            active = self.program().header
-            if concentration_ng_per_ml is None:  # 0 is a number, and a wrong one
-                concentration_ng_per_ml = active.concentration_ng_per_ml
-            drug_id = active.drug_id if drug_id is None else drug_id
-        header, segments = simple_program(dose_ng_per_day, concentration_ng_per_ml, drug_id)
-        return self.stage_program(header, segments, base_rev=base_rev)
-
-    def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
-        """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
-        return self._command(
-            lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),
-            resend=False,  # what it names died with the session
+    ProgramRefused where the pump would not run it.
+    """
+    requester.ensure_session(deadline)
+    requester.request_once(ProgBegin(base_rev, header), deadline)
+    for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
+        part = segments[index : index + SEGMENTS_PER_WRITE_MAX]
+        requester.request_once(ProgWrite(index, part), deadline)
+    verified = requester.request_once(ProgVerify(), deadline)
+    if verified.refusals:
+        raise ProgramRefused(verified.refusals)
+    if verified.staged_crc != staged_crc(header, segments):
+        raise DeviceError(
+            "the pump reads another program than was staged",
+            advice="do not commit it; check its firmware",
         )
-
-    def set_simple_program(
-        self,
-        dose_ng_per_day: int,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        start: bool = True,
-        base_rev: int | None = None,
-    ) -> Executed[ProgCommitReply]:
-        """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never arrived.
-
-        `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
-        """
-        for attempt in range(STAGINGS):
-            staged = self.stage_simple_program(
-                dose_ng_per_day,
-                concentration_ng_per_ml=concentration_ng_per_ml,
-                drug_id=drug_id,
-                base_rev=base_rev,
-            )
-            try:
-                return self.commit_program(staged, start=start)
-            except NotExecuted:
-                if attempt == STAGINGS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
-
-    def abort_program(self) -> None:
-        """Throw the staged program away."""
-        self.request(ProgAbort())
-
-    def begin_program(self, base_rev: int, header: ProgramHeader) -> None:
-        """PROG_BEGIN alone, for tests of staging."""
-        self.request(ProgBegin(base_rev, header))
-
-    def write_segments(self, index: int, segments: Sequence[Segment]) -> int:
-        """PROG_WRITE alone; returns how many segments are staged."""
-        deadline = self._deadline()
-        self._ensure_session(deadline)
-        return self._request_once(ProgWrite(index, tuple(segments)), deadline).count
-
-    def verify_program(self) -> ProgVerifyReply:
-        """PROG_VERIFY alone: the pump's own reading of what is staged, refusals and all."""
-        deadline = self._deadline()
-        self._ensure_session(deadline)
-        return self._request_once(ProgVerify(), deadline)
-
-    def _stage_once(
-        self, header: ProgramHeader, segments: tuple[Segment, ...], base_rev: int | None, deadline: Deadline
-    ) -> StagedProgram:
-        if base_rev is None:
-            base_rev = self.status().program_rev
-        self._ensure_session(deadline)
-        self._request_once(ProgBegin(base_rev, header), deadline)
-        for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
-            part = segments[index : index + SEGMENTS_PER_WRITE_MAX]
-            self._request_once(ProgWrite(index, part), deadline)
-        verified = self._request_once(ProgVerify(), deadline)
-        if verified.refusals:
-            raise ProgramRefused(verified.refusals)
-        if verified.staged_crc != staged_crc(header, segments):
-            raise DeviceError(
-                "the pump reads another program than was staged",
-                advice="do not commit it; check its firmware",
-            )
-        return StagedProgram(base_rev, header, segments, verified)
+    return StagedProgram(base_rev, header, segments, verified)

@@ -31,7 +31,7 @@ def page(
     pump: Programmer, from_seq: int, count: int = LOG_READ_MAX, log: LogName = LogName.MAIN
 ) -> LogReadReply:
     """One LOG_READ."""
-    return pump.log_page(LogRead(log, 0, from_seq, count))
+    return pump.request(LogRead(log, 0, from_seq, count))
 
 
 def fill_log(pump: Programmer, entries: int) -> None:
@@ -105,9 +105,9 @@ def test_a_filter_picks_its_ranges_and_still_says_how_far_it_looked(pump: Progra
 def test_a_log_of_another_epoch_is_refused_with_the_epoch_there_is(pump: Programmer) -> None:
     epoch = pump.log_status().epoch
     with refused(ErrorCode.EPOCH) as refusal:
-        pump.log_page(LogRead(LogName.MAIN, epoch + 1, 1, 1))
+        pump.request(LogRead(LogName.MAIN, epoch + 1, 1, 1))
     assert refusal.error.limit == epoch
-    assert pump.log_page(LogRead(LogName.MAIN, epoch, 0, 1)).epoch == epoch
+    assert pump.request(LogRead(LogName.MAIN, epoch, 0, 1)).epoch == epoch
 
 
 @verifies("LOG-009")

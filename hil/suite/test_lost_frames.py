@@ -103,7 +103,7 @@ def test_while_nobody_answers_the_outcome_is_unknown_and_never_called_failed(
     assert not isinstance(doubt.value, CommandRefused)
     dead.count = dead.fired
     pump_rig.advance(2 * DURATION_S * 1_000)
-    (settled,) = running.resolve()
+    (settled,) = running.ledger.resolve()
     assert (settled.opcode, settled.outcome, settled.delivered_nl) == (
         Opcode.BOLUS_COMMIT,
         Outcome.DONE.name,

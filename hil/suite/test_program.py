@@ -32,7 +32,9 @@ from protocol.messages.program import (
     ProgCommit,
     ProgramHeader,
     ProgramRefusal,
+    ProgVerify,
     ProgVerifyReply,
+    ProgWrite,
     Segment,
     padded_groups,
     staged_crc,
@@ -49,9 +51,9 @@ NG_PER_MCG = 1_000
 
 def read_back(pump: Programmer, header: ProgramHeader, segments: Sequence[Segment]) -> ProgVerifyReply:
     """Stage a program, let the pump read it, and throw it away."""
-    pump.begin_program(pump.status().program_rev, header)
-    pump.write_segments(0, segments)
-    verified = pump.verify_program()
+    pump.request(ProgBegin(pump.status().program_rev, header))
+    pump.request(ProgWrite(0, tuple(segments)))
+    verified = pump.request(ProgVerify())
     pump.abort_program()
     assert verified.staged_crc == staged_crc(header, segments)
     return verified
@@ -217,14 +219,14 @@ def test_a_staged_program_reads_back_field_by_field(running: Programmer) -> None
 @verifies("PRG-016")
 def test_segments_are_taken_in_order_and_may_be_written_again_but_not_skipped(running: Programmer) -> None:
     header, segments = simple_program(275_000, 500_000, 1)
-    running.begin_program(running.status().program_rev, header)
+    running.request(ProgBegin(running.status().program_rev, header))
     with refused(ErrorCode.SEGMENTS):
-        running.write_segments(1, segments)
-    assert running.write_segments(0, (Segment(0, 1),)) == 1
-    assert running.write_segments(0, segments) == 1
+        running.request(ProgWrite(1, segments))
+    assert running.request(ProgWrite(0, (Segment(0, 1),))).count == 1
+    assert running.request(ProgWrite(0, segments)).count == 1
     with refused(ErrorCode.SEGMENTS):
-        running.write_segments(1, segments)
-    assert running.verify_program().refusals == ()
+        running.request(ProgWrite(1, segments))
+    assert running.request(ProgVerify()).refusals == ()
     running.abort_program()
 
 

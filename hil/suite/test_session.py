@@ -281,7 +281,7 @@ def test_neither_serial_number_nor_dose_crosses_the_line_in_clear(
 @verifies("SES-021")
 def test_a_client_knows_its_own_session_by_its_log_entry(pump: Programmer) -> None:
     """The last one in the security log, whatever strangers did meanwhile; its nonce is nobody else's."""
-    opened = pump.session_opened
+    opened = pump.session.opened
     assert opened is not None
     history = pump.read_log(LogName.SECURITY, from_seq=max(1, pump.log_status(LogName.SECURITY).last_seq - 5))
     entry = [entry for entry in history.entries if entry.type is LogType.SESSION_OPEN][-1]

@@ -8,6 +8,7 @@ from hil.programmer.staging import simple_program
 from protocol.identifiers import AlarmId, Opcode
 from protocol.log.types import LogName
 from protocol.messages.log import LogRead
+from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def _give_bolus(operator: Operator) -> object:
 
 def _begin(programmer: Programmer) -> None:
     header, _ = simple_program(DOSE_NG_PER_DAY, CONCENTRATION_NG_PER_ML, 1)
-    programmer.begin_program(programmer.status().program_rev, header)
+    programmer.request(ProgBegin(programmer.status().program_rev, header))
 
 
 def _stage(operator: Operator) -> object:
@@ -82,16 +83,18 @@ SCRIPTS = {
     Opcode.PROG_BEGIN: reading(_begin),
     Opcode.PROG_WRITE: Script(
         lambda operator: operator.tries(
-            lambda p: p.write_segments(0, simple_program(DOSE_NG_PER_DAY, 500_000, 1)[1])
+            lambda p: p.requester.request_once(ProgWrite(0, simple_program(DOSE_NG_PER_DAY, 500_000, 1)[1]))
         ),
         lambda operator: operator.tries(_begin),
     ),
-    Opcode.PROG_VERIFY: Script(lambda operator: operator.tries(lambda p: p.verify_program()), _stage),
+    Opcode.PROG_VERIFY: Script(
+        lambda operator: operator.tries(lambda p: p.requester.request_once(ProgVerify())), _stage
+    ),
     Opcode.PROG_COMMIT: Script(
         lambda operator: operator.tries(lambda p: p.set_simple_program(DOSE_NG_PER_DAY)),
     ),
     Opcode.PROG_ABORT: Script(lambda operator: operator.tries(lambda p: p.abort_program()), _stage),
-    Opcode.LOG_READ: reading(lambda p: p.log_page(LogRead(LogName.MAIN, 0, 1, 6, 0))),
+    Opcode.LOG_READ: reading(lambda p: p.request(LogRead(LogName.MAIN, 0, 1, 6, 0))),
     Opcode.LOG_STATUS: reading(lambda p: p.log_status()),
     Opcode.ALARM_ACK: Script(
         lambda operator: operator.tries(lambda p: p.acknowledge_alarm(AlarmId.RESET)), _cut_power

@@ -22,6 +22,7 @@ from firmware_emu.controller.memory.ledger import (
 )
 from firmware_emu.pump import Pump
 from hil.programmer.programmer import Programmer
+from hil.programmer.recognition import Recognition
 from protocol.codec.layouts import decode
 from protocol.identifiers import Opcode
 from protocol.link.client_end import ClientEnd
@@ -158,14 +159,22 @@ class CrcBlindProgrammer(Programmer):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        blind(self._session._end)
+        blind(self.session._end)
 
 
-class WithoutMarks(Programmer):
-    """Reads nothing back after an answer: its last request stays the last, and a late copy of it the newest."""
+class WithoutMarks(Recognition):
+    """Reads nothing back after an answer."""
 
-    def _mark_answer(self, memory_id: int, cmd_id: int, seq: int) -> None:
+    def mark_answer(self, memory_id: int, cmd_id: int, seq: int) -> None:
         pass
+
+
+class ForgetfulProgrammer(Programmer):
+    """A programmer without marks: its last request stays the last, and a late copy of it the newest."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ledger.recognition.__class__ = WithoutMarks
 
 
 class WithoutRef(ClientEnd):

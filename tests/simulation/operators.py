@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from hil.noise import FaultyLine
     from hil.outcome_store import FiledCommand
-    from hil.programmer.ledger import Executed
+    from hil.programmer.command_ledger import Executed
     from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.bolus import BolusCommitReply

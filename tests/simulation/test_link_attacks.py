@@ -12,8 +12,8 @@ from dataclasses import replace
 import pytest
 
 from hil.errors import CommandRefused, DeviceRefused, LinkError, SessionRefused
+from hil.programmer.command_ledger import Executed
 from hil.programmer.entropy import SeededEntropy
-from hil.programmer.ledger import Executed
 from protocol.codec.layouts import encode
 from protocol.identifiers import AlarmId, ErrorCode, Handshake, Kind, OnExpiry, Opcode, Role, State, Suite
 from protocol.link.client_end import ClientEnd, Phase

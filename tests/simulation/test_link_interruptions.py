@@ -12,10 +12,11 @@ import pytest
 
 from hil.errors import CommandRefused, DeviceRefused, NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.noise import Direction
-from hil.programmer.ledger import Executed
+from hil.programmer.command_ledger import Executed
 from protocol.identifiers import ErrorCode, Outcome, Role, State
 from protocol.link.development_keys import development_key
 from protocol.log.types import LogName, LogType
+from protocol.messages.program import ProgBegin
 from tests.simulation.link_checkers import check_everything, settle
 from tests.simulation.operators import Killed, Operator
 from tests.simulation.scenario import SECOND_CLINICIAN, Violation, World
@@ -78,8 +79,8 @@ def test_a_programmer_killed_at_any_place_resolves_its_bolus_when_it_starts_agai
             resolved = operator.tries(lambda programmer: programmer.connect())
             if isinstance(resolved, PumpbenchError):
                 raise Violation(f"the next programmer cannot tell: {resolved}")
-            if operator.programmer.unknown():
-                raise Violation(f"still unknown: {operator.programmer.unknown()}")
+            if operator.programmer.ledger.unknown():
+                raise Violation(f"still unknown: {operator.programmer.ledger.unknown()}")
             world.advance(BOLUS_MS)
             operator.gives_bolus(VOLUME_NL)
             check_everything(world, [operator])
@@ -204,7 +205,7 @@ def test_of_two_programs_on_the_same_revision_the_second_is_refused() -> None:
     second.programmer.close()
     refused = first.tries(lambda programmer: programmer.commit_program(staged))
     assert isinstance(refused, CommandRefused | NotExecuted)
-    late = first.tries(lambda programmer: programmer.begin_program(rev, staged.header))
+    late = first.tries(lambda programmer: programmer.request(ProgBegin(rev, staged.header)))
     assert isinstance(late, DeviceRefused)
     assert late.code == ErrorCode.REV_MISMATCH
     assert done.reply.program_rev == first.programmer.status().program_rev == rev + 1

@@ -36,7 +36,7 @@ def test_a_ring_that_wraps_under_its_reader_leaves_a_named_hole_and_no_silent_on
     lost: list[int] = []
     from_seq = 0
     while True:
-        page = operator.programmer.log_page(LogRead(LogName.MAIN, 0, from_seq, ENTRIES_A_PAGE, 0))
+        page = operator.programmer.request(LogRead(LogName.MAIN, 0, from_seq, ENTRIES_A_PAGE, 0))
         lost += range(from_seq or page.oldest_seq, page.oldest_seq)
         seen += [int.from_bytes(entry[:4], "little") for entry in page.entries]
         if page.next_seq > page.newest_seq:

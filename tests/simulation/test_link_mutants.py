@@ -26,10 +26,10 @@ from tests.simulation.link_commands import COMMIT_IS_FRAME
 from tests.simulation.link_mutants import (
     CrcBlind,
     CrcBlindProgrammer,
+    ForgetfulProgrammer,
     IdAfterMotor,
     WithoutCache,
     WithoutLedger,
-    WithoutMarks,
     WithoutRef,
     WithoutToken,
     without_rules,
@@ -53,7 +53,7 @@ ALL_THREE = (WithoutToken, WithoutLedger, WithoutCache)
 def late_copy(pump_class: type[Pump], late_ms: int) -> None:
     """The COMMIT is late, its repeat was executed; somebody still listens when the first one arrives."""
     world = World(pump_class=pump_class)
-    operator = Operator(world, programmer_class=WithoutMarks)
+    operator = Operator(world, programmer_class=ForgetfulProgrammer)
     operator.programmer.connect()
     operator.line.delay(Direction.TO_PUMP, late_ms, skip=COMMIT_IS_FRAME)
     operator.gives_bolus(SHORT_BOLUS_NL, shortest_s=SHORT_BOLUS_S)

@@ -117,8 +117,8 @@ def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Pa
     secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
     secrets |= {
         "session key of the pump": controller.link._session.sealing_key,
-        "session key of the client": operator.programmer._session._end._keys.sealing,
-        "proving key of the client": operator.programmer._session._end._keys.proving,
+        "session key of the client": operator.programmer.session._end._keys.sealing,
+        "proving key of the client": operator.programmer.session._end._keys.proving,
         "guessed key": b"a guessed secret",
     }
     state = actions.state(world.bench)

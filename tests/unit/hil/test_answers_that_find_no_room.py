@@ -73,7 +73,7 @@ def programmer_whose_commit_meets(bench: TestBench, path: Path, hook: Callable[[
     line = HookedLine(bench.channel)
     pump = Programmer(line, store=OutcomeStore(path))
     pump.connect()
-    pump.unknown()
+    pump.ledger.unknown()
     line.hook, line.after = hook, 3  # status, PREPARE, COMMIT
     return pump
 
@@ -100,7 +100,7 @@ def test_a_disk_that_is_full_before_a_command_leaves_is_a_command_that_was_not_s
     (small_disk / "ballast").unlink()
     pump.store.close()
     again = bench.open_programmer(state_path=small_disk / "state.json")
-    assert not again.unknown()
+    assert not again.ledger.unknown()
     bench.target.rig.advance(700_000)
     assert again.delivery().bolus_nl == 0
 

@@ -50,7 +50,7 @@ def ready(request: pytest.FixtureRequest, bench: TestBench) -> Any:
     name, prepare, command = request.param
     pump = bench.open_programmer()
     prepare(pump)
-    pump.unknown()  # what the ledger needs to know of the pump is known
+    pump.ledger.unknown()  # what the ledger needs to know of the pump is known
     return name, pump, command, bench
 
 
@@ -101,7 +101,7 @@ def test_when_every_request_is_lost_nothing_was_done_and_the_programmer_knows(re
         assert executed.answer is not None
         assert pump.query(executed.cmd_id - 1).outcome is Outcome.VOIDED
     bench.line.check_all_fired()
-    assert not pump.unknown()
+    assert not pump.ledger.unknown()
 
 
 def test_every_frame_twice_is_one_execution(ready: Any) -> None:
@@ -125,7 +125,7 @@ def test_late_replies_do_no_harm(ready: Any) -> None:
 
 def test_a_held_command_never_runs_after_it_was_voided(bench: TestBench) -> None:
     pump = bench.open_programmer()
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.hold(TO_PUMP, ROUNDS, skip=2)
     with pytest.raises(NotExecuted):
         pump.bolus(VOLUME_NL, 600)
@@ -142,7 +142,7 @@ def test_a_refusal_is_a_failure_with_its_reason_and_uses_up_nothing(bench: TestB
     with pytest.raises(CommandRefused) as caught:
         pump.commit_bolus(prepared)
     assert caught.value.code == ErrorCode.TOKEN
-    assert not pump.unknown()
+    assert not pump.ledger.unknown()
     assert pump.bolus(VOLUME_NL, 600).outcome is Outcome.RUNNING
 
 
@@ -211,8 +211,8 @@ def test_on_a_line_that_loses_doubles_and_delays_a_bolus_is_given_once_or_not_at
         known = None  # nothing is claimed
     bench.line.clear()
     bench.target.rig.advance(700_000)
-    pump.resolve()
-    assert not pump.unknown()
+    pump.ledger.resolve()
+    assert not pump.ledger.unknown()
     delivered_nl = pump.delivery().bolus_nl
     assert delivered_nl in {0, VOLUME_NL}
     if known is not None:

@@ -62,7 +62,7 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
 def give_unanswered(clinic: Clinic, bench: TestBench) -> int:
     """A bolus whose answer never came, of a programmer that was killed then; its id."""
     pump = clinic.programmer(bench)
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.drop(FROM_PUMP, 500, skip=2)
     with pytest.raises(OutcomeUnknown) as caught:
         pump.bolus(VOLUME_NL, 600)
@@ -109,7 +109,7 @@ def test_another_pump_under_the_same_memory_id_is_not_believed_about_a_bolus_tha
     pump = clinic.programmer(other)
     assert pump.status().state in {State.RUN, State.STOP}, "reading goes on"
     with pytest.raises(OutcomeUnknown, match="the pump has lost memory") as caught:
-        pump.resolve()
+        pump.ledger.resolve()
     assert f"pumpbench program accept {cmd_id}" in str(caught.value)
     assert sum("lost memory" in notice for notice in pump.notices) == 1
     with pytest.raises(OutcomeUnknown):
@@ -119,7 +119,7 @@ def test_another_pump_under_the_same_memory_id_is_not_believed_about_a_bolus_tha
     with pytest.raises(OutcomeUnknown):
         pump.prepare_bolus(VOLUME_NL, 600)
     assert all(entry.type is not LogType.CMD_VOID for entry in pump.read_log().entries)
-    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+    assert [filed.cmd_id for filed in pump.ledger.unknown()] == [cmd_id]
 
 
 @pytest.mark.parametrize("give", GIVEN)
@@ -137,8 +137,8 @@ def test_an_older_copy_of_a_memory_is_not_believed_about_a_bolus_that_was_given_
         run_past(bench)
     pump = clinic.programmer(bench)
     with pytest.raises(OutcomeUnknown, match="lost memory"):
-        pump.resolve()
-    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+        pump.ledger.resolve()
+    assert [filed.cmd_id for filed in pump.ledger.unknown()] == [cmd_id]
 
 
 @pytest.mark.parametrize("give", GIVEN)
@@ -148,11 +148,11 @@ def test_the_right_memory_put_back_is_believed_again(clinic: Clinic, give: objec
     cmd_id = give(clinic, bench)
     other = clinic.programmer(clinic.pump())
     with pytest.raises(OutcomeUnknown):
-        other.resolve()
+        other.ledger.resolve()
     other.store.close()
     bench.target.rig.advance(700_000)
     again = clinic.programmer(bench)
-    assert not again.unknown()
+    assert not again.ledger.unknown()
     assert again.query(cmd_id).outcome is Outcome.DONE
 
 
@@ -171,8 +171,8 @@ def test_an_answer_is_never_overridden_by_one_that_contradicts_it(clinic: Clinic
     with pytest.raises(
         OutcomeUnknown, match="contradicts itself: it says NEVER_RECEIVED now, and it had answered RUNNING"
     ):
-        pump.resolve()
-    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+        pump.ledger.resolve()
+    assert [filed.cmd_id for filed in pump.ledger.unknown()] == [cmd_id]
 
 
 def test_what_was_done_and_told_stays_so_when_the_pump_denies_it_later(clinic: Clinic) -> None:
@@ -197,7 +197,7 @@ def test_where_nothing_is_open_a_lost_memory_is_said_once_and_work_goes_on(clini
     assert sum("lost memory" in notice for notice in again.notices) == 1
     again.store.close()
     third = clinic.programmer(clinic.pump())
-    third.unknown()
+    third.ledger.unknown()
     assert sum("lost memory" in notice for notice in third.notices) == 1
 
 
@@ -205,8 +205,8 @@ def test_after_a_human_has_accepted_it_the_pump_is_trusted_from_what_it_is_now(c
     cmd_id = give_unanswered(clinic, clinic.pump())
     bench = clinic.pump()
     pump = clinic.programmer(bench)
-    pump.accept_unknown(cmd_id)
-    pump.unknown()
+    pump.ledger.accept_unknown(cmd_id)
+    pump.ledger.unknown()
     with pytest.raises(OutcomeUnknown, match="you accepted it as unknown"):
         pump.query(cmd_id)
     bench.line.drop(TO_PUMP, 3, skip=2)
@@ -219,7 +219,7 @@ def test_after_a_human_has_accepted_it_the_pump_is_trusted_from_what_it_is_now(c
 def test_what_the_log_has_overwritten_proves_nothing(clinic: Clinic) -> None:
     bench = clinic.pump()
     pump = clinic.programmer(bench)
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.drop(TO_PUMP, 500, skip=2)
     with pytest.raises(OutcomeUnknown) as caught:
         pump.bolus(VOLUME_NL, 600)
@@ -232,8 +232,8 @@ def test_what_the_log_has_overwritten_proves_nothing(clinic: Clinic) -> None:
         reader.end_session()
     again = clinic.programmer(bench)
     with pytest.raises(OutcomeUnknown, match=r"cannot prove .* was overwritten"):
-        again.resolve()
-    assert [filed.cmd_id for filed in again.unknown()] == [caught.value.cmd_id]
+        again.ledger.resolve()
+    assert [filed.cmd_id for filed in again.ledger.unknown()] == [caught.value.cmd_id]
 
 
 def test_a_state_file_of_before_there_were_marks_proves_nothing(clinic: Clinic) -> None:
@@ -247,14 +247,14 @@ def test_a_state_file_of_before_there_were_marks_proves_nothing(clinic: Clinic) 
     clinic.path.write_text(json.dumps(document))
     pump = clinic.programmer(clinic.pump())
     with pytest.raises(OutcomeUnknown, match="cannot prove"):
-        pump.resolve()
-    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+        pump.ledger.resolve()
+    assert [filed.cmd_id for filed in pump.ledger.unknown()] == [cmd_id]
 
 
 def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clinic: Clinic) -> None:
     bench = clinic.pump()
     pump = clinic.programmer(bench)
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.drop(TO_PUMP, 500, skip=2)
     with pytest.raises(OutcomeUnknown):
         pump.bolus(VOLUME_NL, 600)
@@ -263,7 +263,7 @@ def test_a_lost_bolus_is_still_known_to_be_lost_where_the_memory_is_proven(clini
     bench.target.rig.power_cut()
     bench.target.rig.power_restore(86_400_000)
     again = clinic.programmer(bench)
-    assert not again.unknown()
+    assert not again.ledger.unknown()
     (notice,) = again.notices
     assert "whose outcome was not known, is NEVER_RECEIVED" in notice
     assert again.found_out == []
@@ -283,13 +283,13 @@ def test_a_bolus_of_a_memory_that_the_pump_has_lost_blocks_until_a_person_has_de
     with pytest.raises(OutcomeUnknown, match="says nothing of it"):
         pump.void(cmd_id)
     assert all(entry.type is not LogType.CMD_VOID for entry in pump.read_log().entries)
-    assert [filed.cmd_id for filed in pump.unknown()] == [cmd_id]
+    assert [filed.cmd_id for filed in pump.ledger.unknown()] == [cmd_id]
     pump.stop()  # always allowed
-    pump.accept_unknown(cmd_id)
-    assert pump.unknown() == ()
+    pump.ledger.accept_unknown(cmd_id)
+    assert pump.ledger.unknown() == ()
     assert pump.resume().outcome is Outcome.DONE
     pump.store.close()
-    assert not clinic.programmer(bench).unknown()
+    assert not clinic.programmer(bench).ledger.unknown()
 
 
 def test_what_is_known_of_a_command_stands_when_a_new_memory_says_something_else(clinic: Clinic) -> None:
@@ -309,12 +309,12 @@ def test_where_nothing_is_unknown_a_new_memory_is_said_before_the_first_command(
     pump.store.close()
     bench = clinic.pump_that_lost_its_memory()
     again = clinic.programmer(bench)
-    again.resolve()
+    again.ledger.resolve()
     assert [("another memory" in notice) for notice in again.notices] == [True]
     assert again.stop().outcome is Outcome.DONE
     again.store.close()
     third = clinic.programmer(bench)
-    third.resolve()
+    third.ledger.resolve()
     assert third.notices == []
 
 
@@ -336,7 +336,7 @@ def test_the_same_bolus_of_another_programmer_with_the_same_key_is_not_taken_for
     """Same id, volume, duration and program: the token of its PREPARE is what tells them apart."""
     bench = clinic.pump()
     own = clinic.programmer(bench)
-    own.unknown()
+    own.ledger.unknown()
     bench.line.drop(TO_PUMP, 500, skip=2)  # status and PREPARE pass, COMMIT never arrives
     with pytest.raises(OutcomeUnknown) as caught:
         own.bolus(VOLUME_NL, 600)
@@ -349,7 +349,7 @@ def test_the_same_bolus_of_another_programmer_with_the_same_key_is_not_taken_for
     again = clinic.programmer(bench)
     if resolve == "query":
         again.query(given.cmd_id)
-    again.resolve()
+    again.ledger.resolve()
     (filed,) = again.store.commands(again.info().memory_id)
     assert filed.outcome == "NEVER_RECEIVED"
 
@@ -420,7 +420,7 @@ def test_a_bolus_that_was_running_when_the_pump_lost_its_memory_is_named_and_can
     assert any(
         f"BOLUS_COMMIT {cmd_id} was RUNNING when it lost that memory" in notice for notice in pump.notices
     )
-    pump.accept_unknown(cmd_id)
+    pump.ledger.accept_unknown(cmd_id)
     pump.store.close()
     again = clinic.programmer(bench)
     assert not any("was RUNNING" in notice for notice in again.notices)
@@ -430,9 +430,9 @@ def test_nothing_is_sent_to_another_pump_than_the_one_that_was_talked_to_first(c
     """A cable that is moved while a human is asked: what he said yes to is about the first."""
     first, second = clinic.pump(), clinic.pump_that_lost_its_memory()
     pump = clinic.programmer(first)
-    pump.resolve()
+    pump.ledger.resolve()
     moved = second.open_programmer()
-    pump._session.channel = moved._session.channel
+    pump.session.channel = moved.session.channel
     pump.end_session()
     with pytest.raises(BenchLost, match="nothing was sent: another pump is on this line"):
         pump.bolus(VOLUME_NL, 600)

@@ -7,7 +7,7 @@ from hil.errors import CommandRefused, UsageError
 from hil.noise import Direction
 from hil.programmer.staging import ProgramRefused, simple_program
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot
-from protocol.messages.program import Segment
+from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
 
 
 def test_a_simple_program_is_one_rate_for_every_day(bench: TestBench) -> None:
@@ -57,9 +57,9 @@ def test_staging_begins_again_where_its_session_dies(bench: TestBench) -> None:
 def test_the_steps_of_staging_can_be_taken_one_by_one(bench: TestBench) -> None:
     pump = bench.open_programmer()
     header, segments = simple_program(350_000, 500_000, 1)
-    pump.begin_program(1, header)
-    assert pump.write_segments(0, segments) == 1
-    assert pump.verify_program().refusals == ()
+    pump.request(ProgBegin(1, header))
+    assert pump.request(ProgWrite(0, segments)).count == 1
+    assert pump.request(ProgVerify()).refusals == ()
     assert pump.program(ProgramSlot.STAGED).header.mode is InfusionMode.SIMPLE
     pump.abort_program()
     assert pump.status().program_rev == 1

@@ -29,7 +29,7 @@ def test_a_killed_programmer_resolves_its_last_bolus_when_it_starts_again(
 ) -> None:
     path = tmp_path / "state.json"
     pump = bench.open_programmer(state_path=path)
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.drop(direction, 500, skip=2)  # the line is dead from the commit on
     with pytest.raises(OutcomeUnknown) as caught:
         pump.bolus(VOLUME_NL, 600)
@@ -37,7 +37,7 @@ def test_a_killed_programmer_resolves_its_last_bolus_when_it_starts_again(
     bench.line.clear()
     bench.target.rig.advance(60_000)  # unanswered hellos have used up the pump's budget for this minute
     again = bench.open_programmer(state_path=path)
-    assert not again.unknown()
+    assert not again.ledger.unknown()
     (filed,) = [c for c in again.store.commands(again.info().memory_id) if c.cmd_id == caught.value.cmd_id]
     bench.target.rig.advance(700_000)
     found_out = (filed.outcome, again.delivery().bolus_nl)
@@ -58,7 +58,7 @@ def test_a_running_bolus_is_filed_as_done_by_the_next_programmer(bench: TestBenc
 def unknown_bolus(bench: TestBench) -> tuple[Programmer, int]:
     """A programmer whose last bolus is unknown, and its id."""
     pump = bench.open_programmer()
-    pump.unknown()
+    pump.ledger.unknown()
     bench.line.drop(FROM_PUMP, 500, skip=2)
     with pytest.raises(OutcomeUnknown) as caught:
         pump.bolus(VOLUME_NL, 600)
@@ -70,7 +70,7 @@ def unknown_bolus(bench: TestBench) -> tuple[Programmer, int]:
 def test_the_next_command_finds_out_first(bench: TestBench) -> None:
     pump, cmd_id = unknown_bolus(bench)
     pump.refill(20_000_000, aspirated_nl=17_000_000)
-    assert not pump.unknown()
+    assert not pump.ledger.unknown()
     assert pump.query(cmd_id).outcome is Outcome.RUNNING
 
 
@@ -84,14 +84,14 @@ def test_while_it_cannot_be_found_out_nothing_new_is_prepared(bench: TestBench) 
     bench.target.rig.advance(60_000)
     prepare = bytes([Opcode.BOLUS_PREPARE])
     assert all(frame[2:3] != prepare for frame in bench.line.seen(TO_PUMP)[seen:])
-    assert [c.cmd_id for c in pump.unknown()] == [cmd_id]
+    assert [c.cmd_id for c in pump.ledger.unknown()] == [cmd_id]
 
 
 def test_reading_and_stopping_are_always_allowed(bench: TestBench) -> None:
     pump, cmd_id = unknown_bolus(bench)
     pump.status()
     assert pump.stop().reply.state is State.STOP
-    assert [c.cmd_id for c in pump.unknown()] == [cmd_id]
+    assert [c.cmd_id for c in pump.ledger.unknown()] == [cmd_id]
 
 
 def test_an_id_that_another_programmer_used_is_not_taken_as_our_own(bench: TestBench) -> None:
@@ -100,7 +100,7 @@ def test_an_id_that_another_programmer_used_is_not_taken_as_our_own(bench: TestB
     theirs = pump.stop().cmd_id
     ours = FiledCommand(theirs, Opcode.BOLUS_COMMIT, 0xBAD, VOLUME_NL)
     pump.store.file(memory_id, ours)
-    (settled,) = pump.resolve()
+    (settled,) = pump.ledger.resolve()
     assert settled.outcome == "NEVER_RECEIVED"
 
 
@@ -126,7 +126,7 @@ def test_an_outcome_is_ours_only_if_op_and_content_are(outcome: Any, op: Any, cr
 def old_bolus(bench: TestBench, direction: Direction) -> tuple[Programmer, FiledCommand, int]:
     """A bolus that was lost in one direction, nine commands ago, and never asked for."""
     pump = bench.open_programmer()
-    pump.unknown()
+    pump.ledger.unknown()
     memory_id = pump.info().memory_id
     bench.line.drop(direction, 500, skip=2)
     with pytest.raises(OutcomeUnknown):
@@ -144,14 +144,14 @@ def old_bolus(bench: TestBench, direction: Direction) -> tuple[Programmer, Filed
 def test_a_bolus_too_old_for_the_ledger_is_found_in_the_log(bench: TestBench) -> None:
     pump, filed, memory_id = old_bolus(bench, FROM_PUMP)
     assert pump.query(filed.cmd_id).outcome is Outcome.TOO_OLD
-    (settled,) = pump.resolve()
+    (settled,) = pump.ledger.resolve()
     assert (settled.outcome, settled.delivered_nl) == ("DONE", VOLUME_NL)
     assert not pump.store.unknown_commands(memory_id)
 
 
 def test_a_bolus_that_the_whole_log_does_not_have_was_never_received(bench: TestBench) -> None:
     pump, _, _ = old_bolus(bench, TO_PUMP)
-    (settled,) = pump.resolve()
+    (settled,) = pump.ledger.resolve()
     assert settled.outcome == "NEVER_RECEIVED"
     assert pump.delivery().bolus_nl == 0
 
@@ -170,10 +170,10 @@ def test_what_nobody_can_find_out_blocks_until_a_human_takes_it_upon_himself(ben
     assert pump.status().state is State.RUN
     with pytest.raises(OutcomeUnknown, match="no proof"):
         pump.refill(20_000_000, aspirated_nl=17_000_000)
-    pump.accept_unknown(1)
+    pump.ledger.accept_unknown(1)
     assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
     with pytest.raises(UsageError):
-        pump.accept_unknown(1)
+        pump.ledger.accept_unknown(1)
 
 
 class Death(BaseException):
@@ -197,7 +197,7 @@ def test_the_id_is_on_the_disk_before_the_first_byte_leaves(bench: TestBench, tm
     pump = Programmer(line, store=store)
     pump.connect()
     prepared = pump.prepare_bolus(VOLUME_NL, 600)
-    pump.unknown()
+    pump.ledger.unknown()
     line.armed = True
     with pytest.raises(Death):
         pump.commit_bolus(prepared)

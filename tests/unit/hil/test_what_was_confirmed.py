@@ -77,7 +77,7 @@ def test_a_bolus_that_was_not_started_for_want_of_power_is_said_and_is_no_succes
     line = HookedLine(bench.channel)
     pump = Programmer(line, store=OutcomeStore())
     pump.connect()
-    pump.unknown()
+    pump.ledger.unknown()
     prepared = pump.prepare_bolus(VOLUME_NL, 600)
     bench.target.rig.power_cut(writes)
     line.hook, line.after = (lambda: bench.target.rig.power_restore(1_000)), 2  # COMMIT, then a greeting

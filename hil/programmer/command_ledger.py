@@ -7,7 +7,7 @@ can say; until it is resolved only reading, QUERY, VOID, STOP and CANCEL are all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hil.errors import (
@@ -18,14 +18,14 @@ from hil.errors import (
     LinkError,
     NotExecuted,
     OutcomeUnknown,
+    RefusalLost,
     UsageError,
 )
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.client_session import NoReply, Refused, Replied
-from hil.programmer.continuity import Continuity, marked_entry
 from hil.programmer.log_reading import LogReader
-from hil.programmer.recognition import KnownPump, Recognition
-from hil.programmer.requester import PATIENCE_MS, session_is_gone
+from hil.programmer.recognition import Continuity, KnownPump, Recognition
+from hil.programmer.requester import Requester, read_reply, session_is_gone
 from hil.programmer.verdicts import (
     DID_NOT_HAPPEN,
     MOVED_NOTHING,
@@ -44,16 +44,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.deadline import Deadline
-    from hil.programmer.client_session import Answer, ClientSession
-    from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
-    from protocol.messages.log import LogRead, LogReadReply
 
 Reply = TypeVar("Reply")
 
 POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
 NO_CMD_ID = 0  # of a message that is not sent
 RESENDS = 3  # of a command that the pump provably never received
+COMPARE = "do not repeat the command; compare program, reservoir and log with your own records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +78,41 @@ class Executed(Generic[Reply]):
         return self.answer
 
 
-class Ledger(Recognition):
-    """Sends commands and finds out what became of them."""
+def _executed(settled: FiledCommand, *, dup: bool, seq: int, answer: Any) -> Executed[Any]:
+    return Executed(
+        settled.cmd_id,
+        Opcode(settled.opcode),
+        Outcome[settled.outcome],
+        settled.delivered_nl,
+        settled.uncertain_nl,
+        dup,
+        seq,
+        answer,
+    )
 
-    def __init__(
-        self,
-        session: ClientSession,
-        key: DeviceKey,
-        store: OutcomeStore,
-        *,
-        patience_ms: int = PATIENCE_MS,
-    ) -> None:
-        super().__init__(session, key, store, patience_ms=patience_ms)
+
+class CommandLedger:
+    """Gives out ids, sends commands under them, and finds out what became of each."""
+
+    def __init__(self, requester: Requester, store: OutcomeStore) -> None:
+        self.store = store
+        self.recognition = Recognition(requester, store)
+        self.notices = self.recognition.notices
         self.found_out: list[FiledCommand] = []
         """Commands that were unknown when this programmer began, and that the pump has received after all."""
+        self._requester = requester
+        self._session = requester.session
         self._last_sent: tuple[int, int] | None = None  # memory and id
 
     def resolve(self, deadline: Deadline | None = None) -> tuple[FiledCommand, ...]:
         """Find out what became of every command that is still open; returns what is filed of each now.
 
-        OutcomeUnknown where one stays unknown, after all were tried.
+        OutcomeUnknown where one stays unknown, after all were tried. An observer has none.
         """
-        deadline = deadline or self._deadline()
-        known = self._know(deadline)
+        if not self.recognition.may_command:
+            return ()
+        deadline = deadline or self._requester.deadline()
+        known = self.recognition.know(deadline)
         resolved, unknown = [], None
         for filed in self.store.open_commands(known.memory_id):
             try:
@@ -116,20 +126,20 @@ class Ledger(Recognition):
 
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
-        known = self._know(self._deadline())
+        known = self._known_now()
         before = self.store.commands_before(known.memory_id, known.serial)
         lost = tuple(filed for _, filed in before if filed.unknown)
         return self.store.unknown_commands(known.memory_id) + lost
 
     def filed(self, cmd_id: int) -> FiledCommand | None:
         """What is on file here of a command to this pump; None where nothing is."""
-        return (
-            self.store.command(self._know(self._deadline()).memory_id, cmd_id) if self.may_command else None
-        )
+        if not self.recognition.may_command:
+            return None
+        return self.store.command(self._known_now().memory_id, cmd_id)
 
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
-        known = self._know(self._deadline())
+        known = self._known_now()
         here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
         before = self.store.commands_before(known.memory_id, known.serial)
         for memory_id, filed in (*here, *(row for row in before if not row[1].final)):
@@ -142,10 +152,10 @@ class Ledger(Recognition):
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
-        deadline = self._deadline()
-        own = key_id in {OWN_KEY, self.key.key_id} and self.may_command
-        known = self._know(deadline) if own else None
-        reply = self.request(QueryCmd(cmd_id, key_id), deadline)
+        deadline = self._requester.deadline()
+        own = key_id in {OWN_KEY, self._session.key.key_id} and self.recognition.may_command
+        known = self.recognition.know(deadline) if own else None
+        reply = self._requester.request(QueryCmd(cmd_id, key_id), deadline)
         if known is not None:
             self._file_or_refuse(known, cmd_id, reply)
         return reply
@@ -155,14 +165,14 @@ class Ledger(Recognition):
 
         OutcomeUnknown, and nothing is sent, where the pump cannot be believed about an own command.
         """
-        deadline = self._deadline()
-        known = self._know(deadline)
+        deadline = self._requester.deadline()
+        known = self.recognition.know(deadline)
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
             self._refuse_of_before(known, cmd_id, Outcome.VOIDED)
-        elif not filed.final and known.continuity is not Continuity.PROVEN:
+        elif not filed.final and not known.is_proven:
             self._believe(known, filed, Outcome.VOIDED)
-        reply = self.request(VoidCmd(cmd_id), deadline)
+        reply = self._requester.request(VoidCmd(cmd_id), deadline)
         self._file_or_refuse(known, cmd_id, reply)
         return reply
 
@@ -171,7 +181,7 @@ class Ledger(Recognition):
 
         OutcomeUnknown where it contradicts that.
         """
-        known = self._know(self._deadline())
+        known = self._known_now()
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
             self._refuse_of_before(known, cmd_id, outcome)
@@ -200,10 +210,10 @@ class Ledger(Recognition):
             before = "you accepted it as unknown"
         if before:
             raise OutcomeUnknown(
-                f"the pump answers {outcome.name} about {Opcode(filed.opcode).name} {filed.cmd_id}, and {before}: "
+                f"the pump answers {outcome.name} about {filed.name}, and {before}: "
                 f"it has lost memory, and what was known before stands",
                 cmd_id=filed.cmd_id,
-                advice="do not repeat the command; compare program, reservoir and log with your own records",
+                advice=COMPARE,
             )
 
     def _doubt_of_the_unfiled(self, known: KnownPump, cmd_id: int, outcome: Outcome) -> None:
@@ -212,7 +222,7 @@ class Ledger(Recognition):
             raise OutcomeUnknown(
                 f"the pump answers {outcome.name} about command {cmd_id}, and it has lost memory: {known.why}",
                 cmd_id=cmd_id,
-                advice="do not repeat the command; compare program, reservoir and log with your own records",
+                advice=COMPARE,
             )
         why = "it was not sent from here, so nothing here would show that the pump has forgotten it"
         if cmd_id <= self.store.last_cmd_id(known.memory_id):
@@ -239,10 +249,10 @@ class Ledger(Recognition):
             else f"it had answered {filed.outcome}"
         )
         raise OutcomeUnknown(
-            f"{Opcode(filed.opcode).name} {cmd_id} was sent to this pump before it lost its memory, and {what}; "
+            f"{filed.name} was sent to this pump before it lost its memory, and {what}; "
             f"that it is {outcome.name} now says nothing of it",
             cmd_id=cmd_id,
-            advice="do not repeat the command; compare program, reservoir and log with your own records",
+            advice=COMPARE,
         )
 
     def _unknown_before(self, known: KnownPump) -> OutcomeUnknown | None:
@@ -253,28 +263,28 @@ class Ledger(Recognition):
             return None
         return self._cannot_be_found_out(filed, f"pump {known.serial} has lost the memory that it had then")
 
-    def _command(
+    def execute(
         self, build: Callable[[int], Request[Reply]], *, volume_nl: int = 0, resend: bool = True
     ) -> Executed[Reply]:
         """Send what `build` makes of a new id. What provably never arrived is sent again under another.
 
         Unless told not to.
         """
-        deadline = self._deadline()
+        deadline = self._requester.deadline()
         self._settle_before(build(NO_CMD_ID), deadline)
         for attempt in range(RESENDS):
             try:
-                return self._command_once(build, volume_nl, deadline)
+                return self._execute_once(build, volume_nl, deadline)
             except NotExecuted:
-                if not resend or attempt == RESENDS - 1 or deadline.passed(self._session.now_ms()):
+                if not resend or attempt == RESENDS - 1 or self._requester.passed(deadline):
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _command_once(
+    def _execute_once(
         self, build: Callable[[int], Request[Reply]], volume_nl: int, deadline: Deadline
     ) -> Executed[Reply]:
-        known = self._know(deadline)
-        if (known.serial, known.memory_id) != self._pump:
+        known = self.recognition.know(deadline)
+        if not self.recognition.is_first(known):
             raise BenchLost(
                 f"nothing was sent: another pump is on this line than at the start, serial {known.serial}, memory "
                 f"{known.memory_id:016x}",
@@ -284,7 +294,7 @@ class Ledger(Recognition):
         message = build(cmd_id)
         opcode = command_of(type(message)).opcode
         filed = FiledCommand(cmd_id, opcode, cmd_crc(opcode, message), volume_nl, known.last_seq)
-        self._trust_from_here(known)
+        self.recognition.trust_from_here(known)
         self.store.name_pump(known.memory_id, known.serial)
         self.store.file(known.memory_id, filed)  # on the disk before a byte leaves
         self._last_sent = known.memory_id, cmd_id
@@ -296,13 +306,7 @@ class Ledger(Recognition):
 
     def nobody_waited(self, filed: FiledCommand) -> OutcomeUnknown:
         """The error of a command whose answer nobody waited for."""
-        return self._is_unknown(Opcode(filed.opcode), filed.cmd_id, "its answer was not waited for")
-
-    def _trust_from_here(self, known: KnownPump) -> None:
-        """Take the marks of this session, unless an open outcome still hangs on older ones that failed."""
-        if known.continuity is Continuity.PROVEN or not self.store.open_commands(known.memory_id):
-            known.continuity, known.why = Continuity.PROVEN, ""
-            self.store.mark(known.memory_id, known.marks)
+        return self._is_unknown(filed, "its answer was not waited for")
 
     def _sent(
         self, known: KnownPump, filed: FiledCommand, message: Request[Reply], deadline: Deadline
@@ -310,9 +314,9 @@ class Ledger(Recognition):
         """Send a command that is on file, and find out what came of it."""
         opcode, cmd_id = Opcode(filed.opcode), filed.cmd_id
         try:
-            answer: Answer = self._session.ask(opcode, encode(message), deadline)
+            answer = self._session.ask(opcode, encode(message), deadline)
         except (BenchLost, LinkError) as error:
-            raise self._is_unknown(opcode, cmd_id, str(error)) from error
+            raise self._is_unknown(filed, str(error)) from error
         match answer:
             case Replied(payload=answered):
                 return self._accepted(known.memory_id, filed, message, answered, deadline)
@@ -320,11 +324,11 @@ class Ledger(Recognition):
                 self._session.forget_session()
                 self.store.settle(known.memory_id, filed, Outcome.NEVER_RECEIVED.name)
                 raise NotExecuted(
-                    f"{opcode.name} {cmd_id} met no session", cmd_id=cmd_id, outcome=Outcome.NEVER_RECEIVED
+                    f"{filed.name} met no session", cmd_id=cmd_id, outcome=Outcome.NEVER_RECEIVED
                 )
             case Refused(error=refusal) if refusal.state_changed == StateChanged.NO:
                 self.store.settle(known.memory_id, filed, Outcome.REFUSED.name)
-                self._known = None  # another programmer may have used this key: read its last id anew
+                self.recognition.read_anew()  # the last id of this key, which another programmer may have used
                 raise CommandRefused(opcode, refusal, cmd_id=cmd_id)
             case Refused(error=refusal):
                 return self._after_doubt(known.memory_id, filed, DeviceRefused(opcode, refusal).message)
@@ -340,93 +344,56 @@ class Ledger(Recognition):
         deadline: Deadline,
     ) -> Executed[Reply]:
         """The pump answered: file what it says. A commit still under way is asked for until it is done."""
-        opcode = Opcode(filed.opcode)
         try:
-            reply: Any = self._read(message, payload)
+            reply: Any = read_reply(message, payload)
         except DeviceError as error:
             return self._after_doubt(memory_id, filed, str(error))
         result = reply.result
-        delivered_nl = getattr(reply, "delivered_nl", 0)
-        outcome = result.outcome
-        uncertain_nl = 0
-        if outcome == Outcome.INTENT:
+        if result.outcome == Outcome.INTENT:
             settled = self._resolved(memory_id, filed, deadline)
-            outcome = Outcome[settled.outcome]
-            delivered_nl, uncertain_nl = settled.delivered_nl, settled.uncertain_nl
         else:
-            self.store.settle(memory_id, filed, outcome.name, delivered_nl)
-        self._mark_answer(memory_id, filed.cmd_id if not result.dup else 0, result.seq)
-        return Executed(
-            filed.cmd_id, opcode, outcome, delivered_nl, uncertain_nl, bool(result.dup), result.seq, reply
-        )
-
-    def _mark_answer(self, memory_id: int, cmd_id: int, seq: int) -> None:
-        """Read the log entry that an answer has named: by it the memory is known again.
-
-        An answer that gets lost here costs a mark and nothing else.
-        """
-        known = self._known
-        usable = known is not None and known.memory_id == memory_id and known.continuity is Continuity.PROVEN
-        if known is None or not usable or not self._session.is_open:
-            return
-        marks = replace(known.marks, last_cmd_id=max(known.marks.last_cmd_id, cmd_id))
-        try:
-            entry = marked_entry(LogName.MAIN, seq, self._ask_for_a_mark)
-        except (LinkError, DeviceError, BenchLost):
-            entry = None
-        if entry is not None:
-            others = tuple(other for other in marks.entries if other.log != LogName.MAIN)
-            marks = replace(marks, entries=(*others, entry))
-        known.marks = marks
-        self.store.mark(memory_id, marks)
-
-    def _ask_for_a_mark(self, request: LogRead) -> LogReadReply:
-        return self._request_once(request, self._deadline())
+            delivered_nl = getattr(reply, "delivered_nl", 0)
+            settled = self.store.settle(memory_id, filed, result.outcome.name, delivered_nl)
+        self.recognition.mark_answer(memory_id, filed.cmd_id if not result.dup else 0, result.seq)
+        return _executed(settled, dup=bool(result.dup), seq=result.seq, answer=reply)
 
     def _after_doubt(self, memory_id: int, filed: FiledCommand, why: str) -> Executed[Any]:
         """No word that can be relied on: reconnect and ask what became of it."""
-        opcode = Opcode(filed.opcode)
-        settled = self._resolved(memory_id, filed, self._deadline(), why)
+        settled = self._resolved(memory_id, filed, self._requester.deadline(), why)
         outcome = Outcome[settled.outcome]
         if outcome in NEVER_HAPPENED:
             raise NotExecuted(
-                f"{opcode.name} {filed.cmd_id} never reached the pump, and nothing was done",
+                f"{filed.name} never reached the pump, and nothing was done",
                 cmd_id=filed.cmd_id,
                 outcome=outcome,
                 advice="it is safe to try again",
             )
         if outcome == Outcome.REFUSED:
-            raise NotExecuted(
-                f"{opcode.name} {filed.cmd_id} was refused by the pump, and nothing was done",
+            raise RefusalLost(
+                f"{filed.name} was refused by the pump, and nothing was done",
                 cmd_id=filed.cmd_id,
                 outcome=outcome,
                 advice="read the status and try again",
             )
-        return Executed(
-            filed.cmd_id,
-            opcode,
-            outcome,
-            settled.delivered_nl,
-            settled.uncertain_nl,
-            dup=True,
-            seq=0,
-            answer=None,
-        )
+        return _executed(settled, dup=True, seq=0, answer=None)
 
     def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask, after what has to be known first [SPEC 9]; returns the reply. Errors as in `Requester.request`.
 
         OutcomeUnknown where the outcome of an earlier command is not known and the message may not be sent then.
         """
-        deadline = deadline or self._deadline()
+        deadline = deadline or self._requester.deadline()
         self._settle_before(message, deadline)
-        return super().request(message, deadline)
+        return self._requester.request(message, deadline)
+
+    def _known_now(self) -> KnownPump:
+        return self.recognition.know(self._requester.deadline())
 
     def _settle_before(self, message: Request[Any], deadline: Deadline) -> None:
         """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""
         if command_of(type(message)).while_unknown or not self.store.has_open():
             return
-        known = self._know(deadline)
+        known = self.recognition.know(deadline)
         for filed in self.store.unknown_commands(known.memory_id):
             self._found_out(filed, self._resolved(known.memory_id, filed, deadline))
         unknown = self._unknown_before(known)
@@ -440,7 +407,7 @@ class Ledger(Recognition):
             amount = f", {now.delivered_nl} nL delivered" if now.volume_nl and now.confirmed else ""
             more = f" and {now.uncertain_nl} nL uncertain" if now.uncertain_nl else ""
             self.notices.append(
-                f"{Opcode(now.opcode).name} {now.cmd_id}, whose outcome was {before.outcome or 'not known'}, is "
+                f"{now.name}, whose outcome was {before.outcome or 'not known'}, is "
                 f"{now.outcome}{amount}{more}"
             )
         if before.unknown and now.confirmed:
@@ -451,36 +418,34 @@ class Ledger(Recognition):
         self, memory_id: int, filed: FiledCommand, deadline: Deadline, why: str = ""
     ) -> FiledCommand:
         """Ask for the outcome of one command until it is known; OutcomeUnknown at the deadline."""
-        opcode = Opcode(filed.opcode)
-        while not deadline.passed(self._session.now_ms()):
+        while not self._requester.passed(deadline):
             try:
-                known = self._know(deadline)
+                known = self.recognition.know(deadline)
                 if known.memory_id != memory_id:
-                    raise self._is_unknown(opcode, filed.cmd_id, "the pump has another memory now")
-                reply = self.request(QueryCmd(filed.cmd_id), deadline)
+                    raise self._is_unknown(filed, "the pump has another memory now")
+                reply = self._requester.request(QueryCmd(filed.cmd_id), deadline)
             except (BenchLost, LinkError) as error:
-                raise self._is_unknown(opcode, filed.cmd_id, why or str(error)) from error
+                raise self._is_unknown(filed, why or str(error)) from error
             settled = self._file_verdict(known, filed, reply)
             if reply.outcome == Outcome.TOO_OLD:  # also of one that was known to run: how did it end?
                 return self._resolved_by_log(known, filed, deadline)
             if not settled.unknown:
                 return settled
             self._session.wait(POLL_MS)
-        raise self._is_unknown(opcode, filed.cmd_id, why or "the pump has not decided yet")
+        raise self._is_unknown(filed, why or "the pump has not decided yet")
 
     def _resolved_by_log(self, known: KnownPump, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
         """Too old for the pump's ledger: consult its log."""
-        opcode = Opcode(filed.opcode)
         try:
             history = LogReader(LogName.MAIN, filed.after_seq + 1).read(
-                lambda request: self.request(request, deadline)
+                lambda request: self._requester.request(request, deadline)
             )
         except (BenchLost, LinkError) as error:
-            raise self._is_unknown(opcode, filed.cmd_id, str(error)) from error
-        verdict = verdict_of_log(filed, self.key.role, history)
+            raise self._is_unknown(filed, str(error)) from error
+        verdict = verdict_of_log(filed, self._session.key.role, history)
         if verdict is None:
             why = "it is too old for the pump's ledger, and its log has no proof"
-            raise self._is_unknown(opcode, filed.cmd_id, why)
+            raise self._is_unknown(filed, why)
         self._believe(known, filed, verdict.outcome, verdict.delivered_nl, verdict.uncertain_nl)
         return self.store.settle(
             known.memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
@@ -534,8 +499,7 @@ class Ledger(Recognition):
     def _cannot_be_found_out(self, filed: FiledCommand, why: str) -> OutcomeUnknown:
         """The error of a command that only a person can close."""
         return OutcomeUnknown(
-            f"what became of {Opcode(filed.opcode).name} {filed.cmd_id} cannot be found out ({why}); it may have been "
-            "carried out",
+            f"what became of {filed.name} cannot be found out ({why}); it may have been carried out",
             cmd_id=filed.cmd_id,
             advice=f"do not repeat it: consult patient and log, then say `pumpbench program accept {filed.cmd_id}`",
         )
@@ -543,14 +507,14 @@ class Ledger(Recognition):
     def _void_quietly(self, cmd_id: int) -> None:
         """NEVER_RECEIVED is final already; VOID makes it durable. If it gets lost, nothing is lost."""
         try:
-            self.request(VoidCmd(cmd_id))
+            self._requester.request(VoidCmd(cmd_id))
         except (LinkError, BenchLost, DeviceRefused):
             self._session.forget_session()
 
-    def _is_unknown(self, opcode: Opcode, cmd_id: int, why: str) -> OutcomeUnknown:
+    def _is_unknown(self, filed: FiledCommand, why: str) -> OutcomeUnknown:
         self._session.forget_session()
         return OutcomeUnknown(
-            f"what became of {opcode.name} {cmd_id} is not known ({why}); it may have been carried out",
-            cmd_id=cmd_id,
+            f"what became of {filed.name} is not known ({why}); it may have been carried out",
+            cmd_id=filed.cmd_id,
             advice="do not repeat it: run any command against this pump again and it is asked for first",
         )
