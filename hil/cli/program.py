@@ -13,6 +13,7 @@ from hil.cli.connection import Options, confirm, connected, show, with_options
 from hil.cli.output import say, tell
 from hil.cli.therapy import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
+from hil.programmer.command_ledger import NO_CMD_ID
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.entry import LogEntry, describe
@@ -143,8 +144,9 @@ def _entry(entry: LogEntry) -> dict[str, object]:
 def query(options: Options, cmd_id: int | None) -> None:
     """What became of a command (without an id: of the last one that the pump has received)."""
     with connected(options) as pump:
-        cmd_id = cmd_id or pump.status().last_cmd_id
-        if not cmd_id:
+        if cmd_id is None:
+            cmd_id = pump.status().last_cmd_id
+        if cmd_id == NO_CMD_ID:
             raise UsageError("this key has not commanded anything yet", advice="name the command's id")
         seen, filed = pump.query(cmd_id), pump.ledger.filed(cmd_id)
         notices = list(pump.notices)

@@ -27,6 +27,7 @@ from hil.cli.quantities import (
 from hil.cli.tables import WALL_EPOCH, executed_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
 from protocol.messages.reading import GetDeliveryReply
@@ -245,7 +246,7 @@ def _bolus_rows(prepared: PreparedBolus) -> list[tuple[str, str]]:
 def cancel(options: Options, cmd_id: int | None) -> None:
     """End a bolus now: the active one, or the one of this command. Never asks first."""
     with connected(options) as pump:
-        executed = pump.cancel_bolus(cmd_id or 0)
+        executed = pump.cancel_bolus(ACTIVE_BOLUS if cmd_id is None else cmd_id)
         answer = executed.answer
         if answer is None:
             report(options, executed, [])

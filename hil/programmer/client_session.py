@@ -236,7 +236,7 @@ def refusal_of(reason: int, retry_after_s: int) -> PumpbenchError:
         )
     when = f" (it says: in {retry_after_s} s)" if retry_after_s else ""
     if reason == RejectReason.BUSY:
-        return InUse(f"the pump refused a session: {what}{when}", advice=advice)
+        return InUse(f"the pump gives no session: {what}{when}", advice=advice)
     return SessionRefused(
         f"the pump refused a session: {what}{when}", reason=reason, retry_after_s=retry_after_s, advice=advice
     )

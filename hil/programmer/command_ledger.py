@@ -1,8 +1,9 @@
 """Commands that must never happen twice: an id stored before sending, and no word of failure without proof [SPEC 9].
 
-A command ends in one of four ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
-secured, that it did nothing. `NotExecuted`: the pump said that it never received it. `OutcomeUnknown`: nobody
-can say; until it is resolved only reading, QUERY, VOID, STOP and CANCEL are allowed.
+A command ends in one of these ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
+secured, that it did nothing; `RefusalLost`: it did, and that was learnt by asking. `NotExecuted`: the pump said
+that it never received it. `OutcomeUnknown`: nobody can say; until it is resolved only reading, QUERY, VOID, STOP and
+CANCEL are allowed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 Reply = TypeVar("Reply")
 
 POLL_MS = 100  # between two QUERYs while the pump's own memory commit is under way [SPEC 9]
-NO_CMD_ID = 0  # of a message that is not sent
+NO_CMD_ID = 0  # of a message that is not sent, and of a key that has sent none
 RESENDS = 3  # of a command that the pump provably never received
 COMPARE = "do not repeat the command; compare program, reservoir and log with your own records"
 

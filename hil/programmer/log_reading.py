@@ -53,7 +53,7 @@ class LogReader:
     def __init__(self, log: LogName, from_seq: int, filter_bits: int = NO_FILTER) -> None:
         self._log = log
         self._filter = filter_bits
-        self._first_seq: int | None = from_seq or None
+        self._first_seq = None if from_seq == OLDEST else from_seq
         self._next_seq = from_seq
         self._epoch = ANY_EPOCH
         self._entries: list[LogEntry] = []
@@ -105,7 +105,7 @@ class LogReader:
         return LogHistory(
             self._log,
             self._epoch,
-            self._first_seq or self._next_seq,
+            self._next_seq if self._first_seq is None else self._first_seq,
             self._next_seq,
             tuple(self._entries),
             tuple(self._lost),

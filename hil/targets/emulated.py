@@ -192,7 +192,8 @@ class EmulatedRig:
         if after_writes is None:
             _do(lambda: actions.cut_power(bench))
         else:
-            _do(lambda: actions.arm_power_cut(bench, after_writes, torn_after_bytes or 0))
+            torn = 0 if torn_after_bytes is None else torn_after_bytes
+            _do(lambda: actions.arm_power_cut(bench, after_writes, torn))
 
     def power_restore(self, off_ms: int = 0) -> bool:
         """Put the plug back."""

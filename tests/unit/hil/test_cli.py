@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,51 @@ def test_help_imports_none_of_the_groups() -> None:
     )
     for heavy in ("construct", "cryptography", "serial", "pytest", "hil.programmer", "firmware_emu.cli"):
         assert f"'{heavy}'" not in done.stdout
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class AtImportOf:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, AtImportOf())
+{before}
+sys.argv = ["pumpbench", "--help"]
+from hil.cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("module", ["hil.cli.main", "click", "hil.errors"])
+def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(module: str) -> None:
+    program = INTERRUPTED_IMPORT.format(module=module, before="")
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_interrupt_that_was_ignored_when_it_started_stays_ignored() -> None:
+    ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
+    program = INTERRUPTED_IMPORT.format(module="click", before=ignoring)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Commands" in done.stdout
+
+
+def test_the_command_is_imported_from_a_module_that_imports_almost_nothing() -> None:
+    (command,) = (point for point in entry_points(group="console_scripts") if point.name == "pumpbench")
+    program = f"import sys, {command.module}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+    )
+    ours = {name for name in done.stdout.split() if name.split(".")[0] in {"hil", "protocol", "click"}}
+    assert ours == {"hil", "hil.cli", "hil.cli.__main__"}
 
 
 def test_status_shows_a_pump_at_work() -> None:

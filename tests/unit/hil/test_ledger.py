@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import CommandRefused, DeviceRefused, LinkError, NotExecuted, OutcomeUnknown, UsageError
+from hil.errors import (
+    CommandRefused,
+    DeviceRefused,
+    ExitCode,
+    LinkError,
+    NotExecuted,
+    OutcomeUnknown,
+    RefusalLost,
+    UsageError,
+)
 from hil.noise import Direction
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Outcome, Role, State
@@ -102,6 +111,19 @@ def test_when_every_request_is_lost_nothing_was_done_and_the_programmer_knows(re
         assert pump.query(executed.cmd_id - 1).outcome is Outcome.VOIDED
     bench.line.check_all_fired()
     assert not pump.ledger.unknown()
+
+
+def test_a_refusal_whose_answer_was_lost_is_the_devices_word_all_the_same(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    pump.ledger.unknown()
+    prepared = pump.prepare_bolus(VOLUME_NL, 600)
+    bench.target.rig.advance(11_000)  # its token lives 10 s
+    bench.line.drop(FROM_PUMP, ROUNDS)
+    with pytest.raises(RefusalLost, match="was refused by the pump, and nothing was done") as caught:
+        pump.commit_bolus(prepared)
+    bench.line.check_all_fired()
+    assert caught.value.exit_code is ExitCode.DEVICE_REFUSED
+    assert caught.value.one_line().startswith("device: ")
 
 
 def test_every_frame_twice_is_one_execution(ready: Any) -> None:
