@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.bench_session import identity_of
 from hil.cli.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from hil.outcome_store import FiledCommand
     from hil.programmer.command_ledger import Executed
     from protocol.messages.alarms import GetAlarmsReply
     from protocol.messages.conversation import GetLinkStatsReply
     from protocol.messages.ledger import QueryCmdReply
-    from protocol.messages.log import LogStatusReply
     from protocol.messages.program import GetProgramReply
     from protocol.messages.reading import GetDeliveryReply, GetInfoReply, GetLimitsReply, GetStatusReply
     from protocol.messages.reservoir import GetReservoirReply
@@ -225,15 +222,7 @@ def query_rows(cmd_id: int, reply: QueryCmdReply, filed: FiledCommand | None = N
     ]
 
 
-def log_status_text(status: LogStatusReply) -> str:
-    """A log's own account of itself, in one line."""
-    return (
-        f"entries {status.first_seq} to {status.last_seq}, epoch {status.epoch}, lost {status.lost_total}, "
-        f"corrupt {status.corrupt}, bad checkpoints {status.bad_checkpoints}"
-    )
-
-
-def executed_rows(executed: Executed[object], more: Iterable[tuple[str, str]] = ()) -> Rows:
+def executed_rows(executed: Executed[Any]) -> Rows:
     """What a command did."""
     rows = [("command", f"{executed.cmd_id} {executed.opcode.name}"), ("outcome", executed.outcome.name)]
     if executed.delivered_nl or executed.uncertain_nl:
@@ -242,4 +231,4 @@ def executed_rows(executed: Executed[object], more: Iterable[tuple[str, str]] = 
         rows.append(("uncertain", f"at most {ml(executed.uncertain_nl)} more"))
     if executed.answer is None:
         rows.append(("answer", "lost; the outcome was learnt by asking"))
-    return rows + list(more)
+    return rows

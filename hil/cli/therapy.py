@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -35,11 +35,14 @@ from protocol.messages.reading import GetDeliveryReply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.cli.tables import Rows
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import PreparedBolus, Programmer
     from protocol.messages.bolus import BolusCommitReply
     from protocol.messages.program import ProgCommitReply
     from protocol.messages.stop import StopReply
+
+Reply = TypeVar("Reply")
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
@@ -66,13 +69,29 @@ class Amount(click.ParamType[int]):
 MCG = Amount(NG_PER_MCG, "mcg")
 ML = Amount(NL_PER_ML, "mL")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
+CONCENTRATION = click.option(
+    "--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the active program's)."
+)
+DRUG = click.option(
+    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the active program's)."
+)
 
 
-def report(options: Options, executed: Executed[Any], more: list[tuple[str, str]]) -> None:
+def report(
+    options: Options,
+    executed: Executed[Reply],
+    more: Rows | None = None,
+    *,
+    answered: Callable[[Reply], Rows] = lambda _: [],
+) -> None:
     """Say what a command did; before the session ends, since nothing after it may keep the answer back.
 
-    DeviceError, once it is said, where the pump did less than was asked.
+    `answered` makes rows of the pump's answer, where it was not lost. DeviceError, once all is said, where the pump
+    did less than was asked.
     """
+    rows = executed_rows(executed) + (more or [])
+    if executed.answer is not None:
+        rows += answered(executed.answer)
     document = {
         "cmd_id": executed.cmd_id,
         "outcome": executed.outcome,
@@ -82,7 +101,7 @@ def report(options: Options, executed: Executed[Any], more: list[tuple[str, str]
     }
     show(
         options,
-        executed_rows(executed, more),
+        rows,
         document,
         done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
@@ -97,12 +116,8 @@ def report(options: Options, executed: Executed[Any], more: list[tuple[str, str]
 
 @click.command(name="set")
 @click.option("--dose", "dose_ng_per_day", type=MCG, required=True, help="Dose in mcg/day.")
-@click.option(
-    "--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the active program's)."
-)
-@click.option(
-    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the active program's)."
-)
+@CONCENTRATION
+@DRUG
 @click.option("--start/--no-start", default=True, help="Run the program, or keep the pump's state.")
 @YES
 @with_options
@@ -125,13 +140,15 @@ def set_program(
             start=start,
             ask=partial(confirm, yes=yes),
         )
-        more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
-        if executed.answer is not None:
-            more += [
-                ("program", f"revision {executed.answer.program_rev}"),
-                ("state", executed.answer.state.name),
-            ]
-        report(options, executed, more)
+        report(
+            options,
+            executed,
+            [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))],
+            answered=lambda reply: [
+                ("program", f"revision {reply.program_rev}"),
+                ("state", reply.state.name),
+            ],
+        )
 
 
 def set_as_confirmed(
@@ -249,7 +266,7 @@ def cancel(options: Options, cmd_id: int | None) -> None:
         executed = pump.cancel_bolus(ACTIVE_BOLUS if cmd_id is None else cmd_id)
         answer = executed.answer
         if answer is None:
-            report(options, executed, [])
+            report(options, executed)
             return
         ended = answer.target_outcome not in DID_NOT_HAPPEN and answer.target_outcome is not Outcome.TOO_OLD
         more = [("bolus", answer.target_outcome.name), ("delivered", ml(answer.delivered_nl))]
@@ -292,14 +309,15 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             reason=StopReason[reason.upper()],
             on_expiry=OnExpiry[on_expiry.upper()],
         )
-        more = []
-        if executed.answer is not None:
-            more = [
-                ("state", executed.answer.state.name),
-                ("stopped for", duration(executed.answer.stopped_s)),
-                ("expires", _expiry_words(executed.answer)),
-            ]
-        report(options, executed, more)
+        report(
+            options,
+            executed,
+            answered=lambda reply: [
+                ("state", reply.state.name),
+                ("stopped for", duration(reply.stopped_s)),
+                ("expires", _expiry_words(reply)),
+            ],
+        )
 
 
 def _expiry_words(answer: StopReply) -> str:
@@ -313,21 +331,18 @@ def _expiry_words(answer: StopReply) -> str:
 def resume(options: Options) -> None:
     """Start the active program again."""
     with connected(options, settled=True) as pump:
-        executed = pump.resume()
-        more = []
-        if executed.answer is not None:
-            reply = executed.answer
-            more = [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
-        report(options, executed, more)
+        report(
+            options,
+            pump.resume(),
+            answered=lambda reply: [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))],
+        )
 
 
 @click.command()
 @click.option("--filled", "filled_nl", type=ML, required=True, help="mL in the reservoir after filling.")
 @click.option("--aspirated", "aspirated_nl", type=ML, required=True, help="mL that came out before.")
-@click.option("--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the program's).")
-@click.option(
-    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the program's)."
-)
+@CONCENTRATION
+@DRUG
 @click.option(
     "--low-alarm", "low_alarm_nl", type=ML, help="mL at which the low alarm sounds (default: as it is)."
 )
@@ -362,15 +377,15 @@ def refill(
             low_alarm_nl=low_alarm_nl,
             rinsed_twice=rinsed_twice,
         )
-        more = []
-        if executed.answer is not None:
-            reply = executed.answer
-            more = [
+        report(
+            options,
+            executed,
+            answered=lambda reply: [
                 ("reservoir", ml(reply.reservoir_calc_nl)),
                 ("expected", ml(reply.expected_nl)),
                 ("difference", ml(reply.diff_nl)),
-            ]
-        report(options, executed, more)
+            ],
+        )
 
 
 @click.command(name="time")
@@ -401,8 +416,7 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
                 raise
             confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
-        more = [("moved by", f"{executed.answer.delta_s} s")] if executed.answer is not None else []
-        report(options, executed, more)
+        report(options, executed, answered=lambda reply: [("moved by", f"{reply.delta_s} s")])
 
 
 class _WallTime(NamedTuple):

@@ -273,13 +273,12 @@ class CommandLedger:
         """
         deadline = self._requester.deadline()
         self._settle_before(build(NO_CMD_ID), deadline)
-        for attempt in range(RESENDS):
-            try:
-                return self._execute_once(build, volume_nl, deadline)
-            except NotExecuted:
-                if not resend or attempt == RESENDS - 1 or self._requester.passed(deadline):
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        return self._requester.again(
+            lambda: self._execute_once(build, volume_nl, deadline),
+            RESENDS if resend else 1,
+            NotExecuted,
+            deadline,
+        )
 
     def _execute_once(
         self, build: Callable[[int], Request[Reply]], volume_nl: int, deadline: Deadline

@@ -243,14 +243,12 @@ class Programmer:
     ) -> StagedProgram:
         """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
         deadline = self.requester.deadline()
-        for attempt in range(STAGINGS):
-            try:
-                rev = self.status().program_rev if base_rev is None else base_rev
-                return stage_once(self.requester, rev, header, tuple(segments), deadline)
-            except LinkError:
-                if attempt == STAGINGS - 1 or self.requester.passed(deadline):
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+
+        def stage() -> StagedProgram:
+            rev = self.status().program_rev if base_rev is None else base_rev
+            return stage_once(self.requester, rev, header, tuple(segments), deadline)
+
+        return self.requester.again(stage, STAGINGS, LinkError, deadline)
 
     def stage_simple_program(
         self,
@@ -264,7 +262,7 @@ class Programmer:
 
         Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
         """
-        concentration, drug = self.drug_or_active(concentration_ng_per_ml, drug_id)
+        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = simple_program(dose_ng_per_day, concentration, drug)
         return self.stage_program(header, segments, base_rev=base_rev)
 
@@ -288,25 +286,23 @@ class Programmer:
 
         `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
         """
-        for attempt in range(STAGINGS):
+
+        def stage_and_commit() -> Executed[ProgCommitReply]:
             staged = self.stage_simple_program(
                 dose_ng_per_day,
                 concentration_ng_per_ml=concentration_ng_per_ml,
                 drug_id=drug_id,
                 base_rev=base_rev,
             )
-            try:
-                return self.commit_program(staged, start=start)
-            except NotExecuted:
-                if attempt == STAGINGS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+            return self.commit_program(staged, start=start)
+
+        return self.requester.again(stage_and_commit, STAGINGS, NotExecuted)
 
     def abort_program(self) -> None:
         """Throw the staged program away."""
         self.request(ProgAbort())
 
-    def drug_or_active(self, concentration_ng_per_ml: int | None, drug_id: int | None) -> tuple[int, int]:
+    def _drug_or_active(self, concentration_ng_per_ml: int | None, drug_id: int | None) -> tuple[int, int]:
         """A concentration and a drug: the active program's where they are not named. 0 is a name, and a wrong one."""
         if concentration_ng_per_ml is None or drug_id is None:
             active = self.program().header
@@ -386,7 +382,7 @@ class Programmer:
         staged_crc: int = 0,
     ) -> Executed[RefillReply]:
         """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
-        concentration, drug = self.drug_or_active(concentration_ng_per_ml, drug_id)
+        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         alarm_nl = self.reservoir().low_alarm_nl if low_alarm_nl is None else low_alarm_nl
         flags = RefillFlag.RINSED_TWICE if rinsed_twice else RefillFlag(0)
         return self.ledger.execute(

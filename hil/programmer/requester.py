@@ -17,11 +17,14 @@ from protocol.identifiers import ErrorCode, StateChanged
 from protocol.registry import command_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.programmer.client_session import ClientSession
     from protocol.messages.command import Request
     from protocol.messages.errors import ErrorReply
 
 Reply = TypeVar("Reply")
+Result = TypeVar("Result")
 
 PATIENCE_MS = 15_000  # three rounds of the link's time-outs of 4.2 s, and a new session
 _SESSION_GONE = frozenset({ErrorCode.NO_SESSION, ErrorCode.SESSION_EXPIRED})
@@ -41,6 +44,22 @@ class Requester:
     def passed(self, deadline: Deadline) -> bool:
         """True once it is too late."""
         return deadline.passed(self.session.now_ms())
+
+    def again(
+        self,
+        action: Callable[[], Result],
+        tries: int,
+        after: type[LinkError],
+        deadline: Deadline | None = None,
+    ) -> Result:
+        """Do something until it goes without this error, so many times at most, and not past the deadline."""
+        for _ in range(tries - 1):
+            try:
+                return action()
+            except after:
+                if deadline is not None and self.passed(deadline):
+                    raise
+        return action()
 
     def ensure_session(self, deadline: Deadline) -> None:
         """Open a session if there is none."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hil.errors import DeviceError, UsageError
-from hil.procedures import rate_for_dose_nl_per_day
+from hil.procedures import dose_for_rate_ng_per_day, rate_for_dose_nl_per_day
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
@@ -88,7 +88,7 @@ def minimum_rate_program(
     concentration_ng_per_ml: int, drug_id: int, rate_nl_per_day: int
 ) -> tuple[ProgramHeader, tuple[Segment, ...]]:
     """Minimum-rate mode: the pump only keeps its path open."""
-    dose_ng_per_day = rate_nl_per_day * concentration_ng_per_ml // 1_000_000
+    dose_ng_per_day = int(dose_for_rate_ng_per_day(rate_nl_per_day, concentration_ng_per_ml))
     header, segments = simple_program(dose_ng_per_day, concentration_ng_per_ml, drug_id)
     return header._replace(mode=InfusionMode.MINIMUM_RATE), (
         segments[0]._replace(rate_nl_per_day=rate_nl_per_day),

@@ -1,4 +1,4 @@
-"""Deadlines, capabilities, keys from files, requirements, quantities, the wire log's lines, the summary."""
+"""Deadlines, capabilities, keys from files, quantities, the wire log's lines, the summary."""
 
 import json
 import sys
@@ -29,7 +29,6 @@ from hil.key_file import read_key
 from hil.noise import Direction
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from hil.report.summary import one_line, summary_of
-from hil.requirements import read_requirements, unclaimed, unknown_claims
 from hil.targets.choices import PumpChoice, profile_argument, profile_text
 from hil.wire_log import clock_text
 from protocol.identifiers import Role
@@ -139,22 +138,6 @@ def test_an_intruder_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(BadConfiguration, match=str(tmp_path / "protocol")):
         check_protocol_is_ours()
-
-
-def test_requirements_and_claims(tmp_path: Path) -> None:
-    path = tmp_path / "requirements.toml"
-    path.write_text(
-        '[A-1]\nsentence = "It is."\nsource = "DOMAIN 1"\n[A-2]\nsentence = "So."\nsource = "DOMAIN 2"\n'
-    )
-    requirements = read_requirements(path)
-    assert requirements["A-1"].sentence == "It is."
-    assert unknown_claims(["A-1", "B-1", "B-1"], requirements) == ("B-1",)
-    assert unclaimed(["A-1"], requirements) == ("A-2",)
-    path.write_text("[A-1]\nsentence = 'x'\n")
-    with pytest.raises(BadConfiguration, match="A-1"):
-        read_requirements(path)
-    with pytest.raises(BadConfiguration):
-        read_requirements(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(
