@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hil.bench_session import identity_of
 from hil.cli.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
+from protocol.messages.program import ProgCommitReply
+from protocol.messages.reservoir import RefillReply
+from protocol.messages.stop import ResumeReply, StopReply
+from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
     from hil.outcome_store import FiledCommand
@@ -232,3 +236,27 @@ def executed_rows(executed: Executed[Any]) -> Rows:
     if executed.answer is None:
         rows.append(("answer", "lost; the outcome was learnt by asking"))
     return rows
+
+
+def reply_rows(reply: object) -> Rows:
+    """What the pump added of its own, by the kind of its answer; none where that is lost or says no more."""
+    match reply:
+        case ProgCommitReply():
+            return [("program", f"revision {reply.program_rev}"), ("state", reply.state.name)]
+        case StopReply():
+            stopped = [("state", reply.state.name), ("stopped for", duration(reply.stopped_s))]
+            return [*stopped, ("expires", _expiry_words(reply))]
+        case ResumeReply():
+            return [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))]
+        case RefillReply():
+            volumes = (reply.reservoir_calc_nl, reply.expected_nl, reply.diff_nl)
+            return list(zip(("reservoir", "expected", "difference"), map(ml, volumes), strict=True))
+        case TimeSetReply():
+            return [("moved by", f"{reply.delta_s} s")]
+    return []
+
+
+def _expiry_words(reply: StopReply) -> str:
+    if not reply.expires_t_mono_s:
+        return "never: there is no therapy that could be stopped"
+    return f"at {duration(reply.expires_t_mono_s)} of running: {reply.on_expiry.name}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -24,7 +24,7 @@ from hil.cli.quantities import (
     ml,
     ml_per_day,
 )
-from hil.cli.tables import WALL_EPOCH, executed_rows, time_rows
+from hil.cli.tables import WALL_EPOCH, executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
 from hil.programmer.programmer import ACTIVE_BOLUS
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import PreparedBolus, Programmer
     from protocol.messages.bolus import BolusCommitReply
     from protocol.messages.program import ProgCommitReply
-    from protocol.messages.stop import StopReply
-
-Reply = TypeVar("Reply")
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
@@ -77,21 +74,11 @@ DRUG = click.option(
 )
 
 
-def report(
-    options: Options,
-    executed: Executed[Reply],
-    more: Rows | None = None,
-    *,
-    answered: Callable[[Reply], Rows] = lambda _: [],
-) -> None:
+def report(options: Options, executed: Executed[Any], more: Rows | None = None) -> None:
     """Say what a command did; before the session ends, since nothing after it may keep the answer back.
 
-    `answered` makes rows of the pump's answer, where it was not lost. DeviceError, once all is said, where the pump
-    did less than was asked.
+    DeviceError, once it is said, where the pump did less than was asked.
     """
-    rows = executed_rows(executed) + (more or [])
-    if executed.answer is not None:
-        rows += answered(executed.answer)
     document = {
         "cmd_id": executed.cmd_id,
         "outcome": executed.outcome,
@@ -101,7 +88,7 @@ def report(
     }
     show(
         options,
-        rows,
+        executed_rows(executed) + (more or []) + reply_rows(executed.answer),
         document,
         done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
@@ -140,15 +127,7 @@ def set_program(
             start=start,
             ask=partial(confirm, yes=yes),
         )
-        report(
-            options,
-            executed,
-            [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))],
-            answered=lambda reply: [
-                ("program", f"revision {reply.program_rev}"),
-                ("state", reply.state.name),
-            ],
-        )
+        report(options, executed, [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))])
 
 
 def set_as_confirmed(
@@ -309,21 +288,7 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             reason=StopReason[reason.upper()],
             on_expiry=OnExpiry[on_expiry.upper()],
         )
-        report(
-            options,
-            executed,
-            answered=lambda reply: [
-                ("state", reply.state.name),
-                ("stopped for", duration(reply.stopped_s)),
-                ("expires", _expiry_words(reply)),
-            ],
-        )
-
-
-def _expiry_words(answer: StopReply) -> str:
-    if not answer.expires_t_mono_s:
-        return "never: there is no therapy that could be stopped"
-    return f"at {duration(answer.expires_t_mono_s)} of running: {answer.on_expiry.name}"
+        report(options, executed)
 
 
 @click.command()
@@ -331,11 +296,7 @@ def _expiry_words(answer: StopReply) -> str:
 def resume(options: Options) -> None:
     """Start the active program again."""
     with connected(options, settled=True) as pump:
-        report(
-            options,
-            pump.resume(),
-            answered=lambda reply: [("state", reply.state.name), ("rate", ml_per_day(reply.rate_nl_per_day))],
-        )
+        report(options, pump.resume())
 
 
 @click.command()
@@ -377,15 +338,7 @@ def refill(
             low_alarm_nl=low_alarm_nl,
             rinsed_twice=rinsed_twice,
         )
-        report(
-            options,
-            executed,
-            answered=lambda reply: [
-                ("reservoir", ml(reply.reservoir_calc_nl)),
-                ("expected", ml(reply.expected_nl)),
-                ("difference", ml(reply.diff_nl)),
-            ],
-        )
+        report(options, executed)
 
 
 @click.command(name="time")
@@ -416,7 +369,7 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
                 raise
             confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
-        report(options, executed, answered=lambda reply: [("moved by", f"{reply.delta_s} s")])
+        report(options, executed)
 
 
 class _WallTime(NamedTuple):
