@@ -65,7 +65,6 @@ class Executed(Generic[Reply]):
     delivered_nl: int
     uncertain_nl: int
     dup: bool
-    seq: int
     answer: Reply | None
 
     @property
@@ -78,8 +77,14 @@ class Executed(Generic[Reply]):
             )
         return self.answer
 
+    @property
+    def seq(self) -> int:
+        """The log entry that the answer names; UsageError as of `reply`."""
+        reply: Any = self.reply
+        return int(reply.result.seq)
 
-def _executed(settled: FiledCommand, *, dup: bool, seq: int, answer: Any) -> Executed[Any]:
+
+def _executed(settled: FiledCommand, *, dup: bool, answer: Any) -> Executed[Any]:
     return Executed(
         settled.cmd_id,
         Opcode(settled.opcode),
@@ -87,7 +92,6 @@ def _executed(settled: FiledCommand, *, dup: bool, seq: int, answer: Any) -> Exe
         settled.delivered_nl,
         settled.uncertain_nl,
         dup,
-        seq,
         answer,
     )
 
@@ -355,7 +359,7 @@ class CommandLedger:
             delivered_nl = getattr(reply, "delivered_nl", 0)
             settled = self.store.settle(memory_id, filed, result.outcome.name, delivered_nl)
         self.recognition.mark_answer(memory_id, filed.cmd_id if not result.dup else 0, result.seq)
-        return _executed(settled, dup=bool(result.dup), seq=result.seq, answer=reply)
+        return _executed(settled, dup=bool(result.dup), answer=reply)
 
     def _after_doubt(self, memory_id: int, filed: FiledCommand, why: str) -> Executed[Any]:
         """No word that can be relied on: reconnect and ask what became of it."""
@@ -375,7 +379,7 @@ class CommandLedger:
                 outcome=outcome,
                 advice="read the status and try again",
             )
-        return _executed(settled, dup=True, seq=0, answer=None)
+        return _executed(settled, dup=True, answer=None)
 
     def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask, after what has to be known first [SPEC 9]; returns the reply. Errors as in `Requester.request`.

@@ -93,6 +93,8 @@ def test_when_every_reply_is_lost_the_outcome_is_asked_for(ready: Any) -> None:
     assert intents(pump) == (name == "bolus")
     with pytest.raises(UsageError, match="lost"):
         _ = executed.reply
+    with pytest.raises(UsageError, match="lost"):  # and it is not entry 0
+        _ = executed.seq
 
 
 def test_when_every_request_is_lost_nothing_was_done_and_the_programmer_knows(ready: Any) -> None:
