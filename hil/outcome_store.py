@@ -27,6 +27,7 @@ SCHEMA_WITHOUT_MARKS = "pumpbench-outcomes/1"
 LAST_CMD_ID = 0xFFFF_FFFE  # 0 and FFFFFFFF are no ids
 KEPT_CLOSED = 32  # four ledgers of a pump: enough to answer "what was the last thing that I did?"
 FINGERPRINT_DIGITS = 16
+MOVE_IT_AWAY = "move it away if you know the outcome of every command in it"
 ACCEPTED = "TOO_OLD"  # what the pump says of commands that it cannot tell of any more
 RECEIVED = frozenset({"INTENT", "RUNNING", "DONE", "PARTIAL", "NOT_STARTED"})  # the pump has it in its ledger
 
@@ -301,8 +302,7 @@ class OutcomeStore:
             return {}
         except (OSError, ValueError) as error:
             raise BadConfiguration(
-                f"the state file {path} cannot be read ({error})",
-                advice="move it away if you know the outcome of every command in it",
+                f"the state file {path} cannot be read ({error})", advice=MOVE_IT_AWAY
             ) from error
         if not isinstance(document, dict) or document.get("schema") not in {SCHEMA, SCHEMA_WITHOUT_MARKS}:
             raise BadConfiguration(
@@ -317,8 +317,7 @@ class OutcomeStore:
             return {int(name, 16): _memory_from(entry) for name, entry in document["memories"].items()}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadConfiguration(
-                f"the state file {path} is damaged ({error})",
-                advice="move it away if you know the outcome of every command in it",
+                f"the state file {path} is damaged ({error})", advice=MOVE_IT_AWAY
             ) from error
 
     def _write(self, *, reserving: bool = False) -> None:

@@ -20,6 +20,8 @@ def ask(pump: Programmer) -> None:
     reveal_type(pump.request(GetStatus()))
     reveal_type(pump.request(GetReservoir()).low_alarm_nl)
     reveal_type(pump.stop().reply)
+    reveal_type(pump.requester.request(GetStatus()))
+    reveal_type(pump.ledger.request(GetReservoir()))
     pump.request(GetStatus()).low_alarm_nl
 """
 
@@ -28,10 +30,12 @@ def test_mypy_knows_the_reply_of_each_request(tmp_path: Path) -> None:
     path = tmp_path / "asking.py"
     path.write_text(PROGRAM)
     out, err, _code = api.run([str(path), "--strict", "--no-error-summary", "--explicit-package-bases"])
-    first, second, third = (line for line in out.splitlines() if "Revealed type" in line)
+    first, second, third, fourth, fifth = (line for line in out.splitlines() if "Revealed type" in line)
     assert "protocol.messages.reading.GetStatusReply" in first, (out, err)
     assert "int" in second
     assert "protocol.messages.stop.StopReply" in third
+    assert "protocol.messages.reading.GetStatusReply" in fourth
+    assert "protocol.messages.reservoir.GetReservoirReply" in fifth
     assert 'has no attribute "low_alarm_nl"' in out
 
 
