@@ -131,7 +131,7 @@ class CommandLedger:
 
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
-        known = self._known_now()
+        known = self.recognition.know()
         before = self.store.commands_before(known.memory_id, known.serial)
         lost = tuple(filed for _, filed in before if filed.unknown)
         return self.store.unknown_commands(known.memory_id) + lost
@@ -140,11 +140,11 @@ class CommandLedger:
         """What is on file here of a command to this pump; None where nothing is."""
         if not self.recognition.may_command:
             return None
-        return self.store.command(self._known_now().memory_id, cmd_id)
+        return self.store.command(self.recognition.know().memory_id, cmd_id)
 
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
-        known = self._known_now()
+        known = self.recognition.know()
         here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
         before = self.store.commands_before(known.memory_id, known.serial)
         for memory_id, filed in (*here, *(row for row in before if not row[1].final)):
@@ -186,7 +186,7 @@ class CommandLedger:
 
         OutcomeUnknown where it contradicts that.
         """
-        known = self._known_now()
+        known = self.recognition.know()
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
             self._refuse_of_before(known, cmd_id, outcome)
@@ -389,9 +389,6 @@ class CommandLedger:
         deadline = deadline or self._requester.deadline()
         self._settle_before(message, deadline)
         return self._requester.request(message, deadline)
-
-    def _known_now(self) -> KnownPump:
-        return self.recognition.know(self._requester.deadline())
 
     def _settle_before(self, message: Request[Any], deadline: Deadline) -> None:
         """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""

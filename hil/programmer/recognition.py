@@ -90,8 +90,9 @@ class Recognition:
         """False for an observer, who has no ledger."""
         return self._session.key.role != Role.OBSERVER
 
-    def know(self, deadline: Deadline) -> KnownPump:
+    def know(self, deadline: Deadline | None = None) -> KnownPump:
         """Which memory we talk to, whether it is as it was, and which id it saw last; read anew in each session."""
+        deadline = deadline or self._requester.deadline()
         while True:
             self._requester.ensure_session(deadline)
             number = self._session.session_number
