@@ -102,6 +102,22 @@ class MagnetPin(Protocol):
         ...
 
 
+class Tone(NamedTuple):
+    """One tone: a critical alarm has two pitches, any other has one [DOMAIN 3.1]."""
+
+    at_ms: int
+    critical: bool
+    duration_ms: int
+
+
+class SounderPin(Protocol):
+    """The transducer that a patient hears. It plays one tone and knows no interval."""
+
+    def play(self, tone: Tone) -> None:
+        """Play a tone that begins at its `at_ms`, which is now; one that still sounds ends."""
+        ...
+
+
 class Pins(NamedTuple):
     rotor: RotorPin
     memory: MemoryPin
@@ -109,3 +125,4 @@ class Pins(NamedTuple):
     battery: BatteryPin
     crystal: CrystalPin
     magnet: MagnetPin
+    sounder: SounderPin

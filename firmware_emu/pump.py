@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from firmware_emu.controller.commands.device_context import Refilled
+    from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
 
@@ -335,6 +336,10 @@ class Pump:
         """What is physically so, now."""
         self._catch_up()
         return self.plant.truth(self.now_ms)
+
+    def tones(self) -> tuple[Tone, ...]:
+        """The last tones that were heard, the newest last; `truth` counts them all."""
+        return self.plant.sounder.heard
 
     def belief(self) -> Belief | None:
         """What the program in the pump believes, now; None without power."""

@@ -11,6 +11,7 @@ class TargetCapability(StrEnum):
     TIME = "time"  # advance the patient's time at will
     FAULTS = "faults"  # stall the motor, draw fluid from the reservoir
     TRUTH = "truth"  # read what is physically so, beside what the pump believes
+    TONES = "tones"  # hear the tones that the pump plays
     POWER = "power"  # cut and restore the pump's power
     RESET = "reset"  # a pump in its known first state for each test
     SNAPSHOT = "snapshot"  # go back to an earlier state

@@ -55,6 +55,14 @@ class RigFault(NamedTuple):
     effects: int
 
 
+class RigTone(NamedTuple):
+    """One tone that was heard of the pump. `critical`: two pitches, else one."""
+
+    at_ms: int
+    critical: bool
+    duration_ms: int
+
+
 class Rig(Protocol):
     """The bench's hands."""
 
@@ -96,6 +104,10 @@ class Rig(Protocol):
 
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go: the fault motor-stall."""
+        ...
+
+    def tones(self) -> tuple[RigTone, ...]:
+        """The last tones that the pump played, the newest last; a bench keeps so many as it has room for."""
         ...
 
     def shutdown(self) -> None: ...

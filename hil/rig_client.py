@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigFault, RigState, RunResult
+from hil.rig import RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,13 @@ class RigClient:
             self.inject("motor-stall")
         else:
             self.clear("motor-stall")
+
+    def tones(self) -> tuple[RigTone, ...]:
+        """The last tones that the pump played, the newest last."""
+        return tuple(
+            RigTone(int(row["at_ms"]), bool(row["critical"]), int(row["duration_ms"]))
+            for row in self._ask("GET", "/v1/tones")["tones"]
+        )
 
     def shutdown(self) -> None:
         """End the emulator in good order."""

@@ -95,7 +95,7 @@ class Controller:
         booted = boot(pins, profile, memory_id)
         self.records: Records = booted.records
         self.therapy: Therapy = booted.therapy
-        self.schedule = Schedule(booted.therapy, pins.battery, booted.tick_ms)
+        self.schedule = Schedule(booted.therapy, pins.battery, pins.sounder, booted.tick_ms)
         self.schedule.commit(booted.tick_ms)
         self.records.recovered = False
         self.tick_ms = booted.tick_ms

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from firmware_emu.controller.alarms.alarms import ToneIntervals
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.checkpoint import Checkpoint
 from firmware_emu.controller.therapy.modes import Trigger
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
-    from firmware_emu.pins import BatteryPin
+    from firmware_emu.pins import BatteryPin, SounderPin, Tone
 
 CHECKPOINT_MS = MS_PER_HOUR  # basal strokes are checkpointed at least this often
 TIME_REF_MS = 18 * MS_PER_HOUR  # [SPEC 8]
@@ -41,6 +42,8 @@ class Timer(NamedTuple):
     """What happens then, at this tick; after it `due_ms` lies later, or is None."""
     at_each_event: bool = False
     """Run at every event and not only when due: what it looks at changes with strokes and commands too."""
+    remembered: bool = True
+    """False where it changes nothing that is remembered: where it alone is due, nothing is written."""
 
     def is_due(self, schedule: Schedule, tick_ms: int) -> bool:
         """Whether it is to run at this tick."""
@@ -55,21 +58,31 @@ class Schedule:
         "_checkpoint_due_ms",
         "_next_ms",
         "_planned_ms",
+        "_unremembered_ms",
         "battery",
         "battery_due_ms",
+        "last_tone",
         "records",
+        "sounder",
         "therapy",
         "time_ref_due_ms",
+        "tone_intervals",
     )
 
-    def __init__(self, therapy: Therapy, battery: BatteryPin, tick_ms: int) -> None:
+    def __init__(self, therapy: Therapy, battery: BatteryPin, sounder: SounderPin, tick_ms: int) -> None:
         self.therapy = therapy
         self.records: Records = therapy.records
         self.battery = battery
+        self.sounder = sounder
+        self.tone_intervals = ToneIntervals(
+            therapy.model.critical_interval_s * MS_PER_S, therapy.model.noncritical_interval_s * MS_PER_S
+        )
+        self.last_tone: Tone | None = None
         self._checkpoint_due_ms = tick_ms
         self.time_ref_due_ms = tick_ms + TIME_REF_MS
         self.battery_due_ms = tick_ms
         self._planned_ms = tick_ms
+        self._unremembered_ms = NEVER_MS
         self._next_ms = tick_ms
 
     def next_event_ms(self, *, every_stroke: bool) -> int:
@@ -85,9 +98,17 @@ class Schedule:
 
     def plan(self) -> None:
         """Find the next event anew: something else than a run of basal strokes has happened."""
-        due = [timer.due_ms(self) for timer in TIMERS]
-        self._planned_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
-        self._next_ms = min(self._planned_ms, self._checkpoint_due_ms)
+        planned_ms = unremembered_ms = NEVER_MS
+        for timer in TIMERS:
+            due_ms = timer.due_ms(self)
+            if due_ms is None:
+                continue
+            if timer.remembered:
+                planned_ms = min(planned_ms, due_ms)
+            else:
+                unremembered_ms = min(unremembered_ms, due_ms)
+        self._planned_ms, self._unremembered_ms = planned_ms, unremembered_ms
+        self._next_ms = min(planned_ms, unremembered_ms, self._checkpoint_due_ms)
 
     def run_event(self, tick_ms: int) -> None:
         """All that is due at `tick_ms`. Raises PowerCut."""
@@ -97,19 +118,27 @@ class Schedule:
         if self._only_strokes_are_due(tick_ms):
             self._save_counters(tick_ms)
             return
-        for timer in TIMERS:
-            if timer.at_each_event:
-                timer.run(self, tick_ms)
-            elif timer.is_due(self, tick_ms):
-                timer.run(self, tick_ms)
-                if timer.is_due(self, tick_ms):
-                    raise RuntimeError(f"the timer {timer.name!r} is still due at {tick_ms} ms after it ran")
+        if self._unremembered_ms <= tick_ms < min(self._planned_ms, self._checkpoint_due_ms):
+            self._run_timers([timer for timer in TIMERS if not timer.remembered], tick_ms)
+            if not records.changed:
+                self.plan()
+                return
+        self._run_timers(TIMERS, tick_ms)
         if records.changed:
             self.commit(tick_ms)
         elif tick_ms >= self._checkpoint_due_ms or therapy.deliveries.on_top:
             self._save_counters(tick_ms)
         elif tick_ms >= self._planned_ms:
             self.plan()
+
+    def _run_timers(self, timers: list[Timer], tick_ms: int) -> None:
+        for timer in timers:
+            if timer.at_each_event:
+                timer.run(self, tick_ms)
+            elif timer.is_due(self, tick_ms):
+                timer.run(self, tick_ms)
+                if timer.is_due(self, tick_ms):
+                    raise RuntimeError(f"the timer {timer.name!r} is still due at {tick_ms} ms after it ran")
 
     def _only_strokes_are_due(self, tick_ms: int) -> bool:
         """The usual case: an hour of basal rate has passed, and none of its strokes decided anything."""
@@ -132,8 +161,7 @@ class Schedule:
         self.records.memory.checkpoint(self._checkpoint(tick_ms))
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if not self.therapy.deliveries.on_top and tick_ms < self._planned_ms:
-            checkpoint_ms, planned_ms = self._checkpoint_due_ms, self._planned_ms
-            self._next_ms = min(planned_ms, checkpoint_ms)
+            self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
         else:
             self.plan()
 
@@ -283,6 +311,26 @@ def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
     schedule.records.enter(LogType.TIME_REF, TimeRefData(clock.wall_s(tick_ms), clock.tz_minutes))
 
 
+def _next_tone(schedule: Schedule) -> Tone | None:
+    """The tone that comes next: one that was played is not played again, though it began at this very tick."""
+    records, intervals = schedule.records, schedule.tone_intervals
+    tone = records.alarms.next_tone(records.tick_ms, intervals)
+    if tone is not None and tone == schedule.last_tone:
+        return records.alarms.next_tone(records.tick_ms + 1, intervals)
+    return tone
+
+
+def _tone_due_ms(schedule: Schedule) -> int | None:
+    tone = _next_tone(schedule)
+    return None if tone is None else tone.at_ms
+
+
+def _play_tone(schedule: Schedule, _tick_ms: int) -> None:
+    schedule.last_tone = tone = _next_tone(schedule)
+    if tone is not None:
+        schedule.sounder.play(tone)
+
+
 TIMERS: list[Timer] = [  # in the order in which they run where several are due at one tick
     Timer("end of a delivery", _strokes_due_ms, _end_deliveries, at_each_event=True),
     Timer("reservoir", _reservoir_due_ms, _check_reservoir, at_each_event=True),
@@ -291,4 +339,5 @@ TIMERS: list[Timer] = [  # in the order in which they run where several are due 
     Timer("service life", _service_due_ms, _run_service),
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),
     Timer("time reference", _time_ref_due_ms, _enter_time_ref),
+    Timer("tone", _tone_due_ms, _play_tone, remembered=False),  # after those that raise an alarm
 ]

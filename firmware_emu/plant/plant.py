@@ -18,14 +18,15 @@ from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Stall
 from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES, Flash
 from firmware_emu.plant.reservoir import Reservoir
 from firmware_emu.plant.rotor import Rotor
+from firmware_emu.plant.sounder import Sounder
 from firmware_emu.plant.truth import Truth
 from firmware_emu.units import MS_PER_DAY, PPM
 
 if TYPE_CHECKING:
     from firmware_emu.profile import Implant, PumpModel
 
-PARTS = ("catheter", "crystal", "reservoir", "rotor", "battery", "flash", "entropy", "body")
-SCHEMA = 1
+PARTS = ("catheter", "crystal", "reservoir", "rotor", "battery", "flash", "entropy", "body", "sounder")
+SCHEMA = 2
 
 
 class Plant(Component):
@@ -57,6 +58,7 @@ class Plant(Component):
         self.flash = Flash(memory_bytes)
         self.entropy = Entropy(seed, unit)
         self.body = Body()
+        self.sounder = Sounder(self.crystal)
         if implant is not None:
             self.reservoir.fill(implant.filled_nl, implant.concentration_ng_per_ml)
             days = implant.implant_days_ago
@@ -67,7 +69,7 @@ class Plant(Component):
 
     def pins(self) -> Pins:
         """All that the controller may touch."""
-        return Pins(self.rotor, self.flash, self.entropy, self.battery, self.crystal, self.body)
+        return Pins(self.rotor, self.flash, self.entropy, self.battery, self.crystal, self.body, self.sounder)
 
     # Time and power
 
@@ -85,6 +87,7 @@ class Plant(Component):
         if self.battery.off_since_ms is None:
             self.crystal.stop(now_ms)
             self.battery.disconnect(now_ms)
+            self.sounder.stop(now_ms)
 
     def reboot(self, now_ms: int) -> None:
         """Power is back at `now_ms`; the controller is about to boot."""
@@ -157,6 +160,7 @@ class Plant(Component):
     def truth(self, now_ms: int) -> Truth:
         """What is physically so at `now_ms`."""
         reservoir, catheter, rotor = self.reservoir, self.catheter, self.rotor
+        last_tone = self.sounder.heard[-1] if self.sounder.heard else None
         tick_ms = self.crystal.tick_of(now_ms)
         emitted = reservoir.emitted_nl_ppm
         at_tip = catheter.drug_passed_fg_ppm(emitted - catheter.path_nl_ppm)
@@ -186,6 +190,9 @@ class Plant(Component):
             battery_percent=self.battery.percent(tick_ms),
             magnet_near=self.body.magnet_near,
             entropy_stuck=self.entropy.stuck,
+            tones_played=self.sounder.played,
+            last_tone_at_ms=None if last_tone is None else last_tone.at_ms,
+            last_tone_critical=None if last_tone is None else last_tone.critical,
         )
 
     def to_json(self) -> Json:

@@ -39,3 +39,7 @@ class Truth(NamedTuple):
     battery_percent: int
     magnet_near: bool
     entropy_stuck: bool
+    tones_played: int
+    last_tone_at_ms: int | None
+    """When the last tone began; None where none ever did."""
+    last_tone_critical: bool | None

@@ -15,7 +15,7 @@ from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigFault, RigState, RunResult
+from hil.rig import RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 from hil.targets.choices import profile_argument
 
 if TYPE_CHECKING:
@@ -235,6 +235,10 @@ class EmulatedRig:
             self.inject("motor-stall")
         else:
             self.clear("motor-stall")
+
+    def tones(self) -> tuple[RigTone, ...]:
+        """The last tones that the pump played, the newest last."""
+        return tuple(RigTone(*tone) for tone in _do(lambda: actions.tones(self._target.bench)))
 
     def shutdown(self) -> None:
         """Throw the pump away."""

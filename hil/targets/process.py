@@ -85,6 +85,7 @@ class ProcessTarget:
         able = {
             TargetCapability.FAULTS,
             TargetCapability.TRUTH,
+            TargetCapability.TONES,
             TargetCapability.POWER,
             TargetCapability.RESET,
         }

@@ -192,6 +192,6 @@ def _visitor(world: World, name: str) -> Programmer:
     return Programmer(
         world.new_line(),
         key=development_key(Role.CLINICIAN),
-        entropy=SeededEntropy(f"{name} {world.checks}"),
+        entropy=SeededEntropy(f"{name} {len(world.lines)}"),
         secured=world.profile.model.secured,
     )

@@ -95,7 +95,6 @@ class World:
         self.attempts: list[Attempt] = []
         self.lines: list[FaultyLine] = []
         self._ends: list[LineEnd] = []
-        self.checks = 0
 
     @property
     def pump(self) -> Pump:
@@ -161,7 +160,6 @@ class World:
 
     def check(self) -> None:
         """What holds after every step of the pump."""
-        self.checks += 1
         known = {attempt.duration_s * MS_PER_S for attempt in self.attempts}
         stray = set(self.rotor.turned_by_duration_ms) - known
         if stray:

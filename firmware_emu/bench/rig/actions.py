@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.faults.catalogue import FaultState
+    from firmware_emu.pins import Tone
     from firmware_emu.pump import Pump
 
 Result = TypeVar("Result")
@@ -134,6 +135,11 @@ def clear(bench: Bench, fault: str) -> None:
 def faults(bench: Bench) -> tuple[FaultState, ...]:
     """Every fault of the catalogue as it stands."""
     return _do(bench, lambda pump: pump.faults())
+
+
+def tones(bench: Bench) -> tuple[Tone, ...]:
+    """The last tones of the pump's sounder, in pump time, the newest last."""
+    return _settled(bench).tones()
 
 
 def _settled(bench: Bench) -> Pump:

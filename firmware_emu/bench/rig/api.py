@@ -207,6 +207,17 @@ async def put_fault(door: Here, name: str, wanted: models.FaultWanted) -> models
     return await door.do(change)
 
 
+@router.get("/tones")
+async def get_tones(door: Here) -> models.Tones:
+    """What the pump's sounder was heard to play."""
+
+    def listen(runner: Runner) -> models.Tones:
+        heard = [models.Tone(**tone._asdict()) for tone in actions.tones(runner)]
+        return models.Tones(now_ms=runner.host.pump.now_ms, tones=heard)
+
+    return await door.do(listen)
+
+
 @router.post("/shutdown")
 async def shutdown(door: Here, _wanted: models.Nothing) -> models.Done:
     """End the emulator in good order."""

@@ -170,5 +170,20 @@ class Faults(BaseModel):
     faults: list[Fault]
 
 
+class Tone(BaseModel):
+    """One tone of the pump's sounder. `critical`: two pitches, else one."""
+
+    at_ms: int
+    critical: bool
+    duration_ms: int
+
+
+class Tones(BaseModel):
+    """The last tones, the newest last; `tones_played` of the truth counts them all."""
+
+    now_ms: int
+    tones: list[Tone]
+
+
 class Nothing(Strict):
     """An empty object."""

@@ -14,19 +14,16 @@ from typing import Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS, Remedy
 from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.pins import Tone
 from firmware_emu.units import MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
 
 CRITICAL_SILENCE_MAX_MS: Final = 30 * MS_PER_MINUTE  # the life of a session [SPEC 4]
-CRITICAL_TONE_MS: Final = 3 * MS_PER_S  # two-tone [DOMAIN 3.1]
-NON_CRITICAL_TONE_MS: Final = 1 * MS_PER_S  # single tone [DOMAIN 3.1]
 _TICK_BYTES: Final = 6
 _RECORD: Final = struct.Struct("<BBB6sII")
 _ALL_FLAGS: Final = AlarmFlag.ACTIVE | AlarmFlag.LATCHED | AlarmFlag.SILENCED
-_TONE_MS: Final = {
-    AlarmClass.CRITICAL: CRITICAL_TONE_MS,
-    AlarmClass.NON_CRITICAL: NON_CRITICAL_TONE_MS,
-}
+CRITICAL_TONE_MS: Final = 3 * MS_PER_S  # two-tone [DOMAIN 3.1]
+NON_CRITICAL_TONE_MS: Final = 1 * MS_PER_S  # single tone [DOMAIN 3.1]
 
 
 @dataclass(slots=True)
@@ -49,14 +46,6 @@ class Acknowledged(NamedTuple):
 
     still_active: bool
     silenced_until_ms: int | None
-
-
-class Signal(NamedTuple):
-    """The tone: that of the highest class [DOMAIN 6.4, SR-53]. `next_tone_ms` is when the next one begins."""
-
-    alarm_class: AlarmClass
-    sounding: bool
-    next_tone_ms: int
 
 
 class ToneIntervals(NamedTuple):
@@ -151,29 +140,34 @@ class Alarms:
         shown.sort(key=lambda each: (ALARMS[each.alarm_id].alarm_class, each.alarm_id))
         return tuple((each, _flags(each, tick_ms)) for each in shown)
 
-    def signal(self, tick_ms: int, intervals: ToneIntervals) -> Signal | None:
-        """The tone at `tick_ms`, or None where nothing is to be heard now or later.
+    def next_tone(self, from_ms: int, intervals: ToneIntervals) -> Tone | None:
+        """The first tone that begins at or after `from_ms` as things stand; None where there is none to come.
 
-        A class sounds at the pace of its first alarm, from the moment that it began. An alarm that is
-        silenced for a time is counted from the end of that time on; while nothing else sounds, its next tone
-        is due then.
+        A class sounds at the pace of its first alarm, from the moment that it began; an alarm that is silenced for a
+        time counts from the end of that time on. Only the highest class is heard [DOMAIN 6.4, SR-53].
         """
-        wanted = [each for each in self.occurrences.values() if _wants_tone(each)]
-        if not wanted:
-            return None
-        started = [each for each in wanted if each.tone_from_ms <= tick_ms]
-        waiting_ms = min((each.tone_from_ms for each in wanted if each.tone_from_ms > tick_ms), default=None)
-        if not started:
-            alarm_class = min(_class_of(each) for each in wanted if each.tone_from_ms == waiting_ms)
-            return Signal(alarm_class, sounding=False, next_tone_ms=waiting_ms or 0)
-        alarm_class = min(_class_of(each) for each in started)
-        from_ms = min(each.tone_from_ms for each in started if _class_of(each) is alarm_class)
-        critical = alarm_class is AlarmClass.CRITICAL
-        interval_ms = intervals.critical_ms if critical else intervals.non_critical_ms
-        phase_ms = (tick_ms - from_ms) % interval_ms
-        next_ms = tick_ms - phase_ms + interval_ms
-        next_ms = next_ms if waiting_ms is None else min(next_ms, waiting_ms)
-        return Signal(alarm_class, phase_ms < _TONE_MS[alarm_class], next_ms)
+        critical_ms, non_critical_ms = (self._sounds_from_ms(each) for each in AlarmClass)
+        critical = non_critical = None
+        if critical_ms is not None:
+            at_ms = _first_from(from_ms, critical_ms, intervals.critical_ms)
+            critical = Tone(at_ms, critical=True, duration_ms=CRITICAL_TONE_MS)
+        if non_critical_ms is not None:
+            at_ms = _first_from(from_ms, non_critical_ms, intervals.non_critical_ms)
+            non_critical = Tone(at_ms, critical=False, duration_ms=NON_CRITICAL_TONE_MS)
+        if non_critical is None or (critical_ms is not None and critical_ms <= non_critical.at_ms):
+            return critical
+        return non_critical
+
+    def _sounds_from_ms(self, alarm_class: AlarmClass) -> int | None:
+        """Since when, or from when on, this class has a signal; None where it has none."""
+        return min(
+            (
+                each.tone_from_ms
+                for each in self.occurrences.values()
+                if _class_of(each) is alarm_class and _wants_tone(each)
+            ),
+            default=None,
+        )
 
     def pack(self) -> bytes:
         """A record for each alarm that has been. A critical one's silence is not kept: a reset ends the session."""
@@ -215,6 +209,11 @@ class Alarms:
 
 def _class_of(occurrence: Occurrence) -> AlarmClass:
     return ALARMS[occurrence.alarm_id].alarm_class
+
+
+def _first_from(from_ms: int, start_ms: int, interval_ms: int) -> int:
+    """The first of `start_ms`, `start_ms + interval_ms`, ... that is not before `from_ms`."""
+    return start_ms if from_ms <= start_ms else from_ms + (start_ms - from_ms) % interval_ms
 
 
 def _wants_tone(occurrence: Occurrence) -> bool:

@@ -69,6 +69,7 @@ def test_it_describes_itself(bench: ThreadBench) -> None:
         "/v1/syringe/fill",
         "/v1/faults",
         "/v1/faults/{name}",
+        "/v1/tones",
         "/v1/shutdown",
     }
     assert "Not a medical device" in document["info"]["summary"]
