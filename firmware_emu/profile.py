@@ -59,6 +59,8 @@ class PumpModel:
     hardware_revision: int = 1
     firmware_version: int = 0x0001_0000
     serial: str = "EMU000000001"
+    components: tuple[tuple[str, str], ...] = ()
+    """Parts of the plant that are not of the usual kind, each with its kind."""
 
 
 @dataclass(frozen=True, slots=True)

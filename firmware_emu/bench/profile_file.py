@@ -10,6 +10,8 @@ A file names only what differs from the built-in profile that it is `based_on`:
     accuracy_ppm = 1_145_000
     [implant]                             # fields of firmware_emu.profile.Implant
     filled_nl = 20_000_000
+    [components]                          # parts of the plant, each with its kind
+    catheter = "plug-flow"
     [[keys]]                              # instead of the published development keys
     key_id = 7
     role = "clinician"
@@ -25,15 +27,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from firmware_emu.bench.component_packages import find_component
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.profile_rules import (
+    COMPONENT_RULES,
     IMPLANT_RULES,
     KEY_RULES,
     MODEL_RULES,
     TOP_RULES,
     Rule,
     contradiction,
+    one_of,
 )
+from firmware_emu.plant.components import kinds_of
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
@@ -107,6 +113,8 @@ def _profile(tables: Table, stem: str) -> Profile:
     top = _checked(tables, TOP_RULES, "")
     base = BUILT_IN[top.get("based_on", "implanted")]
     model = replace(base.model, **_model_fields(_checked(top.get("model", {}), MODEL_RULES, "model.")))
+    if "components" in top:
+        model = replace(model, components=_components(top["components"]))
     implant = base.implant
     if "implant" in top:
         implant = replace(implant or Implant(), **_checked(top["implant"], IMPLANT_RULES, "implant."))
@@ -148,6 +156,21 @@ def _registered_vendors(names: list[str]) -> tuple[str, ...]:
         except ValueError as error:
             raise _Wrong(f"vendor_messages: {error}") from None
     return tuple(names)
+
+
+def _components(table: Table) -> tuple[tuple[str, str], ...]:
+    kinds = _checked(table, COMPONENT_RULES, "components.")
+    for part, kind in kinds.items():
+        try:
+            found = find_component(part, kind)
+        except ValueError as error:
+            raise _Wrong(f"components.{part}: {' '.join(str(error).split())}") from error
+        if not found:
+            known = one_of(*kinds_of(part)).expected
+            raise _Wrong(
+                f"components.{part} must be {known} or a kind of an installed package, is {_shown(kind)}"
+            )
+    return tuple(sorted(kinds.items()))
 
 
 def _keys(entries: list[Table]) -> tuple[PairedKey, ...]:

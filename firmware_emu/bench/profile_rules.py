@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from firmware_emu.plant.components import PARTS
 from firmware_emu.profile import EmptyPolicy, Implant, PumpModel
 from firmware_emu.units import NL_PER_ML
 from protocol.identifiers import Role
@@ -86,6 +87,7 @@ TOP_RULES: Final = {
     ),
     "model": Rule("a table, [model]", lambda value: isinstance(value, dict)),
     "implant": Rule("a table, [implant]", lambda value: isinstance(value, dict)),
+    "components": Rule("a table, [components]", lambda value: isinstance(value, dict)),
     "keys": Rule(
         f"1 to {KEYS_MAX} tables, [[keys]]",
         lambda value: (
@@ -146,6 +148,10 @@ IMPLANT_RULES: Final = {
     "filled_nl": _VOLUME,
     "implant_days_ago": whole(0, 36_600),
 }
+
+COMPONENT_RULES: Final = dict.fromkeys(
+    PARTS, Rule("the name of a kind", lambda value: isinstance(value, str))
+)
 
 KEY_RULES: Final = {
     "key_id": whole(1, U16_MAX),

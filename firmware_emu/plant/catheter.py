@@ -14,9 +14,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import gcd
 from operator import attrgetter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from firmware_emu.plant.component import Component, Json, StateError, rows
+from firmware_emu.units import PPM
+
+if TYPE_CHECKING:
+    from firmware_emu.profile import Implant, PumpModel
 
 
 class Batch(NamedTuple):
@@ -38,6 +42,24 @@ class Catheter(Component):
         """A path that is full of one fluid; at 0 ng/mL it is sterile water [DOMAIN 4.3]."""
         self.path_nl_ppm = path_nl_ppm
         self.batches: tuple[Batch, ...] = (Batch(-path_nl_ppm, 0, concentration_ng_per_ml, 1),)
+
+    @classmethod
+    def of(cls, model: PumpModel, implant: Implant | None) -> Self:
+        """The path of a new pump: full of its drug, or of water where it was never implanted."""
+        path_nl_ppm = (model.tubing_nl + model.catheter_nl) * PPM
+        return cls(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
+
+    def tip_fg_ppm(self, emitted_nl_ppm: int) -> int:
+        """Drug that has left the tip when so much fluid has left the reservoir."""
+        return self.drug_passed_fg_ppm(emitted_nl_ppm - self.path_nl_ppm)
+
+    def tip_ng_per_ml(self, emitted_nl_ppm: int) -> int:
+        """Concentration at the tip, rounded down."""
+        return self.concentration_ng_per_ml(emitted_nl_ppm - self.path_nl_ppm)
+
+    def lost_fg_ppm(self, emitted_nl_ppm: int) -> int:  # noqa: ARG002 - other catheters lose some
+        """Drug that has left the path elsewhere than at the tip."""
+        return 0
 
     def drug_passed_fg_ppm(self, position_nl_ppm: int) -> int:
         """Drug on the line before a position at or behind the tip."""

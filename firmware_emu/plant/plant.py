@@ -8,31 +8,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from firmware_emu.pins import Pins
-from firmware_emu.plant.battery import Battery
-from firmware_emu.plant.body import Body
-from firmware_emu.plant.catheter import Catheter
 from firmware_emu.plant.component import Component, Json, StateError, section
-from firmware_emu.plant.crystal import Crystal
-from firmware_emu.plant.entropy import Entropy
+from firmware_emu.plant.components import DEFAULT_KINDS, PARTS, Given, component_named
 from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Stall
-from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES, Flash
-from firmware_emu.plant.reservoir import Reservoir
-from firmware_emu.plant.rotor import Rotor
-from firmware_emu.plant.sounder import Sounder
+from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES
 from firmware_emu.plant.truth import Truth
 from firmware_emu.units import MS_PER_DAY, PPM
 
 if TYPE_CHECKING:
+    from firmware_emu.plant.battery import Battery
+    from firmware_emu.plant.body import Body
+    from firmware_emu.plant.catheter import Catheter
+    from firmware_emu.plant.crystal import Crystal
+    from firmware_emu.plant.entropy import Entropy
+    from firmware_emu.plant.flash import Flash
+    from firmware_emu.plant.reservoir import Reservoir
+    from firmware_emu.plant.rotor import Rotor
+    from firmware_emu.plant.sounder import Sounder
     from firmware_emu.profile import Implant, PumpModel
 
-PARTS = ("catheter", "crystal", "reservoir", "rotor", "battery", "flash", "entropy", "body", "sounder")
 SCHEMA = 2
 
 
 class Plant(Component):
     """One pump's hardware and what surrounds it."""
 
-    __slots__ = PARTS
+    __slots__ = (*PARTS, "kinds")
+
+    catheter: Catheter
+    crystal: Crystal
+    reservoir: Reservoir
+    rotor: Rotor
+    battery: Battery
+    flash: Flash
+    entropy: Entropy
+    body: Body
+    sounder: Sounder
 
     def __init__(
         self,
@@ -47,18 +58,10 @@ class Plant(Component):
 
         `unit` tells apart the pumps of one seed, see `Entropy`.
         """
-        path_nl_ppm = (model.tubing_nl + model.catheter_nl) * PPM
-        self.catheter = Catheter(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
-        self.crystal = Crystal()
-        self.reservoir = Reservoir(model.reservoir_size_nl, model.residual_nl, self.catheter)
-        self.rotor = Rotor(model.stroke_nl, model.accuracy_ppm, self.reservoir, self.crystal)
-        self.battery = Battery(
-            model.battery_capacity_mah, model.battery_full_mv, model.battery_eos_mv, self.rotor, self.crystal
-        )
-        self.flash = Flash(memory_bytes)
-        self.entropy = Entropy(seed, unit)
-        self.body = Body()
-        self.sounder = Sounder(self.crystal)
+        given = Given(model, implant, seed, unit, memory_bytes)
+        self.kinds = DEFAULT_KINDS | dict(model.components)
+        for part in PARTS:
+            setattr(self, part, component_named(part, self.kinds[part]).make(self, given))
         if implant is not None:
             self.reservoir.fill(implant.filled_nl, implant.concentration_ng_per_ml)
             days = implant.implant_days_ago
@@ -163,7 +166,8 @@ class Plant(Component):
         last_tone = self.sounder.heard[-1] if self.sounder.heard else None
         tick_ms = self.crystal.tick_of(now_ms)
         emitted = reservoir.emitted_nl_ppm
-        at_tip = catheter.drug_passed_fg_ppm(emitted - catheter.path_nl_ppm)
+        at_tip = catheter.tip_fg_ppm(emitted)
+        lost = catheter.lost_fg_ppm(emitted)
         return Truth(
             now_ms=now_ms,
             true_nl_ppm=reservoir.volume_nl_ppm,
@@ -175,10 +179,11 @@ class Plant(Component):
             filled_fg_ppm=reservoir.filled_fg_ppm,
             aspirated_fg_ppm=reservoir.aspirated_fg_ppm,
             reservoir_fg_ppm=reservoir.drug_fg_ppm,
-            path_fg_ppm=catheter.drug_passed_fg_ppm(emitted) - at_tip,
+            path_fg_ppm=catheter.drug_passed_fg_ppm(emitted) - at_tip - lost,
             tip_fg_ppm=at_tip,
+            lost_fg_ppm=lost,
             reservoir_ng_per_ml=catheter.concentration_ng_per_ml(emitted),
-            tip_ng_per_ml=catheter.concentration_ng_per_ml(emitted - catheter.path_nl_ppm),
+            tip_ng_per_ml=catheter.tip_ng_per_ml(emitted),
             accuracy_ppm=rotor.accuracy_ppm,
             strokes_turned=rotor.strokes_turned,
             strokes_missed=rotor.strokes_missed,
@@ -197,13 +202,19 @@ class Plant(Component):
 
     def to_json(self) -> Json:
         """Everything but the pages of the memory, as plain JSON values."""
-        return {"schema": SCHEMA, **{name: getattr(self, name).to_json() for name in PARTS}}
+        others = {part: kind for part, kind in self.kinds.items() if kind != DEFAULT_KINDS[part]}
+        return {"schema": SCHEMA, "kinds": others, **{name: getattr(self, name).to_json() for name in PARTS}}
 
     def from_json(self, state: Json) -> None:
         """Take over a state that `to_json` gave; the memory stays as it is. StateError names a bad field."""
         if state.get("schema") != SCHEMA:
             raise StateError(f"plant state: schema must be {SCHEMA}, is {state.get('schema')!r}")
+        kinds = DEFAULT_KINDS | section(state, "kinds")
         for name in PARTS:
+            if kinds[name] != self.kinds[name]:
+                raise StateError(
+                    f"plant state: the {name} is {kinds[name]}, and {self.kinds[name]} in the profile"
+                )
             try:
                 getattr(self, name).from_json(section(state, name))
             except StateError as error:

@@ -18,12 +18,14 @@ class Truth(NamedTuple):
     ran_dry_at_ms: int | None
     """When a stroke took the last of the deliverable; None while there is some, or if a syringe took it."""
     filled_fg_ppm: int
-    """Drug that ever came in, that in the path at time 0 included; now in one of the next four places."""
+    """Drug that ever came in, that in the path at time 0 included; now in one of the next five places."""
     aspirated_fg_ppm: int
     reservoir_fg_ppm: int
     path_fg_ppm: int
     tip_fg_ppm: int
     """Drug that has left the catheter's tip."""
+    lost_fg_ppm: int
+    """Drug that has left the path elsewhere; of our own catheter 0."""
     reservoir_ng_per_ml: int
     tip_ng_per_ml: int
     accuracy_ppm: int

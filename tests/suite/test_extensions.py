@@ -240,3 +240,46 @@ def test_messages_that_nobody_has_installed_are_refused_by_profile_and_key(
     assert (
         f'profile {profile}: vendor_messages: no installed package offers "rotor"; install it' in asked.stderr
     )
+
+
+THE_DOSE_THAT_ARRIVES = """
+import sys
+from contextlib import closing
+from hil.targets import PumpChoice, make_target
+from hil.address import parse
+
+with closing(make_target(parse(sys.argv[1]), PumpChoice(profile=sys.argv[2]))) as target:
+    target.start()
+    target.rig.advance(7 * 86_400_000)
+    truth = target.rig.state().truth
+    print(truth["emitted_nl_ppm"], truth["tip_fg_ppm"], truth["lost_fg_ppm"])
+"""
+PROFILE = EXTENSIONS / "leaking_catheter" / "leaking.toml"
+
+
+@pytest.mark.parametrize("address", ["emulator", "emulator:process"])
+def test_a_catheter_of_somebody_else_loses_what_it_says(fresh: Path, tmp_path: Path, address: str) -> None:
+    arrived = {}
+    for profile in ("implanted", PROFILE):
+        asked = run(fresh / "python", "-c", THE_DOSE_THAT_ARRIVES, address, profile, cwd=tmp_path)
+        assert asked.returncode == 0, asked.stderr
+        arrived[profile] = [int(word) for word in asked.stdout.split()]
+    emitted, at_tip, lost = arrived["implanted"]
+    assert lost == 0
+    assert arrived[PROFILE] == [emitted, at_tip * 80 // 100, at_tip * 20 // 100]
+
+
+def test_the_suite_runs_on_a_pump_with_it(fresh: Path, tmp_path: Path) -> None:
+    ran = run(fresh / "pumpbench", "hil", "run", "--profile", PROFILE, "-k", "refill", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " passed" in ran.stdout
+
+
+def test_without_the_package_its_kind_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    started = run(sys.executable, "-m", "hil.cli", "emulate", "--profile", PROFILE, cwd=tmp_path)
+    assert started.returncode == 10
+    assert (
+        'leaking.toml: components.catheter must be one of "plug-flow" or a kind of an installed package, is "leaking"'
+        in started.stderr
+    )
+    assert started.stderr.count("\n") == 1

@@ -11,7 +11,8 @@ import pytest
 
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.component import StateError
-from firmware_emu.plant.plant import PARTS, Plant
+from firmware_emu.plant.components import PARTS
+from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import Implant, PumpModel
 
 if TYPE_CHECKING:

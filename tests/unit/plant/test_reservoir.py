@@ -24,7 +24,13 @@ ML = 1_000_000
 def assert_conserved(truth: Truth) -> None:
     assert truth.true_nl_ppm == truth.filled_nl_ppm - truth.aspirated_nl_ppm - truth.emitted_nl_ppm
     assert truth.true_nl_ppm >= 0
-    places = (truth.aspirated_fg_ppm, truth.reservoir_fg_ppm, truth.path_fg_ppm, truth.tip_fg_ppm)
+    places = (
+        truth.aspirated_fg_ppm,
+        truth.reservoir_fg_ppm,
+        truth.path_fg_ppm,
+        truth.tip_fg_ppm,
+        truth.lost_fg_ppm,
+    )
     assert min(places) >= 0
     assert truth.filled_fg_ppm == sum(places)
 
