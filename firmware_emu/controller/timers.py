@@ -98,17 +98,15 @@ class Schedule:
 
     def plan(self) -> None:
         """Find the next event anew: something else than a run of basal strokes has happened."""
-        planned_ms = unremembered_ms = NEVER_MS
-        for timer in TIMERS:
-            due_ms = timer.due_ms(self)
-            if due_ms is None:
-                continue
-            if timer.remembered:
-                planned_ms = min(planned_ms, due_ms)
-            else:
-                unremembered_ms = min(unremembered_ms, due_ms)
-        self._planned_ms, self._unremembered_ms = planned_ms, unremembered_ms
-        self._next_ms = min(planned_ms, unremembered_ms, self._checkpoint_due_ms)
+        due = [timer.due_ms(self) for timer in TIMERS if timer.remembered]
+        self._planned_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
+        self._plan_unremembered()
+
+    def _plan_unremembered(self) -> None:
+        """Find anew what leaves no trace in the memory; all else is due when it was."""
+        due = [timer.due_ms(self) for timer in TIMERS if not timer.remembered]
+        self._unremembered_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
+        self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
 
     def run_event(self, tick_ms: int) -> None:
         """All that is due at `tick_ms`. Raises PowerCut."""
@@ -121,7 +119,7 @@ class Schedule:
         if self._unremembered_ms <= tick_ms < min(self._planned_ms, self._checkpoint_due_ms):
             self._run_timers([timer for timer in TIMERS if not timer.remembered], tick_ms)
             if not records.changed:
-                self.plan()
+                self._plan_unremembered()
                 return
         self._run_timers(TIMERS, tick_ms)
         if records.changed:
