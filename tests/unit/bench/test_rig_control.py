@@ -306,6 +306,22 @@ def test_every_fault_tells_what_it_takes_how_it_stands_and_how_often_it_took_eff
     assert rows["motor-stall"]["on"] is False
 
 
+def test_the_tones_of_an_alarm_are_heard_and_the_truth_has_the_last(fresh: ThreadBench) -> None:
+    fresh.rig("PUT", "/v1/faults/motor-stall", {"on": True})
+    fresh.rig("POST", "/v1/clock/run-until", {"what": "alarm", "limit_ms": MS_PER_HOUR})
+    fresh.rig("POST", "/v1/clock/advance", {"ms": 600_000})
+    heard, truth = fresh.rig("GET", "/v1/tones"), fresh.rig("GET", "/v1/state")["truth"]
+    assert heard["tones"] == [
+        {"at_ms": heard["now_ms"] - before_ms, "critical": True, "duration_ms": 3_000}
+        for before_ms in (600_000, 0)
+    ]
+    assert (truth["tones_played"], truth["last_tone_at_ms"], truth["last_tone_critical"]) == (
+        2,
+        heard["now_ms"],
+        True,
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "body", "complaint"),
     [

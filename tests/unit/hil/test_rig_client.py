@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent
+from hil.rig import RigClock, RigEvent, RigTone
 from hil.rig_client import RigClient
 
 TOKEN = "open sesame"  # noqa: S105 - of this test alone
@@ -63,6 +63,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     bench.answer = {
         "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
         "truth": {"edges": 1}, "belief": None, "trace_hash": "ff", "events": [{"now_ms": 3, "text": "ALARM_ON"}],
+        "tones": [{"at_ms": 2, "critical": True, "duration_ms": 3_000}],
     }  # fmt: skip
     assert rig.state().truth == {"edges": 1}
     assert rig.clock() == RigClock("manual", 0, 5)
@@ -80,6 +81,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     rig.stall(on=True)
     rig.inject("accuracy", accuracy_ppm=9)
     rig.clear("a/b")
+    assert rig.tones() == (RigTone(2, critical=True, duration_ms=3_000),)
     rig.shutdown()
     assert rig.last_now_ms == 5
     assert bench.asked == [
@@ -99,6 +101,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
         ("PUT", "/v1/faults/motor-stall", {"on": True, "parameters": {}}),
         ("PUT", "/v1/faults/accuracy", {"on": True, "parameters": {"accuracy_ppm": 9}}),
         ("PUT", "/v1/faults/a%2Fb", {"on": False}),
+        ("GET", "/v1/tones", None),
         ("POST", "/v1/shutdown", {}),
     ]
 
