@@ -30,9 +30,12 @@ class RigClock(NamedTuple):
 
 
 class RigEvent(NamedTuple):
-    """One thing that the pump did by itself."""
+    """One thing that the pump did by itself: ask for `kind` and `fields`; `text` is for people, and may change."""
 
+    kind: str
     now_ms: int
+    line_ms: int
+    fields: Mapping[str, Any]
     text: str
 
 

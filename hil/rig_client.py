@@ -66,7 +66,16 @@ class RigClient:
     def run_until(self, what: str, limit_ms: int) -> RunResult:
         """Let time pass until the next event or alarm."""
         answer = self._ask("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
-        events = tuple(RigEvent(int(event["now_ms"]), str(event["text"])) for event in answer["events"])
+        events = tuple(
+            RigEvent(
+                str(event["kind"]),
+                int(event["now_ms"]),
+                int(event["line_ms"]),
+                dict(event["fields"]),
+                str(event["text"]),
+            )
+            for event in answer["events"]
+        )
         return RunResult(int(answer["now_ms"]), bool(answer["reached"]), events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.now import Now
 from firmware_emu.units import ceil_div
 
 if TYPE_CHECKING:
@@ -78,31 +79,31 @@ class Clock:
     ) -> None:
         self._host_ns = host_ns
         self._pace = pace
-        self._anchor_pump_ms = start_ms
-        self._anchor_line_ms = start_ms
+        self._anchor = Now.both(start_ms)
         self._anchor_host_ns = host_ns()
 
     @property
     def pace(self) -> Pace:
         return self._pace
 
-    def read(self) -> tuple[int, int]:
-        """Pump time and line time at this instant, in ms."""
+    def read(self) -> Now:
+        """This instant."""
         return self._read_at(self._host_ns())
 
-    def _read_at(self, host_ns: int) -> tuple[int, int]:
+    def _read_at(self, host_ns: int) -> Now:
+        anchor = self._anchor
         if not self._pace.speed:
-            return self._anchor_pump_ms, self._anchor_line_ms
+            return anchor
         elapsed_ns = host_ns - self._anchor_host_ns
-        return (
-            self._anchor_pump_ms + elapsed_ns * self._pace.speed // NS_PER_MS,
-            self._anchor_line_ms + elapsed_ns // NS_PER_MS,
+        return Now(
+            anchor.pump_ms + elapsed_ns * self._pace.speed // NS_PER_MS,
+            anchor.line_ms + elapsed_ns // NS_PER_MS,
         )
 
     def set_pace(self, pace: Pace) -> None:
         """Go on from here at another pace."""
         host_ns = self._host_ns()
-        self._anchor_pump_ms, self._anchor_line_ms = self._read_at(host_ns)
+        self._anchor = self._read_at(host_ns)
         self._anchor_host_ns = host_ns
         self._pace = pace
 
@@ -110,28 +111,27 @@ class Clock:
         """Turn a manual clock: pump time and line time move together."""
         if self._pace.speed:
             raise AssertionError("only a manual clock is turned by hand")
-        self._anchor_pump_ms += ms
-        self._anchor_line_ms += ms
+        self._anchor = self._anchor.later(ms)
 
     def skip(self, ms: int) -> None:
         """Let pump time jump: time for which the pump had no power. Under manual time the line's goes with it."""
         if self._pace.speed:
-            self._anchor_pump_ms += ms
+            self._anchor = self._anchor._replace(pump_ms=self._anchor.pump_ms + ms)
         else:
             self.advance(ms)
 
     def wait_s(self, wake_at_ms: int | None, wake_line_ms: int | None) -> float | None:
         """Host seconds until the earlier of the two is due: None never, 0 now. Under manual time only what is due."""
         if not self._pace.speed:
-            due = (wake_at_ms is not None and wake_at_ms <= self._anchor_pump_ms) or (
-                wake_line_ms is not None and wake_line_ms <= self._anchor_line_ms
+            due = (wake_at_ms is not None and wake_at_ms <= self._anchor.pump_ms) or (
+                wake_line_ms is not None and wake_line_ms <= self._anchor.line_ms
             )
             return 0.0 if due else None
         due_ns = None
         if wake_at_ms is not None:
-            due_ns = ceil_div((wake_at_ms - self._anchor_pump_ms) * NS_PER_MS, self._pace.speed)
+            due_ns = ceil_div((wake_at_ms - self._anchor.pump_ms) * NS_PER_MS, self._pace.speed)
         if wake_line_ms is not None:
-            line_due_ns = (wake_line_ms - self._anchor_line_ms) * NS_PER_MS
+            line_due_ns = (wake_line_ms - self._anchor.line_ms) * NS_PER_MS
             if due_ns is None or line_due_ns < due_ns:
                 due_ns = line_due_ns
         if due_ns is None:

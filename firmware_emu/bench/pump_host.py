@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from firmware_emu.bench.errors import BadConfigurationError
-from firmware_emu.bench.trace_hash import TraceHash
+from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.now import Now
 from firmware_emu.plant.plant import Plant
-from firmware_emu.pump import Pump, TraceEntry, trace_bytes
+from firmware_emu.pump import Pump
 
 if TYPE_CHECKING:
     from firmware_emu.bench.image_file import ImageFile, Remembered
+    from firmware_emu.events import TraceEntry
     from firmware_emu.profile import Profile
 
 SEED_BYTES = 8
@@ -39,7 +41,7 @@ def restored_pump(
         plant.flash.load(remembered.writes)
         if state["powered"]:
             plant.power_lost(remembered.now_ms)
-        pump = Pump.restore(profile, plant, remembered.now_ms + off_ms, memory_id)
+        pump = Pump.restore(profile, plant, Now.both(remembered.now_ms + off_ms), memory_id)
         pump.hands_off_reservoir = bool(state["hands_off_reservoir"])
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadConfigurationError(f"the image holds no pump of this version: {error}") from error
@@ -63,11 +65,11 @@ class PumpHost:
         self.wake_at_ms: int | None = None
         self.wake_line_ms: int | None = None
 
-    def step(self, now_ms: int, received: bytes = b"", line_ms: int | None = None) -> bytes:
+    def step(self, now: Now, received: bytes = b"") -> bytes:
         """One step of the pump, on file before its bytes are handed out."""
-        step = self.pump.step(now_ms, received, line_ms)
+        step = self.pump.step(now, received)
         if self.image is not None:
-            self.image.append(now_ms, step.writes, self._state())
+            self.image.append(now.pump_ms, step.writes, self._state())
         self.trace = step.trace
         if step.trace and self.trace_hash is not None:
             self.trace_hash.add(trace_bytes(step.trace))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.bench.time_run import Until
+    from firmware_emu.now import Now
 
 IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
 IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
@@ -79,9 +80,9 @@ class Runner:
             for key, events in self.selector.select(self._wait_s()):
                 key.data(events)
             received = port.take_received()
-            now_ms, line_ms = clock.read()
-            if received or self._is_due(now_ms, line_ms):
-                sent = host.step(now_ms, received, None if line_ms == now_ms else line_ms)
+            now = clock.read()
+            if received or self._is_due(now):
+                sent = host.step(now, received)
                 if sent:
                     port.send(sent)
             self._command_queue.run(self)
@@ -101,8 +102,7 @@ class Runner:
 
     def settle(self) -> None:
         """Bring the pump to this instant, and let out what it says."""
-        now_ms, line_ms = self.clock.read()
-        sent = self.host.step(now_ms, b"", None if line_ms == now_ms else line_ms)
+        sent = self.host.step(self.clock.read())
         if sent:
             self.port.send(sent)
 
@@ -125,9 +125,7 @@ class Runner:
             )
         if self._under is not None:
             raise NotNowError("time is being turned already; wait for that answer")
-        now_ms, line_ms = self.clock.read()
-        time_run = TimeRun(now_ms + ms, until, line_ms - now_ms)
-        self._under = Under(time_run, after_received, future)
+        self._under = Under(TimeRun(self.clock.read(), ms, until), after_received, future)
 
     # the loop's parts
 
@@ -150,10 +148,10 @@ class Runner:
             image.check()
             self._look_at_s = time.monotonic() + IMAGE_LOOK_S
 
-    def _is_due(self, now_ms: int, line_ms: int) -> bool:
+    def _is_due(self, now: Now) -> bool:
         wake_at_ms, wake_line_ms = self.host.wake_at_ms, self.host.wake_line_ms
-        return (wake_at_ms is not None and wake_at_ms <= now_ms) or (
-            wake_line_ms is not None and wake_line_ms <= line_ms
+        return (wake_at_ms is not None and wake_at_ms <= now.pump_ms) or (
+            wake_line_ms is not None and wake_line_ms <= now.line_ms
         )
 
     def _go_on(self, under: Under) -> None:

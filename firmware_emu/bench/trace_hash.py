@@ -1,14 +1,45 @@
 """A running SHA-256 over all that happened to a pump, as a value: it can be copied, pickled and gone on with.
 
 Two runs with the same hash are the same run. The trace holds no step sizes, so the hash does not depend on
-how the time was cut into steps.
+how the time was cut into steps. What goes in, byte for byte, stands in DESIGN.md under "The trace".
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from firmware_emu.events import fields_of, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from firmware_emu.events import Plain, TraceEntry
 
 BLOCK_BYTES = 4_096
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+class PlainEntry(NamedTuple):
+    """An entry of the trace as rig control shows it, but for its words. Times in ms."""
+
+    kind: str
+    now_ms: int
+    line_ms: int
+    fields: dict[str, Plain]
+
+
+def plain_entry(entry: TraceEntry) -> PlainEntry:
+    """An entry in numbers, texts and hex."""
+    now, event = entry
+    return PlainEntry(kind_of(event), now.pump_ms, now.line_ms, fields_of(event))
+
+
+def trace_bytes(entries: Iterable[TraceEntry]) -> bytes:
+    """Trace entries as bytes to hash, a line of JSON each: equal traces, equal bytes."""
+    lines = [_ENCODER.encode(plain_entry(entry)._asdict()) + "\n" for entry in entries]
+    return "".join(lines).encode("ascii")
 
 
 class TraceHash:

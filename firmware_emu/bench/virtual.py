@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.now import Now
 
 if TYPE_CHECKING:
     from firmware_emu.profile import Profile
@@ -58,7 +59,7 @@ class VirtualBench:
     def feed(self, data: bytes) -> bytes:
         """Bytes from the line, now; returns all that the pump has sent and nobody took."""
         self._received_bytes += len(data)
-        self._sent += self.host.step(self._now_ms, data)
+        self._sent += self.host.step(Now.both(self._now_ms), data)
         return self.take_sent()
 
     def take_sent(self) -> bytes:
@@ -71,12 +72,12 @@ class VirtualBench:
         if ms < 0:
             raise ValueError(f"time goes forward only, not by {ms} ms")
         self._now_ms += ms
-        self._sent += self.host.step(self._now_ms)
+        self._sent += self.host.step(Now.both(self._now_ms))
         return self.take_sent()
 
     def run_until(self, until: Until, limit_ms: int) -> TimeRun:
         """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be taken."""
-        time_run = TimeRun(self._now_ms + limit_ms, until)
+        time_run = TimeRun(Now.both(self._now_ms), limit_ms, until)
         while not time_run.over:
             self._sent += time_run.step(self.host)
         self._now_ms = self.host.pump.now_ms
@@ -84,7 +85,7 @@ class VirtualBench:
 
     def settle(self) -> None:
         """Bring the pump to this instant."""
-        self._sent += self.host.step(self._now_ms)
+        self._sent += self.host.step(Now.both(self._now_ms))
 
     def skip(self, ms: int) -> None:
         """Let time pass of which the pump knows nothing: it has no power."""

@@ -54,14 +54,14 @@ _T = TypeVar("_T")
 class Booted(NamedTuple):
     """A program about to run; nothing of this is durable before the first commit.
 
-    `tick_ms` is the tick at which it starts; `text` says how, for the trace.
+    `tick_ms` is the tick at which it starts; `first` says whether the memory was blank.
     """
 
     records: Records
     therapy: Therapy
     tick_ms: int
     rng_failed: bool
-    text: str
+    first: bool
 
 
 def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
@@ -138,7 +138,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
     if profile.implant is not None:
         implant(therapy, profile, profile.implant)
-    return Booted(records, therapy, 0, rng_failed, "first start, memory formatted")
+    return Booted(records, therapy, 0, rng_failed, first=True)
 
 
 _RECORDED = (
@@ -187,9 +187,7 @@ class _Restart:
         judge_damage(therapy, self.corrupt)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
-        return Booted(
-            records, therapy, tick_ms, rng_failed, f"start {records.therapy.boot_count} after a power cut"
-        )
+        return Booted(records, therapy, tick_ms, rng_failed, first=False)
 
     # Reading
 

@@ -6,19 +6,21 @@ what is delivered in `therapy`, what is remembered in `records`. The plant is re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.boot import boot
 from firmware_emu.controller.commands.device_context import DeviceContext
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.table import handler_of, handlers_of
+from firmware_emu.controller.events import FrameReceived, FrameSent
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
 from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode, path_offset
-from protocol.identifiers import Capability, ErrorCode, Role, State, StateReason
+from protocol.identifiers import Capability, ErrorCode, State, StateReason
+from protocol.link.connection import Direction
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import Refilled
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
+    from firmware_emu.events import Event
+    from firmware_emu.now import TickNow
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile
-    from protocol.link.events import PumpEvent
+    from protocol.link.events import PumpEvent, SessionInfo
 
 CAPABILITIES = Capability(0)
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
@@ -59,29 +63,20 @@ class Belief(NamedTuple):
     last_log_seq: int
 
 
-class TraceNote(NamedTuple):
-    """One line of the trace: what kind of thing happened, in words, and its bytes."""
-
-    kind: str
-    text: str
-    data: bytes = b""
-
-
 class Controller:
     """One run of the program, from a boot until power goes."""
 
     __slots__ = (
         "answered",
-        "boot_text",
         "device",
         "link",
         "records",
         "refusals_logged",
         "refusals_since_ms",
         "schedule",
+        "started_blank",
         "therapy",
         "tick_ms",
-        "trace",
         "vendors",
     )
 
@@ -99,7 +94,7 @@ class Controller:
         self.schedule.commit(booted.tick_ms)
         self.records.recovered = False
         self.tick_ms = booted.tick_ms
-        self.boot_text = booted.text
+        self.started_blank = booted.first
         boot_count = booted.records.therapy.boot_count
         host = LinkHost(profile.keys, pins, boot_count, rng_failed=booted.rng_failed)
         self.vendors = profile.vendor_messages
@@ -119,7 +114,6 @@ class Controller:
         self.refusals_logged = 0
         self.refusals_since_ms = booted.tick_ms
         self.answered = b""
-        self.trace: list[TraceNote] = []
 
     # --- time ---------------------------------------------------------------------------------------------------
 
@@ -134,35 +128,44 @@ class Controller:
 
     # --- the link -----------------------------------------------------------------------------------------------
 
-    def receive(self, tick_ms: int, line_ms: int, data: bytes) -> None:
+    def receive(self, now: TickNow, data: bytes) -> None:
         """Bytes from the line; `take_answered` has what is to be sent. Raises PowerCut."""
-        self.turn_until(tick_ms)
-        self.link.feed(data, line_ms)
-        self._run_link(line_ms)
+        self.turn_until(now.tick_ms)
+        self.link.feed(data, now.line_ms)
+        self._run_link(now)
 
-    def expire_link(self, tick_ms: int, line_ms: int) -> None:
+    def expire_link(self, now: TickNow) -> None:
         """The link's own deadlines. Raises PowerCut."""
-        self.turn_until(tick_ms)
-        self._run_link(line_ms)
+        self.turn_until(now.tick_ms)
+        self._run_link(now)
 
     def take_answered(self) -> bytes:
         """Bytes to send. What a power cut kept from being committed is not among them."""
         answered, self.answered = self.answered, b""
         return answered
 
-    def _run_link(self, line_ms: int) -> None:
+    def _run_link(self, now: TickNow) -> None:
         link = self.link
-        while (event := link.next_event(line_ms)) is not None:
+        while (event := link.next_event(now.line_ms)) is not None:
+            if link.observing:
+                self._trace_frames()
             if type(event) is Request:
-                self._answer(event, line_ms)
+                self._answer(event, now)
             else:
                 self._note(event)
             self.answered += link.take_output()
         self.answered += link.take_output()
         if link.observing:
-            for record in link.take_frames():
-                text = "" if record.fault is None else record.fault.name
-                self.trace.append(TraceNote(record.direction.value, text, record.encoded))
+            self._trace_frames()
+
+    def _trace_frames(self) -> None:
+        """Frames since the last call; called before a request is answered, so that the trace has them in order."""
+        events = self.records.events
+        for record in self.link.take_frames():
+            if record.direction is Direction.SENT:
+                events.append(FrameSent(record.encoded))
+            else:
+                events.append(FrameReceived(record.encoded, record.fault))
 
     def _note(self, event: PumpEvent) -> None:
         """Sessions that come and go, and what the link has seen."""
@@ -172,11 +175,11 @@ class Controller:
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
 
-    def _answer(self, request: Request, line_ms: int) -> None:
+    def _answer(self, request: Request, now: TickNow) -> None:
         """One request: role, layout, handler; the commit comes before the answer is let out."""
         session = self.link.session
         assert session is not None  # noqa: S101 - the link gives no request without one
-        answer = self._handled(request, session.key_id, session.role, session.slot, line_ms)
+        answer = self._handled(request, session, now)
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
         if type(answer) is ErrorReply:
@@ -184,24 +187,25 @@ class Controller:
         else:
             self.link.respond(encode(answer))
 
-    def _handled(self, received: Request, key_id: int, role: Role, slot: int, line_ms: int) -> object:
+    def _handled(self, received: Request, session: SessionInfo, now: TickNow) -> object:
         handler, command = handler_of(received.opcode, self.vendors), command_at(received.opcode)
         if handler is None or command is None:
             return refusal(ErrorCode.UNSUPPORTED_OP, detail=received.opcode)
         opcode = command.opcode
+        key_id, role, slot = session.key_id, session.role, session.slot
         if role not in command.roles:
             self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)
             return refusal(ErrorCode.ROLE, detail=role)
         try:
-            message: Any = decode(command.request, received.payload)
+            message: object = decode(command.request, received.payload)
         except Malformed as bad:
             return refusal(bad.code, detail=bad.detail, field_offset=bad.field_offset, limit=bad.limit)
-        request = RequestContext(self.records.tick_ms, line_ms, key_id, role, slot, opcode, message)
+        crc = cmd_crc(opcode, message) if command.carries_cmd_id else 0
+        request = RequestContext(now, key_id, role, slot, opcode, message, crc)
         try:
             return handler(self.device, request)
         except Refused as refused:
             if command.carries_cmd_id:
-                crc = cmd_crc(opcode, message)
                 self.records.ledger.note_refusal(key_id, request.cmd_id, opcode, crc, refused.code)
             if command.therapy:
                 self._log_refusal(request, refused)
@@ -216,8 +220,8 @@ class Controller:
             )
 
     def _log_refusal(self, request: RequestContext, refused: Refused) -> None:
-        if request.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
-            self.refusals_since_ms = request.tick_ms
+        if request.now.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
+            self.refusals_since_ms = request.now.tick_ms
             self.refusals_logged = 0
         if self.refusals_logged < REFUSALS_LOGGED_PER_HOUR:
             self.refusals_logged += 1
@@ -227,15 +231,12 @@ class Controller:
 
     @property
     def has_events(self) -> bool:
-        """Whether `take_trace` or `take_refills` would give anything."""
-        return bool(self.trace or self.records.events or self.device.refills)
+        """Whether `take_events` or `take_refills` would give anything."""
+        return bool(self.records.events or self.device.refills)
 
-    def take_trace(self) -> list[TraceNote]:
-        """What has happened since the last request."""
-        trace, self.trace = self.trace, []
-        for text in self.records.take_events():
-            trace.append(TraceNote("event", text))
-        return trace
+    def take_events(self) -> list[Event]:
+        """What has happened since the last call, in this order."""
+        return self.records.take_events()
 
     def take_refills(self) -> list[Refilled]:
         """Refills accepted since the last call: somebody's hands do in the world what was said here."""

@@ -36,7 +36,7 @@ def note_link_event(records: Records, event: PumpEvent) -> None:
     """Log it; a random source that is stuck is an alarm too. Requests are no business of this."""
     match event:
         case SessionOpened(key=key, client_nonce=nonce):
-            data: object = SessionOpenData(key.key_id, key.role, nonce[:SESSION_MARK_BYTES])
+            data: tuple[object, ...] = SessionOpenData(key.key_id, key.role, nonce[:SESSION_MARK_BYTES])
             records.enter(LogType.SESSION_OPEN, data, actor=actor_of(key.role, key.slot))
         case SessionClosed(reason=reason, key=key):
             data = SessionCloseData(reason, key.key_id)

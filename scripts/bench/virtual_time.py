@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.now import Now
 from firmware_emu.profile import Profile
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
@@ -77,7 +78,7 @@ def pump_years() -> None:
     """The pump, asked to run every hour, refilled every 30 days."""
     pump = Pump.new(profile(), b"seven years")
     for hour in range(1, DAYS * 24 + 1):
-        pump.step(hour * MS_PER_HOUR)
+        pump.step(Now.both(hour * MS_PER_HOUR))
         if hour % (REFILL_DAYS * 24) == 0:
             refill(pump)
     belief = pump.belief()
@@ -101,7 +102,7 @@ def refill(pump: Pump) -> None:
     received = bytearray()
 
     def send(data: bytes) -> None:
-        received.extend(pump.step(pump.now_ms, data).to_send)
+        received.extend(pump.step(pump.now, data).to_send)
 
     def receive() -> bytes:
         if not received:

@@ -10,8 +10,10 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+from firmware_emu.events import TraceEntry
+from firmware_emu.now import Now
 from firmware_emu.profile import Implant, PairedKey, Profile, PumpModel
-from firmware_emu.pump import Pump, Step, TraceEntry
+from firmware_emu.pump import Pump, Step
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, ProgramFlag, Role
 from protocol.link.client_end import ClientEnd, Phase
@@ -101,7 +103,7 @@ class Conversation:
 
     def wait_until(self, now_ms: int) -> Step:
         """Let the pump run."""
-        return self._kept(self.pump.step(now_ms))
+        return self._kept(self.pump.step(Now.both(now_ms)))
 
     def wait(self, ms: int) -> Step:
         """Let the pump run for so long."""
@@ -174,7 +176,7 @@ class Conversation:
         return next((event for event in reversed(news) if isinstance(event, Response | Refusal)), None)
 
     def _carry(self, output: bytes) -> bytes:
-        return self._kept(self.pump.step(self.now_ms, output)).to_send
+        return self._kept(self.pump.step(self.pump.now, output)).to_send
 
     # What takes more than one request
 

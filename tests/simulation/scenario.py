@@ -17,7 +17,7 @@ from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.plant.plant import Plant
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.profile import PairedKey, Profile
-from firmware_emu.pump import Pump
+from firmware_emu.pump import START, Pump
 from hil.noise import Direction, FaultyLine
 from protocol.identifiers import Role
 from protocol.link.development_keys import DeviceKey
@@ -91,7 +91,7 @@ class World:
         self.rotor = WatchedRotor(profile.model, plant.reservoir, plant.crystal)
         plant.rotor = plant.battery.rotor = self.rotor
         self.profile = profile
-        self.bench = VirtualBench(pump_class.restore(profile, plant, 0))
+        self.bench = VirtualBench(pump_class.restore(profile, plant, START))
         self.attempts: list[Attempt] = []
         self.lines: list[FaultyLine] = []
         self._ends: list[LineEnd] = []
@@ -184,7 +184,7 @@ class World:
             ("frames", link._arrived),
             ("link events", link._events),
             ("bytes to send", controller.answered),
-            ("trace notes", controller.trace),
+            ("events", controller.records.events),
             ("refills", controller.device.refills),
         ):
             if left:

@@ -6,21 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
+from firmware_emu.controller.events import AlarmCleared, AlarmRaised
 from protocol.identifiers import AlarmId
 from protocol.log.data import AlarmOnData
 from protocol.log.types import LogName
 from tests.simulation.conversation import Conversation
 
 if TYPE_CHECKING:
-    from firmware_emu.pump import Pump, TraceEntry
+    from firmware_emu.events import Event, TraceEntry
+    from firmware_emu.pump import Pump
 
 Act = Callable[[Conversation], object]
 Story = Sequence[tuple[int, Act]]
 
 
-def alarms_in(trace: Iterable[TraceEntry]) -> list[tuple[int, str]]:
+def alarms_in(trace: Iterable[TraceEntry]) -> list[tuple[int, type[Event]]]:
     """When alarms began and ended, by the trace."""
-    return [(entry.now_ms, entry.text.split()[0]) for entry in trace if entry.text.startswith("ALARM_O")]
+    return [
+        (now.pump_ms, type(event)) for now, event in trace if isinstance(event, AlarmRaised | AlarmCleared)
+    ]
 
 
 def alarm_ms(pump: Pump, alarm_id: AlarmId) -> int:

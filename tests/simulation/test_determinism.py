@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from firmware_emu.bench.trace_hash import TraceHash
+from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
+from firmware_emu.now import Now
 from firmware_emu.profile import Implant
-from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from protocol.identifiers import AlarmId, State, StopReason
 from protocol.log.types import LogName
@@ -134,4 +134,4 @@ def test_time_does_not_go_back() -> None:
     talk = Conversation.with_new_pump(PROFILE)
     talk.wait_until(1_000)
     with pytest.raises(ValueError, match="time goes forward only"):
-        talk.pump.step(999)
+        talk.pump.step(Now.both(999))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware_emu.bench.rig import actions
+from firmware_emu.bench.trace_hash import trace_bytes
 from hil.errors import PumpbenchError
 from hil.noise import Direction
 from protocol.codec.atoms import Malformed
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from firmware_emu.pump import TraceEntry
+    from firmware_emu.events import TraceEntry
 
 OURS = ("protocol.", "firmware_emu.", "hil.")
 NOT_FOLLOWED = (type, types.ModuleType, types.FunctionType, types.MethodType, types.CodeType)
@@ -123,7 +124,7 @@ def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Pa
     }
     state = actions.state(world.bench)
     texts = {
-        "the trace": b"\n".join(entry.text.encode() + b" " + entry.data for entry in world.trace),
+        "the trace": trace_bytes(world.trace) + repr(world.trace).encode(),
         "the wire log": operator.wire_log.text(10_000).encode(),
         "the state file": state_file.read_bytes(),
         "rig control's state": repr(state).encode(),

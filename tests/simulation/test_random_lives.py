@@ -9,8 +9,9 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from firmware_emu.bench.trace_hash import trace_bytes
+from firmware_emu.controller.events import LogWritten
 from firmware_emu.profile import EmptyPolicy, Implant
-from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import (
     AlarmId,
@@ -137,17 +138,17 @@ class Life:
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)
             self.random.choice(actions)()
-            events = {entry.text.split()[0] for entry in self.talk.trace[seen:] if entry.kind == "event"}
-            self.look(before, events)
+            happened = [entry.event for entry in self.talk.trace[seen:]]
+            self.look(before, {event.log_type for event in happened if isinstance(event, LogWritten)})
         return self.talk
 
-    def look(self, before: _Moment, events: set[str]) -> None:
+    def look(self, before: _Moment, logged: set[LogType]) -> None:
         now = _Moment(self.talk)
         assert now.tick_ms >= before.tick_ms, "monotonic time went back"
         elapsed_ms = now.now_ms - before.now_ms
         turned = now.turned - before.turned
         assert turned * STROKE_NL * MS_PER_DAY <= 24_000_000 * elapsed_ms + 2 * STROKE_NL * MS_PER_DAY
-        if before.stands and now.stands and not events & {"RATE_CHANGE", "BOOT"}:
+        if before.stands and now.stands and not logged & {LogType.RATE_CHANGE, LogType.BOOT}:
             assert turned == 0, "delivered while stopped"
 
 

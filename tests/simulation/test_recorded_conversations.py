@@ -22,6 +22,8 @@ from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+    from firmware_emu.now import Now
+
 STORIES = 200
 MONTH = "c12e83d59d718d5789c20bb3d4263c36d2d9cfe5623be0f760c352fe432c0d8f"
 WEEK = "6698b3ecf0578af5ab86272d8aa21b3182f3e04940cda25a3121daf137ab6154"
@@ -34,11 +36,11 @@ def recording(digest: _Hash) -> type[Pump]:
     class RecordedPump(Pump):
         __slots__ = ()
 
-        def step(self, now_ms: int, received: bytes = b"", line_ms: int | None = None) -> Step:
-            step = super().step(now_ms, received, line_ms)
+        def step(self, now: Now, received: bytes = b"") -> Step:
+            step = super().step(now, received)
             if received or step.to_send:
                 digest.update(
-                    b"%d > %s < %s\n" % (now_ms, received.hex().encode(), step.to_send.hex().encode())
+                    b"%d > %s < %s\n" % (now.pump_ms, received.hex().encode(), step.to_send.hex().encode())
                 )
             return step
 

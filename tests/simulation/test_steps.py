@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from firmware_emu.bench.trace_hash import trace_bytes
+from firmware_emu.controller.events import AlarmRaised, ProgramEvent
+from firmware_emu.now import Now
 from firmware_emu.profile import Implant
-from firmware_emu.pump import trace_bytes
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from protocol.identifiers import AlarmId, OnExpiry, RefillFlag, StopReason
 from protocol.log.types import LogType
@@ -117,7 +119,7 @@ def test_the_busy_week_holds_what_it_promises() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_busy_week_in_ten_thousand_steps_is_the_same_week(seed: int) -> None:
     reference = week_in_one_go()
-    events_ms = {entry.now_ms for entry in reference.trace if entry.kind == "event"}
+    events_ms = {entry.now.pump_ms for entry in reference.trace if isinstance(entry.event, ProgramEvent)}
     instants = cuts(seed, WEEK_END_MS, DAY_STEPS, events_ms)
     stepped = played(Conversation.with_new_pump(WEEK_PROFILE), busy_week(), WEEK_END_MS, instants)
     assert_same(stepped, reference.fork())
@@ -152,7 +154,7 @@ def test_we_25_and_26_in_ten_thousand_random_steps(accuracy_ppm: int, residual_n
     once.wait_until(end_ms)
     dry_ms = once.pump.truth().ran_dry_at_ms
     assert dry_ms is not None
-    events_ms = {entry.now_ms for entry in once.trace} | {dry_ms}
+    events_ms = {entry.now.pump_ms for entry in once.trace} | {dry_ms}
     stepped = Conversation.with_new_pump(profile)
     for ms in cuts(accuracy_ppm, end_ms, DAY_STEPS, events_ms):
         stepped.wait_until(ms)
@@ -174,9 +176,9 @@ def test_we_20_in_a_million_steps_is_we_20_in_one() -> None:
     )
     step = often.pump.step
     for ms in instants:
-        done = step(ms)
+        done = step(Now.both(ms))
         if done.trace:
             often.trace += done.trace
     often.wait_until(end_ms)
-    assert alarms_in(often.trace) == [(ms, "ALARM_ON") for ms in events_ms]
+    assert alarms_in(often.trace) == [(ms, AlarmRaised) for ms in events_ms]
     assert_same(often, once)

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import pytest
 
+from firmware_emu.controller.events import AlarmCleared, AlarmRaised
+from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, PPM, S_PER_DAY
@@ -153,7 +155,7 @@ def test_low_and_empty_are_reached_at_their_exact_millisecond(
     status = talk.granted(GetStatus())
     assert status.alarm_active == 1 << AlarmId.LOW_RESERVOIR | 1 << AlarmId.EMPTY
     assert (status.state, status.reservoir_calc_nl) == (State.SAFE_STATE, 0)
-    assert alarms_in(talk.trace) == [(low_ms, "ALARM_ON"), (empty_ms, "ALARM_ON")]
+    assert alarms_in(talk.trace) == [(low_ms, AlarmRaised), (empty_ms, AlarmRaised)]
     assert talk.pump.truth().true_nl_ppm == 0
 
 
@@ -201,7 +203,7 @@ def test_a_stall_is_told_at_the_stroke_that_proves_it_and_its_end_at_the_second_
     decisive = -(-1_200_000 // stroke_ms)
     stalled_ms = first_missed_ms + decisive * stroke_ms
     recovered_ms = 12 * MS_PER_HOUR + 2 * stroke_ms
-    assert alarms_in(talk.trace) == [(stalled_ms, "ALARM_ON"), (recovered_ms, "ALARM_OFF")]
+    assert alarms_in(talk.trace) == [(stalled_ms, AlarmRaised), (recovered_ms, AlarmCleared)]
     entries = {entry.type: entry for entry in talk.log()}
     assert entries[LogType.STALL].details().missed_edges == decisive + 1
     assert entries[LogType.STALL_RECOVERED].details().missed_nl == 50_000
@@ -228,7 +230,7 @@ def test_we_25_and_26_a_pump_that_gives_more_runs_dry_before_its_alarm(
 ) -> None:
     profile = profile_of(implant=WE_20, accuracy_ppm=accuracy_ppm, residual_nl=residual_nl)
     pump = Pump.new(profile, SEED)
-    pump.step(40 * MS_PER_DAY)
+    pump.step(Now.both(40 * MS_PER_DAY))
     truth = pump.truth()
     deliverable_nl_ppm = (20_000_000 - residual_nl) * PPM
     strokes = -(-deliverable_nl_ppm // (STROKE_NL * accuracy_ppm))

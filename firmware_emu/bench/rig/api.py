@@ -16,9 +16,11 @@ from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, NotNowError
+from firmware_emu.bench.event_words import words_of
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard
 from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.bench.trace_hash import plain_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,15 +109,17 @@ async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState
 async def advance(door: Here, wanted: models.Advance) -> models.Done:
     """Under manual time: let time pass, after all bytes that the client has sent were taken."""
     time_run = await door.travel(wanted.ms, Until.TIME, wanted.after_received or 0)
-    return models.Done(now_ms=time_run.end_ms)
+    return models.Done(now_ms=time_run.end.pump_ms)
 
 
 @router.post("/clock/run-until")
 async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
     """Under manual time: let time pass until something happens, as fast as this machine can."""
     time_run = await door.travel(wanted.limit_ms, Until(wanted.what))
-    events = [models.Event(now_ms=entry.now_ms, text=entry.text) for entry in time_run.events]
-    return models.Ran(now_ms=time_run.now_ms, reached=time_run.reached, events=events)
+    events = [
+        models.Event(**plain_entry(entry)._asdict(), text=words_of(entry.event)) for entry in time_run.events
+    ]
+    return models.Ran(now_ms=time_run.now.pump_ms, reached=time_run.reached, events=events)
 
 
 @router.post("/power/cut")
@@ -251,7 +255,7 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
 
 def _clock(runner: Runner) -> models.ClockState:
     pace = runner.clock.pace
-    return models.ClockState(mode=pace.mode.value, speed=pace.speed, now_ms=runner.clock.read()[0])
+    return models.ClockState(mode=pace.mode.value, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
 
 
 def _pace(wanted: models.ClockWanted) -> Pace:

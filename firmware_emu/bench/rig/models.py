@@ -81,9 +81,15 @@ class RunUntil(Strict):
 
 
 class Event(BaseModel):
-    """One thing that the pump did."""
+    """One thing that the pump did: what kind of thing, when in pump time and line time, its fields; words for people.
 
+    The first four are what the trace hash is made of. A name ends in its unit, an enum is its name, bytes are hex.
+    """
+
+    kind: str
     now_ms: int
+    line_ms: int
+    fields: dict[str, Any]
     text: str
 
 

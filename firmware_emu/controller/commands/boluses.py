@@ -25,7 +25,6 @@ from protocol.messages.bolus import (
     BolusPrepareReply,
 )
 from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
-from protocol.registry import cmd_crc
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
@@ -46,15 +45,15 @@ def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply
     volume_nl = quantised_nl(wanted.volume_nl, device.model.stroke_nl)
     _check_limits(device, request, volume_nl or wanted.volume_nl, wanted.duration_s)
     value = device.draw_token()
-    device.token = Token(value, volume_nl, wanted.duration_s, request.line_ms + TOKEN_MS)
+    device.token = Token(value, volume_nl, wanted.duration_s, request.now.line_ms + TOKEN_MS)
     window, limits = device.records.window, device.model
     return BolusPrepareReply(
         token=value,
         quantised_nl=volume_nl,
-        end_t_mono_s=saturated_u32(request.tick_ms // MS_PER_S + wanted.duration_s),
-        hour_used_nl=window.hour_used_nl(request.tick_ms),
+        end_t_mono_s=saturated_u32(request.now.tick_ms // MS_PER_S + wanted.duration_s),
+        hour_used_nl=window.hour_used_nl(request.now.tick_ms),
         hour_max_nl=limits.hour_max_nl,
-        day_used_nl=window.day_used_nl(request.tick_ms),
+        day_used_nl=window.day_used_nl(request.now.tick_ms),
         day_max_nl=limits.day_max_nl,
     )
 
@@ -72,10 +71,9 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
     _check_revision(device, request)
     _use_token(device, request, wanted)
     _check_limits(device, request, wanted.volume_nl, wanted.duration_s)
-    crc = cmd_crc(request.opcode, wanted)
     records.enter(
         LogType.CMD_INTENT,
-        CmdIntentData(request.opcode, crc, wanted.volume_nl),
+        CmdIntentData(request.opcode, request.cmd_crc, wanted.volume_nl),
         actor=request.actor,
         cmd_id=wanted.cmd_id,
     )
@@ -86,14 +84,14 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
         stroke_nl=device.model.stroke_nl,
         strokes_total=wanted.volume_nl // device.model.stroke_nl,
         duration_ms=wanted.duration_s * MS_PER_S,
-        start_ms=request.tick_ms,
+        start_ms=request.now.tick_ms,
     )
     seq = therapy.start_delivery(bolus, actor=request.actor)
     records.ledger.record(
         request.key_id,
         wanted.cmd_id,
         op=request.opcode,
-        cmd_crc=crc,
+        cmd_crc=request.cmd_crc,
         outcome=Outcome.RUNNING,
         requested_nl=wanted.volume_nl,
         accumulator_nl=therapy.delivered_nl(Source.BOLUS),
@@ -208,7 +206,7 @@ def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusComm
     token = device.token
     if token is not None and token.value == wanted.token:
         device.token = None
-        if request.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
+        if request.now.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
             wanted.volume_nl,
             wanted.duration_s,
         ):
@@ -223,7 +221,7 @@ def _check_limits(device: DeviceContext, request: RequestContext, volume_nl: int
         device.therapy.rate_nl_per_day,
         bolus_limits(device),
         device.records.window,
-        request.tick_ms,
+        request.now.tick_ms,
     )
     if refusal is not None:
         too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl

@@ -9,7 +9,6 @@ from firmware_emu.controller.memory.ledger import Judgement
 from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
 from protocol.messages.ledger import CommandResult
-from protocol.registry import cmd_crc
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 def earlier(records: Records, request: RequestContext) -> LedgerEntry | None:
     """The entry of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
-    verdict = records.ledger.judge(request.key_id, request.cmd_id, cmd_crc(request.opcode, request.message))
+    verdict = records.ledger.judge(request.key_id, request.cmd_id, request.cmd_crc)
     if verdict.error is not None:
         last = records.ledger.last_cmd_id(request.key_id)
         raise Refused(
@@ -42,7 +41,7 @@ def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
         request.key_id,
         request.cmd_id,
         op=request.opcode,
-        cmd_crc=cmd_crc(request.opcode, request.message),
+        cmd_crc=request.cmd_crc,
         outcome=Outcome.DONE,
         start_seq=seq,
         end_seq=seq,
@@ -53,7 +52,7 @@ def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
 
 def acted(records: Records, request: RequestContext, seq: int) -> CommandResult:
     """Answer for STOP and CANCEL, which act whatever their id is; an id that can be entered is [SPEC 5, R8]."""
-    verdict = records.ledger.judge(request.key_id, request.cmd_id, cmd_crc(request.opcode, request.message))
+    verdict = records.ledger.judge(request.key_id, request.cmd_id, request.cmd_crc)
     if verdict.judgement is Judgement.NEW:
         return done(records, request, seq)
     return CommandResult(dup=True, outcome=Outcome.DONE, reason=0, seq=seq)

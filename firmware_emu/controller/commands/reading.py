@@ -65,7 +65,7 @@ _FLAGS_OF_FACTS = {
 
 def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
     """The one message that a programmer reads most: by position, which costs a third of names."""
-    records, delivery, tick_ms = device.records, device.therapy, request.tick_ms
+    records, delivery, tick_ms = device.records, device.therapy, request.now.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
     battery, deliveries = device.battery, delivery.deliveries
     bolus = deliveries.current
@@ -159,9 +159,9 @@ def time(device: DeviceContext, request: RequestContext) -> GetTimeReply:
     clock = device.records.wall_clock
     return GetTimeReply(
         client_ms=wanted.client_ms,
-        t_mono_s=request.tick_ms // MS_PER_S,
-        t_ms=request.tick_ms % MS_PER_S,
-        wall_s=clock.wall_s(request.tick_ms),
+        t_mono_s=request.now.tick_ms // MS_PER_S,
+        t_ms=request.now.tick_ms % MS_PER_S,
+        wall_s=clock.wall_s(request.now.tick_ms),
         tz_minutes=clock.tz_minutes,
         boot_count=device.records.therapy.boot_count,
     )
@@ -204,9 +204,9 @@ def delivery(device: DeviceContext, request: RequestContext) -> GetDeliveryReply
         periodic_nl=therapy.delivered_nl(Source.PERIODIC),
         prime_nl=therapy.delivered_nl(Source.PRIME),
         bridge_nl=therapy.delivered_nl(Source.BRIDGE),
-        hour_used_nl=window.hour_used_nl(request.tick_ms),
+        hour_used_nl=window.hour_used_nl(request.now.tick_ms),
         hour_max_nl=model.hour_max_nl,
-        day_used_nl=window.day_used_nl(request.tick_ms),
+        day_used_nl=window.day_used_nl(request.now.tick_ms),
         day_max_nl=model.day_max_nl,
         strokes=therapy.counters.strokes,
     )
@@ -232,7 +232,7 @@ def link_stats(device: DeviceContext, request: RequestContext) -> GetLinkStatsRe
 
 def alarms(device: DeviceContext, request: RequestContext) -> GetAlarmsReply:
     """Active or latched, critical ones first."""
-    rows = device.records.alarms.listed(request.tick_ms)[:ALARM_ROWS_MAX]
+    rows = device.records.alarms.listed(request.now.tick_ms)[:ALARM_ROWS_MAX]
     return GetAlarmsReply(
         tuple(
             AlarmRow(
@@ -250,7 +250,7 @@ def alarms(device: DeviceContext, request: RequestContext) -> GetAlarmsReply:
 
 def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirReply:
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
-    records, tick_ms = device.records, request.tick_ms
+    records, tick_ms = device.records, request.now.tick_ms
     belief = records.reservoir
     predicted = belief.predict(device.therapy.deliveries.basal, device.therapy.deliveries.on_top)
     if device.therapy.never_filled:

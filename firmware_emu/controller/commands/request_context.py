@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.identifiers import ErrorCode, Opcode, Role, StateChanged
+
+if TYPE_CHECKING:
+    from firmware_emu.now import TickNow
 
 
 class RequestContext(NamedTuple):
     """A request that has passed role, length and enum checks. `message` is the request class of its opcode."""
 
-    tick_ms: int
-    line_ms: int
+    now: TickNow
     key_id: int
     role: Role
     slot: int
     opcode: Opcode
     message: Any
+    cmd_crc: int
+    """What names the content of a command [SPEC 9]; 0 where its message carries no `cmd_id`."""
 
     @property
     def actor(self) -> int:

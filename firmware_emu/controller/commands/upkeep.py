@@ -53,8 +53,8 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
         wanted.low_alarm_nl,
         wanted.drug_id,
         wanted.concentration_ng_per_ml,
-        request.tick_ms // MS_PER_S,
-        clock.wall_s(request.tick_ms),
+        request.now.tick_ms // MS_PER_S,
+        clock.wall_s(request.now.tick_ms),
     )
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
@@ -144,16 +144,16 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
         return TimeSetReply(repeated(entry), 0)
     if records.therapy.state is State.EOS:
         raise Refused(ErrorCode.EOS, records.therapy.state)
-    code = clock.refusal_of(request.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
+    code = clock.refusal_of(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
     if code is ErrorCode.TIME_RANGE:
         nearest = min(max(wanted.tz_minutes, TZ_MIN_MINUTES), TZ_MAX_MINUTES)
         raise Refused(code, wanted.tz_minutes, limit=nearest, nearest=nearest, field="tz_minutes")
     if code is not None:
-        delta_s = clock.delta_s(request.tick_ms, wanted.wall_s, wanted.tz_minutes)
-        wall_s = clock.wall_s(request.tick_ms)
+        delta_s = clock.delta_s(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
+        wall_s = clock.wall_s(request.now.tick_ms)
         raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field="wall_s")
-    old_wall_s, old_tz_minutes = clock.wall_s(request.tick_ms), clock.tz_minutes
-    delta_s = clock.set(request.tick_ms, wanted.wall_s, wanted.tz_minutes)
+    old_wall_s, old_tz_minutes = clock.wall_s(request.now.tick_ms), clock.tz_minutes
+    delta_s = clock.set(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
     seq = records.enter(LogType.TIME_SET, data, actor=request.actor, cmd_id=wanted.cmd_id)
     records.mark_dirty(Region.WALL_CLOCK)
@@ -165,7 +165,7 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
     """Somebody has seen this occurrence of an alarm."""
     records = device.records
     wanted: AlarmAck = request.message
-    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, request.tick_ms)
+    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, request.now.tick_ms)
     if answer is None:
         occurrence = records.alarms.occurrences.get(wanted.alarm_id)
         nearest = 0 if occurrence is None else occurrence.on_seq

@@ -1,17 +1,18 @@
 """Everything that the program in the pump remembers, and the one commit by which it remembers it.
 
-Whoever changes a record says so with `touch`; `commit` makes all that was touched and logged durable at once, so that a
-power cut leaves the old state or the new one. Nothing here decides about therapy.
+Whoever changes a record says so with `mark_dirty`; `commit` makes all that was changed and logged durable at once, so
+that a power cut leaves the old state or the new one. Nothing here decides about therapy.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
-from protocol.log.data import AlarmOffData, AlarmOnData
-from protocol.log.entry import NO_DATA, pack_data
+from protocol.log.data import AlarmOffData, AlarmOnData, NoData
+from protocol.log.entry import pack_data
 from protocol.log.types import Actor, LogFlag, LogType
 
 if TYPE_CHECKING:
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
     from firmware_emu.controller.therapy.therapy_record import TherapyRecord
     from firmware_emu.controller.wall_clock import WallClock
+    from firmware_emu.events import Event
     from protocol.identifiers import AlarmId
+
+_NO_DATA: Final = NoData()
 
 
 class Packable(Protocol):
@@ -41,6 +45,7 @@ class Records:
 
     __slots__ = (
         "_dirty",
+        "_uncommitted",
         "alarms",
         "events",
         "identity",
@@ -85,7 +90,9 @@ class Records:
         self.service = service
         self.tick_ms = 0
         self.recovered = False
-        self.events: list[str] = []
+        self.events: list[Event] = []
+        """What has happened since `take_events`, in this order; what was logged, once it is committed."""
+        self._uncommitted: list[Event] = []
         self._dirty: set[Region] = set()
 
     # Changing
@@ -97,7 +104,7 @@ class Records:
     def enter(
         self,
         log_type: LogType,
-        data: object = None,
+        data: tuple[object, ...] = _NO_DATA,
         *,
         actor: int = Actor.PUMP,
         cmd_id: int = 0,
@@ -106,13 +113,16 @@ class Records:
         flags = LogFlag.WALL_VALID if self.wall_clock.valid else LogFlag(0)
         if self.recovered:
             flags |= LogFlag.POWER_CUT_RECOVERED
-        packed = NO_DATA if data is None else pack_data(data)
-        seq = self.log.append(log_type, packed, tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags)
-        alarm_id = getattr(data, "alarm_id", None)
-        what = log_type.name if alarm_id is None else f"{log_type.name} {alarm_id.name}"
-        self.events.append(f"{what} #{seq}")
+        seq = self.log.append(
+            log_type, pack_data(data), tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags
+        )
         self.mark_dirty(Region.THERAPY)
+        self.tell(LogWritten(seq, log_type, int(actor), cmd_id, data))
         return seq
+
+    def tell(self, event: Event) -> None:
+        """Put an event into the trace: with the next commit if something waits for one, else at once."""
+        (self._uncommitted if self._dirty else self.events).append(event)
 
     def raise_alarm(self, alarm_id: AlarmId, value: int = 0, cause: int = 0) -> bool:
         """A condition holds; returns whether that is news. An alarm that is on already stays as it is."""
@@ -121,6 +131,7 @@ class Records:
         shown = saturated_u32(value)
         on_seq = self.enter(LogType.ALARM_ON, AlarmOnData(alarm_id, cause, shown))
         self.alarms.raise_(alarm_id, self.tick_ms, on_seq, shown, cause)
+        self.tell(AlarmRaised(alarm_id, int(cause), int(shown), on_seq))
         self.mark_dirty(Region.ALARMS)
         return True
 
@@ -129,7 +140,7 @@ class Records:
         if not self.alarms.is_active(alarm_id):
             return
         self.alarms.clear(alarm_id)
-        self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
+        self._tell_cleared(alarm_id)
         self.mark_dirty(Region.ALARMS)
 
     def remedy(self, remedy: Remedy) -> None:
@@ -137,9 +148,13 @@ class Records:
         before = self.alarms.latched_mask
         ended = self.alarms.remedied(remedy)
         for alarm_id in ended:
-            self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
+            self._tell_cleared(alarm_id)
         if ended or before != self.alarms.latched_mask:
             self.mark_dirty(Region.ALARMS)
+
+    def _tell_cleared(self, alarm_id: AlarmId) -> None:
+        seq = self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
+        self.tell(AlarmCleared(alarm_id, seq))
 
     # Remembering
 
@@ -156,9 +171,11 @@ class Records:
         self.memory.stage_checkpoint(checkpoint)
         self.memory.commit()
         self._dirty.clear()
+        self.events += self._uncommitted
+        self._uncommitted.clear()
 
-    def take_events(self) -> list[str]:
-        """Names of what was logged since the last call, for the trace."""
+    def take_events(self) -> list[Event]:
+        """What has happened since the last call, for the trace."""
         events, self.events = self.events, []
         return events
 

@@ -6,7 +6,9 @@ import pytest
 
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump
-from firmware_emu.pump import TraceEntry
+from firmware_emu.controller.events import FrameReceived, FrameSent, LogWritten
+from firmware_emu.events import MemoryWritten, PowerOn, TraceEntry
+from firmware_emu.now import Now
 from protocol.identifiers import Role
 from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import development_key
@@ -26,18 +28,18 @@ def hello() -> bytes:
 
 
 def traced(host: PumpHost, received: bytes) -> tuple[bytes, tuple[TraceEntry, ...]]:
-    sent = host.step(host.pump.now_ms, received)
+    sent = host.step(host.pump.now, received)
     return sent, host.trace
 
 
 def test_without_a_hash_no_frame_is_traced_and_the_answer_is_the_same() -> None:
     hashed, plain = (PumpHost(new_pump(load_profile("implanted"), 1), hashing=on) for on in (True, False))
     for host in (hashed, plain):
-        host.step(0)
+        host.step(Now.both(0))
     answer, with_frames = traced(hashed, hello())
     same_answer, without = traced(plain, hello())
     assert answer == same_answer != b""
-    assert [entry.kind for entry in with_frames] == ["received", "sent"]
+    assert [type(entry.event) for entry in with_frames] == [FrameReceived, FrameSent]
     assert without == ()
 
 
@@ -47,6 +49,6 @@ def test_what_is_traced_survives_a_power_cut(*, hashing: bool) -> None:
     host.pump.cut_power()
     host.pump.restore_power()
     _, booted = traced(host, b"")
-    assert {"power", "event", "memory"} <= {entry.kind for entry in booted}
+    assert {PowerOn, LogWritten, MemoryWritten} <= {type(entry.event) for entry in booted}
     _, spoken = traced(host, hello())
-    assert [entry.kind for entry in spoken] == (["received", "sent"] if hashing else [])
+    assert [type(entry.event) for entry in spoken] == ([FrameReceived, FrameSent] if hashing else [])

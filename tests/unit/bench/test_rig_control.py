@@ -233,7 +233,10 @@ def test_a_run_until_an_alarm_stops_at_its_millisecond(fresh: ThreadBench) -> No
     assert ran["reached"] is True
     # 18 mL less the 2 mL of the low-reservoir alarm are 32,000 strokes of 500 nL, 1,200 a day
     assert ran["now_ms"] == 32_000 * MS_PER_DAY // 1_200
-    assert ran["events"][0]["now_ms"] == ran["now_ms"]
+    alarm = ran["events"][0]
+    assert alarm["now_ms"] == alarm["line_ms"] == ran["now_ms"]
+    assert (alarm["kind"], alarm["fields"]["alarm_id"]) == ("AlarmRaised", "LOW_RESERVOIR")
+    assert alarm["text"].startswith("AlarmRaised: alarm_id LOW_RESERVOIR, ")
 
 
 def test_a_run_that_finds_nothing_ends_at_its_limit(fresh: ThreadBench) -> None:

@@ -10,6 +10,7 @@ from firmware_emu.bench.rig import actions
 from firmware_emu.bench.rig.actions import RefusedError
 from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
+from firmware_emu.now import Now
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, NL_PER_ML
 
 
@@ -32,7 +33,7 @@ def test_a_run_until_an_alarm_stops_there_and_goes_no_further(bench: VirtualBenc
     time_run = bench.run_until(Until.ALARM, 60 * MS_PER_DAY)
     assert time_run.reached
     assert bench.now_ms == 32_000 * MS_PER_DAY // 1_200
-    assert time_run.events[0].now_ms == bench.now_ms
+    assert time_run.events[0].now == Now.both(bench.now_ms)
 
 
 def test_a_run_until_its_limit_is_an_advance(bench: VirtualBench) -> None:

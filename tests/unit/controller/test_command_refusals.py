@@ -327,9 +327,9 @@ def test_a_patient_resumes_only_the_patients_own_stop() -> None:
     assert patient.granted(Resume(2, 1)).state is State.RUN
     patient.granted(Stop(3, 600, StopReason.PATIENT))
     clinician.granted(Stop(1, 600, StopReason.CLINICAL))
-    pump.step(pump.now_ms + 11_000)
+    pump.step(pump.now.later(11_000))
     assert patient.code(Resume(4, 1)) is E.ROLE
-    pump.step(pump.now_ms + 11_000)
+    pump.step(pump.now.later(11_000))
     assert clinician.granted(Resume(2, 1)).state is State.RUN
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS, AlarmRow, Priority, Remedy, register_alarm
+from firmware_emu.controller.events import AlarmRaised, LogWritten, ProgramEvent
 from firmware_emu.controller.therapy.bolus import ActiveBolus
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, SourceRow, register_source
 from firmware_emu.controller.timers import TIMERS, Timer
+from firmware_emu.events import TraceEntry
+from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from protocol.identifiers import Activity, AlarmClass, AlarmId, Outcome
 from protocol.log.data import BolusEndData, BolusStartData
@@ -92,6 +96,10 @@ def test_a_third_source_delivers_suspends_a_bolus_and_lets_it_go_on() -> None:
         LogType.PRIME_END: BolusEndData(5_000, 0, BolusEndReason.COMPLETE),
     }
     assert delivered.day_used_nl == 20_000, "a prime is in no window"
+    told = [
+        event.data for _, event in talk.trace if isinstance(event, LogWritten) and event.log_type in prime
+    ]
+    assert told == [*prime.values()]
     assert_volumes_agree(talk)
     assert_log_is_whole(talk)
 
@@ -111,8 +119,16 @@ def test_a_power_cut_closes_a_third_source_and_what_it_had_suspended() -> None:
     assert ends[LogType.BOLUS_END] == BolusEndData(3_000, 0, BolusEndReason.POWER)
 
 
+@dataclass(frozen=True, slots=True)
+class Seen(ProgramEvent):
+    """What the vendor's sensor has seen: an event of its own kind."""
+
+    pressure_kpa: int
+
+
 def raise_vendors_alarm(schedule: Schedule, _tick_ms: int) -> None:
     schedule.records.raise_alarm(AlarmId.VENDOR_1, 7)
+    schedule.records.tell(Seen(pressure_kpa=7))
 
 
 def test_an_alarm_of_a_vendor_sounds_blocks_a_bolus_and_survives_a_power_cut() -> None:
@@ -129,6 +145,12 @@ def test_an_alarm_of_a_vendor_sounds_blocks_a_bolus_and_survives_a_power_cut() -
         talk.wait_until(1_000)
         talk.start_bolus(1, 20_000, 400)
         talk.wait_until(71_000)
+        told = [entry for entry in talk.trace if isinstance(entry.event, AlarmRaised | Seen)]
+        alarm_seq = next(e.seq for e in talk.log() if e.type is LogType.ALARM_ON)
+        assert told[:2] == [
+            TraceEntry(Now.both(61_000), AlarmRaised(AlarmId.VENDOR_1, 0, 7, alarm_seq)),
+            TraceEntry(Now.both(61_000), Seen(pressure_kpa=7)),
+        ]
         assert talk.granted(QueryCmd(1)).outcome is Outcome.PARTIAL
         talk.pump.cut_power()
         talk.pump.restore_power()

@@ -62,7 +62,8 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     bench, rig = served
     bench.answer = {
         "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
-        "truth": {"edges": 1}, "belief": None, "trace_hash": "ff", "events": [{"now_ms": 3, "text": "ALARM_ON"}],
+        "truth": {"edges": 1}, "belief": None, "trace_hash": "ff",
+        "events": [{"kind": "K", "now_ms": 3, "line_ms": 2, "fields": {"alarm_id": "EMPTY"}, "text": "words"}],
         "tones": [{"at_ms": 2, "critical": True, "duration_ms": 3_000}],
     }  # fmt: skip
     assert rig.state().truth == {"edges": 1}
@@ -71,7 +72,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     rig.set_mode("real")
     assert rig.advance(100) == 5
     rig.advance(100, after_received=33)
-    assert rig.run_until("alarm", 1_000).events == (RigEvent(3, "ALARM_ON"),)
+    assert rig.run_until("alarm", 1_000).events == (RigEvent("K", 3, 2, {"alarm_id": "EMPTY"}, "words"),)
     rig.power_cut()
     rig.power_cut(after_writes=3, torn_after_bytes=1)
     assert rig.power_restore(50)

@@ -6,7 +6,9 @@ import re
 
 import pytest
 
+from firmware_emu.events import FaultInjected, FaultValue, TraceEntry
 from firmware_emu.faults.catalogue import FAULTS, Fault, Parameter, register_fault
+from firmware_emu.now import Now
 from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
@@ -34,7 +36,7 @@ def test_a_fault_is_off_is_on_takes_effect_and_is_off_again(name: str) -> None:
     assert state_of(pump, name) == (False, 0)
     pump.inject(name, GIVEN.get(name, {}))
     assert state_of(pump, name)[0]
-    pump.step(pump.now_ms + 3 * MS_PER_HOUR)
+    pump.step(pump.now.later(3 * MS_PER_HOUR))
     if name == "entropy-stuck":
         pump.cut_power()
         pump.restore_power()
@@ -45,7 +47,7 @@ def test_a_fault_is_off_is_on_takes_effect_and_is_off_again(name: str) -> None:
     on, effects = state_of(pump, name)
     assert not on
     pump.restore_power()
-    pump.step(pump.now_ms + 3 * MS_PER_HOUR)
+    pump.step(pump.now.later(3 * MS_PER_HOUR))
     assert state_of(pump, name) == (False, effects), "what has ended takes no more effect"
 
 
@@ -61,7 +63,7 @@ def test_a_fault_and_its_count_survive_the_image(name: str) -> None:
 def test_a_stall_ends_by_itself_after_its_duration() -> None:
     pump = new_pump()
     pump.inject("motor-stall", {"duration_ms": MS_PER_HOUR})
-    pump.step(2 * MS_PER_HOUR)
+    pump.step(Now.both(2 * MS_PER_HOUR))
     on, missed = state_of(pump, "motor-stall")
     assert not on
     assert missed == pump.truth().strokes_missed > 0
@@ -71,7 +73,7 @@ def test_a_stall_ends_by_itself_after_its_duration() -> None:
 def test_power_stays_off_after_a_cut_or_comes_back_at_once_as_it_was_asked(stays_off: int) -> None:
     pump = new_pump()
     pump.inject("power-cut-at-stroke", {"strokes": 1, "stays_off": stays_off})
-    pump.step(MS_PER_HOUR)
+    pump.step(Now.both(MS_PER_HOUR))
     assert pump.powered == (not stays_off)
 
 
@@ -125,6 +127,8 @@ def test_another_fault_is_one_registration() -> None:
         before_nl_ppm = pump.truth().true_nl_ppm
         pump.inject("leak", {"leak_nl": 5_000})
         assert before_nl_ppm - pump.truth().true_nl_ppm == 5_000 * 1_000_000
+        told = TraceEntry(pump.now, FaultInjected("leak", (FaultValue("leak_nl", 5_000),)))
+        assert told in pump.step(pump.now).trace
         assert state_of(pump, "leak") == (True, 1)
         with pytest.raises(ValueError, match="the fault leak is there already"):
             register_fault(FAULTS["leak"])

@@ -1,0 +1,68 @@
+"""What the program in the pump tells of itself, and the frames of its line: events for the trace, never for the wire.
+
+The link's own events are not among them: a `SessionOpened` holds a key, and no key may be in a trace. What follows
+from them is in the log, and so in `LogWritten`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firmware_emu.events import Event
+
+if TYPE_CHECKING:
+    from protocol.identifiers import AlarmId
+    from protocol.log.types import LogType
+    from protocol.wire.frame import Fault
+
+
+class ProgramEvent(Event):
+    """What the program in the pump did; a time run "until event" ends at one."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogWritten(ProgramEvent):
+    """An entry of the log was committed."""
+
+    seq: int
+    log_type: LogType
+    actor: int
+    cmd_id: int
+    data: tuple[object, ...]
+    """The record of `protocol.log.data` that belongs to the type."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmRaised(ProgramEvent):
+    """A condition holds that did not hold before."""
+
+    alarm_id: AlarmId
+    cause: int
+    value: int
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmCleared(ProgramEvent):
+    """A condition has ceased, or its alarm was remedied."""
+
+    alarm_id: AlarmId
+    log_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived(Event):
+    """A frame came in. `encoded` is what stood between its zeros; `fault` is why it was bad, None where it was not."""
+
+    encoded: bytes
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSent(Event):
+    """A frame went out. `encoded` is what stands between its zeros."""
+
+    encoded: bytes

@@ -1,0 +1,142 @@
+"""What happens to a pump, as values: the base of all events, and those of plant, power and rig. No words, no I/O.
+
+An event is a frozen dataclass that inherits from `Event`, and that is all there is to declare: the trace, its hash and
+rig control take its class name and its fields from there. What the program in the pump tells is in `controller/events`,
+which knows the wire.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, Flag
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from firmware_emu.now import Now
+
+Plain = None | bool | int | str | list["Plain"] | dict[str, "Plain"]
+
+
+class Event:
+    """One thing that happened. Its fields are numbers, enums, bytes, texts, named tuples, and tuples of these."""
+
+    __slots__ = ()
+
+
+class TraceEntry(NamedTuple):
+    """An event and when it happened; of a frame, when it was on the line."""
+
+    now: Now
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryWritten(Event):
+    """Bytes reached the memory."""
+
+    address: int
+    data: bytes
+
+
+class PowerCutCause(Enum):
+    RIG = "rig"
+    MEMORY_WRITE = "memory write"
+    STROKE = "stroke"
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLost(Event):
+    """Power went, and with it the program."""
+
+    cause: PowerCutCause
+    stroke_tick_ms: int | None
+    """Tick of the stroke at which it went; None for another cause."""
+    while_starting: bool
+    stays_off: bool
+    """True: until the rig restores it; False: it is back at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class PowerOn(Event):
+    """The program has started."""
+
+    boot_count: int
+    first: bool
+    """The memory was blank, and has been formatted."""
+
+
+class FaultValue(NamedTuple):
+    """One parameter of a fault, with its unit in its name."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjected(Event):
+    """The rig has caused a fault of the catalogue. Parameters without a value are left out."""
+
+    name: str
+    parameters: tuple[FaultValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultCleared(Event):
+    """The rig has ended a fault of the catalogue."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefilledByHand(Event):
+    """The reservoir was emptied and filled as an accepted REFILL said."""
+
+    volume_nl: int
+    concentration_ng_per_ml: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyringeAspirated(Event):
+    """The rig's syringe has drawn fluid."""
+
+    volume_nl: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyringeFilled(Event):
+    """The rig's syringe has injected fluid."""
+
+    volume_nl: int
+    concentration_ng_per_ml: int
+
+
+def kind_of(event: Event) -> str:
+    """The kind of an event: the name of its class."""
+    return type(event).__name__
+
+
+def fields_of(event: Event) -> dict[str, Plain]:
+    """The fields of an event by name, in the order of their declaration, as JSON has them.
+
+    Enums are their names, flags their numbers, bytes are hex, named tuples objects, and other tuples lists.
+    """
+    names: tuple[str, ...] = event.__match_args__  # type: ignore[attr-defined] # every dataclass has it
+    return {name: _plain(getattr(event, name)) for name in names}
+
+
+def _plain(value: object) -> Plain:
+    kind = type(value)
+    if kind is int or kind is str or value is None or kind is bool:
+        return value  # type: ignore[return-value] # mypy does not follow `kind is`
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, Flag):
+        return int(value.value)
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, tuple):
+        names = getattr(value, "_fields", None)
+        if names is None:
+            return [_plain(each) for each in value]
+        return {name: _plain(each) for name, each in zip(names, value, strict=True)}
+    raise TypeError(f"an event holds a {kind.__name__}; it may hold what the docstring of Event says")
