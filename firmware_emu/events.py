@@ -125,18 +125,17 @@ def fields_of(event: Event) -> dict[str, Plain]:
 
 
 def _plain(value: object) -> Plain:
-    kind = type(value)
-    if kind is int or kind is str or value is None or kind is bool:
-        return value  # type: ignore[return-value] # mypy does not follow `kind is`
+    if value is None or type(value) is int:
+        return value
     if isinstance(value, bytes):
         return value.hex()
-    if isinstance(value, Flag):
-        return int(value.value)
     if isinstance(value, Enum):
-        return value.name
+        return int(value.value) if isinstance(value, Flag) else value.name
+    if isinstance(value, bool | str):
+        return value
     if isinstance(value, tuple):
         names = getattr(value, "_fields", None)
         if names is None:
             return [_plain(each) for each in value]
         return {name: _plain(each) for name, each in zip(names, value, strict=True)}
-    raise TypeError(f"an event holds a {kind.__name__}; it may hold what the docstring of Event says")
+    raise TypeError(f"an event holds a {type(value).__name__}; it may hold what the docstring of Event says")

@@ -27,11 +27,10 @@ class Now(NamedTuple):
 
     def on_the_way_to(self, later: Now, pump_ms: int) -> Now:
         """The moment of `pump_ms` between this one and a later one: line time passes in proportion, rounded down."""
-        span_ms = later.pump_ms - self.pump_ms
-        if not span_ms:
-            return Now(pump_ms, later.line_ms)
-        passed_ms = (pump_ms - self.pump_ms) * (later.line_ms - self.line_ms) // span_ms
-        return Now(pump_ms, self.line_ms + passed_ms)
+        if pump_ms == later.pump_ms:
+            return later
+        line_span_ms, span_ms = later.line_ms - self.line_ms, later.pump_ms - self.pump_ms
+        return Now(pump_ms, self.line_ms + (pump_ms - self.pump_ms) * line_span_ms // span_ms)
 
 
 class TickNow(NamedTuple):

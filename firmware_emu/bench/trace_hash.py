@@ -38,8 +38,20 @@ def plain_entry(entry: TraceEntry) -> PlainEntry:
 
 def trace_bytes(entries: Iterable[TraceEntry]) -> bytes:
     """Trace entries as bytes to hash, a line of JSON each: equal traces, equal bytes."""
-    lines = [_ENCODER.encode(plain_entry(entry)._asdict()) + "\n" for entry in entries]
-    return "".join(lines).encode("ascii")
+    return "".join([_line(entry) for entry in entries]).encode("ascii")
+
+
+def _line(entry: TraceEntry) -> str:
+    """An entry as JSON, put together by hand: frames make most of a trace, and the encoder takes twice as long."""
+    (pump_ms, line_ms), event = entry
+    fields = ",".join([f'"{name}":{_json(value)}' for name, value in fields_of(event).items()])
+    return f'{{"kind":"{kind_of(event)}","now_ms":{pump_ms},"line_ms":{line_ms},"fields":{{{fields}}}}}\n'
+
+
+def _json(value: Plain) -> str:
+    if value is None:
+        return "null"
+    return str(value) if type(value) is int else _ENCODER.encode(value)
 
 
 class TraceHash:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[DeviceContext, RequestContext], Any]
 
-HANDLERS: Final[Mapping[Opcode, Handler]] = {
+HANDLERS: Final[Mapping[int, Handler]] = {
     Opcode.GET_STATUS: reading.status,
     Opcode.GET_INFO: reading.info,
     Opcode.GET_LIMITS: reading.limits,
