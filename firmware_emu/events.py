@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, Flag
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from firmware_emu.now import Now
@@ -21,6 +21,8 @@ class Event:
     """One thing that happened. Its fields are numbers, enums, bytes, texts, named tuples, and tuples of these."""
 
     __slots__ = ()
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+    """The names of its fields in their order; `dataclass` sets them."""
 
 
 class TraceEntry(NamedTuple):
@@ -120,8 +122,7 @@ def fields_of(event: Event) -> dict[str, Plain]:
 
     Enums are their names, flags their numbers, bytes are hex, named tuples objects, and other tuples lists.
     """
-    names: tuple[str, ...] = event.__match_args__  # type: ignore[attr-defined] # every dataclass has it
-    return {name: _plain(getattr(event, name)) for name in names}
+    return {name: _plain(getattr(event, name)) for name in event.__match_args__}
 
 
 def _plain(value: object) -> Plain:

@@ -67,7 +67,7 @@ class RigTone(NamedTuple):
 
 
 class Rig(Protocol):
-    """The bench's hands."""
+    """What a rig can do to the bench around a pump, and see of it."""
 
     def state(self) -> RigState: ...
 

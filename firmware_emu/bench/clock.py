@@ -69,7 +69,7 @@ MANUAL = Pace(TimeMode.MANUAL, 0)
 
 
 class Clock:
-    """The bench's clock. Reads the host's monotonic clock through the one door it is given."""
+    """The bench's clock. `host_ns` is how it reads the host's monotonic clock, and the only time that it reads."""
 
     def __init__(
         self,

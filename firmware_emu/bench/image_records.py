@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from zlib import crc32
 
 from firmware_emu.bench.errors import BadConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
 MAGIC = b"PUMPIMG\x02"
 FORMAT = 1
@@ -158,12 +158,13 @@ def _object(text: bytes) -> dict[str, Any]:
     return value
 
 
-def _json(text: bytes) -> Mapping[str, Any] | Any:
+def _json(text: bytes) -> object:
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        value: object = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise MalformedError("holds a record that is no JSON") from error
+    return value
 
 
-def _refuse_constant(name: str) -> Any:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")

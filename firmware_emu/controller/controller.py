@@ -239,7 +239,7 @@ class Controller:
         return self.records.take_events()
 
     def take_refills(self) -> list[Refilled]:
-        """Refills accepted since the last call: somebody's hands do in the world what was said here."""
+        """Refills accepted since the last call, which the bench makes true of the reservoir."""
         refills, self.device.refills = self.device.refills, []
         return refills
 

@@ -45,6 +45,7 @@ def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
         implant_wall_s = max(0, wall_s - done.implant_days_ago * S_PER_DAY)
         records.identity.implant_wall_s = implant_wall_s
         records.service.implanted(implant_wall_s, wall_s, 0, profile.tz_minutes)
+    filled_wall_s = 0 if wall_s is None else wall_s
     records.reservoir.refill(
         0,
         done.filled_nl,
@@ -52,12 +53,12 @@ def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
         done.drug_id,
         done.concentration_ng_per_ml,
         0,
-        wall_s or 0,
+        filled_wall_s,
     )
     records.enter(LogType.REFILL, RefillData(0, done.filled_nl, 0))
     records.program = program
     records.therapy.program_rev = 1
-    records.therapy.last_program_wall_s = wall_s or 0
+    records.therapy.last_program_wall_s = filled_wall_s
     records.enter(LogType.PROGRAM_COMMIT, ProgramCommitData(1, program.crc))
     records.mark_dirty(Region.PROGRAM)
     therapy.change(Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM)

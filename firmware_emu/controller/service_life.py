@@ -125,7 +125,7 @@ class ServiceLife:
         return _RECORD.pack(
             self.implant_wall_s is not None,
             self.tz_minutes,
-            self.implant_wall_s or 0,
+            0 if self.implant_wall_s is None else self.implant_wall_s,
             *(_NO_TIME if each is None else each for each in (self.hard_eos_ms, self.eri_ms, self.eos_ms)),
         )
 

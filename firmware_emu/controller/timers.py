@@ -237,7 +237,7 @@ def _expire_stop(schedule: Schedule, tick_ms: int) -> None:
     records, therapy = schedule.records, schedule.therapy
     stopped, policy = records.therapy, therapy.model.empty_policy
     stopped.stop_expired = True
-    expired_ms = stopped.stop_expires_ms or tick_ms
+    expired_ms = tick_ms if stopped.stop_expires_ms is None else stopped.stop_expires_ms
     records.raise_alarm(AlarmId.STOP_EXPIRED, therapy.stopped_ms(expired_ms) // MS_PER_S)
     empty = records.alarms.is_active(AlarmId.EMPTY)
     may_resume = records.program is not None and not (empty and policy is EmptyPolicy.MINIMUM_RATE)

@@ -88,7 +88,9 @@ class WallClock:
             | (_VALID if self.valid else 0)
             | (_MOVED if self.moved_at_tick_ms is not None else 0)
         )
-        return _RECORD.pack(self.offset_ms or 0, self.tz_minutes, flags, self.moved_at_tick_ms or 0)
+        offset_ms = 0 if self.offset_ms is None else self.offset_ms
+        moved_at_tick_ms = 0 if self.moved_at_tick_ms is None else self.moved_at_tick_ms
+        return _RECORD.pack(offset_ms, self.tz_minutes, flags, moved_at_tick_ms)
 
     @classmethod
     def unpack(cls, data: bytes) -> WallClock:

@@ -149,7 +149,7 @@ class EmulatedChannel:
 
 
 class EmulatedRig:
-    """The bench's hands, by direct call."""
+    """What a rig can do, by direct calls of the virtual bench."""
 
     def __init__(self, target: EmulatedTarget) -> None:
         self._target = target
@@ -194,8 +194,7 @@ class EmulatedRig:
         if after_writes is None:
             _do(lambda: actions.cut_power(bench))
         else:
-            torn = 0 if torn_after_bytes is None else torn_after_bytes
-            _do(lambda: actions.arm_power_cut(bench, after_writes, torn))
+            _do(lambda: actions.arm_power_cut(bench, after_writes, torn_after_bytes))
 
     def power_restore(self, off_ms: int = 0) -> bool:
         """Put the plug back."""

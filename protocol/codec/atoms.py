@@ -194,12 +194,14 @@ class Octets(construct.Adapter):  # type: ignore[type-arg]
 
 
 class Record(construct.Adapter):  # type: ignore[type-arg]
-    """A construct Struct whose value is a typed tuple. `parts`: name and layout of each field; `comments` likewise."""
+    """A construct Struct whose value is a typed tuple. `parts`: name (reserved bytes: "") and layout of each field."""
 
     def __init__(self, cls: Any, fields: Sequence[Any]) -> None:
         super().__init__(construct.Struct(*fields))
         self.cls = cls
-        self.parts = tuple((field.name, atom(field)) for field in fields)
+        self.parts: tuple[tuple[str, Any], ...] = tuple(
+            ("" if field.name is None else field.name, atom(field)) for field in fields
+        )
         self.comments = tuple((field.docs or "").strip() for field in fields)
 
     def _decode(self, obj: Any, context: Any, path: Any) -> Any:  # noqa: ARG002

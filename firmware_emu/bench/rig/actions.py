@@ -77,8 +77,8 @@ def cut_power(bench: Bench) -> None:
     _do(bench, lambda pump: pump.cut_power())
 
 
-def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int = 0) -> None:
-    """Pull the plug in the n-th memory write from now, of which so many bytes land; it stays out."""
+def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int | None = None) -> None:
+    """Pull the plug in the n-th memory write from now, of which so many bytes land (None: none); it stays out."""
 
     def arm(pump: Pump) -> None:
         if not pump.powered:

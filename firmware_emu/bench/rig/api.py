@@ -108,7 +108,8 @@ async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState
 @router.post("/clock/advance")
 async def advance(door: Here, wanted: models.Advance) -> models.Done:
     """Under manual time: let time pass, after all bytes that the client has sent were taken."""
-    time_run = await door.travel(wanted.ms, Until.TIME, wanted.after_received or 0)
+    after_received = 0 if wanted.after_received is None else wanted.after_received
+    time_run = await door.travel(wanted.ms, Until.TIME, after_received)
     return models.Done(now_ms=time_run.end.pump_ms)
 
 
@@ -128,7 +129,7 @@ async def cut_power(door: Here, wanted: models.PowerCut) -> models.Done:
 
     def cut(runner: Runner) -> models.Done:
         if wanted.after_writes is not None:
-            actions.arm_power_cut(runner, wanted.after_writes, wanted.torn_after_bytes or 0)
+            actions.arm_power_cut(runner, wanted.after_writes, wanted.torn_after_bytes)
         elif wanted.torn_after_bytes is not None:
             raise actions.RefusedError(
                 "torn_after_bytes says how a write is torn; say which with after_writes"

@@ -114,7 +114,8 @@ def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
     staging = _staged(device)
     _check_revision(device, base_rev)
     if staging.verified_crc is None or staging.verified_crc != crc:
-        raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=staging.verified_crc or 0)
+        nearest = 0 if staging.verified_crc is None else staging.verified_crc
+        raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=nearest)
     return Program(staging.header, tuple(staging.segments))
 
 

@@ -94,7 +94,7 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
         delivery.stopped_ms(tick_ms) // MS_PER_S,
         0 if bolus is None else bolus.key_id,
         therapy.stopped_by,
-        (therapy.stop_expires_ms or 0) // MS_PER_S,  # stop_expires_t_mono_s
+        therapy.stop_expires_s,  # stop_expires_t_mono_s
     )
 
 
@@ -270,7 +270,7 @@ def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirRep
             NEVER_S if predicted.empty_ms is None else predicted.empty_ms // MS_PER_S
         ),
         low_all_patient_t_mono_s=saturated_u32(low_s),
-        replace_by_wall_s=saturated_u32(replace_by_s or 0),
+        replace_by_wall_s=0 if replace_by_s is None else saturated_u32(replace_by_s),
         last_program_wall_s=records.therapy.last_program_wall_s,
         ptm_granted=0,
         ptm_denied=0,

@@ -34,7 +34,7 @@ class RequestContext(NamedTuple):
 
 
 class Refused(Exception):
-    """A handler's no. Nothing has changed unless `state_changed` says so [SPEC 7].
+    """Raised by a handler that refuses its request. Nothing has changed unless `state_changed` says so [SPEC 7].
 
     `field` names what is refused in the request, as `volume_nl` or `header.groups.1`; None where it is no field.
     """

@@ -41,7 +41,7 @@ def _stopped(device: DeviceContext, request: RequestContext, result: CommandResu
         therapy.on_expiry,
         therapy.stopped_by,
         device.therapy.stopped_ms(request.now.tick_ms) // MS_PER_S,
-        (therapy.stop_expires_ms or 0) // MS_PER_S,
+        therapy.stop_expires_s,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.commands import boluses, programming, reading, stopping, upkeep
 from protocol.identifiers import Opcode
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.commands.request_context import RequestContext
 
-    Handler = Callable[[DeviceContext, RequestContext], Any]
+    Handler = Callable[[DeviceContext, RequestContext], object]
 
 HANDLERS: Final[Mapping[int, Handler]] = {
     Opcode.GET_STATUS: reading.status,
@@ -51,10 +51,10 @@ HANDLERS: Final[Mapping[int, Handler]] = {
 
 def handler_of(opcode: int, vendors: tuple[str, ...]) -> Handler | None:
     """The function of a command of this wire, or of these vendors' messages; None where the pump has none."""
-    found = HANDLERS.get(opcode)  # type: ignore[call-overload]
+    found = HANDLERS.get(opcode)
     if found is None:
         found = next((own[opcode] for own in map(handlers_of, vendors) if opcode in own), None)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @cache

@@ -164,7 +164,7 @@ class Records:
         return bool(self._dirty)
 
     def commit(self, checkpoint: bytes) -> None:
-        """Make everything durable in one stroke, with the counters as they stand. Raises PowerCut."""
+        """Make everything durable in one commit, with the counters as they stand. Raises PowerCut."""
         self.mark_dirty(Region.THERAPY)
         for region in sorted(self._dirty):
             self.memory.stage(region, self._packed(region))

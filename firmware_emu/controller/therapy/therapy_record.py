@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from firmware_emu.units import MS_PER_S
 from protocol.identifiers import OnExpiry, Role, State, StateReason, StopReason
 
 NO_TICK = 0xFFFF_FFFF_FFFF_FFFF
@@ -32,6 +33,11 @@ class TherapyRecord:
     last_program_wall_s: int = 0
     stopped_at_ms: int | None = None
     stop_expires_ms: int | None = None
+
+    @property
+    def stop_expires_s(self) -> int:
+        """When the stop expires, as the wire has it: 0 where there is no such moment."""
+        return 0 if self.stop_expires_ms is None else self.stop_expires_ms // MS_PER_S
 
     def pack(self) -> bytes:
         """Bytes of the region."""

@@ -23,7 +23,7 @@ from tests.support.requests import REQUESTS
 
 LENGTHS = (0, 1, 2, 4, 5, 6, 10, 12, 13, 14, 20, 28, 102, 223, 224)
 # What this pump has a handler for; the rest is refused whatever it says.
-HANDLED = {opcode: REQUESTS[opcode] for opcode in HANDLERS}
+HANDLED = {Opcode(opcode): REQUESTS[Opcode(opcode)] for opcode in HANDLERS}
 
 
 def answer_to(talk: Conversation, opcode: int, payload: bytes) -> Response | Refusal:
