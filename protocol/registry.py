@@ -86,7 +86,7 @@ def register_vendor(vendor: VendorMessages) -> None:
 
 
 def register_command(row: Command) -> None:
-    """Add a vendor's command to both ends of the wire in this process; a row that is there already is left.
+    """Add a vendor's command to both ends of the wire in this process; a row that is there already stays.
 
     ValueError where its opcode or one of its classes belongs to another command, or its opcode to this wire.
     """
@@ -94,15 +94,13 @@ def register_command(row: Command) -> None:
         raise ValueError(
             f"opcode 0x{row.opcode:02X} of {row.request.__name__} is not a vendor's; theirs are 0xC0 to 0xEF"
         )
-    there = {_VENDOR_COMMANDS.get(row.opcode), _BY_CLASS.get(row.request), _BY_CLASS.get(row.response)}
-    if there == {row}:
-        return
-    for other in there - {None, row}:
-        assert other is not None  # noqa: S101 - for mypy
-        raise ValueError(
-            f"{row.request.__module__}.{row.request.__name__} (0x{row.opcode:02X}) cannot be registered beside "
-            f"{other.request.__module__}.{other.request.__name__} (0x{other.opcode:02X})"
-        )
+    there = (_VENDOR_COMMANDS.get(row.opcode), _BY_CLASS.get(row.request), _BY_CLASS.get(row.response))
+    for other in there:
+        if other is not None and other != row:
+            raise ValueError(
+                f"{row.request.__module__}.{row.request.__name__} (0x{row.opcode:02X}) cannot be registered beside "
+                f"{other.request.__module__}.{other.request.__name__} (0x{other.opcode:02X})"
+            )
     _VENDOR_COMMANDS[row.opcode] = row
     _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
 

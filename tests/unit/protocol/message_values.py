@@ -15,7 +15,9 @@ from protocol.log import data, entry
 from protocol.messages import handshake
 
 MODULES = (*registry.FAMILIES, handshake, data, entry)  # what declares layouts
-CLASSES = declared_classes()
+CLASSES = tuple(
+    cls for cls in declared_classes() if cls.__module__.startswith("protocol.")
+)  # not those of tests
 
 
 def record_of(cls: type) -> Record:
