@@ -21,14 +21,13 @@ def installed(group: str, name: str, row_class: type[Row]) -> Row | None:
         try:
             row = entry_point.load()
         except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
             raise BadConfigurationError(
-                f"{name} of {package} cannot be loaded ({type(error).__name__}: {error}); "
-                "install that package again, or do without it"
+                f"{name} of {package} cannot be loaded ({said}); install that package again, or do without it"
             ) from error
         if not isinstance(row, row_class) or getattr(row, "name", None) != name:
             raise BadConfigurationError(
-                f"{package} offers {entry_point.value} as {name} of {group}, and it is no {row_class.__name__} "
-                f"named {name}; its author must mend that"
+                f"{package} says that {entry_point.value} is the {row_class.__name__} {name}, and it is not"
             )
         return row
     return None

@@ -27,8 +27,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from firmware_emu.bench.component_packages import find_component
 from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.extensions import Row, installed
 from firmware_emu.bench.profile_rules import (
     COMPONENT_RULES,
     IMPLANT_RULES,
@@ -39,7 +39,7 @@ from firmware_emu.bench.profile_rules import (
     contradiction,
     one_of,
 )
-from firmware_emu.plant.components import kinds_of
+from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
@@ -64,6 +64,8 @@ BUILT_IN: Final = {
     "factory": Profile(name="factory", keys=PUBLISHED_KEYS, implant=None),
 }
 """[DOMAIN 0.5]; the clock of the implanted one is that of WE-20, so that every run of it is the same."""
+
+COMPONENT_ENTRY_POINTS: Final = "pumpbench.components"
 
 Table = dict[str, Any]
 
@@ -144,11 +146,18 @@ def _model_fields(fields: Table) -> Table:
     return fields
 
 
-def _registered_vendors(names: list[str]) -> tuple[str, ...]:
-    from firmware_emu.bench.extensions import installed  # noqa: PLC0415 - few profiles have any
+def _installed(group: str, name: str, row_class: type[Row], place: str) -> Row | None:
+    try:
+        return installed(group, name, row_class)
+    except BadConfigurationError as error:
+        raise _Wrong(f"{place}: {error}") from error
 
+
+def _registered_vendors(names: list[str]) -> tuple[str, ...]:
     for name in names:
-        vendor = VENDORS.get(name) or installed(MESSAGES_ENTRY_POINTS, name, VendorMessages)
+        vendor = VENDORS.get(name) or _installed(
+            MESSAGES_ENTRY_POINTS, name, VendorMessages, "vendor_messages"
+        )
         if vendor is None:
             raise _Wrong(f"vendor_messages: no installed package offers {_shown(name)}; install it")
         try:
@@ -161,11 +170,11 @@ def _registered_vendors(names: list[str]) -> tuple[str, ...]:
 def _components(table: Table) -> tuple[tuple[str, str], ...]:
     kinds = _checked(table, COMPONENT_RULES, "components.")
     for part, kind in kinds.items():
-        try:
-            found = find_component(part, kind)
-        except ValueError as error:
-            raise _Wrong(f"components.{part}: {' '.join(str(error).split())}") from error
-        if not found:
+        if (part, kind) not in COMPONENTS:
+            row = _installed(COMPONENT_ENTRY_POINTS, f"{part}.{kind}", ComponentRow, f"components.{part}")
+            if row is not None:
+                register_component(row)
+        if (part, kind) not in COMPONENTS:
             known = one_of(*kinds_of(part)).expected
             raise _Wrong(
                 f"components.{part} must be {known} or a kind of an installed package, is {_shown(kind)}"

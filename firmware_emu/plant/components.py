@@ -60,6 +60,11 @@ class ComponentRow(NamedTuple):
     make: Callable[[Plant, Given], Component]
     """The part, for a plant whose earlier parts are made already. It offers what ours offers; a subclass does."""
 
+    @property
+    def name(self) -> str:
+        """As the entry point of an installed package names it: `catheter.leaking`."""
+        return f"{self.part}.{self.kind}"
+
 
 COMPONENTS: Final[dict[tuple[str, str], ComponentRow]] = {}
 

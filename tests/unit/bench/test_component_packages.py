@@ -47,8 +47,11 @@ def test_a_kind_of_an_installed_package_is_registered_when_a_profile_names_it(pr
 @pytest.mark.parametrize(
     ("kind", "complaint"),
     [
-        ("other", "long-catheter says that long_catheter:ROW is the catheter other, and it is not"),
-        ("gone", "gone of long-catheter cannot be loaded (AttributeError: "),
+        (
+            "other",
+            "long-catheter says that long_catheter:ROW is the ComponentRow catheter.other, and it is not",
+        ),
+        ("gone", "catheter.gone of long-catheter cannot be loaded (AttributeError: "),
     ],
 )
 def test_a_package_that_cannot_be_used_is_named(profile: Path, kind: str, complaint: str) -> None:
