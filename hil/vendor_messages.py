@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 from protocol.registry import MESSAGES_ENTRY_POINTS, command_at, register_vendor
@@ -26,6 +25,8 @@ def known_command(opcode: int) -> Command:
 @cache
 def _register_installed() -> tuple[str, ...]:
     """Register the messages of every installed package, once; returns why some could not be, a sentence each."""
+    from importlib import metadata  # noqa: PLC0415 - 20 ms that a line without vendors' frames does not need
+
     troubles = []
     for entry_point in metadata.entry_points(group=MESSAGES_ENTRY_POINTS):
         try:

@@ -79,7 +79,14 @@ VENDORS: dict[str, VendorMessages] = {}
 
 
 def register_vendor(vendor: VendorMessages) -> None:
-    """Add a package's messages to both ends of the wire in this process. ValueError as of `register_command`."""
+    """Add a package's messages to both ends of the wire in this process, all of them or none.
+
+    ValueError as of `register_command`, and where other messages have this name.
+    """
+    if VENDORS.get(vendor.name, vendor) != vendor:
+        raise ValueError(f"there are other messages of the name {vendor.name} already")
+    for row in vendor.commands:
+        _check_vendors_row(row)
     for row in vendor.commands:
         register_command(row)
     VENDORS[vendor.name] = vendor
@@ -90,6 +97,12 @@ def register_command(row: Command) -> None:
 
     ValueError where its opcode or one of its classes belongs to another command, or its opcode to this wire.
     """
+    _check_vendors_row(row)
+    _VENDOR_COMMANDS[row.opcode] = row
+    _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
+
+
+def _check_vendors_row(row: Command) -> None:
     if row.opcode not in VENDOR_OPCODES:
         raise ValueError(
             f"opcode 0x{row.opcode:02X} of {row.request.__name__} is not a vendor's; theirs are 0xC0 to 0xEF"
@@ -101,8 +114,6 @@ def register_command(row: Command) -> None:
                 f"{row.request.__module__}.{row.request.__name__} (0x{row.opcode:02X}) cannot be registered beside "
                 f"{other.request.__module__}.{other.request.__name__} (0x{other.opcode:02X})"
             )
-    _VENDOR_COMMANDS[row.opcode] = row
-    _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
 
 
 def cmd_crc(opcode: int, message: Any) -> int:

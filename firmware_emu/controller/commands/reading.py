@@ -64,7 +64,7 @@ _FLAGS_OF_FACTS = {
 
 
 def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
-    """The one message that a programmer reads most: by position, which costs a third of names."""
+    """What the pump believes and does. Positional arguments: a third of the cost of keywords on this path."""
     records, delivery, tick_ms = device.records, device.therapy, request.now.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
     battery, deliveries = device.battery, delivery.deliveries

@@ -51,6 +51,15 @@ class SetMarkReply(NamedTuple):
     result: CommandResult
 
 
+@message()
+class GetMark(NamedTuple):
+    """Never registered."""
+
+    @staticmethod
+    def reply_class() -> type[SetMarkReply]:
+        return SetMarkReply
+
+
 def set_mark(device: DeviceContext, request: RequestContext) -> SetMarkReply:
     entry = earlier(device.records, request)
     if entry is not None:
@@ -147,6 +156,17 @@ def test_what_is_registered_twice_is_left_and_what_collides_is_refused_with_both
         registry.register_command(Command.of(MARK, Ping, "C"))
     with pytest.raises(ValueError, match=r"Ping \(0xEF\) cannot be registered beside .*Ping \(0x7E\)"):
         registry.register_command(Command.of(LAST, Ping, "C"))
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_second_vendor_of_one_name_is_refused_and_of_messages_that_collide_none_is_added() -> None:
+    with pytest.raises(ValueError, match="there are other messages of the name marks already"):
+        register_vendor(VENDOR._replace(commands=()))
+    collide = (Command.of(LAST, GetMark, "C"), Command.of(MARK, Ping, "C"))
+    with pytest.raises(ValueError, match="cannot be registered beside"):
+        register_vendor(VendorMessages("collide", collide, dict))
+    assert registry.command_at(LAST) is None
+    assert "collide" not in registry.VENDORS
 
 
 def test_an_opcode_of_this_wire_is_no_vendors() -> None:
