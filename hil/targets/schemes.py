@@ -7,13 +7,13 @@ adds one by `register_scheme`.
 from __future__ import annotations
 
 import re
-from importlib import metadata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from importlib import metadata
 
     from hil.targets.choices import PumpChoice
     from hil.targets.target import Target
@@ -56,6 +56,8 @@ def scheme_named(name: str) -> Scheme | None:
     BadConfiguration where the package that brings it cannot be used.
     """
     if name not in SCHEMES and _NAME.fullmatch(name):
+        from importlib import metadata  # noqa: PLC0415 - 20 ms that a kind of target of ours does not need
+
         for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
             register_scheme(_loaded(entry_point))
             break

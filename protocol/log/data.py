@@ -174,7 +174,7 @@ class CmdIntentData(NamedTuple):
 
 @message("volume_nl" / U32, "duration_s" / U32, "kind" / enum_of(DeliveryKind))
 class BolusStartData(NamedTuple):
-    """Also of PRIME_START and BRIDGE_START."""
+    """Data of BOLUS_START, PRIME_START and BRIDGE_START: volume, duration, kind."""
 
     volume_nl: int
     duration_s: int
@@ -183,7 +183,7 @@ class BolusStartData(NamedTuple):
 
 @message("delivered_nl" / U32, "uncertain_nl" / U32, "reason" / enum_of(BolusEndReason))
 class BolusEndData(NamedTuple):
-    """Also of PRIME_END and BRIDGE_END."""
+    """Data of BOLUS_END, PRIME_END and BRIDGE_END: what was delivered, what is uncertain, why it ended."""
 
     delivered_nl: int
     uncertain_nl: int
