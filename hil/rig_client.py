@@ -37,7 +37,7 @@ class RigClient:
 
     def state(self) -> RigState:
         """Truth and belief, side by side."""
-        answer = self._ask("GET", "/v1/state")
+        answer = self._request("GET", "/v1/state")
         return RigState(
             int(answer["now_ms"]),
             bool(answer["powered"]),
@@ -48,24 +48,24 @@ class RigClient:
 
     def clock(self) -> RigClock:
         """How time runs, and what it is."""
-        return _clock(self._ask("GET", "/v1/clock"))
+        return _clock(self._request("GET", "/v1/clock"))
 
     def set_speed(self, speed: int) -> RigClock:
         """Let the patient's time run faster or slower than the wall's."""
-        return _clock(self._ask("PUT", "/v1/clock", {"speed": speed}))
+        return _clock(self._request("PUT", "/v1/clock", {"speed": speed}))
 
     def set_mode(self, mode: str) -> RigClock:
         """Change how time runs: real, manual."""
-        return _clock(self._ask("PUT", "/v1/clock", {"mode": mode}))
+        return _clock(self._request("PUT", "/v1/clock", {"mode": mode}))
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
         """Let time pass, after the pump has received that many bytes."""
         body = {"ms": duration_ms} | _given(after_received=after_received)
-        return int(self._ask("POST", "/v1/clock/advance", body)["now_ms"])
+        return int(self._request("POST", "/v1/clock/advance", body)["now_ms"])
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
         """Let time pass until the next event or alarm."""
-        answer = self._ask("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
+        answer = self._request("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
         events = tuple(
             RigEvent(
                 str(event["kind"]),
@@ -80,22 +80,22 @@ class RigClient:
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         """Pull the plug, now or after so many writes to the pump's memory."""
-        self._ask(
+        self._request(
             "POST", "/v1/power/cut", _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
         )
 
     def power_restore(self, off_ms: int = 0) -> bool:
         """Put the plug back, after the pump was off for a while; False where it was in already."""
-        return bool(self._ask("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
+        return bool(self._request("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
 
     def aspirate(self, volume_nl: int | None = None) -> int:
         """Draw fluid from the reservoir; returns how much came."""
-        return int(self._ask("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
+        return int(self._request("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
         """Inject fluid into the reservoir; returns how much went in."""
         body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
-        return int(self._ask("POST", "/v1/syringe/fill", body)["nl"])
+        return int(self._request("POST", "/v1/syringe/fill", body)["nl"])
 
     def faults(self) -> tuple[RigFault, ...]:
         """What can go wrong, and how each stands."""
@@ -108,16 +108,16 @@ class RigClient:
                 bool(row["on"]),
                 int(row["effects"]),
             )
-            for row in self._ask("GET", "/v1/faults")["faults"]
+            for row in self._request("GET", "/v1/faults")["faults"]
         )
 
     def inject(self, fault: str, **parameters: int) -> None:
         """Cause a fault."""
-        self._ask("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": True, "parameters": parameters})
+        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": True, "parameters": parameters})
 
     def clear(self, fault: str) -> None:
         """End a fault."""
-        self._ask("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False})
+        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False})
 
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go."""
@@ -130,18 +130,18 @@ class RigClient:
         """The last tones that the pump played, the newest last."""
         return tuple(
             RigTone(int(row["at_ms"]), bool(row["critical"]), int(row["duration_ms"]))
-            for row in self._ask("GET", "/v1/tones")["tones"]
+            for row in self._request("GET", "/v1/tones")["tones"]
         )
 
     def shutdown(self) -> None:
         """End the emulator in good order."""
-        self._ask("POST", "/v1/shutdown", {})
+        self._request("POST", "/v1/shutdown", {})
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self._token}"}
         content = None
         if body is not None:

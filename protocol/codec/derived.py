@@ -111,8 +111,8 @@ class Codec:
             "unpack": fixed.unpack if not writer.tails else fixed.unpack_from,
             "pack": struct.Struct(writer.build_format).pack,
             "error": struct.error,
-            "blame_payload": lambda payload: first_fault(record, payload),
-            "blame_message": lambda message: first_unencodable(record, message),
+            "fault_of_payload": lambda payload: first_fault(record, payload),
+            "fault_of_message": lambda message: first_unencodable(record, message),
         }
         functions = _generate(writer, pattern, call, fixed.size)
         self.parse: Callable[[bytes], Any] = functions["parse"]
@@ -153,14 +153,14 @@ def _generate(writer: _Writer, pattern: str, call: str, size: int) -> dict[str, 
         *read_tails,
         f"        return {call}",
         "    except (error, KeyError, ValueError):",
-        "        raise blame_payload(payload) from None",
+        "        raise fault_of_payload(payload) from None",
         "def build(message):",
         "    try:",
         f"        {pattern} = message[:]",
         *_unless(writer.on_build),
         f"        return pack({', '.join(writer.packed)}){written_tails}",
         "    except (error, KeyError, ValueError, TypeError):",
-        "        raise blame_message(message) from None",
+        "        raise fault_of_message(message) from None",
         *_rows_source(writer, values, call),
     ]
     exec("\n".join(lines), writer.bound)  # noqa: S102 (as dataclasses and namedtuple do)
