@@ -32,7 +32,9 @@ class TraceEntry(NamedTuple):
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # frozen, it would take three times as long: one is made at each write
 class MemoryWritten(Event):
     """Bytes reached the memory."""
 

@@ -1,4 +1,7 @@
-"""A moment, as one value: the patient's time and the client's. What they follow is decided in `bench/clock`."""
+"""A moment as one value: pump time, which the patient lives by, and line time, which the client lives by.
+
+What the two follow (real time, a factor of it, a rig's word) is decided in `bench/clock`.
+"""
 
 from __future__ import annotations
 

@@ -128,8 +128,9 @@ class Pump:
         wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
-        trace = self._take_trace() if self._trace else ()
-        writes = self._take_writes() if self._writes else ()
+        trace, writes = tuple(self._trace), tuple(self._writes)
+        self._trace.clear()
+        self._writes.clear()
         return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
 
     def _run_until(self, now: Now) -> int | None:
@@ -137,7 +138,7 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            deadline_ms = self._line_due_ms(now)
+            deadline_ms = None if self.controller is None else self._line_due_ms(self.controller, now)
             if deadline_ms is not None and (at_ms is None or deadline_ms < at_ms):
                 self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
                 self._expire_link()
@@ -145,15 +146,18 @@ class Pump:
                 self.now = now
                 return at_ms
             else:
-                self.now = before.on_the_way_to(now, max(self.now.pump_ms, at_ms))
+                if at_ms == now.pump_ms:
+                    self.now = now
+                else:
+                    self.now = before.on_the_way_to(now, max(self.now.pump_ms, at_ms))
                 self._run_event()
 
-    def _line_due_ms(self, now: Now) -> int | None:
+    def _line_due_ms(self, controller: Controller, now: Now) -> int | None:
         """Pump time of a deadline of the line that is due by now.
 
         Where the client's time is not the pump's, it has no point in pump time but the end of this step.
         """
-        deadline_ms = None if self.controller is None else self.controller.link.deadline_ms()
+        deadline_ms = controller.link.deadline_ms()
         if deadline_ms is None or deadline_ms > now.line_ms:
             return None
         return deadline_ms if now.is_same else now.pump_ms
@@ -164,7 +168,7 @@ class Pump:
         if self.controller is None:
             return plant_ms
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
-        at_ms = tick_ms - plant.tick_offset_ms
+        at_ms = tick_ms - plant.crystal.offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
     def _run_event(self) -> None:
@@ -176,7 +180,7 @@ class Pump:
                 self._power_cut(cut)
             else:
                 self._collect()
-        self.plant.advance_to(self.now_ms)
+        self.plant.advance_to(self.now.pump_ms)
 
     def _expire_link(self) -> None:
         assert self.controller is not None  # noqa: S101 - the caller saw its deadline
@@ -200,7 +204,7 @@ class Pump:
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
-        return self.now.pump_ms + self.plant.tick_offset_ms
+        return self.now.pump_ms + self.plant.crystal.offset_ms
 
     def _tick_now(self) -> TickNow:
         return TickNow(self._tick_ms(), self.now.line_ms)
@@ -218,14 +222,6 @@ class Pump:
             now, writes = self.now, self.plant.flash.take_writes()
             self._trace += [TraceEntry(now, MemoryWritten(at, data)) for at, data in writes]
             self._writes += writes
-
-    def _take_trace(self) -> tuple[TraceEntry, ...]:
-        trace, self._trace = tuple(self._trace), []
-        return trace
-
-    def _take_writes(self) -> tuple[tuple[int, bytes], ...]:
-        writes, self._writes = tuple(self._writes), []
-        return writes
 
     def leave_frames_out(self) -> None:
         """Frames make most of the trace: from here on it does without, for a bench where nobody reads them."""
@@ -278,7 +274,7 @@ class Pump:
             self._power_cut(cut, while_starting=True)
             return
         self._memory_id = None
-        self.plant.tick_offset_ms = controller.tick_ms - self.now_ms
+        self.plant.crystal.offset_ms = controller.tick_ms - self.now_ms
         controller.link.observing = self._traces_frames
         self.controller = controller
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))

@@ -1,4 +1,4 @@
-"""What the link asks its pump for: keys, random bytes, how often it has booted, who stands near."""
+"""What the link needs of its pump: keys, random bytes, the number of boots, and whether somebody stands near."""
 
 from __future__ import annotations
 

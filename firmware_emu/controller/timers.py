@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from firmware_emu.controller.alarms.alarms import ToneIntervals
+from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.checkpoint import Checkpoint
 from firmware_emu.controller.therapy.modes import Trigger
@@ -157,9 +157,9 @@ class Schedule:
     def _save_counters(self, tick_ms: int) -> None:
         """Only strokes have moved: one small write. Raises PowerCut."""
         self.records.memory.checkpoint(self._checkpoint(tick_ms))
-        self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
+        self._checkpoint_due_ms = checkpoint_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if not self.therapy.deliveries.on_top and tick_ms < self._planned_ms:
-            self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
+            self._next_ms = min(self._planned_ms, self._unremembered_ms, checkpoint_ms)
         else:
             self.plan()
 
@@ -312,9 +312,9 @@ def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
 def _next_tone(schedule: Schedule) -> Tone | None:
     """The tone that comes next: one that was played is not played again, though it began at this very tick."""
     records, intervals = schedule.records, schedule.tone_intervals
-    tone = records.alarms.next_tone(records.tick_ms, intervals)
+    tone = next_tone(records.alarms, records.tick_ms, intervals)
     if tone is not None and tone == schedule.last_tone:
-        return records.alarms.next_tone(records.tick_ms + 1, intervals)
+        return next_tone(records.alarms, records.tick_ms + 1, intervals)
     return tone
 
 

@@ -1,7 +1,7 @@
 """Non-volatile memory cells, byte-writable. What the bytes mean is the controller's business.
 
 Pages are sparse and immutable, so forks of a pump share them. What was written since `take_writes` is kept
-for the image on file.
+for the image on file. What a torn write means for a record: the controller's `memory`.
 """
 
 from __future__ import annotations

@@ -76,15 +76,6 @@ class Plant(Component):
 
     # Time and power
 
-    @property
-    def tick_offset_ms(self) -> int:
-        """Ticks less pump time; fixed at each boot."""
-        return self.crystal.offset_ms
-
-    @tick_offset_ms.setter
-    def tick_offset_ms(self, offset_ms: int) -> None:
-        self.crystal.offset_ms = offset_ms
-
     def power_lost(self, now_ms: int) -> None:
         """Power is gone at `now_ms`; nothing more is lost while it is off."""
         if self.battery.off_since_ms is None:

@@ -1,4 +1,4 @@
-"""The transducer: what a patient hears, and what a microphone on the bench keeps of it. It knows no interval."""
+"""The transducer: it sounds, and keeps the last tones. Which tone is due when, the controller decides."""
 
 from __future__ import annotations
 

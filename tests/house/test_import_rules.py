@@ -31,6 +31,18 @@ BROKEN_IMPORTS = [
     ("firmware_emu.faults.<new>", "firmware_emu.controller", "faults-stand-on-the-plant"),
     ("firmware_emu.controller.<new>", "firmware_emu.plant", "controller-sees-pins"),
     ("firmware_emu.controller.<new>", "firmware_emu.bench", "controller-sees-pins"),
+    ("firmware_emu.controller.commands.<new>", "firmware_emu.controller.boot", "controller-in-layers"),
+    (
+        "firmware_emu.controller.therapy.<new>",
+        "firmware_emu.controller.commands.table",
+        "controller-in-layers",
+    ),
+    (
+        "firmware_emu.controller.memory.<new>",
+        "firmware_emu.controller.therapy.therapy",
+        "controller-in-layers",
+    ),
+    ("firmware_emu.controller.alarms.<new>", "firmware_emu.controller.memory.memory", "controller-in-layers"),
     ("firmware_emu.pump", "firmware_emu.bench", "pump-knows-no-bench"),
     ("firmware_emu.bench.<new>", "hil", "emulator-knows-no-harness"),
     ("firmware_emu.cli", "hil.errors", "emulator-knows-no-harness"),

@@ -8,6 +8,9 @@ for [DOMAIN 3.6].
 
 A momentary condition is over as soon as it has happened (a reset, a bolus that ended early): never active,
 only latched, so it blocks nothing. State and arithmetic of alarms stand in `alarms`.
+
+An alarm is raised where its cause is found: in `therapy.therapy` (low and empty reservoir, stall, a bolus that ended
+early), `timers` (what comes with time), `boot` and `link_log` (reset, random source) and `damage` (memory).
 """
 
 from __future__ import annotations

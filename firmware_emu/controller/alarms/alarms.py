@@ -1,9 +1,10 @@
-"""Which alarms are active, which are latched, and which tone is due: state and arithmetic, no events, no log.
+"""Which alarms are active and which are latched: state and arithmetic, no events, no log.
 
-What an alarm is stands in `alarm_table`. *Active* (the condition lasts) and *latched* (it occurred, and
-nobody has acknowledged it since) are separate bits. A non-critical alarm is silenced until its condition
-begins anew; a critical one until the session ends or half an hour has passed, so that no lost session leaves
-it silent [DOMAIN 3.7].
+What an alarm is stands in `alarm_table`, what is heard of it in `tones`.
+
+*Active* (the condition lasts) and *latched* (it occurred, and nobody has acknowledged it since) are separate bits. A
+non-critical alarm is silenced until its condition begins anew; a critical one until the session ends or half an hour
+has passed, so that no lost session leaves it silent [DOMAIN 3.7].
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from typing import Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS, Remedy
 from firmware_emu.controller.refusal import saturated_u32
-from firmware_emu.pins import Tone
-from firmware_emu.units import MS_PER_MINUTE, MS_PER_S
+from firmware_emu.units import MS_PER_MINUTE
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
 
 CRITICAL_SILENCE_MAX_MS: Final = 30 * MS_PER_MINUTE  # the life of a session [SPEC 4]
 _TICK_BYTES: Final = 6
 _RECORD: Final = struct.Struct("<BBB6sII")
 _ALL_FLAGS: Final = AlarmFlag.ACTIVE | AlarmFlag.LATCHED | AlarmFlag.SILENCED
-CRITICAL_TONE_MS: Final = 3 * MS_PER_S  # two-tone [DOMAIN 3.1]
-NON_CRITICAL_TONE_MS: Final = 1 * MS_PER_S  # single tone [DOMAIN 3.1]
 
 
 @dataclass(slots=True)
@@ -40,19 +38,23 @@ class Occurrence:
     silenced: bool
     tone_from_ms: int
 
+    @property
+    def alarm_class(self) -> AlarmClass:
+        """How urgent it is to the patient."""
+        return ALARMS[self.alarm_id].alarm_class
+
+    @property
+    def sounds(self) -> bool:
+        """Whether it has a signal, now or from `tone_from_ms` on."""
+        lasting = self.active or (self.latched and ALARMS[self.alarm_id].latching)
+        return lasting and not self.silenced
+
 
 class Acknowledged(NamedTuple):
     """`silenced_until_ms` None: until the condition begins anew."""
 
     still_active: bool
     silenced_until_ms: int | None
-
-
-class ToneIntervals(NamedTuple):
-    """How often each class sounds."""
-
-    critical_ms: int
-    non_critical_ms: int
 
 
 @dataclass(slots=True)
@@ -64,6 +66,8 @@ class Alarms:
     latched_mask: int = 0
     critical_active: bool = False
     """A critical condition lasts: no bolus [DOMAIN 6.1, SR-10]."""
+    sounds_from_ms: dict[AlarmClass, int] = field(default_factory=dict)
+    """By class, the tick from which on it sounds; nothing for a class that is silent."""
 
     def is_active(self, alarm_id: AlarmId) -> bool:
         """The condition lasts."""
@@ -121,7 +125,7 @@ class Alarms:
             return None
         row = ALARMS[alarm_id]
         occurrence.latched = occurrence.latched and row.remembered
-        if row.alarm_class is AlarmClass.CRITICAL and occurrence.active:
+        if occurrence.alarm_class is AlarmClass.CRITICAL and occurrence.active:
             occurrence.tone_from_ms = tick_ms + CRITICAL_SILENCE_MAX_MS
         else:
             occurrence.silenced = True
@@ -133,41 +137,13 @@ class Alarms:
         """The session in which critical alarms were silenced is over: what lasts sounds again."""
         for occurrence in self.occurrences.values():
             occurrence.tone_from_ms = min(occurrence.tone_from_ms, max(tick_ms, occurrence.on_ms))
+        self._count()
 
     def listed(self, tick_ms: int) -> tuple[tuple[Occurrence, AlarmFlag], ...]:
         """All that are active or latched, critical ones first, each with its flags at `tick_ms`."""
         shown = [each for each in self.occurrences.values() if each.active or each.latched]
         shown.sort(key=lambda each: (ALARMS[each.alarm_id].alarm_class, each.alarm_id))
         return tuple((each, _flags(each, tick_ms)) for each in shown)
-
-    def next_tone(self, from_ms: int, intervals: ToneIntervals) -> Tone | None:
-        """The first tone that begins at or after `from_ms` as things stand; None where there is none to come.
-
-        A class sounds at the pace of its first alarm, from the moment that it began; an alarm that is silenced for a
-        time counts from the end of that time on. Only the highest class is heard [DOMAIN 6.4, SR-53].
-        """
-        critical_ms, non_critical_ms = (self._sounds_from_ms(each) for each in AlarmClass)
-        critical = non_critical = None
-        if critical_ms is not None:
-            at_ms = _first_from(from_ms, critical_ms, intervals.critical_ms)
-            critical = Tone(at_ms, critical=True, duration_ms=CRITICAL_TONE_MS)
-        if non_critical_ms is not None:
-            at_ms = _first_from(from_ms, non_critical_ms, intervals.non_critical_ms)
-            non_critical = Tone(at_ms, critical=False, duration_ms=NON_CRITICAL_TONE_MS)
-        if non_critical is None or (critical_ms is not None and critical_ms <= non_critical.at_ms):
-            return critical
-        return non_critical
-
-    def _sounds_from_ms(self, alarm_class: AlarmClass) -> int | None:
-        """Since when, or from when on, this class has a signal; None where it has none."""
-        return min(
-            (
-                each.tone_from_ms
-                for each in self.occurrences.values()
-                if _class_of(each) is alarm_class and _wants_tone(each)
-            ),
-            default=None,
-        )
 
     def pack(self) -> bytes:
         """A record for each alarm that has been. A critical one's silence is not kept: a reset ends the session."""
@@ -203,22 +179,13 @@ class Alarms:
         self.active_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.active)
         self.latched_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.latched)
         self.critical_active = any(
-            each.active and _class_of(each) is AlarmClass.CRITICAL for each in self.occurrences.values()
+            each.active and each.alarm_class is AlarmClass.CRITICAL for each in self.occurrences.values()
         )
-
-
-def _class_of(occurrence: Occurrence) -> AlarmClass:
-    return ALARMS[occurrence.alarm_id].alarm_class
-
-
-def _first_from(from_ms: int, start_ms: int, interval_ms: int) -> int:
-    """The first of `start_ms`, `start_ms + interval_ms`, ... that is not before `from_ms`."""
-    return start_ms if from_ms <= start_ms else from_ms + (start_ms - from_ms) % interval_ms
-
-
-def _wants_tone(occurrence: Occurrence) -> bool:
-    lasting = occurrence.active or (occurrence.latched and ALARMS[occurrence.alarm_id].latching)
-    return lasting and not occurrence.silenced
+        self.sounds_from_ms = {}
+        for each in self.occurrences.values():
+            if each.sounds:
+                earliest_ms = self.sounds_from_ms.get(each.alarm_class, each.tone_from_ms)
+                self.sounds_from_ms[each.alarm_class] = min(earliest_ms, each.tone_from_ms)
 
 
 def _bits(occurrence: Occurrence) -> AlarmFlag:

@@ -1,4 +1,7 @@
-"""BOLUS_PREPARE, BOLUS_COMMIT, BOLUS_CANCEL, QUERY_CMD, VOID_CMD [SPEC 6, 9]."""
+"""BOLUS_PREPARE, BOLUS_COMMIT, BOLUS_CANCEL, QUERY_CMD, VOID_CMD [SPEC 6, 9].
+
+State, revision and token are checked here; size, rate, windows and gap by `therapy.bolus.check_bolus`.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import Refusal
 from firmware_emu.controller.therapy.counters import Source
-from firmware_emu.controller.therapy.delivery import RunResult, advance
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
 from protocol.identifiers import ErrorCode, Outcome
@@ -26,6 +25,7 @@ from protocol.log.types import BolusEndReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
+    from firmware_emu.controller.therapy.delivery import Turned
     from firmware_emu.pins import RotorPin
 
 _NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -57,7 +57,6 @@ class ActiveBolus:
     start_ms: int
     commanded: int = 0
     delivered: int = 0
-    reached_ms: int = 0
     suspended_ms: int | None = None
 
     @property
@@ -110,20 +109,15 @@ class ActiveBolus:
             return None
         return StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
 
-    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
+    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
+        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
+        run = self.due_run(tick_ms)
+        if run is None:
+            return None
         edges = rotor.run(run)
         self.commanded += run.count
         self.delivered += edges
-        return edges
-
-    def reach(self, tick_ms: int) -> None:
-        """Note that everything due at `tick_ms` has been turned."""
-        self.reached_ms = tick_ms
-
-    def advance(self, tick_ms: int, rotor: RotorPin) -> RunResult:
-        """Turn every stroke due at or before `tick_ms`, in one run. Raises PowerCut."""
-        return advance(self, tick_ms, rotor)
+        return run, edges
 
     def suspend(self, tick_ms: int) -> None:
         """Wait from `tick_ms` on. Turn first what is due."""
@@ -189,7 +183,6 @@ class ActiveBolus:
             start_ms,
             commanded,
             delivered,
-            reached_ms=start_ms,
             suspended_ms=None if suspended_ms == _NO_TICK else suspended_ms,
         )
 

@@ -1,4 +1,4 @@
-"""From a rate to strokes: the basal accumulator, and how any source's strokes are turned and watched.
+"""From a rate to strokes: the basal accumulator, and what any source of strokes offers.
 
 What is asked for and what is turned never differ by a stroke or more, however often time is cut into pieces
 [DOMAIN 1.2]. Not for boluses (`bolus`), nor for what strokes mean for the reservoir (`reservoir_belief`).
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY
@@ -20,45 +20,21 @@ from firmware_emu.units import MS_PER_DAY
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from firmware_emu.controller.therapy.stall_detector import StallDetector, StallEvent
     from firmware_emu.pins import RotorPin
 
 _RECORD: Final = struct.Struct("<IQQ")
+BASAL_BYTES: Final = _RECORD.size
 
 
-class RunResult(NamedTuple):
-    """Strokes commanded in one run, and the edges seen; `run` is None where none was due."""
-
-    run: StrokeRun | None
-    commanded: int
-    edges: int
-
-
-class Delivered(NamedTuple):
-    """What `deliver` did, and what its edges told."""
-
-    commanded: int
-    edges: int
-    event: StallEvent | None
-
-
-NOTHING_DUE: Final = RunResult(None, 0, 0)
-NOTHING_DELIVERED: Final = Delivered(0, 0, None)
+Turned = tuple[StrokeRun, int]
+"""Strokes that were commanded, and how many of their edges were seen."""
 
 
 class StrokeSource(Protocol):
     """An accumulator: the basal rate, or a bolus."""
 
-    def due_run(self, tick_ms: int) -> StrokeRun | None:
-        """The strokes due at or before `tick_ms` and not yet turned."""
-        ...
-
-    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
-        ...
-
-    def reach(self, tick_ms: int) -> None:
-        """Note that everything due at `tick_ms` has been turned, and nothing else."""
+    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
+        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
         ...
 
 
@@ -87,7 +63,7 @@ class Basal:
     def owed(self) -> int:
         """What has been asked for and not been turned at `reached_ms`, in nL x ms/day: less than a stroke."""
         grown = self.rate_nl_per_day * (self.reached_ms - self.anchor_ms)
-        return self.carried + grown - self.emitted * self.stroke
+        return self.carried + grown - self.emitted * self.stroke_nl * MS_PER_DAY
 
     def strokes_due(self, tick_ms: int) -> int:
         """How many strokes fall at or before `tick_ms` and are not turned yet."""
@@ -131,19 +107,15 @@ class Basal:
         count = (carried + rate * (tick_ms - anchor_ms)) // stroke - emitted
         return StrokeRun(anchor_ms, carried, rate, stroke, emitted + 1, count) if count else None
 
-    def turn(self, run: StrokeRun, rotor: RotorPin) -> int:
-        """Turn the first strokes of what is due; returns the edges seen. Raises PowerCut."""
+    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
+        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
+        run = self.due_run(tick_ms)
+        self.reached_ms = tick_ms
+        if run is None:
+            return None
         edges = rotor.run(run)
         self.emitted += run.count
-        return edges
-
-    def reach(self, tick_ms: int) -> None:
-        """Note that everything due at `tick_ms` has been turned."""
-        self.reached_ms = tick_ms
-
-    def advance(self, tick_ms: int, rotor: RotorPin) -> RunResult:
-        """Turn every stroke due at or before `tick_ms`, in one run. Raises PowerCut."""
-        return advance(self, tick_ms, rotor)
+        return run, edges
 
     def pack(self) -> bytes:
         """The accumulator at `reached_ms`; equal for equal futures, however time was cut."""
@@ -156,32 +128,6 @@ class Basal:
         if carried >= stroke_nl * MS_PER_DAY:
             raise ValueError(f"an accumulator that owes {carried} nL x ms/day, a stroke or more")
         return cls.at(tick_ms, stroke_nl, rate, carried)
-
-
-def advance(source: StrokeSource, tick_ms: int, rotor: RotorPin) -> RunResult:
-    """Turn every stroke of a source due at or before `tick_ms`, in one run. Raises PowerCut."""
-    run = source.due_run(tick_ms)
-    if run is None:
-        source.reach(tick_ms)
-        return NOTHING_DUE
-    edges = source.turn(run, rotor)
-    source.reach(tick_ms)
-    return RunResult(run, run.count, edges)
-
-
-def deliver(source: StrokeSource, tick_ms: int, rotor: RotorPin, detector: StallDetector) -> Delivered:
-    """Turn what is due at or before `tick_ms`, and look at its edges. Raises PowerCut.
-
-    A stall that begins or ends to be one falls at `tick_ms` exactly where each stroke is an event of its own: so the
-    caller must see to that while the rotor may stand (`StallDetector.watching`, `Plant.strokes_matter`).
-    """
-    run = source.due_run(tick_ms)
-    if run is None:
-        source.reach(tick_ms)
-        return NOTHING_DELIVERED
-    seen = source.turn(run, rotor)
-    source.reach(tick_ms)
-    return Delivered(run.count, seen, detector.observe(run, seen))
 
 
 class Foreseeable(Protocol):

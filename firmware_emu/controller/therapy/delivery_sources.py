@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from firmware_emu.controller.therapy.bolus import ActiveBolus
 from firmware_emu.controller.therapy.counters import Source
-from firmware_emu.controller.therapy.delivery import Basal, StrokeSource
+from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal, StrokeSource
 from protocol.identifiers import Activity, AlarmId, Opcode
 from protocol.log.types import DeliveryKind, LogType
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from protocol.log.types import BolusEndReason
 
 _ITEM: Final = struct.Struct("<BB")  # source, length in bytes
+_BASAL_HEADER: Final = _ITEM.pack(Source.BASAL, BASAL_BYTES)
 
 
 class Delivery(StrokeSource, Protocol):
@@ -184,8 +185,11 @@ class Deliveries:
 
     def pack(self) -> bytes:
         """A list: source, length and bytes of each."""
-        packed = [(Source.BASAL, self.basal.pack()), *((each.source, each.pack()) for each in self.on_top)]
-        return b"".join(_ITEM.pack(source, len(data)) + data for source, data in packed)
+        packed = _BASAL_HEADER + self.basal.pack()
+        for delivery in self.on_top:
+            data = delivery.pack()
+            packed += _ITEM.pack(delivery.source, len(data)) + data
+        return packed
 
     @classmethod
     def unpack(cls, data: bytes, stroke_nl: int) -> Deliveries:

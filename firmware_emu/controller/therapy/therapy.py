@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.counters import Counters, Source
-from firmware_emu.controller.therapy.delivery import deliver
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import fire
 from firmware_emu.controller.therapy.modes import Trigger
@@ -128,9 +127,17 @@ class Therapy:
             self._turn(delivery.source, delivery, tick_ms)
 
     def _turn(self, source: Source, accumulator: StrokeSource, tick_ms: int) -> None:
-        commanded, edges, event = deliver(accumulator, tick_ms, self.rotor, self.detector)
-        if not commanded:
+        """Turn what a source is due, and look at its edges.
+
+        A stall that begins or ends falls at `tick_ms` exactly where each stroke is an event of its own: so the caller
+        must see to that while the rotor may stand (`StallDetector.watching`, `Plant.strokes_matter`).
+        """
+        turned = accumulator.advance(tick_ms, self.rotor)
+        if turned is None:
             return
+        run, edges = turned
+        commanded = run.count
+        event = self.detector.observe(run, edges)
         self.counters.count(source, commanded, edges)
         self.records.reservoir.count(commanded)
         if edges != commanded:

@@ -9,12 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS, Priority, Remedy
-from firmware_emu.controller.alarms.alarms import (
-    CRITICAL_SILENCE_MAX_MS,
-    Acknowledged,
-    Alarms,
-    ToneIntervals,
-)
+from firmware_emu.controller.alarms.alarms import CRITICAL_SILENCE_MAX_MS, Acknowledged, Alarms
+from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.pins import Tone
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId
@@ -72,11 +68,11 @@ def test_a_momentary_alarm_is_latched_but_blocks_nothing(alarm_id: AlarmId) -> N
     assert alarms.raise_(alarm_id, 0, on_seq=1)
     assert not alarms.critical_active
     assert (alarms.is_active(alarm_id), alarms.is_latched(alarm_id)) == (False, True)
-    assert alarms.next_tone(0, INTERVALS) is not None
+    assert next_tone(alarms, 0, INTERVALS) is not None
     assert alarms.raise_(alarm_id, 5, on_seq=2)
     assert alarms.acknowledge(alarm_id, 1, 10) is None
     alarms.acknowledge(alarm_id, 2, 10)
-    assert alarms.next_tone(10, INTERVALS) is None
+    assert next_tone(alarms, 10, INTERVALS) is None
     assert alarms.is_latched(alarm_id) == (alarm_id is AlarmId.RESET)
 
 
@@ -127,35 +123,35 @@ def non_critical(at_ms: int) -> Tone:
 def test_a_critical_tone_begins_with_its_condition_and_then_every_interval(from_ms: int, at_ms: int) -> None:
     alarms = Alarms()
     alarms.raise_(AlarmId.EMPTY, 1_000, on_seq=1)
-    assert alarms.next_tone(from_ms, INTERVALS) == critical(at_ms)
+    assert next_tone(alarms, from_ms, INTERVALS) == critical(at_ms)
 
 
 def test_a_non_critical_tone_has_an_interval_of_its_own() -> None:
     alarms = Alarms()
     alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
-    assert alarms.next_tone(0, INTERVALS) == non_critical(0)
-    assert alarms.next_tone(1, INTERVALS) == non_critical(3_600_000)
+    assert next_tone(alarms, 0, INTERVALS) == non_critical(0)
+    assert next_tone(alarms, 1, INTERVALS) == non_critical(3_600_000)
 
 
 def test_nothing_sounds_without_an_alarm() -> None:
-    assert Alarms().next_tone(0, INTERVALS) is None
+    assert next_tone(Alarms(), 0, INTERVALS) is None
 
 
 def test_the_highest_class_sounds_and_the_other_goes_on_at_its_own_pace() -> None:
     alarms = Alarms()
     alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
     alarms.raise_(AlarmId.MOTOR_STALL, 500, on_seq=2)
-    assert alarms.next_tone(500, INTERVALS) == critical(500)
-    assert alarms.next_tone(3_000_501, INTERVALS) == critical(3_600_500), "nothing of the other at 3,600,000"
+    assert next_tone(alarms, 500, INTERVALS) == critical(500)
+    assert next_tone(alarms, 3_000_501, INTERVALS) == critical(3_600_500), "nothing of the other at 3,600,000"
     alarms.clear(AlarmId.MOTOR_STALL)
-    assert alarms.next_tone(3_000_501, INTERVALS) == non_critical(3_600_000)
+    assert next_tone(alarms, 3_000_501, INTERVALS) == non_critical(3_600_000)
 
 
 def test_two_alarms_of_a_class_sound_at_the_pace_of_the_first() -> None:
     alarms = Alarms()
     alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
     alarms.raise_(AlarmId.MOTOR_STALL, 500, on_seq=2)
-    assert alarms.next_tone(500, INTERVALS) == critical(600_000)
+    assert next_tone(alarms, 500, INTERVALS) == critical(600_000)
 
 
 def test_a_silenced_non_critical_alarm_sounds_when_its_condition_begins_anew() -> None:
@@ -163,12 +159,12 @@ def test_a_silenced_non_critical_alarm_sounds_when_its_condition_begins_anew() -
     alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=1)
     assert alarms.acknowledge(AlarmId.LOW_RESERVOIR, 1, 10) == Acknowledged(True, None)
     alarms.end_session(20)
-    assert alarms.next_tone(20, INTERVALS) is None
+    assert next_tone(alarms, 20, INTERVALS) is None
     ((_, flags),) = alarms.listed(20)
     assert flags == AlarmFlag.ACTIVE | AlarmFlag.SILENCED
     alarms.remedied(Remedy.REFILL)
     alarms.raise_(AlarmId.LOW_RESERVOIR, 30, on_seq=2)
-    assert alarms.next_tone(30, INTERVALS) == non_critical(30)
+    assert next_tone(alarms, 30, INTERVALS) == non_critical(30)
 
 
 def test_a_silenced_critical_alarm_sounds_again_when_the_session_ends() -> None:
@@ -176,10 +172,10 @@ def test_a_silenced_critical_alarm_sounds_again_when_the_session_ends() -> None:
     alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
     until_ms = 10 + CRITICAL_SILENCE_MAX_MS
     assert alarms.acknowledge(AlarmId.EMPTY, 1, 10) == Acknowledged(True, until_ms)
-    assert alarms.next_tone(20, INTERVALS) == critical(until_ms), "after half an hour at the latest"
+    assert next_tone(alarms, 20, INTERVALS) == critical(until_ms), "after half an hour at the latest"
     assert AlarmFlag.SILENCED in alarms.listed(20)[0][1]
     alarms.end_session(5_000)
-    assert alarms.next_tone(5_000, INTERVALS) == critical(5_000)
+    assert next_tone(alarms, 5_000, INTERVALS) == critical(5_000)
     assert AlarmFlag.SILENCED not in alarms.listed(5_000)[0][1]
 
 
@@ -188,8 +184,8 @@ def test_a_tone_is_due_when_a_silence_ends_though_another_alarm_sounds_meanwhile
     alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
     alarms.raise_(AlarmId.LOW_RESERVOIR, 0, on_seq=2)
     alarms.acknowledge(AlarmId.EMPTY, 1, 0)
-    assert alarms.next_tone(0, INTERVALS) == non_critical(0)
-    assert alarms.next_tone(500, INTERVALS) == critical(CRITICAL_SILENCE_MAX_MS)
+    assert next_tone(alarms, 0, INTERVALS) == non_critical(0)
+    assert next_tone(alarms, 500, INTERVALS) == critical(CRITICAL_SILENCE_MAX_MS)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**7), st.sampled_from(sorted(CRITICAL))), min_size=1))
@@ -199,7 +195,7 @@ def test_while_a_critical_condition_lasts_the_next_tone_is_never_more_than_an_in
     alarms = Alarms()
     for seq, (tick_ms, alarm_id) in enumerate(sorted(raised)):
         alarms.raise_(AlarmId(alarm_id), tick_ms, on_seq=seq)
-        tone = alarms.next_tone(tick_ms + 1, INTERVALS)
+        tone = next_tone(alarms, tick_ms + 1, INTERVALS)
         assert tone is not None
         assert tone.critical
         assert tick_ms < tone.at_ms <= tick_ms + INTERVALS.critical_ms
@@ -221,7 +217,7 @@ def test_alarms_survive_packing_but_a_critical_silence_does_not() -> None:
     assert copy.deepcopy(alarms) == alarms
     assert again.occurrences[AlarmId.EMPTY].value == 0xFFFF_FFFF
     alarms.acknowledge(AlarmId.EMPTY, 1, 10**11)
-    assert Alarms.unpack(alarms.pack()).next_tone(10**11, INTERVALS) == critical(10**11)
+    assert next_tone(Alarms.unpack(alarms.pack()), 10**11, INTERVALS) == critical(10**11)
 
 
 def test_damaged_alarms_are_refused() -> None:

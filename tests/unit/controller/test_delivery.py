@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firmware_emu.controller.therapy.bolus import ActiveBolus
 from firmware_emu.controller.therapy.counters import Source
-from firmware_emu.controller.therapy.delivery import Basal, deliver, nth_stroke_ms
+from firmware_emu.controller.therapy.delivery import Basal, nth_stroke_ms
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
@@ -38,9 +38,11 @@ class RecordingRotor:
 def test_strokes_fall_at_the_first_millisecond_at_which_they_are_owed() -> None:
     rotor = RecordingRotor()
     basal = Basal.at(0, STROKE_NL, 700_000)
-    result = basal.advance(MS_PER_HOUR, rotor)
+    turned = basal.advance(MS_PER_HOUR, rotor)
     assert rotor.strokes_ms == [-(-k * STROKE // 700_000) for k in range(1, 59)]
-    assert (result.commanded, result.edges, rotor.runs) == (58, 58, 1)
+    assert turned is not None
+    run, edges = turned
+    assert (run.count, edges, rotor.runs) == (58, 58, 1)
 
 
 def test_a_day_at_a_rate_gives_exactly_that_volume() -> None:
@@ -68,7 +70,7 @@ def test_a_rate_of_zero_keeps_what_is_owed_and_never_strokes() -> None:
     owed = basal.owed
     basal.set_rate(50_000, 0)
     assert basal.next_stroke_ms() is None
-    assert basal.advance(MS_PER_DAY, rotor).commanded == 0
+    assert basal.advance(MS_PER_DAY, rotor) is None
     basal.set_rate(MS_PER_DAY, 600_000)
     assert basal.owed == owed > 0
     assert basal.next_stroke_ms() == MS_PER_DAY + 72_000 - 50_000
@@ -196,7 +198,8 @@ def test_a_stall_is_found_at_the_same_stroke_however_time_is_cut(
                 stroke_ms = basal.next_stroke_ms()
                 assert stroke_ms is not None
                 to_ms = min(stop_ms, stroke_ms) if rotor.stands or detector.watching else stop_ms
-                event = deliver(basal, to_ms, rotor, detector).event
+                turned = basal.advance(to_ms, rotor)
+                event = None if turned is None else detector.observe(*turned)
                 if event is not None:
                     assert basal.reached_ms == event.at_ms
                     events.append(event)
@@ -217,6 +220,9 @@ def test_a_stall_is_found_at_the_same_stroke_however_time_is_cut(
 def test_delivery_without_a_stall_takes_one_run() -> None:
     rotor = RecordingRotor()
     basal = Basal.at(0, STROKE_NL, 600_000)
-    result = deliver(basal, 30 * MS_PER_DAY, rotor, StallDetector(1_200_000, 2))
-    assert (result.commanded, result.edges, result.event) == (36_000, 36_000, None)
+    turned = basal.advance(30 * MS_PER_DAY, rotor)
+    assert turned is not None
+    run, edges = turned
+    assert (run.count, edges) == (36_000, 36_000)
+    assert StallDetector(1_200_000, 2).observe(run, edges) is None
     assert rotor.runs == 1

@@ -91,7 +91,7 @@ def test_nothing_is_drawn_while_power_is_cut(plant: Plant) -> None:
 
 def test_the_cell_goes_by_pump_time_not_by_ticks(plant: Plant) -> None:
     before = plant.battery.used_nc(YEAR_MS)
-    plant.tick_offset_ms = 5_000
+    plant.crystal.offset_ms = 5_000
     assert plant.battery.used_nc(YEAR_MS + 5_000) == before
 
 

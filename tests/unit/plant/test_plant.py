@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def worn(plant: Plant, strokes: Strokes) -> Plant:
     """A plant with something in every corner of its state."""
     plant.reboot(0)
-    plant.tick_offset_ms = 123
+    plant.crystal.offset_ms = 123
     plant.rotor.run(strokes(5_000))
     plant.aspirate(7_000_001)
     plant.fill(3_333_333, 1_999_999)
@@ -145,7 +145,7 @@ def test_a_broken_state_is_refused_by_the_name_of_its_field(
 
 def test_the_crystal_latches_the_last_whole_second_of_ticks(plant: Plant) -> None:
     assert plant.pins().crystal.latched_ms() == 0
-    plant.tick_offset_ms = 1_000
+    plant.crystal.offset_ms = 1_000
     plant.power_lost(119_999)
     assert plant.pins().crystal.latched_ms() == 120_000
     plant.power_lost(600_000)

@@ -95,7 +95,7 @@ def test_a_fill_makes_it_deliver_again_and_forgets_that_it_was_dry(strokes: Stro
 
 def test_the_time_at_which_it_ran_dry_is_pump_time_not_ticks(strokes: Strokes) -> None:
     plant = filled(1_400_000, 1_000_000, nl=1_400_500)
-    plant.tick_offset_ms = 1_000
+    plant.crystal.offset_ms = 1_000
     plant.rotor.run(strokes(1, anchor_ms=1_000))
     assert plant.truth(0).ran_dry_at_ms == STROKE_MS
 
@@ -158,7 +158,7 @@ def test_a_stall_that_ends_takes_the_strokes_up_to_and_including_its_end(
 
 
 def test_a_stall_ends_in_pump_time_whatever_the_ticks_say(plant: Plant, strokes: Strokes) -> None:
-    plant.tick_offset_ms = 1_000
+    plant.crystal.offset_ms = 1_000
     plant.set_stall(True, 0, 5 * STROKE_MS)
     assert plant.rotor.run(strokes(20, anchor_ms=1_000)) == 15
 

@@ -17,7 +17,7 @@ def test_a_plant_that_was_never_heard_has_no_last_tone(plant: Plant) -> None:
 
 
 def test_a_tone_is_heard_in_pump_time(plant: Plant) -> None:
-    plant.tick_offset_ms = 500
+    plant.crystal.offset_ms = 500
     plant.pins().sounder.play(Tone(1_500, critical=True, duration_ms=3_000))
     assert plant.sounder.heard == (Tone(1_000, critical=True, duration_ms=3_000),)
     truth = plant.truth(9_000)
