@@ -6,6 +6,7 @@ what is delivered in `therapy`, what is remembered in `records`. The plant is re
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.boot import boot
@@ -71,8 +72,7 @@ class Controller:
         "device",
         "link",
         "records",
-        "refusals_logged",
-        "refusals_since_ms",
+        "refusals_logged_ms",
         "schedule",
         "started_blank",
         "therapy",
@@ -111,8 +111,7 @@ class Controller:
             ),
         )
         self.device = DeviceContext(booted.records, booted.therapy, model, pins, host, self.link.statistics)
-        self.refusals_logged = 0
-        self.refusals_since_ms = booted.tick_ms
+        self.refusals_logged_ms: deque[int] = deque(maxlen=REFUSALS_LOGGED_PER_HOUR)
         self.answered = b""
 
     # --- time ---------------------------------------------------------------------------------------------------
@@ -220,11 +219,9 @@ class Controller:
             )
 
     def _log_refusal(self, request: RequestContext, refused: Refused) -> None:
-        if request.now.tick_ms - self.refusals_since_ms >= MS_PER_HOUR:
-            self.refusals_since_ms = request.now.tick_ms
-            self.refusals_logged = 0
-        if self.refusals_logged < REFUSALS_LOGGED_PER_HOUR:
-            self.refusals_logged += 1
+        logged_ms, tick_ms = self.refusals_logged_ms, request.now.tick_ms
+        if len(logged_ms) < REFUSALS_LOGGED_PER_HOUR or tick_ms - logged_ms[0] >= MS_PER_HOUR:
+            logged_ms.append(tick_ms)
             note_refused(self.records, request, refused)
 
     # --- for the bench ----------------------------------------------------------------------------------------------

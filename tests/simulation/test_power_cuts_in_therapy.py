@@ -245,3 +245,20 @@ def test_power_cuts_without_end_lose_no_therapy() -> None:
         assert belief.state is State.RUN
     assert_volumes_agree(talk)
     assert_log_is_whole(talk)
+
+
+@pytest.mark.parametrize("rate_nl_per_day", [48_000, 600_000, 5_000_000])
+@pytest.mark.parametrize("after_ms", [1, 71_999, 72_000, MS_PER_HOUR - 1, MS_PER_HOUR, 5 * MS_PER_HOUR + 17])
+def test_basal_that_a_power_loss_leaves_uncounted_is_at_most_what_the_restart_says_and_an_hour_of_it(
+    rate_nl_per_day: int, after_ms: int
+) -> None:
+    implant = Implant(dose_ng_per_day=rate_nl_per_day // 2)
+    talk = Conversation.with_new_pump(profile_of(implant=implant, wall_at_start_s=826_000_000))
+    talk.wait(after_ms)
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    counted_nl = talk.granted(GetDelivery()).basal_nl
+    true_nl = talk.pump.truth().strokes_turned * STROKE_NL
+    (brownout,) = [entry.details() for entry in talk.log() if entry.type is LogType.RESET_BROWNOUT]
+    assert counted_nl <= true_nl <= counted_nl + brownout.uncertain_nl
+    assert brownout.uncertain_nl <= rate_nl_per_day * 3_601 // 86_400 + STROKE_NL

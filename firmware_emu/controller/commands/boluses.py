@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
-_BOLUS_OPCODES = (Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME)
+_OPS_OF_TARGETS = (
+    0,
+    Opcode.BOLUS_COMMIT,
+    Opcode.PATIENT_BOLUS,
+    Opcode.PRIME,
+    Opcode.VOID_CMD,
+)  # 0: nothing came
 
 
 def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply:
@@ -120,7 +126,7 @@ def cancel(device: DeviceContext, request: RequestContext) -> BolusCancelReply:
     if target is not None:
         therapy.end_delivery(target, BolusEndReason.CANCELLED)
     found = records.ledger.query(key_id, target_id)
-    known = target_id != 0 and found.op in (0, *_BOLUS_OPCODES)  # any other command is no bolus
+    known = target_id != 0 and found.op in _OPS_OF_TARGETS  # any other command is no bolus
     return BolusCancelReply(
         acted(records, request, seq),
         found.outcome if known else Outcome.NEVER_RECEIVED,

@@ -220,6 +220,19 @@ def test_a_voided_id_can_never_act(talk: Conversation) -> None:
     token = talk.granted(prepare(20_000, 600)).token
     assert talk.code(BolusCommit(1, 20_000, 600, token, 1)) is E.CMD_ID_MISMATCH
     assert talk.granted(QueryCmd(1)).outcome is Outcome.VOIDED
+    assert talk.granted(BolusCancel(2, 1, 0xFFFF)).target_outcome is Outcome.VOIDED
+
+
+def test_an_id_out_of_range_is_told_as_refused_and_cannot_be_voided_before_it_is_in_range(
+    talk: Conversation,
+) -> None:
+    far_id = 70_000
+    assert talk.code(Resume(far_id, 1)) is E.CMD_ID_RANGE
+    assert talk.granted(QueryCmd(far_id)).outcome is Outcome.REFUSED
+    for cmd_id in (far_id, 0, 0xFFFF_FFFF):
+        assert talk.code(VoidCmd(cmd_id)) is E.CMD_ID_RANGE
+    assert talk.granted(Resume(65_536, 1)).result.outcome is Outcome.DONE
+    assert talk.granted(VoidCmd(far_id)).outcome is Outcome.VOIDED
 
 
 def test_a_refused_id_is_told_as_refused_with_its_reason(talk: Conversation) -> None:
@@ -248,6 +261,27 @@ def test_staging_is_refused_piece_by_piece(talk: Conversation) -> None:
     assert talk.code(ProgCommit(1, 2, crc, start=True)) is E.REV_MISMATCH
     talk.granted(ProgWrite(0, (Segment(0, 600_000),)))
     assert talk.code(ProgCommit(1, 1, crc, start=True)) is E.VERIFY_CRC, "written after it was verified"
+
+
+def test_a_write_of_no_segment_stages_nothing_and_asks_to_be_verified_all_the_same(
+    talk: Conversation,
+) -> None:
+    talk.granted(ProgBegin(1, simple_header(300_000, 500_000)))
+    talk.granted(ProgWrite(0, (Segment(0, 600_000),)))
+    crc = talk.granted(ProgVerify()).staged_crc
+    assert talk.granted(ProgWrite(0, ())).count == 1
+    assert talk.granted(ProgWrite(1, ())).count == 1
+    refused = talk.refused(ProgCommit(1, 1, crc, start=True))
+    assert (refused.code, refused.nearest) == (E.VERIFY_CRC, 0)
+    assert talk.granted(ProgVerify()).staged_crc == crc
+    assert talk.granted(ProgCommit(1, 1, crc, start=True)).program_rev == 2
+
+
+def test_a_commit_that_nothing_verified_is_refused_and_names_no_crc(talk: Conversation) -> None:
+    talk.granted(ProgBegin(1, simple_header(300_000, 500_000)))
+    talk.granted(ProgWrite(0, (Segment(0, 600_000),)))
+    refused = talk.refused(ProgCommit(1, 1, 0, start=True))
+    assert (refused.code, refused.nearest) == (E.VERIFY_CRC, 0)
 
 
 @pytest.mark.parametrize("rate", [0, 1, 47_999, 24_000_001, 0xFFFF_FFFF])
@@ -339,3 +373,14 @@ def test_refusals_cannot_push_the_history_out_of_the_log(talk: Conversation) -> 
         talk.refused(prepare(0, 0))
     entries = talk.log()[before:]
     assert [entry.type for entry in entries] == [LogType.CMD_REFUSED] * 10
+
+
+def test_no_hour_holds_more_than_ten_logged_refusals_wherever_it_begins(talk: Conversation) -> None:
+    before = talk.granted(GetStatus()).last_seq
+    for wait_ms in (3_599_000, 2_000, 3_597_000, 1_000):
+        talk.wait(wait_ms)
+        for _ in range(6):
+            talk.refused(prepare(0, 0))
+    told_s = [entry.t_mono_s for entry in talk.log()[before:] if entry.type is LogType.CMD_REFUSED]
+    began_s = told_s[0]
+    assert [at_s - began_s for at_s in told_s] == [0] * 6 + [2] * 4 + [3_600] * 6
