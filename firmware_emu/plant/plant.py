@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from firmware_emu.plant.sounder import Sounder
     from firmware_emu.profile import Implant, PumpModel
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 class Plant(Component):
@@ -167,6 +167,7 @@ class Plant(Component):
             filled_nl_ppm=reservoir.filled_nl_ppm,
             aspirated_nl_ppm=reservoir.aspirated_nl_ppm,
             ran_dry_at_ms=reservoir.ran_dry_at_ms,
+            dry_nl_ppm=rotor.dry_nl_ppm,
             filled_fg_ppm=reservoir.filled_fg_ppm,
             aspirated_fg_ppm=reservoir.aspirated_fg_ppm,
             reservoir_fg_ppm=reservoir.drug_fg_ppm,

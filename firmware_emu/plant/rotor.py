@@ -26,6 +26,7 @@ class Rotor(Component):
         "crystal",
         "cut",
         "cuts",
+        "dry_nl_ppm",
         "inaccurate_before",
         "inaccurate_since",
         "rated_accuracy_ppm",
@@ -39,6 +40,7 @@ class Rotor(Component):
     SAVED = (
         "accuracy_ppm",
         "cuts",
+        "dry_nl_ppm",
         "inaccurate_before",
         "inaccurate_since",
         "strokes_missed",
@@ -55,6 +57,7 @@ class Rotor(Component):
         self.stall: Stall | None = None
         self.cut: CutAtStroke | None = None
         self.cuts = 0
+        self.dry_nl_ppm = 0  # what strokes would have moved, had the reservoir had it
         self.rated_accuracy_ppm = accuracy_ppm
         self.inaccurate_before = 0
         self.inaccurate_since: int | None = None  # strokes turned when its accuracy left what it is rated for
@@ -98,6 +101,7 @@ class Rotor(Component):
         """Move what is left, at the stroke that takes the last of it; that one may be partial."""
         reservoir = self.reservoir
         deliverable = reservoir.deliverable_nl_ppm
+        self.dry_nl_ppm += run.count * self.stroke_nl_ppm - deliverable
         if deliverable:
             last_k = run.first_k + ceil_div(deliverable, self.stroke_nl_ppm) - 1
             reservoir.ran_dry_at_ms = self.crystal.now_of(run.time_of_ms(last_k))

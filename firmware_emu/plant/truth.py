@@ -17,6 +17,8 @@ class Truth(NamedTuple):
     aspirated_nl_ppm: int
     ran_dry_at_ms: int | None
     """When a stroke took the last of the deliverable; None while there is some, or if a syringe took it."""
+    dry_nl_ppm: int
+    """What strokes of a dry reservoir would have moved: the pump counts it as delivered, and nothing has left."""
     filled_fg_ppm: int
     """Drug that ever came in, that in the path at time 0 included; now in one of the next five places."""
     aspirated_fg_ppm: int

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
@@ -245,6 +246,18 @@ def test_we_25_and_26_a_pump_that_gives_more_runs_dry_before_its_alarm(
     ratio_of_dry_before_low = 20_000_000 / 18_000_000
     if residual_nl == 0:
         assert (truth.ran_dry_at_ms < low_ms) == (accuracy_ppm / PPM > ratio_of_dry_before_low)
+
+
+def test_the_default_pump_is_dry_before_it_says_so_and_the_truth_has_what_never_left() -> None:
+    pump = Pump.new(load_profile("implanted"), SEED)
+    pump.step(Now.both(30 * MS_PER_DAY))
+    truth, belief = pump.truth(), pump.belief()
+    assert truth.ran_dry_at_ms == 2_390_400_000  # day 27.67, as README and DESIGN say
+    assert belief is not None
+    assert belief.delivered_total_nl == 18_000_000
+    assert (truth.emitted_nl_ppm, truth.dry_nl_ppm) == (16_600_000 * PPM, 1_400_000 * PPM)
+    assert alarm_ms(pump, AlarmId.LOW_RESERVOIR) == 2_304_000_000  # day 26.67
+    assert alarm_ms(pump, AlarmId.EMPTY) == 30 * MS_PER_DAY
 
 
 def test_the_log_of_a_month_can_be_read_without_a_gap() -> None:

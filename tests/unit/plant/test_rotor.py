@@ -82,6 +82,7 @@ def test_a_dry_pump_still_shows_its_edges_and_keeps_the_time_at_which_it_ran_dry
     assert (truth.edges, truth.strokes_turned) == (17, 17)
     assert truth.ran_dry_at_ms == 2 * STROKE_MS
     assert truth.emitted_nl_ppm == 1_000 * PPM
+    assert truth.dry_nl_ppm == 15 * 500 * PPM
 
 
 def test_a_fill_makes_it_deliver_again_and_forgets_that_it_was_dry(strokes: Strokes) -> None:
