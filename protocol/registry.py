@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protocol.codec.layouts import declaration_of, encode, offset_of
 from protocol.identifiers import VENDOR_OPCODES, Opcode
-from protocol.messages import (
+from protocol.messages import (  # noqa: F401 - each declares its messages
     alarms,
     bolus,
     configuration,
@@ -29,23 +29,7 @@ from protocol.wire.checksum import crc32c
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-FAMILIES = (
-    alarms,
-    bolus,
-    configuration,
-    conversation,
-    errors,
-    handshake,
-    keys,
-    ledger,
-    log,
-    program,
-    reading,
-    reservoir,
-    stop,
-    time,
-)
-COMMANDS: Mapping[Opcode, Command] = MappingProxyType({row.opcode: row for row in declared_commands()})
+COMMANDS: Mapping[Opcode, Command] = MappingProxyType(declared_commands())
 EVENTS: Mapping[Opcode, type] = MappingProxyType({Opcode.EVENT_HINT: conversation.EventHint})
 
 _BY_CLASS = {cls: row for row in COMMANDS.values() for cls in (row.request, row.response)}

@@ -12,13 +12,13 @@ from protocol.messages.command import command
 ALARM_ROWS_MAX = 13
 
 
+@command(Opcode.GET_ALARMS, "OPCS", while_unknown=True)
 @message()
 class GetAlarms(NamedTuple):
     """Each alarm that is active or latched."""
 
     @staticmethod
     def reply_class() -> type[GetAlarmsReply]:
-        """The class of its reply."""
         return GetAlarmsReply
 
 
@@ -53,9 +53,7 @@ class GetAlarmsReply(NamedTuple):
     alarms: tuple[AlarmRow, ...]
 
 
-command(Opcode.GET_ALARMS, GetAlarms, "OPCS", while_unknown=True)
-
-
+@command(Opcode.ALARM_ACK, "PC")
 @message(
     "alarm_id" / enum_of(AlarmId),
     "seq" / U32 * "its on_seq",
@@ -68,7 +66,6 @@ class AlarmAck(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[AlarmAckReply]:
-        """The class of its reply."""
         return AlarmAckReply
 
 
@@ -83,9 +80,7 @@ class AlarmAckReply(NamedTuple):
     silenced_until_t_mono_s: int
 
 
-command(Opcode.ALARM_ACK, AlarmAck, "PC")
-
-
+@command(Opcode.ALARM_TEST, "C")
 @message("alarm_class" / enum_of(AlarmClass))
 class AlarmTest(NamedTuple):
     """Sound the alarm of a class, so that it is known."""
@@ -94,13 +89,9 @@ class AlarmTest(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[AlarmTestReply]:
-        """The class of its reply."""
         return AlarmTestReply
 
 
 @message()
 class AlarmTestReply(NamedTuple):
     """It sounds."""
-
-
-command(Opcode.ALARM_TEST, AlarmTest, "C")

@@ -11,6 +11,7 @@ from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 
 
+@command(Opcode.BOLUS_PREPARE, "C", therapy=True)
 @message(
     "kind" / enum_of(BolusKind),
     "volume_nl" / U32,
@@ -27,7 +28,6 @@ class BolusPrepare(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[BolusPrepareReply]:
-        """The class of its reply."""
         return BolusPrepareReply
 
 
@@ -52,9 +52,7 @@ class BolusPrepareReply(NamedTuple):
     day_max_nl: int
 
 
-command(Opcode.BOLUS_PREPARE, BolusPrepare, "C", therapy=True)
-
-
+@command(Opcode.BOLUS_COMMIT, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
@@ -73,7 +71,6 @@ class BolusCommit(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[BolusCommitReply]:
-        """The class of its reply."""
         return BolusCommitReply
 
 
@@ -85,9 +82,7 @@ class BolusCommitReply(NamedTuple):
     delivered_nl: int
 
 
-command(Opcode.BOLUS_COMMIT, BolusCommit, "C", therapy=True, carries_cmd_id=True)
-
-
+@command(Opcode.BOLUS_CANCEL, "PCS", carries_cmd_id=True, while_unknown=True)
 @message(
     "cmd_id" / U32,
     "target_cmd_id" / U32 * "0 the active bolus, whosever it is",
@@ -102,7 +97,6 @@ class BolusCancel(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[BolusCancelReply]:
-        """The class of its reply."""
         return BolusCancelReply
 
 
@@ -120,9 +114,7 @@ class BolusCancelReply(NamedTuple):
     delivered_nl: int
 
 
-command(Opcode.BOLUS_CANCEL, BolusCancel, "PCS", carries_cmd_id=True, while_unknown=True)
-
-
+@command(Opcode.PATIENT_BOLUS, "P", therapy=True, carries_cmd_id=True)
 @message("cmd_id" / U32)
 class PatientBolus(NamedTuple):
     """The patient asks for the bolus that the program allows."""
@@ -131,7 +123,6 @@ class PatientBolus(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[PatientBolusReply]:
-        """The class of its reply."""
         return PatientBolusReply
 
 
@@ -151,9 +142,7 @@ class PatientBolusReply(NamedTuple):
     next_allowed_s: int
 
 
-command(Opcode.PATIENT_BOLUS, PatientBolus, "P", therapy=True, carries_cmd_id=True)
-
-
+@command(Opcode.PRIME, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
@@ -172,7 +161,6 @@ class Prime(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[PrimeReply]:
-        """The class of its reply."""
         return PrimeReply
 
 
@@ -182,6 +170,3 @@ class PrimeReply(NamedTuple):
 
     result: CommandResult
     delivered_nl: int
-
-
-command(Opcode.PRIME, Prime, "C", therapy=True, carries_cmd_id=True)

@@ -1,14 +1,16 @@
-"""Commands: the request, its reply, the opcode, and who may send it when [SPEC 6, 9, 10].
+"""What makes a request a command: its opcode, its reply, and who may send it when [SPEC 6, 9, 10].
 
-Each stands in a row right behind its messages; `protocol.registry` collects the rows.
+`@command` stands above each request; `protocol.registry` collects them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from protocol.identifiers import Opcode, Role
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Reply_co = TypeVar("Reply_co", covariant=True)
 
@@ -16,16 +18,17 @@ _ROLE_OF_LETTER = {"O": Role.OBSERVER, "P": Role.PATIENT, "C": Role.CLINICIAN, "
 
 
 class Request(Protocol[Reply_co]):
-    """A message that asks. It knows the class of its reply, so that who asks knows what is answered."""
+    """A message that asks. It knows the class of its reply, so that whoever asks knows the type of the answer."""
 
     @staticmethod
     def reply_class() -> type[Reply_co]:
         """The class of its reply."""
-        ...
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+RequestClass = TypeVar("RequestClass", bound=type[Request[Any]])
+
+
+class Command(NamedTuple):
     """One row of the table.
 
     `therapy`: refused at end of service. `carries_cmd_id`: goes through the ledger, and its answer opens with
@@ -54,16 +57,27 @@ class Command:
         return cls(opcode, request, request.reply_class(), allowed, **words)
 
 
-_DECLARED: dict[Opcode, Command] = {}
+_DECLARED: dict[Opcode, tuple[type[Request[Any]], str, dict[str, bool]]] = {}
 
 
-def command(opcode: Opcode, request: type[Request[Any]], roles: str, **words: bool) -> None:
-    """Declare a command of this wire, with what `Command.of` takes. TypeError where the opcode has one already."""
-    if opcode in _DECLARED:
-        raise TypeError(f"{opcode.name} is declared twice")
-    _DECLARED[opcode] = Command.of(opcode, request, roles, **words)
+def command(opcode: Opcode, roles: str, **words: bool) -> Callable[[RequestClass], RequestClass]:
+    """Declare the request below as a command of this wire; `roles` and `words` are those of `Command.of`.
+
+    TypeError where the opcode has a command already.
+    """
+
+    def declare(request: RequestClass) -> RequestClass:
+        if opcode in _DECLARED:
+            raise TypeError(f"{opcode.name} is declared twice")
+        _DECLARED[opcode] = (request, roles, words)
+        return request
+
+    return declare
 
 
-def declared_commands() -> tuple[Command, ...]:
-    """Every command of the modules imported so far, by opcode."""
-    return tuple(_DECLARED[opcode] for opcode in sorted(_DECLARED))
+def declared_commands() -> dict[Opcode, Command]:
+    """Every command of the modules imported so far, in the order of their opcodes."""
+    return {
+        opcode: Command.of(opcode, request, roles, **words)
+        for opcode, (request, roles, words) in sorted(_DECLARED.items())
+    }

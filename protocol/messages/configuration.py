@@ -12,6 +12,7 @@ from protocol.messages.command import command
 CONFIG_VALUE_MAX = 64
 
 
+@command(Opcode.CONFIG_READ, "C", while_unknown=True)
 @message("config_id" / enum_of(ConfigId, U16))
 class ConfigRead(NamedTuple):
     """One item of the configuration."""
@@ -20,7 +21,6 @@ class ConfigRead(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ConfigReadReply]:
-        """The class of its reply."""
         return ConfigReadReply
 
 
@@ -36,9 +36,7 @@ class ConfigReadReply(NamedTuple):
     value: bytes
 
 
-command(Opcode.CONFIG_READ, ConfigRead, "C", while_unknown=True)
-
-
+@command(Opcode.CONFIG_WRITE, "C")
 @message(
     "config_id" / enum_of(ConfigId, U16),
     "length" / Count("value", CONFIG_VALUE_MAX),
@@ -52,13 +50,9 @@ class ConfigWrite(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ConfigWriteReply]:
-        """The class of its reply."""
         return ConfigWriteReply
 
 
 @message()
 class ConfigWriteReply(NamedTuple):
     """It is set."""
-
-
-command(Opcode.CONFIG_WRITE, ConfigWrite, "C")

@@ -10,13 +10,13 @@ from protocol.identifiers import EventFlag, Opcode, SelfTestFault
 from protocol.messages.command import command
 
 
+@command(Opcode.PING, "OPCS", while_unknown=True)
 @message()
 class Ping(NamedTuple):
     """Ask whether anybody is there."""
 
     @staticmethod
     def reply_class() -> type[PingReply]:
-        """The class of its reply."""
         return PingReply
 
 
@@ -25,16 +25,13 @@ class PingReply(NamedTuple):
     """Here."""
 
 
-command(Opcode.PING, Ping, "OPCS", while_unknown=True)
-
-
+@command(Opcode.END_SESSION, "OPCS", while_unknown=True)
 @message()
 class EndSession(NamedTuple):
     """Close the session."""
 
     @staticmethod
     def reply_class() -> type[EndSessionReply]:
-        """The class of its reply."""
         return EndSessionReply
 
 
@@ -43,9 +40,7 @@ class EndSessionReply(NamedTuple):
     """The last answer of the session."""
 
 
-command(Opcode.END_SESSION, EndSession, "OPCS", while_unknown=True)
-
-
+@command(Opcode.GET_LINK_STATS, "CS", while_unknown=True)
 @message("clear" / BOOLEAN * "1: set all counters to 0 after reading")
 class GetLinkStats(NamedTuple):
     """What the link has seen go wrong."""
@@ -54,7 +49,6 @@ class GetLinkStats(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[GetLinkStatsReply]:
-        """The class of its reply."""
         return GetLinkStatsReply
 
 
@@ -79,9 +73,7 @@ class GetLinkStatsReply(NamedTuple):
     hs_limited: int
 
 
-command(Opcode.GET_LINK_STATS, GetLinkStats, "CS", while_unknown=True)
-
-
+@command(Opcode.SUBSCRIBE, "OPCS", while_unknown=True)
 @message("mask" / flags_of(EventFlag, U32))
 class Subscribe(NamedTuple):
     """Which changes the client wants to be told of; 0 none."""
@@ -90,16 +82,12 @@ class Subscribe(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[SubscribeReply]:
-        """The class of its reply."""
         return SubscribeReply
 
 
 @message()
 class SubscribeReply(NamedTuple):
     """Hints will come for these changes."""
-
-
-command(Opcode.SUBSCRIBE, Subscribe, "OPCS", while_unknown=True)
 
 
 @message(
@@ -115,13 +103,13 @@ class EventHint(NamedTuple):
     last_seq: int
 
 
+@command(Opcode.SELF_TEST, "S")
 @message()
 class SelfTest(NamedTuple):
     """Test the device; only while stopped."""
 
     @staticmethod
     def reply_class() -> type[SelfTestReply]:
-        """The class of its reply."""
         return SelfTestReply
 
 
@@ -130,6 +118,3 @@ class SelfTestReply(NamedTuple):
     """What the device found wrong with itself."""
 
     failed: SelfTestFault
-
-
-command(Opcode.SELF_TEST, SelfTest, "S")

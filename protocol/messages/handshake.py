@@ -7,10 +7,7 @@ from construct import Bytes
 from protocol.codec.atoms import U8, U16, U32, enum_of
 from protocol.codec.layouts import message
 from protocol.identifiers import Handshake, RejectReason, Role, Suite
-
-NONCE_BYTES = 16
-PROOF_BYTES = 16
-PEER_HANDLE_BYTES = 8
+from protocol.wire.limits import NONCE_BYTES, PEER_HANDLE_BYTES, PROOF_BYTES
 
 
 @message(

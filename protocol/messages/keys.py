@@ -12,10 +12,10 @@ from protocol.identifiers import Opcode, Role
 from protocol.messages.command import command
 
 WRAPPED_KEY_BYTES = 24
-
 KEYS_MAX = 8
 
 
+@command(Opcode.KEY_ADD, "C", pairing=True)
 @message(
     "key_id" / U16,
     "role" / enum_of(Role),
@@ -31,7 +31,6 @@ class KeyAdd(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[KeyAddReply]:
-        """The class of its reply."""
         return KeyAddReply
 
 
@@ -40,9 +39,7 @@ class KeyAddReply(NamedTuple):
     """Paired."""
 
 
-command(Opcode.KEY_ADD, KeyAdd, "C", pairing=True)
-
-
+@command(Opcode.KEY_REVOKE, "C", pairing=True)
 @message("key_id" / U16)
 class KeyRevoke(NamedTuple):
     """Forget a paired programmer."""
@@ -51,16 +48,12 @@ class KeyRevoke(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[KeyRevokeReply]:
-        """The class of its reply."""
         return KeyRevokeReply
 
 
 @message()
 class KeyRevokeReply(NamedTuple):
     """Forgotten."""
-
-
-command(Opcode.KEY_REVOKE, KeyRevoke, "C", pairing=True)
 
 
 @message(
@@ -76,13 +69,13 @@ class KeyRow(NamedTuple):
     slot: int
 
 
+@command(Opcode.KEY_LIST, "C", pairing=True, while_unknown=True)
 @message()
 class KeyList(NamedTuple):
     """Ask who is paired. No key material is ever readable."""
 
     @staticmethod
     def reply_class() -> type[KeyListReply]:
-        """The class of its reply."""
         return KeyListReply
 
 
@@ -94,6 +87,3 @@ class KeyListReply(NamedTuple):
     """Who is paired."""
 
     keys: tuple[KeyRow, ...]
-
-
-command(Opcode.KEY_LIST, KeyList, "C", pairing=True, while_unknown=True)

@@ -10,9 +10,7 @@ from protocol.identifiers import Opcode, Outcome
 from protocol.messages.command import command
 
 OWN_KEY = 0xFFFF
-
 CMD_ID_FIRST = 1
-
 CMD_ID_LAST = 0xFFFF_FFFE
 
 
@@ -43,6 +41,7 @@ _RECORDED = (  # what the ledger holds of a command
 )
 
 
+@command(Opcode.QUERY_CMD, "PCS", while_unknown=True)
 @message(
     "cmd_id" / U32,
     "key_id" / U16 * "FFFF the own key; another key's: clinician only",
@@ -55,7 +54,6 @@ class QueryCmd(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[QueryCmdReply]:
-        """The class of its reply."""
         return QueryCmdReply
 
 
@@ -73,9 +71,7 @@ class QueryCmdReply(NamedTuple):
     end_seq: int
 
 
-command(Opcode.QUERY_CMD, QueryCmd, "PCS", while_unknown=True)
-
-
+@command(Opcode.VOID_CMD, "PCS", while_unknown=True)
 @message("cmd_id" / U32)
 class VoidCmd(NamedTuple):
     """Make sure that a command which was never received never will be."""
@@ -84,7 +80,6 @@ class VoidCmd(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[VoidCmdReply]:
-        """The class of its reply."""
         return VoidCmdReply
 
 
@@ -100,6 +95,3 @@ class VoidCmdReply(NamedTuple):
     uncertain_nl: int
     start_seq: int
     end_seq: int
-
-
-command(Opcode.VOID_CMD, VoidCmd, "PCS", while_unknown=True)

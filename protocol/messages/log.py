@@ -9,14 +9,14 @@ from construct import Bytes
 from protocol.codec.atoms import U16, U32, Count, Rows, enum_of, one_of
 from protocol.codec.layouts import message
 from protocol.identifiers import Opcode
+from protocol.log.entry import ENTRY_BYTES
 from protocol.log.types import LogName
 from protocol.messages.command import command
 
 LOG_READ_MAX = 6
 
-LOG_ENTRY_BYTES = 32
 
-
+@command(Opcode.LOG_READ, "OPCS", while_unknown=True)
 @message(
     "log" / enum_of(LogName),
     "epoch" / U16 * "0 any",
@@ -35,7 +35,6 @@ class LogRead(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[LogReadReply]:
-        """The class of its reply."""
         return LogReadReply
 
 
@@ -47,7 +46,7 @@ class LogRead(NamedTuple):
     "next_seq" / U32 * "everything before it was scanned",
     "oldest_seq" / U32 * "0: the log is empty",
     "newest_seq" / U32 * "0: the log is empty",
-    "entries" / Rows("n", Bytes(LOG_ENTRY_BYTES)) * "section 8",
+    "entries" / Rows("n", Bytes(ENTRY_BYTES)) * "section 8",
 )
 class LogReadReply(NamedTuple):
     """Entries as stored; `log_entries.LogEntry.unpack` checks and reads each."""
@@ -61,9 +60,7 @@ class LogReadReply(NamedTuple):
     entries: tuple[bytes, ...]
 
 
-command(Opcode.LOG_READ, LogRead, "OPCS", while_unknown=True)
-
-
+@command(Opcode.LOG_STATUS, "OPCS", while_unknown=True)
 @message("log" / enum_of(LogName))
 class LogStatus(NamedTuple):
     """What a log holds and what it has lost."""
@@ -72,7 +69,6 @@ class LogStatus(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[LogStatusReply]:
-        """The class of its reply."""
         return LogStatusReply
 
 
@@ -95,6 +91,3 @@ class LogStatusReply(NamedTuple):
     corrupt: int
     bad_checkpoints: int
     first_bad_seq: int
-
-
-command(Opcode.LOG_STATUS, LogStatus, "OPCS", while_unknown=True)

@@ -18,13 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 GROUPS_MAX = 7
-
 SEGMENTS_MAX = 91
-
 SEGMENTS_PER_WRITE_MAX = 30
-
 SEGMENTS_PER_REPLY_MAX = 19
-
 REFUSALS_MAX = 8
 
 
@@ -135,6 +131,7 @@ def padded_groups(groups: Iterable[Group]) -> tuple[Group, ...]:
     return used + (Group(),) * (GROUPS_MAX - len(used))
 
 
+@command(Opcode.GET_PROGRAM, "OPCS", while_unknown=True)
 @message(
     "slot" / enum_of(ProgramSlot),
     "from_index" / U8 * "first segment wanted",
@@ -147,7 +144,6 @@ class GetProgram(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[GetProgramReply]:
-        """The class of its reply."""
         return GetProgramReply
 
 
@@ -172,9 +168,7 @@ class GetProgramReply(NamedTuple):
     segments: tuple[Segment, ...]
 
 
-command(Opcode.GET_PROGRAM, GetProgram, "OPCS", while_unknown=True)
-
-
+@command(Opcode.PROG_BEGIN, "C")
 @message(
     "base_rev" / U32 * "the revision that the new program follows",
     "header" / nested(ProgramHeader),
@@ -187,7 +181,6 @@ class ProgBegin(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ProgBeginReply]:
-        """The class of its reply."""
         return ProgBeginReply
 
 
@@ -196,9 +189,7 @@ class ProgBeginReply(NamedTuple):
     """Staging has begun."""
 
 
-command(Opcode.PROG_BEGIN, ProgBegin, "C")
-
-
+@command(Opcode.PROG_WRITE, "C")
 @message(
     "index" / U8 * "count so far, or below to rewrite",
     "n" / Count("segments", SEGMENTS_PER_WRITE_MAX),
@@ -212,7 +203,6 @@ class ProgWrite(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ProgWriteReply]:
-        """The class of its reply."""
         return ProgWriteReply
 
 
@@ -223,16 +213,13 @@ class ProgWriteReply(NamedTuple):
     count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
 
 
-command(Opcode.PROG_WRITE, ProgWrite, "C")
-
-
+@command(Opcode.PROG_VERIFY, "C")
 @message()
 class ProgVerify(NamedTuple):
     """Ask how the pump reads what is staged."""
 
     @staticmethod
     def reply_class() -> type[ProgVerifyReply]:
-        """The class of its reply."""
         return ProgVerifyReply
 
 
@@ -272,9 +259,7 @@ class ProgVerifyReply(NamedTuple):
     refusals: tuple[ProgramRefusal, ...]
 
 
-command(Opcode.PROG_VERIFY, ProgVerify, "C")
-
-
+@command(Opcode.PROG_COMMIT, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "base_rev" / U32 * "must be the active revision",
@@ -291,7 +276,6 @@ class ProgCommit(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ProgCommitReply]:
-        """The class of its reply."""
         return ProgCommitReply
 
 
@@ -308,22 +292,16 @@ class ProgCommitReply(NamedTuple):
     state: State
 
 
-command(Opcode.PROG_COMMIT, ProgCommit, "C", therapy=True, carries_cmd_id=True)
-
-
+@command(Opcode.PROG_ABORT, "C")
 @message()
 class ProgAbort(NamedTuple):
     """Throw the staged program away."""
 
     @staticmethod
     def reply_class() -> type[ProgAbortReply]:
-        """The class of its reply."""
         return ProgAbortReply
 
 
 @message()
 class ProgAbortReply(NamedTuple):
     """Nothing is staged any more."""
-
-
-command(Opcode.PROG_ABORT, ProgAbort, "C")

@@ -29,13 +29,13 @@ from protocol.messages.stop import NOBODY
 SERIAL_BYTES = 12
 
 
+@command(Opcode.GET_STATUS, "OPCS", while_unknown=True)
 @message()
 class GetStatus(NamedTuple):
     """What the pump believes and does."""
 
     @staticmethod
     def reply_class() -> type[GetStatusReply]:
-        """The class of its reply."""
         return GetStatusReply
 
 
@@ -97,16 +97,13 @@ class GetStatusReply(NamedTuple):
     stop_expires_t_mono_s: int
 
 
-command(Opcode.GET_STATUS, GetStatus, "OPCS", while_unknown=True)
-
-
+@command(Opcode.GET_INFO, "OPCS", while_unknown=True)
 @message()
 class GetInfo(NamedTuple):
     """Which pump this is."""
 
     @staticmethod
     def reply_class() -> type[GetInfoReply]:
-        """The class of its reply."""
         return GetInfoReply
 
 
@@ -143,16 +140,13 @@ class GetInfoReply(NamedTuple):
     memory_id: int
 
 
-command(Opcode.GET_INFO, GetInfo, "OPCS", while_unknown=True)
-
-
+@command(Opcode.GET_LIMITS, "OPCS", while_unknown=True)
 @message()
 class GetLimits(NamedTuple):
     """What this pump refuses to exceed."""
 
     @staticmethod
     def reply_class() -> type[GetLimitsReply]:
-        """The class of its reply."""
         return GetLimitsReply
 
 
@@ -193,16 +187,13 @@ class GetLimitsReply(NamedTuple):
     hello_per_day: int
 
 
-command(Opcode.GET_LIMITS, GetLimits, "OPCS", while_unknown=True)
-
-
+@command(Opcode.GET_DELIVERY, "OPCS", while_unknown=True)
 @message()
 class GetDelivery(NamedTuple):
     """What was delivered since the pump was made, by source."""
 
     @staticmethod
     def reply_class() -> type[GetDeliveryReply]:
-        """The class of its reply."""
         return GetDeliveryReply
 
 
@@ -233,6 +224,3 @@ class GetDeliveryReply(NamedTuple):
     day_used_nl: int
     day_max_nl: int
     strokes: int
-
-
-command(Opcode.GET_DELIVERY, GetDelivery, "OPCS", while_unknown=True)

@@ -11,13 +11,13 @@ from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 
 
+@command(Opcode.GET_RESERVOIR, "OPCS", while_unknown=True)
 @message()
 class GetReservoir(NamedTuple):
     """The calculated reservoir and what follows from it."""
 
     @staticmethod
     def reply_class() -> type[GetReservoirReply]:
-        """The class of its reply."""
         return GetReservoirReply
 
 
@@ -59,9 +59,7 @@ class GetReservoirReply(NamedTuple):
     battery_phase: BatteryPhase
 
 
-command(Opcode.GET_RESERVOIR, GetReservoir, "OPCS", while_unknown=True)
-
-
+@command(Opcode.REFILL, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "aspirated_nl" / U32 * "what came out",
@@ -86,7 +84,6 @@ class Refill(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[RefillReply]:
-        """The class of its reply."""
         return RefillReply
 
 
@@ -105,6 +102,3 @@ class RefillReply(NamedTuple):
     expected_nl: int
     diff_nl: int
     program_rev: int
-
-
-command(Opcode.REFILL, Refill, "C", therapy=True, carries_cmd_id=True)

@@ -13,6 +13,7 @@ from protocol.messages.ledger import CommandResult
 NOBODY = 0xFF
 
 
+@command(Opcode.STOP, "PCS", carries_cmd_id=True, while_unknown=True)
 @message(
     "cmd_id" / U32,
     "max_stop_s" / U32 * "when the stop expires",
@@ -29,7 +30,6 @@ class Stop(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[StopReply]:
-        """The class of its reply."""
         return StopReply
 
 
@@ -53,9 +53,7 @@ class StopReply(NamedTuple):
     expires_t_mono_s: int
 
 
-command(Opcode.STOP, Stop, "PCS", carries_cmd_id=True, while_unknown=True)
-
-
+@command(Opcode.RESUME, "PC", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "program_rev" / U32,
@@ -68,7 +66,6 @@ class Resume(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[ResumeReply]:
-        """The class of its reply."""
         return ResumeReply
 
 
@@ -84,6 +81,3 @@ class ResumeReply(NamedTuple):
     result: CommandResult
     state: State
     rate_nl_per_day: int
-
-
-command(Opcode.RESUME, Resume, "PC", therapy=True, carries_cmd_id=True)

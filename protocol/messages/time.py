@@ -10,9 +10,8 @@ from protocol.identifiers import Opcode, TimeSetReason
 from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 
-DELTA_FROM_INVALID_S = -(2**31)
 
-
+@command(Opcode.GET_TIME, "OPCS", while_unknown=True)
 @message("client_ms" / U32 * "the client's own time, returned unchanged")
 class GetTime(NamedTuple):
     """Both clocks of the pump."""
@@ -21,7 +20,6 @@ class GetTime(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[GetTimeReply]:
-        """The class of its reply."""
         return GetTimeReply
 
 
@@ -44,9 +42,7 @@ class GetTimeReply(NamedTuple):
     boot_count: int
 
 
-command(Opcode.GET_TIME, GetTime, "OPCS", while_unknown=True)
-
-
+@command(Opcode.TIME_SET, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / U32,
     "wall_s" / U32 * "seconds since 2000-01-01 UTC",
@@ -66,7 +62,6 @@ class TimeSet(NamedTuple):
 
     @staticmethod
     def reply_class() -> type[TimeSetReply]:
-        """The class of its reply."""
         return TimeSetReply
 
 
@@ -79,6 +74,3 @@ class TimeSetReply(NamedTuple):
 
     result: CommandResult
     delta_s: int
-
-
-command(Opcode.TIME_SET, TimeSet, "C", therapy=True, carries_cmd_id=True)

@@ -19,7 +19,6 @@ RECEIVE_LIMIT_BYTES = 255  # a receiver gives up on a frame above this; its buff
 
 # A partial frame is discarded after this much line time without a byte [SPEC 2]
 GAP_HOST_MS = 1_000  # PTY, TCP and RFC 2217 pause for up to 50 ms inside one write
-GAP_UART_MS = 20  # only where the UART itself stamps bytes
 
 # Handshake [SPEC 4]
 KEY_BYTES = 16
@@ -27,8 +26,6 @@ NONCE_BYTES = 16
 SESSION_MARK_BYTES = 8  # of the nonce, in the log: what an entry has room for
 PROOF_BYTES = 16
 PEER_HANDLE_BYTES = 8
-CLIENT_HELLO_BYTES = 22
-PUMP_HELLO_BYTES = 36
 HALF_OPEN_MS = 5_000
 HELLO_REPEATS = 3
 PROOF_REPEATS = 3

@@ -11,10 +11,9 @@ from protocol import registry
 from protocol.codec.atoms import Count, Mapped, Octets, Record, Rows, atom
 from protocol.codec.diagnostics import integer_range
 from protocol.codec.layouts import declaration_of, declared_classes
-from protocol.log import data, entry
-from protocol.messages import handshake
+from protocol.log import entry
 
-MODULES = (*registry.FAMILIES, handshake, data, entry)  # what declares layouts
+MODULES = (registry, entry)  # importing them declares every layout
 CLASSES = tuple(
     cls for cls in declared_classes() if cls.__module__.startswith("protocol.")
 )  # not those of tests
