@@ -21,7 +21,7 @@ from protocol.codec.atoms import Count, Mapped, Octets, Record, Reserved, Rows, 
 from protocol.codec.layouts import codec_of, declaration_of, declared_classes
 from protocol.identifiers import ErrorCode, Handshake, Opcode, Role
 from protocol.log import types as log_identifiers
-from protocol.log.entry import DATA_OF
+from protocol.log.data import DATA_OF
 from protocol.log.types import LogType
 from protocol.messages.command import Command
 from protocol.messages.handshake import HANDSHAKE_MESSAGES

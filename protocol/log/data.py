@@ -3,7 +3,10 @@
 Shorter records are followed by zeros. The entry around them is in `log_entries`.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import Bytes
 
@@ -24,11 +27,17 @@ from protocol.log.types import (
     BootCause,
     DayFlag,
     DeliveryKind,
+    LogType,
     RateChangeReason,
     SafeStateReason,
     SessionCloseReason,
 )
 from protocol.wire.limits import SESSION_MARK_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from protocol.codec.layouts import MessageClass
 
 
 @message()
@@ -36,7 +45,23 @@ class NoData(NamedTuple):
     """The type says it all."""
 
 
-@message("cause" / enum_of(BootCause), Reserved(3), "boot_count" / U32)
+_DATA_OF: dict[LogType, type] = dict.fromkeys(LogType, NoData)
+DATA_OF: Mapping[LogType, type] = MappingProxyType(_DATA_OF)
+
+
+def data_of(
+    log_type: LogType, *fields: Any, also: tuple[LogType, ...] = ()
+) -> Callable[[MessageClass], MessageClass]:
+    """Declare the layout of the record below, and the types of entry that carry it."""
+
+    def declare(cls: MessageClass) -> MessageClass:
+        _DATA_OF.update(dict.fromkeys((log_type, *also), cls))
+        return message(*fields)(cls)
+
+    return declare
+
+
+@data_of(LogType.BOOT, "cause" / enum_of(BootCause), Reserved(3), "boot_count" / U32)
 class BootData(NamedTuple):
     """The program in the pump started."""
 
@@ -44,21 +69,24 @@ class BootData(NamedTuple):
     boot_count: int
 
 
-@message("uncertain_nl" / U32 * "basal volume that may have gone out since the last checkpoint")
+@data_of(
+    LogType.RESET_BROWNOUT,
+    "uncertain_nl" / U32 * "basal volume that may have gone out since the last checkpoint",
+)
 class ResetBrownoutData(NamedTuple):
     """Power was lost while the motor could run; so much may have left uncounted."""
 
     uncertain_nl: int
 
 
-@message("failed" / flags_of(SelfTestFault, U32))
+@data_of(LogType.POST_FAIL, "failed" / flags_of(SelfTestFault, U32))
 class PostFailData(NamedTuple):
     """A self-test found these parts wrong."""
 
     failed: SelfTestFault
 
 
-@message("fw" / U32, "fw_crc32" / U32, "hw" / U16)
+@data_of(LogType.FW_INFO, "fw" / U32, "fw_crc32" / U32, "hw" / U16)
 class FwInfoData(NamedTuple):
     """Which program runs since this entry."""
 
@@ -67,7 +95,7 @@ class FwInfoData(NamedTuple):
     hw: int
 
 
-@message("region" / U8 * "which record of the memory", Reserved(3), "offset" / U32)
+@data_of(LogType.NVM_FAULT, "region" / U8 * "which record of the memory", Reserved(3), "offset" / U32)
 class NvmFaultData(NamedTuple):
     """A record of the memory could not be trusted."""
 
@@ -75,21 +103,23 @@ class NvmFaultData(NamedTuple):
     offset: int
 
 
-@message("address" / U32)
+@data_of(LogType.RAM_FAULT, "address" / U32)
 class RamFaultData(NamedTuple):
     """A cell of RAM did not hold its value."""
 
     address: int
 
 
-@message("reason" / enum_of(SafeStateReason))
+@data_of(LogType.SAFE_STATE_ENTER, "reason" / enum_of(SafeStateReason))
 class SafeStateEnterData(NamedTuple):
     """The pump fell back to its safe rate."""
 
     reason: SafeStateReason
 
 
-@message("old_wall_s" / U32, "new_wall_s" / U32, "old_tz_minutes" / I16, "new_tz_minutes" / I16)
+@data_of(
+    LogType.TIME_SET, "old_wall_s" / U32, "new_wall_s" / U32, "old_tz_minutes" / I16, "new_tz_minutes" / I16
+)
 class TimeSetData(NamedTuple):
     """The wall clock was set."""
 
@@ -99,14 +129,14 @@ class TimeSetData(NamedTuple):
     new_tz_minutes: int
 
 
-@message("last_wall_s" / U32 * "last known; 0 never set")
+@data_of(LogType.WALL_INVALID, "last_wall_s" / U32 * "last known; 0 never set")
 class WallInvalidData(NamedTuple):
     """The wall clock is not to be trusted any more."""
 
     last_wall_s: int
 
 
-@message("wall_s" / U32, "tz_minutes" / I16)
+@data_of(LogType.TIME_REF, "wall_s" / U32, "tz_minutes" / I16)
 class TimeRefData(NamedTuple):
     """What the wall clock shows at this t_mono_s; at least every 18 h."""
 
@@ -114,7 +144,9 @@ class TimeRefData(NamedTuple):
     tz_minutes: int
 
 
-@message("basal_nl" / U32, "bolus_nl" / U32 * "all boluses", "flags" / flags_of(DayFlag, U32))
+@data_of(
+    LogType.DAY_TOTAL, "basal_nl" / U32, "bolus_nl" / U32 * "all boluses", "flags" / flags_of(DayFlag, U32)
+)
 class DayTotalData(NamedTuple):
     """What one local day delivered."""
 
@@ -123,7 +155,7 @@ class DayTotalData(NamedTuple):
     flags: DayFlag
 
 
-@message("program_rev" / U32, "crc" / U32)
+@data_of(LogType.PROGRAM_COMMIT, "program_rev" / U32, "crc" / U32)
 class ProgramCommitData(NamedTuple):
     """A new program is the active one."""
 
@@ -131,7 +163,9 @@ class ProgramCommitData(NamedTuple):
     crc: int
 
 
-@message("old_nl_per_day" / U32, "new_nl_per_day" / U32, "reason" / enum_of(RateChangeReason))
+@data_of(
+    LogType.RATE_CHANGE, "old_nl_per_day" / U32, "new_nl_per_day" / U32, "reason" / enum_of(RateChangeReason)
+)
 class RateChangeData(NamedTuple):
     """The basal rate in effect changed."""
 
@@ -140,7 +174,7 @@ class RateChangeData(NamedTuple):
     reason: RateChangeReason
 
 
-@message("max_stop_s" / U32, "reason" / enum_of(StopReason), "on_expiry" / enum_of(OnExpiry))
+@data_of(LogType.STOP, "max_stop_s" / U32, "reason" / enum_of(StopReason), "on_expiry" / enum_of(OnExpiry))
 class StopData(NamedTuple):
     """Delivery was stopped."""
 
@@ -149,21 +183,21 @@ class StopData(NamedTuple):
     on_expiry: OnExpiry
 
 
-@message("rate_nl_per_day" / U32)
+@data_of(LogType.RESUME, "rate_nl_per_day" / U32)
 class ResumeData(NamedTuple):
     """Delivery runs again."""
 
     rate_nl_per_day: int
 
 
-@message("stopped_s" / U32)
+@data_of(LogType.STOPPED_TOO_LONG, "stopped_s" / U32)
 class StoppedTooLongData(NamedTuple):
     """Stopped for 48 h."""
 
     stopped_s: int
 
 
-@message("op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)
+@data_of(LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)
 class CmdIntentData(NamedTuple):
     """A command is accepted, and nothing has moved yet."""
 
@@ -172,7 +206,13 @@ class CmdIntentData(NamedTuple):
     volume_nl: int
 
 
-@message("volume_nl" / U32, "duration_s" / U32, "kind" / enum_of(DeliveryKind))
+@data_of(
+    LogType.BOLUS_START,
+    "volume_nl" / U32,
+    "duration_s" / U32,
+    "kind" / enum_of(DeliveryKind),
+    also=(LogType.PRIME_START, LogType.BRIDGE_START),
+)
 class BolusStartData(NamedTuple):
     """Data of BOLUS_START, PRIME_START and BRIDGE_START: volume, duration, kind."""
 
@@ -181,7 +221,13 @@ class BolusStartData(NamedTuple):
     kind: DeliveryKind
 
 
-@message("delivered_nl" / U32, "uncertain_nl" / U32, "reason" / enum_of(BolusEndReason))
+@data_of(
+    LogType.BOLUS_END,
+    "delivered_nl" / U32,
+    "uncertain_nl" / U32,
+    "reason" / enum_of(BolusEndReason),
+    also=(LogType.PRIME_END, LogType.BRIDGE_END),
+)
 class BolusEndData(NamedTuple):
     """Data of BOLUS_END, PRIME_END and BRIDGE_END: what was delivered, what is uncertain, why it ended."""
 
@@ -190,7 +236,7 @@ class BolusEndData(NamedTuple):
     reason: BolusEndReason
 
 
-@message("target_cmd_id" / U32, "target_key_id" / U16)
+@data_of(LogType.BOLUS_CANCEL, "target_cmd_id" / U32, "target_key_id" / U16)
 class BolusCancelData(NamedTuple):
     """A bolus was told to end."""
 
@@ -198,14 +244,14 @@ class BolusCancelData(NamedTuple):
     target_key_id: int
 
 
-@message("voided_cmd_id" / U32)
+@data_of(LogType.CMD_VOID, "voided_cmd_id" / U32)
 class CmdVoidData(NamedTuple):
     """A command that was never received never will be."""
 
     voided_cmd_id: int
 
 
-@message("op" / U8, Reserved(1), "code" / enum_of(ErrorCode, U16), "detail" / U32)
+@data_of(LogType.CMD_REFUSED, "op" / U8, Reserved(1), "code" / enum_of(ErrorCode, U16), "detail" / U32)
 class CmdRefusedData(NamedTuple):
     """A command was refused."""
 
@@ -214,7 +260,7 @@ class CmdRefusedData(NamedTuple):
     detail: int
 
 
-@message("volume_nl" / U32, "duration_s" / U32)
+@data_of(LogType.PTM_GRANT, "volume_nl" / U32, "duration_s" / U32)
 class PtmGrantData(NamedTuple):
     """The patient asked and was granted."""
 
@@ -222,7 +268,7 @@ class PtmGrantData(NamedTuple):
     duration_s: int
 
 
-@message("deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / U32)
+@data_of(LogType.PTM_DENY, "deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / U32)
 class PtmDenyData(NamedTuple):
     """The patient asked and was denied."""
 
@@ -230,8 +276,12 @@ class PtmDenyData(NamedTuple):
     next_allowed_s: int
 
 
-@message(
-    "alarm_id" / enum_of(AlarmId), "cause" / U8 * "0; or a detail of the alarm", Reserved(2), "value" / U32
+@data_of(
+    LogType.ALARM_ON,
+    "alarm_id" / enum_of(AlarmId),
+    "cause" / U8 * "0; or a detail of the alarm",
+    Reserved(2),
+    "value" / U32,
 )
 class AlarmOnData(NamedTuple):
     """A condition began, or occurred anew."""
@@ -241,7 +291,7 @@ class AlarmOnData(NamedTuple):
     value: int = 0
 
 
-@message("alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / U32)
+@data_of(LogType.ALARM_ACK, "alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / U32)
 class AlarmAckData(NamedTuple):
     """Somebody acknowledged an occurrence."""
 
@@ -249,21 +299,21 @@ class AlarmAckData(NamedTuple):
     on_seq: int
 
 
-@message("alarm_id" / enum_of(AlarmId))
+@data_of(LogType.ALARM_OFF, "alarm_id" / enum_of(AlarmId))
 class AlarmOffData(NamedTuple):
     """The condition ended."""
 
     alarm_id: AlarmId
 
 
-@message("missed_edges" / U32)
+@data_of(LogType.STALL, "missed_edges" / U32)
 class StallData(NamedTuple):
     """The rotor did not turn when it should have."""
 
     missed_edges: int
 
 
-@message("missed_nl" / U32, "duration_s" / U32)
+@data_of(LogType.STALL_RECOVERED, "missed_nl" / U32, "duration_s" / U32)
 class StallRecoveredData(NamedTuple):
     """The rotor turns again; so much was commanded and not delivered."""
 
@@ -271,14 +321,14 @@ class StallRecoveredData(NamedTuple):
     duration_s: int
 
 
-@message("stalled_s" / U32)
+@data_of(LogType.TUBE_SET, "stalled_s" / U32)
 class TubeSetData(NamedTuple):
     """A long stall may have set the tube of the pump."""
 
     stalled_s: int
 
 
-@message("commanded" / U32, "seen" / U32)
+@data_of(LogType.STROKE_MISMATCH, "commanded" / U32, "seen" / U32)
 class StrokeMismatchData(NamedTuple):
     """Strokes commanded and strokes seen differ."""
 
@@ -286,7 +336,7 @@ class StrokeMismatchData(NamedTuple):
     seen: int
 
 
-@message("aspirated_nl" / U32, "filled_nl" / U32, "expected_nl" / U32)
+@data_of(LogType.REFILL, "aspirated_nl" / U32, "filled_nl" / U32, "expected_nl" / U32)
 class RefillData(NamedTuple):
     """What the clinician reported of the syringe, and what the pump had expected."""
 
@@ -295,21 +345,27 @@ class RefillData(NamedTuple):
     expected_nl: int
 
 
-@message("batt_mv" / U16)
+@data_of(LogType.BATT_LOW, "batt_mv" / U16, also=(LogType.ERI,))
 class BatteryData(NamedTuple):
     """The battery at this moment; of BATT_LOW and of ERI."""
 
     batt_mv: int
 
 
-@message("resistance_mohm" / U32)
+@data_of(LogType.RESISTANCE_HIGH, "resistance_mohm" / U32)
 class ResistanceHighData(NamedTuple):
     """The battery gives less than it should under load."""
 
     resistance_mohm: int
 
 
-@message("key_id" / U16, "role" / enum_of(Role), Reserved(1), "nonce_start" / Bytes(SESSION_MARK_BYTES))
+@data_of(
+    LogType.SESSION_OPEN,
+    "key_id" / U16,
+    "role" / enum_of(Role),
+    Reserved(1),
+    "nonce_start" / Bytes(SESSION_MARK_BYTES),
+)
 class SessionOpenData(NamedTuple):
     """A key was proven, in answer to the CLIENT_HELLO whose nonce begins so: a client knows its own session by it."""
 
@@ -318,7 +374,7 @@ class SessionOpenData(NamedTuple):
     nonce_start: bytes
 
 
-@message("reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)
+@data_of(LogType.SESSION_CLOSE, "reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)
 class SessionCloseData(NamedTuple):
     """A session ended."""
 
@@ -326,7 +382,7 @@ class SessionCloseData(NamedTuple):
     key_id: int
 
 
-@message("reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16)
+@data_of(LogType.HS_FAIL, "reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16)
 class HsFailData(NamedTuple):
     """A handshake was refused."""
 
@@ -334,7 +390,7 @@ class HsFailData(NamedTuple):
     key_id: int
 
 
-@message("failures" / U32, "key_id" / U16)
+@data_of(LogType.MAC_FAIL_BURST, "failures" / U32, "key_id" / U16)
 class MacFailBurstData(NamedTuple):
     """Frames of a session did not prove themselves."""
 
@@ -342,14 +398,14 @@ class MacFailBurstData(NamedTuple):
     key_id: int
 
 
-@message("frames" / U32 * "dropped since the last such entry")
+@data_of(LogType.REPLAY_DROP, "frames" / U32 * "dropped since the last such entry")
 class ReplayDropData(NamedTuple):
     """Frames with used-up counters were dropped."""
 
     frames: int
 
 
-@message("opcode" / U8, Reserved(1), "key_id" / U16)
+@data_of(LogType.ROLE_DENIED, "opcode" / U8, Reserved(1), "key_id" / U16)
 class RoleDeniedData(NamedTuple):
     """A key asked for what its role may not."""
 
@@ -357,7 +413,7 @@ class RoleDeniedData(NamedTuple):
     key_id: int
 
 
-@message("key_id" / U16, "role" / enum_of(Role), "slot" / U8)
+@data_of(LogType.KEY_ADD, "key_id" / U16, "role" / enum_of(Role), "slot" / U8)
 class KeyAddData(NamedTuple):
     """A programmer was paired."""
 
@@ -366,14 +422,14 @@ class KeyAddData(NamedTuple):
     slot: int
 
 
-@message("key_id" / U16)
+@data_of(LogType.KEY_REVOKE, "key_id" / U16)
 class KeyRevokeData(NamedTuple):
     """A programmer was forgotten."""
 
     key_id: int
 
 
-@message("old_first" / U32, "old_last" / U32)
+@data_of(LogType.LOG_ERASED, "old_first" / U32, "old_last" / U32)
 class LogErasedData(NamedTuple):
     """The memory was replaced; these entries are gone."""
 
@@ -381,7 +437,7 @@ class LogErasedData(NamedTuple):
     old_last: int
 
 
-@message("first_seq" / U32, "entries" / U32)
+@data_of(LogType.LOG_CORRUPT, "first_seq" / U32, "entries" / U32)
 class LogCorruptData(NamedTuple):
     """Entries whose check fails."""
 
@@ -389,7 +445,7 @@ class LogCorruptData(NamedTuple):
     entries: int
 
 
-@message("chain_mac" / Bytes(8))
+@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / Bytes(8))
 class LogCheckpointData(NamedTuple):
     """A keyed check over the entries since the last checkpoint, under a key that never leaves the device."""
 

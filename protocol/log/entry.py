@@ -3,8 +3,7 @@
 Numbering, rings and epochs are the pump's business; this is the entry alone, and how a person reads it.
 """
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from construct import Bytes
 
@@ -13,12 +12,9 @@ from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import decode, encode, message, nested
 from protocol.errors import RemoteError
 from protocol.identifiers import ErrorCode, Role
-from protocol.log import data as log_data
+from protocol.log.data import DATA_OF
 from protocol.log.types import Actor, LogFlag, LogType
 from protocol.wire.checksum import crc16_ccitt_false
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 ENTRY_BYTES = 32
 DATA_BYTES = 12
@@ -27,62 +23,6 @@ _DATA_OFFSET = 18
 NO_DATA = bytes(DATA_BYTES)
 _ACTORS = {actor.value: actor.name.lower() for actor in Actor}
 _ROLES = {role.value: role.name.lower() for role in Role}
-
-DATA_OF: "Mapping[LogType, type]" = MappingProxyType(
-    {
-        **dict.fromkeys(LogType, log_data.NoData),
-        LogType.BOOT: log_data.BootData,
-        LogType.RESET_BROWNOUT: log_data.ResetBrownoutData,
-        LogType.POST_FAIL: log_data.PostFailData,
-        LogType.FW_INFO: log_data.FwInfoData,
-        LogType.NVM_FAULT: log_data.NvmFaultData,
-        LogType.RAM_FAULT: log_data.RamFaultData,
-        LogType.SAFE_STATE_ENTER: log_data.SafeStateEnterData,
-        LogType.TIME_SET: log_data.TimeSetData,
-        LogType.WALL_INVALID: log_data.WallInvalidData,
-        LogType.TIME_REF: log_data.TimeRefData,
-        LogType.DAY_TOTAL: log_data.DayTotalData,
-        LogType.PROGRAM_COMMIT: log_data.ProgramCommitData,
-        LogType.RATE_CHANGE: log_data.RateChangeData,
-        LogType.STOP: log_data.StopData,
-        LogType.RESUME: log_data.ResumeData,
-        LogType.STOPPED_TOO_LONG: log_data.StoppedTooLongData,
-        LogType.CMD_INTENT: log_data.CmdIntentData,
-        LogType.BOLUS_START: log_data.BolusStartData,
-        LogType.BOLUS_END: log_data.BolusEndData,
-        LogType.BOLUS_CANCEL: log_data.BolusCancelData,
-        LogType.CMD_VOID: log_data.CmdVoidData,
-        LogType.CMD_REFUSED: log_data.CmdRefusedData,
-        LogType.PTM_GRANT: log_data.PtmGrantData,
-        LogType.PTM_DENY: log_data.PtmDenyData,
-        LogType.PRIME_START: log_data.BolusStartData,
-        LogType.PRIME_END: log_data.BolusEndData,
-        LogType.BRIDGE_START: log_data.BolusStartData,
-        LogType.BRIDGE_END: log_data.BolusEndData,
-        LogType.ALARM_ON: log_data.AlarmOnData,
-        LogType.ALARM_ACK: log_data.AlarmAckData,
-        LogType.ALARM_OFF: log_data.AlarmOffData,
-        LogType.STALL: log_data.StallData,
-        LogType.STALL_RECOVERED: log_data.StallRecoveredData,
-        LogType.TUBE_SET: log_data.TubeSetData,
-        LogType.STROKE_MISMATCH: log_data.StrokeMismatchData,
-        LogType.REFILL: log_data.RefillData,
-        LogType.BATT_LOW: log_data.BatteryData,
-        LogType.ERI: log_data.BatteryData,
-        LogType.RESISTANCE_HIGH: log_data.ResistanceHighData,
-        LogType.SESSION_OPEN: log_data.SessionOpenData,
-        LogType.SESSION_CLOSE: log_data.SessionCloseData,
-        LogType.HS_FAIL: log_data.HsFailData,
-        LogType.MAC_FAIL_BURST: log_data.MacFailBurstData,
-        LogType.REPLAY_DROP: log_data.ReplayDropData,
-        LogType.ROLE_DENIED: log_data.RoleDeniedData,
-        LogType.KEY_ADD: log_data.KeyAddData,
-        LogType.KEY_REVOKE: log_data.KeyRevokeData,
-        LogType.LOG_ERASED: log_data.LogErasedData,
-        LogType.LOG_CORRUPT: log_data.LogCorruptData,
-        LogType.LOG_CHECKPOINT: log_data.LogCheckpointData,
-    }
-)
 
 
 class CorruptEntry(RemoteError):

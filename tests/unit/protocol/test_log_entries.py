@@ -9,9 +9,8 @@ import pytest
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode
 from protocol.identifiers import ErrorCode, Role
-from protocol.log.data import BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
+from protocol.log.data import DATA_OF, BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
 from protocol.log.entry import (
-    DATA_OF,
     CorruptEntry,
     LogEntry,
     actor_of,
