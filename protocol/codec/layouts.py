@@ -6,35 +6,19 @@ frozen tuple: three times as fast to make as a frozen dataclass, and one that `s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from protocol.codec.atoms import Count, Malformed, NotEncodable, Record, fixed_size
+from protocol.codec.atoms import Count, Record, fixed_size
 from protocol.codec.derived import Codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = [
-    "Malformed",
-    "NotEncodable",
-    "codec_of",
-    "declaration_of",
-    "declared_classes",
-    "decode",
-    "encode",
-    "message",
-    "nested",
-    "offset_of",
-    "path_offset",
-]
-
 Message = TypeVar("Message")
 MessageClass = TypeVar("MessageClass", bound=type)
 
 
-@dataclass(frozen=True, slots=True)
-class Declaration:
+class Declaration(NamedTuple):
     """A message's layout, and which of its fields `cmd_crc` leaves out [SPEC 9]."""
 
     record: Record
@@ -48,18 +32,14 @@ def message(*fields: Any, not_in_cmd_crc: tuple[str, ...] = ()) -> Callable[[Mes
     """Declare the layout of the typed tuple below: same names, same order, or the module does not import."""
 
     def declare(cls: MessageClass) -> MessageClass:
-        typed: Any = cls
         record = Record(cls, fields)
         names = tuple(name for name, layout in record.parts if name and not isinstance(layout, Count))
-        if names != typed._fields:
-            raise TypeError(f"{cls.__name__} has fields {typed._fields}, its layout {names}")
+        if names != record.cls._fields:
+            raise TypeError(f"{cls.__name__} has fields {record.cls._fields}, its layout {names}")
         if not set(not_in_cmd_crc) <= set(names):
             raise TypeError(f"{cls.__name__} has no fields {not_in_cmd_crc}")
-        typed.__eq__, typed.__ne__, typed.__hash__ = _equal_in_kind_too, _different, tuple.__hash__
-        typed.__bool__ = _always_true
-        typed.__deepcopy__ = _itself
         _DECLARATIONS[cls] = Declaration(record, not_in_cmd_crc)
-        return cls
+        return equal_by_class(cls)
 
     return declare
 
@@ -139,20 +119,25 @@ def path_offset(cls: type, path: str) -> int:
     return offset + path_offset(get_args(part)[0] if get_origin(part) is tuple else part, rest)
 
 
-def _equal_in_kind_too(one: tuple[Any, ...], other: object) -> bool:
-    """Tuples of equal values are equal; messages only if they are of one kind."""
+def equal_by_class(cls: MessageClass) -> MessageClass:
+    """Make a typed tuple equal to tuples of its own class alone, true even when empty, and shared by deep copies."""
+    typed: Any = cls
+    typed.__eq__, typed.__ne__, typed.__hash__ = _equal, _different, tuple.__hash__
+    typed.__bool__, typed.__deepcopy__ = _always_true, _itself
+    return cls
+
+
+def _equal(one: tuple[Any, ...], other: object) -> bool:
     return type(one) is type(other) and tuple.__eq__(one, other)
 
 
 def _different(one: tuple[Any, ...], other: object) -> bool:
-    return not _equal_in_kind_too(one, other)
+    return not _equal(one, other)
 
 
-def _always_true(_message: object) -> bool:
-    """An empty tuple is false; an empty message is still a message."""
+def _always_true(_value: object) -> bool:
     return True
 
 
-def _itself(message: object, _memo: object) -> object:
-    """A deep copy: nothing in a message can change, so it is shared."""
-    return message
+def _itself(value: object, _memo: object) -> object:
+    return value

@@ -58,7 +58,6 @@ class Entropy(Protocol):
 
     def draw(self, length: int) -> bytes:
         """Fresh random bytes."""
-        ...
 
 
 class Phase(Enum):
@@ -73,27 +72,6 @@ class Phase(Enum):
 class ClientEnd(Connection):
     """Say `open`, then `request`; feed it bytes; ask for events; send what `take_output` gives."""
 
-    __slots__ = (
-        "_client_hello",
-        "_ctr",
-        "_deadline_ms",
-        "_entropy",
-        "_events",
-        "_foreign_hellos",
-        "_key",
-        "_keys",
-        "_last_answer_ctr",
-        "_last_event_ctr",
-        "_open_opcode",
-        "_phase",
-        "_proof",
-        "_pump_hello",
-        "_role",
-        "_sent",
-        "_sid",
-        "_timeouts_left",
-    )
-
     def __init__(
         self,
         *,
@@ -101,9 +79,8 @@ class ClientEnd(Connection):
         entropy: Entropy,
         role: Role | None = None,
         secured: bool = True,
-        gap_ms: int = GAP_HOST_MS,
     ) -> None:
-        super().__init__(secured=secured, gap_ms=gap_ms)
+        super().__init__(secured=secured, gap_ms=GAP_HOST_MS)
         self._key = key
         self._role = key.role if role is None else role
         self._entropy = entropy

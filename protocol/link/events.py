@@ -1,13 +1,14 @@
 """What happens on a link: the values that `next_event` of either end gives, one at a time.
 
 They are facts, already in the past; what follows from them (a log entry, an alarm, a retry) is the caller's.
-`Request` and `Response` are tuples, since every exchange makes one of each; the others are rare.
+They are tuples, since a frozen dataclass costs 0.3 ms more at every start.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
+
+from protocol.codec.layouts import equal_by_class
 
 if TYPE_CHECKING:
     from protocol.identifiers import RejectReason, Role
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from protocol.messages.handshake import PumpHello
 
 
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
+@equal_by_class
+class SessionInfo(NamedTuple):
     """The open session: whose it is."""
 
     key_id: int
@@ -27,8 +28,8 @@ class SessionInfo:
     sid: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionOpened:
+@equal_by_class
+class SessionOpened(NamedTuple):
     """Both proofs are good. Either end. `client_nonce` is that of the CLIENT_HELLO."""
 
     key: DeviceKey
@@ -39,6 +40,7 @@ class SessionOpened:
 # The pump's end
 
 
+@equal_by_class
 class Request(NamedTuple):
     """A new request, authentic and in order. Answer, refuse or drop it before the next event."""
 
@@ -47,42 +49,42 @@ class Request(NamedTuple):
     ctr: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionClosed:
+@equal_by_class
+class SessionClosed(NamedTuple):
     reason: SessionCloseReason
     key: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class HandshakeFailed:
+@equal_by_class
+class HandshakeFailed(NamedTuple):
     """A bad proof (PROOF), or a good one with another role than the key's (ROLE)."""
 
     key_id: int
     reason: RejectReason
 
 
-@dataclass(frozen=True, slots=True)
-class HelloLimited:
+@equal_by_class
+class HelloLimited(NamedTuple):
     """The budget for unproven answers is used up. Told once, until a minute passes without a refusal."""
 
 
-@dataclass(frozen=True, slots=True)
-class TagFailureBurst:
+@equal_by_class
+class TagFailureBurst(NamedTuple):
     """So many forged frames that the session was closed."""
 
-    count: int
+    count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
     key: DeviceKey
 
 
-@dataclass(frozen=True, slots=True)
-class ReplayDropped:
+@equal_by_class
+class ReplayDropped(NamedTuple):
     """Stale, reflected or endlessly repeated frames since the last such event; at most one a minute."""
 
-    count: int
+    count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
 
 
-@dataclass(frozen=True, slots=True)
-class RandomSourceStuck:
+@equal_by_class
+class RandomSourceStuck(NamedTuple):
     """Two handshakes drew the same nonce: sessions are refused from now on."""
 
 
@@ -101,14 +103,15 @@ PumpEvent = (
 # The client's end
 
 
-@dataclass(frozen=True, slots=True)
-class SessionRefused:
+@equal_by_class
+class SessionRefused(NamedTuple):
     """HS_REJECT came. A hint: nobody has signed it."""
 
     reason: RejectReason
     retry_after_s: int
 
 
+@equal_by_class
 class Response(NamedTuple):
     """The authentic answer to the open request."""
 
@@ -116,24 +119,24 @@ class Response(NamedTuple):
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+@equal_by_class
+class Refusal(NamedTuple):
     """An authentic ERR to the open request."""
 
     opcode: int
     error: ErrorReply
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+@equal_by_class
+class Hint(NamedTuple):
     """An ERR that nobody signed. Reconnecting is allowed, concluding anything about a command is not."""
 
     opcode: int
     error: ErrorReply
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+@equal_by_class
+class Unknown(NamedTuple):
     """All time-outs are gone, or the answer cannot be understood: the outcome is unknown.
 
     opcode None: it was a handshake that nobody answered.
@@ -143,13 +146,13 @@ class Unknown:
     ctr: int
 
 
-@dataclass(frozen=True, slots=True)
-class SessionLost:
+@equal_by_class
+class SessionLost(NamedTuple):
     """The pump has ended the session."""
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+@equal_by_class
+class Announcement(NamedTuple):
     """An authentic EVT: a hint that there is something to ask for."""
 
     opcode: int

@@ -46,23 +46,18 @@ class HandshakeHost(Protocol):
 
     def key_of(self, key_id: int) -> DeviceKey | None:
         """The paired key, or None."""
-        ...
 
     def draw(self, length: int) -> bytes:
         """Bytes of the pump's random source."""
-        ...
 
     def boot_count(self) -> int:
         """How often the pump has started; it lives in the memory."""
-        ...
 
     def proximity(self) -> bool:
         """Whether somebody holds a magnet over the pump: budget and back-off do not apply."""
-        ...
 
     def rng_failed(self) -> bool:
         """Whether the random source failed its self-test: no session may open."""
-        ...
 
 
 class Answer(NamedTuple):

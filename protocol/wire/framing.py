@@ -58,11 +58,6 @@ class Deframer:
         self._overflowed = False  # the frame under way was too long: skip to the next delimiter
         self._last_byte_ms = 0
 
-    @property
-    def partial_bytes(self) -> int:
-        """How much of an unfinished frame is held."""
-        return len(self._partial)
-
     def feed(self, data: bytes, line_ms: int) -> list[Frame | BadFrame]:
         """Take bytes that arrived at `line_ms`; give the frames that they complete, good and bad."""
         if not data:

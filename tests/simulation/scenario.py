@@ -177,7 +177,7 @@ class World:
         if controller is None:
             return
         link = controller.link
-        held = link._deframer.partial_bytes
+        held = len(link._deframer._partial)
         if held > RECEIVE_LIMIT_BYTES:
             raise Violation(f"the receiver holds {held} bytes of a partial frame")
         for name, left in (
