@@ -3,8 +3,6 @@
 Shorter records are followed by zeros. The entry around them is in `log_entries`.
 """
 
-from __future__ import annotations
-
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,15 +44,15 @@ class NoData(NamedTuple):
 
 
 _DATA_OF: dict[LogType, type] = dict.fromkeys(LogType, NoData)
-DATA_OF: Mapping[LogType, type] = MappingProxyType(_DATA_OF)
+DATA_OF: "Mapping[LogType, type]" = MappingProxyType(_DATA_OF)
 
 
 def data_of(
     log_type: LogType, *fields: Any, also: tuple[LogType, ...] = ()
-) -> Callable[[MessageClass], MessageClass]:
+) -> "Callable[[MessageClass], MessageClass]":
     """Declare the layout of the record below, and the types of entry that carry it."""
 
-    def declare(cls: MessageClass) -> MessageClass:
+    def declare(cls: "MessageClass") -> "MessageClass":
         _DATA_OF.update(dict.fromkeys((log_type, *also), cls))
         return message(*fields)(cls)
 

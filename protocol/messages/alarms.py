@@ -1,7 +1,5 @@
 """Alarms: reading, acknowledging and testing them [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U32, Count, Reserved, Rows, enum_of, flags_of
@@ -18,7 +16,7 @@ class GetAlarms(NamedTuple):
     """Each alarm that is active or latched."""
 
     @staticmethod
-    def reply_class() -> type[GetAlarmsReply]:
+    def reply_class() -> "type[GetAlarmsReply]":
         return GetAlarmsReply
 
 
@@ -65,7 +63,7 @@ class AlarmAck(NamedTuple):
     seq: int
 
     @staticmethod
-    def reply_class() -> type[AlarmAckReply]:
+    def reply_class() -> "type[AlarmAckReply]":
         return AlarmAckReply
 
 
@@ -88,7 +86,7 @@ class AlarmTest(NamedTuple):
     alarm_class: AlarmClass
 
     @staticmethod
-    def reply_class() -> type[AlarmTestReply]:
+    def reply_class() -> "type[AlarmTestReply]":
         return AlarmTestReply
 
 

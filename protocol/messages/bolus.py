@@ -1,7 +1,5 @@
 """Boluses: PREPARE and COMMIT, CANCEL, the patient's bolus, and the prime [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, U32, Reserved, enum_of
@@ -27,7 +25,7 @@ class BolusPrepare(NamedTuple):
     program_rev: int
 
     @staticmethod
-    def reply_class() -> type[BolusPrepareReply]:
+    def reply_class() -> "type[BolusPrepareReply]":
         return BolusPrepareReply
 
 
@@ -70,7 +68,7 @@ class BolusCommit(NamedTuple):
     program_rev: int
 
     @staticmethod
-    def reply_class() -> type[BolusCommitReply]:
+    def reply_class() -> "type[BolusCommitReply]":
         return BolusCommitReply
 
 
@@ -96,7 +94,7 @@ class BolusCancel(NamedTuple):
     target_key_id: int
 
     @staticmethod
-    def reply_class() -> type[BolusCancelReply]:
+    def reply_class() -> "type[BolusCancelReply]":
         return BolusCancelReply
 
 
@@ -122,7 +120,7 @@ class PatientBolus(NamedTuple):
     cmd_id: int
 
     @staticmethod
-    def reply_class() -> type[PatientBolusReply]:
+    def reply_class() -> "type[PatientBolusReply]":
         return PatientBolusReply
 
 
@@ -160,7 +158,7 @@ class Prime(NamedTuple):
     program_rev: int
 
     @staticmethod
-    def reply_class() -> type[PrimeReply]:
+    def reply_class() -> "type[PrimeReply]":
         return PrimeReply
 
 

@@ -1,7 +1,5 @@
 """Values that the clinic may read and write [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, Count, Octets, enum_of
@@ -20,7 +18,7 @@ class ConfigRead(NamedTuple):
     config_id: ConfigId
 
     @staticmethod
-    def reply_class() -> type[ConfigReadReply]:
+    def reply_class() -> "type[ConfigReadReply]":
         return ConfigReadReply
 
 
@@ -49,7 +47,7 @@ class ConfigWrite(NamedTuple):
     value: bytes
 
     @staticmethod
-    def reply_class() -> type[ConfigWriteReply]:
+    def reply_class() -> "type[ConfigWriteReply]":
         return ConfigWriteReply
 
 

@@ -1,7 +1,5 @@
 """What is about the link itself: ping, the end of a session, statistics, hints of events, self-test [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U32, flags_of
@@ -16,7 +14,7 @@ class Ping(NamedTuple):
     """Ask whether anybody is there."""
 
     @staticmethod
-    def reply_class() -> type[PingReply]:
+    def reply_class() -> "type[PingReply]":
         return PingReply
 
 
@@ -31,7 +29,7 @@ class EndSession(NamedTuple):
     """Close the session."""
 
     @staticmethod
-    def reply_class() -> type[EndSessionReply]:
+    def reply_class() -> "type[EndSessionReply]":
         return EndSessionReply
 
 
@@ -48,7 +46,7 @@ class GetLinkStats(NamedTuple):
     clear: bool
 
     @staticmethod
-    def reply_class() -> type[GetLinkStatsReply]:
+    def reply_class() -> "type[GetLinkStatsReply]":
         return GetLinkStatsReply
 
 
@@ -81,7 +79,7 @@ class Subscribe(NamedTuple):
     mask: EventFlag
 
     @staticmethod
-    def reply_class() -> type[SubscribeReply]:
+    def reply_class() -> "type[SubscribeReply]":
         return SubscribeReply
 
 
@@ -109,7 +107,7 @@ class SelfTest(NamedTuple):
     """Test the device; only while stopped."""
 
     @staticmethod
-    def reply_class() -> type[SelfTestReply]:
+    def reply_class() -> "type[SelfTestReply]":
         return SelfTestReply
 
 

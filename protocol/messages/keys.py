@@ -1,7 +1,5 @@
 """Paired keys: adding, revoking and listing them [SPEC 6, 11]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from construct import Bytes
@@ -30,7 +28,7 @@ class KeyAdd(NamedTuple):
     wrapped: bytes
 
     @staticmethod
-    def reply_class() -> type[KeyAddReply]:
+    def reply_class() -> "type[KeyAddReply]":
         return KeyAddReply
 
 
@@ -47,7 +45,7 @@ class KeyRevoke(NamedTuple):
     key_id: int
 
     @staticmethod
-    def reply_class() -> type[KeyRevokeReply]:
+    def reply_class() -> "type[KeyRevokeReply]":
         return KeyRevokeReply
 
 
@@ -75,7 +73,7 @@ class KeyList(NamedTuple):
     """Ask who is paired. No key material is ever readable."""
 
     @staticmethod
-    def reply_class() -> type[KeyListReply]:
+    def reply_class() -> "type[KeyListReply]":
         return KeyListReply
 
 

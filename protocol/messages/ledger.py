@@ -1,7 +1,5 @@
 """The command ledger: what opens the answer to every command with an id, QUERY_CMD and VOID_CMD [SPEC 6, 9]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U8, U16, U32, enum_of
@@ -53,7 +51,7 @@ class QueryCmd(NamedTuple):
     key_id: int = OWN_KEY
 
     @staticmethod
-    def reply_class() -> type[QueryCmdReply]:
+    def reply_class() -> "type[QueryCmdReply]":
         return QueryCmdReply
 
 
@@ -79,7 +77,7 @@ class VoidCmd(NamedTuple):
     cmd_id: int
 
     @staticmethod
-    def reply_class() -> type[VoidCmdReply]:
+    def reply_class() -> "type[VoidCmdReply]":
         return VoidCmdReply
 
 

@@ -1,7 +1,5 @@
 """Reading the log and its state [SPEC 6]. The entries themselves are in `protocol.log`."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from construct import Bytes
@@ -34,7 +32,7 @@ class LogRead(NamedTuple):
     filter: int = 0
 
     @staticmethod
-    def reply_class() -> type[LogReadReply]:
+    def reply_class() -> "type[LogReadReply]":
         return LogReadReply
 
 
@@ -68,7 +66,7 @@ class LogStatus(NamedTuple):
     log: LogName
 
     @staticmethod
-    def reply_class() -> type[LogStatusReply]:
+    def reply_class() -> "type[LogStatusReply]":
         return LogStatusReply
 
 

@@ -3,9 +3,8 @@
 A header is 98 bytes, a segment 6.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, U8, U16, U32, Count, Reserved, Rows, enum_of, flags_of
 from protocol.codec.layouts import encode, message, nested
@@ -13,9 +12,6 @@ from protocol.identifiers import ErrorCode, InfusionMode, Opcode, ProgramFlag, P
 from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 from protocol.wire.checksum import crc32c
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 GROUPS_MAX = 7
 SEGMENTS_MAX = 91
@@ -143,7 +139,7 @@ class GetProgram(NamedTuple):
     from_index: int
 
     @staticmethod
-    def reply_class() -> type[GetProgramReply]:
+    def reply_class() -> "type[GetProgramReply]":
         return GetProgramReply
 
 
@@ -180,7 +176,7 @@ class ProgBegin(NamedTuple):
     header: ProgramHeader
 
     @staticmethod
-    def reply_class() -> type[ProgBeginReply]:
+    def reply_class() -> "type[ProgBeginReply]":
         return ProgBeginReply
 
 
@@ -202,7 +198,7 @@ class ProgWrite(NamedTuple):
     segments: tuple[Segment, ...]
 
     @staticmethod
-    def reply_class() -> type[ProgWriteReply]:
+    def reply_class() -> "type[ProgWriteReply]":
         return ProgWriteReply
 
 
@@ -219,7 +215,7 @@ class ProgVerify(NamedTuple):
     """Ask how the pump reads what is staged."""
 
     @staticmethod
-    def reply_class() -> type[ProgVerifyReply]:
+    def reply_class() -> "type[ProgVerifyReply]":
         return ProgVerifyReply
 
 
@@ -275,7 +271,7 @@ class ProgCommit(NamedTuple):
     start: bool
 
     @staticmethod
-    def reply_class() -> type[ProgCommitReply]:
+    def reply_class() -> "type[ProgCommitReply]":
         return ProgCommitReply
 
 
@@ -298,7 +294,7 @@ class ProgAbort(NamedTuple):
     """Throw the staged program away."""
 
     @staticmethod
-    def reply_class() -> type[ProgAbortReply]:
+    def reply_class() -> "type[ProgAbortReply]":
         return ProgAbortReply
 
 

@@ -3,8 +3,6 @@
 They tell the pump's belief, never the truth.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from construct import Bytes
@@ -35,7 +33,7 @@ class GetStatus(NamedTuple):
     """What the pump believes and does."""
 
     @staticmethod
-    def reply_class() -> type[GetStatusReply]:
+    def reply_class() -> "type[GetStatusReply]":
         return GetStatusReply
 
 
@@ -103,7 +101,7 @@ class GetInfo(NamedTuple):
     """Which pump this is."""
 
     @staticmethod
-    def reply_class() -> type[GetInfoReply]:
+    def reply_class() -> "type[GetInfoReply]":
         return GetInfoReply
 
 
@@ -146,7 +144,7 @@ class GetLimits(NamedTuple):
     """What this pump refuses to exceed."""
 
     @staticmethod
-    def reply_class() -> type[GetLimitsReply]:
+    def reply_class() -> "type[GetLimitsReply]":
         return GetLimitsReply
 
 
@@ -193,7 +191,7 @@ class GetDelivery(NamedTuple):
     """What was delivered since the pump was made, by source."""
 
     @staticmethod
-    def reply_class() -> type[GetDeliveryReply]:
+    def reply_class() -> "type[GetDeliveryReply]":
         return GetDeliveryReply
 
 

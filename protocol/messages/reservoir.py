@@ -1,7 +1,5 @@
 """The calculated reservoir, and what the clinician's syringe did to it [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import I32, U16, U32, Reserved, enum_of, flags_of
@@ -17,7 +15,7 @@ class GetReservoir(NamedTuple):
     """The calculated reservoir and what follows from it."""
 
     @staticmethod
-    def reply_class() -> type[GetReservoirReply]:
+    def reply_class() -> "type[GetReservoirReply]":
         return GetReservoirReply
 
 
@@ -83,7 +81,7 @@ class Refill(NamedTuple):
     staged_crc: int = 0
 
     @staticmethod
-    def reply_class() -> type[RefillReply]:
+    def reply_class() -> "type[RefillReply]":
         return RefillReply
 
 

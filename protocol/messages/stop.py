@@ -1,7 +1,5 @@
 """STOP and RESUME [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import U32, Reserved, enum_of, enum_or_none
@@ -29,7 +27,7 @@ class Stop(NamedTuple):
     on_expiry: OnExpiry = OnExpiry.ALARM_ONLY
 
     @staticmethod
-    def reply_class() -> type[StopReply]:
+    def reply_class() -> "type[StopReply]":
         return StopReply
 
 
@@ -65,7 +63,7 @@ class Resume(NamedTuple):
     program_rev: int
 
     @staticmethod
-    def reply_class() -> type[ResumeReply]:
+    def reply_class() -> "type[ResumeReply]":
         return ResumeReply
 
 

@@ -1,7 +1,5 @@
 """Both clocks: reading them, and setting the wall clock [SPEC 6]."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of
@@ -19,7 +17,7 @@ class GetTime(NamedTuple):
     client_ms: int
 
     @staticmethod
-    def reply_class() -> type[GetTimeReply]:
+    def reply_class() -> "type[GetTimeReply]":
         return GetTimeReply
 
 
@@ -61,7 +59,7 @@ class TimeSet(NamedTuple):
     confirm: bool = False
 
     @staticmethod
-    def reply_class() -> type[TimeSetReply]:
+    def reply_class() -> "type[TimeSetReply]":
         return TimeSetReply
 
 

@@ -5,7 +5,7 @@ What a profile may change is in `LinkLimits`; everything else is the protocol's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 # Sizes [SPEC 2, 3]
 HEADER_BYTES = 12
@@ -56,8 +56,7 @@ ANSWER_REPEATS = 4
 REPLAY_REPORT_MS = 60_000  # at most one ReplayDropped a minute, with the count
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLimits:
+class LinkLimits(NamedTuple):
     """What a profile says of the link; the two budgets are told in GET_LIMITS."""
 
     gap_ms: int = GAP_HOST_MS
@@ -66,7 +65,6 @@ class LinkLimits:
 
 
 DEFAULT_LIMITS = LinkLimits()
-
 
 _RELATIONS = (
     (MAX_DECODED_BYTES == 248, "the frame of SPEC 3"),
