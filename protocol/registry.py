@@ -65,25 +65,18 @@ VENDORS: dict[str, VendorMessages] = {}
 def register_vendor(vendor: VendorMessages) -> None:
     """Add a package's messages to both ends of the wire in this process, all of them or none.
 
-    ValueError as of `register_command`, and where other messages have this name.
+    The same vendor once more changes nothing. ValueError where other messages have this name, where an opcode or a
+    class belongs to another command, and where an opcode belongs to this wire.
     """
     if VENDORS.get(vendor.name, vendor) != vendor:
         raise ValueError(f"there are other messages of the name {vendor.name} already")
     for row in vendor.commands:
         _check_vendors_row(row)
     for row in vendor.commands:
-        register_command(row)
+        _check_vendors_row(row)  # again, beside the rows before it
+        _VENDOR_COMMANDS[row.opcode] = row
+        _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
     VENDORS[vendor.name] = vendor
-
-
-def register_command(row: Command) -> None:
-    """Add a vendor's command to both ends of the wire in this process; a row that is there already stays.
-
-    ValueError where its opcode or one of its classes belongs to another command, or its opcode to this wire.
-    """
-    _check_vendors_row(row)
-    _VENDOR_COMMANDS[row.opcode] = row
-    _BY_CLASS[row.request] = _BY_CLASS[row.response] = row
 
 
 def _check_vendors_row(row: Command) -> None:

@@ -1,6 +1,6 @@
-"""The atoms that message layouts are declared from: construct's, and ours that are stricter [SPEC 6].
+"""The field types that message layouts are declared from: construct's, and ours that are stricter [SPEC 6].
 
-Not for the hot path: `derived_codec` turns what is declared with them into `struct`.
+They are not for the hot path: `derived` turns what is declared with them into `struct`.
 """
 
 from __future__ import annotations
@@ -179,18 +179,14 @@ class Rows(construct.Adapter):  # type: ignore[type-arg]
         return list(obj)
 
 
-class Octets(construct.Adapter):  # type: ignore[type-arg]
+class Octets(construct.Subconstruct):  # type: ignore[type-arg]
     """Bytes at the tail, as many as the field named `count` says."""
+
+    row = U8
 
     def __init__(self, count: str) -> None:
         super().__init__(construct.Bytes(lambda context: context[count]))
         self.count = count
-
-    def _decode(self, obj: Any, context: Any, path: Any) -> bytes:  # noqa: ARG002
-        return bytes(obj)
-
-    def _encode(self, obj: Any, context: Any, path: Any) -> bytes:  # noqa: ARG002
-        return bytes(obj)
 
 
 class Record(construct.Adapter):  # type: ignore[type-arg]

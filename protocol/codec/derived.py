@@ -1,9 +1,9 @@
-"""The hot path: a codec for a message, derived from its declared layout at first use.
+"""The codec of a message, derived from its declared layout at first use; every frame passes here.
 
 A layout becomes one `struct` format and two generated expressions that mirror its tree: a pattern that takes
 a message apart, and a constructor call that puts one together. Nothing is checked twice: a short payload
-fails in `struct`, an unknown value in the look-up that translates it, and only then `layout_faults` finds who
-is to blame. construct's own `.compile()` is not used: it accepts truncated input.
+fails in `struct`, an unknown value in the look-up that translates it, and only then `diagnostics` finds the
+field. construct's own `.compile()` is not used: it accepts truncated input.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import construct
 
 from protocol.codec.atoms import Count, Mapped, Octets, Record, Reserved, Rows, atom
+from protocol.codec.diagnostics import first_fault, first_unencodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-from protocol.codec.diagnostics import first_fault, first_unencodable
 
 
 class _Writer:
@@ -126,7 +126,7 @@ class Codec:
             fixed = struct.unpack_from(self._writer.format, payload)
             number_of = dict(zip(self._writer.values, fixed, strict=True))
             for _, layout in self._writer.tails:
-                size += number_of[self._writer.counts[layout.count][0]] * _row_size(layout)
+                size += number_of[self._writer.counts[layout.count][0]] * layout.row.sizeof()
         return payload if len(payload) <= size else payload[:size]
 
 
@@ -137,7 +137,7 @@ def _generate(writer: _Writer, pattern: str, call: str, size: int) -> dict[str, 
     for name, layout in writer.tails:
         count, declared = writer.counts[layout.count]
         read, write = writer.bind(_tail_reader(layout)), writer.bind(_tail_writer(layout))
-        end = f"{whole} + {count} * {_row_size(layout)}"
+        end = f"{whole} + {count} * {layout.row.sizeof()}"
         read_tails.append(f"        {name} = {read}(payload[{whole}:{end}])")
         written_tails += f" + {write}({name})"
         writer.on_parse.append(f"{count} <= {declared.maximum}")
@@ -187,10 +187,6 @@ def _code(layout: Any) -> str:
     if not isinstance(layout, construct.FormatField) or (layout.fmtstr[0] == ">" and layout.length > 1):
         raise TypeError(f"no way to derive {layout!r}")
     return str(layout.fmtstr[1:])
-
-
-def _row_size(layout: Any) -> int:
-    return 1 if isinstance(layout, Octets) else int(layout.row.sizeof())
 
 
 def _tail_reader(layout: Any) -> Callable[[bytes], Any]:

@@ -1,6 +1,6 @@
-"""Who is to blame: the first field of a payload that is malformed, or of a message that cannot be encoded.
+"""The first field of a payload that is malformed, or of a message that cannot be encoded.
 
-Read straight from the declared layout, slowly and only after `derived_codec` has failed.
+It is found from the declared layout, slowly, and only after `derived` has failed.
 """
 
 from __future__ import annotations
@@ -15,27 +15,21 @@ from protocol.identifiers import ErrorCode
 
 def first_fault(record: Record, payload: bytes) -> Malformed:
     """The refusal of a payload: its length before any of its values [SPEC 7]."""
-    return _length_fault(record, payload) or _value_fault(record, payload) or _unexplained(payload)
-
-
-def _unexplained(payload: bytes) -> Malformed:
-    """Declared and derived layout disagree, which the property test excludes."""
-    return Malformed(ErrorCode.LENGTH, None, len(payload), len(payload))
+    fault = _length_fault(record, payload) or _value_fault(record, payload)
+    # Without either, declared and derived layout disagree, which the property test excludes.
+    return fault or Malformed(ErrorCode.LENGTH, None, len(payload), len(payload))
 
 
 def _length_fault(record: Record, payload: bytes) -> Malformed | None:
     wanted = 0
     counts: dict[str, int] = {}
     for name, layout in record.parts:
-        if isinstance(layout, Rows | Octets) and isinstance(layout.count, str):
-            row = 1 if isinstance(layout, Octets) else layout.row.sizeof()
-            wanted += counts.get(layout.count, 0) * row
-            continue
         if isinstance(layout, Count) and wanted < len(payload):
-            number = counts[name] = payload[wanted]
-            if number > layout.maximum:
-                return Malformed(ErrorCode.LENGTH, wanted, number, layout.maximum)
-        wanted += layout.sizeof()
+            counts[name] = payload[wanted]
+            if payload[wanted] > layout.maximum:
+                return Malformed(ErrorCode.LENGTH, wanted, payload[wanted], layout.maximum)
+        rows, size = _repetitions(layout, counts)
+        wanted += rows * size
     if wanted != len(payload):
         return Malformed(ErrorCode.LENGTH, None, len(payload), wanted)
     return None
@@ -62,26 +56,16 @@ def _value_fault(layout: Any, payload: bytes, offset: int = 0) -> Malformed | No
     if isinstance(layout, Mapped):
         number = layout.subcon.parse(payload[offset : offset + layout.sizeof()])
         if number not in layout.value_of:
-            limit = max(layout.value_of) if layout.code is ErrorCode.ENUM else _all_bits(layout)
-            return Malformed(layout.code, offset, number, limit)
+            return Malformed(layout.code, offset, number, limit=max(layout.value_of))
     return None
 
 
 def _repetitions(layout: Any, counts: dict[str, int]) -> tuple[int, int]:
-    """How many parts of which size a field has."""
-    if isinstance(layout, Octets):
-        return counts[layout.count], 1
-    if isinstance(layout, Rows):
-        number = layout.count if isinstance(layout.count, int) else counts[layout.count]
+    """How many parts of which size a field has; none where its count has not been read."""
+    if isinstance(layout, Rows | Octets):
+        number = layout.count if isinstance(layout.count, int) else counts.get(layout.count, 0)
         return number, layout.row.sizeof()
     return 1, layout.sizeof()
-
-
-def _all_bits(layout: Mapped) -> int:
-    bits = 0
-    for number in layout.value_of:
-        bits |= number
-    return bits
 
 
 def first_unencodable(record: Record, message: Any) -> NotEncodable:

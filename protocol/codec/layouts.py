@@ -64,10 +64,9 @@ _CODECS: dict[type, Codec] = {}
 
 def codec_of(cls: type) -> Codec:
     """The codec of a message class, derived now if this is its first use."""
-    codec = _CODECS.get(cls)
-    if codec is None:
-        codec = _CODECS[cls] = Codec(declaration_of(cls).record)
-    return codec
+    if cls not in _CODECS:
+        _CODECS[cls] = Codec(_DECLARATIONS[cls].record)
+    return _CODECS[cls]
 
 
 def encode(message: object) -> bytes:

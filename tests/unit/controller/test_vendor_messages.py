@@ -153,9 +153,9 @@ def test_messages_without_a_handler_each_make_no_pump() -> None:
 def test_what_is_registered_twice_is_left_and_what_collides_is_refused_with_both_names() -> None:
     register_vendor(VENDOR)
     with pytest.raises(ValueError, match=r"Ping \(0xC0\) cannot be registered beside .*SetMark \(0xC0\)"):
-        registry.register_command(Command.of(MARK, Ping, "C"))
+        register_vendor(VendorMessages("alone", (Command.of(MARK, Ping, "C"),), dict))
     with pytest.raises(ValueError, match=r"Ping \(0xEF\) cannot be registered beside .*Ping \(0x7E\)"):
-        registry.register_command(Command.of(LAST, Ping, "C"))
+        register_vendor(VendorMessages("alone", (Command.of(LAST, Ping, "C"),), dict))
 
 
 @pytest.mark.usefixtures("registered")
@@ -172,7 +172,7 @@ def test_a_second_vendor_of_one_name_is_refused_and_of_messages_that_collide_non
 def test_an_opcode_of_this_wire_is_no_vendors() -> None:
     for opcode in (Opcode.PING, Opcode.GET_STATUS):
         with pytest.raises(ValueError, match="is not a vendor's; theirs are 0xC0 to 0xEF"):
-            registry.register_command(Command.of(opcode, SetMark, "C"))
+            register_vendor(VendorMessages("alone", (Command.of(opcode, SetMark, "C"),), dict))
     for number in (0xBF, 0xF0):
         with pytest.raises(ValueError, match="is not a valid Opcode"):
             Opcode(number)
