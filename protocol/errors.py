@@ -1,13 +1,13 @@
-"""Whose fault it is: ours (`LocalError`) or the other end's (`RemoteError`).
+"""The base classes of errors, which say whose fault it is: ours or the other end's.
 
-A damaged frame is neither: it is a value with a reason (`frame.BadFrame`), since noise accuses nobody.
+A damaged frame is neither: it is a value with a reason (`frame.BadFrame`), since noise is nobody's fault.
 """
 
 from __future__ import annotations
 
 
 class ProtocolError(Exception):
-    """Base of both; never raised itself."""
+    """The base of both, never raised itself."""
 
 
 class LocalError(ProtocolError):

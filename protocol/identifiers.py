@@ -1,7 +1,4 @@
-"""Every number that the wire gives a meaning to: of frames, sessions, commands, errors and the device [SPEC 3 to 9].
-
-Pure names and numbers; layouts stand in `messages`, rules in `link`, the log's numbers in `log.types`.
-"""
+"""The enums and flags of the wire, but for those of the log, which are in `log.types` [SPEC 3 to 10]."""
 
 from __future__ import annotations
 
@@ -161,7 +158,7 @@ class ErrorClass(IntEnum):
 
 
 class ErrorCode(IntEnum):
-    """class << 8 | position in its row, from 1 [SPEC 7]."""
+    """Why a request was refused: class << 8 | position in its row, from 1 [SPEC 7]."""
 
     NO_SESSION = 0x0101
     SESSION_EXPIRED = 0x0102
@@ -268,7 +265,7 @@ class Activity(IntFlag):
 
 
 class DeviceKind(IntEnum):
-    """What answers: told in GET_INFO, so that no virtual device is taken for a real one."""
+    """What kind of device replies, told in GET_INFO so that no virtual device is taken for a real one."""
 
     HARDWARE = 1
     EMULATOR = 2

@@ -1,4 +1,4 @@
-"""The table of commands: every message family collected, and what is asked of the table as a whole [SPEC 6, 9]."""
+"""The table of all commands, of this wire and of vendors, and the CRC of a command's content [SPEC 6, 9]."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A declared layout, the code derived from it, and why bytes do not fit it."""
+"""Layouts of messages, the code derived from them, and the diagnosis of bytes that do not fit."""

@@ -23,7 +23,7 @@ I16, I32 = Int16sl, Int32sl
 
 
 class Malformed(RemoteError):
-    """What they sent has no meaning in this version: the refusal's code, place and value [SPEC 7].
+    """A payload has no meaning in this version; holds the refusal's code, place and value [SPEC 7].
 
     `field_offset` counts bytes of the payload; None where no single field is at fault.
     """
@@ -38,7 +38,7 @@ class Malformed(RemoteError):
 
 
 class NotEncodable(LocalError):
-    """We put a value into a message that its field cannot carry."""
+    """A message of ours has a value that its field cannot carry."""
 
 
 class Mapped(construct.Adapter):  # type: ignore[type-arg]

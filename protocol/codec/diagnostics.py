@@ -69,7 +69,7 @@ def _repetitions(layout: Any, counts: dict[str, int]) -> tuple[int, int]:
 
 
 def first_unencodable(record: Record, message: Any) -> NotEncodable:
-    """Names the first value that its field cannot carry."""
+    """The error that names the first value that its field cannot carry."""
     name = record.cls.__name__
     reason = _unencodable(record, message, name)
     return NotEncodable(reason or f"{name}: a value of a type that no field carries: {message!r}")

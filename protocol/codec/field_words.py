@@ -1,4 +1,4 @@
-"""Field names in words: the last part of a name is its unit, so a name says how to show its value."""
+"""Splits the name of a field into words and a unit, which is the last part of the name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`@message` ties a layout to its typed fields; `encode` and `decode` are what everybody else needs.
+"""Declares the layouts of messages with `@message`, and turns messages into payloads and back.
 
 A layout is declared in construct, once, directly above the fields and in their order. A message is a typed,
 frozen tuple: three times as fast to make as a frozen dataclass, and one that `struct` packs as it is.
@@ -45,12 +45,12 @@ def message(*fields: Any, not_in_cmd_crc: tuple[str, ...] = ()) -> Callable[[Mes
 
 
 def declaration_of(cls: type) -> Declaration:
-    """What `@message` noted of a class."""
+    """The declaration of a message class."""
     return _DECLARATIONS[cls]
 
 
 def declared_classes() -> tuple[type, ...]:
-    """Every class with a layout, of the modules imported so far; messages and the records inside them."""
+    """Every class with a layout in the modules imported so far: messages, and the records inside them."""
     return tuple(_DECLARATIONS)
 
 

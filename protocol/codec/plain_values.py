@@ -1,4 +1,4 @@
-"""A message as plain data, for JSON and for people: names of enums, hex of bytes, lists of rows."""
+"""Turns a message into plain data for JSON: names of enums, hex of bytes, lists of rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a pump speaks to strangers: the energy budget of H5 and the back-off of H4 [SPEC 4].
+"""Limits on what a pump sends to unproven clients: the energy budget of H5 and the back-off of H4 [SPEC 4].
 
 An implant's battery is a life span. Whoever has not proven a key can make it answer only so often
 (CVE-2017-12714); and guessing proofs costs longer and longer waits. Both live in RAM.
@@ -34,7 +34,7 @@ class AnswerBudget:
         self._last_silence_ms: int | None = None
 
     def spend(self, line_ms: int, *, doubtful: bool) -> bool:
-        """Count one answer and say yes, or say no."""
+        """Whether one more answer may leave now; it is counted if so."""
         self._forget(line_ms)
         answers = sum(count for count, _ in self._hours.values())
         room = len(self._recent) < self._per_minute and answers < self._per_day
@@ -48,13 +48,13 @@ class AnswerBudget:
         return room
 
     def give_back(self, spent_ms: int, *, doubtful: bool) -> None:
-        """The PUMP_HELLO of that time has led to a good proof: it does not count."""
+        """Take back the answer of that time, a PUMP_HELLO that has led to a good proof."""
         if (spent_ms, doubtful) in self._recent:
             self._recent.remove((spent_ms, doubtful))
         self._add(spent_ms, -1, -int(doubtful))
 
     def begins_silence(self, line_ms: int) -> bool:
-        """Whether this refusal is the first after a minute without one: then it is worth a log entry."""
+        """Whether this refusal is the first after a minute without one, and so worth a log entry."""
         last, self._last_silence_ms = self._last_silence_ms, line_ms
         return last is None or line_ms - last >= BUDGET_WINDOW_MS
 
@@ -82,7 +82,7 @@ class BackOff:
         self._failures: dict[int, tuple[int, int]] = {}  # key_id: (number of failures, free again at ms)
 
     def wait_ms(self, key_id: int, line_ms: int) -> int:
-        """How long this key_id must still wait; 0 when it need not."""
+        """How long this key_id must still wait in ms, or 0."""
         _, free_at_ms = self._failures.get(key_id, (0, 0))
         return max(0, free_at_ms - line_ms)
 
@@ -91,7 +91,7 @@ class BackOff:
         return key_id in self._failures
 
     def failed(self, key_id: int, line_ms: int) -> int:
-        """Note a failure; the wait that follows from it, in seconds."""
+        """Note a failure and return the wait that follows from it in s."""
         number, _ = self._failures.pop(key_id, (0, 0))
         wait_s = min(BACK_OFF_FIRST_S << number, BACK_OFF_MAX_S)
         while len(self._failures) >= BACK_OFF_ENTRIES:
@@ -100,5 +100,5 @@ class BackOff:
         return wait_s
 
     def succeeded(self, key_id: int) -> None:
-        """A good proof ends the matter."""
+        """Forget the failures of this key_id after a good proof."""
         self._failures.pop(key_id, None)

@@ -1,4 +1,4 @@
-"""The client's end of a link: opens a session, sends one request at a time, repeats it, gives up honestly.
+"""The client's end of a link: it opens a session, sends one request at a time, repeats it and gives up.
 
 Giving up means `Unknown`: nothing that this end sees without a good tag ever tells what became of a command
 [SPEC 5]. Bad, stale and foreign frames are counted and ignored.
@@ -70,7 +70,7 @@ class Phase(Enum):
 
 
 class ClientEnd(Connection):
-    """Say `open`, then `request`; feed it bytes; ask for events; send what `take_output` gives."""
+    """The client's end: call `open`, then `request`; feed it bytes, take its events, send `take_output`."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class ClientEnd(Connection):
         return self._sent is not None
 
     def open(self, line_ms: int) -> None:
-        """Ask for a new session. A request that is still open is given up: Unknown."""
+        """Ask for a new session; a request that is still open is given up: Unknown."""
         self._advance(line_ms)
         if self._open_opcode is not None:
             self._give_up()
@@ -132,7 +132,7 @@ class ClientEnd(Connection):
         self._send(plain_frame(Kind.HANDSHAKE, Handshake.CLIENT_HELLO, 0, 0, 0, self._client_hello), line_ms)
 
     def request(self, opcode: int, payload: bytes, line_ms: int) -> int:
-        """Send a request; its `ctr`. One at a time: the previous one must be answered or given up."""
+        """Send a request and return its `ctr`; the previous one must be answered or given up."""
         self._advance(line_ms)
         check_payload(payload)
         if self._phase is not Phase.OPEN:
@@ -148,7 +148,7 @@ class ClientEnd(Connection):
         return self._ctr
 
     def next_event(self, line_ms: int) -> ClientEvent | None:
-        """The next thing that happened, or None. Bytes that are here come before time-outs that are due."""
+        """The next event, or None; bytes that have come count before time-outs that are due."""
         self._advance(line_ms)
         while not self._events:
             if self._arrived:
@@ -190,7 +190,7 @@ class ClientEnd(Connection):
         self._settle()
 
     def _settle(self) -> None:
-        """Nothing is on its way any more."""
+        """Note that nothing is on its way any more."""
         self._sent = None
         self._open_opcode = None
         self._deadline_ms = None
@@ -217,7 +217,7 @@ class ClientEnd(Connection):
             self._receive_answer(frame)
 
     def _receive_answer(self, frame: Frame) -> None:
-        """R5: what the one open request waits for, with a good tag, and newer than the last answer."""
+        """Accept the answer to the open request, if its tag is good and its counter newer than the last (R5)."""
         expected = (
             self._open_opcode is not None
             and frame.kind in (Kind.RESPONSE, Kind.ERROR)
@@ -254,7 +254,7 @@ class ClientEnd(Connection):
             self._lose_session()
 
     def _receive_hint(self, frame: Frame) -> None:
-        """S3: pass it on and go on repeating. A lost END_SESSION, though, has reached its aim."""
+        """Pass a hint on and keep repeating (S3); NO_SESSION, however, ends a repeated END_SESSION."""
         matches = (
             self._open_opcode is not None
             and frame.sid == self._sid
@@ -341,7 +341,7 @@ class ClientEnd(Connection):
         self._send(plain_frame(Kind.HANDSHAKE, Handshake.CLIENT_PROOF, self._sid, 0, 0, proof), line_ms)
 
     def _handle_expected(self) -> bytes:
-        """By this we know that our hello is answered, and under suite AES that a holder of the key answers."""
+        """The handle of the reply to our hello; under suite AES, only a holder of the key can make it."""
         nonce = self._client_hello[-NONCE_BYTES:]
         return peer_handle(self._key.key, nonce) if self._secured else nonce[:PEER_HANDLE_BYTES]
 

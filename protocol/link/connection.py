@@ -42,12 +42,12 @@ class LinkStatistics:
     replays_untold: int = field(default=0, repr=False)  # not in GET_LINK_STATS: for ReplayDropped
 
     def drop_replay(self) -> None:
-        """A good frame came at the wrong time, or from ourselves."""
+        """Count a good frame that came at the wrong time, or from ourselves."""
         self.replay_drop += 1
         self.replays_untold += 1
 
     def clear(self) -> None:
-        """Start counting anew."""
+        """Set the counters of GET_LINK_STATS to 0."""
         self.crc_bad = self.cobs_bad = self.mac_bad = self.replay_drop = 0
         self.dup_served = self.hs_fail = self.hs_limited = 0
 
@@ -106,12 +106,12 @@ class Connection:
         self.statistics = LinkStatistics()
 
     def feed(self, data: bytes, line_ms: int) -> None:
-        """Bytes from the line, in chunks of any size; `next_event` tells what they meant."""
+        """Take bytes from the line, in chunks of any size; `next_event` returns what they meant."""
         self._advance(line_ms)
         self._arrived += self._deframer.feed(data, line_ms)
 
     def take_output(self) -> bytes:
-        """The bytes to send now; each is given once."""
+        """The bytes to send now; each is returned once."""
         output, self._output = self._output, b""
         return output
 
@@ -173,6 +173,6 @@ def plain_frame(kind: Kind, opcode: int, sid: int, ctr: int, ref: int, payload: 
 
 
 def check_payload(payload: bytes) -> None:
-    """Whether a payload fits a frame, before anything is counted or sealed for it."""
+    """Raise LocalError for a payload that fits no frame, before anything is counted or sealed for it."""
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise LocalError(f"{len(payload)} payload bytes; a frame carries at most {MAX_PAYLOAD_BYTES}")

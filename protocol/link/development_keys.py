@@ -1,4 +1,4 @@
-"""The published development keys, one a role, and what a device key is.
+"""Device keys, and the published development keys, one for each role.
 
 These four are no secret: they are printed here so that a newcomer's first command works without pairing. A
 pump says in GET_INFO that it accepts them, and no real device ever should.

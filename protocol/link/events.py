@@ -1,4 +1,4 @@
-"""What happens on a link: the values that `next_event` of either end gives, one at a time.
+"""The events of a link: the values that `next_event` of either end returns, one at a time.
 
 They are facts, already in the past; what follows from them (a log entry, an alarm, a retry) is the caller's.
 They are tuples, since a frozen dataclass costs 0.3 ms more at every start.
@@ -30,7 +30,7 @@ class SessionInfo(NamedTuple):
 
 @equal_by_class
 class SessionOpened(NamedTuple):
-    """Both proofs are good. Either end. `client_nonce` is that of the CLIENT_HELLO."""
+    """Both proofs are good; an event of both ends, with the nonce of the CLIENT_HELLO."""
 
     key: DeviceKey
     pump_hello: PumpHello
@@ -65,7 +65,7 @@ class HandshakeFailed(NamedTuple):
 
 @equal_by_class
 class HelloLimited(NamedTuple):
-    """The budget for unproven answers is used up. Told once, until a minute passes without a refusal."""
+    """The budget for unproven answers is used up; told once, until a minute passes without a refusal."""
 
 
 @equal_by_class
@@ -105,7 +105,7 @@ PumpEvent = (
 
 @equal_by_class
 class SessionRefused(NamedTuple):
-    """HS_REJECT came. A hint: nobody has signed it."""
+    """HS_REJECT came; a hint, since nobody has signed it."""
 
     reason: RejectReason
     retry_after_s: int
@@ -129,7 +129,7 @@ class Refusal(NamedTuple):
 
 @equal_by_class
 class Hint(NamedTuple):
-    """An ERR that nobody signed. Reconnecting is allowed, concluding anything about a command is not."""
+    """An ERR that nobody signed: a reason to reconnect, but no word about any command."""
 
     opcode: int
     error: ErrorReply

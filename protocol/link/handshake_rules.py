@@ -1,7 +1,7 @@
 """The pump's side of a handshake, from CLIENT_HELLO to a proof that holds [SPEC 4, H1 to H6].
 
-It keeps the one half-open slot, the energy budget and the back-off. Whether a proven client may then
-replace the active session is `pump_end`'s question.
+It keeps the one half-open slot, the energy budget and the back-off. `pump_end` decides whether a proven client
+may replace the active session.
 """
 
 from __future__ import annotations
@@ -85,14 +85,14 @@ class HalfOpen:
 
 
 class Proven(NamedTuple):
-    """The holder of `key` stands at the door; the slot is what it has proven."""
+    """A client that has proven `key` by the handshake in `slot`."""
 
     key: DeviceKey
     slot: HalfOpen
 
 
 class PumpHandshake:
-    """Answers hellos and judges proofs."""
+    """The pump's side of handshakes: it answers hellos and checks proofs."""
 
     __slots__ = (
         "_back_off",
@@ -131,7 +131,7 @@ class PumpHandshake:
         self._stuck = False
 
     def hello(self, payload: bytes, line_ms: int, sids_taken: tuple[int, ...]) -> Answer | None:
-        """PUMP_HELLO, HS_REJECT, or silence. H1: an identical hello gets the identical answer."""
+        """The answer to a CLIENT_HELLO, or None; an identical hello gets the identical answer (H1)."""
         try:
             wish = decode(ClientHello, payload)
         except Malformed:
@@ -152,7 +152,7 @@ class PumpHandshake:
         return self._offer(wish, payload, line_ms, sids_taken)
 
     def proof(self, frame: Frame, line_ms: int) -> Proven | Answer | None:
-        """A client that has proven its key; or HS_REJECT, or silence. A proof empties the slot."""
+        """The client that has proven its key, or HS_REJECT, or None; any proof empties the slot."""
         slot = self._slot(line_ms)
         if slot is None or frame.sid != slot.sid:
             self._statistics.drop_replay()
@@ -181,7 +181,7 @@ class PumpHandshake:
         return Answer(Handshake.REJECT, sid, encode(HandshakeReject(reason, retry_after_s)))
 
     def may_answer(self, line_ms: int, *, doubtful: bool) -> bool:
-        """H5: whether one more unproven answer may leave now; it is counted."""
+        """Whether one more unproven answer may leave now (H5); it is counted."""
         if self._host.proximity() or self._budget.spend(line_ms, doubtful=doubtful):
             return True
         self._statistics.hs_limited += 1
@@ -258,7 +258,7 @@ class PumpHandshake:
         return Answer(Handshake.PUMP_HELLO, slot.sid, slot.pump_hello)
 
     def _free_sid(self, drawn: int, sids_taken: tuple[int, ...]) -> int:
-        """Never 0, the active, the previous, or that of the slot being replaced."""
+        """A sid that is not 0, the active, the previous, or that of the slot being replaced."""
         replaced = self._half_open.sid if self._half_open is not None else 0
         sid = drawn
         while sid in (0, replaced, *sids_taken):

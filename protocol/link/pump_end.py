@@ -1,4 +1,4 @@
-"""The pump's end of a link: what a request must pass before the pump's program sees it [SPEC 4, 5].
+"""The pump's end of a link: it checks each frame before the pump's program sees a request [SPEC 4, 5].
 
 One session, one open request, one cached answer. Frames that are bad, stale, forged or out of place are
 dropped and counted, never answered; a request without a session gets a hint, within the energy budget.
@@ -94,7 +94,7 @@ class _Session:
     repeats_left: int = 0
 
     def take(self, frame: Frame, line_ms: int) -> None:
-        """A new request: it keeps the session awake, and its answer takes the place of the last one."""
+        """Note a new request, which keeps the session awake and replaces the cached answer."""
         self.request_ctr = frame.ctr
         self.fingerprint = frame.raw[-_FINGERPRINT_BYTES:]
         self.answer = None
@@ -104,16 +104,9 @@ class _Session:
 
 
 class PumpEnd(Connection):
-    """Feed it bytes, take events until there are none, answer each Request, send `take_output`."""
+    """The pump's end: feed it bytes, take its events until None, answer each Request, send `take_output`."""
 
-    __slots__ = (
-        "_events",
-        "_handshake",
-        "_pending",
-        "_previous_sid",
-        "_replay_report_ms",
-        "_session",
-    )
+    __slots__ = ("_events", "_handshake", "_pending", "_previous_sid", "_replay_report_ms", "_session")
 
     def __init__(
         self,
@@ -126,12 +119,7 @@ class PumpEnd(Connection):
         super().__init__(secured=secured, gap_ms=limits.gap_ms)
         self._events: deque[PumpEvent] = deque()
         self._handshake = PumpHandshake(
-            host,
-            caps=caps,
-            secured=secured,
-            limits=limits,
-            events=self._events,
-            statistics=self.statistics,
+            host, caps=caps, secured=secured, limits=limits, events=self._events, statistics=self.statistics
         )
         self._session: _Session | None = None
         self._previous_sid = 0
@@ -152,7 +140,7 @@ class PumpEnd(Connection):
         return None if session is None else session.deadline_ms
 
     def next_event(self, line_ms: int) -> PumpEvent | None:
-        """The next thing that happened, or None. What is due comes before the bytes of the same instant."""
+        """The next event, or None; what is due comes before the bytes of the same instant."""
         self._advance(line_ms)
         if self._pending is not None:
             raise LocalError("the open request is neither answered nor dropped")
@@ -170,7 +158,7 @@ class PumpEnd(Connection):
         return event
 
     def respond(self, payload: bytes) -> None:
-        """Answer the open request. The answer to END_SESSION is the session's last frame."""
+        """Answer the open request; the answer to END_SESSION is the session's last frame."""
         opcode = self._answer(_RESPONSE, payload)
         if opcode == Opcode.END_SESSION:
             self._close(SessionCloseReason.ENDED)
@@ -197,7 +185,7 @@ class PumpEnd(Connection):
         return True
 
     def end_session(self, reason: SessionCloseReason) -> None:
-        """The pump's own wish (a key revoked). An open request is forgotten."""
+        """Close the session by the pump's own wish (a key revoked); an open request is forgotten."""
         self._pending = None
         self._close(reason)
 
@@ -237,7 +225,7 @@ class PumpEnd(Connection):
             self._events.append(Request(opcode, payload, ctr))
 
     def _repeat_answer(self, frame: Frame, session: _Session) -> None:
-        """R2: the cached bytes, a few times; a repeat does not keep the session awake."""
+        """Send the cached bytes again, a few times; a repeat does not keep the session awake (R2)."""
         identical = frame.raw[-_FINGERPRINT_BYTES:] == session.fingerprint
         if identical and session.answer is not None and session.repeats_left:
             session.repeats_left -= 1
@@ -254,7 +242,7 @@ class PumpEnd(Connection):
             self._close(SessionCloseReason.TAG_FAILURES)
 
     def _refuse_expired(self, frame: Frame, session: _Session) -> None:
-        """R9: nothing wraps. The counter jumped beyond its end, by a client that holds the key."""
+        """End a session whose request counter went beyond its end, since nothing wraps (R9)."""
         payload = encode(
             ErrorReply(ErrorClass.SESSION, ErrorCode.SESSION_EXPIRED, StateChanged.NO, detail=frame.ctr)
         )
@@ -262,7 +250,7 @@ class PumpEnd(Connection):
         self._close(SessionCloseReason.COUNTER)
 
     def _hint_no_session(self, frame: Frame, line_ms: int) -> None:
-        """An unsecured ERR: nobody has to believe it, and it counts as an unproven answer."""
+        """Send an unsecured ERR, which proves nothing and counts as an unproven answer."""
         if frame.ref:
             self.statistics.drop_replay()
             return
@@ -302,7 +290,7 @@ class PumpEnd(Connection):
         )
 
     def _repeat_proof(self, frame: Frame, session: _Session) -> None:
-        """H3: the session is open, but the client may not know yet."""
+        """Send PUMP_PROOF again to a client that may not know yet that the session is open (H3)."""
         if session.request_ctr == 0 and frame.body == session.client_proof and session.proofs_left:
             session.proofs_left -= 1
             self.statistics.dup_served += 1
@@ -311,7 +299,7 @@ class PumpEnd(Connection):
             self.statistics.drop_replay()
 
     def _admit(self, proven: Proven, proof: bytes, line_ms: int) -> Answer | None:
-        """H2: a proven client gets the session unless another has a better claim to it."""
+        """Give a proven client the session unless the holder of the active one keeps it (H2)."""
         key, slot = proven
         session = self._session
         if session is not None:

@@ -1,7 +1,7 @@
 """Keys, proofs and sealing of a session [SPEC 4]. The only home of cryptography; no primitive is our own.
 
-Functions over bytes: who may open a session, and when it ends, is `pump_end`'s business. What is kept between
-calls is key bytes, never a cipher object (one costs 0.2 us), so that a session can be copied and stored.
+What is kept between calls is key bytes, never a cipher object (one costs 0.2 us), so that a session can be copied
+and stored.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from protocol.wire.limits import PEER_HANDLE_BYTES, PROOF_BYTES, TAG_BYTES
 
 TO_PUMP = 0
 FROM_PUMP = 1
+same_secret = bytes_eq  # equality that takes the same time wherever the difference is
 NO_PROOF = bytes(PROOF_BYTES)  # suite NONE: the same handshake with zeros
 
 _NONCE = Struct("<BHI6x")
@@ -45,38 +46,33 @@ def cmac(key: bytes, message: bytes) -> bytes:
 
 
 def derive_keys(device_key: bytes, client_hello: bytes, pump_hello: bytes) -> SessionKeys:
-    """Both hellos go in whole: version, suite, role and nonces are bound; a downgrade breaks the proof."""
+    """The keys of a session; both hellos go in whole, so that a changed version, suite or role breaks the proof."""
     transcript = client_hello + pump_hello
     return SessionKeys(cmac(device_key, b"\x01SES" + transcript), cmac(device_key, b"\x02AUT" + transcript))
 
 
 def peer_handle(device_key: bytes, client_nonce: bytes) -> bytes:
-    """By this a holder of the key recognises the pump, and nobody else does."""
+    """The bytes by which a holder of the key, and nobody else, recognises the pump."""
     return cmac(device_key, b"\x03HND" + client_nonce)[:PEER_HANDLE_BYTES]
 
 
 def decoy_key(secret: bytes, key_id: int) -> bytes:
-    """Stands in for the key of an unknown key_id: its handshake looks like any other until the proof."""
+    """The key used for an unknown key_id, so that its handshake looks like any other until the proof."""
     return cmac(secret, b"DECOY" + key_id.to_bytes(2, "little"))
 
 
 def client_proof(keys: SessionKeys, client_hello: bytes, pump_hello: bytes) -> bytes:
-    """What CLIENT_PROOF carries."""
+    """The proof in CLIENT_PROOF."""
     if not keys.proving:
         return NO_PROOF
     return cmac(keys.proving, b"C" + client_hello + pump_hello)
 
 
 def pump_proof(keys: SessionKeys, client_hello: bytes, pump_hello: bytes, proof_of_client: bytes) -> bytes:
-    """What PUMP_PROOF carries; it covers the client's proof."""
+    """The proof in PUMP_PROOF; it covers the client's proof."""
     if not keys.proving:
         return NO_PROOF
     return cmac(keys.proving, b"P" + client_hello + pump_hello + proof_of_client)
-
-
-def same_secret(ours: bytes, theirs: bytes) -> bool:
-    """Equality that takes the same time wherever the difference is."""
-    return bytes_eq(ours, theirs)
 
 
 def seal(key: bytes, direction: int, sid: int, ctr: int, header: bytes, payload: bytes) -> bytes:

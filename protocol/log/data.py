@@ -1,7 +1,4 @@
-"""The 12 bytes of data that a log entry carries, one record for each type that has any [SPEC 8].
-
-Shorter records are followed by zeros. The entry around them is in `log_entries`.
-"""
+"""The records in the 12 bytes of data of a log entry, one for each type that has any [SPEC 8]."""
 
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple

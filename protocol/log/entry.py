@@ -1,7 +1,4 @@
-"""One entry of a log: 32 bytes with a check of their own, as stored and as LOG_READ carries them [SPEC 8].
-
-Numbering, rings and epochs are the pump's business; this is the entry alone, and how a person reads it.
-"""
+"""One entry of a log, as stored and as LOG_READ carries it, and its words for a person [SPEC 8]."""
 
 from typing import Any, NamedTuple
 
@@ -9,7 +6,7 @@ from construct import Bytes
 
 from protocol.codec.atoms import U8, U16, U32, Malformed, enum_of, flags_of
 from protocol.codec.field_words import bare_name_and_unit
-from protocol.codec.layouts import decode, encode, message, nested
+from protocol.codec.layouts import codec_of, decode, encode, message
 from protocol.errors import RemoteError
 from protocol.identifiers import ErrorCode, Role
 from protocol.log.data import DATA_OF
@@ -68,7 +65,7 @@ class LogEntry(NamedTuple):
     def details(self) -> Any:
         """The typed record in `data`; bytes after it must be 0."""
         record = DATA_OF[self.type]
-        size = data_size(self.type)
+        size = codec_of(record).size
         if any(self.data[size:]):
             raise Malformed(ErrorCode.RESERVED_BITS, _DATA_OFFSET + size, max(self.data[size:]))
         return decode(record, self.data[:size])
@@ -79,14 +76,8 @@ def entry_is_intact(raw: bytes) -> bool:
     return crc16_ccitt_false(raw[:_BODY_BYTES]) == int.from_bytes(raw[_BODY_BYTES:], "little")
 
 
-def data_size(log_type: LogType) -> int:
-    """How many of the 12 bytes a type uses."""
-    size: int = nested(DATA_OF[log_type]).sizeof()
-    return size
-
-
 def pack_data(record: object) -> bytes:
-    """A record of `log_data` as the 12 bytes of an entry."""
+    """A record of `log.data` as the 12 bytes of an entry, filled up with zeros."""
     return encode(record).ljust(DATA_BYTES, b"\0")
 
 

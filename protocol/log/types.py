@@ -1,4 +1,4 @@
-"""Numbers that occur in log entries: their types, and the reasons that their data give [SPEC 8]."""
+"""The enums of log entries: their types, flags, actors, and the reasons in their data [SPEC 8]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class LogName(IntEnum):
 
 
 class LogType(IntEnum):
-    """range | position in its row, from 1 [SPEC 8]."""
+    """What an entry tells: range << 8 | position in its row, from 1 [SPEC 8]."""
 
     BOOT = 0x0101
     RESET_BROWNOUT = 0x0102

@@ -1,4 +1,4 @@
-"""Alarms: reading, acknowledging and testing them [SPEC 6]."""
+"""The messages that read, acknowledge and test alarms [SPEC 6]."""
 
 from typing import NamedTuple
 
@@ -40,11 +40,7 @@ class AlarmRow(NamedTuple):
     value: int
 
 
-@message(
-    "n" / Count("alarms", ALARM_ROWS_MAX),
-    Reserved(3),
-    "alarms" / Rows("n", nested(AlarmRow)),
-)
+@message("n" / Count("alarms", ALARM_ROWS_MAX), Reserved(3), "alarms" / Rows("n", nested(AlarmRow)))
 class GetAlarmsReply(NamedTuple):
     """Alarms, critical ones first."""
 
@@ -52,10 +48,7 @@ class GetAlarmsReply(NamedTuple):
 
 
 @command(Opcode.ALARM_ACK, "PC")
-@message(
-    "alarm_id" / enum_of(AlarmId),
-    "seq" / U32 * "its on_seq",
-)
+@message("alarm_id" / enum_of(AlarmId), "seq" / U32 * "its on_seq")
 class AlarmAck(NamedTuple):
     """Acknowledge one occurrence of an alarm."""
 
@@ -72,7 +65,7 @@ class AlarmAck(NamedTuple):
     "silenced_until_t_mono_s" / U32 * "FFFFFFFF: until its condition begins anew",
 )
 class AlarmAckReply(NamedTuple):
-    """Acknowledged."""
+    """The occurrence is acknowledged."""
 
     still_active: bool
     silenced_until_t_mono_s: int
@@ -92,4 +85,4 @@ class AlarmTest(NamedTuple):
 
 @message()
 class AlarmTestReply(NamedTuple):
-    """It sounds."""
+    """The alarm sounds."""

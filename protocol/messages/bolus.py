@@ -1,4 +1,4 @@
-"""Boluses: PREPARE and COMMIT, CANCEL, the patient's bolus, and the prime [SPEC 6]."""
+"""The messages that prepare, commit and cancel boluses and primes, and the patient's request [SPEC 6]."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Values that the clinic may read and write [SPEC 6]."""
+"""The messages that read and write the clinic's configuration [SPEC 6]."""
 
 from typing import NamedTuple
 
@@ -53,4 +53,4 @@ class ConfigWrite(NamedTuple):
 
 @message()
 class ConfigWriteReply(NamedTuple):
-    """It is set."""
+    """The item is set."""

@@ -1,4 +1,4 @@
-"""What is about the link itself: ping, the end of a session, statistics, hints of events, self-test [SPEC 6]."""
+"""The messages about the link and the device: ping, end of session, statistics, event hints, self-test [SPEC 6]."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class Ping(NamedTuple):
 
 @message()
 class PingReply(NamedTuple):
-    """Here."""
+    """The pump is there."""
 
 
 @command(Opcode.END_SESSION, "OPCS", while_unknown=True)

@@ -1,4 +1,4 @@
-"""The four messages of a handshake, and its refusal [SPEC 4]. What is proven with them is in `session`."""
+"""The four messages of a handshake, and its refusal [SPEC 4]."""
 
 from typing import NamedTuple
 
@@ -66,10 +66,7 @@ class PumpProof(NamedTuple):
     mac: bytes
 
 
-@message(
-    "reason" / enum_of(RejectReason),
-    "retry_after_s" / U16 * "0: no advice",
-)
+@message("reason" / enum_of(RejectReason), "retry_after_s" / U16 * "0: no advice")
 class HandshakeReject(NamedTuple):
     """No session. Unauthenticated: a hint, from which nothing follows about any command."""
 

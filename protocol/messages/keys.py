@@ -1,4 +1,4 @@
-"""Paired keys: adding, revoking and listing them [SPEC 6, 11]."""
+"""The messages that add, revoke and list paired keys [SPEC 6, 11]."""
 
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class KeyAdd(NamedTuple):
 
 @message()
 class KeyAddReply(NamedTuple):
-    """Paired."""
+    """The programmer is paired."""
 
 
 @command(Opcode.KEY_REVOKE, "C", pairing=True)
@@ -51,14 +51,10 @@ class KeyRevoke(NamedTuple):
 
 @message()
 class KeyRevokeReply(NamedTuple):
-    """Forgotten."""
+    """The programmer is forgotten."""
 
 
-@message(
-    "key_id" / U16,
-    "role" / enum_of(Role),
-    "slot" / U8,
-)
+@message("key_id" / U16, "role" / enum_of(Role), "slot" / U8)
 class KeyRow(NamedTuple):
     """One paired programmer."""
 
@@ -77,10 +73,7 @@ class KeyList(NamedTuple):
         return KeyListReply
 
 
-@message(
-    "n" / Count("keys", KEYS_MAX),
-    "keys" / Rows("n", nested(KeyRow)),
-)
+@message("n" / Count("keys", KEYS_MAX), "keys" / Rows("n", nested(KeyRow)))
 class KeyListReply(NamedTuple):
     """Who is paired."""
 

@@ -1,4 +1,4 @@
-"""The command ledger: what opens the answer to every command with an id, QUERY_CMD and VOID_CMD [SPEC 6, 9]."""
+"""The messages of the command ledger: the result of a command, QUERY_CMD and VOID_CMD [SPEC 6, 9]."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ CMD_ID_LAST = 0xFFFF_FFFE
     "seq" / U32 * "of the log entry",
 )
 class CommandResult(NamedTuple):
-    """CR: opens the answer to every message that has a cmd_id."""
+    """The result of a command (CR): the first field of each reply to a command with a cmd_id."""
 
     dup: bool
     outcome: Outcome
@@ -40,10 +40,7 @@ _RECORDED = (  # what the ledger holds of a command
 
 
 @command(Opcode.QUERY_CMD, "PCS", while_unknown=True)
-@message(
-    "cmd_id" / U32,
-    "key_id" / U16 * "FFFF the own key; another key's: clinician only",
-)
+@message("cmd_id" / U32, "key_id" / U16 * "FFFF the own key; another key's: clinician only")
 class QueryCmd(NamedTuple):
     """Ask what became of a command."""
 
@@ -83,7 +80,7 @@ class VoidCmd(NamedTuple):
 
 @message(*_RECORDED)
 class VoidCmdReply(NamedTuple):
-    """The same answer, after voiding."""
+    """What became of the command, after voiding."""
 
     outcome: Outcome
     op: int

@@ -1,4 +1,4 @@
-"""Reading the log and its state [SPEC 6]. The entries themselves are in `protocol.log`."""
+"""The messages that read a log and its state [SPEC 6]."""
 
 from typing import NamedTuple
 
@@ -47,7 +47,7 @@ class LogRead(NamedTuple):
     "entries" / Rows("n", Bytes(ENTRY_BYTES)) * "section 8",
 )
 class LogReadReply(NamedTuple):
-    """Entries as stored; `log_entries.LogEntry.unpack` checks and reads each."""
+    """Entries as stored; `LogEntry.unpack` of `protocol.log.entry` checks and reads each."""
 
     log: LogName
     epoch: int

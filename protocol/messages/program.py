@@ -1,7 +1,4 @@
-"""Infusion programs: their header and segments, staging, verifying and committing them [SPEC 6].
-
-A header is 98 bytes, a segment 6.
-"""
+"""The messages that read, stage, verify and commit infusion programs [SPEC 6]."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -53,10 +50,7 @@ class PatientBlock(NamedTuple):
     max_count: int = 0
 
 
-@message(
-    "volume_nl" / U32 * "delivered before the program starts",
-    "rate_nl_per_day" / U32,
-)
+@message("volume_nl" / U32 * "delivered before the program starts", "rate_nl_per_day" / U32)
 class BridgeBlock(NamedTuple):
     """The old drug's way out of the tubing, before the program starts; all 0 without the flag BRIDGE."""
 
@@ -77,12 +71,9 @@ class Group(NamedTuple):
     dose_ng_per_day: int = 0
 
 
-@message(
-    "start_min" / U16 * "minute of the local day",
-    "rate_nl_per_day" / U32,
-)
+@message("start_min" / U16 * "minute of the local day", "rate_nl_per_day" / U32)
 class Segment(NamedTuple):
-    """From this minute of the local day on, this rate."""
+    """A rate and the minute of the local day from which it holds; 6 bytes."""
 
     start_min: int
     rate_nl_per_day: int
@@ -128,10 +119,7 @@ def padded_groups(groups: Iterable[Group]) -> tuple[Group, ...]:
 
 
 @command(Opcode.GET_PROGRAM, "OPCS", while_unknown=True)
-@message(
-    "slot" / enum_of(ProgramSlot),
-    "from_index" / U8 * "first segment wanted",
-)
+@message("slot" / enum_of(ProgramSlot), "from_index" / U8 * "first segment wanted")
 class GetProgram(NamedTuple):
     """The active or the staged program, up to 19 segments at a time."""
 
@@ -165,10 +153,7 @@ class GetProgramReply(NamedTuple):
 
 
 @command(Opcode.PROG_BEGIN, "C")
-@message(
-    "base_rev" / U32 * "the revision that the new program follows",
-    "header" / nested(ProgramHeader),
-)
+@message("base_rev" / U32 * "the revision that the new program follows", "header" / nested(ProgramHeader))
 class ProgBegin(NamedTuple):
     """Start staging a program; replaces any staging."""
 
@@ -204,7 +189,7 @@ class ProgWrite(NamedTuple):
 
 @message("count" / U8 * "segments staged so far")
 class ProgWriteReply(NamedTuple):
-    """How far staging is."""
+    """The number of segments staged so far."""
 
     count: int  # type: ignore[assignment] # hides a method of tuple that nobody calls
 
@@ -275,11 +260,7 @@ class ProgCommit(NamedTuple):
         return ProgCommitReply
 
 
-@message(
-    "result" / nested(CommandResult),
-    "program_rev" / U32,
-    "state" / enum_of(State),
-)
+@message("result" / nested(CommandResult), "program_rev" / U32, "state" / enum_of(State))
 class ProgCommitReply(NamedTuple):
     """The new program is the active one."""
 

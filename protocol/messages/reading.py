@@ -1,7 +1,4 @@
-"""Reading: what the pump believes and does, which pump it is, what it refuses to exceed, what it delivered [SPEC 6].
-
-They tell the pump's belief, never the truth.
-"""
+"""The messages that read the pump's status, identity, limits and delivered volumes, as it believes them [SPEC 6]."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The calculated reservoir, and what the clinician's syringe did to it [SPEC 6]."""
+"""The messages that read the calculated reservoir and report a refill [SPEC 6]."""
 
 from typing import NamedTuple
 

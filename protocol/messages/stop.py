@@ -1,4 +1,4 @@
-"""STOP and RESUME [SPEC 6]."""
+"""The messages STOP and RESUME [SPEC 6]."""
 
 from typing import NamedTuple
 
@@ -52,10 +52,7 @@ class StopReply(NamedTuple):
 
 
 @command(Opcode.RESUME, "PC", therapy=True, carries_cmd_id=True)
-@message(
-    "cmd_id" / U32,
-    "program_rev" / U32,
-)
+@message("cmd_id" / U32, "program_rev" / U32)
 class Resume(NamedTuple):
     """Start the active program again."""
 
@@ -67,12 +64,7 @@ class Resume(NamedTuple):
         return ResumeReply
 
 
-@message(
-    "result" / nested(CommandResult),
-    "state" / enum_of(State),
-    Reserved(3),
-    "rate_nl_per_day" / U32,
-)
+@message("result" / nested(CommandResult), "state" / enum_of(State), Reserved(3), "rate_nl_per_day" / U32)
 class ResumeReply(NamedTuple):
     """The state after resuming."""
 

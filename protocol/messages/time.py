@@ -1,4 +1,4 @@
-"""Both clocks: reading them, and setting the wall clock [SPEC 6]."""
+"""The messages that read both clocks and set the wall clock [SPEC 6]."""
 
 from typing import NamedTuple
 

@@ -24,5 +24,5 @@ crc16_ccitt_false: Callable[[bytes], int] = mkCrcFun(0x11021, initCrc=0xFFFF, re
 
 
 def uses_c_extension() -> bool:
-    """Whether crcmod computes in C; it falls back to Python, 26 times slower, without a word."""
+    """Whether crcmod computes in C; its fallback to Python is silent and 26 times slower."""
     return bool(_usingExtension)

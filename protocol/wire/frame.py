@@ -71,7 +71,7 @@ _new_frame = tuple.__new__  # what Frame() would call, without the detour: this 
 
 
 def pack_header(kind: Kind, flags: int, opcode: int, plen: int, sid: int, ctr: int, ref: int) -> bytes:
-    """The 12 bytes on the wire."""
+    """The 12 bytes of a header."""
     return _HEADER.pack(_VT_OF_KIND[kind], flags, opcode, plen, sid, ctr, ref)
 
 
@@ -81,7 +81,7 @@ def with_crc(header_and_body: bytes) -> bytes:
 
 
 def parse_frame(raw: bytes) -> Frame | Fault:
-    """Check a decoded frame from its CRC upward and take it apart."""
+    """The frame in decoded bytes, or the first fault, from the CRC upward."""
     length = len(raw)
     if length < MIN_DECODED_BYTES:
         return Fault.SHORT

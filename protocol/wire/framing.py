@@ -1,4 +1,4 @@
-"""Bytes of the line to frames and back: COBS between zeros [SPEC 2]. The only home of cobs.
+"""Turns bytes of the line into frames and back: COBS between zeros [SPEC 2]. The only home of cobs.
 
 Every transmission is `00 COBS(decoded) 00`. A receiver never answers a bad frame and never loses more than
 the damaged one: it is in step again at the next zero.
@@ -18,7 +18,7 @@ _CobsError = cobs.DecodeError
 
 
 def uses_c_extension() -> bool:
-    """Whether cobs works in C; it falls back to Python, 20 times slower, without a word."""
+    """Whether cobs works in C; its fallback to Python is silent and 20 times slower."""
     return getattr(cobs.encode, "__module__", "") != "cobs.cobs._cobs_py"
 
 
@@ -33,7 +33,7 @@ def encoded_body(decoded: bytes) -> bytes:
 
 
 def decode_frame(encoded: bytes) -> Frame | BadFrame:
-    """What stood between two delimiters: a frame, or why not."""
+    """The frame that stood between two delimiters, or why it is none."""
     if len(encoded) > RECEIVE_LIMIT_BYTES:
         return BadFrame(Fault.OVERSIZE, encoded[:RECEIVE_LIMIT_BYTES])
     try:
@@ -64,10 +64,9 @@ class Deframer:
             return []
         idle = not (self._partial or self._overflowed)
         if idle and data[0] == 0 and len(data) > 2 and data.find(0, 1) == len(data) - 1:
+            # one whole transmission, as nearly always: the way below, shorter
             self._last_byte_ms = line_ms
-            return [
-                decode_frame(data[1:-1])
-            ]  # one whole transmission, as nearly always: the way below, shorter
+            return [decode_frame(data[1:-1])]
         frames: list[Frame | BadFrame] = []
         pieces = data.split(_DELIMITER)
         if not idle:

@@ -1,4 +1,4 @@
-"""Sizes, times and counts of the wire, each with unit and reason, and the relations that hold between them.
+"""Sizes, times and counts of the wire, each with its unit and reason.
 
 What a profile may change is in `LinkLimits`; everything else is the protocol's [SPEC 2 to 5].
 """
@@ -65,25 +65,3 @@ class LinkLimits(NamedTuple):
 
 
 DEFAULT_LIMITS = LinkLimits()
-
-_RELATIONS = (
-    (MAX_DECODED_BYTES == 248, "the frame of SPEC 3"),
-    (MAX_ENCODED_BYTES < 254, "one COBS block: exactly one byte of overhead"),
-    (MAX_ENCODED_BYTES <= RECEIVE_LIMIT_BYTES, "every good frame fits the receiver"),
-    (len(TIMEOUTS_MS) - 1 <= HELLO_REPEATS, "each repeat of a patient client's HELLO is answered"),
-    (len(TIMEOUTS_MS) - 1 <= PROOF_REPEATS, "likewise of its PROOF"),
-    (len(TIMEOUTS_MS) - 1 <= ANSWER_REPEATS, "likewise of its request"),
-    (sum(TIMEOUTS_MS) < HALF_OPEN_MS, "a HELLO given up is not yet forgotten by the pump"),
-    (sum(TIMEOUTS_MS) < TAKE_OVER_IDLE_MS, "a client that only repeats does not lose its session"),
-    (SESSION_IDLE_MS < SESSION_LIFE_MS, "an unused session ends for being unused"),
-    (REQUEST_CTR_MAX < PUMP_CTR_MAX, "one answer a request, and room for events"),
-    (BUDGET_BUCKETS * BUDGET_BUCKET_MS >= 25 * 3_600_000, "the buckets cover any 24 h"),
-    # a failed proof costs two unproven answers, PUMP_HELLO and HS_REJECT
-    (
-        BACK_OFF_ENTRIES * 2 * BUDGET_WINDOW_MS // HELLO_PER_MIN > BACK_OFF_MAX_S * 1_000,
-        "nobody can push a key_id out of the back-off table before its back-off ends",
-    ),
-)
-for _holds, _reason in _RELATIONS:
-    if not _holds:
-        raise AssertionError(_reason)

@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from protocol.codec.atoms import Malformed
-from protocol.codec.layouts import decode
+from protocol.codec.layouts import codec_of, decode
 from protocol.identifiers import ErrorCode, Role
 from protocol.log.data import DATA_OF, BolusStartData, BootData, CmdIntentData, NoData, SessionOpenData
 from protocol.log.entry import (
     CorruptEntry,
     LogEntry,
     actor_of,
-    data_size,
     describe,
     describe_actor,
     entry_is_intact,
@@ -74,7 +73,7 @@ def test_an_entry_of_another_length_is_refused(length: int) -> None:
 
 @for_each("log_type", LogType)
 def test_data_of_every_type_fits_and_reads_as_one_line(log_type: LogType) -> None:
-    size = data_size(log_type)
+    size = codec_of(DATA_OF[log_type]).size
     assert size <= 12
     record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
     entry = LogEntry(1, 2, 3, log_type, Actor.PUMP, data=pack_data(record))
@@ -85,7 +84,7 @@ def test_data_of_every_type_fits_and_reads_as_one_line(log_type: LogType) -> Non
     assert "\n" not in line
 
 
-@for_each("log_type", [t for t in LogType if data_size(t) < 12])
+@for_each("log_type", [t for t in LogType if codec_of(DATA_OF[t]).size < 12])
 def test_bytes_after_the_data_of_a_type_must_be_zero(log_type: LogType) -> None:
     record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
     data = pack_data(record)[:11] + b"\x07"
