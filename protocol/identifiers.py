@@ -72,7 +72,7 @@ VENDOR_OPCODES = range(0xC0, 0xF0)
 
 
 class Opcode(IntEnum):
-    """Opcode of a REQUEST, its RESPONSE and its ERROR [SPEC 6]. `Opcode(0xC0)` to `Opcode(0xEF)` are of vendors."""
+    """Opcode of a REQUEST, its RESPONSE and its ERROR; `Opcode(0xC0)` to `Opcode(0xEF)` are of vendors [SPEC 6]."""
 
     GET_STATUS = 0x10
     GET_INFO = 0x11
@@ -348,7 +348,7 @@ class BatteryPhase(IntEnum):
 
 
 class AlarmId(IntEnum):
-    """Bit n of `alarm_active` and `alarm_latched` [SPEC 6]. 24 to 31 are for vendors, and never ours."""
+    """Bit n of `alarm_active` and `alarm_latched`; 24 to 31 are for vendors, and never ours [SPEC 6]."""
 
     LOW_RESERVOIR = 1
     EMPTY = 2

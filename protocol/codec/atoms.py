@@ -190,7 +190,7 @@ class Octets(construct.Subconstruct):  # type: ignore[type-arg]
 
 
 class Record(construct.Adapter):  # type: ignore[type-arg]
-    """A construct Struct whose value is a typed tuple. `parts`: name (reserved bytes: "") and layout of each field."""
+    """A construct Struct whose value is a typed tuple; `parts` has each name (reserved bytes: "") and layout."""
 
     def __init__(self, cls: Any, fields: Sequence[Any]) -> None:
         super().__init__(construct.Struct(*fields))

@@ -96,7 +96,7 @@ def _listed(expressions: Iterable[str]) -> str:
 
 
 class Codec:
-    """Both directions of one message class. `size` is the fixed part; `tails` is empty for a fixed layout."""
+    """Both directions of one message class; `size` is the fixed part, `tails` is empty for a fixed layout."""
 
     __slots__ = ("_writer", "build", "parse", "size", "unpack_rows")
 

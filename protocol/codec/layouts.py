@@ -70,7 +70,7 @@ def codec_of(cls: type) -> Codec:
 
 
 def encode(message: object) -> bytes:
-    """The payload of a message. Raises NotEncodable, naming the field, where a value does not fit."""
+    """The payload of a message; raises NotEncodable, naming the field, where a value does not fit."""
     try:
         build = _CODECS[message.__class__].build
     except KeyError:
@@ -79,7 +79,7 @@ def encode(message: object) -> bytes:
 
 
 def decode(cls: type[Message], payload: bytes, *, allow_tail: bool = False) -> Message:
-    """The message in a payload. Raises Malformed for anything but its exact length and known values.
+    """The message in a payload; raises Malformed for anything but its exact length and known values.
 
     `allow_tail` is for responses, which a later version may have made longer [SPEC 5].
     """
@@ -107,7 +107,7 @@ def offset_of(cls: type, name: str) -> tuple[int, int]:
 
 
 def path_offset(cls: type, path: str) -> int:
-    """Where a field begins in the payload, also one of a part: `header.groups.1`. KeyError for what is no field."""
+    """Where a field begins in the payload, also one of a part (`header.groups.1`); KeyError for what is no field."""
     first, _, rest = path.partition(".")
     if first.isdecimal():
         return int(first) * (fixed_size(_DECLARATIONS[cls].record) or 0)

@@ -58,7 +58,7 @@ class Direction(Enum):
 
 
 class FrameRecord(NamedTuple):
-    """One frame for a trace. `encoded` is what stood between its zeros; `payload` is in clear.
+    """One frame for a trace; `encoded` is what stood between its zeros, `payload` is in clear.
 
     `fault` tells why a frame was bad; `payload` is None where it was, or where its tag did not open.
     """
@@ -82,7 +82,7 @@ class Sent(NamedTuple):
 
 
 class Connection:
-    """Framing, sealing and counters of one end. `observing` keeps every frame for `take_frames`."""
+    """Framing, sealing and counters of one end; `observing` keeps every frame for `take_frames`."""
 
     __slots__ = (
         "_arrived",

@@ -12,7 +12,7 @@ from protocol.identifiers import Role
 
 
 class DeviceKey(NamedTuple):
-    """A paired programmer as the pump knows it. `slot` (0 to 7) is its place there; repr hides the key."""
+    """A paired programmer as the pump knows it, at its place `slot` (0 to 7); repr hides the key."""
 
     key_id: int
     role: Role

@@ -42,7 +42,7 @@ class SessionOpened(NamedTuple):
 
 @equal_by_class
 class Request(NamedTuple):
-    """A new request, authentic and in order. Answer, refuse or drop it before the next event."""
+    """A new request, authentic and in order; to be answered, refused or dropped before the next event."""
 
     opcode: int
     payload: bytes

@@ -70,7 +70,7 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class HalfOpen:
-    """A client that said hello and has not yet proven anything. `key` is None if nobody has that key_id."""
+    """A client that said hello and has proven nothing yet; `key` is None if nobody has that key_id."""
 
     client_hello: bytes
     pump_hello: bytes

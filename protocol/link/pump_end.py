@@ -75,7 +75,7 @@ _FINGERPRINT_BYTES = 12  # tag and CRC: tells a repeat from a second frame under
 
 @dataclass(slots=True)
 class _Session:
-    """The active session. `key` is the device's; `sealing_key` seals its frames."""
+    """The active session; `key` is the device's, and `sealing_key` seals its frames."""
 
     key: DeviceKey
     info: SessionInfo

@@ -1,4 +1,4 @@
-"""Keys, proofs and sealing of a session [SPEC 4]. The only home of cryptography; no primitive is our own.
+"""Keys, proofs and sealing of a session, by the primitives of `cryptography`, whose only home this is [SPEC 4].
 
 What is kept between calls is key bytes, never a cipher object (one costs 0.2 us), so that a session can be copied
 and stored.
@@ -76,7 +76,7 @@ def pump_proof(keys: SessionKeys, client_hello: bytes, pump_hello: bytes, proof_
 
 
 def seal(key: bytes, direction: int, sid: int, ctr: int, header: bytes, payload: bytes) -> bytes:
-    """Payload and tag of a secured frame. The same (direction, sid, ctr) must never be sealed twice."""
+    """Payload and tag of a secured frame; the same (direction, sid, ctr) must never be sealed twice."""
     return AESCCM(key, TAG_BYTES).encrypt(_NONCE.pack(direction, sid, ctr), payload, header)
 
 

@@ -37,7 +37,7 @@ class CorruptEntry(RemoteError):
     "data" / Bytes(DATA_BYTES) * "by type; the rest 0",
 )
 class LogEntry(NamedTuple):
-    """What happened, when, and on whose word. The 16-bit check that follows it is computed, not kept."""
+    """What happened, when, and by whom; the 16-bit check that follows it is computed, not kept."""
 
     seq: int
     t_mono_s: int
@@ -55,7 +55,7 @@ class LogEntry(NamedTuple):
 
     @classmethod
     def unpack(cls, raw: bytes) -> "LogEntry":
-        """The entry in 32 bytes. Raises CorruptEntry or Malformed."""
+        """The entry in 32 bytes; raises CorruptEntry or Malformed."""
         if len(raw) != ENTRY_BYTES:
             raise Malformed(ErrorCode.LENGTH, None, len(raw), ENTRY_BYTES)
         if not entry_is_intact(raw):

@@ -18,7 +18,7 @@ _ROLE_OF_LETTER = {"O": Role.OBSERVER, "P": Role.PATIENT, "C": Role.CLINICIAN, "
 
 
 class Request(Protocol[Reply_co]):
-    """A message that asks. It knows the class of its reply, so that whoever asks knows the type of the answer."""
+    """A message that asks, and knows the class of its reply, so that whoever asks knows the type of the answer."""
 
     @staticmethod
     def reply_class() -> type[Reply_co]:
@@ -52,7 +52,7 @@ class Command(NamedTuple):
 
     @classmethod
     def of(cls, opcode: Opcode, request: type[Request[Any]], roles: str, **words: bool) -> Command:
-        """A row. `roles` has a letter for each role that may send it, of OPCS; `words` are the other fields."""
+        """The row of a command; `roles` has a letter of OPCS for each role, `words` are the other fields."""
         allowed = frozenset(_ROLE_OF_LETTER[letter] for letter in roles)
         return cls(opcode, request, request.reply_class(), allowed, **words)
 

@@ -94,7 +94,7 @@ class SubscribeReply(NamedTuple):
     "last_seq" / U32,
 )
 class EventHint(NamedTuple):
-    """EVT: something changed. A hint, never the only carrier of a fact."""
+    """EVT: something changed; a hint, never the only carrier of a fact."""
 
     mask: EventFlag
     status_rev: int

@@ -54,7 +54,7 @@ class QueryCmd(NamedTuple):
 
 @message(*_RECORDED)
 class QueryCmdReply(NamedTuple):
-    """What became of a command. Take it as your own only if op and cmd_crc match what you sent."""
+    """What became of a command; it is your own only if op and cmd_crc match what you sent."""
 
     outcome: Outcome
     op: int

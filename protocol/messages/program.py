@@ -93,7 +93,7 @@ class Segment(NamedTuple):
     "groups" / Rows(GROUPS_MAX, nested(Group)) * "unused groups 0",
 )
 class ProgramHeader(NamedTuple):
-    """Everything of a program but its segments; 98 bytes. `groups` has seven rows, the unused ones 0."""
+    """Everything of a program but its segments, in 98 bytes; `groups` has seven rows, the unused ones 0."""
 
     mode: InfusionMode
     n_groups: int

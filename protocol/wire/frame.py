@@ -29,7 +29,7 @@ _unpack_header = _HEADER.unpack_from
 
 
 class Fault(StrEnum):
-    """Why a frame was dropped. The first four are faults of framing, the others of the frame itself."""
+    """Why a frame was dropped; the first four are faults of framing, the others of the frame itself."""
 
     OVERSIZE = "more than 255 encoded bytes without a delimiter"
     GAP = "a partial frame, then silence for longer than the gap"
@@ -43,7 +43,7 @@ class Fault(StrEnum):
 
 
 class Frame(NamedTuple):
-    """A frame whose CRC and header are good. `body` is payload and tag; `raw` is all of it, CRC included."""
+    """A frame whose CRC and header are good; `body` is payload and tag, `raw` is all of it, CRC included."""
 
     kind: Kind
     flags: int

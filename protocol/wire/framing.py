@@ -1,4 +1,4 @@
-"""Turns bytes of the line into frames and back: COBS between zeros [SPEC 2]. The only home of cobs.
+"""Turns bytes of the line into frames and back by COBS, whose only home this is [SPEC 2].
 
 Every transmission is `00 COBS(decoded) 00`. A receiver never answers a bad frame and never loses more than
 the damaged one: it is in step again at the next zero.
@@ -23,7 +23,7 @@ def uses_c_extension() -> bool:
 
 
 def encode_frame(decoded: bytes) -> bytes:
-    """One transmission. The leading zero ends whatever half frame or noise stood before it."""
+    """One transmission; the leading zero ends whatever half frame or noise stood before it."""
     return b"\x00%b\x00" % _cobs_encode(decoded)
 
 
