@@ -19,13 +19,12 @@ import termios
 import tty
 
 from firmware_emu.bench.errors import BenchLostError
-from firmware_emu.bench.ports.in_queue import InQueue
-from firmware_emu.bench.ports.out_queue import OutQueue
+from firmware_emu.bench.ports.port import Port
 
 READ_BYTES = 4_096  # what the kernel's line discipline holds
 
 
-class PtyPort:
+class PtyPort(Port):
     """Both ends of a PTY: the master that the pump talks through, and a slave kept open."""
 
     def __init__(self) -> None:
@@ -38,41 +37,19 @@ class PtyPort:
         tty.setraw(self._slave)
         os.set_blocking(self._master, False)
         fcntl.ioctl(self._master, termios.TIOCPKT, struct.pack("i", 1))
-        self._address = os.ttyname(self._slave)
-        self._queue = OutQueue()
-        self._received = InQueue()
-        self._selector: selectors.BaseSelector | None = None
+        super().__init__(os.ttyname(self._slave))
         self._waits_for_room = False
 
-    @property
-    def address(self) -> str:
-        return self._address
-
-    @property
-    def received_bytes(self) -> int:
-        return self._received.received_bytes
-
-    @property
-    def dropped_bytes(self) -> int:
-        return self._queue.dropped_bytes
-
     def attach(self, selector: selectors.BaseSelector) -> None:
-        """Register with the loop that will call."""
         self._selector = selector
         selector.register(self._master, selectors.EVENT_READ, self._ready)
 
-    def take_received(self) -> bytes:
-        """What came in since the last call."""
-        return self._received.take()
-
     def send(self, data: bytes) -> None:
-        """Put whole frames on the line; never blocks."""
         self._queue.push(data)
         if not self._waits_for_room:
             self._drain()
 
     def close(self) -> None:
-        """Give the terminal back; the loop has ended."""
         self._selector = None
         os.close(self._master)
         os.close(self._slave)
@@ -89,10 +66,10 @@ class PtyPort:
         except BlockingIOError:
             return
         except OSError as error:
-            raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
+            raise BenchLostError(f"{self.address} is lost: {error.strerror}") from error
         kind = data[0] if data else 0  # packet mode: the first byte says what the others are
         if kind == termios.TIOCPKT_DATA:
-            self._received.push(data[1:])
+            self._keep(data[1:])
         elif kind & termios.TIOCPKT_STOP:
             with contextlib.suppress(termios.error):  # a line that was hung up takes no orders
                 termios.tcflow(self._slave, termios.TCOON)
@@ -102,7 +79,7 @@ class PtyPort:
         try:
             empty = self._queue.drain(self._master)
         except OSError as error:
-            raise BenchLostError(f"{self._address} is lost: {error.strerror}") from error
+            raise BenchLostError(f"{self.address} is lost: {error.strerror}") from error
         if empty == self._waits_for_room and self._selector is not None:
             self._waits_for_room = not empty
             events = selectors.EVENT_READ if empty else selectors.EVENT_READ | selectors.EVENT_WRITE

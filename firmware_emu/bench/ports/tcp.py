@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.ports.accepting import Acceptor
-from firmware_emu.bench.ports.in_queue import InQueue
-from firmware_emu.bench.ports.out_queue import OutQueue
+from firmware_emu.bench.ports.port import Port
 
 if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
@@ -78,50 +77,29 @@ def address_of(listener: socket.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class TcpPort:
+class TcpPort(Port):
     """A listener and at most one client."""
 
     def __init__(self, address: str, say: Say) -> None:
         self._say = say
         self._listener = listen_on_loopback(address)
-        self._address = address_of(self._listener)
+        super().__init__(address_of(self._listener))
         self._client: socket.socket | None = None
         self._client_ended = False
         self._watched = 0
-        self._queue = OutQueue()
-        self._received = InQueue()
-        self._unsent_bytes = 0
         self._acceptor = Acceptor()
         self._refused: dict[socket.socket, int] = {}  # with the bytes that each has sent since
         self._refusals = 0  # since the present client came
         self._told_of_descriptors = False
-        self._selector: selectors.BaseSelector | None = None
-
-    @property
-    def address(self) -> str:
-        return self._address
-
-    @property
-    def received_bytes(self) -> int:
-        return self._received.received_bytes
-
-    @property
-    def dropped_bytes(self) -> int:
-        return self._queue.dropped_bytes + self._unsent_bytes
 
     def attach(self, selector: selectors.BaseSelector) -> None:
-        """Register with the loop that will call."""
         self._selector = selector
         selector.register(self._listener, selectors.EVENT_READ, self._accept)
 
-    def take_received(self) -> bytes:
-        """What came in since the last call."""
-        return self._received.take()
-
     def send(self, data: bytes) -> None:
-        """Put whole frames on the line; never blocks. Without a client they are lost, as on a cable pulled out."""
+        """Put whole frames on the line; without a client they are lost, as on a cable pulled out."""
         if self._client is None:
-            self._unsent_bytes += len(data)
+            self._queue.dropped_bytes += len(data)
             return
         idle = not self._queue.waiting_bytes
         self._queue.push(data)
@@ -129,7 +107,6 @@ class TcpPort:
             self._drain(self._client)
 
     def close(self) -> None:
-        """Hang up and stop listening; the loop has ended, and its selector may be closed."""
         self._selector = None
         self._hang_up()
         for refused in list(self._refused):
@@ -144,7 +121,7 @@ class TcpPort:
         if accepted is None:
             if self._acceptor.turned_away and not self._told_of_descriptors:
                 self._told_of_descriptors = True
-                self._say(f"{self._address}: no descriptors left for clients; raise the limit (ulimit -n)")
+                self._say(f"{self.address}: no descriptors left for clients; raise the limit (ulimit -n)")
             return
         client = accepted[0]
         client.settimeout(0)
@@ -169,7 +146,7 @@ class TcpPort:
     def _refuse(self, client: socket.socket) -> None:
         """Hang up, and read what comes until the other end has seen it: closing at once could reset the line."""
         if not self._refusals:
-            self._say(f"refused a second client: {self._address} has its client already; one line a pump")
+            self._say(f"refused a second client: {self.address} has its client already; one line a pump")
         self._refusals += 1
         if self._selector is None:
             client.close()
@@ -231,7 +208,7 @@ class TcpPort:
             self._hang_up()
             return False
         if data:
-            self._received.push(data)
+            self._keep(data)
             return True
         self._client_ended = True  # it may still read what it asked for
         if self._queue.waiting_bytes:
@@ -258,7 +235,7 @@ class TcpPort:
             return
         self._watch(client, 0)
         if self._refusals > 1:
-            self._say(f"{self._refusals} clients were refused while {self._address} had its client")
+            self._say(f"{self._refusals} clients were refused while {self.address} had its client")
         self._refusals = 0
         self._client = None
         self._queue.clear()
