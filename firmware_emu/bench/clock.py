@@ -11,10 +11,10 @@ clock; a pump that runs free would be at its end of service before its first cli
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.now import Now
@@ -27,55 +27,53 @@ NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
 SPEED_MAX = 1_000_000  # a year in half a minute; faster than that the host's scheduling is all one would see
 
-
-class TimeMode(StrEnum):
-    """How pump time follows the host's."""
-
-    REAL = "real"
-    SCALED = "scaled"
-    MANUAL = "manual"
+TimeMode = Literal["real", "scaled", "manual"]
+"""How pump time follows the host's."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """A time mode with its speed: pump milliseconds per host millisecond, 0 where only a hand moves it."""
+    """Pump milliseconds per host millisecond: 1 in real time, 0 where only a hand moves pump time."""
 
-    mode: TimeMode
     speed: int
-
-    @classmethod
-    def of_speed(cls, speed: int) -> Pace:
-        """The pace of a running clock."""
-        return REAL if speed == 1 else cls(TimeMode.SCALED, speed)
 
     @classmethod
     def parse(cls, text: str) -> Pace:
         """Read `real`, `manual` or `xN`."""
-        if text == TimeMode.REAL:
-            return REAL
-        if text == TimeMode.MANUAL:
-            return MANUAL
-        digits = text[1:]
-        if text[:1] == "x" and digits.isascii() and digits.isdecimal() and 1 <= int(digits[:9]) <= SPEED_MAX:
-            return cls.of_speed(int(digits[:9]))
-        raise BadConfigurationError(f"time {text!r} is not one of real, manual, x1 to x{SPEED_MAX}")
+        if text in ("real", "manual"):
+            return REAL if text == "real" else MANUAL
+        scaled = re.fullmatch("x0*([1-9][0-9]{0,6})", text)
+        if scaled is None or int(scaled[1]) > SPEED_MAX:
+            raise BadConfigurationError(f"time {text!r} is not one of real, manual, x1 to x{SPEED_MAX}")
+        return cls(int(scaled[1]))
+
+    @property
+    def mode(self) -> TimeMode:
+        """The name that rig control has for it."""
+        if not self.speed:
+            return "manual"
+        return "real" if self.speed == 1 else "scaled"
 
     def __str__(self) -> str:
-        return f"x{self.speed}" if self.mode is TimeMode.SCALED else self.mode.value
+        return f"x{self.speed}" if self.speed > 1 else self.mode
 
 
-REAL = Pace(TimeMode.REAL, 1)
-MANUAL = Pace(TimeMode.MANUAL, 0)
+REAL = Pace(1)
+MANUAL = Pace(0)
+
+
+def is_due(now: Now, wake_at_ms: int | None, wake_line_ms: int | None) -> bool:
+    """Whether one of the two times has come: of pump time, of line time; None is never."""
+    return (wake_at_ms is not None and wake_at_ms <= now.pump_ms) or (
+        wake_line_ms is not None and wake_line_ms <= now.line_ms
+    )
 
 
 class Clock:
     """The bench's clock. `host_ns` is how it reads the host's monotonic clock, and the only time that it reads."""
 
     def __init__(
-        self,
-        start_ms: int = 0,
-        pace: Pace = REAL,
-        host_ns: Callable[[], int] = time.monotonic_ns,
+        self, start_ms: int = 0, pace: Pace = REAL, host_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self._host_ns = host_ns
         self._pace = pace
@@ -122,19 +120,15 @@ class Clock:
 
     def wait_s(self, wake_at_ms: int | None, wake_line_ms: int | None) -> float | None:
         """Host seconds until the earlier of the two is due: None never, 0 now. Under manual time only what is due."""
-        if not self._pace.speed:
-            due = (wake_at_ms is not None and wake_at_ms <= self._anchor.pump_ms) or (
-                wake_line_ms is not None and wake_line_ms <= self._anchor.line_ms
-            )
-            return 0.0 if due else None
-        due_ns = None
+        anchor, speed = self._anchor, self._pace.speed
+        if not speed:
+            return 0.0 if is_due(anchor, wake_at_ms, wake_line_ms) else None
+        due_ns = []
         if wake_at_ms is not None:
-            due_ns = ceil_div((wake_at_ms - self._anchor.pump_ms) * NS_PER_MS, self._pace.speed)
+            due_ns.append(ceil_div((wake_at_ms - anchor.pump_ms) * NS_PER_MS, speed))
         if wake_line_ms is not None:
-            line_due_ns = (wake_line_ms - self._anchor.line_ms) * NS_PER_MS
-            if due_ns is None or line_due_ns < due_ns:
-                due_ns = line_due_ns
-        if due_ns is None:
+            due_ns.append((wake_line_ms - anchor.line_ms) * NS_PER_MS)
+        if not due_ns:
             return None
-        left_ns = self._anchor_host_ns + due_ns - self._host_ns()
-        return left_ns / NS_PER_S if left_ns > 0 else 0.0
+        left_ns = self._anchor_host_ns + min(due_ns) - self._host_ns()
+        return max(left_ns, 0) / NS_PER_S

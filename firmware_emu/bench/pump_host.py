@@ -6,7 +6,7 @@ and `virtual` does it without either.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
@@ -69,18 +69,15 @@ class PumpHost:
         """One step of the pump, on file before its bytes are handed out."""
         step = self.pump.step(now, received)
         if self.image is not None:
-            self.image.append(now.pump_ms, step.writes, self._state())
+            state = {
+                "plant": self.pump.plant.to_json(),
+                "powered": self.pump.powered,
+                "hands_off_reservoir": self.pump.hands_off_reservoir,
+            }
+            self.image.append(now.pump_ms, step.writes, state)
         self.trace = step.trace
         if step.trace and self.trace_hash is not None:
             self.trace_hash.add(trace_bytes(step.trace))
         self.wake_at_ms = step.wake_at_ms
         self.wake_line_ms = step.wake_line_ms
         return step.to_send
-
-    def _state(self) -> dict[str, Any]:
-        pump = self.pump
-        return {
-            "plant": pump.plant.to_json(),
-            "powered": pump.powered,
-            "hands_off_reservoir": pump.hands_off_reservoir,
-        }

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import selectors
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from firmware_emu.bench.clock import TimeMode
+from firmware_emu.bench.clock import is_due
 from firmware_emu.bench.errors import NotNowError
 from firmware_emu.bench.time_run import TimeRun
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.bench.time_run import Until
-    from firmware_emu.now import Now
 
 IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
 IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
@@ -31,16 +30,13 @@ RUN_SLICE_S = 0.05  # how long a time run may keep the port and the signals wait
 BARRIER_S = 10.0  # how long a time run waits for bytes that its asker says are on their way
 
 
-class Under:
-    """A time run under way, with what it waits for and who asked."""
+class Under(NamedTuple):
+    """A time run under way, with the bytes that it waits for and for how long, and who asked."""
 
-    __slots__ = ("after_received", "future", "give_up_at_s", "time_run")
-
-    def __init__(self, time_run: TimeRun, after_received: int, future: Future[TimeRun]) -> None:
-        self.time_run = time_run
-        self.after_received = after_received
-        self.future = future
-        self.give_up_at_s = time.monotonic() + BARRIER_S
+    time_run: TimeRun
+    after_received: int
+    give_up_at_s: float
+    future: Future[TimeRun]
 
 
 class Runner:
@@ -64,7 +60,9 @@ class Runner:
         Whatever ends it, nobody is left waiting for an answer.
         """
         try:
-            self._serve()
+            self.settle()
+            while not self._stopping:
+                self._turn()
             self.settle()
         finally:
             if self._under is not None:
@@ -72,22 +70,21 @@ class Runner:
                 self._under = None
             self._command_queue.close()
 
-    def _serve(self) -> None:
-        port, clock, host = self.port, self.clock, self.host
-        self.settle()
-        while not self._stopping:
-            self._look_at_image()
-            for key, events in self.selector.select(self._wait_s()):
-                key.data(events)
-            received = port.take_received()
-            now = clock.read()
-            if received or self._is_due(now):
-                sent = host.step(now, received)
-                if sent:
-                    port.send(sent)
-            self._command_queue.run(self)
-            if self._under is not None:
-                self._go_on(self._under)
+    def _turn(self) -> None:
+        self._look_at_image()
+        for key, events in self.selector.select(self._wait_s()):
+            key.data(events)
+        received = self.port.take_received()
+        host, now = self.host, self.clock.read()
+        if received or is_due(now, host.wake_at_ms, host.wake_line_ms):
+            self._send(host.step(now, received))
+        self._command_queue.run(self)
+        if self._under is not None:
+            self._go_on(self._under)
+
+    def _send(self, sent: bytes) -> None:
+        if sent:
+            self.port.send(sent)
 
     def stop(self) -> None:
         """End the loop after this turn. May be called from a signal handler."""
@@ -102,9 +99,7 @@ class Runner:
 
     def settle(self) -> None:
         """Bring the pump to this instant, and let out what it says."""
-        sent = self.host.step(self.clock.read())
-        if sent:
-            self.port.send(sent)
+        self._send(self.host.step(self.clock.read()))
 
     def skip(self, ms: int) -> None:
         """Let pump time jump without the client's."""
@@ -119,13 +114,14 @@ class Runner:
 
     def start_run(self, ms: int, until: Until, after_received: int, future: Future[TimeRun]) -> None:
         """Begin a time run once the port has received so many bytes; the future gets it when it is over."""
-        if self.clock.pace.mode is not TimeMode.MANUAL:
+        if self.clock.pace.speed:
             raise NotNowError(
                 f"time runs {self.clock.pace}; set the clock to manual before you turn it by hand"
             )
         if self._under is not None:
             raise NotNowError("time is being turned already; wait for that answer")
-        self._under = Under(TimeRun(self.clock.read(), ms, until), after_received, future)
+        time_run = TimeRun(self.clock.read(), ms, until)
+        self._under = Under(time_run, after_received, time.monotonic() + BARRIER_S, future)
 
     # the loop's parts
 
@@ -148,12 +144,6 @@ class Runner:
             image.check()
             self._look_at_s = time.monotonic() + IMAGE_LOOK_S
 
-    def _is_due(self, now: Now) -> bool:
-        wake_at_ms, wake_line_ms = self.host.wake_at_ms, self.host.wake_line_ms
-        return (wake_at_ms is not None and wake_at_ms <= now.pump_ms) or (
-            wake_line_ms is not None and wake_line_ms <= now.line_ms
-        )
-
     def _go_on(self, under: Under) -> None:
         """Make some steps of the time run, unless the bytes that it waits for are not here yet."""
         missing = under.after_received - self.port.received_bytes
@@ -173,8 +163,7 @@ class Runner:
             before_ms = self.host.pump.now_ms
             sent = time_run.step(self.host)
             self.clock.advance(self.host.pump.now_ms - before_ms)
-            if sent:
-                self.port.send(sent)
+            self._send(sent)
         if time_run.over:
             self._under = None
             under.future.set_result(time_run)

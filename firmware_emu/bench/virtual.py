@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 class VirtualBench:
     """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is taken."""
 
-    __slots__ = ("_now_ms", "_received_bytes", "_sent", "host")
+    __slots__ = ("_sent", "host", "now_ms", "received_bytes")
 
     def __init__(self, pump: Pump) -> None:
         self.host = PumpHost(pump)
-        self._now_ms = pump.now_ms
-        self._received_bytes = 0
+        self.now_ms = pump.now_ms
+        """Pump time, which is the line's time too."""
+        self.received_bytes = 0
+        """Bytes fed so far."""
         self._sent = b""
         self.settle()
 
@@ -36,21 +38,6 @@ class VirtualBench:
         return cls(new_pump(profile, seed, memory_id))
 
     @property
-    def now_ms(self) -> int:
-        """Pump time, which is the line's time too."""
-        return self._now_ms
-
-    @property
-    def received_bytes(self) -> int:
-        """Bytes fed so far."""
-        return self._received_bytes
-
-    @property
-    def next_wake_ms(self) -> int | None:
-        """When the pump next has something to do by itself."""
-        return self.host.wake_at_ms
-
-    @property
     def trace_hash(self) -> str:
         """Hash of all that happened so far."""
         assert self.host.trace_hash is not None  # noqa: S101 - this bench always keeps it
@@ -58,8 +45,8 @@ class VirtualBench:
 
     def feed(self, data: bytes) -> bytes:
         """Bytes from the line, now; returns all that the pump has sent and nobody took."""
-        self._received_bytes += len(data)
-        self._sent += self.host.step(Now.both(self._now_ms), data)
+        self.received_bytes += len(data)
+        self._sent += self.host.step(Now.both(self.now_ms), data)
         return self.take_sent()
 
     def take_sent(self) -> bytes:
@@ -71,25 +58,25 @@ class VirtualBench:
         """Let time pass; returns what the pump sent."""
         if ms < 0:
             raise ValueError(f"time goes forward only, not by {ms} ms")
-        self._now_ms += ms
-        self._sent += self.host.step(Now.both(self._now_ms))
+        self.now_ms += ms
+        self._sent += self.host.step(Now.both(self.now_ms))
         return self.take_sent()
 
     def run_until(self, until: Until, limit_ms: int) -> TimeRun:
         """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be taken."""
-        time_run = TimeRun(Now.both(self._now_ms), limit_ms, until)
+        time_run = TimeRun(Now.both(self.now_ms), limit_ms, until)
         while not time_run.over:
             self._sent += time_run.step(self.host)
-        self._now_ms = self.host.pump.now_ms
+        self.now_ms = self.host.pump.now_ms
         return time_run
 
     def settle(self) -> None:
         """Bring the pump to this instant."""
-        self._sent += self.host.step(Now.both(self._now_ms))
+        self._sent += self.host.step(Now.both(self.now_ms))
 
     def skip(self, ms: int) -> None:
         """Let time pass of which the pump knows nothing: it has no power."""
-        self._now_ms += ms
+        self.now_ms += ms
 
     def fork(self) -> VirtualBench:
         """Another bench in the same state."""

@@ -93,7 +93,7 @@ class EmulatedTarget:
         bench = self.bench
         self._arrived += bench.take_sent()
         while not self._arrived and bench.now_ms < deadline_ms:
-            wake_ms = bench.next_wake_ms
+            wake_ms = bench.host.wake_at_ms
             next_ms = deadline_ms if wake_ms is None else min(deadline_ms, max(wake_ms, bench.now_ms + 1))
             self._arrived += bench.advance(next_ms - bench.now_ms)
         arrived, self._arrived = self._arrived, b""

@@ -141,7 +141,7 @@ class World:
     def wait_for(self, end: LineEnd, deadline_ms: int) -> bytes:
         """What has arrived at one end; time passes until there is something, or until the deadline."""
         while not end.arrived and self.now_ms < deadline_ms:
-            wake_ms = self.bench.next_wake_ms
+            wake_ms = self.bench.host.wake_at_ms
             until_ms = deadline_ms if wake_ms is None else min(deadline_ms, max(wake_ms, self.now_ms + 1))
             self.advance(until_ms - self.now_ms)
         arrived, end.arrived = end.arrived, b""

@@ -256,15 +256,15 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
 
 def _clock(runner: Runner) -> models.ClockState:
     pace = runner.clock.pace
-    return models.ClockState(mode=pace.mode.value, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
+    return models.ClockState(mode=pace.mode, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
 
 
 def _pace(wanted: models.ClockWanted) -> Pace:
     if (wanted.mode is None) == (wanted.speed is None):
         raise actions.RefusedError("say either mode (real, manual) or speed (pump ms per host ms)")
     if wanted.speed is not None:
-        return Pace.of_speed(int(wanted.speed))
-    return MANUAL if wanted.mode == MANUAL.mode.value else REAL
+        return Pace(int(wanted.speed))
+    return MANUAL if wanted.mode == MANUAL.mode else REAL
 
 
 def _done(runner: Runner) -> models.Done:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from firmware_emu.bench.clock import SPEED_MAX
+from firmware_emu.bench.clock import SPEED_MAX, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
 from firmware_emu.units import MS_PER_DAY, NL_PER_ML
 
@@ -54,7 +54,7 @@ class RigState(BaseModel):
 class ClockState(BaseModel):
     """How pump time runs. `speed` is pump ms per host ms, 0 under manual time."""
 
-    mode: Literal["real", "scaled", "manual"]
+    mode: TimeMode
     speed: int
     now_ms: int
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firmware_emu.bench.clock import MANUAL, NS_PER_MS, REAL, SPEED_MAX, Clock, Pace, TimeMode
+from firmware_emu.bench.clock import MANUAL, NS_PER_MS, REAL, SPEED_MAX, Clock, Pace
 from firmware_emu.bench.errors import BadConfigurationError
 
 
@@ -24,15 +24,17 @@ class Host:
 @pytest.mark.parametrize(
     ("text", "mode", "speed"),
     [
-        ("real", TimeMode.REAL, 1),
-        ("x1", TimeMode.REAL, 1),
-        ("x60", TimeMode.SCALED, 60),
-        (f"x{SPEED_MAX}", TimeMode.SCALED, SPEED_MAX),
-        ("manual", TimeMode.MANUAL, 0),
+        ("real", "real", 1),
+        ("x1", "real", 1),
+        ("x60", "scaled", 60),
+        ("x0000000060", "scaled", 60),
+        (f"x{SPEED_MAX}", "scaled", SPEED_MAX),
+        ("manual", "manual", 0),
     ],
 )
-def test_a_pace_is_read_from_its_text(text: str, mode: TimeMode, speed: int) -> None:
-    assert Pace.parse(text) == Pace(mode, speed)
+def test_a_pace_is_read_from_its_text(text: str, mode: str, speed: int) -> None:
+    pace = Pace.parse(text)
+    assert (pace.mode, pace.speed) == (mode, speed)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_real_time_follows_the_host() -> None:
 
 def test_scaled_time_scales_the_patient_and_not_the_line() -> None:
     host = Host()
-    clock = Clock(0, Pace.of_speed(3_600), host)
+    clock = Clock(0, Pace(3_600), host)
     host.pass_ms(1_000)
     assert clock.read() == (3_600_000, 1_000)
 
@@ -68,7 +70,7 @@ def test_manual_time_stands_still_until_it_is_turned() -> None:
 
 def test_time_goes_on_from_where_it_was_when_the_pace_changes() -> None:
     host = Host()
-    clock = Clock(0, Pace.of_speed(10), host)
+    clock = Clock(0, Pace(10), host)
     host.pass_ms(100)
     clock.set_pace(MANUAL)
     host.pass_ms(100)
@@ -105,13 +107,13 @@ def test_a_skip_under_manual_time_moves_both() -> None:
 def test_the_wait_is_to_the_earlier_of_the_two(
     speed: int, wake_at_ms: int | None, wake_line_ms: int | None, wait_s: float | None
 ) -> None:
-    assert Clock(0, Pace.of_speed(speed), Host()).wait_s(wake_at_ms, wake_line_ms) == wait_s
+    assert Clock(0, Pace(speed), Host()).wait_s(wake_at_ms, wake_line_ms) == wait_s
 
 
 def test_after_the_wait_the_wake_up_is_due_at_every_speed() -> None:
     for speed in (1, 3, 7, 60, 3_600, SPEED_MAX):
         host = Host()
-        clock = Clock(0, Pace.of_speed(speed), host)
+        clock = Clock(0, Pace(speed), host)
         wait_s = clock.wait_s(1_000_003, None)
         assert wait_s is not None
         host.ns += round(wait_s * 1_000_000_000)
