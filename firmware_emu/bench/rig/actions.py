@@ -79,13 +79,9 @@ def cut_power(bench: Bench) -> None:
 
 def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int | None = None) -> None:
     """Pull the plug in the n-th memory write from now, of which so many bytes land (None: none); it stays out."""
-
-    def arm(pump: Pump) -> None:
-        if not pump.powered:
-            raise NotNowError("power is off already; restore it first")
-        pump.inject("power-cut-at-write", {"writes": after_writes, "torn_after_bytes": torn_after_bytes})
-
-    _do(bench, arm)
+    if not _settled(bench).powered:
+        raise NotNowError("power is off already; restore it first")
+    inject(bench, "power-cut-at-write", {"writes": after_writes, "torn_after_bytes": torn_after_bytes})
 
 
 def restore_power(bench: Bench, off_ms: int = 0) -> bool:
@@ -111,15 +107,10 @@ def aspirate(bench: Bench, nl: int | None = None) -> int:
 
 def fill(bench: Bench, nl: int, concentration_ng_per_ml: int | None = None) -> int:
     """Inject fluid, of the concentration that is in the reservoir if None; returns how much went in."""
-
-    def inject(pump: Pump) -> int:
-        concentration = concentration_ng_per_ml
-        if concentration is None:
-            concentration = pump.truth().reservoir_ng_per_ml
-        pump.fill(nl, concentration)
-        return nl
-
-    return _do(bench, inject)
+    if concentration_ng_per_ml is None:
+        concentration_ng_per_ml = _settled(bench).truth().reservoir_ng_per_ml
+    _do(bench, lambda pump: pump.fill(nl, concentration_ng_per_ml))
+    return nl
 
 
 def inject(bench: Bench, fault: str, parameters: Mapping[str, object]) -> None:

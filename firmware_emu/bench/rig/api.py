@@ -39,16 +39,16 @@ class RunnerProxy:
     def __init__(self, command_queue: CommandQueue[Runner]) -> None:
         self._command_queue = command_queue
 
-    async def do(self, action: Callable[[Runner], Result]) -> Result:
-        """Run an action between two steps of the pump."""
+    async def do(self, action: Callable[[Runner], Result]) -> tuple[Result, int]:
+        """Run an action between two steps of the pump; returns its result, and the pump's time after it in ms."""
 
-        def job(runner: Runner, future: Future[Result]) -> None:
-            future.set_result(action(runner))
+        def job(runner: Runner, future: Future[tuple[Result, int]]) -> None:
+            future.set_result((action(runner), runner.host.pump.now_ms))
 
         return await asyncio.wrap_future(self._command_queue.leave(job))
 
     async def travel(self, ms: int, until: Until, after_received: int = 0) -> TimeRun:
-        """Let time pass; the answer comes when it has passed."""
+        """Let time pass; returns when it has passed."""
 
         def job(runner: Runner, future: Future[TimeRun]) -> None:
             runner.start_run(ms, until, after_received, future)
@@ -85,13 +85,13 @@ async def get_state(door: Here) -> models.RigState:
             **seen._asdict(), received_bytes=port.received_bytes, dropped_bytes=port.dropped_bytes
         )
 
-    return await door.do(look)
+    return (await door.do(look))[0]
 
 
 @router.get("/clock")
 async def get_clock(door: Here) -> models.ClockState:
     """How time runs, and what it is."""
-    return await door.do(_clock)
+    return (await door.do(_clock))[0]
 
 
 @router.put("/clock")
@@ -102,7 +102,7 @@ async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState
         runner.set_pace(_pace(wanted))
         return _clock(runner)
 
-    return await door.do(change)
+    return (await door.do(change))[0]
 
 
 @router.post("/clock/advance")
@@ -127,7 +127,7 @@ async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
 async def cut_power(door: Here, wanted: models.PowerCut) -> models.Done:
     """Pull the plug, now or in a memory write to come; it stays out until it is put back."""
 
-    def cut(runner: Runner) -> models.Done:
+    def cut(runner: Runner) -> None:
         if wanted.after_writes is not None:
             actions.arm_power_cut(runner, wanted.after_writes, wanted.torn_after_bytes)
         elif wanted.torn_after_bytes is not None:
@@ -136,103 +136,83 @@ async def cut_power(door: Here, wanted: models.PowerCut) -> models.Done:
             )
         else:
             actions.cut_power(runner)
-        return _done(runner)
 
-    return await door.do(cut)
+    _, now_ms = await door.do(cut)
+    return models.Done(now_ms=now_ms)
 
 
 @router.post("/power/restore")
 async def restore_power(door: Here, wanted: models.PowerRestore) -> models.Restored:
     """Put the plug back; an armed cut that did not fire is disarmed."""
-
-    def restore(runner: Runner) -> models.Restored:
-        was_off = actions.restore_power(runner, wanted.off_ms)
-        return models.Restored(now_ms=runner.host.pump.now_ms, was_off=was_off)
-
-    return await door.do(restore)
+    was_off, now_ms = await door.do(lambda runner: actions.restore_power(runner, wanted.off_ms))
+    return models.Restored(now_ms=now_ms, was_off=was_off)
 
 
 @router.post("/syringe/aspirate")
 async def aspirate(door: Here, wanted: models.Aspirate) -> models.Moved:
     """Draw fluid out of the reservoir; the next REFILL finds it as the syringe left it."""
-
-    def draw(runner: Runner) -> models.Moved:
-        nl = actions.aspirate(runner, wanted.nl)
-        return models.Moved(now_ms=runner.host.pump.now_ms, nl=nl)
-
-    return await door.do(draw)
+    nl, now_ms = await door.do(lambda runner: actions.aspirate(runner, wanted.nl))
+    return models.Moved(now_ms=now_ms, nl=nl)
 
 
 @router.post("/syringe/fill")
 async def fill(door: Here, wanted: models.Fill) -> models.Moved:
     """Inject fluid into the reservoir; the next REFILL finds it as the syringe left it."""
-
-    def inject(runner: Runner) -> models.Moved:
-        nl = actions.fill(runner, wanted.nl, wanted.concentration_ng_per_ml)
-        return models.Moved(now_ms=runner.host.pump.now_ms, nl=nl)
-
-    return await door.do(inject)
+    nl, now_ms = await door.do(lambda runner: actions.fill(runner, wanted.nl, wanted.concentration_ng_per_ml))
+    return models.Moved(now_ms=now_ms, nl=nl)
 
 
 @router.get("/faults")
 async def get_faults(door: Here) -> models.Faults:
     """What can go wrong with this pump, what it takes, whether it is so, and how often it took effect."""
-
-    def look(runner: Runner) -> models.Faults:
-        return models.Faults(
-            faults=[
-                models.Fault(
-                    name=each.fault.name,
-                    summary=each.fault.summary,
-                    seen_as=each.fault.seen_as,
-                    parameters=[models.FaultParameter(**row._asdict()) for row in each.fault.parameters],
-                    on=each.on,
-                    effects=each.effects,
-                )
-                for each in actions.faults(runner)
-            ]
+    found, _ = await door.do(actions.faults)
+    faults = [
+        models.Fault(
+            name=each.fault.name,
+            summary=each.fault.summary,
+            seen_as=each.fault.seen_as,
+            parameters=[models.FaultParameter(**row._asdict()) for row in each.fault.parameters],
+            on=each.on,
+            effects=each.effects,
         )
-
-    return await door.do(look)
+        for each in found
+    ]
+    return models.Faults(faults=faults)
 
 
 @router.put("/faults/{name}")
 async def put_fault(door: Here, name: str, wanted: models.FaultWanted) -> models.Done:
     """Cause a fault, or end it."""
 
-    def change(runner: Runner) -> models.Done:
+    def change(runner: Runner) -> None:
         if wanted.on:
             actions.inject(runner, name, wanted.parameters)
         elif wanted.parameters:
             raise actions.RefusedError(f"a fault that ends takes no parameters, {name} got some")
         else:
             actions.clear(runner, name)
-        return _done(runner)
 
-    return await door.do(change)
+    _, now_ms = await door.do(change)
+    return models.Done(now_ms=now_ms)
 
 
 @router.get("/tones")
 async def get_tones(door: Here) -> models.Tones:
     """What the pump's sounder was heard to play."""
-
-    def listen(runner: Runner) -> models.Tones:
-        heard = [models.Tone(**tone._asdict()) for tone in actions.tones(runner)]
-        return models.Tones(now_ms=runner.host.pump.now_ms, tones=heard)
-
-    return await door.do(listen)
+    heard, now_ms = await door.do(actions.tones)
+    return models.Tones(now_ms=now_ms, tones=[models.Tone(**tone._asdict()) for tone in heard])
 
 
 @router.post("/shutdown")
 async def shutdown(door: Here, _wanted: models.Nothing) -> models.Done:
     """End the emulator in good order."""
 
-    def end(runner: Runner) -> models.Done:
+    def end(runner: Runner) -> None:
         runner.settle()
         runner.stop()
-        return _done(runner)
 
-    return await door.do(end)
+    _, now_ms = await door.do(end)
+    return models.Done(now_ms=now_ms)
 
 
 def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connections: Connections) -> Guard:
@@ -247,10 +227,8 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
     )
     app.state.door = RunnerProxy(command_queue)
     app.include_router(router)
-    app.add_exception_handler(RequestValidationError, _say_invalid)
-    app.add_exception_handler(HTTPException, _say_http)
-    app.add_exception_handler(BenchError, _say_refused)
-    app.add_exception_handler(Exception, _say_broken)
+    for kind in (RequestValidationError, HTTPException, BenchError, Exception):
+        app.add_exception_handler(kind, _refuse)
     return Guard(app, token, port, connections)
 
 
@@ -267,31 +245,22 @@ def _pace(wanted: models.ClockWanted) -> Pace:
     return MANUAL if wanted.mode == MANUAL.mode else REAL
 
 
-def _done(runner: Runner) -> models.Done:
-    return models.Done(now_ms=runner.host.pump.now_ms)
-
-
-async def _say_invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - it is what this is registered for
-    first = error.errors()[0]
-    if first["type"] == "json_invalid":
-        return _error(422, "the body is not JSON")
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    return _error(422, f"{where or 'body'}: {first['msg']}")
-
-
-async def _say_http(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101 - likewise
-    return _error(error.status_code, f"{error.detail}; see /openapi.json for what there is")
-
-
-async def _say_refused(_request: Request, error: Exception) -> JSONResponse:
-    return _error(409 if isinstance(error, NotNowError) else 422, str(error))
-
-
-async def _say_broken(_request: Request, error: Exception) -> JSONResponse:
-    return _error(500, f"the bench is at fault: {type(error).__name__}: {error}")
-
-
-def _error(status: int, sentence: str) -> JSONResponse:
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """The answer to a request that failed: a status, and why in one sentence."""
+    match error:
+        case RequestValidationError():
+            status, first = 422, error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"] if part != "body")
+            sentence = f"{where or 'body'}: {first['msg']}"
+            if first["type"] == "json_invalid":
+                sentence = "the body is not JSON"
+        case HTTPException():
+            status = error.status_code
+            sentence = f"{error.detail}; see /openapi.json for what there is"
+        case BenchError():
+            status = 409 if isinstance(error, NotNowError) else 422
+            sentence = str(error)
+        case _:
+            status = 500
+            sentence = f"the bench is at fault: {type(error).__name__}: {error}"
     return JSONResponse({"error": sentence}, status_code=status)

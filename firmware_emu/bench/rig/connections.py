@@ -1,4 +1,4 @@
-"""The connections of rig control: who has not shown the token gets few places and little time.
+"""The connections of rig control, by rules that give few places and little time to who has not shown the token.
 
 Whoever holds the token is always served, whatever strangers do: a connection is a stranger's until a request
 on it has shown the token. Strangers have `STRANGERS_MAX` places; the oldest of them with nothing to say makes
@@ -10,7 +10,6 @@ asyncio takes connections by `accept` of the listening socket, so the rules stan
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ Peer = tuple[str, int]
 
 
 class Connections:
-    """What is open, by the address of its other end. All times from the clock that was handed in."""
+    """The open connections by the address of their other end. All times are of the clock that was handed in."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -119,6 +118,6 @@ class GuardedListener(socket.socket):
 def _has_something_to_say(connection: socket.socket) -> bool:
     """Whether bytes wait to be read: a holder's request may lie there still."""
     try:
-        return bool(select.select([connection], [], [], 0)[0]) and bool(connection.recv(1, socket.MSG_PEEK))
-    except (OSError, ValueError):
+        return bool(connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+    except OSError:  # nothing waits, or the connection is closed
         return False

@@ -93,10 +93,9 @@ class Event(BaseModel):
     text: str
 
 
-class Ran(BaseModel):
+class Ran(Done):
     """Where a run ended, whether what it ran for happened, and what that was."""
 
-    now_ms: int
     reached: bool
     events: list[Event]
 
@@ -114,10 +113,9 @@ class PowerRestore(Strict):
     off_ms: Ms = 0
 
 
-class Restored(BaseModel):
+class Restored(Done):
     """`was_off` is False where power was on: a cut that was armed did not fire."""
 
-    now_ms: int
     was_off: bool
 
 
@@ -134,10 +132,9 @@ class Fill(Strict):
     concentration_ng_per_ml: Annotated[int, Field(ge=0, le=CONCENTRATION_MAX_NG_PER_ML)] | None = None
 
 
-class Moved(BaseModel):
+class Moved(Done):
     """What went through the needle."""
 
-    now_ms: int
     nl: int
 
 
@@ -184,10 +181,9 @@ class Tone(BaseModel):
     duration_ms: int
 
 
-class Tones(BaseModel):
+class Tones(Done):
     """The last tones, the newest last; `tones_played` of the truth counts them all."""
 
-    now_ms: int
     tones: list[Tone]
 
 
