@@ -70,15 +70,11 @@ COMPONENT_ENTRY_POINTS: Final = "pumpbench.components"
 Table = dict[str, Any]
 
 
-def load_profile(given: str) -> Profile:
-    """A built-in profile by its name, or else the file at that path. Raises BadConfigurationError."""
+def load_profile(given: str | Path) -> Profile:
+    """A built-in profile by its name, or else the one in the TOML file there. Raises BadConfigurationError."""
     if given in BUILT_IN:
-        return BUILT_IN[given]
-    return read_profile(Path(given))
-
-
-def read_profile(path: Path) -> Profile:
-    """The profile in a TOML file. Raises BadConfigurationError."""
+        return BUILT_IN[str(given)]
+    path = Path(given)
     try:
         return _profile(_tables(path), path.stem)
     except _Wrong as wrong:
@@ -114,36 +110,31 @@ def _tables(path: Path) -> Table:
 def _profile(tables: Table, stem: str) -> Profile:
     top = _checked(tables, TOP_RULES, "")
     base = BUILT_IN[top.get("based_on", "implanted")]
-    model = replace(base.model, **_model_fields(_checked(top.get("model", {}), MODEL_RULES, "model.")))
+    fields = dict(_checked(top.get("model", {}), MODEL_RULES, "model."))
+    if "empty_policy" in fields:
+        fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
     if "components" in top:
-        model = replace(model, components=_components(top["components"]))
+        fields["components"] = _components(top["components"])
+    model = replace(base.model, **fields)
     implant = base.implant
     if "implant" in top:
         implant = replace(implant or Implant(), **_checked(top["implant"], IMPLANT_RULES, "implant."))
     fault = contradiction(model, implant)
     if fault is not None:
         raise _Wrong(fault)
-    profile = replace(base, name=top.get("name", stem), model=model, implant=implant)
+    rest: Table = {}
     if "vendor_messages" in top:
-        profile = replace(profile, vendor_messages=_registered_vendors(top["vendor_messages"]))
+        rest["vendor_messages"] = _registered_vendors(top["vendor_messages"])
     if "wall_clock" in top:
         wall_clock: datetime = top["wall_clock"]
-        offset = wall_clock.utcoffset() or timedelta()
         since_epoch = wall_clock - WALL_EPOCH
         if since_epoch < timedelta():
             raise _Wrong(f"wall_clock must not be before 2000 in UTC, is {_shown(wall_clock)}")
-        profile = replace(
-            profile,
-            wall_at_start_s=since_epoch // timedelta(seconds=1),
-            tz_minutes=offset // timedelta(minutes=1),
-        )
-    return replace(profile, keys=_keys(top["keys"])) if "keys" in top else profile
-
-
-def _model_fields(fields: Table) -> Table:
-    if "empty_policy" in fields:
-        return {**fields, "empty_policy": EmptyPolicy(fields["empty_policy"])}
-    return fields
+        rest["wall_at_start_s"] = since_epoch // timedelta(seconds=1)
+        rest["tz_minutes"] = (wall_clock.utcoffset() or timedelta()) // timedelta(minutes=1)
+    if "keys" in top:
+        rest["keys"] = _keys(top["keys"])
+    return replace(base, name=top.get("name", stem), model=model, implant=implant, **rest)
 
 
 def _installed(group: str, name: str, row_class: type[Row], place: str) -> Row | None:

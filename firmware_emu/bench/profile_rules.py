@@ -6,6 +6,8 @@ that a slip of the finger is caught; they are no clinical advice.
 
 from __future__ import annotations
 
+import operator
+import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -45,25 +47,18 @@ def one_of(*names: str) -> Rule:
     return Rule("one of " + ", ".join(f'"{name}"' for name in names), lambda value: value in names)
 
 
+def text(expected: str, pattern: str) -> Rule:
+    """A text that is like the pattern as a whole."""
+    return Rule(expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
+
+
 YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
 TEXT: Final = Rule(
     "a text of 1 to 60 printable characters",
     lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= 60 and value.isprintable(),
 )
-SERIAL: Final = Rule(
-    f"1 to {SERIAL_BYTES} printable ASCII characters",
-    lambda value: (
-        isinstance(value, str) and 1 <= len(value) <= SERIAL_BYTES and value.isascii() and value.isprintable()
-    ),
-)
-KEY: Final = Rule(
-    f"{KEY_HEX_DIGITS} hex digits",
-    lambda value: (
-        isinstance(value, str)
-        and len(value) == KEY_HEX_DIGITS
-        and all(digit in "0123456789abcdefABCDEF" for digit in value)
-    ),
-)
+SERIAL: Final = text(f"1 to {SERIAL_BYTES} printable ASCII characters", f"[ -~]{{1,{SERIAL_BYTES}}}")
+KEY: Final = text(f"{KEY_HEX_DIGITS} hex digits", f"[0-9a-fA-F]{{{KEY_HEX_DIGITS}}}")
 
 
 def _is_wall_clock(value: object) -> bool:
@@ -179,18 +174,16 @@ BELOW: Final = (
 
 def contradiction(model: PumpModel, implant: Implant | None) -> str | None:
     """The first thing that two settings cannot both be, as "KEY must ..., is ..."; None if all agree."""
-    for lower, upper in NOT_ABOVE:
-        value, bound = getattr(model, lower), getattr(model, upper)
-        if value > bound:
-            return f"model.{lower} must not be above model.{upper} = {bound}, is {value}"
-    for lower, upper in BELOW:
-        value, bound = getattr(model, lower), getattr(model, upper)
-        if value >= bound:
-            return f"model.{lower} must be below model.{upper} = {bound}, is {value}"
-    return None if implant is None else _contradiction_of_implant(model, implant)
-
-
-def _contradiction_of_implant(model: PumpModel, implant: Implant) -> str | None:
+    for pairs, must, is_wrong in (
+        (NOT_ABOVE, "not be above", operator.gt),
+        (BELOW, "be below", operator.ge),
+    ):
+        for lower, upper in pairs:
+            value, bound = getattr(model, lower), getattr(model, upper)
+            if is_wrong(value, bound):
+                return f"model.{lower} must {must} model.{upper} = {bound}, is {value}"
+    if implant is None:
+        return None
     if implant.filled_nl > model.reservoir_size_nl:
         bound = model.reservoir_size_nl
         return (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError
-from firmware_emu.bench.profile_file import read_profile
+from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.plant.components import COMPONENTS
 
 MODULE = """
@@ -39,7 +39,7 @@ def test_a_kind_of_an_installed_package_is_registered_when_a_profile_names_it(pr
     profile.write_text('[components]\ncatheter = "long"\n')
     try:
         for _ in range(2):
-            assert read_profile(profile).model.components == (("catheter", "long"),)
+            assert load_profile(profile).model.components == (("catheter", "long"),)
     finally:
         del COMPONENTS["catheter", "long"]
 
@@ -57,6 +57,6 @@ def test_a_kind_of_an_installed_package_is_registered_when_a_profile_names_it(pr
 def test_a_package_that_cannot_be_used_is_named(profile: Path, kind: str, complaint: str) -> None:
     profile.write_text(f'[components]\ncatheter = "{kind}"\n')
     with pytest.raises(BadConfigurationError) as caught:
-        read_profile(profile)
+        load_profile(profile)
     assert str(caught.value).startswith(f"profile {profile}: components.catheter: {complaint}")
     assert "\n" not in str(caught.value)

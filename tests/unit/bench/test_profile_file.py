@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firmware_emu.bench.errors import BAD_CONFIGURATION, BadConfigurationError
-from firmware_emu.bench.profile_file import BUILT_IN, load_profile, read_profile
+from firmware_emu.bench.profile_file import BUILT_IN, load_profile
 from firmware_emu.bench.profile_rules import IMPLANT_RULES, KEY_RULES, MODEL_RULES
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel
 from protocol.identifiers import Role
@@ -21,7 +21,7 @@ HEX_KEY = "00112233445566778899aabbccddeeff"
 
 def complaint(path: Path) -> str:
     with pytest.raises(BadConfigurationError) as error:
-        read_profile(path)
+        load_profile(path)
     assert error.value.exit_code == BAD_CONFIGURATION
     text = str(error.value)
     assert text.startswith(f"profile {path}: ")
@@ -57,16 +57,16 @@ def test_a_built_in_profile_knows_the_published_keys(name: str) -> None:
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_example_of_a_built_in_profile_is_that_profile(name: str) -> None:
-    assert read_profile(EXAMPLES / f"{name}.toml") == load_profile(name)
+    assert load_profile(EXAMPLES / f"{name}.toml") == load_profile(name)
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
 def test_every_example_loads(path: Path) -> None:
-    assert read_profile(path).keys
+    assert load_profile(path).keys
 
 
 def test_a_file_changes_what_it_names_and_nothing_else() -> None:
-    profile = read_profile(EXAMPLES / "forty_millilitre.toml")
+    profile = load_profile(EXAMPLES / "forty_millilitre.toml")
     assert profile.name == "40 mL"
     assert profile.model == PumpModel(reservoir_size_nl=40_000_000, serial="EMU-40-00001")
     assert profile.implant == Implant(1, 2_000_000, 300_000, 40_000_000, 730)
@@ -83,28 +83,28 @@ def test_a_file_changes_what_it_names_and_nothing_else() -> None:
 def test_an_empty_file_is_the_implanted_pump_under_the_files_name(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("")
-    assert read_profile(path).name == "mine"
-    assert read_profile(path).model == PumpModel()
-    assert load_profile(str(path)) == read_profile(path)
+    assert load_profile(path).name == "mine"
+    assert load_profile(path).model == PumpModel()
+    assert load_profile(str(path)) == load_profile(path)
 
 
 def test_a_policy_comes_as_its_enum(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text('model.empty_policy = "stop"')
-    assert read_profile(path).model.empty_policy is EmptyPolicy.STOP
+    assert load_profile(path).model.empty_policy is EmptyPolicy.STOP
 
 
 def test_a_factory_pump_with_an_implant_section_is_implanted(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text('based_on = "factory"\n[implant]\nfilled_nl = 20_000_000')
-    assert read_profile(path).implant == Implant(filled_nl=20_000_000)
+    assert load_profile(path).implant == Implant(filled_nl=20_000_000)
 
 
 def test_a_published_key_in_a_file_stays_marked_as_such(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     hex_key = DEVELOPMENT_KEYS[2].key.hex()
     path.write_text(f'[[keys]]\nkey_id = 9\nrole = "clinician"\nkey = "{hex_key}"')
-    assert read_profile(path).keys[0].development
+    assert load_profile(path).keys[0].development
 
 
 def test_every_field_has_a_rule_and_every_default_keeps_it() -> None:
@@ -260,7 +260,7 @@ def test_a_bad_device_key_is_not_shown(tmp_path: Path, key: str) -> None:
 def test_the_smallest_dose_of_the_pump_is_accepted(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text("implant = {dose_ng_per_day = 96_000, concentration_ng_per_ml = 2_000_000}")  # WE-04
-    implant = read_profile(path).implant
+    implant = load_profile(path).implant
     assert implant is not None
     assert implant.dose_ng_per_day == 96_000
 
