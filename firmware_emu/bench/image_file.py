@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, TakenError
+from firmware_emu.bench.errors import BadConfigurationError, BenchLostError
 from firmware_emu.bench.image_records import (
     MAGIC,
     TORN_MAX_BYTES,
@@ -36,7 +36,7 @@ from firmware_emu.bench.image_records import (
     link_after,
     split_records,
 )
-from firmware_emu.bench.link_lock import same_file
+from firmware_emu.bench.link_lock import open_locked, same_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +104,8 @@ class ImageFile:
         self._memory = MemoryMirror()
         self._state_json = b""
         self._now_ms = 0
-        self._seed: int | None = None
+        self.seed: int | None = None
+        """Seed that the pump in this image was made with; None where there is none yet."""
         self._descriptor = _open_locked(self._file)
         try:
             self._size_bytes = self._load()
@@ -118,11 +119,6 @@ class ImageFile:
             raise
 
     @property
-    def seed(self) -> int | None:
-        """Seed that the pump in this image was made with; None where there is none yet."""
-        return self._seed
-
-    @property
     def remembered(self) -> Remembered | None:
         """The pump as the last step left it; None where there is none yet."""
         if not self._state_json:
@@ -131,7 +127,7 @@ class ImageFile:
 
     def begin(self, seed: int) -> None:
         """Write the header of a new image."""
-        self._seed = seed
+        self.seed = seed
         header = encode_header(self._header(seed))
         self._append(MAGIC + header)
         self._link = link_after(header)
@@ -196,7 +192,7 @@ class ImageFile:
             raise MalformedError("is no image of a pump, or of another version")
         end = 0
         for end, body, self._link in split_records(data, len(MAGIC)):
-            if self._seed is None:
+            if self.seed is None:
                 self._accept_header(decode_header(body))
                 continue
             step = decode_step(body)
@@ -216,7 +212,7 @@ class ImageFile:
                 f"image {self._path} was made with another profile, {header.profile!r:.40}; "
                 f"give that --profile, or another --image"
             )
-        self._seed = header.seed
+        self.seed = header.seed
 
     def _append(self, record: bytes) -> None:
         """Write a record where the good ones end, over what is left of a torn one: a kill leaves that or the record."""
@@ -239,8 +235,8 @@ class ImageFile:
 
     def _rewrite_if_large(self) -> None:
         """Put one step in the place of many, if that makes the file much smaller."""
-        if self._seed is not None and self._state_json and self._can_rewrite:
-            header = encode_header(self._header(self._seed))
+        if self.seed is not None and self._state_json and self._can_rewrite:
+            header = encode_header(self._header(self.seed))
             step = encode_step(self._now_ms, self._memory.extents(), self._state_json, link_after(header))
             whole = MAGIC + header + step
             if len(whole) * REWRITE_RATIO <= self._size_bytes:
@@ -286,21 +282,12 @@ def _sync_directory(path: Path) -> None:
 
 
 def _open_locked(path: Path) -> int:
-    while True:
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        except OSError as error:
-            raise BadConfigurationError(f"cannot open image {path}: {error.strerror}") from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise BadConfigurationError(f"image {path} is not a file")
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(descriptor)
-            raise TakenError(
-                f"image {path} is in use by another emulator; stop it or choose another"
-            ) from error
-        if same_file(descriptor, path):
-            return descriptor
-        os.close(descriptor)  # its holder rewrote it in between: take the new one
+    taken = f"image {path} is in use by another emulator; stop it or choose another"
+    try:
+        descriptor = open_locked(path, os.O_NONBLOCK, taken)
+    except OSError as error:
+        raise BadConfigurationError(f"cannot open image {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadConfigurationError(f"image {path} is not a file")
+    return descriptor

@@ -28,6 +28,20 @@ def same_file(descriptor: int, path: Path) -> bool:
     return os.path.samestat(os.fstat(descriptor), there)
 
 
+def open_locked(path: Path, flags: int, taken: str) -> int:
+    """A descriptor of the file, made where it is missing, that holds its lock; TakenError where somebody else does."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise TakenError(taken) from error
+        if same_file(descriptor, path):
+            return descriptor
+        os.close(descriptor)  # its holder removed or replaced it in between: take the new one
+
+
 class LinkLock:
     """Holds the link from `acquire` to `release`. BadConfigurationError where the path has no last part."""
 
@@ -59,26 +73,13 @@ class LinkLock:
         self._unlock()
 
     def _lock(self) -> None:
-        while True:
-            try:
-                descriptor = os.open(
-                    self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-                )
-            except OSError as error:
-                raise BadConfigurationError(
-                    f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
-                ) from error
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(descriptor)
-                raise TakenError(
-                    f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
-                ) from error
-            if same_file(descriptor, self._lock_path):
-                self._descriptor = descriptor
-                return
-            os.close(descriptor)  # its holder removed it while we waited for nobody: take the new one
+        taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
+        try:
+            self._descriptor = open_locked(self._lock_path, os.O_NOFOLLOW, taken)
+        except OSError as error:
+            raise BadConfigurationError(
+                f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
+            ) from error
 
     def _unlock(self) -> None:
         if self._descriptor is not None:
