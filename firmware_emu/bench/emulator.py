@@ -23,9 +23,9 @@ from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.ports.schemes import port_named
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
-from firmware_emu.bench.ready_line import Identity, Ready, ready_line
+from firmware_emu.bench.ready_line import ready_line
 from firmware_emu.bench.runner import Runner
-from firmware_emu.controller.memory.identity import Identity as MemoryIdentity
+from firmware_emu.controller.memory.identity import Identity
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.version import VERSION
@@ -86,7 +86,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
                 lock.acquire(port.address)
                 stack.callback(lock.release)
         command_queue: CommandQueue[Runner] = CommandQueue()
-        server, token = _rig_server(wanted, command_queue, say)
+        server = _rig_server(wanted, command_queue, say)
         with signals.held():
             keys = KeyFile(profile.keys)
             stack.callback(keys.remove)
@@ -102,34 +102,37 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
         runner.settle()  # what the line says of the pump is on file before it is said
         if wanted.until_eof:
             runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))
-        tell(
-            ready_line(
-                Ready(
-                    target=scheme.target.format(port.address),
-                    port=None if scheme.name == "tcp" else port.address,
-                    link=None if wanted.link is None else str(wanted.link.absolute()),
-                    tcp=port.address if scheme.name == "tcp" else None,
-                    control=None if server is None else server.url,
-                    token=token,
-                    keys=str(keys.path),
-                    identity=_identity(host.pump),
-                    seed=seed,
-                    image=None if wanted.image is None else str(wanted.image.absolute()),
-                    time=str(wanted.pace),
-                    version=VERSION,
-                )
-            ),
-            # while the line waits for a reader nothing runs that could stop: until then a signal ends the process
-            lambda: _stop_on_signals(signals, runner, command_queue, stack),
-        )
+        opened = {
+            "target": scheme.target.format(port.address),
+            "port": None if scheme.name == "tcp" else port.address,
+            "link": None if wanted.link is None else str(wanted.link.absolute()),
+            "tcp": port.address if scheme.name == "tcp" else None,
+            "control": None if server is None else server.url,
+            "token": None if server is None else server.token,
+            "keys": str(keys.path),
+            "identity": {
+                "serial": profile.model.serial,
+                "memory_id": _memory_id(host.pump),
+                "profile": profile.name,
+                "security": "secured" if profile.model.secured else "unsecured",
+            },
+            "seed": seed,
+            "image": None if wanted.image is None else str(wanted.image.absolute()),
+            "time": str(wanted.pace),
+            "version": VERSION,
+        }
+        # while the line waits for a reader nothing runs that could stop: until then a signal ends the process
+        tell(ready_line(opened), lambda: _stop_on_signals(signals, runner, command_queue, stack))
         runner.run()
 
 
 def _stop_on_signals(
     signals: EndingSignals, runner: Runner, command_queue: CommandQueue[Runner], stack: ExitStack
 ) -> None:
-    """End in good order. A handler alone is not enough: a signal that comes just before the selector begins
-    to wait runs no Python until the wait is over, so the system's handler writes to the command queue's pipe too.
+    """From now on end in good order at a signal.
+
+    A handler alone is not enough: a signal that comes just before the selector begins to wait runs no Python until
+    the wait is over, so the system's handler writes to the command queue's pipe too.
     """
     signal.set_wakeup_fd(command_queue.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
@@ -196,7 +199,7 @@ def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say:
         return new_pump(profile, seed, _new_memory_id(wanted))
     if not image.dropped_bytes:
         pump = restored_pump(profile, remembered, wanted.off_ms)
-        found = _identity(pump).memory_id
+        found = _memory_id(pump)
         if wanted.memory_id is not None and found != f"{wanted.memory_id:016x}":
             raise BadConfigurationError(
                 f"image {wanted.image} holds a memory of id {found}; leave --memory-id out, or choose another --image"
@@ -207,7 +210,7 @@ def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say:
     pump = restored_pump(profile, remembered, wanted.off_ms, _new_memory_id(wanted))
     say(
         f"{lost}: the pump may have forgotten what it did last, so its memory takes a new identity, "
-        f"{_identity(pump).memory_id}"
+        f"{_memory_id(pump)}"
     )
     return pump
 
@@ -217,25 +220,17 @@ def _new_memory_id(wanted: Wanted) -> int:
     return int.from_bytes(os.urandom(8), "big") if wanted.memory_id is None else wanted.memory_id
 
 
-def _rig_server(
-    wanted: Wanted, command_queue: CommandQueue[Runner], say: Say
-) -> tuple[RigServer | None, str | None]:
-    """Rig control where it is asked for, with its token, which never comes from the seed."""
+def _rig_server(wanted: Wanted, command_queue: CommandQueue[Runner], say: Say) -> RigServer | None:
+    """Rig control where it is asked for, with a token that never comes from the seed."""
     if wanted.control is None:
-        return None, None
+        return None
     from firmware_emu.bench.rig.server import RigServer  # noqa: PLC0415
 
     token = base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).rstrip(b"=").decode()
-    return RigServer(wanted.control, token, command_queue, say), token
+    return RigServer(wanted.control, token, command_queue, say)
 
 
-def _identity(pump: Pump) -> Identity:
-    """Read as a service tool would, from the memory itself."""
-    model = pump.profile.model
-    record = Memory(pump.plant.flash, model.log_capacity).read_record(Region.IDENTITY)
-    return Identity(
-        serial=model.serial,
-        memory_id=None if record is None else f"{MemoryIdentity.unpack(record).memory_id:016x}",
-        profile=pump.profile.name,
-        security="secured" if model.secured else "unsecured",
-    )
+def _memory_id(pump: Pump) -> str | None:
+    """What the pump's memory is called, 16 hex digits, read as a service tool would; None where it cannot be read."""
+    record = Memory(pump.plant.flash, pump.profile.model.log_capacity).read_record(Region.IDENTITY)
+    return None if record is None else f"{Identity.unpack(record).memory_id:016x}"

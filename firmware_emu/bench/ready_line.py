@@ -8,46 +8,17 @@ from __future__ import annotations
 import json
 import os
 import select
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 NOTICE = "This is an emulated pump. It is not a medical device, and must never be used with a patient."
 
 
-class Identity(NamedTuple):
-    """Which pump this is. `memory_id` is drawn when its memory is created, 16 hex digits; null where it
-    cannot be read.
-    """
-
-    serial: str
-    memory_id: str | None
-    profile: str
-    security: str
-
-
-class Ready(NamedTuple):
-    """What was opened. Absent ports and options are null; `target` is the address of the line for `--target`."""
-
-    target: str
-    port: str | None
-    link: str | None
-    tcp: str | None
-    control: str | None
-    token: str | None
-    keys: str
-    identity: Identity
-    seed: int
-    image: str | None
-    time: str
-    version: str
-
-
-def ready_line(ready: Ready) -> str:
-    """The line, with its end."""
-    fields: dict[str, Any] = {"ready": True, "kind": "emulator", "virtual": True}
-    fields |= ready._asdict() | {"identity": ready.identity._asdict(), "not_a_medical_device": NOTICE}
+def ready_line(opened: Mapping[str, object]) -> str:
+    """The line, with its end, of what was opened. Absent ports and options are null."""
+    fields = {"ready": True, "kind": "emulator", "virtual": True, **opened, "not_a_medical_device": NOTICE}
     return json.dumps(fields) + "\n"
 
 

@@ -39,7 +39,7 @@ class RigServer:
                 f"--control needs {' and '.join(missing)}; install with: pip install 'pumpbench[rig]'"
             )
         self._listener = listen_on_loopback(address)
-        self._token = token
+        self.token = token
         self._command_queue = command_queue
         self._say = say
         self._selector: selectors.BaseSelector | None = None
@@ -93,7 +93,7 @@ class RigServer:
         connections = Connections()
         listener = GuardedListener(self._listener, connections)
         self._listener = listener
-        app = rig_app(self._command_queue, self._token, listener.getsockname()[1], connections)
+        app = rig_app(self._command_queue, self.token, listener.getsockname()[1], connections)
         for name in ("uvicorn", "asyncio"):
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [self._complaints], False
