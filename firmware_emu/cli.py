@@ -6,13 +6,14 @@ Imports nothing of the pump until the command line is known to be right.
 from __future__ import annotations
 
 import gc
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from firmware_emu.bench.clock import Pace
+from firmware_emu.bench.clock import TRAVEL_MAX_MS, Pace
 from firmware_emu.bench.errors import (
     OUT_OF_RESOURCES,
     BadConfigurationError,
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.signals import EndingSignals
 
 SEED_MAX = (1 << 63) - 1
-OFF_MAX_MS = 3_660 * 86_400_000
 MEMORY_ID_DIGITS = 16
-HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
 
 HELP = """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
 
@@ -67,7 +66,7 @@ def _port(text: str) -> str:
 
 
 def _memory_id(text: str) -> int:
-    if not (text and len(text) <= MEMORY_ID_DIGITS and all(digit in HEX_DIGITS for digit in text)):
+    if not re.fullmatch(f"[0-9a-fA-F]{{1,{MEMORY_ID_DIGITS}}}", text):
         raise BadConfigurationError(f"{text!r} is no memory id; write 1 to {MEMORY_ID_DIGITS} hex digits")
     return int(text, 16)
 
@@ -129,7 +128,7 @@ def _memory_id(text: str) -> int:
 @click.option(
     "--time-off",
     "off_ms",
-    type=click.IntRange(0, OFF_MAX_MS),
+    type=click.IntRange(0, TRAVEL_MAX_MS),
     default=0,
     metavar="MS",
     help="How long the pump of --image was without power.",
@@ -168,19 +167,16 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
             context.exit(BenchLostError.exit_code)
 
 
-def _is_device(port: str) -> bool:
-    from firmware_emu.bench.ports.schemes import port_named  # noqa: PLC0415 - the default needs no look
-
-    return port_named(port)[0].is_device
-
-
 def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty: bool) -> str:
     """The one port that the options name, as `SCHEME:PLACE`; a PTY where they name none."""
     named = {"--pty": "pty" if wants_pty else None, "--tcp": tcp and f"tcp:{tcp}", "--port": port}
     given = {option: text for option, text in named.items() if text}
     chosen = next(iter(given.values()), "pty")
-    if link is not None and given and not _is_device(chosen):
-        given["--link"] = str(link)
+    if link is not None and given:
+        from firmware_emu.bench.ports.schemes import port_named  # noqa: PLC0415 - the default needs no look
+
+        if not port_named(chosen)[0].is_device:
+            given["--link"] = str(link)
     if len(given) > 1:
         first, *_others, last = given
         raise click.UsageError(f"{last} and {first} exclude each other: one line a pump")

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Literal
 
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.now import Now
-from firmware_emu.units import ceil_div
+from firmware_emu.units import MS_PER_DAY, ceil_div
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
+TRAVEL_MAX_MS = 3_660 * MS_PER_DAY  # ten years: more than any pump's service life
 SPEED_MAX = 1_000_000  # a year in half a minute; faster than that the host's scheduling is all one would see
 
 TimeMode = Literal["real", "scaled", "manual"]

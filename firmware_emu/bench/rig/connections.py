@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.ports.accepting import Acceptor
+from firmware_emu.bench.ports.tcp import BACKLOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 STRANGERS_MAX = 12
 HOLDERS_MAX = 48
 HEAD_S = 5.0  # from the connection to the end of the first request's head
-BACKLOG = 128
 
 Peer = tuple[str, int]
 

@@ -9,14 +9,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from firmware_emu.bench.clock import SPEED_MAX, TimeMode
+from firmware_emu.bench.clock import SPEED_MAX, TRAVEL_MAX_MS, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
-from firmware_emu.units import MS_PER_DAY, NL_PER_ML
+from firmware_emu.faults.catalogue import COUNT_MAX
+from firmware_emu.units import NL_PER_ML
 
-TRAVEL_MAX_MS = 3_660 * MS_PER_DAY  # ten years: more than any pump's service life
 SYRINGE_MAX_NL = 100 * NL_PER_ML
 CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
-COUNT_MAX = 1 << 48
 
 Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
 
