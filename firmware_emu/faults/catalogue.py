@@ -5,7 +5,7 @@ The effect itself lives in the component on which it acts. Adding a fault is `re
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 COUNT_MAX: Final = 1 << 48
 ACCURACY_MAX_PPM: Final = 10_000_000
 
-Values = dict[str, "int | None"]
+Values = dict[str, Any]
+"""An integer for each parameter; None where it was not given and has no default."""
 
 
 class Parameter(NamedTuple):
@@ -96,29 +97,17 @@ def _checked(fault: str, parameter: Parameter, given: Mapping[str, object]) -> i
     return value
 
 
-def _whole(values: Values, name: str) -> int:
-    value = values[name]
-    if value is None:
-        raise AssertionError(f"{name} has a default or is required")
-    return value
-
-
 def _inject_stall(plant: Plant, now_ms: int, values: Values) -> None:
     duration_ms = values["duration_ms"]
     plant.set_stall(True, now_ms, None if duration_ms is None else now_ms + duration_ms)
 
 
-def _inject_accuracy(plant: Plant, _now_ms: int, values: Values) -> None:
-    plant.set_accuracy(_whole(values, "accuracy_ppm"))
-
-
 def _inject_cut_at_write(plant: Plant, _now_ms: int, values: Values) -> None:
-    stays_off = bool(_whole(values, "stays_off"))
-    plant.cut_at_write(_whole(values, "writes"), _whole(values, "torn_after_bytes"), stays_off=stays_off)
+    plant.cut_at_write(values["writes"], values["torn_after_bytes"], stays_off=bool(values["stays_off"]))
 
 
 def _inject_cut_at_stroke(plant: Plant, _now_ms: int, values: Values) -> None:
-    plant.cut_at_stroke(_whole(values, "strokes"), stays_off=bool(_whole(values, "stays_off")))
+    plant.cut_at_stroke(values["strokes"], stays_off=bool(values["stays_off"]))
 
 
 def _disarm_write(plant: Plant) -> None:
@@ -148,7 +137,7 @@ for _fault in (
         "accuracy",
         "Each stroke moves more or less than it should.",
         "nothing: the pump has no flow sensor",
-        _inject_accuracy,
+        lambda plant, _now_ms, values: plant.set_accuracy(values["accuracy_ppm"]),
         lambda plant: plant.set_accuracy(plant.rotor.rated_accuracy_ppm),
         lambda plant: plant.rotor.accuracy_ppm != plant.rotor.rated_accuracy_ppm,
         lambda plant: plant.rotor.inaccurate_strokes,
