@@ -1,4 +1,4 @@
-"""A profile: what kind of pump this is, and what the clinic did to it before the story starts. Pure data.
+"""A profile: what kind of pump this is, and what the clinic did to it before time 0. Pure data.
 
 `PumpModel` is the device, `Implant` is what the clinic did at time 0 (absent: a pump as it left the factory),
 `PairedKey` a programmer that it knows. Defaults are [DOMAIN 0.5]; the loader of profile files is

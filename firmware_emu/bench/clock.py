@@ -1,4 +1,4 @@
-"""Where a running pump's time comes from: the host's clock, the host's clock times N, or a hand that turns it.
+"""The time of a running pump: the host's clock, the host's clock times N, or time that is turned by hand.
 
 Two times go into `Pump.step` [SPEC 12]. Pump time is the patient's: milliseconds since the pump was made,
 integer, never back. Line time is the client's: deadlines of the link are about the client at the other end of
@@ -71,7 +71,7 @@ def is_due(now: Now, wake_at_ms: int | None, wake_line_ms: int | None) -> bool:
 
 
 class Clock:
-    """The bench's clock. `host_ns` is how it reads the host's monotonic clock, and the only time that it reads."""
+    """The bench's clock. `host_ns` reads the host's monotonic clock, the only time that it knows."""
 
     def __init__(
         self, start_ms: int = 0, pace: Pace = REAL, host_ns: Callable[[], int] = time.monotonic_ns
@@ -86,7 +86,7 @@ class Clock:
         return self._pace
 
     def read(self) -> Now:
-        """This instant."""
+        """Pump time and line time now."""
         return self._read_at(self._host_ns())
 
     def _read_at(self, host_ns: int) -> Now:

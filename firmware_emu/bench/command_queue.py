@@ -1,4 +1,4 @@
-"""The one way from another thread into the runner: jobs, run between two steps of the pump.
+"""Jobs that other threads leave for the runner, which does them between two steps of the pump.
 
 The pump and everything around it belong to the runner's thread. Another thread leaves a job and holds a
 future; a byte on a pipe wakes the selector.
@@ -36,10 +36,7 @@ class CommandQueue(Generic[Owner]):
         self._closed = False
 
     def leave(self, job: Callable[[Owner, Future[Any]], None]) -> Future[Any]:
-        """Leave a job, which sets the future now or sees to it that it is set later.
-
-        NotNowError in the future where nobody will do it.
-        """
+        """Leave a job that sets the future, now or later; it has NotNowError where nobody will do the job."""
         from concurrent.futures import Future  # noqa: PLC0415 - 6 ms that a start without rig control should not pay
 
         future: Future[Any] = Future()

@@ -1,4 +1,4 @@
-"""An emulator put together: pump, image, port, link, rig control, ready line, and all of it given back at the end.
+"""Puts an emulator together of pump, image, port, link and rig control, runs it, and gives all of it back.
 
 Whatever can be wrong is found before the ready line. Order matters: the image is locked before anything is
 touched, the port is open and raw before its link appears, rig control listens before the line says so. What
@@ -216,7 +216,7 @@ def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say:
 
 
 def _new_memory_id(wanted: Wanted) -> int:
-    """What a new memory is called: never by the seed, or a second pump of it would be taken for the first."""
+    """The id of a new memory: never from the seed, or a second pump of that seed would be taken for the first."""
     return int.from_bytes(os.urandom(8), "big") if wanted.memory_id is None else wanted.memory_id
 
 
@@ -231,6 +231,6 @@ def _rig_server(wanted: Wanted, command_queue: CommandQueue[Runner], say: Say) -
 
 
 def _memory_id(pump: Pump) -> str | None:
-    """What the pump's memory is called, 16 hex digits, read as a service tool would; None where it cannot be read."""
+    """The id of the pump's memory, 16 hex digits, read as a service tool would; None where it cannot be read."""
     record = Memory(pump.plant.flash, pump.profile.model.log_capacity).read_record(Region.IDENTITY)
     return None if record is None else f"{Identity.unpack(record).memory_id:016x}"

@@ -1,4 +1,4 @@
-"""What may go wrong around a pump on the bench, with the exit code it ends in. Not for errors of the pump itself.
+"""The errors of the bench around a pump, each with the exit code that it ends in. The pump's own are not here.
 
 The sentence of each error is for a person: what is wrong, and what to do. Codes are those of the command line
 and are never reused; 2 is click's, for usage.
@@ -24,7 +24,7 @@ class BenchError(Exception):
 
 
 class BenchLostError(BenchError):
-    """The ground went from under a running pump: its terminal, its disk."""
+    """A running pump has lost its terminal, its image or the system's resources."""
 
     exit_code = BENCH_LOST
 

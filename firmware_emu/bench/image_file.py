@@ -50,13 +50,13 @@ REWRITE_RATIO = 4  # rewriting pays when the journal is this many times what it 
 
 
 def profile_digest(profile: Profile) -> str:
-    """Tells one profile from another: SHA-256 over all of its fields."""
+    """SHA-256 over all fields of a profile, to tell it from another."""
     text = json.dumps(asdict(profile), sort_keys=True, default=bytes.hex)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Remembered(NamedTuple):
-    """What an image says about its pump: where it was when its emulator ended."""
+    """The pump of an image as it was when its emulator ended."""
 
     now_ms: int
     state: dict[str, Any]
@@ -71,7 +71,7 @@ class MemoryMirror:
         self._written = bytearray()
 
     def write(self, offset: int, data: bytes) -> None:
-        """Follow one write."""
+        """Note one write."""
         end = offset + len(data)
         if end > len(self._data):
             self._data.extend(bytes(end - len(self._data)))
@@ -171,7 +171,7 @@ class ImageFile:
             )
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file, which unlocks it."""
         os.close(self._descriptor)
 
     def _header(self, seed: int) -> Header:
@@ -273,7 +273,7 @@ class ImageFile:
 
 
 def _sync_directory(path: Path) -> None:
-    """Let the name of a file survive the host, as its content does."""
+    """Sync the directory of a file, so that its name survives the host as its content does."""
     descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The bytes of an image: what a record looks like, and how far a file of them can be believed. No files here.
+"""The records of an image as bytes, and how much of a file of them can be believed. No I/O.
 
     file   = MAGIC, record...            the first record is the header, each later one is a step
     record = length u32, CRC-32 of the length u32, CRC-32 of the body u32, body     (little-endian)
@@ -42,7 +42,7 @@ Writes = tuple[tuple[int, bytes], ...]
 
 
 class Header(NamedTuple):
-    """Whose image this is."""
+    """The profile and the seed that the image was made with."""
 
     profile: str
     profile_digest: str

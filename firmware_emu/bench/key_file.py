@@ -27,7 +27,7 @@ FILE_NAME = "keys.json"
 
 
 class KeyFile:
-    """Written when made and held with a lock while its emulator lives; removed by `remove`."""
+    """A key file that is written and locked when it is made, and lasts until `remove`."""
 
     def __init__(self, keys: Iterable[PairedKey]) -> None:
         rows = [

@@ -1,4 +1,4 @@
-"""What an emulator says to people, on stderr: it never waits for a reader, and never dies of one.
+"""The log of an emulator on stderr, for people: it never waits for a reader, and never fails for want of one.
 
 A pipe that nobody reads fills up, a closed one raises, a full disk refuses: then the sentence is dropped and
 counted, and the count is said as soon as there is room again. No pump may stand still for its log.

@@ -223,7 +223,7 @@ def _shown(value: object) -> str:
 
 
 def _count(value: object) -> str:
-    """A secret by its size alone."""
+    """How long a secret is, without the secret."""
     return f"{len(value)} characters that are not shown" if isinstance(value, str) else "no text"
 
 

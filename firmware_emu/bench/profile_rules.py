@@ -48,7 +48,7 @@ def one_of(*names: str) -> Rule:
 
 
 def text(expected: str, pattern: str) -> Rule:
-    """A text that is like the pattern as a whole."""
+    """A text that matches the pattern as a whole."""
     return Rule(expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
 
 

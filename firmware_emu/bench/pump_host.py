@@ -31,10 +31,7 @@ def new_pump(profile: Profile, seed: int, memory_id: int | None = None) -> Pump:
 def restored_pump(
     profile: Profile, remembered: Remembered, off_ms: int, memory_id: int | None = None
 ) -> Pump:
-    """The pump of an image: power went when its emulator ended, and comes back after `off_ms`.
-
-    `memory_id` is a new name for a memory of which something was lost.
-    """
+    """The pump of an image, after `off_ms` without power; `memory_id` names a memory anew that has lost something."""
     try:
         state = remembered.state
         plant = Plant.restored(profile.model, state["plant"], memory_size_bytes(profile.model.log_capacity))
@@ -49,7 +46,7 @@ def restored_pump(
 
 
 class PumpHost:
-    """A pump, and what is kept of its steps."""
+    """A pump with its image, the trace of its last step and the hash of its whole trace."""
 
     __slots__ = ("image", "pump", "trace", "trace_hash", "wake_at_ms", "wake_line_ms")
 

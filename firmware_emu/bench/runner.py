@@ -40,7 +40,7 @@ class Under(NamedTuple):
 
 
 class Runner:
-    """A host with its pump, a clock and a port, until somebody says stop."""
+    """Runs a host with its pump, a clock and a port, until somebody says stop."""
 
     def __init__(self, host: PumpHost, clock: Clock, port: Port, command_queue: CommandQueue[Runner]) -> None:
         self.host = host
@@ -55,10 +55,7 @@ class Runner:
         command_queue.attach(self.selector)
 
     def run(self) -> None:
-        """Serve until `stop`; the pump's last step is at the moment of stopping.
-
-        Whatever ends it, nobody is left waiting for an answer.
-        """
+        """Serve until `stop`, with a last step at that moment; however it ends, nobody is left waiting for a reply."""
         try:
             self.settle()
             while not self._stopping:
@@ -138,7 +135,7 @@ class Runner:
         return None if wait_s is None else min(wait_s, IDLE_MAX_S)
 
     def _look_at_image(self) -> None:
-        """A pump whose image has gone would answer for what nobody will remember: BenchLostError ends it."""
+        """See that the image is there, now and then; BenchLostError ends a pump that nobody would remember."""
         image = self.host.image
         if image is not None and time.monotonic() >= self._look_at_s:
             image.check()

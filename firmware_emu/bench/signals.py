@@ -54,7 +54,7 @@ class EndingSignals:
                 self._handler(self._number)
 
     def caught(self, number: int, _frame: object) -> None:
-        """The system's own call."""
+        """Handle a signal that has come."""
         for each in ENDING:
             signal.signal(each, signal.SIG_IGN)
         if self._holding:

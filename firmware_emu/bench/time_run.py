@@ -1,4 +1,4 @@
-"""Letting a pump's time pass by hand: to a given time, to its next event, to its next alarm, as fast as possible.
+"""Time runs: a pump's time passes to a given time, its next event or its next alarm, as fast as possible.
 
 A time run is made in steps, so that whoever makes it can look after other things in between; how the steps are
 cut changes nothing that the pump does.
@@ -30,7 +30,7 @@ class Until(StrEnum):
 
 
 class TimeRun:
-    """A stretch of time that passes at no speed in particular."""
+    """One time run: where it is and ends, what ends it earlier, and what has happened in it."""
 
     __slots__ = ("end", "events", "now", "over", "reached", "until")
 

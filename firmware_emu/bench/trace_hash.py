@@ -55,7 +55,7 @@ def _json(value: Plain) -> str:
 
 
 class TraceHash:
-    """Chained over blocks of a fixed size, since a hash object of hashlib cannot be copied into a fork."""
+    """The hash of a trace, chained over blocks of a fixed size: hash objects of hashlib cannot be pickled."""
 
     __slots__ = ("_chain", "_pending")
 
@@ -64,7 +64,7 @@ class TraceHash:
         self._pending = b""
 
     def add(self, data: bytes) -> None:
-        """Take more of the trace."""
+        """Add more of the trace."""
         pending = self._pending + data
         while len(pending) >= BLOCK_BYTES:
             self._chain = hashlib.sha256(self._chain + pending[:BLOCK_BYTES]).digest()

@@ -1,4 +1,4 @@
-"""Taking connections off a listener without ever spinning: also where this process has no descriptors left.
+"""Accepts connections of a listener without spinning, also where this process has no descriptors left.
 
 A listener that cannot accept stays readable, and a loop that asks it again at once burns a core. One spare
 descriptor is kept: given up for a moment, it lets the connection be taken and closed.
@@ -31,10 +31,7 @@ class Acceptor:
         """Connections that were closed at once, since there was no descriptor for them."""
 
     def accept(self, accept: Accept, make_room: Callable[[], bool] = lambda: False) -> Accepted | None:
-        """What `accept` gives next; None where there is nothing, or no descriptor for it.
-
-        `make_room` may see to it that a descriptor gets free soon; it returns whether it did.
-        """
+        """The next of `accept`, or None. `make_room` may free a descriptor soon; it returns whether it did."""
         try:
             return accept()
         except OSError as error:

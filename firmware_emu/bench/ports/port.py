@@ -1,4 +1,4 @@
-"""What the runner asks of a port: one line to one client, in raw bytes. Knows nothing of frames.
+"""The base of every port: one line to one client, in raw bytes. It knows nothing of frames.
 
 A port never blocks and never raises for what a client does. It registers its descriptors with the runner's
 selector; the data of each key is the function to call when the descriptor is ready.

@@ -68,7 +68,7 @@ def state(bench: Bench) -> State:
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
-    """States and reasons by their names: a rig is written in any language."""
+    """The fields with each enum by its name, for rigs in any language."""
     return {key: value.name if isinstance(value, Enum) else value for key, value in fields.items()}
 
 

@@ -108,7 +108,7 @@ def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
 
 
 def _one(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """The header's value; what is sent twice is as good as wrong."""
+    """The value of a header; of one that is sent twice a value that fits nothing."""
     values = [value for key, value in headers if key == name]
     if not values:
         return None

@@ -50,7 +50,7 @@ class RigServer:
 
     @property
     def url(self) -> str:
-        """Where a client finds it."""
+        """The address for clients."""
         return f"http://{address_of(self._listener)}"
 
     def attach(self, selector: selectors.BaseSelector) -> None:
@@ -76,7 +76,7 @@ class RigServer:
         self._thread.start()
 
     def _serve(self) -> None:
-        """The thread's whole life: where rig control cannot start or go on, clients are hung up on and told why."""
+        """Serve until the end; where rig control cannot start or go on, hang up on its clients and say why."""
         try:
             self._serve_http()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, nobody would ever answer
