@@ -90,8 +90,5 @@ def _open_tcp(place: str, say: Say) -> Port:
     return TcpPort(place, say)
 
 
-for _scheme in (
-    PortScheme("pty", "pty", _check_pty, _open_pty, "pty:{}", is_device=True),
-    PortScheme("tcp", "tcp:HOST:PORT", _check_tcp, _open_tcp, "socket://{}"),
-):
-    register_port(_scheme)
+register_port(PortScheme("pty", "pty", _check_pty, _open_pty, "pty:{}", is_device=True))
+register_port(PortScheme("tcp", "tcp:HOST:PORT", _check_tcp, _open_tcp, "socket://{}"))

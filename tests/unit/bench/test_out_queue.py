@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from firmware_emu.bench.ports.out_queue import OutQueue
+from firmware_emu.bench.ports.port import OutQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

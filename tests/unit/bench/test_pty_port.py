@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
+from firmware_emu.bench.ports.port import LIMIT_BYTES
 from firmware_emu.bench.ports.pty import PtyPort
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.ports import tcp
-from firmware_emu.bench.ports.out_queue import LIMIT_BYTES
+from firmware_emu.bench.ports.port import LIMIT_BYTES
 from firmware_emu.bench.ports.tcp import REFUSED_KEPT_MAX, TcpPort, parse_loopback
 
 if TYPE_CHECKING:
