@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,6 @@ from firmware_emu.bench.errors import (
     BadConfigurationError,
     BenchError,
     BenchLostError,
-    NotWrittenError,
 )
 from firmware_emu.bench.log import Log
 from firmware_emu.bench.signals import ending_signals
@@ -27,16 +25,8 @@ from firmware_emu.bench.signals import ending_signals
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from firmware_emu.bench.signals import EndingSignals
-
 SEED_MAX = (1 << 63) - 1
 MEMORY_ID_DIGITS = 16
-
-HELP = """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
-
-The first line on stdout is one JSON object, printed when everything in it is open: target (the address for
-`pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity, seed, version.
-"""
 
 
 def _checked(read: Callable[[str], object]) -> Callable[..., object]:
@@ -71,7 +61,7 @@ def _memory_id(text: str) -> int:
     return int(text, 16)
 
 
-@click.command(help=HELP)
+@click.command()
 @click.option(
     "--port",
     metavar="SCHEME:PLACE",
@@ -146,6 +136,12 @@ def _memory_id(text: str) -> int:
 )
 @click.pass_context
 def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> None:
+    """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
+
+    The first line on stdout is one JSON object, printed when everything in it is open: target (the address
+    for `pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity,
+    seed, version.
+    """
     wanted["port"] = _one_port(wanted["port"], wanted.pop("tcp"), wanted["link"], wants_pty=wants_pty)
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
@@ -154,7 +150,12 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     log = Log("pumpbench emulate")
     with ending_signals() as signals:
         try:
-            _run(wanted, log, signals)
+            gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
+            from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
+
+            gc.freeze()
+            gc.enable()
+            emulator.emulate(emulator.Wanted(**wanted), log.say, signals)
         except BenchError as error:
             log.say(str(error))
             context.exit(error.exit_code)
@@ -181,27 +182,3 @@ def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty
         first, *_others, last = given
         raise click.UsageError(f"{last} and {first} exclude each other: one line a pump")
     return chosen
-
-
-def _run(wanted: dict[str, Any], log: Log, signals: EndingSignals) -> None:
-    gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
-    from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
-
-    gc.freeze()
-    gc.enable()
-    emulator.emulate(emulator.Wanted(**wanted), _tell, log.say, signals)
-
-
-def _tell(line: str, before_its_end: Callable[[], None]) -> None:
-    """Print the ready line whole, or say that it cannot be printed. Who closed stdout does not want it."""
-    from firmware_emu.bench.ready_line import write_line  # noqa: PLC0415 - after the cheap checks
-
-    if sys.stdout is None:
-        before_its_end()
-        return
-    try:
-        write_line(sys.stdout.fileno(), line, before_its_end)
-    except OSError as error:
-        raise NotWrittenError(
-            f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
-        ) from error

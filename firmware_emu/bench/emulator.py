@@ -23,7 +23,7 @@ from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.ports.schemes import port_named
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
-from firmware_emu.bench.ready_line import ready_line
+from firmware_emu.bench.ready_line import tell
 from firmware_emu.bench.runner import Runner
 from firmware_emu.controller.memory.identity import Identity
 from firmware_emu.controller.memory.memory import Memory
@@ -32,7 +32,6 @@ from firmware_emu.version import VERSION
 from protocol.wire import checksum, framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -42,9 +41,6 @@ if TYPE_CHECKING:
     from firmware_emu.bench.signals import EndingSignals
     from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
-
-    Tell = Callable[[str, Callable[[], None]], None]
-    """Prints a line, and calls the function just before its end is out."""
 
 SEED_BITS = 53  # drawn seeds stay exact in programs whose numbers are doubles
 TOKEN_BYTES = 32
@@ -69,8 +65,8 @@ class Wanted(NamedTuple):
     until_eof: bool = False
 
 
-def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> None:
-    """Run an emulator until a signal or the rig ends it. `tell` gets the ready line, `say` what people should know."""
+def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
+    """Run an emulator until a signal or the rig ends it. `say` is told what people should know."""
     if wanted.until_eof:
         _check_stdin_is_held()
     profile = load_profile(wanted.profile)
@@ -91,7 +87,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
             keys = KeyFile(profile.keys)
             stack.callback(keys.remove)
         runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue)
-        stack.callback(runner.close)
+        stack.callback(runner.selector.close)
         for library, extension in _EXTENSIONS.items():
             if not extension():
                 say(f"{library} runs in pure Python, some 20 times slower: install a C compiler and it again")
@@ -122,7 +118,7 @@ def emulate(wanted: Wanted, tell: Tell, say: Say, signals: EndingSignals) -> Non
             "version": VERSION,
         }
         # while the line waits for a reader nothing runs that could stop: until then a signal ends the process
-        tell(ready_line(opened), lambda: _stop_on_signals(signals, runner, command_queue, stack))
+        tell(opened, lambda: _stop_on_signals(signals, runner, command_queue, stack))
         runner.run()
 
 

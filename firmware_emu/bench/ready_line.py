@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import os
 import select
+import sys
 from typing import TYPE_CHECKING
+
+from firmware_emu.bench.errors import NotWrittenError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,10 +19,18 @@ if TYPE_CHECKING:
 NOTICE = "This is an emulated pump. It is not a medical device, and must never be used with a patient."
 
 
-def ready_line(opened: Mapping[str, object]) -> str:
-    """The line, with its end, of what was opened. Absent ports and options are null."""
+def tell(opened: Mapping[str, object], before_its_end: Callable[[], None]) -> None:
+    """Print the line of what was opened, or say that it cannot be printed. Who closed stdout does not want it."""
     fields = {"ready": True, "kind": "emulator", "virtual": True, **opened, "not_a_medical_device": NOTICE}
-    return json.dumps(fields) + "\n"
+    if sys.stdout is None:
+        before_its_end()
+        return
+    try:
+        write_line(sys.stdout.fileno(), json.dumps(fields) + "\n", before_its_end)
+    except OSError as error:
+        raise NotWrittenError(
+            f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
+        ) from error
 
 
 def write_line(descriptor: int, line: str, before_its_end: Callable[[], None]) -> None:

@@ -51,6 +51,7 @@ class Runner:
         self._look_at_s = 0.0
         self._stopping = False
         self.selector = selectors.DefaultSelector()
+        """To be closed when `run` has returned."""
         port.attach(self.selector)
         command_queue.attach(self.selector)
 
@@ -87,10 +88,6 @@ class Runner:
         """End the loop after this turn. May be called from a signal handler."""
         self._stopping = True
         self._command_queue.wake()
-
-    def close(self) -> None:
-        """Give the selector back; the port is its owner's."""
-        self.selector.close()
 
     # what rig control may do
 

@@ -99,7 +99,7 @@ class ThreadBench(Asker):
         self.runner.stop()
         self.thread.join(DEADLINE_S)
         self.server.close()
-        self.runner.close()
+        self.runner.selector.close()
         self.port.close()
 
 
