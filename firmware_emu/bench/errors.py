@@ -8,11 +8,6 @@ from __future__ import annotations
 
 import errno
 
-BENCH_LOST = 7
-BAD_CONFIGURATION = 10
-TAKEN = 11
-ANSWER_NOT_WRITTEN = 12
-
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 """What the system says where a limit of this process, or of the machine, is reached."""
 
@@ -20,13 +15,13 @@ OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 class BenchError(Exception):
     """The bench cannot do what was asked; the text says why and what to do."""
 
-    exit_code = BAD_CONFIGURATION
+    exit_code = 10
 
 
 class BenchLostError(BenchError):
     """A running pump has lost its terminal, its image or the system's resources."""
 
-    exit_code = BENCH_LOST
+    exit_code = 7
 
 
 class BadConfigurationError(BenchError):
@@ -36,13 +31,13 @@ class BadConfigurationError(BenchError):
 class TakenError(BenchError):
     """A port, link or image that somebody else holds."""
 
-    exit_code = TAKEN
+    exit_code = 11
 
 
 class NotWrittenError(BenchError):
     """The ready line could not be written: nobody would know how to reach this pump."""
 
-    exit_code = ANSWER_NOT_WRITTEN
+    exit_code = 12
 
 
 class NotNowError(BenchError):

@@ -9,12 +9,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.pump_host import PumpHost, new_pump
+from firmware_emu.bench.pump_host import PumpHost
 from firmware_emu.bench.time_run import TimeRun, Until
 from firmware_emu.now import Now
 
 if TYPE_CHECKING:
-    from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
 
 
@@ -31,11 +30,6 @@ class VirtualBench:
         """Bytes fed so far."""
         self._sent = b""
         self.settle()
-
-    @classmethod
-    def new(cls, profile: Profile, seed: int, memory_id: int | None = None) -> VirtualBench:
-        """A new pump at time 0. Without `memory_id` its memory is named by the seed."""
-        return cls(new_pump(profile, seed, memory_id))
 
     @property
     def trace_hash(self) -> str:
@@ -59,7 +53,7 @@ class VirtualBench:
         if ms < 0:
             raise ValueError(f"time goes forward only, not by {ms} ms")
         self.now_ms += ms
-        self._sent += self.host.step(Now.both(self.now_ms))
+        self.settle()
         return self.take_sent()
 
     def run_until(self, until: Until, limit_ms: int) -> TimeRun:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from firmware_emu.bench.errors import BadConfigurationError, BenchError
 from firmware_emu.bench.event_words import words_of
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.trace_hash import plain_entry
@@ -63,7 +64,7 @@ class EmulatedTarget:
     def start(self) -> None:
         """Make a new pump at time 0."""
         seed = DEFAULT_SEED if self._choice.seed is None else self._choice.seed
-        self._bench = VirtualBench.new(_profile_of(self._choice), seed, self._choice.memory_id)
+        self._bench = VirtualBench(new_pump(_profile_of(self._choice), seed, self._choice.memory_id))
         self._arrived = b""
 
     def open_channel(self) -> EmulatedChannel:

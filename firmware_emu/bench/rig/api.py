@@ -49,11 +49,11 @@ class RunnerProxy:
 
     async def travel(self, ms: int, until: Until, after_received: int = 0) -> TimeRun:
         """Let time pass; returns when it has passed."""
-
-        def job(runner: Runner, future: Future[TimeRun]) -> None:
-            runner.start_run(ms, until, after_received, future)
-
-        return await asyncio.wrap_future(self._command_queue.leave(job))
+        return await asyncio.wrap_future(
+            self._command_queue.leave(
+                lambda runner, future: runner.start_run(ms, until, after_received, future)
+            )
+        )
 
 
 async def _door(request: Request) -> RunnerProxy:

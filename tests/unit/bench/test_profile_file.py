@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_emu.bench.errors import BAD_CONFIGURATION, BadConfigurationError
+from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.profile_file import BUILT_IN, load_profile
 from firmware_emu.bench.profile_rules import IMPLANT_RULES, KEY_RULES, MODEL_RULES
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel
@@ -22,7 +22,7 @@ HEX_KEY = "00112233445566778899aabbccddeeff"
 def complaint(path: Path) -> str:
     with pytest.raises(BadConfigurationError) as error:
         load_profile(path)
-    assert error.value.exit_code == BAD_CONFIGURATION
+    assert error.value.exit_code == 10
     text = str(error.value)
     assert text.startswith(f"profile {path}: ")
     assert "\n" not in text

@@ -17,6 +17,7 @@ from firmware_emu.bench.clock import SPEED_MAX
 from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions, server
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.catalogue import FAULTS
@@ -378,7 +379,7 @@ def test_the_pump_serves_its_line_while_rig_control_is_loaded(start: Callable[..
 
 
 def test_the_emulator_under_manual_time_is_the_virtual_pump(fresh: ThreadBench) -> None:
-    virtual = VirtualBench.new(load_profile("implanted"), seed=3)
+    virtual = VirtualBench(new_pump(load_profile("implanted"), seed=3))
     for hours in (1, 23, 24):
         fresh.rig("POST", "/v1/clock/advance", {"ms": hours * MS_PER_HOUR})
         for _ in range(hours):

@@ -6,6 +6,7 @@ import pytest
 
 from firmware_emu.bench.errors import NotNowError
 from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.rig.actions import RefusedError
 from firmware_emu.bench.time_run import Until
@@ -16,7 +17,7 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, NL_PER_ML
 
 @pytest.fixture
 def bench() -> VirtualBench:
-    return VirtualBench.new(load_profile("implanted"), 3)
+    return VirtualBench(new_pump(load_profile("implanted"), 3))
 
 
 def test_a_day_is_the_same_in_one_step_and_in_many(bench: VirtualBench) -> None:
