@@ -193,7 +193,13 @@ class ImageFile:
         end = 0
         for end, body, self._link in split_records(data, len(MAGIC)):
             if self.seed is None:
-                self._accept_header(decode_header(body))
+                header = decode_header(body)
+                if header.profile_digest != profile_digest(self._profile):
+                    raise BadConfigurationError(
+                        f"image {self._path} was made with another profile, {header.profile!r:.40}; "
+                        f"give that --profile, or another --image"
+                    )
+                self.seed = header.seed
                 continue
             step = decode_step(body)
             if step.now_ms < self._now_ms:
@@ -205,14 +211,6 @@ class ImageFile:
                 self._memory.write(offset, written)
         self.dropped_bytes = self._rest_bytes = size - end
         return size
-
-    def _accept_header(self, header: Header) -> None:
-        if header.profile_digest != profile_digest(self._profile):
-            raise BadConfigurationError(
-                f"image {self._path} was made with another profile, {header.profile!r:.40}; "
-                f"give that --profile, or another --image"
-            )
-        self.seed = header.seed
 
     def _append(self, record: bytes) -> None:
         """Write a record where the good ones end, over what is left of a torn one: a kill leaves that or the record."""
@@ -234,42 +232,44 @@ class ImageFile:
         self._written_at_ns = os.fstat(self._descriptor).st_mtime_ns
 
     def _rewrite_if_large(self) -> None:
-        """Put one step in the place of many, if that makes the file much smaller."""
-        if self.seed is not None and self._state_json and self._can_rewrite:
-            header = encode_header(self._header(self.seed))
-            step = encode_step(self._now_ms, self._memory.extents(), self._state_json, link_after(header))
-            whole = MAGIC + header + step
-            if len(whole) * REWRITE_RATIO <= self._size_bytes:
-                self._can_rewrite = self._rewrite(whole)
-                if self._can_rewrite:
-                    self._link = link_after(step)
-
-    def _rewrite(self, whole: bytes) -> bool:
-        """Put a new file in the place of this one. False where there is no room or no right: the old one is as good."""
-        beside = self._file.with_name(f".{self._file.name}.rewrite")
-        descriptor = -1
-        try:
-            beside.unlink(missing_ok=True)
-            descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            written = os.write(descriptor, whole)
-            os.fsync(descriptor)
-            if written == len(whole):
-                beside.replace(self._file)
-        except OSError:
-            written = 0
-        if written < len(whole):
-            if descriptor >= 0:
-                os.close(descriptor)
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-            return False
+        """Put one step in the place of many, if that makes the file much smaller; once it has failed, never again."""
+        if self.seed is None or not self._state_json or not self._can_rewrite:
+            return
+        header = encode_header(self._header(self.seed))
+        step = encode_step(self._now_ms, self._memory.extents(), self._state_json, link_after(header))
+        whole = MAGIC + header + step
+        if len(whole) * REWRITE_RATIO > self._size_bytes:
+            return
+        descriptor = _replace(self._file, whole)
+        if descriptor is None:
+            self._can_rewrite = False
+            return
         _sync_directory(self._file)
         os.close(self._descriptor)
         self._descriptor = descriptor
+        self._link = link_after(step)
         self._size_bytes = len(whole)
         self._written_at_ns = os.fstat(descriptor).st_mtime_ns
-        return True
+
+
+def _replace(path: Path, whole: bytes) -> int | None:
+    """Put a new, locked file in the place of one. None where there is no room or no right: the old one is as good."""
+    beside = path.with_name(f".{path.name}.rewrite")
+    descriptor = -1
+    with contextlib.suppress(OSError):
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        written = os.write(descriptor, whole)
+        os.fsync(descriptor)
+        if written == len(whole):
+            beside.replace(path)
+            return descriptor
+    if descriptor >= 0:
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        beside.unlink(missing_ok=True)
+    return None
 
 
 def _sync_directory(path: Path) -> None:

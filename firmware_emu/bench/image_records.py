@@ -147,15 +147,12 @@ def decode_step(body: bytes) -> StepRecord:
             offset += length
     except struct.error as error:
         raise MalformedError("holds a step that is cut short") from error
-    rest = body[offset:]
-    return StepRecord(now_ms, tuple(writes), _object(rest) if rest else None)
-
-
-def _object(text: bytes) -> dict[str, Any]:
-    value = _json(text)
-    if not isinstance(value, dict):
+    if offset == len(body):
+        return StepRecord(now_ms, tuple(writes), None)
+    state = _json(body[offset:])
+    if not isinstance(state, dict):
         raise MalformedError("holds a state that is no JSON object")
-    return value
+    return StepRecord(now_ms, tuple(writes), state)
 
 
 def _json(text: bytes) -> object:
