@@ -55,7 +55,13 @@ class LinkLock:
 
     def acquire(self, target: str) -> None:
         """Take the lock and point the link at the target, in one atomic change of name."""
-        self._lock()
+        taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
+        try:
+            self._descriptor = open_locked(self._lock_path, os.O_NOFOLLOW, taken)
+        except OSError as error:
+            raise BadConfigurationError(
+                f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
+            ) from error
         try:
             self._refuse_foreign()
             self._point(target)
@@ -71,15 +77,6 @@ class LinkLock:
         if self.link.is_symlink() and str(self.link.readlink()) == self._target:
             self.link.unlink(missing_ok=True)
         self._unlock()
-
-    def _lock(self) -> None:
-        taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
-        try:
-            self._descriptor = open_locked(self._lock_path, os.O_NOFOLLOW, taken)
-        except OSError as error:
-            raise BadConfigurationError(
-                f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
-            ) from error
 
     def _unlock(self) -> None:
         if self._descriptor is not None:

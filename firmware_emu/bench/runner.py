@@ -119,7 +119,7 @@ class Runner:
 
     # the loop's parts
 
-    def _wait_s(self) -> float | None:
+    def _wait_s(self) -> float:
         under = self._under
         if under is None:
             wait_s = self.clock.wait_s(self.host.wake_at_ms, self.host.wake_line_ms)
@@ -127,9 +127,8 @@ class Runner:
             return 0.0
         else:
             wait_s = max(0.0, under.give_up_at_s - time.monotonic())
-        if self.host.image is not None:
-            return IMAGE_LOOK_S if wait_s is None else min(wait_s, IMAGE_LOOK_S)
-        return None if wait_s is None else min(wait_s, IDLE_MAX_S)
+        longest_s = IDLE_MAX_S if self.host.image is None else IMAGE_LOOK_S
+        return longest_s if wait_s is None else min(wait_s, longest_s)
 
     def _look_at_image(self) -> None:
         """See that the image is there, now and then; BenchLostError ends a pump that nobody would remember."""

@@ -61,18 +61,12 @@ class Connections:
             self._hang_up(peer)
 
     def make_room(self) -> bool:
-        """Hang up on one stranger; False where there is none."""
+        """Hang up on the oldest stranger of which nothing waits to be read, else on the oldest; False without any."""
         if not self._strangers:
             return False
-        self._hang_up(self._who_makes_room())
+        silent = (peer for peer, (each, _) in self._strangers.items() if not _has_something_to_say(each))
+        self._hang_up(next(silent, next(iter(self._strangers))))
         return True
-
-    def _who_makes_room(self) -> Peer:
-        """The oldest stranger that has said nothing that still waits to be read; else the oldest."""
-        for peer, (connection, _) in self._strangers.items():
-            if not _has_something_to_say(connection):
-                return peer
-        return next(iter(self._strangers))
 
     def _hang_up(self, peer: Peer) -> None:
         connection, _ = self._strangers.pop(peer)
@@ -81,10 +75,8 @@ class Connections:
             connection.shutdown(socket.SHUT_RDWR)  # its owner reads the end of file, and closes it
 
     def _forget_closed(self) -> None:
-        for peer in [peer for peer, (each, _) in self._strangers.items() if each.fileno() < 0]:
-            del self._strangers[peer]
-        for peer in [peer for peer, each in self._holders.items() if each.fileno() < 0]:
-            del self._holders[peer]
+        self._strangers = {peer: each for peer, each in self._strangers.items() if each[0].fileno() >= 0}
+        self._holders = {peer: each for peer, each in self._holders.items() if each.fileno() >= 0}
 
 
 class GuardedListener(socket.socket):
