@@ -9,10 +9,11 @@ told to come back later; the right one always passes, so nobody can lock the ben
 from __future__ import annotations
 
 import hmac
-import json
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -70,15 +71,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
         status, sentence = refusal
-        body = json.dumps({"error": sentence}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        headers = {"connection": "close"}
         if status is HTTPStatus.UNAUTHORIZED:
-            headers.append((b"www-authenticate", b"Bearer"))
+            headers["www-authenticate"] = "Bearer"
         if status is HTTPStatus.TOO_MANY_REQUESTS:
-            headers.append((b"retry-after", b"%d" % WRONG_TOKENS_WINDOW_S))
-        headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": status.value, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+            headers["retry-after"] = f"{WRONG_TOKENS_WINDOW_S:.0f}"
+        await JSONResponse({"error": sentence}, status, headers)(scope, receive, send)
 
     def _refusal(self, method: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         if _one(headers, b"host") not in self._hosts:
