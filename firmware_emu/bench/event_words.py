@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.events import fields_of, kind_of
 
 if TYPE_CHECKING:
-    from firmware_emu.events import Event, Plain
+    from firmware_emu.events import Event, Plain, TraceEntry
+
+
+class ShownEvent(NamedTuple):
+    """An entry of the trace as rig control shows it. Times in ms; `text` is for people."""
+
+    kind: str
+    now_ms: int
+    line_ms: int
+    fields: dict[str, Plain]
+    text: str
+
+
+def shown(entry: TraceEntry) -> ShownEvent:
+    """An entry in numbers, texts and hex, and in words."""
+    now, event = entry
+    return ShownEvent(kind_of(event), now.pump_ms, now.line_ms, fields_of(event), words_of(event))
 
 
 def words_of(event: Event) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from firmware_emu.events import fields_of, kind_of
 
@@ -19,21 +19,6 @@ if TYPE_CHECKING:
 
 BLOCK_BYTES = 4_096
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
-
-
-class PlainEntry(NamedTuple):
-    """An entry of the trace as rig control shows it, but for its words. Times in ms."""
-
-    kind: str
-    now_ms: int
-    line_ms: int
-    fields: dict[str, Plain]
-
-
-def plain_entry(entry: TraceEntry) -> PlainEntry:
-    """An entry in numbers, texts and hex."""
-    now, event = entry
-    return PlainEntry(kind_of(event), now.pump_ms, now.line_ms, fields_of(event))
 
 
 def trace_bytes(entries: Iterable[TraceEntry]) -> bytes:

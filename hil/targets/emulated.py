@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, BenchError
-from firmware_emu.bench.event_words import words_of
+from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import Until
-from firmware_emu.bench.trace_hash import plain_entry
 from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, UsageError
@@ -186,7 +185,7 @@ class EmulatedRig:
         except ValueError as error:
             raise UsageError(f"a run cannot end at {what!r}", advice="name event or alarm") from error
         time_run = bench.run_until(until, limit_ms)
-        events = tuple(RigEvent(*plain_entry(entry), words_of(entry.event)) for entry in time_run.events)
+        events = tuple(RigEvent(*shown(entry)) for entry in time_run.events)
         return RunResult(bench.now_ms, time_run.reached, events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:

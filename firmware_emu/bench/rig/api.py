@@ -16,11 +16,10 @@ from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, NotNowError
-from firmware_emu.bench.event_words import words_of
+from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard
 from firmware_emu.bench.time_run import TimeRun, Until
-from firmware_emu.bench.trace_hash import plain_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -117,9 +116,7 @@ async def advance(door: Here, wanted: models.Advance) -> models.Done:
 async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
     """Under manual time: let time pass until something happens, as fast as this machine can."""
     time_run = await door.travel(wanted.limit_ms, Until(wanted.what))
-    events = [
-        models.Event(**plain_entry(entry)._asdict(), text=words_of(entry.event)) for entry in time_run.events
-    ]
+    events = [models.Event(**shown(entry)._asdict()) for entry in time_run.events]
     return models.Ran(now_ms=time_run.now.pump_ms, reached=time_run.reached, events=events)
 
 
