@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-
 WAITING_MAX = 256  # no client has so many requests under way; beyond it something runs wild
-
 
 Owner = TypeVar("Owner")
 
@@ -30,9 +28,10 @@ class CommandQueue(Generic[Owner]):
 
     def __init__(self) -> None:
         self._jobs: deque[tuple[Callable[[Owner, Future[Any]], None], Future[Any]]] = deque()
-        self._read_end, self._write_end = os.pipe()
+        self._read_end, self.wake_descriptor = os.pipe()
+        """A byte written to `wake_descriptor` lets the selector return: for `signal.set_wakeup_fd`."""
         os.set_blocking(self._read_end, False)
-        os.set_blocking(self._write_end, False)
+        os.set_blocking(self.wake_descriptor, False)
         self._closed = False
 
     def leave(self, job: Callable[[Owner, Future[Any]], None]) -> Future[Any]:
@@ -44,20 +43,15 @@ class CommandQueue(Generic[Owner]):
             future.set_exception(
                 NotNowError("the bench is closing" if self._closed else "the bench is too busy")
             )
-            return future
-        self._jobs.append((job, future))
-        self.wake()
+        else:
+            self._jobs.append((job, future))
+            self.wake()
         return future
-
-    @property
-    def wake_descriptor(self) -> int:
-        """A byte written here lets the selector return: for `signal.set_wakeup_fd`."""
-        return self._write_end
 
     def wake(self) -> None:
         """Let the selector return."""
         with contextlib.suppress(BlockingIOError):  # full: it will wake anyway
-            os.write(self._write_end, b"!")
+            os.write(self.wake_descriptor, b"!")
 
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Register with the loop that will call."""

@@ -36,7 +36,7 @@ class OutQueue:
         self.dropped_bytes = 0
 
     def push(self, data: bytes) -> None:
-        """Take whole frames along, or drop them whole."""
+        """Add whole frames, or drop them whole where there is no room."""
         if self.waiting_bytes + len(data) > self._limit_bytes:
             self.dropped_bytes += len(data)
             return
@@ -59,7 +59,7 @@ class OutQueue:
         return True
 
     def clear(self) -> None:
-        """Give up what waits: its reader has gone."""
+        """Drop what waits, since its reader has gone."""
         self.dropped_bytes += self.waiting_bytes
         self.waiting_bytes = 0
         self._chunks.clear()
