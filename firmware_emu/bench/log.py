@@ -28,12 +28,8 @@ class Log:
     def say(self, sentence: str) -> None:
         """Write one sentence, or drop and count it."""
         with self._lock:
-            lost = (
-                f"({self.dropped} lines before this one were dropped: nobody read them) "
-                if self.dropped
-                else ""
-            )
-            if self._write(f"{self._name}: {lost}{sentence}"):
+            lost = f"({self.dropped} lines before this one were dropped: nobody read them) "
+            if self._write(f"{self._name}: {lost if self.dropped else ''}{sentence}"):
                 self.dropped = 0
             else:
                 self.dropped += 1
