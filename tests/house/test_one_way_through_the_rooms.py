@@ -65,7 +65,7 @@ def test_a_frame_enters_each_room_once_on_its_way_from_port_to_rotor_and_back(ro
     port = TcpPort("127.0.0.1:0", lambda _sentence: None)
     command_queue: CommandQueue[Runner] = CommandQueue()
     host = PumpHost(new_pump(load_profile("implanted"), seed=1), hashing=False)
-    runner = Runner(host, Clock(0, Pace.of_speed(SPEED)), port, command_queue)
+    runner = Runner(host, Clock(0, Pace(SPEED)), port, command_queue)
 
     def note(frame: FrameType, event: str, _argument: object) -> None:
         if event == "call":
@@ -89,7 +89,7 @@ def test_a_frame_enters_each_room_once_on_its_way_from_port_to_rotor_and_back(ro
     target.close()
     runner.stop()
     thread.join(DEADLINE_S)
-    runner.close()
+    runner.selector.close()
     port.close()
     steps = {step for walk in walks for step in pairwise(walk)}
     assert [step for step in WAY_IN if step not in steps] == []
