@@ -1,0 +1,88 @@
+"""The library for programs of your own: `hil.connect` gives a `Programmer` that talks to a pump.
+
+Names are imported when they are first used, so that `import hil`, and with it the command line, costs nothing.
+"""
+
+TYPE_CHECKING = False  # importing `typing` would cost more than the rest of this module
+
+if TYPE_CHECKING:
+    from hil.connected_programmer import connect
+    from hil.errors import (
+        BadConfiguration,
+        BenchLost,
+        CommandRefused,
+        DeviceError,
+        DeviceRefused,
+        DeviceUnsafe,
+        InUse,
+        LinkError,
+        NotExecuted,
+        OutcomeUnknown,
+        PumpbenchError,
+        RefusalLost,
+        SessionRefused,
+        UsageError,
+    )
+    from hil.programmer.command_ledger import Executed
+    from hil.programmer.programmer import Programmer
+    from hil.programmer.staging import ProgramRefused
+    from hil.rig import Rig
+    from hil.rig_client import RigClient
+
+    __version__: str
+
+__all__ = [
+    "BadConfiguration",
+    "BenchLost",
+    "CommandRefused",
+    "DeviceError",
+    "DeviceRefused",
+    "DeviceUnsafe",
+    "Executed",
+    "InUse",
+    "LinkError",
+    "NotExecuted",
+    "OutcomeUnknown",
+    "ProgramRefused",
+    "Programmer",
+    "PumpbenchError",
+    "RefusalLost",
+    "Rig",
+    "RigClient",
+    "SessionRefused",
+    "UsageError",
+    "__version__",
+    "connect",
+]
+
+# Where a name comes from; all others in __all__ are errors.
+_MODULES = {
+    "Executed": "hil.programmer.command_ledger",
+    "ProgramRefused": "hil.programmer.staging",
+    "Programmer": "hil.programmer.programmer",
+    "Rig": "hil.rig",
+    "RigClient": "hil.rig_client",
+    "connect": "hil.connected_programmer",
+}
+
+
+def _imported(name: str) -> object:
+    """A public name, imported when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module, metadata  # noqa: PLC0415 - nothing of it at `import hil`
+
+    from hil.installation import check_protocol_is_ours  # noqa: PLC0415
+
+    check_protocol_is_ours()
+    value: object
+    if name == "__version__":
+        value = metadata.version("pumpbench")
+    else:
+        value = getattr(import_module(_MODULES.get(name, "hil.errors")), name)
+    globals()[name] = value
+    return value
+
+
+if not TYPE_CHECKING:
+    __getattr__ = _imported  # a type checker would believe every name of a module that has one

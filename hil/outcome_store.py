@@ -161,9 +161,9 @@ class OutcomeStore:
             raise
 
     def close(self) -> None:
-        """Write down what is not on file yet, and give the lock back; the file stays."""
+        """Write down what is not on file yet, and give the lock back; the file stays. Closing twice is fine."""
         if self._file is not None:
-            if self._has_news:
+            if self._has_news and self._file.is_open:
                 with contextlib.suppress(OSError):  # marks taken late make the next proof stronger, no more
                     self._write()
             self._file.close()

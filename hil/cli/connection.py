@@ -15,18 +15,15 @@ from hil import address as addresses
 from hil.cli.as_json import json_text
 from hil.cli.output import say, tell
 from hil.cli.tables import table
+from hil.connected_programmer import connect
 from hil.errors import AnswerNotWritten, DeviceError, OutcomeUnknown, UsageError
-from hil.key_file import read_key
-from hil.outcome_store import OutcomeStore, default_path
-from hil.programmer.programmer import Programmer
-from hil.targets import make_target
 from protocol.identifiers import Opcode, Role
-from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.cli.tables import Rows
+    from hil.programmer.programmer import Programmer
 
 ROLES = [role.name.lower() for role in Role]
 
@@ -81,29 +78,17 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
     `settled`: a human hears what is to be said of the pump's past before he is asked anything. OutcomeUnknown while
     what became of an earlier command is not known; DeviceError, once, where it was found out that it was received.
     """
-    address = addresses.parse(options.target or addresses.DEFAULT_ADDRESS)
-    role = Role[options.role.upper()] if options.role else None
-    key = (
-        read_key(options.key_path, role)
-        if options.key_path
-        else development_key(Role.CLINICIAN if role is None else role)
-    )
-    state_path = options.state_path
-    if state_path is None and address.scheme.lives_on:
-        state_path = default_path(
-            key.key_id, key.key
-        )  # a pump that ends with this command needs no memory of it
     with ExitStack() as stack:
-        target = make_target(address)
-        stack.callback(target.close)
-        target.start()
-        channel = target.open_channel()
-        stack.callback(channel.close)
-        programmer = Programmer(
-            channel, key=key, store=OutcomeStore(state_path, key=key.key), secured=not options.open_profile
+        programmer = stack.enter_context(
+            connect(
+                options.target or addresses.DEFAULT_ADDRESS,
+                key=options.key_path,
+                role=Role[options.role.upper()] if options.role else None,
+                state=True if options.state_path is None else options.state_path,
+                secured=not options.open_profile,
+            )
         )
         stack.callback(_say_goodbye, programmer)
-        programmer.connect()
         told = ""
         try:
             if settled:

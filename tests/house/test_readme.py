@@ -1,5 +1,6 @@
-"""The README's ```console blocks run as written, in order, in an empty directory, and print what they show.
+"""The ```console blocks of the READMEs run as written, in order, in an empty directory, and print what they show.
 
+A ```python block that begins with `# NAME.py` lies there under that name.
 A line `$ command` is run by sh; one that ends in ` &` stays in the background until the end, and is waited
 for until it has printed its first line. The lines after it are what it prints: numbers, times and hexadecimal
 words may differ, and `...` stands for any lines, or the rest of one. Blocks of another kind (```sh) are not run.
@@ -35,6 +36,12 @@ def steps_in(document: str) -> list[Step]:
             else:
                 steps[-1].shown.append(line)
     return steps
+
+
+def files_in(document: str) -> dict[str, str]:
+    """Name and text of each ```python block that begins with its name."""
+    blocks = re.findall(r"^```python\n(# (\w+\.py)\n.*?)^```", document, re.MULTILINE | re.DOTALL)
+    return {name: text for text, name in blocks}
 
 
 def plain(line: str) -> str:
@@ -98,11 +105,15 @@ def run(step: Step, place: Path, background: list[subprocess.Popen[str]]) -> lis
     return done.stdout.splitlines()
 
 
-def test_the_commands_of_the_readme_print_what_it_shows(
-    root: Path, tmp_path: Path, background: list[subprocess.Popen[str]]
+@pytest.mark.parametrize("name", ["README.md", "hil/README.md"])
+def test_the_commands_of_a_readme_print_what_it_shows(
+    root: Path, tmp_path: Path, background: list[subprocess.Popen[str]], name: str
 ) -> None:
-    steps = steps_in((root / "README.md").read_text())
-    assert steps, "the README shows no command"
+    document = (root / name).read_text()
+    for file, text in files_in(document).items():
+        (tmp_path / file).write_text(text)
+    steps = steps_in(document)
+    assert steps, f"{name} shows no command"
     for step in steps:
         printed = run(step, tmp_path, background)
         assert matches(step.shown, printed), "\n".join([f"$ {step.command}", *printed])
@@ -111,6 +122,11 @@ def test_the_commands_of_the_readme_print_what_it_shows(
 def test_commands_and_what_they_show_are_found() -> None:
     document = "x\n```console\n$ a &\n{}\n$ b\none\ntwo\n```\n```sh\n$ c\n```\n"
     assert steps_in(document) == [Step("a &", ["{}"]), Step("b", ["one", "two"])]
+
+
+def test_files_are_found_by_their_names() -> None:
+    document = "```python\n# a.py\nprint(1)\n```\n```python\nprint(2)\n```\n"
+    assert files_in(document) == {"a.py": "# a.py\nprint(1)\n"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""A programmer on the pump of an address, with its session open: what a script and the command line begin with."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hil import address as addresses
+from hil.errors import UsageError
+from hil.key_file import read_key
+from hil.outcome_store import OutcomeStore, default_path
+from hil.programmer.programmer import Programmer
+from hil.targets import make_target
+from protocol.identifiers import Role
+from protocol.link.development_keys import DeviceKey, development_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def connect(
+    address: str | None = None,
+    *,
+    key: DeviceKey | str | Path | None = None,
+    role: Role | None = None,
+    state: bool | str | Path = True,
+    secured: bool = True,
+) -> Iterator[Programmer]:
+    """A `Programmer` with its session open; session, line and state file are given back at the end.
+
+    `address`: as of `pumpbench program --target`; else $PUMPBENCH_TARGET, else `emulator`, a new pump in this process.
+
+    `key`: a key, or the path of a key file; else the development key of `role`, or of a clinician. Of a file with
+    several keys `role` names one.
+
+    `state`: True keeps command ids and outcomes in the state file that `pumpbench program` has for this key, unless the
+    pump ends with this programmer; a path names another file. False keeps them in memory alone: a script that ends
+    before it knows the outcome of a bolus, and gives it again, may then give it twice.
+
+    `secured=False` talks to a board without cryptography.
+
+    BadConfiguration for a wrong address, key or state file; InUse where another programmer has port, session or key.
+    """
+    place = addresses.choose(address, os.environ.get(addresses.ENVIRONMENT_NAME), None)
+    own_key = _key_of(key, role)
+    if isinstance(state, bool):
+        path = default_path(own_key.key_id, own_key.key) if state and place.scheme.lives_on else None
+    else:
+        path = Path(state)
+    store = OutcomeStore(path, key=own_key.key)
+    with ExitStack() as stack:
+        target = stack.enter_context(closing(make_target(place)))
+        target.start()
+        channel = stack.enter_context(closing(target.open_channel()))
+        programmer = Programmer(channel, key=own_key, store=store, secured=secured)
+        stack.enter_context(closing(programmer)).connect()
+        yield programmer
+
+
+def _key_of(key: DeviceKey | str | Path | None, role: Role | None) -> DeviceKey:
+    if key is None:
+        return development_key(Role.CLINICIAN if role is None else role)
+    if not isinstance(key, DeviceKey):
+        return read_key(Path(key), role)
+    if role not in {None, key.role}:
+        raise UsageError(f"the key is {key.role.name.lower()}'s, and another role is asked for")
+    return key

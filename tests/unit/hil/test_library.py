@@ -1,0 +1,117 @@
+"""`import hil` as a script uses it: names that resolve, a programmer on an address, outcomes that are kept."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hil
+from hil.targets.choices import PumpChoice
+from hil.targets.process import ProcessTarget
+from protocol.identifiers import Outcome, Role, State
+from protocol.link.development_keys import development_key
+
+HOUSE = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an emulator that outlives a script; state files lie in `tmp_path`."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    target = ProcessTarget(PumpChoice(time_mode="real"))
+    try:
+        target.start()
+        yield f"pty:{target.ready['port']}"
+    finally:
+        target.close()
+
+
+def test_every_public_name_resolves_to_what_bears_it() -> None:
+    for name in set(hil.__all__) - {"__version__"}:
+        value: Any = getattr(hil, name)
+        assert value.__name__ == name
+    assert isinstance(hil.__version__, str)
+    with pytest.raises(AttributeError, match="nothing_of_ours"):
+        hil.nothing_of_ours  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_importing_it_imports_nothing_else() -> None:
+    program = "import sys; before = set(sys.modules); import hil; print(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.split() == ["hil"]
+
+
+def test_without_an_address_it_is_a_new_pump_in_this_process_that_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PUMPBENCH_TARGET", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with hil.connect() as pump:
+        assert pump.status().state is State.RUN
+        assert pump.bolus(50_000, 600).outcome is Outcome.RUNNING
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_script_remembers_the_command_that_was_under_way(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PUMPBENCH_TARGET", port)
+    with hil.connect() as pump:
+        bolus = pump.bolus(50_000, 600)
+        assert bolus.outcome is Outcome.RUNNING
+    with hil.connect() as pump:
+        filed = pump.ledger.filed(bolus.cmd_id)
+        assert filed is not None
+        assert (filed.outcome, filed.final) == ("RUNNING", False)
+
+
+def test_a_script_may_name_its_state_file_or_keep_nothing(port: str, tmp_path: Path) -> None:
+    named = tmp_path / "mine.json"
+    with hil.connect(port, state=named) as pump:
+        stop = pump.stop(3_600)
+    with hil.connect(port, state=str(named)) as pump:
+        assert pump.ledger.filed(stop.cmd_id) is not None
+    with hil.connect(port, state=False) as pump:
+        assert pump.ledger.filed(stop.cmd_id) is None
+        assert pump.resume(program_rev=pump.status().program_rev).cmd_id > stop.cmd_id
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.json", "mine.json.lock"}
+
+
+def test_two_scripts_do_not_share_a_key(port: str) -> None:
+    with hil.connect(port), pytest.raises(hil.InUse), hil.connect(port):
+        pytest.fail("the port was opened twice")
+
+
+def test_the_key_may_be_a_role_a_key_or_a_file(tmp_path: Path) -> None:
+    with hil.connect("emulator", role=Role.PATIENT) as pump:
+        assert pump.key.role is Role.PATIENT
+    with hil.connect("emulator", key=development_key(Role.SERVICE)) as pump:
+        assert pump.key.role is Role.SERVICE
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"key_id": 1, "role": "observer", "key": b"devkey:observer.".hex()}))
+    path.chmod(0o600)
+    with hil.connect("emulator", key=str(path)) as pump:
+        assert pump.status().state is State.RUN
+        assert pump.key.key_id == 1
+    with (
+        pytest.raises(hil.UsageError, match="another role"),
+        hil.connect(key=development_key(Role.PATIENT), role=Role.SERVICE),
+    ):
+        pytest.fail("a role that is not the key's was taken")
+
+
+@pytest.mark.parametrize("address", ["nonsense", "emulator:other", "pty:", "socket://nowhere"])
+def test_a_wrong_address_is_said_before_anything_is_opened(address: str) -> None:
+    with pytest.raises(hil.BadConfiguration, match="write"), hil.connect(address):
+        pytest.fail(f"{address} was opened")
