@@ -1,4 +1,7 @@
-"""Whether what was imported is ours: `protocol` is a common name, and somebody else's would fail in odd ways."""
+"""Whether the package `protocol` is ours, and how to start a Python that imports this installation.
+
+`protocol` is a common name, and somebody else's would fail in odd ways.
+"""
 
 from __future__ import annotations
 

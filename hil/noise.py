@@ -1,8 +1,8 @@
-"""Faults on the line, frame by frame: lost, doubled, late, out of order, damaged, in either direction.
+"""Scripted faults of the line: which frames are lost, doubled, late, out of order or damaged.
 
-A `FaultyLine` stands between a programmer and its channel. A fault is a small record with a count; after that
-many frames it is spent. A fault that never fired proves nothing, so `check_all_fired` says which did not. Not
-for faults of the pump itself: those are the rig's.
+A `FaultyLine` stands between a programmer and its channel. A test says which frames, and in which direction; nothing
+happens by chance. A fault has a count, and is spent after that many frames; `check_all_fired` names those that were
+not, since they prove nothing. Faults of the pump itself are the rig's.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""What a programmer must not forget: its command ids, the commands whose outcome it does not know yet, and the
-marks by which it knows a pump's memory again [SPEC 9].
+"""What a programmer keeps on file: command ids, outcomes, and the marks of each pump's memory [SPEC 9].
 
 One file a key, JSON, mode 0600 in a directory of mode 0700. Outcomes are filed under the pump's `memory_id`:
 what was asked of another memory stays unknown. No key is kept here, only a fingerprint of one. Without a path

@@ -258,7 +258,7 @@ def open_programmer(pump_bench: TestBench) -> Callable[..., Programmer]:
 
 @pytest.fixture
 def pump(pump_bench: TestBench) -> Programmer:
-    """A clinician's programmer with its session open."""
+    """A clinician's `Programmer` with its session open: not the pump itself, but what one has of it in the clinic."""
     return pump_bench.open_programmer()
 
 

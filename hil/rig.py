@@ -1,6 +1,7 @@
-"""What a rig around a pump can be asked to do. A protocol; its bodies are `rig_client` (HTTP) and `targets.emulated`.
+"""What a rig around a pump can be asked to do: a protocol, with `rig_client` (HTTP) and `targets.emulated` behind it.
 
-The rig sees truth and belief side by side; a programmer sees belief only.
+The rig sees truth and belief side by side; a programmer sees belief only. `Rig.faults` lists the faults that there are;
+those of the emulator stand in `firmware_emu/faults/catalogue.py`.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections import deque
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.vendor_messages import known_command
+from hil.known_commands import known_command
 from protocol.codec.layouts import decode
 from protocol.errors import RemoteError
 from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode

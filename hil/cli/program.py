@@ -1,4 +1,4 @@
-"""`pumpbench program`: reading a pump, and the small commands; those that change therapy are in `therapy`.
+"""`pumpbench program`: reading a pump, and the small commands; those that change therapy are in `therapy_commands`.
 
 A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
 """
@@ -11,7 +11,7 @@ from hil.cli import tables
 from hil.cli.as_json import json_text
 from hil.cli.connection import Options, confirm, connected, show, with_options
 from hil.cli.output import say, tell
-from hil.cli.therapy import THERAPY_COMMANDS
+from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
 from hil.programmer.verdicts import DID_NOT_HAPPEN

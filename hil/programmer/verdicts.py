@@ -1,6 +1,7 @@
-"""What an answer about a command means: by QUERY, beside what was said before, and by the log [SPEC 9].
+"""What a pump's answer means for a command that was sent [SPEC 9].
 
-The log proves that something happened, or, where it is whole since before the command, that nothing did.
+`command_ledger` asks: of an answer to QUERY, of one that takes back an earlier answer, and of the log. The log proves
+that something happened, or, where it is whole since before the command, that nothing did.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""`pumpbench hil`: the suite against a target, from the command line."""
+"""One run of tests under pytest: its record (`recorder`), and how it may be ended (`endings`)."""

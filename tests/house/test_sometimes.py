@@ -1,4 +1,4 @@
-"""A mark that no seed reaches fails its test, and every mark has both ends: a story that sets it, a test that asks."""
+"""Tests of the marks of simulations: one that no seed reaches fails, and each is both set and asked for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""What must hold when a simulation is over: everybody knows, log, counters and truth agree, and no frame that
-was ever sent can change it.
+"""What must hold when a simulation is over.
+
+Every outcome is known; log, counters and truth agree; and no frame that was ever sent can change that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A operator with a programmer: gives boluses and other commands, and remembers what the programmer said of them.
+"""An operator with a programmer, who gives commands and remembers what the programmer said of them.
 
 What counts is the word: "delivered", "not delivered", "unknown". A programmer may be killed at any moment; its
 state file stays, and the next one starts from it.

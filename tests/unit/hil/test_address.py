@@ -1,3 +1,5 @@
+"""Addresses: what each names, which are refused, and which of several counts."""
+
 from typing import Any
 
 import pytest

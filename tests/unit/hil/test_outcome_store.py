@@ -1,3 +1,5 @@
+"""The state file: what it keeps, who may have it, and what it says where it cannot be read or written."""
+
 import json
 import os
 import signal

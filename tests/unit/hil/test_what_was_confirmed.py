@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.cli.connection import Options
-from hil.cli.therapy import bolus_as_confirmed, report, set_as_confirmed
+from hil.cli.therapy_commands import bolus_as_confirmed, report, set_as_confirmed
 from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer

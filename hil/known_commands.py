@@ -1,4 +1,9 @@
-"""Commands by their opcode, with the messages that installed packages add: what decodes a frame must know them all."""
+"""Commands by their opcode, those of installed packages among them: for who decodes a frame.
+
+Nothing is added here. A package adds messages by a `protocol.registry.VendorMessages`, which its entry point of the
+group `pumpbench.messages` names: `fixtures/extensions/motor_messages` does, and "Adding to it" in
+`firmware_emu/DESIGN.md` lists it beside what else can be added.
+"""
 
 from __future__ import annotations
 
