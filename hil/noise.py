@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
 
+from hil.channel import Channel
 from hil.errors import UsageError
-
-if TYPE_CHECKING:
-    from hil.channel import Channel
 
 DELIMITER = b"\x00"
 
@@ -64,7 +61,7 @@ class _Way:
     late: list[tuple[int, bytes]] = field(default_factory=list)
 
 
-class FaultyLine:
+class FaultyLine(Channel):
     """A channel with faults; without any it changes nothing but the boundaries of reads."""
 
     def __init__(self, inner: Channel) -> None:
@@ -141,11 +138,9 @@ class FaultyLine:
         return self._inner.sent_bytes
 
     def now_ms(self) -> int:
-        """The line's time."""
         return self._inner.now_ms()
 
     def device_ms(self) -> int | None:
-        """The pump's time."""
         return self._inner.device_ms()
 
     def send(self, data: bytes) -> None:
@@ -168,7 +163,6 @@ class FaultyLine:
                 return b""
 
     def close(self) -> None:
-        """Close the channel behind."""
         self._inner.close()
 
     def _add(self, fault: Fault) -> Fault:

@@ -74,7 +74,9 @@ class Rig(Protocol):
 
     def clock(self) -> RigClock: ...
 
-    def set_speed(self, speed: int) -> RigClock: ...
+    def set_speed(self, speed: int) -> RigClock:
+        """Let the patient's time run that many times as fast as the wall's; UsageError under virtual time."""
+        ...
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
         """Let the patient's time pass; returns the new time. Waits first until the pump has that many bytes."""
@@ -84,19 +86,25 @@ class Rig(Protocol):
         """Let time pass until the next "event" or "alarm", at most `limit_ms`."""
         ...
 
-    def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None: ...
+    def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
+        """Pull the plug, now or in the n-th write to the pump's memory from now, of which so many bytes land."""
+        ...
 
     def power_restore(self, off_ms: int = 0) -> bool:
-        """Put the plug back; False where it was in, and a cut that was armed never fired."""
+        """Put the plug back after `off_ms`; False where it was in, and a cut that was armed never fired."""
         ...
 
     def aspirate(self, volume_nl: int | None = None) -> int:
         """Draw fluid (None: all that comes); returns how much came."""
         ...
 
-    def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int: ...
+    def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
+        """Inject fluid into the reservoir; returns how much went in."""
+        ...
 
-    def faults(self) -> tuple[RigFault, ...]: ...
+    def faults(self) -> tuple[RigFault, ...]:
+        """What can go wrong, and how each stands."""
+        ...
 
     def inject(self, fault: str, **parameters: int) -> None:
         """Cause a fault; UsageError where there is none of that name, or for a wrong parameter."""
@@ -108,10 +116,15 @@ class Rig(Protocol):
 
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go: the fault motor-stall."""
-        ...
+        if on:
+            self.inject("motor-stall")
+        else:
+            self.clear("motor-stall")
 
     def tones(self) -> tuple[RigTone, ...]:
         """The last tones that the pump played, the newest last; a bench keeps so many as it has room for."""
         ...
 
-    def shutdown(self) -> None: ...
+    def shutdown(self) -> None:
+        """End the emulator in good order."""
+        ...

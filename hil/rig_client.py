@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
+from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+Row = TypeVar("Row")
 
 TIMEOUT_S = 120.0  # years of virtual time may pass in one request
 HTTP_UNAUTHORISED = 401
@@ -23,7 +25,7 @@ HTTP_BAD_REQUEST = 400
 HTTP_SERVER_ERROR = 500
 
 
-class RigClient:
+class RigClient(Rig):
     """The rig of a bench that runs elsewhere."""
 
     def __init__(self, url: str, token: str, timeout_s: float = TIMEOUT_S) -> None:
@@ -36,105 +38,59 @@ class RigClient:
         self.last_now_ms: int | None = None
 
     def state(self) -> RigState:
-        """Truth and belief, side by side."""
-        answer = self._request("GET", "/v1/state")
-        return RigState(
-            int(answer["now_ms"]),
-            bool(answer["powered"]),
-            answer["truth"],
-            answer["belief"],
-            answer["trace_hash"],
-        )
+        return _row(RigState, self._request("GET", "/v1/state"))
 
     def clock(self) -> RigClock:
-        """How time runs, and what it is."""
-        return _clock(self._request("GET", "/v1/clock"))
+        return _row(RigClock, self._request("GET", "/v1/clock"))
 
     def set_speed(self, speed: int) -> RigClock:
-        """Let the patient's time run faster or slower than the wall's."""
-        return _clock(self._request("PUT", "/v1/clock", {"speed": speed}))
+        return _row(RigClock, self._request("PUT", "/v1/clock", {"speed": speed}))
 
     def set_mode(self, mode: str) -> RigClock:
         """Change how time runs: real, manual."""
-        return _clock(self._request("PUT", "/v1/clock", {"mode": mode}))
+        return _row(RigClock, self._request("PUT", "/v1/clock", {"mode": mode}))
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
-        """Let time pass, after the pump has received that many bytes."""
         body = {"ms": duration_ms} | _given(after_received=after_received)
         return int(self._request("POST", "/v1/clock/advance", body)["now_ms"])
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
-        """Let time pass until the next event or alarm."""
         answer = self._request("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
-        events = tuple(
-            RigEvent(
-                str(event["kind"]),
-                int(event["now_ms"]),
-                int(event["line_ms"]),
-                dict(event["fields"]),
-                str(event["text"]),
-            )
-            for event in answer["events"]
-        )
-        return RunResult(int(answer["now_ms"]), bool(answer["reached"]), events)
+        events = tuple(_row(RigEvent, event) for event in answer["events"])
+        return RunResult(answer["now_ms"], answer["reached"], events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
-        """Pull the plug, now or after so many writes to the pump's memory."""
         self._request(
             "POST", "/v1/power/cut", _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
         )
 
     def power_restore(self, off_ms: int = 0) -> bool:
-        """Put the plug back, after the pump was off for a while; False where it was in already."""
         return bool(self._request("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid from the reservoir; returns how much came."""
         return int(self._request("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
-        """Inject fluid into the reservoir; returns how much went in."""
         body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
         return int(self._request("POST", "/v1/syringe/fill", body)["nl"])
 
     def faults(self) -> tuple[RigFault, ...]:
-        """What can go wrong, and how each stands."""
+        rows = self._request("GET", "/v1/faults")["faults"]
         return tuple(
-            RigFault(
-                str(row["name"]),
-                str(row["summary"]),
-                str(row["seen_as"]),
-                tuple(str(parameter["name"]) for parameter in row["parameters"]),
-                bool(row["on"]),
-                int(row["effects"]),
-            )
-            for row in self._request("GET", "/v1/faults")["faults"]
+            _row(RigFault, row | {"parameters": tuple(each["name"] for each in row["parameters"])})
+            for row in rows
         )
 
     def inject(self, fault: str, **parameters: int) -> None:
-        """Cause a fault."""
         self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": True, "parameters": parameters})
 
     def clear(self, fault: str) -> None:
-        """End a fault."""
         self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False})
 
-    def stall(self, *, on: bool) -> None:
-        """Hold the rotor, or let it go."""
-        if on:
-            self.inject("motor-stall")
-        else:
-            self.clear("motor-stall")
-
     def tones(self) -> tuple[RigTone, ...]:
-        """The last tones that the pump played, the newest last."""
-        return tuple(
-            RigTone(int(row["at_ms"]), bool(row["critical"]), int(row["duration_ms"]))
-            for row in self._request("GET", "/v1/tones")["tones"]
-        )
+        return tuple(_row(RigTone, row) for row in self._request("GET", "/v1/tones")["tones"])
 
     def shutdown(self) -> None:
-        """End the emulator in good order."""
         self._request("POST", "/v1/shutdown", {})
 
     def close(self) -> None:
@@ -189,5 +145,6 @@ def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exc
     return UsageError(f"rig control refused {what}: {sentence}")
 
 
-def _clock(answer: Mapping[str, Any]) -> RigClock:
-    return RigClock(str(answer["mode"]), int(answer["speed"]), int(answer["now_ms"]))
+def _row(kind: type[Row], answer: Mapping[str, Any]) -> Row:
+    """A named tuple of what an answer says under the tuple's own names."""
+    return kind(**{name: answer[name] for name in kind.__annotations__})

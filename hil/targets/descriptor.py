@@ -7,6 +7,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
+from hil.channel import Channel
 from hil.errors import BenchLost, InUse, LinkError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ WRITE_LIMIT_MS = 2_000  # 250 bytes take 22 ms at 115200 baud; a line that takes
 NS_PER_MS = 1_000_000
 
 
-class DescriptorChannel:
+class DescriptorChannel(Channel):
     """Reads what is there as soon as it is there; never waits for more than the first byte."""
 
     def __init__(
@@ -43,7 +44,6 @@ class DescriptorChannel:
 
     @property
     def sent_bytes(self) -> int:
-        """All bytes sent so far on this channel."""
         return self._sent_bytes
 
     def now_ms(self) -> int:
@@ -70,7 +70,6 @@ class DescriptorChannel:
             view = view[written:]
 
     def receive(self, deadline_ms: int) -> bytes:
-        """What has arrived; b"" at the deadline."""
         self._check_open()
         wait_ms = max(0, deadline_ms - self.now_ms())
         if not self._poll.poll(wait_ms):
@@ -87,7 +86,6 @@ class DescriptorChannel:
         raise self._lost(None)
 
     def close(self) -> None:
-        """Give the line back."""
         if not self._closed:
             self._closed = True
             self._close()

@@ -16,8 +16,9 @@ from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
+from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
+from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 from hil.targets.choices import profile_argument
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ class EmulatedTarget:
         self._choice = choice
         self._bench: VirtualBench | None = None
         self._arrived = b""
-        self._sent_bytes = 0
+        self.sent_bytes = 0
+        """Bytes put on the line so far."""
         self.rig = EmulatedRig(self)
 
     @property
@@ -85,7 +87,7 @@ class EmulatedTarget:
 
     def put(self, data: bytes) -> None:
         """Bytes to the pump, now."""
-        self._sent_bytes += len(data)
+        self.sent_bytes += len(data)
         self._arrived += self.bench.feed(data)
 
     def take(self, deadline_ms: int) -> bytes:
@@ -99,17 +101,12 @@ class EmulatedTarget:
         arrived, self._arrived = self._arrived, b""
         return arrived
 
-    @property
-    def sent_bytes(self) -> int:
-        """Bytes put on the line so far."""
-        return self._sent_bytes
-
     def keep(self, data: bytes) -> None:
         """What the pump said while the rig was busy waits for the next reader."""
         self._arrived += data
 
 
-class EmulatedChannel:
+class EmulatedChannel(Channel):
     """The line to a virtual pump. It stays usable through power cuts: then nobody answers."""
 
     def __init__(self, target: EmulatedTarget) -> None:
@@ -118,16 +115,13 @@ class EmulatedChannel:
 
     @property
     def sent_bytes(self) -> int:
-        """All bytes sent to this target."""
         return self._target.sent_bytes
 
     def send(self, data: bytes) -> None:
-        """Bytes to the pump."""
         self._check_open()
         self._target.put(data)
 
     def receive(self, deadline_ms: int) -> bytes:
-        """What the pump has sent; time passes until there is something, or until the deadline."""
         self._check_open()
         return self._target.take(deadline_ms)
 
@@ -135,12 +129,9 @@ class EmulatedChannel:
         """The pump's time, which is the line's here."""
         return self._target.bench.now_ms
 
-    def device_ms(self) -> int:
-        """The pump's time."""
-        return self._target.bench.now_ms
+    device_ms = now_ms
 
     def close(self) -> None:
-        """Use it no more."""
         self._closed = True
 
     def _check_open(self) -> None:
@@ -148,28 +139,23 @@ class EmulatedChannel:
             raise BenchLost("this channel to the emulator was closed", advice="open another")
 
 
-class EmulatedRig:
+class EmulatedRig(Rig):
     """What a rig can do, by direct calls of the virtual bench."""
 
     def __init__(self, target: EmulatedTarget) -> None:
         self._target = target
 
     def state(self) -> RigState:
-        """Truth and belief, side by side."""
-        seen = actions.state(self._target.bench)
-        return RigState(seen.now_ms, seen.powered, seen.truth, seen.belief, seen.trace_hash)
+        return RigState(*actions.state(self._target.bench))
 
     def clock(self) -> RigClock:
-        """Time is turned by hand here."""
         return RigClock("manual", 0, self._target.bench.now_ms)
 
     def set_speed(self, speed: int) -> RigClock:
-        """Virtual time has no speed."""
         raise UsageError(f"virtual time has no speed ({speed} was asked for)", advice="advance it instead")
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
-        """Let time pass; returns the new time. All bytes have arrived already."""
-        bench = self._target.bench
+        bench = self._target.bench  # all bytes have arrived already
         if after_received is not None and bench.received_bytes < after_received:
             raise UsageError(
                 f"the pump has {bench.received_bytes} bytes and never will have {after_received}"
@@ -178,7 +164,6 @@ class EmulatedRig:
         return bench.now_ms
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
-        """Let time pass to the next event or alarm."""
         bench = self._target.bench
         try:
             until = Until(what)
@@ -189,7 +174,6 @@ class EmulatedRig:
         return RunResult(bench.now_ms, time_run.reached, events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
-        """Pull the plug, now or in a memory write to come."""
         bench = self._target.bench
         if after_writes is None:
             _do(lambda: actions.cut_power(bench))
@@ -197,19 +181,15 @@ class EmulatedRig:
             _do(lambda: actions.arm_power_cut(bench, after_writes, torn_after_bytes))
 
     def power_restore(self, off_ms: int = 0) -> bool:
-        """Put the plug back."""
         return _do(lambda: actions.restore_power(self._target.bench, off_ms))
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid from the reservoir."""
         return _do(lambda: actions.aspirate(self._target.bench, volume_nl))
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
-        """Inject fluid into the reservoir."""
         return _do(lambda: actions.fill(self._target.bench, volume_nl, concentration_ng_per_ml))
 
     def faults(self) -> tuple[RigFault, ...]:
-        """What can go wrong, and how each stands."""
         return tuple(
             RigFault(
                 each.fault.name,
@@ -223,26 +203,15 @@ class EmulatedRig:
         )
 
     def inject(self, fault: str, **parameters: int) -> None:
-        """Cause a fault."""
         _do(lambda: actions.inject(self._target.bench, fault, parameters))
 
     def clear(self, fault: str) -> None:
-        """End a fault."""
         _do(lambda: actions.clear(self._target.bench, fault))
 
-    def stall(self, *, on: bool) -> None:
-        """Hold the rotor, or let it go."""
-        if on:
-            self.inject("motor-stall")
-        else:
-            self.clear("motor-stall")
-
     def tones(self) -> tuple[RigTone, ...]:
-        """The last tones that the pump played, the newest last."""
         return tuple(RigTone(*tone) for tone in _do(lambda: actions.tones(self._target.bench)))
 
     def shutdown(self) -> None:
-        """Throw the pump away."""
         self._target.close()
 
 
