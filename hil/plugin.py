@@ -115,7 +115,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
             _check_that_asserts_are_checked()
-            config.stash[_RECORDER] = recorder = _new_recorder(config, target or "not known yet", report)
+            from hil.run import recorder as recorders  # noqa: PLC0415 - nothing of it unless it is wanted
+
+            recorder: Recorder = recorders.Recorder(config, target or "not known yet", report)
+            config.stash[_RECORDER] = recorder
             recorder.begin(session)
             if config.pluginmanager.is_blocked(RECORDER_NAME):
                 config.pluginmanager.register(
@@ -160,12 +163,6 @@ def _check_that_asserts_are_checked() -> None:
             "this Python runs with -O or PYTHONOPTIMIZE, which leaves assertions out: tests would pass unchecked",
             advice="run it without",
         )
-
-
-def _new_recorder(config: pytest.Config, target: str, report: str | None) -> Recorder:
-    from hil.run import recorder  # noqa: PLC0415 - nothing of it unless it is wanted
-
-    return recorder.Recorder(config, target, report)
 
 
 def _is_a_run(config: pytest.Config) -> bool:

@@ -16,7 +16,7 @@ from protocol.errors import RemoteError
 from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
 from protocol.link.connection import Direction, FrameRecord
 from protocol.messages.errors import ErrorReply
-from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
+from protocol.messages.handshake import HANDSHAKE_MESSAGES
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 CAPACITY = 4_000  # frames; a month of status every minute turns it over ten times
 FEW = 12
 _ARROWS = {Direction.SENT: "-->", Direction.RECEIVED: "<--"}
-_HANDSHAKES = {
-    Handshake.CLIENT_HELLO: ClientHello,
-    Handshake.PUMP_HELLO: PumpHello,
-    Handshake.CLIENT_PROOF: ClientProof,
-    Handshake.PUMP_PROOF: PumpProof,
-    Handshake.REJECT: HandshakeReject,
-}
 
 
 class WireEntry(NamedTuple):
@@ -126,7 +119,7 @@ def _decoded(frame: Frame, payload: bytes | None) -> str:
 
 def _message_class(frame: Frame) -> type:
     if frame.kind == Kind.HANDSHAKE:
-        return _HANDSHAKES[Handshake(frame.opcode)]
+        return HANDSHAKE_MESSAGES[Handshake(frame.opcode)]
     if frame.kind == Kind.ERROR:
         return ErrorReply
     command = known_command(frame.opcode)

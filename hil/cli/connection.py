@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from hil import address as addresses
-from hil.cli.as_json import json_text
-from hil.cli.output import say, tell
+from hil.cli.output import json_text, say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
 from hil.errors import AnswerNotWritten, DeviceError, OutcomeUnknown, UsageError
@@ -28,8 +26,7 @@ if TYPE_CHECKING:
 ROLES = [role.name.lower() for role in Role]
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """The options that every command has."""
 
     target: str | None
@@ -56,17 +53,9 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--open", "open_profile", is_flag=True, help="Talk to a board without cryptography.")
     @functools.wraps(command)
-    def wrapped(
-        *args: Any,
-        target: str | None,
-        as_json: bool,
-        key_path: Path | None,
-        role: str | None,
-        state_path: Path | None,
-        open_profile: bool,
-        **kwargs: Any,
-    ) -> None:
-        command(Options(target, as_json, key_path, role, state_path, open_profile), *args, **kwargs)
+    def wrapped(*args: Any, **kwargs: Any) -> None:
+        shared = Options(**{name: kwargs.pop(name) for name in Options._fields})
+        command(shared, *args, **kwargs)
 
     return wrapped
 
@@ -132,7 +121,7 @@ def _after(programmer: Programmer, error: BaseException) -> BaseException:
     if filed is None or isinstance(error, AnswerNotWritten):
         return error
     if filed.unknown:
-        return programmer.ledger.nobody_waited(filed)
+        return programmer.ledger.is_unknown(filed, "its answer was not waited for")
     if isinstance(error, KeyboardInterrupt) and filed.confirmed:
         return AnswerNotWritten(
             outcome_sentence(Opcode(filed.opcode), filed.cmd_id, filed.outcome), "interrupted"

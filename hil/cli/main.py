@@ -75,7 +75,10 @@ def main() -> None:
 
 
 def _fill_standard_descriptors() -> None:
-    """Put nothing where stdin, stdout or stderr is closed: else the next file that is opened takes its number."""
+    """Put nothing where stdin, stdout or stderr is closed: else the next file that is opened takes its number.
+
+    Inherited, since pytest cannot do without.
+    """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= LAST_STANDARD_DESCRIPTOR:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)

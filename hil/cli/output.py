@@ -1,17 +1,22 @@
-"""Where the answers of `pumpbench program` go: to stdout, whole, or into an error that says what was done all the same.
+"""What `pumpbench program` prints: answers, as text or JSON, on stdout, and notices on stderr.
 
-An answer that cannot be written must not look like a command that failed.
+An answer that cannot be written must not look like a command that failed: its error says what was done all the same.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
+from enum import IntEnum, IntFlag
+from typing import Any
 
 import click
 
 from hil.errors import AnswerNotWritten
+
+FIRST_PRINTABLE, LAST_PRINTABLE = 0x20, 0x7E
 
 
 def tell(text: str, *, done: str = "", advice: str = "") -> None:
@@ -43,3 +48,34 @@ def _discard_the_rest() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+def json_text(document: object) -> str:
+    """A document as JSON: raw integers under names with their units, enums by name, flags as lists of names."""
+    return json.dumps(_plain(document), indent=2)
+
+
+def _plain(value: Any) -> Any:
+    """A message, or anything made of messages, as what JSON has."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    match value:
+        case IntFlag():
+            return [flag.name for flag in value]
+        case IntEnum():
+            return value.name
+        case dict():
+            return {name: _plain(part) for name, part in value.items()}
+        case tuple() | list():
+            return [_plain(part) for part in value]
+        case bytes():
+            return _text_or_hex(value)
+    return value
+
+
+def _text_or_hex(value: bytes) -> str:
+    """A serial number is text, a check value is not."""
+    stripped = value.rstrip(b"\x00")
+    if stripped and all(FIRST_PRINTABLE <= byte <= LAST_PRINTABLE for byte in stripped):
+        return stripped.decode("ascii")
+    return value.hex()

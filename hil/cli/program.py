@@ -8,15 +8,14 @@ from __future__ import annotations
 import click
 
 from hil.cli import tables
-from hil.cli.as_json import json_text
 from hil.cli.connection import Options, confirm, connected, show, with_options
-from hil.cli.output import say, tell
+from hil.cli.output import json_text, say, tell
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
-from protocol.log.entry import LogEntry, describe
+from protocol.log.entry import describe
 from protocol.log.types import LogName
 
 
@@ -117,9 +116,9 @@ def log(options: Options, security: bool, from_seq: int, last: int | None) -> No
             "first_seq": history.first_seq,
             "next_seq": history.next_seq,
             "complete": history.complete,
-            "lost": [{"first_seq": gone.first_seq, "last_seq": gone.last_seq} for gone in history.lost],
+            "lost": history.lost,
             "corrupt_seqs": history.corrupt_seqs,
-            "entries": [_entry(entry) for entry in history.entries],
+            "entries": [{"text": describe(entry), **entry._asdict()} for entry in history.entries],
         }
         tell(json_text(document))
         return
@@ -131,11 +130,6 @@ def log(options: Options, security: bool, from_seq: int, last: int | None) -> No
     if lines:
         tell("\n".join(lines))
     say(f"{len(history.entries)} entries, no gap")
-
-
-def _entry(entry: LogEntry) -> dict[str, object]:
-    fields: dict[str, object] = entry._asdict()
-    return {"text": describe(entry)} | fields
 
 
 @program.command()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
 
-NG_PER_MCG = 1_000
-NL_PER_ML = 1_000_000
 PLACES_OF_MCG = 3
 PLACES_OF_ML = 6
 

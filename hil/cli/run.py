@@ -14,7 +14,6 @@ from hil.report.directory import ReportDirectory
 
 DEFAULT_REPORT = "hil-report"
 TEST_LIMIT_S = 120
-STDERR = 2
 # With these pytest runs no test, and the last report stays.
 LOOKING = {
     "--collect-only",
@@ -97,14 +96,6 @@ def run(
     # Settings for somebody's pytest are not about this suite; what is meant for it stands after --.
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    _open_what_is_closed()
     # A new process image: pytest then imports plugin and suite itself, and can rewrite their asserts.
     command = [*python, "-m", "pytest", *PLUGINS, *arguments, *pytest_arguments]
     os.execve(command[0], command, environment)  # noqa: S606 - our own Python, no shell
-
-
-def _open_what_is_closed() -> None:
-    """Give pytest a stdin, stdout and stderr that go nowhere where there are none: it cannot do without."""
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
-        os.set_inheritable(descriptor, True)
-    os.close(descriptor)

@@ -57,13 +57,9 @@ def moment(t_mono_s: int, status: GetStatusReply) -> str:
 
 def alarm_names(bits: int) -> str:
     """Names of the alarms in a bit list."""
-    names = [_alarm_name(n) for n in range(32) if bits >> n & 1]
-    return ", ".join(names) or "none"
-
-
-def _alarm_name(number: int) -> str:
     known = {alarm.value: alarm.name for alarm in AlarmId}
-    return known.get(number, f"unknown alarm {number}")
+    names = [known.get(n, f"unknown alarm {n}") for n in range(32) if bits >> n & 1]
+    return ", ".join(names) or "none"
 
 
 def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramReply | None) -> Rows:

@@ -14,8 +14,6 @@ import click
 
 from hil.cli.connection import Options, confirm, connected, outcome_sentence, show, with_options
 from hil.cli.quantities import (
-    NG_PER_MCG,
-    NL_PER_ML,
     duration,
     exact,
     mcg,
@@ -26,7 +24,7 @@ from hil.cli.quantities import (
 )
 from hil.cli.tables import WALL_EPOCH, executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
-from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.procedures import NG_PER_MCG, NL_PER_ML, rate_for_dose_nl_per_day, volume_for_dose_nl
 from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason

@@ -3,10 +3,3 @@
 `client_session` one session · `requester` what may be asked again · `recognition` which pump and memory it is ·
 `command_ledger` what must never happen twice · `staging`, `log_reading`, `verdicts` what the commands stand on.
 """
-
-from hil.programmer.command_ledger import Executed
-from hil.programmer.entropy import SeededEntropy, SystemEntropy
-from hil.programmer.programmer import Programmer
-from hil.programmer.staging import ProgramRefused, StagedProgram
-
-__all__ = ["Executed", "ProgramRefused", "Programmer", "SeededEntropy", "StagedProgram", "SystemEntropy"]

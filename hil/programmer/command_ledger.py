@@ -24,7 +24,7 @@ from hil.errors import (
 )
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.client_session import NoReply, Refused, Replied
-from hil.programmer.log_reading import LogReader
+from hil.programmer.log_reading import read_log
 from hil.programmer.recognition import Continuity, KnownPump, Recognition
 from hil.programmer.requester import Requester, read_reply, session_is_gone
 from hil.programmer.verdicts import (
@@ -308,10 +308,6 @@ class CommandLedger:
         """The last command with an id that this programmer sent, as it is filed now; None before the first."""
         return None if self._last_sent is None else self.store.command(*self._last_sent)
 
-    def nobody_waited(self, filed: FiledCommand) -> OutcomeUnknown:
-        """The error of a command whose answer nobody waited for."""
-        return self._is_unknown(filed, "its answer was not waited for")
-
     def _sent(
         self, known: KnownPump, filed: FiledCommand, message: Request[Reply], deadline: Deadline
     ) -> Executed[Reply]:
@@ -320,7 +316,7 @@ class CommandLedger:
         try:
             answer = self._session.ask(opcode, encode(message), deadline)
         except (BenchLost, LinkError) as error:
-            raise self._is_unknown(filed, str(error)) from error
+            raise self.is_unknown(filed, str(error)) from error
         match answer:
             case Replied(payload=answered):
                 return self._accepted(known.memory_id, filed, message, answered, deadline)
@@ -423,30 +419,30 @@ class CommandLedger:
             try:
                 known = self.recognition.know(deadline)
                 if known.memory_id != memory_id:
-                    raise self._is_unknown(filed, "the pump has another memory now")
+                    raise self.is_unknown(filed, "the pump has another memory now")
                 reply = self._requester.request(QueryCmd(filed.cmd_id), deadline)
             except (BenchLost, LinkError) as error:
-                raise self._is_unknown(filed, why or str(error)) from error
+                raise self.is_unknown(filed, why or str(error)) from error
             settled = self._file_verdict(known, filed, reply)
             if reply.outcome == Outcome.TOO_OLD:  # also of one that was known to run: how did it end?
                 return self._resolved_by_log(known, filed, deadline)
             if not settled.unknown:
                 return settled
             self._session.wait(POLL_MS)
-        raise self._is_unknown(filed, why or "the pump has not decided yet")
+        raise self.is_unknown(filed, why or "the pump has not decided yet")
 
     def _resolved_by_log(self, known: KnownPump, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
         """Too old for the pump's ledger: consult its log."""
         try:
-            history = LogReader(LogName.MAIN, filed.after_seq + 1).read(
-                lambda request: self._requester.request(request, deadline)
+            history = read_log(
+                lambda request: self._requester.request(request, deadline), LogName.MAIN, filed.after_seq + 1
             )
         except (BenchLost, LinkError) as error:
-            raise self._is_unknown(filed, str(error)) from error
+            raise self.is_unknown(filed, str(error)) from error
         verdict = verdict_of_log(filed, self._session.key.role, history)
         if verdict is None:
             why = "it is too old for the pump's ledger, and its log has no proof"
-            raise self._is_unknown(filed, why)
+            raise self.is_unknown(filed, why)
         self._believe(known, filed, verdict.outcome, verdict.delivered_nl, verdict.uncertain_nl)
         return self.store.settle(
             known.memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl
@@ -512,7 +508,8 @@ class CommandLedger:
         except (LinkError, BenchLost, DeviceRefused):
             self._session.forget_session()
 
-    def _is_unknown(self, filed: FiledCommand, why: str) -> OutcomeUnknown:
+    def is_unknown(self, filed: FiledCommand, why: str) -> OutcomeUnknown:
+        """The error of a command whose outcome is asked for in another session, which begins with the next question."""
         self._session.forget_session()
         return OutcomeUnknown(
             f"what became of {filed.name} is not known ({why}); it may have been carried out",

@@ -15,7 +15,7 @@ from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import CommandLedger
 from hil.programmer.entropy import SystemEntropy
-from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
+from hil.programmer.log_reading import OLDEST, LogHistory, read_log
 from hil.programmer.requester import PATIENCE_MS, Requester
 from hil.programmer.staging import STAGINGS, StagedProgram, simple_program, stage_once
 from hil.wire_log import WireLog
@@ -216,7 +216,7 @@ class Programmer:
         self, log: LogName = LogName.MAIN, *, from_seq: int = OLDEST, type_filter: int = 0
     ) -> LogHistory:
         """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be there."""
-        return LogReader(log, from_seq, type_filter).read(self.request)
+        return read_log(self.request, log, from_seq, type_filter)
 
     def log_status(self, log: LogName = LogName.MAIN) -> LogStatusReply:
         """What a log holds, by the pump's own check of its chain."""

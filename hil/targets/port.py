@@ -14,9 +14,8 @@ import termios
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hil.errors import BadConfiguration, BenchLost, InUse
+from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from hil.targets.descriptor import DescriptorChannel
-from hil.targets.target import no_rig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +113,10 @@ class PortTarget:
     @property
     def rig(self) -> Rig:
         """There is none."""
-        raise no_rig(self.address)
+        raise UsageError(
+            f"the target {self.address} has no rig: its time, power and faults cannot be reached",
+            advice="use emulator or emulator:process for that",
+        )
 
     def launch(self) -> None:
         """Nothing to launch."""

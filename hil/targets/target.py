@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from hil.errors import UsageError
-
 if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
@@ -47,11 +45,3 @@ class Target(Protocol):
     def close(self) -> None:
         """Leave nothing behind. Closing twice is fine."""
         ...
-
-
-def no_rig(address: str) -> UsageError:
-    """The error of a target that has no rig."""
-    return UsageError(
-        f"the target {address} has no rig: its time, power and faults cannot be reached",
-        advice="use emulator or emulator:process for that",
-    )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hil.errors import DeviceError
-from hil.programmer.log_reading import LogHistory, LogReader, LostRange
+from hil.programmer.log_reading import LogHistory, LostRange, read_log
 from protocol.log.entry import LogEntry
 from protocol.log.types import Actor, LogName, LogType
 from protocol.messages.log import LogRead, LogReadReply
@@ -34,7 +34,7 @@ class Log:
 
 
 def read(log: Log, from_seq: int = 0) -> LogHistory:
-    return LogReader(LogName.MAIN, from_seq, 0).read(log.page)
+    return read_log(log.page, LogName.MAIN, from_seq)
 
 
 @pytest.mark.parametrize(("oldest", "newest"), [(1, 1), (1, 6), (1, 7), (1, 100), (51, 60)])
@@ -88,7 +88,7 @@ def test_a_pump_that_repeats_itself_does_not_hang_us() -> Any:
         return log.page(request)._replace(next_seq=7)
 
     with pytest.raises(DeviceError, match="repeats itself"):
-        LogReader(LogName.MAIN, 0, 0).read(again)
+        read_log(again, LogName.MAIN, 0)
 
 
 def test_a_damaged_entry_is_an_error_of_the_device() -> Any:
@@ -96,14 +96,14 @@ def test_a_damaged_entry_is_an_error_of_the_device() -> Any:
         return LogReadReply(request.log, 1, 1, 2, 1, 1, (entry(1)[:-1] + b"\0",))
 
     with pytest.raises(DeviceError, match="cannot be read"):
-        LogReader(LogName.MAIN, 0, 0).read(damaged)
+        read_log(damaged, LogName.MAIN, 0)
 
 
 def test_a_corrupt_slot_is_counted_and_is_no_gap() -> Any:
     def page(request: LogRead) -> LogReadReply:
         return LogReadReply(request.log, 1, 1, 3, 1, 2, (entry(1), entry(2, LogType.CORRUPT_SLOT)))
 
-    history = LogReader(LogName.MAIN, 0, 0).read(page)
+    history = read_log(page, LogName.MAIN, 0)
     assert history.corrupt_seqs == (2,)
     assert not history.complete
 
@@ -112,6 +112,6 @@ def test_an_empty_log_is_empty() -> Any:
     def page(request: LogRead) -> LogReadReply:
         return LogReadReply(request.log, 1, 0, 1, 0, 0, ())
 
-    history = LogReader(LogName.MAIN, 0, 0).read(page)
+    history = read_log(page, LogName.MAIN, 0)
     assert history.entries == ()
     assert history.complete

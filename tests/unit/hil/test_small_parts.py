@@ -9,7 +9,7 @@ import pytest
 
 from hil.bench_session import TestBench
 from hil.capabilities import TargetCapability, parse_needs
-from hil.cli.as_json import json_text
+from hil.cli.output import json_text
 from hil.cli.quantities import decimal_text, duration, exact, mcg_per_day, ml
 from hil.cli.tables import alarm_names, moment, wall_text
 from hil.deadline import Deadline
