@@ -1,17 +1,15 @@
-"""One run against one target: which pump each test gets, and everything that has to be closed after it.
+"""The target of a run and the pump of each of its tests, with everything that has to be closed after them.
 
 Knows nothing of pytest; `plugin` turns it into fixtures.
 """
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hil import address as addresses
 from hil.capabilities import TargetCapability
 from hil.errors import PumpbenchError
-from hil.installation import check_protocol_is_ours
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
@@ -43,27 +41,15 @@ class BenchSession:
 
     def __init__(self, address: Address, profile: str = DEFAULT_PROFILE, seed: int = DEFAULT_SEED) -> None:
         self.address = address
-        self._profile = profile
         self._seed = seed
         self._usual = PumpChoice(profile, seed)
         self._sample = make_target(address, self._usual)
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
-        self._identified = False
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
         self.stopped = ""
-
-    @classmethod
-    def from_options(
-        cls, *, target: str | None, ini_target: str, profile: str | None, seed: int | None
-    ) -> BenchSession:
-        """The session that options, environment and ini file ask for."""
-        check_protocol_is_ours()
-        environment = os.environ.get(addresses.ENVIRONMENT_NAME)
-        address = addresses.choose(target, environment, ini_target)
-        return cls(address, profile or DEFAULT_PROFILE, DEFAULT_SEED if seed is None else seed)
 
     @property
     def capabilities(self) -> frozenset[TargetCapability]:
@@ -86,10 +72,8 @@ class BenchSession:
     ) -> TestBench:
         """The bench for one test."""
         if TargetCapability.RESET in self.capabilities:
-            choice = PumpChoice(
-                profile or self._profile, self._seed, model=model or {}, implant=implant or {}
-            )
-            fresh = self._take(choice)
+            named = profile or self._usual.profile
+            fresh = self._take(PumpChoice(named, self._seed, model=model or {}, implant=implant or {}))
             bench = TestBench(self, fresh, f"{self._seed} {name}", owned=True)
             fresh.start()
             self._prepare_next()
@@ -133,13 +117,10 @@ class BenchSession:
 
     def identify(self, programmer: Programmer) -> None:
         """Note once what the device says of itself; a pump without power is asked another time."""
-        if self._identified:
+        if self.identity != NOT_ASKED:
             return
-        try:
+        with suppress(PumpbenchError):
             self.identity = identity_of(programmer.info())
-        except PumpbenchError:
-            return
-        self._identified = True
 
     def close(self) -> None:
         """Give the targets back."""

@@ -1,4 +1,4 @@
-"""What a programmer needs of a line: bytes out, bytes in by a deadline, and the line's clock. No bodies here.
+"""The protocol of a line to a device: bytes out, bytes in by a deadline, and the line's clock.
 
 Channels are opened by targets. Time is the channel's own, in ms: the host's monotonic clock on a real port,
 the pump's time where the pump lives in this process.

@@ -1,4 +1,4 @@
-"""A deadline as an object: made once, handed down, asked by everybody. It reads no clock; time is handed in."""
+"""A moment by which something has to be over. It reads no clock; time is handed in."""
 
 from __future__ import annotations
 

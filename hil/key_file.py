@@ -1,4 +1,4 @@
-"""A programmer's key from a file: never on a command line, never readable by others, never shown.
+"""Reads a programmer's key from a file that only its owner can read, and never shows it.
 
 The file is JSON, one object {key_id, role, key} with 32 hex digits, or a list of them as a running emulator
 writes it.

@@ -78,7 +78,7 @@ def starts_as(
     return mark
 
 
-# Options, and waking up.
+# Options, and the start of a run.
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,7 +105,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Wake up if a target or a report was named on the command line."""
+    """Begin a run if a target or a report was named on the command line."""
     config = session.config
     target, report = config.getoption("--hil-target"), config.getoption("--hil-report")
     if not _is_asked(config):
@@ -178,13 +178,19 @@ def _is_worker(config: pytest.Config) -> bool:
 def _session_of(config: pytest.Config) -> BenchSession:
     """The bench of this run, made when it is first wanted."""
     if _SESSION not in config.stash:
-        from hil.bench_session import BenchSession  # noqa: PLC0415 - nothing of it unless it is wanted
+        from hil import address, bench_session  # noqa: PLC0415 - nothing of it unless it is wanted
+        from hil.installation import check_protocol_is_ours  # noqa: PLC0415
 
-        session = BenchSession.from_options(
-            target=config.getoption("--hil-target"),
-            ini_target=str(config.getini("hil_target") or ""),
-            profile=config.getoption("--hil-profile"),
-            seed=config.getoption("--hil-seed"),
+        check_protocol_is_ours()
+        profile, seed = config.getoption("--hil-profile"), config.getoption("--hil-seed")
+        session: BenchSession = bench_session.BenchSession(
+            address.choose(
+                config.getoption("--hil-target"),
+                os.environ.get(address.ENVIRONMENT_NAME),
+                str(config.getini("hil_target") or ""),
+            ),
+            profile or bench_session.DEFAULT_PROFILE,
+            bench_session.DEFAULT_SEED if seed is None else seed,
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and TargetCapability.RESET not in session.capabilities:
@@ -226,7 +232,7 @@ def pump_target(pump_bench: TestBench) -> Target:
 
 @pytest.fixture
 def pump_rig(pump_target: Target) -> Rig:
-    """The bench's hands: time, power, syringe, faults, truth. Skips where the target has none."""
+    """The rig of the bench: time, power, syringe, faults, truth. Skips where the target has none."""
     try:
         return pump_target.rig
     except UsageError as error:

@@ -9,8 +9,8 @@ of drug.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,11 +37,6 @@ def nearest(value: Fraction) -> int:
     return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
-def ceiling(value: Fraction) -> int:
-    """The smallest integer not below."""
-    return -(-value.numerator // value.denominator)
-
-
 def rate_for_dose_nl_per_day(dose_ng_per_day: int, concentration_ng_per_ml: int) -> int:
     """Rate for a dose, to the nearest nL/day, halves up: the formula of [SPEC 6]."""
     return (2 * dose_ng_per_day * NL_PER_ML + concentration_ng_per_ml) // (2 * concentration_ng_per_ml)
@@ -53,9 +48,7 @@ def dose_for_rate_ng_per_day(rate_nl_per_day: int, concentration_ng_per_ml: int)
 
 
 def volume_for_dose_nl(dose_ng: int, concentration_ng_per_ml: int) -> int:
-    """Volume that holds a dose, to the nearest nL, halves up. The pump rounds down to whole strokes
-    when it prepares.
-    """
+    """Volume that holds a dose, to the nearest nL, halves up; the pump rounds down to whole strokes."""
     return nearest(Fraction(dose_ng * NL_PER_ML, concentration_ng_per_ml))
 
 
@@ -86,7 +79,7 @@ def bolus_rate_nl_per_day(volume_nl: int, duration_s: int) -> Fraction:
 
 def shortest_bolus_s(volume_nl: int, rate_max_nl_per_day: int, basal_nl_per_day: int = 0) -> int:
     """Shortest duration of a bolus beside a basal rate, rounded up to a whole second."""
-    return ceiling(Fraction(volume_nl * S_PER_DAY, rate_max_nl_per_day - basal_nl_per_day))
+    return ceil(Fraction(volume_nl * S_PER_DAY, rate_max_nl_per_day - basal_nl_per_day))
 
 
 def catheter_volume_nl(
@@ -103,7 +96,7 @@ def path_volume_nl(catheter_nl: int, tubing_nl: int = TUBING_NL) -> int:
 
 def delivery_time_ms(volume_nl: int, rate_nl_per_day: int) -> int:
     """How long a volume takes at a rate, rounded up to a whole ms: a priming bolus, or the transit of a path."""
-    return ceiling(Fraction(volume_nl * MS_PER_DAY, rate_nl_per_day))
+    return ceil(Fraction(volume_nl * MS_PER_DAY, rate_nl_per_day))
 
 
 def mixed_concentration_ng_per_ml(
@@ -162,7 +155,7 @@ def time_to_deliver_ms(volume_nl: int, phases: Sequence[Phase]) -> int | None:
             elapsed += Fraction(part_nl * MS_PER_DAY, phase.rate_nl_per_day)
         left_nl -= part_nl
         if not left_nl:
-            return ceiling(elapsed)
+            return ceil(elapsed)
     return None
 
 
@@ -180,11 +173,6 @@ def refill_dates(fill_nl: int, alarm_nl: int, phases: Sequence[Phase]) -> Refill
         low_ms=time_to_deliver_ms(fill_nl - alarm_nl, phases),
         empty_ms=time_to_deliver_ms(fill_nl, phases),
     )
-
-
-def date_after(start: datetime, elapsed_ms: int) -> datetime:
-    """A date `elapsed_ms` later, exactly."""
-    return start + timedelta(milliseconds=elapsed_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,6 @@
-"""The whole conversation of one programmer, both directions, in memory: what a failed test has to show.
+"""The last frames of one programmer's conversation, in memory: what the report of a failed test shows.
 
-Frames are kept as they were and decoded only when somebody asks. Not a recording on file: that is
-`capture`'s.
+Frames are kept as they were and decoded only when somebody asks. Nothing goes to a file.
 """
 
 from __future__ import annotations
@@ -41,30 +40,22 @@ class WireLog:
     """The last frames, oldest first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
-        self._entries: deque[WireEntry] = deque(maxlen=capacity)
-        self._count = 0
+        self.entries: deque[WireEntry] = deque(maxlen=capacity)
+        self.count = 0
+        """Frames ever seen, also those that have dropped out."""
 
     def take_from(self, end: ClientEnd, line_ms: int, channel: Channel) -> None:
         """Take over what an end of the link has noted since the last time."""
         records = end.take_frames()
         if records:
             device_ms = channel.device_ms()
-            self._count += len(records)
-            self._entries += [WireEntry(line_ms, device_ms, record) for record in records]
-
-    @property
-    def count(self) -> int:
-        """Frames ever seen, also those that have dropped out."""
-        return self._count
-
-    def entries(self) -> tuple[WireEntry, ...]:
-        """What is kept."""
-        return tuple(self._entries)
+            self.count += len(records)
+            self.entries += [WireEntry(line_ms, device_ms, record) for record in records]
 
     def text(self, last: int = FEW) -> str:
         """The last frames, one line each, decoded."""
-        kept = list(self._entries)[-last:]
-        left_out = self._count - len(kept)
+        kept = list(self.entries)[-last:]
+        left_out = self.count - len(kept)
         head = [f"({left_out} earlier frames)"] if left_out > 0 else []
         return "\n".join(head + [line_of(entry) for entry in kept])
 

@@ -95,7 +95,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
 
 
 def _refuse_after_news(programmer: Programmer) -> None:
-    """Whoever was told that an outcome is not known may be giving the same once more: let him look first."""
+    """Raise DeviceError where the pump has received a command of unknown outcome: this one may be its repetition."""
     if programmer.found_out:
         names = ", ".join(filed.name for filed in programmer.found_out)
         raise DeviceError(

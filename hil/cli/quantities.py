@@ -27,27 +27,27 @@ def decimal_text(value: int, places: int) -> str:
 
 
 def ml(volume_nl: int) -> str:
-    """NL as mL."""
+    """A volume in nL, as mL."""
     return f"{decimal_text(volume_nl, PLACES_OF_ML)} mL"
 
 
 def ml_per_day(rate_nl_per_day: int) -> str:
-    """nL/day as mL/day."""
+    """A rate in nL/day, as mL/day."""
     return f"{decimal_text(rate_nl_per_day, PLACES_OF_ML)} mL/day"
 
 
 def mcg(dose_ng: int) -> str:
-    """Nanograms as mcg."""
+    """A dose in ng, as mcg."""
     return f"{decimal_text(dose_ng, PLACES_OF_MCG)} mcg"
 
 
 def mcg_per_day(dose_ng_per_day: int) -> str:
-    """ng/day as mcg/day."""
+    """A dose in ng/day, as mcg/day."""
     return f"{decimal_text(dose_ng_per_day, PLACES_OF_MCG)} mcg/day"
 
 
 def mcg_per_ml(concentration_ng_per_ml: int) -> str:
-    """ng/mL as mcg/mL."""
+    """A concentration in ng/mL, as mcg/mL."""
     return f"{decimal_text(concentration_ng_per_ml, PLACES_OF_MCG)} mcg/mL"
 
 

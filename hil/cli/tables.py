@@ -63,7 +63,7 @@ def alarm_names(bits: int) -> str:
 
 
 def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramReply | None) -> Rows:
-    """The first thing that anybody wants to see."""
+    """State, program, reservoir, alarms and clock of a pump."""
     state = status.state.name
     if status.state is not State.RUN:
         state += f" ({status.state_reason.name.lower().replace('_', ' ')})"

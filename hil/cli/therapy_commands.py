@@ -180,7 +180,8 @@ def bolus(
         prepared, executed = bolus_as_confirmed(
             pump, duration_s, dose_ng=dose_ng, volume_nl=volume_nl, ask=partial(confirm, yes=yes)
         )
-        report(options, executed, _bolus_rows(prepared))
+        volume = ml(prepared.announced.quantised_nl)
+        report(options, executed, [("volume", volume), ("over", duration(prepared.duration_s))])
 
 
 def bolus_as_confirmed(
@@ -228,10 +229,6 @@ def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) 
         )
     wanted_nl = volume_for_dose_nl(dose_ng, concentration)
     return wanted_nl, f"{mcg(dose_ng)} ({ml(wanted_nl)} of {mcg_per_ml(concentration)})"
-
-
-def _bolus_rows(prepared: PreparedBolus) -> list[tuple[str, str]]:
-    return [("volume", ml(prepared.announced.quantised_nl)), ("over", duration(prepared.duration_s))]
 
 
 @click.command()

@@ -67,8 +67,9 @@ Answer = Replied | Refused | NoReply
 
 
 class ClientSession:
-    """A session and its questions. `session_number` counts sessions, so that others see when one was replaced;
-    `opened` is how the last one began.
+    """A session and its questions.
+
+    `session_number` counts sessions, so that others see when one was replaced; `opened` is how the last one began.
     """
 
     def __init__(
@@ -101,8 +102,10 @@ class ClientSession:
         return self.channel.now_ms()
 
     def open(self, deadline: Deadline) -> None:
-        """Open a session, trying again until the deadline. Refusals that waiting does not cure end it at
-        once, and so does silence once a pump that hears us would fall silent for our greetings.
+        """Open a session, trying again until the deadline.
+
+        Refusals that waiting does not cure end it at once, and so does silence once a pump that hears us would fall
+        silent for our greetings.
         """
         why, pause_ms = "", FIRST_PAUSE_MS
         while not why or (not deadline.passed(self.now_ms()) and self._may_greet_again()):

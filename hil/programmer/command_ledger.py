@@ -1,4 +1,4 @@
-"""Commands that must never happen twice: an id stored before sending, and no word of failure without proof [SPEC 9].
+"""Sends commands so that none is carried out twice, and finds out what became of each [SPEC 9].
 
 A command ends in one of these ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
 secured, that it did nothing; `RefusalLost`: it did, and that was learnt by asking. `NotExecuted`: the pump said
@@ -451,8 +451,9 @@ class CommandLedger:
     def _file_verdict(
         self, known: KnownPump, filed: FiledCommand, reply: QueryCmdReply | VoidCmdReply
     ) -> FiledCommand:
-        """File what a QUERY says, if it speaks of our command; an id that was another's means ours never
-        arrived. OutcomeUnknown where it cannot be believed.
+        """File what a QUERY says of a command: where its id was another's, this one never arrived.
+
+        OutcomeUnknown where it cannot be believed.
         """
         verdict = verdict_of(filed, reply)
         self._believe(known, filed, verdict, reply.delivered_nl, reply.uncertain_nl)

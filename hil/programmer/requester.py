@@ -1,4 +1,4 @@
-"""Asking a pump: a session, opened whenever there is none, and one request whose reply is known by its class.
+"""Asks a pump one request at a time, opening a session whenever there is none, and returns the typed reply.
 
 For what may be asked again: reading, and whatever changes nothing when it is done twice. Commands with an id are
 `command_ledger`'s.

@@ -1,4 +1,4 @@
-"""Programs: staged, read back as the pump reads them, and committed in one stroke.
+"""Builds programs, stages them in a pump and has it read them back.
 
 Staging lives in a session; where the session dies, it is done again from its start. Nothing changes before
 the commit, and the commit is a command like any other: never twice.

@@ -1,4 +1,4 @@
-"""Ways in which a run may be ended from outside or by one of its tests, turned into endings that are reported.
+"""Turns signals and `os._exit` into endings of a run that are reported.
 
 SIGTERM and SIGHUP end a run as Ctrl-C does. `os._exit`, which skips every report, notes first what did not run:
 tests call it, and pytest-timeout does where it runs in a thread. Nothing can be done about SIGKILL here.

@@ -1,4 +1,4 @@
-"""Everything that an address can name, behind one door: `make_target`."""
+"""Devices that an address can name: `make_target` gives the target of an address."""
 
 from __future__ import annotations
 

@@ -57,10 +57,10 @@ class EmulatedTarget:
         return self._bench
 
     def launch(self) -> None:
-        """Nothing takes time here."""
+        """Nothing to launch."""
 
     def dismiss(self) -> None:
-        """Nor here."""
+        """Nothing to dismiss."""
 
     def start(self) -> None:
         """Make a new pump at time 0."""
@@ -102,7 +102,7 @@ class EmulatedTarget:
         return arrived
 
     def keep(self, data: bytes) -> None:
-        """What the pump said while the rig was busy waits for the next reader."""
+        """Keep what the pump said while the rig was busy, for the next reader."""
         self._arrived += data
 
 

@@ -105,13 +105,6 @@ class ProcessTarget:
         """Bytes sent to this process over all of its channels."""
         return self._sent_before + (self._channel.sent_bytes if self._channel else 0)
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        if self._process is None:
-            raise UsageError("the emulator process is not started", advice="call start() first")
-        return self._process.pid
-
     def launch(self) -> None:
         """Start the process, without waiting for it."""
         self.close_process()
@@ -160,7 +153,7 @@ class ProcessTarget:
         return self._channel
 
     def kill(self) -> None:
-        """Kill -9: no goodbye, nothing flushed."""
+        """Kill the process, without a goodbye and with nothing flushed."""
         if self._process:
             self._process.kill()
             self._process.wait(END_LIMIT_S)
@@ -180,7 +173,7 @@ class ProcessTarget:
             _tell_to_end(self._process)
 
     def close_process(self) -> None:
-        """End the process in good order, or else."""
+        """End the process, by force where it does not end by itself in time."""
         self.close_channel()
         if self._rig:
             self._rig.close()

@@ -30,7 +30,7 @@ class Scheme(NamedTuple):
     """What an address begins with: a small letter, then small letters, digits, `+`, `.` and `-`."""
     form: str
     """How such an address is written, for people: `socket://HOST:PORT`."""
-    check: Callable[[str, str], None]
+    check: Callable[[str, str], object]
     """Refuses an address (its text, and what stands behind the scheme's colon) by BadConfiguration; touches nothing."""
     make: Callable[[str, str, PumpChoice], Target]
     """The target of an address, not started yet. Imports its body only here."""
@@ -122,10 +122,6 @@ def host_and_port(text: str, place: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _check_socket(text: str, place: str) -> None:
-    host_and_port(text, place)
-
-
 def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
     from hil.targets.port import PortTarget, open_socket  # noqa: PLC0415
 
@@ -137,6 +133,6 @@ for _scheme in (
     Scheme("emulator", "emulator, emulator:process", _check_emulator, _make_emulator, lives_on=False),
     Scheme("pty", "pty:PATH", _check_path, _make_port),
     Scheme("path", "/dev/NAME", _check_path, _make_port),
-    Scheme("socket", "socket://HOST:PORT", _check_socket, _make_socket),
+    Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
 ):
     register_scheme(_scheme)

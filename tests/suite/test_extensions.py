@@ -189,7 +189,7 @@ with Programmer(channel, key=development_key(Role.CLINICIAN)) as programmer:
         except DeviceRefused as refused:
             print(refused)
     with open("line.pickle", "wb") as file:
-        pickle.dump(programmer.wire_log.entries(), file)
+        pickle.dump(tuple(programmer.wire_log.entries), file)
 channel.close()
 target.close()
 """

@@ -17,14 +17,15 @@ VOLUME_NL = 20_000
 def test_it_answers_right_after_it_is_ready_and_its_time_is_turned_by_hand() -> None:
     target = ProcessTarget()
     target.start()
-    pid = target.pid
+    assert target._process is not None
+    pid = target._process.pid
     with Programmer(target.open_channel()) as pump:
         assert pump.status().state is State.RUN
         bolus = pump.bolus(VOLUME_NL, 600)
         target.rig.advance(600_000)
         assert pump.query(bolus.cmd_id).outcome is Outcome.DONE
         assert target.rig.state().truth["emitted_nl_ppm"] > 0
-        assert pump.wire_log.entries()[-1].device_ms == 600_000
+        assert pump.wire_log.entries[-1].device_ms == 600_000
     target.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
