@@ -1,7 +1,6 @@
 """Reads a programmer's key from a file that only its owner can read, and never shows it.
 
-The file is JSON, one object {key_id, role, key} with 32 hex digits, or a list of them as a running emulator
-writes it.
+JSON: one object {key_id, role, key} with 32 hex digits, or a list of them as a running emulator writes it.
 """
 
 from __future__ import annotations

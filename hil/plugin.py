@@ -7,7 +7,7 @@ nothing else. Outside the suite, this module and `run.recorder` are the only one
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from hil.targets.target import Target
     from protocol.identifiers import Role
 
-    Test = TypeVar("Test", bound=Callable[..., object])
-
 pytest.register_assert_rewrite("hil.suite")
 
 _LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
@@ -42,25 +40,15 @@ _PASSED = pytest.StashKey[bool]()
 # Marks: what a test is written with.
 
 
-def verifies(*requirement_ids: str) -> Callable[[Test], Test]:
+def verifies(*requirement_ids: str) -> pytest.MarkDecorator:
     """Claim that a test verifies these requirements."""
-
-    def mark(test: Test) -> Test:
-        pytest.mark.verifies(*requirement_ids)(test)
-        return test
-
-    return mark
+    return pytest.mark.verifies(*requirement_ids)
 
 
-def needs(*capability_names: str) -> Callable[[Test], Test]:
+def needs(*capability_names: str) -> pytest.MarkDecorator:
     """Say what a test needs of its target; where the target cannot, the test is skipped with that reason."""
     parse_needs(capability_names)
-
-    def mark(test: Test) -> Test:
-        pytest.mark.needs(*capability_names)(test)
-        return test
-
-    return mark
+    return pytest.mark.needs(*capability_names)
 
 
 def starts_as(
@@ -68,14 +56,9 @@ def starts_as(
     *,
     model: Mapping[str, int | str | bool] | None = None,
     implant: Mapping[str, int | str | bool] | None = None,
-) -> Callable[[Test], Test]:
+) -> pytest.MarkDecorator:
     """Say which pump a test starts with: a profile, and what of its model or implant differs. Needs `reset`."""
-
-    def mark(test: Test) -> Test:
-        pytest.mark.starts_as(profile, model=model or {}, implant=implant or {})(test)
-        return test
-
-    return mark
+    return pytest.mark.starts_as(profile, model=model or {}, implant=implant or {})
 
 
 # Options, and the start of a run.
@@ -268,11 +251,7 @@ def pump(pump_bench: TestBench) -> Programmer:
 @pytest.fixture
 def pump_as(pump_bench: TestBench) -> Callable[[Role], Programmer]:
     """Open a session as another role: `pump_as(Role.PATIENT)`."""
-
-    def open_as(role: Role) -> Programmer:
-        return pump_bench.open_programmer(role)
-
-    return open_as
+    return pump_bench.open_programmer
 
 
 # Reports.

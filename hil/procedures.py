@@ -1,9 +1,8 @@
 """Procedures of the clinic as computations: dose to rate, path volumes, priming, bridges, dates, refill checks.
 
-Exact throughout: integers and fractions in, integers out where the wire wants integers. Each function says
-how it rounds; nothing here talks to a pump or knows what time it is. Volumes in nL, rates in nL/day, doses in
-ng/day, concentrations in ng/mL, times in ms unless the name says otherwise. 1 nL of c ng/mL holds c / 10^6 ng
-of drug.
+Exact throughout: integers and fractions in, integers out where the wire wants integers; each function says how it
+rounds. Nothing here talks to a pump or knows what time it is. Volumes in nL, rates in nL/day, doses in ng/day,
+concentrations in ng/mL, times in ms unless the name says otherwise. 1 nL of c ng/mL holds c / 10^6 ng of drug.
 """
 
 from __future__ import annotations

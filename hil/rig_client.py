@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -19,10 +20,6 @@ if TYPE_CHECKING:
 Row = TypeVar("Row")
 
 TIMEOUT_S = 120.0  # years of virtual time may pass in one request
-HTTP_UNAUTHORISED = 401
-HTTP_FORBIDDEN = 403
-HTTP_BAD_REQUEST = 400
-HTTP_SERVER_ERROR = 500
 
 
 class RigClient(Rig):
@@ -114,7 +111,7 @@ class RigClient(Rig):
                 advice="check that the emulator runs",
             ) from error
         answer = _parsed(text)
-        if status >= HTTP_BAD_REQUEST:
+        if status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(status, answer, f"{method} {path}", self._url)
         now_ms = answer.get("now_ms")
         self.last_now_ms = int(now_ms) if now_ms is not None else self.last_now_ms
@@ -136,11 +133,11 @@ def _parsed(text: bytes) -> dict[str, Any]:
 
 def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exception:
     sentence = str(answer.get("error") or answer.get("detail") or f"status {status}")
-    if status in {HTTP_UNAUTHORISED, HTTP_FORBIDDEN}:
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return BadConfiguration(
             f"rig control at {url} refused: {sentence}", advice="use the token of the ready line"
         )
-    if status >= HTTP_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return BenchLost(f"rig control failed at {what}: {sentence}", advice="see the emulator's stderr")
     return UsageError(f"rig control refused {what}: {sentence}")
 

@@ -16,8 +16,6 @@ import click
 
 from hil.errors import AnswerNotWritten
 
-FIRST_PRINTABLE, LAST_PRINTABLE = 0x20, 0x7E
-
 
 def tell(text: str, *, done: str = "", advice: str = "") -> None:
     """Print an answer and see that it has left this process; AnswerNotWritten where it has not.
@@ -75,7 +73,5 @@ def _plain(value: Any) -> Any:
 
 def _text_or_hex(value: bytes) -> str:
     """A serial number is text, a check value is not."""
-    stripped = value.rstrip(b"\x00")
-    if stripped and all(FIRST_PRINTABLE <= byte <= LAST_PRINTABLE for byte in stripped):
-        return stripped.decode("ascii")
-    return value.hex()
+    text = value.rstrip(b"\x00").decode("latin-1")
+    return text if text and text.isascii() and text.isprintable() else value.hex()

@@ -1,9 +1,8 @@
 """Sends commands so that none is carried out twice, and finds out what became of each [SPEC 9].
 
-A command ends in one of these ways. `Executed`: the pump said what it did. `CommandRefused`: the pump said,
-secured, that it did nothing; `RefusalLost`: it did, and that was learnt by asking. `NotExecuted`: the pump said
-that it never received it. `OutcomeUnknown`: nobody can say; until it is resolved only reading, QUERY, VOID, STOP and
-CANCEL are allowed.
+How a command ends: `Executed`, the pump said what it did; `CommandRefused`, it said, secured, that it did nothing;
+`RefusalLost`, it did, and that was learnt by asking; `NotExecuted`, it said that it never received it;
+`OutcomeUnknown`, nobody can say, and until it is resolved only reading, QUERY, VOID, STOP and CANCEL are allowed.
 """
 
 from __future__ import annotations
@@ -182,10 +181,7 @@ class CommandLedger:
         return reply
 
     def hold_against_file(self, cmd_id: int, outcome: Outcome, delivered_nl: int) -> None:
-        """Hold what the pump has said of an own command, in passing, against what is on file.
-
-        OutcomeUnknown where it contradicts that.
-        """
+        """Compare what the pump has said of an own command with what is on file; OutcomeUnknown where they differ."""
         known = self.recognition.know()
         filed = self.store.command(known.memory_id, cmd_id)
         if filed is None:
@@ -271,10 +267,7 @@ class CommandLedger:
     def execute(
         self, build: Callable[[int], Request[Reply]], *, volume_nl: int = 0, resend: bool = True
     ) -> Executed[Reply]:
-        """Send what `build` makes of a new id. What provably never arrived is sent again under another.
-
-        Unless told not to.
-        """
+        """Send what `build` makes of a new id; with `resend`, what provably never arrived again under another."""
         deadline = self._requester.deadline()
         self._settle_before(build(NO_CMD_ID), deadline)
         return self._requester.again(

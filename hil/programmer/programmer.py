@@ -1,8 +1,7 @@
 """The programmer: what a clinician's device does with a pump, blocking, one method a command.
 
-Open it with `with`: it takes its state file's lock, opens a session, and finds out what became of any command
-that an earlier programmer left unresolved. How one asks is `requester`'s, what must not happen twice is
-`command_ledger`'s.
+Open it with `with`: it takes its state file's lock, opens a session, and finds out what became of any command that an
+earlier programmer left unresolved. How one asks is `requester`'s, what must not happen twice `command_ledger`'s.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The target `emulator`: our pump in this process, in virtual time. The only place of `hil` that imports it.
 
-Waiting for an answer is what lets time pass, so a run is the same every time and takes no longer than its
-work.
+Waiting for an answer is what lets time pass, so a run is the same every time and takes no longer than its work.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Targets that are already there: a PTY or device path through pyserial, and a TCP socket.
 
-Opening a port never pulses DTR (a pulse resets many boards) and never shares it: a second user is told who is
-in the way. What was waiting on the line belongs to nobody; a client discards until the answer to its own
-request.
+Opening a port never pulses DTR (a pulse resets many boards) and never shares it: a second user is told so. What was
+waiting on the line belongs to nobody; a client discards until the answer to its own request.
 """
 
 from __future__ import annotations
