@@ -259,3 +259,13 @@ def test_a_directory_is_no_state_file_and_is_left_as_it_is(
     with pytest.raises(BadConfiguration, match="Is a directory"):
         OutcomeStore(Path(name)).open()
     assert not list(tmp_path.iterdir())
+
+
+def test_closing_twice_is_fine_also_where_the_last_marks_found_no_place(tmp_path: Path) -> None:
+    store = OutcomeStore(tmp_path / "gone" / "state.json", key=KEY)
+    store.open()
+    store.mark(MEMORY, Marks(1, 2, 3))
+    (tmp_path / "gone" / "state.json.lock").unlink()
+    (tmp_path / "gone").rmdir()
+    store.close()
+    store.close()
