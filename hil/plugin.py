@@ -293,14 +293,14 @@ def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBen
 def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """A lost bench is one fault of the bench, not hundreds of failed tests."""
     session = item.config.stash[_SESSION]
+    if not isinstance(error, PumpbenchError) or session.stop_code is not None:
+        return
     lost = isinstance(error, BenchLost | InUse)
     if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
         dumb = isinstance(error, LinkError) and TargetCapability.RESET not in session.capabilities
-        lost = isinstance(error, PumpbenchError) and (
-            lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
-        )
-    if lost and isinstance(error, PumpbenchError) and session.stop_code is None:
+        lost = lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
+    if lost:
         session.stop_code = int(error.exit_code)
         session.stopped = error.one_line()
         item.session.shouldstop = error.one_line()
@@ -325,8 +325,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     recorder = config.stash.get(_RECORDER, None)
     terminalreporter.write_sep("-", "pumpbench")
-    identity = recorder.run.identity if recorder else bench.identity
-    terminalreporter.write_line(f"target {bench.address}: {identity}")
-    stopped = recorder.run.stopped if recorder else bench.stopped
-    if stopped:
-        terminalreporter.write_line(f"stopped early: {stopped}")
+    said = recorder.run if recorder else bench
+    terminalreporter.write_line(f"target {bench.address}: {said.identity}")
+    if said.stopped:
+        terminalreporter.write_line(f"stopped early: {said.stopped}")

@@ -140,9 +140,10 @@ def _say_goodbye(programmer: Programmer) -> None:
         programmer.close()
 
 
-def show(options: Options, rows: Rows, document: object, *, done: str = "", advice: str = "") -> None:
-    """A table for people, or JSON for programs. `done` and `advice`: see `tell`."""
-    tell(json_text(document) if options.as_json else table(rows), done=done, advice=advice)
+def show(options: Options, shown: Rows | str, document: object, *, done: str = "", advice: str = "") -> None:
+    """A table or sentence for people, or JSON for programs. `done` and `advice`: see `tell`."""
+    text = shown if isinstance(shown, str) else table(shown)
+    tell(json_text(document) if options.as_json else text, done=done, advice=advice)
 
 
 def confirm(what: str, *, yes: bool) -> None:

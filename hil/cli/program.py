@@ -79,10 +79,7 @@ def alarms(options: Options) -> None:
     """Each alarm that is active, latched or silenced."""
     with connected(options) as pump:
         seen, state = pump.alarms(), pump.status()
-    if options.as_json:
-        tell(json_text(seen))
-    else:
-        tell("\n".join(tables.alarm_lines(seen, state)) or "no alarms")
+    show(options, "\n".join(tables.alarm_lines(seen, state)) or "no alarms", seen)
 
 
 @program.command()
@@ -157,7 +154,7 @@ def void(options: Options, cmd_id: int) -> None:
         seen = pump.void(cmd_id)
         notices = list(pump.notices)
     answer = f"command {cmd_id}: {seen.outcome.name}"
-    tell(json_text(seen._asdict() | {"notices": notices}) if options.as_json else answer, done=answer)
+    show(options, answer, seen._asdict() | {"notices": notices}, done=answer)
     if seen.outcome not in DID_NOT_HAPPEN:
         raise DeviceError(
             f"command {cmd_id} was not voided: the pump answers {seen.outcome.name}",
@@ -171,7 +168,7 @@ def ping(options: Options) -> None:
     """Ask whether somebody is there."""
     with connected(options) as pump:
         pump.ping()
-    tell(json_text({"answered": True}) if options.as_json else "the pump answers")
+    show(options, "the pump answers", {"answered": True})
 
 
 @program.command()
@@ -182,10 +179,7 @@ def ack(options: Options, alarm: str) -> None:
     with connected(options) as pump:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
-    tell(
-        json_text(seen) if options.as_json else f"{alarm.upper()} acknowledged; {still}",
-        done="ALARM_ACK was carried out",
-    )
+    show(options, f"{alarm.upper()} acknowledged; {still}", seen, done="ALARM_ACK was carried out")
 
 
 @program.command()
