@@ -191,13 +191,13 @@ class TestBench:
             programmer.connect()
         return programmer
 
-    def last_frames(self, last: int = LAST_FRAMES) -> str:
+    def last_frames(self) -> str:
         """The last frames of each programmer of this test, decoded."""
         blocks = []
         for programmer in self._programmers:
             if programmer.wire_log.count:
-                key = programmer.key
-                blocks.append(f"{key.role.name.lower()}, key {key.key_id}:\n{programmer.wire_log.text(last)}")
+                key, text = programmer.key, programmer.wire_log.text(LAST_FRAMES)
+                blocks.append(f"{key.role.name.lower()}, key {key.key_id}:\n{text}")
         return "\n".join(blocks)
 
     def close(self) -> None:

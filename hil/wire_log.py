@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from protocol.wire.frame import Frame
 
 CAPACITY = 4_000  # frames; a month of status every minute turns it over ten times
-FEW = 12
 _ARROWS = {Direction.SENT: "-->", Direction.RECEIVED: "<--"}
 
 
@@ -39,8 +38,8 @@ class WireEntry(NamedTuple):
 class WireLog:
     """The last frames, oldest first."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
-        self.entries: deque[WireEntry] = deque(maxlen=capacity)
+    def __init__(self) -> None:
+        self.entries: deque[WireEntry] = deque(maxlen=CAPACITY)
         self.count = 0
         """Frames ever seen, also those that have dropped out."""
 
@@ -52,7 +51,7 @@ class WireLog:
             self.count += len(records)
             self.entries += [WireEntry(line_ms, device_ms, record) for record in records]
 
-    def text(self, last: int = FEW) -> str:
+    def text(self, last: int) -> str:
         """The last frames, one line each, decoded."""
         kept = list(self.entries)[-last:]
         left_out = self.count - len(kept)

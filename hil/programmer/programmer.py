@@ -102,11 +102,10 @@ class Programmer:
         entropy: Entropy | None = None,
         secured: bool = True,
         patience_ms: int = PATIENCE_MS,
-        wire_log: WireLog | None = None,
     ) -> None:
         self.key = key or development_key(Role.CLINICIAN)
         self.store = OutcomeStore() if store is None else store
-        self.wire_log = WireLog() if wire_log is None else wire_log
+        self.wire_log = WireLog()
         self.session = ClientSession(
             channel, self.key, entropy or SystemEntropy(), secured=secured, wire_log=self.wire_log
         )
@@ -314,17 +313,12 @@ class Programmer:
     # they have acted: doing them twice is doing them once.
 
     def prepare_bolus(
-        self,
-        volume_nl: int,
-        duration_s: int,
-        *,
-        kind: BolusKind = BolusKind.BOLUS,
-        program_rev: int | None = None,
+        self, volume_nl: int, duration_s: int, *, program_rev: int | None = None
     ) -> PreparedBolus:
         """Ask whether a bolus would be accepted; DeviceRefused tells the nearest that would."""
         if program_rev is None:
             program_rev = self.status().program_rev
-        announced = self.request(BolusPrepare(kind, volume_nl, duration_s, program_rev))
+        announced = self.request(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, program_rev))
         if not 0 < announced.quantised_nl <= volume_nl:
             raise DeviceError(
                 f"the pump announced {announced.quantised_nl} nL for a bolus of {volume_nl} nL",
@@ -347,12 +341,9 @@ class Programmer:
         """PREPARE, then COMMIT."""
         return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
 
-    def cancel_bolus(
-        self, target_cmd_id: int = ACTIVE_BOLUS, target_key_id: int = OWN_KEY
-    ) -> Executed[BolusCancelReply]:
-        """End a bolus now: the active one, unless named."""
-        key_id = self.key.key_id if target_key_id == OWN_KEY else target_key_id
-        return self.ledger.execute(lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, key_id))
+    def cancel_bolus(self, target_cmd_id: int = ACTIVE_BOLUS) -> Executed[BolusCancelReply]:
+        """End a bolus now: the active one, unless one of this key is named."""
+        return self.ledger.execute(lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, self.key.key_id))
 
     def stop(
         self,

@@ -222,7 +222,7 @@ def test_the_wire_log_shows_what_was_damaged(bench: TestBench) -> None:
     pump = bench.open_programmer()
     bench.line.flip(Direction.FROM_PUMP, 77)
     pump.ping()
-    assert "bad frame" in pump.wire_log.text()
+    assert "bad frame" in pump.wire_log.text(12)
 
 
 def test_a_profile_that_differs_is_a_file_that_says_only_what_differs() -> None:
