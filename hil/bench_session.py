@@ -176,16 +176,13 @@ class TestBench:
         state_path: Path | None = None,
         connect: bool = True,
         patience_ms: int = PATIENCE_MS,
-        secured: bool = True,
     ) -> Programmer:
         """A programmer on the test's line. Without a store it remembers nothing once it is gone."""
         key = key or development_key(role)
         if store is None:
             store = OutcomeStore(state_path, key=key.key)
         entropy = SeededEntropy(f"{self._name} {len(self._programmers)}") if self._owned else SystemEntropy()
-        programmer = Programmer(
-            self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms, secured=secured
-        )
+        programmer = Programmer(self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms)
         self._programmers.append(programmer)
         if connect:
             programmer.connect()
