@@ -38,7 +38,8 @@ def connect(
 
     `state`: True keeps command ids and outcomes in the state file that `pumpbench program` has for this key, unless the
     pump ends with this programmer; a path names another file. False keeps them in memory alone: a script that ends
-    before it knows the outcome of a bolus, and gives it again, may then give it twice.
+    before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of earlier
+    commands stands in `found_out` and `notices` of the programmer: look there before you give anything.
 
     `secured=False` talks to a board without cryptography.
 

@@ -76,6 +76,21 @@ def test_the_next_script_remembers_the_command_that_was_under_way(
         assert (filed.outcome, filed.final) == ("RUNNING", False)
 
 
+def test_a_script_after_one_that_was_killed_is_told_what_the_pump_had_received(
+    port: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.json"
+    with hil.connect(port, state=path) as pump:
+        bolus = pump.bolus(50_000, 600)
+    document = json.loads(path.read_text())
+    (memory,) = document["memories"].values()
+    memory["commands"][0]["outcome"] = ""  # as it is on file until the answer comes
+    path.write_text(json.dumps(document))
+    with hil.connect(port, state=path) as pump:
+        assert [filed.cmd_id for filed in pump.found_out] == [bolus.cmd_id]
+        assert len(pump.notices) == 1
+
+
 def test_a_script_may_name_its_state_file_or_keep_nothing(port: str, tmp_path: Path) -> None:
     named = tmp_path / "mine.json"
     with hil.connect(port, state=named) as pump:
