@@ -19,11 +19,15 @@ from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from enum import Enum
 
     from hil.cli.tables import Rows
     from hil.programmer.programmer import Programmer
 
-ROLES = [role.name.lower() for role in Role]
+
+def one_of(names: type[Enum], *, any_case: bool = False) -> click.Choice[str]:
+    """The option type whose choices are the names of an enum, in small letters."""
+    return click.Choice([each.name.lower() for each in names], case_sensitive=not any_case)
 
 
 class Options(NamedTuple):
@@ -47,7 +51,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option(
         "--key", "key_path", type=click.Path(path_type=Path), help="Key file (default: development key)."
     )
-    @click.option("--role", type=click.Choice(ROLES), help="Which development key, or which key of the file.")
+    @click.option("--role", type=one_of(Role), help="Which development key, or which key of the file.")
     @click.option(
         "--state", "state_path", type=click.Path(path_type=Path), help="State file of this programmer."
     )

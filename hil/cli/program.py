@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from hil.cli import tables
-from hil.cli.connection import Options, confirm, connected, show, with_options
+from hil.cli.connection import Options, confirm, connected, one_of, show, with_options
 from hil.cli.output import json_text, say, tell
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
@@ -172,7 +172,7 @@ def ping(options: Options) -> None:
 
 
 @program.command()
-@click.argument("alarm", type=click.Choice([alarm.name.lower() for alarm in AlarmId], case_sensitive=False))
+@click.argument("alarm", type=one_of(AlarmId, any_case=True))
 @with_options
 def ack(options: Options, alarm: str) -> None:
     """Acknowledge an alarm, by its name."""

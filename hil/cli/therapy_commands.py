@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hil.cli.connection import Options, confirm, connected, outcome_sentence, show, with_options
+from hil.cli.connection import Options, confirm, connected, one_of, outcome_sentence, show, with_options
 from hil.cli.quantities import (
     duration,
     exact,
@@ -263,14 +263,9 @@ def cancel(options: Options, cmd_id: int | None) -> None:
 @click.option(
     "--max-hours", type=click.IntRange(1, MAX_STOP_H), default=MAX_STOP_H, help="When the stop expires."
 )
+@click.option("--reason", type=one_of(StopReason), default="clinical", help="Why.")
 @click.option(
-    "--reason", type=click.Choice([r.name.lower() for r in StopReason]), default="clinical", help="Why."
-)
-@click.option(
-    "--on-expiry",
-    type=click.Choice([e.name.lower() for e in OnExpiry]),
-    default="alarm_only",
-    help="What happens then, besides the alarm.",
+    "--on-expiry", type=one_of(OnExpiry), default="alarm_only", help="What happens then, besides the alarm."
 )
 @YES
 @with_options
@@ -338,9 +333,7 @@ def refill(
 
 @click.command(name="time")
 @click.argument("moment", metavar="[ISO-TIME]", required=False)
-@click.option(
-    "--reason", type=click.Choice([r.name.lower() for r in TimeSetReason]), default="drift", help="Why."
-)
+@click.option("--reason", type=one_of(TimeSetReason), default="drift", help="Why.")
 @YES
 @with_options
 def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> None:
