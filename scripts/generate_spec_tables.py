@@ -24,7 +24,7 @@ from protocol.log import types as log_identifiers
 from protocol.log.data import DATA_OF
 from protocol.log.types import LogType
 from protocol.messages.command import Command
-from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello, PumpProof
+from protocol.messages.handshake import HANDSHAKE_MESSAGES
 from protocol.registry import COMMANDS, EVENTS
 
 SPEC = Path(__file__).parents[1] / "protocol" / "SPEC.md"
@@ -34,13 +34,6 @@ FAMILIES = {"reading": (0x10, 0x1F), "therapy": (0x20, 0x2F), "other": (0x30, 0x
 WITH_TABLES_OF_THEIR_OWN = {
     "CommandResult", "ProgramHeader", "PeriodicBlock", "PatientBlock", "BridgeBlock", "Group", "Segment"
 }  # fmt: skip
-HANDSHAKE_MESSAGES: dict[Handshake, type] = {
-    Handshake.CLIENT_HELLO: ClientHello,
-    Handshake.PUMP_HELLO: PumpHello,
-    Handshake.CLIENT_PROOF: ClientProof,
-    Handshake.PUMP_PROOF: PumpProof,
-    Handshake.REJECT: HandshakeReject,
-}
 INTEGER_NAMES = {"B": "u8", "H": "u16", "L": "u32", "Q": "u64", "b": "i8", "h": "i16", "l": "i32", "q": "i64"}
 ENUMS = {
     name: value

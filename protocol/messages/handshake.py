@@ -6,7 +6,7 @@ from construct import Bytes
 
 from protocol.codec.atoms import U8, U16, U32, enum_of
 from protocol.codec.layouts import message
-from protocol.identifiers import RejectReason, Role, Suite
+from protocol.identifiers import Handshake, RejectReason, Role, Suite
 from protocol.wire.limits import NONCE_BYTES, PEER_HANDLE_BYTES, PROOF_BYTES
 
 
@@ -72,3 +72,12 @@ class HandshakeReject(NamedTuple):
 
     reason: RejectReason
     retry_after_s: int
+
+
+HANDSHAKE_MESSAGES: dict[Handshake, type] = {
+    Handshake.CLIENT_HELLO: ClientHello,
+    Handshake.PUMP_HELLO: PumpHello,
+    Handshake.CLIENT_PROOF: ClientProof,
+    Handshake.PUMP_PROOF: PumpProof,
+    Handshake.REJECT: HandshakeReject,
+}

@@ -13,8 +13,8 @@ from firmware_emu.bench.ports.tcp import TcpPort
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.bench.runner import Runner
+from hil import Programmer
 from hil.address import parse
-from hil.programmer import Programmer
 from hil.targets import make_target
 
 if TYPE_CHECKING:
