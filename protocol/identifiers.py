@@ -7,7 +7,27 @@ from enum import IntEnum, IntFlag
 PROTOCOL_VERSION = 1
 
 
-class Kind(IntEnum):
+class Named(IntEnum):
+    """A number of the wire with a name: `print` and an f-string show the name, a format such as `:02X` the number."""
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __format__(self, spec: str) -> str:
+        return int.__format__(self, spec) if spec else self.name
+
+
+class NamedFlags(IntFlag):
+    """Bits of the wire with names: `print` and an f-string show the names, a format such as `:02X` the number."""
+
+    def __str__(self) -> str:
+        return self.name or (f"0x{int(self):X}" if self else "none")
+
+    def __format__(self, spec: str) -> str:
+        return int.__format__(self, spec) if spec else str(self)
+
+
+class Kind(Named):
     """Low nibble of `vt`: what a frame is [SPEC 3]."""
 
     HANDSHAKE = 0
@@ -17,7 +37,7 @@ class Kind(IntEnum):
     ERROR = 4
 
 
-class Handshake(IntEnum):
+class Handshake(Named):
     """Opcode of a HANDSHAKE frame [SPEC 4]."""
 
     CLIENT_HELLO = 0x01
@@ -27,7 +47,7 @@ class Handshake(IntEnum):
     REJECT = 0x05
 
 
-class RejectReason(IntEnum):
+class RejectReason(Named):
     """Why a handshake was refused; an unauthenticated hint [SPEC 4]."""
 
     VERSION = 1
@@ -39,14 +59,14 @@ class RejectReason(IntEnum):
     ROLE = 7
 
 
-class Suite(IntFlag):
+class Suite(NamedFlags):
     """Cipher suites, one bit each [SPEC 4]."""
 
     AES_128_CCM_8 = 1
     NONE = 2
 
 
-class Capability(IntFlag):
+class Capability(NamedFlags):
     """What a pump can do, told in PUMP_HELLO [SPEC 4]."""
 
     FLEX = 1
@@ -58,7 +78,7 @@ class Capability(IntFlag):
     VENDOR_MESSAGES = 64
 
 
-class Role(IntEnum):
+class Role(Named):
     """What a key may do [SPEC 10]."""
 
     OBSERVER = 0
@@ -71,7 +91,7 @@ VENDOR_OPCODES = range(0xC0, 0xF0)
 """Opcodes that no version of this wire will use [SPEC 6]."""
 
 
-class Opcode(IntEnum):
+class Opcode(Named):
     """Opcode of a REQUEST, its RESPONSE and its ERROR; `Opcode(0xC0)` to `Opcode(0xEF)` are of vendors [SPEC 6]."""
 
     GET_STATUS = 0x10
@@ -124,7 +144,7 @@ class Opcode(IntEnum):
         return cls._value2member_map_.setdefault(value, vendors)  # type: ignore[return-value] # of this class
 
 
-class StateChanged(IntEnum):
+class StateChanged(Named):
     """Whether a refused command changed anything; Hamming codewords [SPEC 7]."""
 
     NO = 0x69
@@ -132,7 +152,7 @@ class StateChanged(IntEnum):
     UNKNOWN = 0x5A
 
 
-class Outcome(IntEnum):
+class Outcome(Named):
     """What became of a command [SPEC 9]."""
 
     NEVER_RECEIVED = 1
@@ -146,7 +166,7 @@ class Outcome(IntEnum):
     TOO_OLD = 9
 
 
-class ErrorClass(IntEnum):
+class ErrorClass(Named):
     SESSION = 1
     AUTHORISATION = 2
     SYNTAX = 3
@@ -157,7 +177,7 @@ class ErrorClass(IntEnum):
     LOG = 8
 
 
-class ErrorCode(IntEnum):
+class ErrorCode(Named):
     """Why a request was refused: class << 8 | position in its row, from 1 [SPEC 7]."""
 
     NO_SESSION = 0x0101
@@ -215,7 +235,7 @@ class ErrorCode(IntEnum):
         return ErrorClass(self >> 8)
 
 
-class State(IntEnum):
+class State(Named):
     """State of therapy; Hamming codewords, each 4 bits or more from every other [SPEC 6]."""
 
     RUN = 0x55
@@ -225,7 +245,7 @@ class State(IntEnum):
     EOS = 0xC3
 
 
-class StateReason(IntEnum):
+class StateReason(Named):
     """Why the pump is in its state [SPEC 6]."""
 
     NONE = 0
@@ -239,7 +259,7 @@ class StateReason(IntEnum):
     NEVER_PROGRAMMED = 8
 
 
-class InfusionMode(IntEnum):
+class InfusionMode(Named):
     """What the active program is; NONE where there is no program [SPEC 6]."""
 
     NONE = 0
@@ -248,14 +268,14 @@ class InfusionMode(IntEnum):
     FLEX = 3
 
 
-class StatusFlag(IntFlag):
+class StatusFlag(NamedFlags):
     WALL_VALID = 1
     CLOCK_CHANGED = 2
     LOG_WRAPPED = 4
     STAGED_PROGRAM = 8
 
 
-class Activity(IntFlag):
+class Activity(NamedFlags):
     BOLUS = 1
     PATIENT = 2
     PERIODIC = 4
@@ -264,7 +284,7 @@ class Activity(IntFlag):
     SUSPENDED_BOLUS = 32
 
 
-class DeviceKind(IntEnum):
+class DeviceKind(Named):
     """What kind of device replies, told in GET_INFO so that no virtual device is taken for a real one."""
 
     HARDWARE = 1
@@ -272,35 +292,35 @@ class DeviceKind(IntEnum):
     REPLAY = 3
 
 
-class SecurityProfile(IntEnum):
+class SecurityProfile(Named):
     SECURED = 1
     OPEN = 2
 
 
-class CommitMode(IntEnum):
+class CommitMode(Named):
     """How a program update is written; the second reproduces the 2021 advisory [SPEC 15]."""
 
     ATOMIC = 0
     STOP_WRITE_VERIFY_RESTART = 1
 
 
-class ProgramSlot(IntEnum):
+class ProgramSlot(Named):
     ACTIVE = 0
     STAGED = 1
 
 
-class ProgramFlag(IntFlag):
+class ProgramFlag(NamedFlags):
     PERIODIC = 1
     PATIENT = 2
     BRIDGE = 4
 
 
-class BolusKind(IntEnum):
+class BolusKind(Named):
     BOLUS = 1
     PRIME = 2
 
 
-class StopReason(IntEnum):
+class StopReason(Named):
     CLINICAL = 1
     OVERDOSE = 2
     MRI = 3
@@ -309,7 +329,7 @@ class StopReason(IntEnum):
     SERVICE = 6
 
 
-class OnExpiry(IntEnum):
+class OnExpiry(Named):
     """What the pump does when a STOP expires [SPEC 6]."""
 
     ALARM_ONLY = 1
@@ -317,18 +337,18 @@ class OnExpiry(IntEnum):
     RESUME = 3
 
 
-class TimeSetReason(IntEnum):
+class TimeSetReason(Named):
     FIRST_SET = 1
     DRIFT = 2
     ZONE = 3
     DST = 4
 
 
-class RefillFlag(IntFlag):
+class RefillFlag(NamedFlags):
     RINSED_TWICE = 1
 
 
-class DenyReason(IntEnum):
+class DenyReason(Named):
     """Why a patient bolus was not granted [SPEC 6]."""
 
     GRANTED = 0
@@ -341,13 +361,13 @@ class DenyReason(IntEnum):
     ANOTHER_ACTIVE = 7
 
 
-class BatteryPhase(IntEnum):
+class BatteryPhase(Named):
     OK = 1
     ERI = 2
     EOS = 3
 
 
-class AlarmId(IntEnum):
+class AlarmId(Named):
     """Bit n of `alarm_active` and `alarm_latched`; 24 to 31 are for vendors, and never ours [SPEC 6]."""
 
     LOW_RESERVOIR = 1
@@ -376,18 +396,18 @@ class AlarmId(IntEnum):
     VENDOR_8 = 31
 
 
-class AlarmClass(IntEnum):
+class AlarmClass(Named):
     CRITICAL = 1
     NON_CRITICAL = 2
 
 
-class AlarmFlag(IntFlag):
+class AlarmFlag(NamedFlags):
     ACTIVE = 1
     LATCHED = 2
     SILENCED = 4
 
 
-class ConfigId(IntEnum):
+class ConfigId(Named):
     """What CONFIG_READ and CONFIG_WRITE name; 1 to 4 text, 5 to 13 u32, 14 u8 [SPEC 6]."""
 
     PATIENT_ID = 1
@@ -406,7 +426,7 @@ class ConfigId(IntEnum):
     PATIENT_MAY_READ_THERAPY = 14
 
 
-class EventFlag(IntFlag):
+class EventFlag(NamedFlags):
     """What changed: the mask of SUBSCRIBE and of EVENT_HINT [SPEC 6]."""
 
     STATE = 1
@@ -416,7 +436,7 @@ class EventFlag(IntFlag):
     LOG = 16
 
 
-class SelfTestFault(IntFlag):
+class SelfTestFault(NamedFlags):
     """What SELF_TEST found wrong; 0 is a pass [SPEC 6]."""
 
     FIRMWARE = 1

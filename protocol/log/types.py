@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from enum import IntEnum, IntFlag
+from protocol.identifiers import Named, NamedFlags
 
 
-class LogName(IntEnum):
+class LogName(Named):
     MAIN = 0
     SECURITY = 1
 
 
-class LogType(IntEnum):
+class LogType(Named):
     """What an entry tells: range << 8 | position in its row, from 1 [SPEC 8]."""
 
     BOOT = 0x0101
@@ -74,14 +74,14 @@ class LogType(IntEnum):
     CORRUPT_SLOT = 0x09FF
 
 
-class LogFlag(IntFlag):
+class LogFlag(NamedFlags):
     """Flags of a log entry [SPEC 8]."""
 
     POWER_CUT_RECOVERED = 1
     WALL_VALID = 2
 
 
-class Actor(IntEnum):
+class Actor(Named):
     """Who did it, where it was no paired key: the low byte of a log entry's `actor` [SPEC 8]."""
 
     PUMP = 0xF0
@@ -89,7 +89,7 @@ class Actor(IntEnum):
     PROXIMITY = 0xF2
 
 
-class BootCause(IntEnum):
+class BootCause(Named):
     """Why the program in the pump started [SPEC 8]."""
 
     FIRST = 0
@@ -98,7 +98,7 @@ class BootCause(IntEnum):
     COMMANDED = 3
 
 
-class BolusEndReason(IntEnum):
+class BolusEndReason(Named):
     """Why a bolus ended [SPEC 8]."""
 
     COMPLETE = 0
@@ -110,7 +110,7 @@ class BolusEndReason(IntEnum):
     EOS = 6
 
 
-class RateChangeReason(IntEnum):
+class RateChangeReason(Named):
     """Why the effective basal rate changed [SPEC 8]."""
 
     PROGRAM = 0
@@ -122,7 +122,7 @@ class RateChangeReason(IntEnum):
     RESET = 6
 
 
-class SessionCloseReason(IntEnum):
+class SessionCloseReason(Named):
     """Why a session ended: `data[0]` of SESSION_CLOSE [SPEC 8]."""
 
     ENDED = 0
@@ -135,7 +135,7 @@ class SessionCloseReason(IntEnum):
     KEY_REVOKED = 7
 
 
-class DeliveryKind(IntEnum):
+class DeliveryKind(Named):
     """What BOLUS_START and its like began; 1 and 2 are those of BolusKind [SPEC 8]."""
 
     BOLUS = 1
@@ -145,7 +145,7 @@ class DeliveryKind(IntEnum):
     BRIDGE = 5
 
 
-class DayFlag(IntFlag):
+class DayFlag(NamedFlags):
     """What makes a DAY_TOTAL no ordinary day [SPEC 8]."""
 
     CLOCK_CHANGED = 1
@@ -153,7 +153,7 @@ class DayFlag(IntFlag):
     WALL_INVALID = 4
 
 
-class SafeStateReason(IntEnum):
+class SafeStateReason(Named):
     """Why the pump fell back to its safe state: `data[0]` of SAFE_STATE_ENTER [SPEC 8]."""
 
     MEMORY = 1
