@@ -6,7 +6,6 @@ from them is in the log, and so in `LogWritten`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware_emu.events import Event
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
 class ProgramEvent(Event):
     """What the program in the pump did; a time run "until event" ends at one."""
 
-    __slots__ = ()
 
-
-@dataclass(frozen=True, slots=True)
 class LogWritten(ProgramEvent):
     """An entry of the log was committed."""
 
@@ -35,7 +31,6 @@ class LogWritten(ProgramEvent):
     """The record of `protocol.log.data` that belongs to the type."""
 
 
-@dataclass(frozen=True, slots=True)
 class AlarmRaised(ProgramEvent):
     """A condition holds that did not hold before."""
 
@@ -45,7 +40,6 @@ class AlarmRaised(ProgramEvent):
     log_seq: int
 
 
-@dataclass(frozen=True, slots=True)
 class AlarmCleared(ProgramEvent):
     """A condition has ceased, or its alarm was remedied."""
 
@@ -53,7 +47,6 @@ class AlarmCleared(ProgramEvent):
     log_seq: int
 
 
-@dataclass(frozen=True, slots=True)
 class FrameReceived(Event):
     """A frame came in. `encoded` is what stood between its zeros; `fault` is why it was bad, None where it was not."""
 
@@ -61,7 +54,6 @@ class FrameReceived(Event):
     fault: Fault | None
 
 
-@dataclass(frozen=True, slots=True)
 class FrameSent(Event):
     """A frame went out. `encoded` is what stands between its zeros."""
 

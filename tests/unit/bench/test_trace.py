@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 
 import pytest
 
@@ -41,7 +40,6 @@ from tests.simulation.conversation import SEED, Conversation, Counting, profile_
 LOGGED = LogWritten(9, LogType.ALARM_ON, 0, 0, AlarmOnData(AlarmId.EMPTY, 0, 3))
 
 
-@dataclass(frozen=True, slots=True)
 class Leaked(Event):
     """A kind of event that somebody adds: this is all that it takes."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,7 +118,6 @@ def test_a_power_cut_closes_a_third_source_and_what_it_had_suspended() -> None:
     assert ends[LogType.BOLUS_END] == BolusEndData(3_000, 0, BolusEndReason.POWER)
 
 
-@dataclass(frozen=True, slots=True)
 class Seen(ProgramEvent):
     """What the vendor's sensor has seen: an event of its own kind."""
 
