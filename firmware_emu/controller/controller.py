@@ -210,12 +210,10 @@ class Controller:
                 self._log_refusal(request, refused)
             return refusal(
                 refused.code,
-                refused.state_changed,
                 detail=refused.detail,
                 field_offset=None if refused.field is None else path_offset(type(message), refused.field),
                 limit=refused.limit,
                 nearest=refused.nearest,
-                retry_after_ms=refused.retry_after_ms,
             )
 
     def _log_refusal(self, request: RequestContext, refused: Refused) -> None:

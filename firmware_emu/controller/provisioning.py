@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.modes import Trigger
-from firmware_emu.controller.therapy.programs import Program, ProgramLimits, verify
+from firmware_emu.controller.therapy.programs import Program, verify
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.units import S_PER_DAY
 from protocol.identifiers import StateReason
@@ -25,13 +25,7 @@ def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
     """Implant, fill, program and start. ValueError where the pump refuses that therapy."""
     records, model = therapy.records, profile.model
     program = Program.simple(done.drug_id, done.concentration_ng_per_ml, done.dose_ng_per_day)
-    limits = ProgramLimits(
-        model.rate_min_nl_per_day,
-        model.rate_max_nl_per_day,
-        model.safe_rate_nl_per_day,
-        model.program_day_max_nl,
-    )
-    refusals = verify(program.header, program.segments, limits).refusals
+    refusals = verify(program.header, program.segments, model).refusals
     if refusals:
         first = refusals[0]
         raise ValueError(

@@ -13,23 +13,20 @@ from cobs import cobs
 from firmware_emu.controller.commands.device_context import Token
 from firmware_emu.controller.controller import Controller
 from firmware_emu.controller.memory.ledger import (
-    CMD_ID_LAST,
-    Judgement,
     Ledger,
     LedgerEntry,
-    OpenCommand,
     Verdict,
 )
 from firmware_emu.pump import Pump
 from hil.programmer.programmer import Programmer
 from hil.programmer.recognition import Recognition
 from protocol.codec.layouts import decode
-from protocol.identifiers import Opcode
+from protocol.identifiers import ErrorCode, Opcode
 from protocol.link.client_end import ClientEnd
 from protocol.link.events import Request
 from protocol.link.pump_end import PumpEnd
 from protocol.messages.bolus import BolusCommit
-from protocol.messages.ledger import QueryCmdReply
+from protocol.messages.ledger import CMD_ID_LAST, QueryCmdReply
 from protocol.wire.frame import with_crc
 from protocol.wire.framing import Deframer, encoded_body
 from protocol.wire.limits import CRC_BYTES
@@ -60,9 +57,8 @@ class WithoutLedger(Ledger):
 
     def judge(self, key_id: int, cmd_id: int, cmd_crc: int) -> Verdict:
         verdict = super().judge(key_id, cmd_id, cmd_crc)
-        if verdict.judgement in {Judgement.REPEAT, Judgement.OLD}:
-            return Verdict(Judgement.NEW)
-        return verdict
+        repeats = verdict.error is None or verdict.error is ErrorCode.CMD_ID_OLD
+        return Verdict() if repeats else verdict
 
     def _enter(self, key_id: int, entry: LedgerEntry) -> None:
         of_key = self._keys.get(key_id)
@@ -95,7 +91,7 @@ class IdAfterMotor(Ledger):
             return super().query(key_id, cmd_id)
         return super().query(key_id, CMD_ID_LAST)  # an id that nobody uses: NEVER_RECEIVED
 
-    def open_entries(self) -> tuple[OpenCommand, ...]:
+    def open_entries(self) -> tuple[tuple[int, LedgerEntry], ...]:
         return ()  # none was stored; what power interrupts is forgotten
 
     def pack(self) -> bytes:

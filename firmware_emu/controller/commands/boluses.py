@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.commands.device_context import Token
-from firmware_emu.controller.commands.ledgered import acted, earlier, repeated
+from firmware_emu.controller.commands.ledgered import acted, repeated, unusable_id
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
-from firmware_emu.controller.memory.ledger import Judgement, reply_of
+from firmware_emu.controller.memory.ledger import LedgerEntry
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
-from firmware_emu.controller.therapy.bolus import ActiveBolus, BolusLimits, check_bolus, quantised_nl
+from firmware_emu.controller.therapy.bolus import ActiveBolus, check_bolus, quantised_nl
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
@@ -28,7 +28,6 @@ from protocol.messages.bolus import (
     BolusPrepareReply,
 )
 from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
-from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
@@ -48,9 +47,9 @@ def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply
     wanted: BolusPrepare = request.message
     device.token = None
     if wanted.kind is not BolusKind.BOLUS:
-        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, field="kind")
+        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, nearest=0, field="kind")
     _check_state(device)
-    _check_revision(device, request)
+    device.check_revision(wanted.program_rev, "program_rev")
     volume_nl = quantised_nl(wanted.volume_nl, device.model.stroke_nl)
     _check_limits(device, request, volume_nl or wanted.volume_nl, wanted.duration_s)
     value = device.draw_token()
@@ -71,21 +70,15 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
     """Deliver. The intent is durable before the answer leaves, and the answer leaves before the first stroke."""
     records, therapy = device.records, device.therapy
     wanted: BolusCommit = request.message
-    entry = earlier(records, request)
-    if entry is not None:
-        return BolusCommitReply(
-            repeated(entry), _delivered_nl(device, request.key_id, entry.cmd_id, entry.delivered_nl)
-        )
+    result = repeated(records, request)
+    if result is not None:
+        return BolusCommitReply(result, _found(device, request.key_id, wanted.cmd_id).delivered_nl)
     _check_state(device)
-    _check_revision(device, request)
+    device.check_revision(wanted.program_rev, "program_rev")
     _use_token(device, request, wanted)
     _check_limits(device, request, wanted.volume_nl, wanted.duration_s)
-    records.enter(
-        LogType.CMD_INTENT,
-        CmdIntentData(request.opcode, request.cmd_crc, wanted.volume_nl),
-        actor=request.actor,
-        cmd_id=wanted.cmd_id,
-    )
+    intent = CmdIntentData(request.opcode, request.cmd_crc, wanted.volume_nl)
+    records.enter(LogType.CMD_INTENT, intent, actor=request.actor, cmd_id=wanted.cmd_id)
     bolus = ActiveBolus(
         source=Source.BOLUS,
         cmd_id=wanted.cmd_id,
@@ -96,16 +89,16 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
         start_ms=request.now.tick_ms,
     )
     seq = therapy.start_delivery(bolus, actor=request.actor)
-    records.ledger.record(
-        request.key_id,
+    entry = LedgerEntry(
         wanted.cmd_id,
-        op=request.opcode,
+        request.opcode,
+        Outcome.RUNNING,
         cmd_crc=request.cmd_crc,
-        outcome=Outcome.RUNNING,
         requested_nl=wanted.volume_nl,
         accumulator_nl=therapy.delivered_nl(Source.BOLUS),
         start_seq=seq,
     )
+    records.ledger.record(request.key_id, entry)
     records.mark_dirty(Region.LEDGER)
     return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
 
@@ -140,49 +133,29 @@ def query(device: DeviceContext, request: RequestContext) -> QueryCmdReply:
     key_id = request.key_id if wanted.key_id == OWN_KEY else wanted.key_id
     if key_id != request.key_id and request.role is not Role.CLINICIAN:
         raise Refused(ErrorCode.ROLE, request.role, field="key_id")
-    found = device.records.ledger.query(key_id, wanted.cmd_id)
-    return found._replace(delivered_nl=_delivered_nl(device, key_id, wanted.cmd_id, found.delivered_nl))
+    return _found(device, key_id, wanted.cmd_id)
 
 
 def void(device: DeviceContext, request: RequestContext) -> VoidCmdReply:
     """A command that was never received never will be; any other stays what it is."""
-    records = device.records
+    records, key_id = device.records, request.key_id
     wanted: VoidCmd = request.message
-    verdict = records.ledger.judge_void(request.key_id, wanted.cmd_id)
-    if verdict.judgement is Judgement.NEW:
-        seq = records.enter(
-            LogType.CMD_VOID, CmdVoidData(wanted.cmd_id), actor=request.actor, cmd_id=wanted.cmd_id
-        )
-        found = reply_of(records.ledger.void(request.key_id, wanted.cmd_id, seq))
+    verdict = records.ledger.judge_void(key_id, wanted.cmd_id)
+    if verdict.is_new:
+        data = CmdVoidData(wanted.cmd_id)
+        seq = records.enter(LogType.CMD_VOID, data, actor=request.actor, cmd_id=wanted.cmd_id)
+        records.ledger.void(key_id, wanted.cmd_id, seq)
         records.mark_dirty(Region.LEDGER)
     elif verdict.error in (ErrorCode.BUSY, ErrorCode.CMD_ID_RANGE):
-        last = records.ledger.last_cmd_id(request.key_id)
-        raise Refused(
-            verdict.error, wanted.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field="cmd_id"
-        )
-    else:
-        found = records.ledger.query(request.key_id, wanted.cmd_id)
-    delivered_nl = _delivered_nl(device, request.key_id, wanted.cmd_id, found.delivered_nl)
-    return VoidCmdReply(*found._replace(delivered_nl=delivered_nl))
+        raise unusable_id(records, request, verdict.error)
+    return VoidCmdReply(*_found(device, key_id, wanted.cmd_id))
 
 
-def bolus_limits(device: DeviceContext) -> BolusLimits:
-    """What a bolus is held against."""
-    model = device.model
-    return BolusLimits(
-        model.stroke_nl,
-        model.rate_max_nl_per_day,
-        model.bolus_max_nl,
-        model.hour_max_nl,
-        model.day_max_nl,
-        model.min_bolus_gap_s,
-    )
-
-
-def _delivered_nl(device: DeviceContext, key_id: int, cmd_id: int, recorded_nl: int) -> int:
-    """Delivered so far, where the command is the bolus in work."""
+def _found(device: DeviceContext, key_id: int, cmd_id: int) -> QueryCmdReply:
+    """What the ledger knows of a command; of the bolus in work, what it has delivered so far."""
+    found = device.records.ledger.query(key_id, cmd_id)
     bolus = device.therapy.deliveries.of_command(key_id, cmd_id)
-    return recorded_nl if bolus is None else bolus.delivered_nl
+    return found if bolus is None else found._replace(delivered_nl=bolus.delivered_nl)
 
 
 def _check_state(device: DeviceContext) -> None:
@@ -204,21 +177,13 @@ _NOT_RUNNING = {
 }
 
 
-def _check_revision(device: DeviceContext, request: RequestContext) -> None:
-    wanted, current = request.message.program_rev, device.records.therapy.program_rev
-    if wanted != current:
-        raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, nearest=current, field="program_rev")
-
-
 def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusCommit) -> None:
     """A token is good once, for what it was given for; presented wrongly it is spent all the same."""
     token = device.token
     if token is not None and token.value == wanted.token:
         device.token = None
-        if request.now.line_ms < token.expires_line_ms and (token.volume_nl, token.duration_s) == (
-            wanted.volume_nl,
-            wanted.duration_s,
-        ):
+        prepared = (token.volume_nl, token.duration_s)
+        if request.now.line_ms < token.expires_line_ms and prepared == (wanted.volume_nl, wanted.duration_s):
             return
     raise Refused(ErrorCode.TOKEN, wanted.token, field="token")
 
@@ -228,16 +193,10 @@ def _check_limits(device: DeviceContext, request: RequestContext, volume_nl: int
         volume_nl,
         duration_s,
         device.therapy.rate_nl_per_day,
-        bolus_limits(device),
+        device.model,
         device.records.window,
         request.now.tick_ms,
     )
     if refusal is not None:
         too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl
-        raise Refused(
-            refusal.code,
-            refusal.value,
-            limit=refusal.limit,
-            nearest=refusal.nearest,
-            field="duration_s" if too_fast else "volume_nl",
-        )
+        raise Refused(*refusal, field="duration_s" if too_fast else "volume_nl")

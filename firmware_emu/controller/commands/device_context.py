@@ -8,13 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from firmware_emu.controller.commands.request_context import Refused
+from protocol.identifiers import ErrorCode, State
 from protocol.log.types import LogType
 
 if TYPE_CHECKING:
     from firmware_emu.controller.link_host import LinkHost
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
-    from firmware_emu.pins import BatteryPin, EntropyPin, Pins
+    from firmware_emu.pins import Pins
     from firmware_emu.profile import PumpModel
     from protocol.link.connection import LinkStatistics
     from protocol.messages.program import ProgramHeader, Segment
@@ -48,41 +50,19 @@ class Refilled(NamedTuple):
     concentration_ng_per_ml: int
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class DeviceContext:
     """One run's records and therapy, what is staged, and what the commands may look at besides."""
 
-    __slots__ = (
-        "battery",
-        "entropy",
-        "host",
-        "link_statistics",
-        "model",
-        "records",
-        "refills",
-        "staging",
-        "therapy",
-        "token",
-    )
-
-    def __init__(
-        self,
-        records: Records,
-        therapy: Therapy,
-        model: PumpModel,
-        pins: Pins,
-        host: LinkHost,
-        link_statistics: LinkStatistics,
-    ) -> None:
-        self.records = records
-        self.therapy = therapy
-        self.model = model
-        self.battery: BatteryPin = pins.battery
-        self.entropy: EntropyPin = pins.entropy
-        self.host = host
-        self.link_statistics = link_statistics
-        self.staging: Staging | None = None
-        self.token: Token | None = None
-        self.refills: list[Refilled] = []
+    records: Records
+    therapy: Therapy
+    model: PumpModel
+    pins: Pins
+    host: LinkHost
+    link_statistics: LinkStatistics
+    staging: Staging | None = None
+    token: Token | None = None
+    refills: list[Refilled] = field(default_factory=list)
 
     def forget_session(self) -> None:
         """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
@@ -94,9 +74,21 @@ class DeviceContext:
 
     def draw_token(self) -> int:
         """A number for a token, never 0."""
-        return int.from_bytes(self.entropy.draw("token", TOKEN_BYTES), "little") or 1
+        return int.from_bytes(self.pins.entropy.draw("token", TOKEN_BYTES), "little") or 1
 
     def key_is_development(self, key_id: int) -> bool:
         """Whether a key is one of the published ones."""
         key = self.host.key_of(key_id)
         return key is not None and key.development
+
+    def check_in_service(self) -> None:
+        """Refuse whatever would change a pump whose service has ended."""
+        state = self.records.therapy.state
+        if state is State.EOS:
+            raise Refused(ErrorCode.EOS, state)
+
+    def check_revision(self, wanted: int, field: str) -> None:
+        """Refuse what was asked for another revision of the program than the active one."""
+        current = self.records.therapy.program_rev
+        if wanted != current:
+            raise Refused(ErrorCode.REV_MISMATCH, wanted, limit=current, field=field)

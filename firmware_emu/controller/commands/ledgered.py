@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.commands.request_context import Refused
-from firmware_emu.controller.memory.ledger import Judgement
+from firmware_emu.controller.memory.ledger import LedgerEntry
 from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
 from protocol.messages.ledger import CommandResult
@@ -13,39 +13,34 @@ from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.request_context import RequestContext
-    from firmware_emu.controller.memory.ledger import LedgerEntry
     from firmware_emu.controller.memory.records import Records
+    from protocol.identifiers import ErrorCode
 
 
-def earlier(records: Records, request: RequestContext) -> LedgerEntry | None:
-    """The entry of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
+def repeated(records: Records, request: RequestContext) -> CommandResult | None:
+    """What became of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
     verdict = records.ledger.judge(request.key_id, request.cmd_id, request.cmd_crc)
     if verdict.error is not None:
-        last = records.ledger.last_cmd_id(request.key_id)
-        raise Refused(
-            verdict.error, request.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field="cmd_id"
-        )
-    return verdict.entry
+        raise unusable_id(records, request, verdict.error)
+    entry = verdict.entry
+    if entry is None:
+        return None
+    seq = entry.end_seq or entry.start_seq
+    return CommandResult(dup=True, outcome=entry.outcome, reason=entry.reason, seq=seq)
 
 
-def repeated(entry: LedgerEntry) -> CommandResult:
-    """The answer to a repeat: what became of it, and that nothing was done now."""
-    return CommandResult(
-        dup=True, outcome=entry.outcome, reason=entry.reason, seq=entry.end_seq or entry.start_seq
-    )
+def unusable_id(records: Records, request: RequestContext, error: ErrorCode) -> Refused:
+    """The refusal of a command for its id, with the ids that could be used."""
+    last = records.ledger.last_cmd_id(request.key_id)
+    return Refused(error, request.cmd_id, limit=last + CMD_ID_STEP_MAX, nearest=last + 1, field="cmd_id")
 
 
 def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
     """Enter a command that took effect at once, and answer for it."""
-    records.ledger.record(
-        request.key_id,
-        request.cmd_id,
-        op=request.opcode,
-        cmd_crc=request.cmd_crc,
-        outcome=Outcome.DONE,
-        start_seq=seq,
-        end_seq=seq,
+    entry = LedgerEntry(
+        request.cmd_id, request.opcode, Outcome.DONE, cmd_crc=request.cmd_crc, start_seq=seq, end_seq=seq
     )
+    records.ledger.record(request.key_id, entry)
     records.mark_dirty(Region.LEDGER)
     return CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=seq)
 
@@ -53,6 +48,6 @@ def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
 def acted(records: Records, request: RequestContext, seq: int) -> CommandResult:
     """Answer for STOP and CANCEL, which act whatever their id is; an id that can be entered is [SPEC 5, R8]."""
     verdict = records.ledger.judge(request.key_id, request.cmd_id, request.cmd_crc)
-    if verdict.judgement is Judgement.NEW:
+    if verdict.is_new:
         return done(records, request, seq)
     return CommandResult(dup=True, outcome=Outcome.DONE, reason=0, seq=seq)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.commands.device_context import Staging
-from firmware_emu.controller.commands.ledgered import done, earlier, repeated
+from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.stopping import check_not_empty
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.modes import Trigger
-from firmware_emu.controller.therapy.programs import Program, ProgramLimits, unsupported, verify
-from protocol.identifiers import ErrorCode, Role, State, StateReason
+from firmware_emu.controller.therapy.programs import Program, unsupported, verify
+from protocol.identifiers import ErrorCode, Role, StateReason
 from protocol.log.data import ProgramCommitData
 from protocol.log.types import LogType, RateChangeReason
 from protocol.messages.program import (
@@ -32,16 +32,10 @@ if TYPE_CHECKING:
 def begin(device: DeviceContext, request: RequestContext) -> ProgBeginReply:
     """Start staging; what was staged is gone."""
     wanted: ProgBegin = request.message
-    _check_revision(device, wanted.base_rev)
+    device.check_revision(wanted.base_rev, "base_rev")
     refused = unsupported(wanted.header)
     if refused is not None:
-        raise Refused(
-            refused.code,
-            refused.value,
-            limit=refused.limit,
-            nearest=refused.limit,
-            field=f"header.{refused.field}",
-        )
+        raise Refused(refused.code, refused.value, limit=refused.limit, field=f"header.{refused.field}")
     device.staging = Staging(wanted.base_rev, wanted.header)
     return ProgBeginReply()
 
@@ -52,7 +46,7 @@ def write(device: DeviceContext, request: RequestContext) -> ProgWriteReply:
     staging = _staged(device)
     count, total = len(staging.segments), staging.header.n_segments
     if wanted.index > count:
-        raise Refused(ErrorCode.SEGMENTS, wanted.index, limit=count, nearest=count, field="index")
+        raise Refused(ErrorCode.SEGMENTS, wanted.index, limit=count, field="index")
     end = wanted.index + len(wanted.segments)
     if end > total:
         raise Refused(ErrorCode.SEGMENTS, end, limit=total, nearest=total - wanted.index, field="n")
@@ -64,7 +58,7 @@ def write(device: DeviceContext, request: RequestContext) -> ProgWriteReply:
 def read_back(device: DeviceContext, request: RequestContext) -> ProgVerifyReply:  # noqa: ARG001 - every handler has a call
     """The pump's own reading of what is staged: PROG_VERIFY."""
     staging = _staged(device)
-    found = verify(staging.header, staging.segments, program_limits(device))
+    found = verify(staging.header, staging.segments, device.model)
     crc = staged_crc(staging.header, staging.segments)
     staging.verified_crc = None if found.refusals else crc
     return ProgVerifyReply(found.peak_rate_nl_per_day, crc, found.day_totals_nl, found.refusals)
@@ -74,25 +68,22 @@ def commit(device: DeviceContext, request: RequestContext) -> ProgCommitReply:
     """Replace the active program; the old one runs until this very moment."""
     records, therapy = device.records, device.records.therapy
     wanted: ProgCommit = request.message
-    entry = earlier(records, request)
-    if entry is not None:
-        return ProgCommitReply(repeated(entry), therapy.program_rev, therapy.state)
-    if therapy.state is State.EOS:
-        raise Refused(ErrorCode.EOS, therapy.state)
+    result = repeated(records, request)
+    if result is not None:
+        return ProgCommitReply(result, therapy.program_rev, therapy.state)
+    device.check_in_service()
     if (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     if wanted.start:
         check_not_empty(device)
     program = verified_program(device, wanted.base_rev, wanted.staged_crc)
     reservoir = records.reservoir
-    in_reservoir = (reservoir.drug_id, reservoir.concentration_ng_per_ml)
-    if (program.header.drug_id, program.header.concentration_ng_per_ml) != in_reservoir:
-        raise Refused(
-            ErrorCode.CONC,
-            program.header.concentration_ng_per_ml,
-            limit=reservoir.concentration_ng_per_ml,
-            nearest=reservoir.concentration_ng_per_ml,
-        )
+    wanted_ng_per_ml, filled_ng_per_ml = (
+        program.header.concentration_ng_per_ml,
+        reservoir.concentration_ng_per_ml,
+    )
+    if (program.header.drug_id, wanted_ng_per_ml) != (reservoir.drug_id, filled_ng_per_ml):
+        raise Refused(ErrorCode.CONC, wanted_ng_per_ml, limit=filled_ng_per_ml)
     seq = adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
     if wanted.start:
         device.therapy.change(
@@ -112,7 +103,7 @@ def abort(device: DeviceContext, request: RequestContext) -> ProgAbortReply:
 def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
     """The staged program, if it is the one that was verified, on top of the active revision."""
     staging = _staged(device)
-    _check_revision(device, base_rev)
+    device.check_revision(base_rev, "base_rev")
     if staging.verified_crc is None or staging.verified_crc != crc:
         nearest = 0 if staging.verified_crc is None else staging.verified_crc
         raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=nearest)
@@ -135,24 +126,7 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
     return seq
 
 
-def program_limits(device: DeviceContext) -> ProgramLimits:
-    """What a program is held against."""
-    model = device.model
-    return ProgramLimits(
-        model.rate_min_nl_per_day,
-        model.rate_max_nl_per_day,
-        model.safe_rate_nl_per_day,
-        model.program_day_max_nl,
-    )
-
-
 def _staged(device: DeviceContext) -> Staging:
     if device.staging is None:
         raise Refused(ErrorCode.NO_STAGED)
     return device.staging
-
-
-def _check_revision(device: DeviceContext, base_rev: int) -> None:
-    current = device.records.therapy.program_rev
-    if base_rev != current:
-        raise Refused(ErrorCode.REV_MISMATCH, base_rev, limit=current, nearest=current, field="base_rev")

@@ -67,7 +67,7 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
     """What the pump believes and does. Positional arguments: a third of the cost of keywords on this path."""
     records, delivery, tick_ms = device.records, device.therapy, request.now.tick_ms
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
-    battery, deliveries = device.battery, delivery.deliveries
+    battery, deliveries = device.pins.battery, delivery.deliveries
     bolus = deliveries.current
     return GetStatusReply(
         therapy.status_rev & 0xFFFF_FFFF,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from protocol.identifiers import ErrorCode, Opcode, Role, StateChanged
-
 if TYPE_CHECKING:
     from firmware_emu.now import TickNow
+    from protocol.identifiers import ErrorCode, Opcode, Role
 
 
 class RequestContext(NamedTuple):
@@ -34,26 +33,23 @@ class RequestContext(NamedTuple):
 
 
 class Refused(Exception):
-    """Raised by a handler that refuses its request. Nothing has changed unless `state_changed` says so [SPEC 7].
+    """Raised by a handler that refuses its request, before it has changed anything [SPEC 7].
 
-    `field` names what is refused in the request, as `volume_nl` or `header.groups.1`; None where it is no field.
+    `nearest` is the limit where it is not said. `field` names what is refused in the request, as `volume_nl` or
+    `header.groups.1`; None where it is no field.
     """
 
     def __init__(
         self,
         code: ErrorCode,
         detail: int = 0,
-        *,
         limit: int = 0,
-        nearest: int = 0,
+        nearest: int | None = None,
         field: str | None = None,
-        retry_after_ms: int = 0,
     ) -> None:
         super().__init__(code.name)
         self.code = code
         self.detail = detail
         self.limit = limit
-        self.nearest = nearest
+        self.nearest = limit if nearest is None else nearest
         self.field = field
-        self.retry_after_ms = retry_after_ms
-        self.state_changed = StateChanged.NO

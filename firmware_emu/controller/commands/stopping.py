@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.commands.ledgered import acted, done, earlier, repeated
+from firmware_emu.controller.commands.ledgered import acted, done, repeated
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
@@ -13,7 +13,6 @@ from protocol.messages.stop import ResumeReply, StopReply
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
-    from protocol.messages.ledger import CommandResult
     from protocol.messages.stop import Resume, Stop
 
 
@@ -30,13 +29,9 @@ def stop(device: DeviceContext, request: RequestContext) -> StopReply:
     seq = device.therapy.stop(
         max_stop_s, wanted.reason, on_expiry, request.role, actor=request.actor, cmd_id=wanted.cmd_id
     )
-    return _stopped(device, request, acted(device.records, request, seq))
-
-
-def _stopped(device: DeviceContext, request: RequestContext, result: CommandResult) -> StopReply:
     therapy = device.records.therapy
     return StopReply(
-        result,
+        acted(device.records, request, seq),
         therapy.state,
         therapy.on_expiry,
         therapy.stopped_by,
@@ -49,27 +44,19 @@ def resume(device: DeviceContext, request: RequestContext) -> ResumeReply:
     """Go on with the active program: a clinician always, a patient after the patient's own stop."""
     records, therapy = device.records, device.records.therapy
     wanted: Resume = request.message
-    entry = earlier(records, request)
-    if entry is not None:
-        return ResumeReply(repeated(entry), therapy.state, device.therapy.rate_nl_per_day)
-    if therapy.state is State.EOS:
-        raise Refused(ErrorCode.EOS, therapy.state)
+    result = repeated(records, request)
+    if result is not None:
+        return ResumeReply(result, therapy.state, device.therapy.rate_nl_per_day)
+    device.check_in_service()
     if therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
         raise Refused(ErrorCode.SAFE_STATE, therapy.state)
-    if (
-        request.role is Role.PATIENT
-        and therapy.state is State.STOP
-        and therapy.stopped_by is not Role.PATIENT
-    ):
+    of_another = therapy.state is State.STOP and therapy.stopped_by is not Role.PATIENT
+    if request.role is Role.PATIENT and of_another:
         raise Refused(ErrorCode.ROLE, request.role)
     if records.program is None:
         raise Refused(ErrorCode.NO_STAGED)
     check_not_empty(device)
-    if wanted.program_rev != therapy.program_rev:
-        current = therapy.program_rev
-        raise Refused(
-            ErrorCode.REV_MISMATCH, wanted.program_rev, limit=current, nearest=current, field="program_rev"
-        )
+    device.check_revision(wanted.program_rev, "program_rev")
     seq = device.therapy.resume(actor=request.actor, cmd_id=wanted.cmd_id)
     return ResumeReply(done(records, request, seq), therapy.state, device.therapy.rate_nl_per_day)
 

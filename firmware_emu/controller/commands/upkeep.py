@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.commands.device_context import Refilled
-from firmware_emu.controller.commands.ledgered import done, earlier, repeated
+from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.memory_map import Region
@@ -14,7 +14,7 @@ from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import ErrorCode, Role, State, StateReason
+from protocol.identifiers import ErrorCode, Role, StateReason
 from protocol.log.data import AlarmAckData, RefillData, TimeSetData
 from protocol.log.types import LogType, RateChangeReason
 from protocol.messages.alarms import AlarmAckReply
@@ -24,9 +24,9 @@ from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
-    from firmware_emu.controller.memory.ledger import LedgerEntry
     from firmware_emu.controller.therapy.programs import Program
     from protocol.messages.alarms import AlarmAck
+    from protocol.messages.ledger import CommandResult
     from protocol.messages.log import LogRead, LogReadReply, LogStatusReply
     from protocol.messages.reservoir import Refill
     from protocol.messages.time import TimeSet
@@ -39,24 +39,22 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
     """Believe what the clinician entered; another drug comes with its program, both in one stroke."""
     records, therapy, reservoir = device.records, device.records.therapy, device.records.reservoir
     wanted: Refill = request.message
-    entry = earlier(records, request)
-    if entry is not None:
-        return _refill_repeated(device, entry)
-    if therapy.state is State.EOS:
-        raise Refused(ErrorCode.EOS, therapy.state)
+    result = repeated(records, request)
+    if result is not None:
+        return _refill_reply(device, result)
+    device.check_in_service()
     program = _refill_program(device, wanted)
     _check_refill(device, wanted)
-    clock = records.wall_clock
-    report = reservoir.refill(
+    reservoir.refill(
         wanted.aspirated_nl,
         wanted.filled_nl,
         wanted.low_alarm_nl,
         wanted.drug_id,
         wanted.concentration_ng_per_ml,
         request.now.tick_ms // MS_PER_S,
-        clock.wall_s(request.now.tick_ms),
+        records.wall_clock.wall_s(request.now.tick_ms),
     )
-    data = RefillData(wanted.aspirated_nl, wanted.filled_nl, report.expected_nl)
+    data = RefillData(wanted.aspirated_nl, wanted.filled_nl, reservoir.last_expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
     device.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
     records.mark_dirty(Region.RESERVOIR)
@@ -68,20 +66,14 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
             Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=request.actor
         )
     device.therapy.check_reservoir()
-    return RefillReply(
-        done(records, request, seq),
-        reservoir.calc_nl,
-        report.expected_nl,
-        max(-I32_MAX, min(report.difference_nl, I32_MAX)),
-        therapy.program_rev,
-    )
+    return _refill_reply(device, done(records, request, seq))
 
 
-def _refill_repeated(device: DeviceContext, entry: LedgerEntry) -> RefillReply:
+def _refill_reply(device: DeviceContext, result: CommandResult) -> RefillReply:
     """What that refill left behind, as far as no later one has replaced it."""
     reservoir = device.records.reservoir
     return RefillReply(
-        repeated(entry),
+        result,
         reservoir.calc_nl,
         reservoir.last_expected_nl,
         max(-I32_MAX, min(reservoir.last_aspirated_nl - reservoir.last_expected_nl, I32_MAX)),
@@ -100,12 +92,9 @@ def _refill_program(device: DeviceContext, wanted: Refill) -> Program | None:
         program = records.program
     header = program.header
     if (header.drug_id, header.concentration_ng_per_ml) != (wanted.drug_id, wanted.concentration_ng_per_ml):
+        limit = header.concentration_ng_per_ml
         raise Refused(
-            ErrorCode.CONC,
-            wanted.concentration_ng_per_ml,
-            limit=header.concentration_ng_per_ml,
-            nearest=header.concentration_ng_per_ml,
-            field="concentration_ng_per_ml",
+            ErrorCode.CONC, wanted.concentration_ng_per_ml, limit=limit, field="concentration_ng_per_ml"
         )
     if wanted.staged_crc and (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
@@ -114,24 +103,14 @@ def _refill_program(device: DeviceContext, wanted: Refill) -> Program | None:
 
 def _check_refill(device: DeviceContext, wanted: Refill) -> None:
     if not wanted.concentration_ng_per_ml:
-        raise Refused(ErrorCode.CONC, 0, limit=1, nearest=1, field="concentration_ng_per_ml")
+        raise Refused(ErrorCode.CONC, 0, limit=1, field="concentration_ng_per_ml")
     refusal = check_fill(wanted.filled_nl, device.model.reservoir_size_nl)
     if refusal is not None:
-        raise Refused(
-            refusal.code,
-            refusal.value,
-            limit=refusal.limit,
-            nearest=refusal.nearest,
-            field="filled_nl",
-        )
+        raise Refused(*refusal, field="filled_nl")
     if wanted.low_alarm_nl >= max(wanted.filled_nl, 1):
         nearest_nl = max(wanted.filled_nl - 1, 0)
         raise Refused(
-            ErrorCode.RESERVOIR,
-            wanted.low_alarm_nl,
-            limit=wanted.filled_nl,
-            nearest=nearest_nl,
-            field="low_alarm_nl",
+            ErrorCode.RESERVOIR, wanted.low_alarm_nl, wanted.filled_nl, nearest_nl, field="low_alarm_nl"
         )
 
 
@@ -139,15 +118,14 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
     """Set the wall clock. It is an annotation: no dose moves."""
     records, clock = device.records, device.records.wall_clock
     wanted: TimeSet = request.message
-    entry = earlier(records, request)
-    if entry is not None:
-        return TimeSetReply(repeated(entry), 0)
-    if records.therapy.state is State.EOS:
-        raise Refused(ErrorCode.EOS, records.therapy.state)
+    result = repeated(records, request)
+    if result is not None:
+        return TimeSetReply(result, 0)
+    device.check_in_service()
     code = clock.refusal_of(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes, confirm=wanted.confirm)
     if code is ErrorCode.TIME_RANGE:
         nearest = min(max(wanted.tz_minutes, TZ_MIN_MINUTES), TZ_MAX_MINUTES)
-        raise Refused(code, wanted.tz_minutes, limit=nearest, nearest=nearest, field="tz_minutes")
+        raise Refused(code, wanted.tz_minutes, limit=nearest, field="tz_minutes")
     if code is not None:
         delta_s = clock.delta_s(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
         wall_s = clock.wall_s(request.now.tick_ms)
@@ -169,7 +147,7 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
     if answer is None:
         occurrence = records.alarms.occurrences.get(wanted.alarm_id)
         nearest = 0 if occurrence is None else occurrence.on_seq
-        raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, nearest=nearest, field="seq")
+        raise Refused(ErrorCode.RANGE, wanted.seq, limit=nearest, field="seq")
     records.enter(LogType.ALARM_ACK, AlarmAckData(wanted.alarm_id, wanted.seq), actor=request.actor)
     records.mark_dirty(Region.ALARMS)
     until_ms = answer.silenced_until_ms
@@ -179,11 +157,10 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
 def read_log(device: DeviceContext, request: RequestContext) -> LogReadReply:
     """Entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
     wanted: LogRead = request.message
-    code = device.records.log.refusal_of(wanted)
-    if code is not None:
-        raise Refused(code, wanted.epoch, limit=device.records.log.epoch, field="epoch")
-    may_read_therapy = request.role in (Role.CLINICIAN, Role.SERVICE)
-    return device.records.log.read(wanted, may_read_therapy=may_read_therapy)
+    log = device.records.log
+    if wanted.epoch not in (0, log.epoch):
+        raise Refused(ErrorCode.EPOCH, wanted.epoch, limit=log.epoch, nearest=0, field="epoch")
+    return log.read(wanted, may_read_therapy=request.role in (Role.CLINICIAN, Role.SERVICE))
 
 
 def log_status(device: DeviceContext, request: RequestContext) -> LogStatusReply:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.memory.log_ring import LogRing
-from protocol.identifiers import ErrorCode
 from protocol.log.data import LogErasedData
 from protocol.log.entry import DATA_BYTES, LogEntry, pack_data
 from protocol.log.types import Actor, LogFlag, LogName, LogType
@@ -79,12 +78,8 @@ class EventLog:
             LogType.LOG_ERASED, pack_data(LogErasedData(old_first, old_last)), tick_ms, flags=flags
         )
 
-    def refusal_of(self, request: LogRead) -> ErrorCode | None:
-        """Why this LOG_READ must be refused; None if it may be answered."""
-        return ErrorCode.EPOCH if request.epoch not in (0, self.epoch) else None
-
     def read(self, request: LogRead, *, may_read_therapy: bool) -> LogReadReply:
-        """Answer LOG_READ. The filter looks at types as answered; a damaged slot passes any filter.
+        """The reply to LOG_READ of this epoch. The filter looks at types as answered; a damaged slot passes any filter.
 
         Nobody can know what a damaged slot was, so a reader who looks for boluses must hear of it.
         """
@@ -101,7 +96,7 @@ class EventLog:
         return LogReadReply(request.log, self.epoch, from_seq, seq, oldest, newest, tuple(entries))
 
     def status(self, request: LogStatus) -> LogStatusReply:
-        """Answer LOG_STATUS: the pump verifies the whole log that is asked for."""
+        """The reply to LOG_STATUS: the pump verifies the whole log that is asked for."""
         ring = self._ring(request.log)
         found = ring.check()
         return LogStatusReply(

@@ -7,17 +7,14 @@ writes the memory: whoever calls commits `pack()` before anything moves.
 from __future__ import annotations
 
 import struct
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from protocol.identifiers import ErrorCode, Opcode, Outcome
-from protocol.messages.ledger import QueryCmdReply
+from protocol.messages.ledger import CMD_ID_FIRST, CMD_ID_LAST, QueryCmdReply
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 KEYS_MAX: Final = 8
 ENTRIES_PER_KEY: Final = 8
-CMD_ID_FIRST: Final = 1
-CMD_ID_LAST: Final = 0xFFFF_FFFE
 OPEN_OUTCOMES: Final = frozenset({Outcome.INTENT, Outcome.RUNNING})
 
 _KEY: Final = struct.Struct("<HBxII")  # key id, entries, last id, highest id evicted
@@ -30,14 +27,14 @@ class LedgerEntry(NamedTuple):
     cmd_id: int
     op: int
     outcome: Outcome
-    reason: int
-    cmd_crc: int
-    requested_nl: int
-    accumulator_nl: int
-    delivered_nl: int
-    uncertain_nl: int
-    start_seq: int
-    end_seq: int
+    reason: int = 0
+    cmd_crc: int = 0
+    requested_nl: int = 0
+    accumulator_nl: int = 0
+    delivered_nl: int = 0
+    uncertain_nl: int = 0
+    start_seq: int = 0
+    end_seq: int = 0
 
     @property
     def is_open(self) -> bool:
@@ -45,51 +42,16 @@ class LedgerEntry(NamedTuple):
         return self.outcome in OPEN_OUTCOMES
 
 
-class OpenCommand(NamedTuple):
-    """A command that power or an end still has to close, and whose it is."""
-
-    key_id: int
-    entry: LedgerEntry
-
-
-class Judgement(Enum):
-    """What the ledger says to an id."""
-
-    NEW = auto()  # may act
-    REPEAT = auto()  # acted, or acts: answer the entry again
-    MISMATCH = auto()  # the id belongs to another command
-    OLD = auto()
-    OUT_OF_RANGE = auto()
-    BUSY = auto()  # eight commands of this key are open
-
-
-_REFUSALS: Final = {
-    Judgement.MISMATCH: ErrorCode.CMD_ID_MISMATCH,
-    Judgement.OLD: ErrorCode.CMD_ID_OLD,
-    Judgement.OUT_OF_RANGE: ErrorCode.CMD_ID_RANGE,
-    Judgement.BUSY: ErrorCode.BUSY,
-}
-
-
 class Verdict(NamedTuple):
-    """A judgement, and the entry already there for REPEAT and MISMATCH."""
+    """Whether an id may act: `error` is why not, `entry` what became of it if it acted already or is another's."""
 
-    judgement: Judgement
+    error: ErrorCode | None = None
     entry: LedgerEntry | None = None
 
     @property
-    def error(self) -> ErrorCode | None:
-        """The code to refuse with; None for NEW and REPEAT."""
-        return _REFUSALS.get(self.judgement)
-
-
-class Refused(NamedTuple):
-    """The last command of a key that was refused without using up its id."""
-
-    cmd_id: int
-    op: int
-    cmd_crc: int
-    reason: int
+    def is_new(self) -> bool:
+        """Whether it may act."""
+        return self.error is None and self.entry is None
 
 
 class _KeyLedger:
@@ -142,7 +104,7 @@ class Ledger:
     def __init__(self) -> None:
         """Empty: no key has sent a command yet."""
         self._keys: dict[int, _KeyLedger] = {}
-        self._refused: dict[int, Refused] = {}
+        self._refused: dict[int, LedgerEntry] = {}
 
     # Judging
 
@@ -157,15 +119,15 @@ class Ledger:
         entry = of_key.find(cmd_id)
         if entry is not None:
             same = entry.cmd_crc == cmd_crc and entry.outcome is not Outcome.VOIDED
-            return Verdict(Judgement.REPEAT if same else Judgement.MISMATCH, entry)
+            return Verdict(None if same else ErrorCode.CMD_ID_MISMATCH, entry)
         return Verdict(self._judge_absent(of_key, cmd_id, last_allowed=of_key.last_id))
 
     def judge_void(self, key_id: int, cmd_id: int) -> Verdict:
-        """Whether an id may be voided: NEW. REPEAT carries what became of it; OLD: answer TOO_OLD."""
+        """Whether an id may be voided: it is new. CMD_ID_OLD: what became of it is forgotten."""
         of_key = self._of(key_id)
         entry = of_key.find(cmd_id)
         if entry is not None:
-            return Verdict(Judgement.REPEAT, entry)
+            return Verdict(entry=entry)
         return Verdict(self._judge_absent(of_key, cmd_id, last_allowed=of_key.highest_evicted))
 
     def query(self, key_id: int, cmd_id: int) -> QueryCmdReply:
@@ -173,10 +135,10 @@ class Ledger:
         of_key = self._of(key_id)
         entry = of_key.find(cmd_id)
         if entry is not None:
-            return reply_of(entry)
+            return _reply_of(entry)
         refused = self._refused.get(key_id)
         if refused is not None and refused.cmd_id == cmd_id:
-            return QueryCmdReply(Outcome.REFUSED, refused.op, refused.reason, refused.cmd_crc, 0, 0, 0, 0)
+            return _reply_of(refused)
         outcome = Outcome.NEVER_RECEIVED if of_key.was_never_received(cmd_id) else Outcome.TOO_OLD
         return QueryCmdReply(outcome, 0, 0, 0, 0, 0, 0, 0)
 
@@ -184,10 +146,10 @@ class Ledger:
         """The entry of an id, if it is there."""
         return self._of(key_id).find(cmd_id)
 
-    def open_entries(self) -> tuple[OpenCommand, ...]:
-        """Commands whose outcome is still open; after a boot, those that power interrupted."""
+    def open_entries(self) -> tuple[tuple[int, LedgerEntry], ...]:
+        """Key and entry of each command whose outcome is still open; after a boot, of those that power interrupted."""
         return tuple(
-            OpenCommand(key_id, entry)
+            (key_id, entry)
             for key_id, of_key in self._keys.items()
             for entry in of_key.entries
             if entry.is_open
@@ -195,27 +157,11 @@ class Ledger:
 
     # Remembering
 
-    def record(  # noqa: PLR0913 - the fields of an entry, by name
-        self,
-        key_id: int,
-        cmd_id: int,
-        *,
-        op: int,
-        cmd_crc: int,
-        outcome: Outcome,
-        requested_nl: int = 0,
-        accumulator_nl: int = 0,
-        start_seq: int = 0,
-        end_seq: int = 0,
-    ) -> LedgerEntry:
-        """Enter a command that `judge` found NEW; the oldest one whose outcome is final makes room."""
-        if self.judge(key_id, cmd_id, cmd_crc).judgement is not Judgement.NEW:
-            raise ValueError(f"command {cmd_id} of key {key_id} may not be recorded")
-        entry = LedgerEntry(
-            cmd_id, op, outcome, 0, cmd_crc, requested_nl, accumulator_nl, 0, 0, start_seq, end_seq
-        )
+    def record(self, key_id: int, entry: LedgerEntry) -> None:
+        """Enter a command that `judge` found new; the oldest one whose outcome is final makes room."""
+        if not self.judge(key_id, entry.cmd_id, entry.cmd_crc).is_new:
+            raise ValueError(f"command {entry.cmd_id} of key {key_id} may not be recorded")
         self._enter(key_id, entry)
-        return entry
 
     def set_outcome(
         self,
@@ -226,7 +172,6 @@ class Ledger:
         reason: int = 0,
         delivered_nl: int = 0,
         uncertain_nl: int = 0,
-        start_seq: int | None = None,
         end_seq: int = 0,
     ) -> LedgerEntry:
         """Move an open entry on. A final outcome is final: changing one is a mistake of ours."""
@@ -238,25 +183,23 @@ class Ledger:
             reason=reason,
             delivered_nl=delivered_nl,
             uncertain_nl=uncertain_nl,
-            start_seq=old.start_seq if start_seq is None else start_seq,
             end_seq=end_seq,
         )
         self._keys[key_id].replace(old, new)
         return new
 
-    def void(self, key_id: int, cmd_id: int, seq: int) -> LedgerEntry:
-        """Enter an id that `judge_void` found NEW as VOIDED: it can never act. `seq` is its log entry."""
-        if self.judge_void(key_id, cmd_id).judgement is not Judgement.NEW:
+    def void(self, key_id: int, cmd_id: int, seq: int) -> None:
+        """Enter an id that `judge_void` found new as VOIDED: it can never act. `seq` is its log entry."""
+        if not self.judge_void(key_id, cmd_id).is_new:
             raise ValueError(f"command {cmd_id} of key {key_id} may not be voided")
-        entry = LedgerEntry(cmd_id, Opcode.VOID_CMD, Outcome.VOIDED, 0, 0, 0, 0, 0, 0, seq, seq)
+        entry = LedgerEntry(cmd_id, Opcode.VOID_CMD, Outcome.VOIDED, start_seq=seq, end_seq=seq)
         self._enter(key_id, entry)
-        return entry
 
     def note_refusal(self, key_id: int, cmd_id: int, op: int, cmd_crc: int, reason: int) -> None:
         """Keep a refusal that used up no id. Of an id that acted, or may have, it would lie: not kept."""
         of_key = self._of(key_id)
         if of_key.find(cmd_id) is None and of_key.was_never_received(cmd_id):
-            self._refused[key_id] = Refused(cmd_id, op, cmd_crc, reason)
+            self._refused[key_id] = LedgerEntry(cmd_id, op, Outcome.REFUSED, reason, cmd_crc)
 
     def forget_key(self, key_id: int) -> None:
         """A key was revoked: its slot is free."""
@@ -296,14 +239,14 @@ class Ledger:
         return self._keys.get(key_id) or _KeyLedger()
 
     @staticmethod
-    def _judge_absent(of_key: _KeyLedger, cmd_id: int, last_allowed: int) -> Judgement:
+    def _judge_absent(of_key: _KeyLedger, cmd_id: int, last_allowed: int) -> ErrorCode | None:
         if not CMD_ID_FIRST <= cmd_id <= CMD_ID_LAST:
-            return Judgement.OUT_OF_RANGE
+            return ErrorCode.CMD_ID_RANGE
         if cmd_id <= last_allowed:
-            return Judgement.OLD
+            return ErrorCode.CMD_ID_OLD
         if cmd_id > of_key.last_id + CMD_ID_STEP_MAX:
-            return Judgement.OUT_OF_RANGE
-        return Judgement.BUSY if of_key.is_full_of_open() else Judgement.NEW
+            return ErrorCode.CMD_ID_RANGE
+        return ErrorCode.BUSY if of_key.is_full_of_open() else None
 
     def _enter(self, key_id: int, entry: LedgerEntry) -> None:
         of_key = self._keys.get(key_id)
@@ -317,7 +260,7 @@ class Ledger:
             del self._refused[key_id]
 
 
-def reply_of(entry: LedgerEntry) -> QueryCmdReply:
+def _reply_of(entry: LedgerEntry) -> QueryCmdReply:
     """An entry as QUERY_CMD answers it."""
     return QueryCmdReply(
         entry.outcome,

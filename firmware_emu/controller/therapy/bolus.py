@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.controller.therapy.delivery import Turned
     from firmware_emu.pins import RotorPin
+    from firmware_emu.profile import PumpModel
 
 _NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
 _RECORD: Final = struct.Struct("<BBHIIQIIQQ")
@@ -187,17 +188,6 @@ class ActiveBolus:
         )
 
 
-class BolusLimits(NamedTuple):
-    """What a bolus is held against; some of it the clinic may change."""
-
-    stroke_nl: int
-    rate_max_nl_per_day: int
-    bolus_max_nl: int
-    hour_max_nl: int
-    day_max_nl: int
-    min_bolus_gap_s: int
-
-
 def quantised_nl(volume_nl: int, stroke_nl: int) -> int:
     """The volume rounded down to whole strokes: what would be delivered."""
     return volume_nl // stroke_nl * stroke_nl
@@ -212,7 +202,7 @@ def minimum_duration_s(volume_nl: int, basal_nl_per_day: int, rate_max_nl_per_da
 
 
 def check_rate(
-    volume_nl: int, duration_s: int, highest_basal_nl_per_day: int, limits: BolusLimits
+    volume_nl: int, duration_s: int, highest_basal_nl_per_day: int, limits: PumpModel
 ) -> Refusal | None:
     """Less than a stroke, no duration, or too fast beside the basal: RATE, nearest = the minimum duration in s."""
     shortest_s = minimum_duration_s(
@@ -230,7 +220,7 @@ def check_bolus(
     volume_nl: int,
     duration_s: int,
     highest_basal_nl_per_day: int,
-    limits: BolusLimits,
+    limits: PumpModel,
     window: BolusWindow | None,
     tick_ms: int,
 ) -> Refusal | None:
@@ -256,7 +246,7 @@ def check_bolus(
     return _check_gap(limits, window, tick_ms)
 
 
-def _check_gap(limits: BolusLimits, window: BolusWindow, tick_ms: int) -> Refusal | None:
+def _check_gap(limits: PumpModel, window: BolusWindow, tick_ms: int) -> Refusal | None:
     """From the end of the last bolus that delivered something. Nearest = the first second at which one may start."""
     if window.last_end_ms is None:
         return None

@@ -32,23 +32,14 @@ from protocol.messages.program import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from firmware_emu.profile import PumpModel
+
 EVERY_DAY: Final = 0x7F
 WHOLE: Final = 0xFF  # group or index of a refusal that concerns none in particular
 HEADER_BYTES: Final = 98
 SEGMENT_BYTES: Final = 6
 _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE})
 _SUPPORTED_FLAGS: Final = ProgramFlag(0)
-
-# Offsets of fields in the header [SPEC 6].
-
-
-class ProgramLimits(NamedTuple):
-    """What a program is held against; the last of it the clinic may change."""
-
-    rate_min_nl_per_day: int
-    rate_max_nl_per_day: int
-    safe_rate_nl_per_day: int
-    program_day_max_nl: int
 
 
 class Unsupported(NamedTuple):
@@ -177,7 +168,7 @@ def _used_without_flag(header: ProgramHeader) -> Unsupported | None:
     return None
 
 
-def verify(header: ProgramHeader, segments: Sequence[Segment], limits: ProgramLimits) -> Verification:
+def verify(header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel) -> Verification:
     """Read a staged program as the pump would run it; the first refusals of all that are found."""
     groups = tuple(_groups(header, segments))
     totals_nl = tuple(_day_total_nl(rows) for _, rows in groups)
@@ -250,7 +241,7 @@ def _refused_starts(number: int, rows: Sequence[Segment]) -> Iterator[ProgramRef
 
 
 def _refused_rates(
-    header: ProgramHeader, segments: Sequence[Segment], limits: ProgramLimits
+    header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
 ) -> Iterator[ProgramRefusal]:
     """Rates that the pump cannot run, with the nearest that it can."""
     lowest, highest = limits.rate_min_nl_per_day, limits.rate_max_nl_per_day
@@ -265,7 +256,7 @@ def _refused_rates(
 
 
 def _refused_day(
-    header: ProgramHeader, number: int, group: Group, n_rows: int, total_nl: int, limits: ProgramLimits
+    header: ProgramHeader, number: int, group: Group, n_rows: int, total_nl: int, limits: PumpModel
 ) -> Iterator[ProgramRefusal]:
     """A day that holds too much, or other than the prescribed dose: mcg for mg, a wrong concentration."""
     maximum_nl = limits.program_day_max_nl

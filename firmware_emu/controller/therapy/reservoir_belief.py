@@ -34,14 +34,6 @@ class Prediction(NamedTuple):
     empty_ms: int | None
 
 
-class RefillReport(NamedTuple):
-    """What a refill found. `difference_nl` = aspirated - expected: positive where less left than was believed."""
-
-    calc_nl: int
-    expected_nl: int
-    difference_nl: int
-
-
 @dataclass(slots=True)
 class ReservoirBelief:
     """Volumes in nL. `belief_nl` goes on below 0 under the policy `continue`; what is told never does."""
@@ -100,18 +92,16 @@ class ReservoirBelief:
         concentration_ng_per_ml: int,
         t_mono_s: int,
         wall_s: int,
-    ) -> RefillReport:
+    ) -> None:
         """Believe what the clinician entered: `filled_nl` is the whole content. Check it first."""
-        expected_nl = self.calc_nl
-        self.belief_nl = self.last_fill_nl = filled_nl
+        self.last_expected_nl = self.calc_nl
         self.last_aspirated_nl = aspirated_nl
-        self.last_expected_nl = expected_nl
+        self.belief_nl = self.last_fill_nl = filled_nl
         self.low_alarm_nl = low_alarm_nl
         self.drug_id = drug_id
         self.concentration_ng_per_ml = concentration_ng_per_ml
         self.last_refill_t_mono_s = t_mono_s
         self.last_refill_wall_s = wall_s
-        return RefillReport(filled_nl, expected_nl, aspirated_nl - expected_nl)
 
     def pack(self) -> bytes:
         """Fixed size."""

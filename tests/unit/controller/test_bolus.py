@@ -10,7 +10,6 @@ from firmware_emu.controller.refusal import Refusal
 from firmware_emu.controller.therapy.bolus import (
     ActiveBolus,
     BolusEnd,
-    BolusLimits,
     check_bolus,
     minimum_duration_s,
     quantised_nl,
@@ -18,12 +17,13 @@ from firmware_emu.controller.therapy.bolus import (
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.pins import StrokeRun
+from firmware_emu.profile import PumpModel
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
 from tests.support.for_each import for_each
 
-LIMITS = BolusLimits(
+LIMITS = PumpModel(
     stroke_nl=500,
     rate_max_nl_per_day=24_000_000,
     bolus_max_nl=500_000,

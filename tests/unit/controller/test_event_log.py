@@ -11,7 +11,6 @@ from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, log_ring
 from firmware_emu.plant.flash import Flash
-from protocol.identifiers import ErrorCode
 from protocol.log.data import LogErasedData
 from protocol.log.entry import LogEntry
 from protocol.log.types import Actor, LogFlag, LogName, LogType
@@ -73,7 +72,6 @@ class Bench:
         may_read_therapy: bool = True,
     ) -> LogReadReply:
         request = LogRead(log, 0, from_seq, count, type_filter)
-        assert self.log.refusal_of(request) is None
         return self.log.read(request, may_read_therapy=may_read_therapy)
 
     def entries(self, *args: int, **kwargs: bool) -> list[LogEntry]:
@@ -191,12 +189,6 @@ def test_reading_behind_the_end_is_empty_and_says_where_the_end_is(from_seq: int
     reply = bench.read(from_seq)
     assert reply.entries == ()
     assert (reply.next_seq, reply.newest_seq) == (from_seq, 20)
-
-
-def test_another_epoch_is_refused_and_epoch_0_is_any() -> None:
-    bench = Bench()
-    for epoch, code in ((0, None), (EPOCH, None), (EPOCH + 1, ErrorCode.EPOCH)):
-        assert bench.log.refusal_of(LogRead(LogName.MAIN, epoch, 0, 1)) is code
 
 
 def test_a_filter_answers_its_types_alone_and_says_how_far_it_looked() -> None:
@@ -360,7 +352,7 @@ def test_a_lost_log_goes_on_in_a_new_epoch_that_begins_with_the_loss() -> None:
     assert bench.log.is_empty
     assert bench.log.begin_epoch(EPOCH + 1, 40_000, old_first=1, old_last=30) == 1
     bench.memory.commit()
-    assert bench.log.refusal_of(LogRead(LogName.MAIN, EPOCH, 0, 6)) is ErrorCode.EPOCH
+    assert bench.log.epoch == EPOCH + 1
     entry = bench.entries()[0]
     assert entry.type is LogType.LOG_ERASED
     assert entry.details() == LogErasedData(1, 30)

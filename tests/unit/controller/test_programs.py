@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,13 @@ from firmware_emu.controller.therapy.programs import (
     EVERY_DAY,
     WHOLE,
     Program,
-    ProgramLimits,
     Unsupported,
     dose_of,
     rate_for_dose,
     unsupported,
     verify,
 )
+from firmware_emu.profile import PumpModel
 from protocol.codec.layouts import path_offset
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
 from protocol.messages.program import (
@@ -34,7 +35,7 @@ from protocol.messages.program import (
 )
 from tests.support.for_each import for_each
 
-LIMITS = ProgramLimits(
+LIMITS = PumpModel(
     rate_min_nl_per_day=48_000,
     rate_max_nl_per_day=24_000_000,
     safe_rate_nl_per_day=6_000,
@@ -43,8 +44,10 @@ LIMITS = ProgramLimits(
 MCG_PER_ML = 1_000  # ng/mL
 
 
-def refusals_of(header: ProgramHeader, *segments: Segment, **limits: int) -> tuple[ProgramRefusal, ...]:
-    return verify(header, segments, LIMITS._replace(**limits)).refusals
+def refusals_of(
+    header: ProgramHeader, *segments: Segment, program_day_max_nl: int = LIMITS.program_day_max_nl
+) -> tuple[ProgramRefusal, ...]:
+    return verify(header, segments, replace(LIMITS, program_day_max_nl=program_day_max_nl)).refusals
 
 
 def simple(dose_mcg: float, concentration_mcg: int) -> Program:

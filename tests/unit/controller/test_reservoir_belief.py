@@ -12,7 +12,6 @@ from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.reservoir_belief import (
     Prediction,
-    RefillReport,
     ReservoirBelief,
     check_fill,
 )
@@ -117,10 +116,9 @@ def test_what_is_reached_shows_the_present() -> None:
 def test_a_refill_is_believed_and_compared_with_what_was_expected() -> None:
     belief = filled(20_000_000, 2_000_000)
     belief.count(32_000)
-    report = belief.refill(2_000_000, 18_000_000, 3_000_000, 2, 2_000_000, t_mono_s=99, wall_s=77)
-    assert report == RefillReport(18_000_000, 4_000_000, -2_000_000)  # WE-27
+    belief.refill(2_000_000, 18_000_000, 3_000_000, 2, 2_000_000, t_mono_s=99, wall_s=77)
     assert belief.calc_nl == belief.last_fill_nl == 18_000_000
-    assert (belief.last_aspirated_nl, belief.last_expected_nl) == (2_000_000, 4_000_000)
+    assert (belief.last_aspirated_nl, belief.last_expected_nl) == (2_000_000, 4_000_000)  # WE-27
     assert (belief.last_refill_t_mono_s, belief.last_refill_wall_s) == (99, 77)
     assert (belief.drug_id, belief.concentration_ng_per_ml, belief.low_alarm_nl) == (2, 2_000_000, 3_000_000)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from firmware_emu.controller.commands.ledgered import done, earlier, repeated
+from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.commands.table import handlers_of
 from protocol import registry
@@ -61,9 +61,9 @@ class GetMark(NamedTuple):
 
 
 def set_mark(device: DeviceContext, request: RequestContext) -> SetMarkReply:
-    entry = earlier(device.records, request)
-    if entry is not None:
-        return SetMarkReply(repeated(entry))
+    result = repeated(device.records, request)
+    if result is not None:
+        return SetMarkReply(result)
     if request.message.value == 0:
         raise Refused(ErrorCode.ENUM, limit=1, nearest=1, field="value")
     return SetMarkReply(done(device.records, request, seq=0))
