@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from firmware_emu.units import ceil_div
-
 
 class PowerCut(Exception):
     """Power went while a pin was in use. Caught in `pump` alone, which throws the controller away.
@@ -42,7 +40,8 @@ class StrokeRun(NamedTuple):
 
     def time_of_ms(self, k: int) -> int:
         """Time at which stroke k is due."""
-        return self.anchor_ms + ceil_div(k * self.stroke_denominator - self.carried, self.rate_numerator)
+        # ceil of what is missing, over the rate
+        return self.anchor_ms - (self.carried - k * self.stroke_denominator) // self.rate_numerator
 
 
 class RotorPin(Protocol):
@@ -54,7 +53,6 @@ class RotorPin(Protocol):
         All or none, unless the run spans an event of the plant itself (`Plant.next_event_ms`), which `pump`
         prevents; then the first ones are missing. Raises PowerCut: the strokes before it are turned.
         """
-        ...
 
 
 class MemoryPin(Protocol):
@@ -67,7 +65,6 @@ class MemoryPin(Protocol):
 
     def write(self, offset: int, data: bytes) -> None:
         """Write; a power cut may tear it after any byte. Raises PowerCut."""
-        ...
 
 
 class EntropyPin(Protocol):
@@ -75,17 +72,14 @@ class EntropyPin(Protocol):
 
     def draw(self, stream: str, length: int) -> bytes:
         """Random bytes of a named stream; each random process draws from its own [design 3]."""
-        ...
 
 
 class BatteryPin(Protocol):
     def millivolts(self, now_ms: int) -> int:
         """Voltage at the cell as the converter reads it at `now_ms`."""
-        ...
 
     def percent(self, now_ms: int) -> int:
         """Charge left, 0 to 100, by the gauge."""
-        ...
 
 
 class CrystalPin(Protocol):
@@ -93,13 +87,11 @@ class CrystalPin(Protocol):
 
     def latched_ms(self) -> int:
         """Ticks at the last whole second before the reset; 0 on a pump that never ran."""
-        ...
 
 
 class MagnetPin(Protocol):
     def near(self) -> bool:
         """True while a magnet (or the programming head) is held over the pump: proximity [SPEC 11]."""
-        ...
 
 
 class Tone(NamedTuple):
@@ -115,7 +107,6 @@ class SounderPin(Protocol):
 
     def play(self, tone: Tone) -> None:
         """Play a tone that begins at its `at_ms`, which is now; one that still sounds ends."""
-        ...
 
 
 class Pins(NamedTuple):

@@ -59,18 +59,6 @@ class Step(NamedTuple):
 class Pump:
     """Plant plus controller; `now` is the moment up to which it has run."""
 
-    __slots__ = (
-        "_memory_id",
-        "_trace",
-        "_traces_frames",
-        "_writes",
-        "controller",
-        "hands_off_reservoir",
-        "now",
-        "plant",
-        "profile",
-    )
-
     def __init__(
         self, profile: Profile, plant: Plant, now: Now = START, memory_id: int | None = None
     ) -> None:
@@ -123,7 +111,9 @@ class Pump:
         sent = b""
         wake_at_ms = self._run_until(now)
         if received and self.controller is not None:
-            sent = self._receive(received)
+            controller = self.controller
+            self._receive(received)
+            sent = controller.take_answered()
             wake_at_ms = self._next_event_ms()
         wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
@@ -138,29 +128,21 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            deadline_ms = None if self.controller is None else self._line_due_ms(self.controller, now)
-            if deadline_ms is not None and (at_ms is None or deadline_ms < at_ms):
-                self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
-                self._expire_link()
-            elif at_ms is None or at_ms > now.pump_ms:
+            line_ms = None if self.controller is None else self.controller.link.deadline_ms()
+            if line_ms is not None and line_ms <= now.line_ms:
+                # where the client's time is not the pump's, it has no point in pump time but the end of this step
+                deadline_ms = line_ms if now.is_same else now.pump_ms
+                if at_ms is None or deadline_ms < at_ms:
+                    self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
+                    self._receive(b"")
+                    continue
+            if at_ms is None or at_ms > now.pump_ms:
                 self.now = now
                 return at_ms
-            else:
-                if at_ms == now.pump_ms:
-                    self.now = now
-                else:
-                    self.now = before.on_the_way_to(now, max(self.now.pump_ms, at_ms))
-                self._run_event()
-
-    def _line_due_ms(self, controller: Controller, now: Now) -> int | None:
-        """Pump time of a deadline of the line that is due by now.
-
-        Where the client's time is not the pump's, it has no point in pump time but the end of this step.
-        """
-        deadline_ms = controller.link.deadline_ms()
-        if deadline_ms is None or deadline_ms > now.line_ms:
-            return None
-        return deadline_ms if now.is_same else now.pump_ms
+            self.now = (
+                now if at_ms == now.pump_ms else before.on_the_way_to(now, max(self.now.pump_ms, at_ms))
+            )
+            self._run_event()
 
     def _next_event_ms(self) -> int | None:
         plant = self.plant
@@ -175,52 +157,40 @@ class Pump:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
         if self.controller is not None:
             try:
-                self.controller.run_event(self._tick_ms())
+                self.controller.schedule.run_event(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
             else:
                 self._collect()
         self.plant.advance_to(self.now.pump_ms)
 
-    def _expire_link(self) -> None:
-        assert self.controller is not None  # noqa: S101 - the caller saw its deadline
-        try:
-            self.controller.expire_link(self._tick_now())
-        except PowerCut as cut:
-            self._power_cut(cut)
-        else:
-            self._collect()
-
-    def _receive(self, received: bytes) -> bytes:
+    def _receive(self, received: bytes) -> None:
+        """Hand bytes to the controller; none at a deadline of the link."""
         assert self.controller is not None  # noqa: S101 - the caller looked
-        controller = self.controller
         try:
-            controller.receive(self._tick_now(), received)
+            self.controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._power_cut(cut)
         else:
             self._collect()
-        return controller.take_answered()
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
         return self.now.pump_ms + self.plant.crystal.offset_ms
 
-    def _tick_now(self) -> TickNow:
-        return TickNow(self._tick_ms(), self.now.line_ms)
-
     # --- what happened ------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         """What the controller has to tell after an event or after bytes, and what was written to the memory."""
-        controller = self.controller
-        if controller is not None and controller.has_events:
-            now = self.now
-            self._trace += [TraceEntry(now, event) for event in controller.take_events()]
-            self._act_on(controller)
+        controller, now = self.controller, self.now
+        if controller is not None and (controller.records.events or controller.device.refills):
+            self._trace += [TraceEntry(now, event) for event in controller.records.take_events()]
+            for refilled in controller.take_refills():
+                self._refill_by_hand(refilled)
         if self.plant.flash.writes:
-            now, writes = self.now, self.plant.flash.take_writes()
-            self._trace += [TraceEntry(now, MemoryWritten(at, data)) for at, data in writes]
+            writes = self.plant.flash.take_writes()
+            for at, data in writes:
+                self._trace.append(TraceEntry(now, MemoryWritten(at, data)))
             self._writes += writes
 
     def leave_frames_out(self) -> None:
@@ -229,13 +199,8 @@ class Pump:
         if self.controller is not None:
             self.controller.link.observing = False
 
-    def _act_on(self, controller: Controller) -> None:
-        """Refill the reservoir by hand after an accepted REFILL."""
-        for refilled in controller.take_refills():
-            self._refill_by_hand(refilled)
-
     def _refill_by_hand(self, refilled: Refilled) -> None:
-        """By default the reservoir is emptied and filled as the REFILL said; the rig's syringe replaces that."""
+        """Empty and fill the reservoir as an accepted REFILL said, unless the rig's syringe was used for it."""
         if self.hands_off_reservoir:
             self.hands_off_reservoir = False
             return
@@ -341,7 +306,7 @@ class Pump:
         """Strokes that are due by now belong to the plant as it was before the rig changes it."""
         if self.controller is not None:
             try:
-                self.controller.turn_until(self._tick_ms())
+                self.controller.therapy.turn_until(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
 

@@ -43,23 +43,16 @@ if TYPE_CHECKING:
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile, PumpModel
 
-RESTART_MS = (
-    MS_PER_S  # the clock goes on one second behind the last one known, so that it never goes back [SPEC 12]
-)
+RESTART_MS = MS_PER_S  # ticks go on one second behind the last one known, never back [SPEC 12]
 _SELF_TEST_BYTES = 16
 
 _T = TypeVar("_T")
 
 
 class Booted(NamedTuple):
-    """A program about to run; nothing of this is durable before the first commit.
+    """A program about to run, not yet durable. `first` says whether the memory was blank."""
 
-    `tick_ms` is the tick at which it starts; `first` says whether the memory was blank.
-    """
-
-    records: Records
     therapy: Therapy
-    tick_ms: int
     rng_failed: bool
     first: bool
 
@@ -73,19 +66,17 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
     report = memory.recover()
     if memory.is_blank():
         return _boot_blank(memory, pins, profile, memory_id)
-    restart = _Restart(memory, pins, profile, set(report.corrupt), memory_id)
+    restart = _Restart(memory, pins, profile.model, set(report.corrupt), memory_id)
     return restart.run(checkpoint_lost=report.checkpoint_lost)
 
 
-def _random_source_is_stuck(pins: Pins) -> bool:
-    """Two draws that are equal, or all alike: no source of keys [SPEC 4, H6]."""
-    first, second = (pins.entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
-    return first == second or len(set(first)) == 1
-
-
 def _test_random_source(pins: Pins, records: Records) -> bool:
-    """The self-test of the boot: therapy goes on without a random source, sessions do not."""
-    failed = _random_source_is_stuck(pins)
+    """Whether the random source fails its self-test; therapy goes on without one, sessions do not.
+
+    It fails where two draws are equal, or one is all alike: that is no source of keys [SPEC 4, H6].
+    """
+    first, second = (pins.entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
+    failed = first == second or len(set(first)) == 1
     if failed:
         records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.ENTROPY))
         records.raise_alarm(AlarmId.RNG_FAILED)
@@ -107,7 +98,7 @@ def _service_of(model: PumpModel) -> ServiceLife:
 
 
 def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | None) -> Booted:
-    """The first start: format, say so, and do what the clinic did."""
+    """Start for the first time: format the memory, log it, and do what the clinic did."""
     model = profile.model
     memory.format()
     identity = _drawn_identity(pins)
@@ -127,7 +118,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         wall_clock=WallClock(),
         service=_service_of(model),
     )
-    records.mark_dirty(*_RECORDED)
+    records.mark_dirty(*Region)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
     therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
@@ -138,35 +129,20 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
     if profile.implant is not None:
         implant(therapy, profile, profile.implant)
-    return Booted(records, therapy, 0, rng_failed, first=True)
+    return Booted(therapy, rng_failed, first=True)
 
 
-_RECORDED = (
-    Region.IDENTITY,
-    Region.THERAPY,
-    Region.RESERVOIR,
-    Region.LEDGER,
-    Region.ALARMS,
-    Region.BOLUS_WINDOW,
-    Region.WALL_CLOCK,
-    Region.SERVICE,
-)
+class _Restart(NamedTuple):
+    """One start on a written memory; `corrupt` collects the records that cannot be read."""
 
-
-class _Restart:
-    """One start on a memory that has lived; `corrupt` collects the records that cannot be read."""
-
-    def __init__(
-        self, memory: Memory, pins: Pins, profile: Profile, corrupt: set[Region], memory_id: int | None
-    ) -> None:
-        self.memory = memory
-        self.pins = pins
-        self.model = profile.model
-        self.corrupt = corrupt
-        self.memory_id = memory_id
+    memory: Memory
+    pins: Pins
+    model: PumpModel
+    corrupt: set[Region]
+    memory_id: int | None
 
     def run(self, *, checkpoint_lost: bool) -> Booted:
-        """Read, doubt, repair, and go on."""
+        """Read the records, judge and repair what is damaged, and go on with the therapy."""
         checkpoint = self._checkpoint(lost=checkpoint_lost)
         records = self._records(checkpoint)
         latched_ms = self.pins.crystal.latched_ms()
@@ -187,7 +163,7 @@ class _Restart:
         judge_damage(therapy, self.corrupt)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
-        return Booted(records, therapy, tick_ms, rng_failed, first=False)
+        return Booted(therapy, rng_failed, first=False)
 
     # Reading
 
@@ -220,22 +196,20 @@ class _Restart:
     def _records(self, checkpoint: Checkpoint) -> Records:
         model = self.model
         identity = self._load(Region.IDENTITY, Identity.unpack, Identity())
-        ledger = self._load(Region.LEDGER, Ledger.unpack, Ledger())
         if Region.IDENTITY in self.corrupt:
             identity = _drawn_identity(self.pins)
-        broken = TherapyRecord(state=State.RUN)
         records = Records(
             self.memory,
             EventLog(self.memory, chain_key=identity.chain_key, epoch=identity.epoch),
             identity=identity,
-            therapy=self._load(Region.THERAPY, TherapyRecord.unpack, broken),
+            therapy=self._load(Region.THERAPY, TherapyRecord.unpack, TherapyRecord(state=State.RUN)),
             program=self._load(Region.PROGRAM, Program.unpack, None),
             reservoir=self._load(
                 Region.RESERVOIR,
                 lambda data: ReservoirBelief.unpack(data, model.stroke_nl),
                 ReservoirBelief(model.stroke_nl),
             ),
-            ledger=ledger,
+            ledger=self._load(Region.LEDGER, Ledger.unpack, Ledger()),
             alarms=self._load(Region.ALARMS, Alarms.unpack, Alarms()),
             window=self._load(Region.BOLUS_WINDOW, BolusWindow.unpack, BolusWindow()),
             wall_clock=self._load(Region.WALL_CLOCK, WallClock.unpack, WallClock()),
@@ -251,7 +225,7 @@ class _Restart:
         return records
 
     def _rename(self, records: Records) -> None:
-        """A memory that has forgotten is another: nobody may take "never received" from it [SPEC 9]."""
+        """Give a memory that has forgotten a new id: nobody may take "never received" from it [SPEC 9]."""
         if self.memory_id is not None:
             records.identity.memory_id = self.memory_id
         elif Region.LEDGER in self.corrupt or records.log.is_empty:
@@ -261,7 +235,7 @@ class _Restart:
         records.mark_dirty(Region.IDENTITY)
 
     def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
-        """What each record by itself cannot show."""
+        """Mark as corrupt what only a comparison of records shows to be wrong."""
         if Region.THERAPY in self.corrupt:
             if records.service.phase is BatteryPhase.EOS:
                 records.therapy.state, records.therapy.reason = State.EOS, StateReason.EOS
@@ -272,7 +246,7 @@ class _Restart:
     # Repairing
 
     def _announce(self, records: Records, uncertain_nl: int) -> None:
-        """What is true of every restart: it happened, and the wall clock stood still for nobody knows how long."""
+        """Log the restart, and that the wall clock stood still for an unknown time."""
         therapy = records.therapy
         if records.log.is_empty:
             records.identity.epoch = records.identity.epoch + 1 & 0xFFFF or 1

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import Refilled
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.therapy import Therapy
-    from firmware_emu.events import Event
     from firmware_emu.now import TickNow
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile
@@ -67,19 +66,6 @@ class Belief(NamedTuple):
 class Controller:
     """One run of the program, from a boot until power goes."""
 
-    __slots__ = (
-        "answered",
-        "device",
-        "link",
-        "records",
-        "refusals_logged_ms",
-        "schedule",
-        "started_blank",
-        "therapy",
-        "tick_ms",
-        "vendors",
-    )
-
     def __init__(self, pins: Pins, profile: Profile, memory_id: int | None = None) -> None:
         """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile.
 
@@ -88,14 +74,14 @@ class Controller:
         """
         model = profile.model
         booted = boot(pins, profile, memory_id)
-        self.records: Records = booted.records
         self.therapy: Therapy = booted.therapy
-        self.schedule = Schedule(booted.therapy, pins.battery, pins.sounder, booted.tick_ms)
-        self.schedule.commit(booted.tick_ms)
+        self.records: Records = self.therapy.records
+        self.tick_ms = self.records.tick_ms
+        self.schedule = Schedule(self.therapy, pins.battery, pins.sounder, self.tick_ms)
+        self.schedule.commit(self.tick_ms)
         self.records.recovered = False
-        self.tick_ms = booted.tick_ms
         self.started_blank = booted.first
-        boot_count = booted.records.therapy.boot_count
+        boot_count = self.records.therapy.boot_count
         host = LinkHost(profile.keys, pins, boot_count, rng_failed=booted.rng_failed)
         self.vendors = profile.vendor_messages
         for vendor in self.vendors:
@@ -110,32 +96,16 @@ class Controller:
                 hello_per_day=model.hello_per_day,
             ),
         )
-        self.device = DeviceContext(booted.records, booted.therapy, model, pins, host, self.link.statistics)
+        self.device = DeviceContext(self.records, self.therapy, model, pins, host, self.link.statistics)
         self.refusals_logged_ms: deque[int] = deque(maxlen=REFUSALS_LOGGED_PER_HOUR)
         self.answered = b""
-
-    # --- time ---------------------------------------------------------------------------------------------------
-
-    def run_event(self, tick_ms: int) -> None:
-        """What is due by itself at this tick. Raises PowerCut."""
-        self.schedule.run_event(tick_ms)
-
-    def turn_until(self, tick_ms: int) -> None:
-        """Turn what is due, between two events. Raises PowerCut."""
-        self.records.tick_ms = tick_ms
-        self.therapy.turn_until(tick_ms)
 
     # --- the link -----------------------------------------------------------------------------------------------
 
     def receive(self, now: TickNow, data: bytes) -> None:
-        """Bytes from the line; `take_answered` has what is to be sent. Raises PowerCut."""
-        self.turn_until(now.tick_ms)
+        """Take bytes from the line, or none at a deadline of the link; see `take_answered`. Raises PowerCut."""
+        self.therapy.turn_until(now.tick_ms)
         self.link.feed(data, now.line_ms)
-        self._run_link(now)
-
-    def expire_link(self, now: TickNow) -> None:
-        """The link's own deadlines. Raises PowerCut."""
-        self.turn_until(now.tick_ms)
         self._run_link(now)
 
     def take_answered(self) -> bytes:
@@ -167,7 +137,7 @@ class Controller:
                 events.append(FrameReceived(record.encoded, record.fault))
 
     def _note(self, event: PumpEvent) -> None:
-        """Sessions that come and go, and what the link has seen."""
+        """Act on an event of the link other than a request, and log it."""
         if isinstance(event, SessionClosed | SessionOpened):
             self.device.forget_session()
         note_link_event(self.records, event)
@@ -175,7 +145,7 @@ class Controller:
             self.schedule.commit(self.records.tick_ms)
 
     def _answer(self, request: Request, now: TickNow) -> None:
-        """One request: role, layout, handler; the commit comes before the answer is let out."""
+        """Handle one request and send its answer, after the commit of what it changed."""
         session = self.link.session
         assert session is not None  # noqa: S101 - the link gives no request without one
         answer = self._handled(request, session, now)
@@ -223,15 +193,6 @@ class Controller:
             note_refused(self.records, request, refused)
 
     # --- for the bench ----------------------------------------------------------------------------------------------
-
-    @property
-    def has_events(self) -> bool:
-        """Whether `take_events` or `take_refills` would give anything."""
-        return bool(self.records.events or self.device.refills)
-
-    def take_events(self) -> list[Event]:
-        """What has happened since the last call, in this order."""
-        return self.records.take_events()
 
     def take_refills(self) -> list[Refilled]:
         """Refills accepted since the last call, which the bench makes true of the reservoir."""

@@ -39,7 +39,7 @@ class Timer(NamedTuple):
     due_ms: Callable[[Schedule], int | None]
     """The tick at which it is due, as things stand; None where it never is."""
     run: Callable[[Schedule, int], None]
-    """What happens then, at this tick; after it `due_ms` lies later, or is None."""
+    """What to do at this tick; after it `due_ms` lies later, or is None."""
     at_each_event: bool = False
     """Run at every event and not only when due: what it looks at changes with strokes and commands too."""
     remembered: bool = True
@@ -53,21 +53,6 @@ class Timer(NamedTuple):
 
 class Schedule:
     """The next event of one run of the program. Ticks in ms."""
-
-    __slots__ = (
-        "_checkpoint_due_ms",
-        "_next_ms",
-        "_planned_ms",
-        "_unremembered_ms",
-        "battery",
-        "battery_due_ms",
-        "last_tone",
-        "records",
-        "sounder",
-        "therapy",
-        "time_ref_due_ms",
-        "tone_intervals",
-    )
 
     def __init__(self, therapy: Therapy, battery: BatteryPin, sounder: SounderPin, tick_ms: int) -> None:
         self.therapy = therapy
@@ -88,22 +73,20 @@ class Schedule:
     def next_event_ms(self, *, every_stroke: bool) -> int:
         """Tick of the next event. `every_stroke`: each stroke is one, because what the rotor shows may change."""
         detector = self.therapy.detector
-        if (
-            every_stroke or detector.stalled or detector.first_missed_ms is not None
-        ):  # `watching`, without a call
-            stroke_ms = self.therapy.deliveries.basal.next_stroke_ms()
+        if every_stroke or detector.stalled or detector.first_missed_ms is not None:  # `watching`, not called
+            stroke_ms = self.therapy.deliveries.basal.stroke_ms(1)
             if stroke_ms is not None and stroke_ms < self._next_ms:
                 return stroke_ms
         return self._next_ms
 
     def plan(self) -> None:
-        """Find the next event anew: something else than a run of basal strokes has happened."""
+        """Find the next event anew, after something other than a run of basal strokes."""
         due = [timer.due_ms(self) for timer in TIMERS if timer.remembered]
         self._planned_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
         self._plan_unremembered()
 
     def _plan_unremembered(self) -> None:
-        """Find anew what leaves no trace in the memory; all else is due when it was."""
+        """Find anew when what is not remembered is due; all else is due when it was."""
         due = [timer.due_ms(self) for timer in TIMERS if not timer.remembered]
         self._unremembered_ms = min((at_ms for at_ms in due if at_ms is not None), default=NEVER_MS)
         self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
@@ -111,10 +94,10 @@ class Schedule:
     def run_event(self, tick_ms: int) -> None:
         """All that is due at `tick_ms`. Raises PowerCut."""
         therapy, records = self.therapy, self.records
-        records.tick_ms = tick_ms
         therapy.turn_until(tick_ms)
-        if self._only_strokes_are_due(tick_ms):
-            self._save_counters(tick_ms)
+        on_top = therapy.deliveries.on_top
+        if self._checkpoint_due_ms <= tick_ms < self._planned_ms and not on_top and not records.changed:
+            self._save_counters(tick_ms)  # the usual case: an hour in which no stroke decided anything
             return
         if self._unremembered_ms <= tick_ms < min(self._planned_ms, self._checkpoint_due_ms):
             self._run_timers([timer for timer in TIMERS if not timer.remembered], tick_ms)
@@ -137,14 +120,6 @@ class Schedule:
                 timer.run(self, tick_ms)
                 if timer.is_due(self, tick_ms):
                     raise RuntimeError(f"the timer {timer.name!r} is still due at {tick_ms} ms after it ran")
-
-    def _only_strokes_are_due(self, tick_ms: int) -> bool:
-        """The usual case: an hour of basal rate has passed, and none of its strokes decided anything."""
-        return (
-            self._checkpoint_due_ms <= tick_ms < self._planned_ms
-            and not self.therapy.deliveries.on_top
-            and not self.records.changed
-        )
 
     def commit(self, tick_ms: int) -> None:
         """Make everything that has changed durable, and look ahead anew. Raises PowerCut."""
@@ -175,12 +150,12 @@ class Schedule:
         ).pack()
 
 
-def _strokes_due_ms(schedule: Schedule) -> int | None:
+def _next_on_top_ms(schedule: Schedule) -> int | None:
     return schedule.therapy.deliveries.next_stroke_ms()
 
 
 def _end_deliveries(schedule: Schedule, _tick_ms: int) -> None:
-    """What has delivered all of its strokes is over; a critical alarm ends the rest [DOMAIN 2.2, 5]."""
+    """End what has delivered all of its strokes and, in a critical alarm, all the rest [DOMAIN 2.2, 5]."""
     therapy = schedule.therapy
     for delivery in therapy.deliveries.on_top:
         if not delivery.strokes_left:
@@ -189,23 +164,15 @@ def _end_deliveries(schedule: Schedule, _tick_ms: int) -> None:
             therapy.end_delivery(delivery, BolusEndReason.ALARM)
 
 
-def _low_due_ms(schedule: Schedule) -> int | None:
-    records = schedule.records
-    if records.alarms.is_active(AlarmId.LOW_RESERVOIR):
-        return None
-    return schedule.therapy.deliveries.basal.stroke_ms(max(1, records.reservoir.strokes_until_low()))
-
-
-def _empty_due_ms(schedule: Schedule) -> int | None:
-    records = schedule.records
-    if records.alarms.is_active(AlarmId.EMPTY):
-        return None
-    return schedule.therapy.deliveries.basal.stroke_ms(max(1, records.reservoir.strokes_until_empty()))
-
-
 def _reservoir_due_ms(schedule: Schedule) -> int | None:
-    due = (_low_due_ms(schedule), _empty_due_ms(schedule))
-    return min((at_ms for at_ms in due if at_ms is not None), default=None)
+    """When low or empty will be reached at the basal rate, whichever comes first and is no alarm yet."""
+    records, belief = schedule.records, schedule.records.reservoir
+    strokes = []
+    if not records.alarms.is_active(AlarmId.LOW_RESERVOIR):
+        strokes.append(belief.strokes_until_low())
+    if not records.alarms.is_active(AlarmId.EMPTY):
+        strokes.append(belief.strokes_until_empty())
+    return schedule.therapy.deliveries.basal.stroke_ms(max(1, min(strokes))) if strokes else None
 
 
 def _check_reservoir(schedule: Schedule, _tick_ms: int) -> None:
@@ -233,7 +200,7 @@ def _stop_expires_due_ms(schedule: Schedule) -> int | None:
 
 
 def _expire_stop(schedule: Schedule, tick_ms: int) -> None:
-    """The alarm sounds; then what the STOP said, as far as the reservoir's policy lets it [SPEC 6]."""
+    """Raise the alarm, then do what the STOP said, as far as the policy for an empty reservoir lets it [SPEC 6]."""
     records, therapy = schedule.records, schedule.therapy
     stopped, policy = records.therapy, therapy.model.empty_policy
     stopped.stop_expired = True
@@ -255,7 +222,7 @@ def _service_due_ms(schedule: Schedule) -> int | None:
 
 
 def _run_service(schedule: Schedule, tick_ms: int) -> None:
-    """The battery's two dates, by the calendar and, once a day, by its voltage [DOMAIN 1.5]."""
+    """Enter the battery's phases, by the calendar and, once a day, by its voltage [DOMAIN 1.5]."""
     service, model = schedule.records.service, schedule.therapy.model
     phase = service.arrive(tick_ms)
     if phase is None and tick_ms >= schedule.battery_due_ms:
@@ -299,10 +266,6 @@ def _tell_tube_set(schedule: Schedule, tick_ms: int) -> None:
     schedule.records.raise_alarm(AlarmId.TUBE_SET, stood_s)
 
 
-def _time_ref_due_ms(schedule: Schedule) -> int | None:
-    return schedule.time_ref_due_ms
-
-
 def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
     schedule.time_ref_due_ms = tick_ms + TIME_REF_MS
     clock = schedule.records.wall_clock
@@ -330,12 +293,12 @@ def _play_tone(schedule: Schedule, _tick_ms: int) -> None:
 
 
 TIMERS: list[Timer] = [  # in the order in which they run where several are due at one tick
-    Timer("end of a delivery", _strokes_due_ms, _end_deliveries, at_each_event=True),
+    Timer("end of a delivery", _next_on_top_ms, _end_deliveries, at_each_event=True),
     Timer("reservoir", _reservoir_due_ms, _check_reservoir, at_each_event=True),
     Timer("stopped too long", _stopped_too_long_due_ms, _tell_stopped_too_long),
     Timer("expiry of a stop", _stop_expires_due_ms, _expire_stop),
     Timer("service life", _service_due_ms, _run_service),
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),
-    Timer("time reference", _time_ref_due_ms, _enter_time_ref),
+    Timer("time reference", lambda schedule: schedule.time_ref_due_ms, _enter_time_ref),
     Timer("tone", _tone_due_ms, _play_tone, remembered=False),  # after those that raise an alarm
 ]

@@ -6,6 +6,7 @@ that a power cut leaves the old state or the new one. Nothing here decides about
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
@@ -40,60 +41,27 @@ class Packable(Protocol):
     def pack(self) -> bytes: ...
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Records:
     """The records in RAM, each with its home in the memory. `tick_ms` is the moment that log entries bear."""
 
-    __slots__ = (
-        "_dirty",
-        "_uncommitted",
-        "alarms",
-        "events",
-        "identity",
-        "ledger",
-        "log",
-        "memory",
-        "program",
-        "recovered",
-        "reservoir",
-        "service",
-        "therapy",
-        "tick_ms",
-        "wall_clock",
-        "window",
-    )
-
-    def __init__(  # noqa: PLR0913 - one place where they come together
-        self,
-        memory: Memory,
-        log: EventLog,
-        *,
-        identity: Identity,
-        therapy: TherapyRecord,
-        program: Program | None,
-        reservoir: ReservoirBelief,
-        ledger: Ledger,
-        alarms: Alarms,
-        window: BolusWindow,
-        wall_clock: WallClock,
-        service: ServiceLife,
-    ) -> None:
-        self.memory = memory
-        self.log = log
-        self.identity = identity
-        self.therapy = therapy
-        self.program = program
-        self.reservoir = reservoir
-        self.ledger = ledger
-        self.alarms = alarms
-        self.window = window
-        self.wall_clock = wall_clock
-        self.service = service
-        self.tick_ms = 0
-        self.recovered = False
-        self.events: list[Event] = []
-        """What has happened since `take_events`, in this order; what was logged, once it is committed."""
-        self._uncommitted: list[Event] = []
-        self._dirty: set[Region] = set()
+    memory: Memory
+    log: EventLog
+    identity: Identity
+    therapy: TherapyRecord
+    program: Program | None
+    reservoir: ReservoirBelief
+    ledger: Ledger
+    alarms: Alarms
+    window: BolusWindow
+    wall_clock: WallClock
+    service: ServiceLife
+    tick_ms: int = 0
+    recovered: bool = False
+    events: list[Event] = field(default_factory=list)
+    """What has happened since `take_events`, in this order; what was logged, once it is committed."""
+    _uncommitted: list[Event] = field(default_factory=list)
+    _dirty: set[Region] = field(default_factory=set)
 
     # Changing
 

@@ -80,11 +80,6 @@ class ActiveBolus:
         """Strokes that have not been commanded yet."""
         return self.strokes_total - self.commanded
 
-    @property
-    def end_ms(self) -> int:
-        """When its last stroke is due."""
-        return self.start_ms + self.duration_ms
-
     def strokes_due(self, tick_ms: int) -> int:
         """How many strokes fall at or before `tick_ms` and are not turned yet."""
         if self.suspended_ms is not None:
@@ -99,24 +94,14 @@ class ActiveBolus:
             return None
         return self.start_ms + ceil_div(k * self.duration_ms, self.strokes_total)
 
-    def next_stroke_ms(self) -> int | None:
-        """Time of its next stroke; None after the last, or while it is suspended."""
-        return self.stroke_ms(1)
-
-    def due_run(self, tick_ms: int) -> StrokeRun | None:
-        """The strokes due at or before `tick_ms` and not yet turned."""
+    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
+        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
         count = self.strokes_due(tick_ms)
         if not count:
             return None
-        return StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
-
-    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
-        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
-        run = self.due_run(tick_ms)
-        if run is None:
-            return None
+        run = StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
         edges = rotor.run(run)
-        self.commanded += run.count
+        self.commanded += count
         self.delivered += edges
         return run, edges
 
@@ -144,7 +129,7 @@ class ActiveBolus:
         """
         if not self.strokes_left:
             return self.end()
-        next_ms = self.next_stroke_ms()
+        next_ms = self.stroke_ms(1)
         certain = next_ms is None or (latest_cut_ms is not None and latest_cut_ms < next_ms)
         uncertain_nl = 0 if certain else self.stroke_nl
         started = self.commanded or uncertain_nl

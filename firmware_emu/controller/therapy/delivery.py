@@ -35,7 +35,6 @@ class StrokeSource(Protocol):
 
     def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
         """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
-        ...
 
 
 @dataclass(slots=True)
@@ -78,10 +77,6 @@ class Basal:
         # ceil of what is missing, over the rate
         return self.anchor_ms - (self.carried - (self.emitted + n) * self.stroke) // rate
 
-    def next_stroke_ms(self) -> int | None:
-        """Time of the next stroke; None at rate 0."""
-        return self.stroke_ms(1)
-
     def set_rate(self, tick_ms: int, rate_nl_per_day: int) -> None:
         """Go on at another rate from `tick_ms`; what is owed is kept exactly. First advance to `tick_ms`."""
         if tick_ms < self.reached_ms or self.strokes_due(tick_ms):
@@ -98,23 +93,19 @@ class Basal:
         self.emitted = 0
         self.anchor_ms = self.reached_ms = tick_ms
 
-    def due_run(self, tick_ms: int) -> StrokeRun | None:
-        """The strokes due at or before `tick_ms` and not yet turned."""
+    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
+        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
         if tick_ms < self.reached_ms:
             raise ValueError(f"delivery cannot go back from {self.reached_ms} ms to {tick_ms} ms")
         rate, anchor_ms, carried, emitted = self.rate_nl_per_day, self.anchor_ms, self.carried, self.emitted
         stroke = self.stroke_nl * MS_PER_DAY
         count = (carried + rate * (tick_ms - anchor_ms)) // stroke - emitted
-        return StrokeRun(anchor_ms, carried, rate, stroke, emitted + 1, count) if count else None
-
-    def advance(self, tick_ms: int, rotor: RotorPin) -> Turned | None:
-        """Turn every stroke due at or before `tick_ms`, in one run; None where none is due. Raises PowerCut."""
-        run = self.due_run(tick_ms)
         self.reached_ms = tick_ms
-        if run is None:
+        if not count:
             return None
+        run = StrokeRun(anchor_ms, carried, rate, stroke, emitted + 1, count)
         edges = rotor.run(run)
-        self.emitted += run.count
+        self.emitted = emitted + count
         return run, edges
 
     def pack(self) -> bytes:
@@ -134,11 +125,14 @@ class Foreseeable(Protocol):
     """A source whose strokes can be counted ahead; one with an end has at most `strokes_left` of them."""
 
     @property
-    def strokes_left(self) -> int: ...
+    def strokes_left(self) -> int:
+        """Strokes that have not been commanded yet; at 0 it is over."""
 
-    def strokes_due(self, tick_ms: int) -> int: ...
+    def strokes_due(self, tick_ms: int) -> int:
+        """How many strokes fall at or before `tick_ms` and are not turned yet."""
 
-    def stroke_ms(self, n: int) -> int | None: ...
+    def stroke_ms(self, n: int) -> int | None:
+        """Time of the n-th next stroke, from 1; None where it has fewer left, or while it is suspended."""
 
 
 def nth_stroke_ms(n: int, basal: Basal, on_top: Sequence[Foreseeable] = ()) -> int | None:

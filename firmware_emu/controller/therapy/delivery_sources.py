@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from firmware_emu.controller.therapy.bolus import ActiveBolus
 from firmware_emu.controller.therapy.counters import Source
-from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal, StrokeSource
+from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal, Foreseeable, StrokeSource
 from protocol.identifiers import Activity, AlarmId, Opcode
 from protocol.log.types import DeliveryKind, LogType
 
@@ -25,7 +25,7 @@ _ITEM: Final = struct.Struct("<BB")  # source, length in bytes
 _BASAL_HEADER: Final = _ITEM.pack(Source.BASAL, BASAL_BYTES)
 
 
-class Delivery(StrokeSource, Protocol):
+class Delivery(StrokeSource, Foreseeable, Protocol):
     """What one source delivers on top of the basal rate: a volume with an end. `ActiveBolus` is one."""
 
     source: Source
@@ -36,59 +36,33 @@ class Delivery(StrokeSource, Protocol):
     @property
     def volume_nl(self) -> int:
         """What was announced."""
-        ...
 
     @property
     def delivered_nl(self) -> int:
         """Volume of the strokes whose edge was seen."""
-        ...
 
     @property
     def left_nl(self) -> int:
         """Volume that has not been commanded yet."""
-        ...
 
     @property
     def duration_ms(self) -> int:
         """Over how long."""
-        ...
-
-    @property
-    def strokes_left(self) -> int:
-        """Strokes that have not been commanded yet; at 0 it is over."""
-        ...
-
-    def strokes_due(self, tick_ms: int) -> int:
-        """How many strokes fall at or before `tick_ms` and are not turned yet."""
-        ...
-
-    def stroke_ms(self, n: int) -> int | None:
-        """Time of the n-th next stroke, from 1; None where it has fewer left, or while it is suspended."""
-        ...
-
-    def next_stroke_ms(self) -> int | None:
-        """Time of the next stroke; None where none is foreseen."""
-        ...
 
     def suspend(self, tick_ms: int) -> None:
         """Ask for nothing from `tick_ms` on. Turn first what is due."""
-        ...
 
     def resume(self, tick_ms: int) -> None:
         """Go on at `tick_ms`: what was left is delivered as it would have been, later."""
-        ...
 
     def end(self, early: BolusEndReason | None = None) -> BolusEnd:
         """What became of it: complete, or ended early for a reason."""
-        ...
 
     def end_after_cut(self, latest_cut_ms: int | None) -> BolusEnd:
         """What a boot makes of the last checkpoint; None: nobody knows when power went."""
-        ...
 
     def pack(self) -> bytes:
         """Its bytes in the checkpoint, at most 255."""
-        ...
 
 
 class SourceRow(NamedTuple):
@@ -155,7 +129,7 @@ class Deliveries:
 
     def next_stroke_ms(self) -> int | None:
         """When the next stroke on top of the basal rate falls; None where none is foreseen."""
-        due = (delivery.next_stroke_ms() for delivery in self.on_top)
+        due = (delivery.stroke_ms(1) for delivery in self.on_top)
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
     def start(self, delivery: Delivery, tick_ms: int) -> None:

@@ -30,27 +30,19 @@ class ImpossibleTriggerError(Exception):
 
 
 def _built() -> Machine:
-    edges: list[dict[str, object]] = [
-        {"trigger": edge.trigger.value, "source": edge.source, "dest": edge.target} for edge in EDGES
-    ]
-    ignored: list[dict[str, object]] = [
-        {"trigger": row.trigger.value, "source": row.source, "dest": None} for row in IGNORED
-    ]
-    return Machine(
-        model=None,
-        states=list(State),
-        initial=None,
-        transitions=edges + ignored,
-        auto_transitions=False,
-        queued=True,
-    )
+    machine = Machine(model=None, states=list(State), initial=None, auto_transitions=False, queued=True)
+    for edge in EDGES:
+        machine.add_transition(edge.trigger.value, edge.source, edge.target)
+    for row in IGNORED:
+        machine.add_transition(row.trigger.value, row.source, None)
+    return machine
 
 
 _MACHINE: Final = _built()
 
 
 def fire(trigger: Trigger, subject: Moded) -> bool:
-    """Let something happen to a subject; returns whether its state has changed. May raise."""
+    """Change a subject's state as the table says; returns whether it has changed. May raise ImpossibleTriggerError."""
     before = subject.state
     try:
         _MACHINE.events[trigger.value].trigger(subject)

@@ -26,7 +26,6 @@ from typing import Final, NamedTuple
 from protocol.identifiers import State
 
 DELIVERING: Final = frozenset({State.RUN, State.SAFE_STATE})
-TRUSTED: Final = frozenset({State.RUN, State.STOP})
 
 
 class Trigger(Enum):
@@ -89,31 +88,19 @@ EDGES: Final = (
     Edge(FAULT_STOP, Trigger.SERVICE_ENDED, EOS),
 )
 
-IGNORED: Final = (
-    Ignored(RUN, Trigger.THERAPY_STARTED),  # another program, and the pump goes on running
-    Ignored(RUN, Trigger.THERAPY_RESUMED),  # done, no effect [SPEC 6]
-    Ignored(STOP, Trigger.STOP_COMMANDED),  # acts each time, and finds nothing to stop
-    Ignored(FAULT_STOP, Trigger.STOP_COMMANDED),
-    Ignored(EOS, Trigger.STOP_COMMANDED),
-    Ignored(STOP, Trigger.STOP_EXPIRED),  # an alarm, and the pump stays stopped
-    Ignored(FAULT_STOP, Trigger.STOP_EXPIRED),
-    Ignored(EOS, Trigger.STOP_EXPIRED),  # an alarm, and nothing to give back
-    Ignored(EOS, Trigger.STOP_EXPIRED_SAFE_RATE),
-    Ignored(EOS, Trigger.STOP_EXPIRED_RESUME),
-    Ignored(STOP, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),  # by a prime, or a refill of nothing
-    Ignored(STOP, Trigger.RESERVOIR_EMPTIED_STOP),
-    Ignored(FAULT_STOP, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),
-    Ignored(FAULT_STOP, Trigger.RESERVOIR_EMPTIED_STOP),
-    Ignored(EOS, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),  # found again after the alarms' record was damaged
-    Ignored(EOS, Trigger.RESERVOIR_EMPTIED_STOP),
-    Ignored(SAFE_STATE, Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE),  # at the lowest rate already
-    Ignored(RUN, Trigger.REFILLED_AFTER_EMPTY),
-    Ignored(STOP, Trigger.REFILLED_AFTER_EMPTY),  # what stands still is started by people
-    Ignored(FAULT_STOP, Trigger.REFILLED_AFTER_EMPTY),
-    Ignored(SAFE_STATE, Trigger.MEMORY_CORRUPTED),
-    Ignored(FAULT_STOP, Trigger.MEMORY_CORRUPTED),
-    Ignored(EOS, Trigger.MEMORY_CORRUPTED),
-    Ignored(FAULT_STOP, Trigger.DELIVERY_FAULTED),
-    Ignored(EOS, Trigger.DELIVERY_FAULTED),
-    Ignored(EOS, Trigger.SERVICE_ENDED),
-)
+_IGNORED_IN: Final = {
+    Trigger.THERAPY_STARTED: (RUN,),  # another program, and the pump goes on running
+    Trigger.THERAPY_RESUMED: (RUN,),  # done, no effect [SPEC 6]
+    Trigger.STOP_COMMANDED: (STOP, FAULT_STOP, EOS),  # acts each time, and finds nothing to stop
+    Trigger.STOP_EXPIRED: (STOP, FAULT_STOP, EOS),  # an alarm, and the pump stays stopped
+    Trigger.STOP_EXPIRED_SAFE_RATE: (EOS,),
+    Trigger.STOP_EXPIRED_RESUME: (EOS,),
+    # SAFE_STATE has the lowest rate already; STOP, by a prime or a refill of nothing; EOS, after damage to the alarms
+    Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE: (SAFE_STATE, STOP, FAULT_STOP, EOS),
+    Trigger.RESERVOIR_EMPTIED_STOP: (STOP, FAULT_STOP, EOS),
+    Trigger.REFILLED_AFTER_EMPTY: (RUN, STOP, FAULT_STOP),  # what stands still is started by people
+    Trigger.MEMORY_CORRUPTED: (SAFE_STATE, FAULT_STOP, EOS),
+    Trigger.DELIVERY_FAULTED: (FAULT_STOP, EOS),
+    Trigger.SERVICE_ENDED: (EOS,),
+}
+IGNORED: Final = tuple(Ignored(state, trigger) for trigger, states in _IGNORED_IN.items() for state in states)

@@ -5,6 +5,7 @@ When something is due by itself is the business of `timers`; who may ask, and wh
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
@@ -12,7 +13,7 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import fire
-from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.modes import DELIVERING, Trigger
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
@@ -46,35 +47,17 @@ if TYPE_CHECKING:
     from firmware_emu.profile import PumpModel
 
 
+@dataclass(slots=True, eq=False, repr=False)
 class Therapy:
     """Delivery, and the records that it changes. Ticks in ms."""
 
-    __slots__ = (
-        "counters",
-        "deliveries",
-        "detector",
-        "missed_in_row",
-        "model",
-        "records",
-        "rotor",
-    )
-
-    def __init__(
-        self,
-        records: Records,
-        rotor: RotorPin,
-        model: PumpModel,
-        deliveries: Deliveries,
-        counters: Counters,
-        detector: StallDetector,
-    ) -> None:
-        self.records = records
-        self.rotor = rotor
-        self.model = model
-        self.deliveries = deliveries
-        self.counters = counters
-        self.detector = detector
-        self.missed_in_row = 0
+    records: Records
+    rotor: RotorPin
+    model: PumpModel
+    deliveries: Deliveries
+    counters: Counters
+    detector: StallDetector
+    missed_in_row: int = 0
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -120,7 +103,8 @@ class Therapy:
     # --- turning ------------------------------------------------------------------------------------------------
 
     def turn_until(self, tick_ms: int) -> None:
-        """Turn all strokes due at or before `tick_ms`. Raises PowerCut."""
+        """Turn all strokes due at or before `tick_ms`, which becomes the records' moment. Raises PowerCut."""
+        self.records.tick_ms = tick_ms
         deliveries = self.deliveries
         self._turn(Source.BASAL, deliveries.basal, tick_ms)
         for delivery in deliveries.on_top:
@@ -148,7 +132,7 @@ class Therapy:
             self._on_stall(event)
 
     def _on_stall(self, event: StallEvent) -> None:
-        """The rotor stands, or turns again [DOMAIN 3.4]. Nothing that was missed is caught up."""
+        """Log a stall or its end, and raise or clear its alarm [DOMAIN 3.4]. What was missed is not caught up."""
         missed_nl = self.missed_in_row * self.model.stroke_nl
         if event.change is StallChange.STALLED:
             self.records.enter(LogType.STALL, StallData(self.missed_in_row))
@@ -187,7 +171,10 @@ class Therapy:
     def change(
         self, trigger: Trigger, reason: StateReason, why: RateChangeReason, *, actor: int = Actor.PUMP
     ) -> bool:
-        """Let something happen to the mode; state, stop times and basal rate follow. Returns whether it changed."""
+        """Fire a trigger: the state changes as the table of modes says, and stop times and basal rate with it.
+
+        Returns whether the state has changed.
+        """
         therapy = self.records.therapy
         changed = fire(trigger, therapy)
         if changed:
@@ -196,10 +183,10 @@ class Therapy:
         return changed
 
     def enter_state(self, reason: StateReason) -> None:
-        """What a new state brings with it."""
+        """Set what belongs to the state that was just entered: reason, times of the stop, alarms and log entry."""
         records, therapy = self.records, self.records.therapy
         therapy.reason = reason
-        if therapy.state in (State.RUN, State.SAFE_STATE):
+        if therapy.state in DELIVERING:
             therapy.stopped_at_ms = therapy.stop_expires_ms = therapy.stopped_by = None
             therapy.stop_expired = therapy.stopped_too_long = False
             records.remedy(Remedy.THERAPY)

@@ -80,7 +80,7 @@ def test_strokes_are_even_and_the_last_falls_exactly_at_the_end(
     for cut_ms in sorted(cuts):
         bolus.advance(start_ms + cut_ms, rotor)
         bolus = ActiveBolus.unpack(bolus.pack(), 500)
-    bolus.advance(bolus.end_ms + 1_000, rotor)
+    bolus.advance(bolus.start_ms + bolus.duration_ms + 1_000, rotor)
     assert rotor.strokes_ms == [start_ms - (-k * duration_ms // strokes) for k in range(1, strokes + 1)]
     assert rotor.strokes_ms[-1] == start_ms + duration_ms
     assert bolus.end() == BolusEnd(Outcome.DONE, BolusEndReason.COMPLETE, strokes * 500, 0)
@@ -90,9 +90,9 @@ def test_the_next_stroke_is_foretold_until_the_last() -> None:
     bolus = bolus_of(3, 10_000, start_ms=100)
     assert [bolus.stroke_ms(n) for n in range(1, 5)] == [3_434, 6_767, 10_100, None]
     bolus.advance(10_099, Turning())
-    assert (bolus.next_stroke_ms(), bolus.left_nl) == (10_100, 500)
+    assert (bolus.stroke_ms(1), bolus.left_nl) == (10_100, 500)
     bolus.advance(10_100, Turning())
-    assert (bolus.next_stroke_ms(), bolus.left_nl) == (None, 0)
+    assert (bolus.stroke_ms(1), bolus.left_nl) == (None, 0)
 
 
 def test_a_bolus_with_missing_edges_is_partial_and_tells_what_was_seen() -> None:

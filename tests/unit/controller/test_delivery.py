@@ -58,7 +58,7 @@ def test_the_next_strokes_are_foretold() -> None:
     rotor = RecordingRotor()
     basal = Basal.at(7, STROKE_NL, 550_001, carried=STROKE // 3)
     foretold = [basal.stroke_ms(n) for n in range(1, 6)]
-    assert basal.next_stroke_ms() == foretold[0]
+    assert basal.stroke_ms(1) == foretold[0]
     basal.advance(foretold[4] or 0, rotor)
     assert rotor.strokes_ms == foretold
 
@@ -69,11 +69,11 @@ def test_a_rate_of_zero_keeps_what_is_owed_and_never_strokes() -> None:
     basal.advance(50_000, rotor)
     owed = basal.owed
     basal.set_rate(50_000, 0)
-    assert basal.next_stroke_ms() is None
+    assert basal.stroke_ms(1) is None
     assert basal.advance(MS_PER_DAY, rotor) is None
     basal.set_rate(MS_PER_DAY, 600_000)
     assert basal.owed == owed > 0
-    assert basal.next_stroke_ms() == MS_PER_DAY + 72_000 - 50_000
+    assert basal.stroke_ms(1) == MS_PER_DAY + 72_000 - 50_000
 
 
 def test_a_rate_is_not_set_before_what_was_due_has_been_turned() -> None:
@@ -95,7 +95,7 @@ def test_a_restart_asks_for_nothing_for_the_time_without_power() -> None:
     basal = Basal.at(0, STROKE_NL, 600_000)
     basal.advance(100_000, rotor)
     basal.restart(500_000)
-    assert basal.next_stroke_ms() == 500_000 + 44_000
+    assert basal.stroke_ms(1) == 500_000 + 44_000
 
 
 def test_an_accumulator_that_owes_a_stroke_is_refused_as_corrupt() -> None:
@@ -144,7 +144,7 @@ def test_the_remainder_survives_packing_and_copying() -> None:
     again = Basal.unpack(basal.pack(), STROKE_NL)
     copied = copy.deepcopy(basal)
     assert again.owed == copied.owed == basal.owed > 0
-    assert again.next_stroke_ms() == copied.next_stroke_ms() == basal.next_stroke_ms()
+    assert again.stroke_ms(1) == copied.stroke_ms(1) == basal.stroke_ms(1)
     assert len(basal.pack()) == 20
 
 
@@ -195,7 +195,7 @@ def test_a_stall_is_found_at_the_same_stroke_however_time_is_cut(
         for stop_ms in sorted({begin_ms, begin_ms + length_ms, 2 * MS_PER_DAY, *stops_ms}):
             rotor.stands = begin_ms < stop_ms <= begin_ms + length_ms
             while basal.reached_ms < stop_ms:
-                stroke_ms = basal.next_stroke_ms()
+                stroke_ms = basal.stroke_ms(1)
                 assert stroke_ms is not None
                 to_ms = min(stop_ms, stroke_ms) if rotor.stands or detector.watching else stop_ms
                 turned = basal.advance(to_ms, rotor)
