@@ -194,7 +194,7 @@ class Pump:
             self._writes += writes
 
     def leave_frames_out(self) -> None:
-        """Frames make most of the trace: from here on it does without, for a bench where nobody reads them."""
+        """Leave frames out of the trace from here on, for a bench where nobody reads them; they are most of it."""
         self._traces_frames = False
         if self.controller is not None:
             self.controller.link.observing = False
@@ -219,7 +219,7 @@ class Pump:
         return self.controller is not None
 
     def _power_cut(self, cut: PowerCut, *, while_starting: bool = False) -> None:
-        """A pin has said that power is gone."""
+        """Take note that a pin raised PowerCut."""
         cause = PowerCutCause.MEMORY_WRITE if cut.at_ms is None else PowerCutCause.STROKE
         self._power_lost(PowerLost(cause, cut.at_ms, while_starting, cut.stays_off))
 
@@ -248,18 +248,18 @@ class Pump:
     # --- the rig's verbs: between steps, at `now_ms` ----------------------------------------------------------------
 
     def cut_power(self) -> None:
-        """Pull the plug. Nothing where it is out already."""
+        """Cut power until it is restored; nothing where it is cut already."""
         self._catch_up()
         if self.controller is not None:
             self._power_lost(PowerLost(PowerCutCause.RIG, None, while_starting=False, stays_off=True))
 
     def restore_power(self) -> None:
-        """Put the plug back. Nothing where it is in already."""
+        """Restore power; nothing where there is power already."""
         if self.controller is None:
             self._boot()
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        """Draw fluid out of the reservoir (None: all of it); returns what came, in nL. Next REFILL is not by hand."""
+        """Draw fluid out of the reservoir (None: all of it); returns the nL drawn. The next REFILL is not by hand."""
         self._catch_up()
         self.hands_off_reservoir = True
         taken_nl = self.plant.aspirate(volume_nl)
@@ -303,7 +303,7 @@ class Pump:
             self.clear("motor-stall")
 
     def _catch_up(self) -> None:
-        """Strokes that are due by now belong to the plant as it was before the rig changes it."""
+        """Turn the strokes that are due by now, before the rig changes the plant."""
         if self.controller is not None:
             try:
                 self.controller.therapy.turn_until(self._tick_ms())

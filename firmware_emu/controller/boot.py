@@ -50,7 +50,7 @@ _T = TypeVar("_T")
 
 
 class Booted(NamedTuple):
-    """A program about to run, not yet durable. `first` says whether the memory was blank."""
+    """A program about to run, not yet durable; `first` says whether the memory was blank."""
 
     therapy: Therapy
     rng_failed: bool
@@ -58,7 +58,7 @@ class Booted(NamedTuple):
 
 
 def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
-    """Start. Raises PowerCut, and ValueError where the profile asks for a therapy that this pump refuses.
+    """Start; raises PowerCut, and ValueError where the profile asks for a therapy that this pump refuses.
 
     `memory_id` names the memory anew: who holds it knows that it is new, or that it has lost something.
     """

@@ -67,7 +67,7 @@ class Controller:
     """One run of the program, from a boot until power goes."""
 
     def __init__(self, pins: Pins, profile: Profile, memory_id: int | None = None) -> None:
-        """Boot. `tick_ms` is the tick at which it starts. Raises PowerCut; ValueError for an impossible profile.
+        """Boot at `tick_ms`; raises PowerCut, and ValueError for an impossible profile.
 
         `memory_id` is what the memory shall be called from now on: a blank one is named by it instead of by chance, a
         written one is renamed.
@@ -91,9 +91,7 @@ class Controller:
             caps=CAPABILITIES | Capability.VENDOR_MESSAGES if self.vendors else CAPABILITIES,
             secured=model.secured,
             limits=LinkLimits(
-                gap_ms=model.gap_ms,
-                hello_per_min=model.hello_per_min,
-                hello_per_day=model.hello_per_day,
+                gap_ms=model.gap_ms, hello_per_min=model.hello_per_min, hello_per_day=model.hello_per_day
             ),
         )
         self.device = DeviceContext(self.records, self.therapy, model, pins, host, self.link.statistics)
@@ -109,7 +107,7 @@ class Controller:
         self._run_link(now)
 
     def take_answered(self) -> bytes:
-        """Bytes to send. What a power cut kept from being committed is not among them."""
+        """Bytes to send, without what a power cut kept from being committed."""
         answered, self.answered = self.answered, b""
         return answered
 

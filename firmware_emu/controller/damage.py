@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
-    """Log it, put back what can be known, raise the alarm, and leave a therapy that nobody can vouch for."""
+    """Log the damage, put back what can be known, raise the alarm, and leave a therapy that cannot be trusted."""
     records = therapy.records
     for region in sorted(corrupt):
         records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
@@ -48,7 +48,7 @@ def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
 
 
 def _count_service_anew(therapy: Therapy) -> None:
-    """From the day of the implant, which the identity knows too; by the wall clock's estimate."""
+    """Count the service life from the day of the implant, which the identity knows, by the wall clock's estimate."""
     records = therapy.records
     clock, implant_wall_s = records.wall_clock, records.identity.implant_wall_s
     if implant_wall_s:
@@ -57,7 +57,7 @@ def _count_service_anew(therapy: Therapy) -> None:
 
 
 def _raise_what_lasts(therapy: Therapy) -> None:
-    """Conditions that other records still tell of. The reservoir's are found by whoever looks at it next."""
+    """Raise what other records still show to last; the next look at the reservoir raises its own alarms."""
     records, stopped = therapy.records, therapy.records.therapy
     lasting = {
         AlarmId.MOTOR_STALL: therapy.detector.stalled,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def note_link_event(records: Records, event: PumpEvent) -> None:
-    """Log it; a random source that is stuck is an alarm too. Requests are no business of this."""
+    """Log an event other than a request; a random source that is stuck is an alarm too."""
     match event:
         case SessionOpened(key=key, client_nonce=nonce):
             data: tuple[object, ...] = SessionOpenData(key.key_id, key.role, nonce[:SESSION_MARK_BYTES])
@@ -58,6 +58,6 @@ def note_link_event(records: Records, event: PumpEvent) -> None:
 
 
 def note_refused(records: Records, request: RequestContext, refused: Refused) -> None:
-    """A command that touches therapy was refused."""
+    """Log that a command which touches therapy was refused."""
     data = CmdRefusedData(request.opcode, refused.code, refused.detail & 0xFFFF_FFFF)
     records.enter(LogType.CMD_REFUSED, data, actor=request.actor, cmd_id=request.cmd_id)

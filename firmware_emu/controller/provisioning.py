@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
-    """Implant, fill, program and start. ValueError where the pump refuses that therapy."""
+    """Implant, fill, program and start; ValueError where the pump refuses that therapy."""
     records, model = therapy.records, profile.model
     program = Program.simple(done.drug_id, done.concentration_ng_per_ml, done.dose_ng_per_day)
     refusals = verify(program.header, program.segments, model).refusals

@@ -1,4 +1,4 @@
-"""What a check answers when it says no: the code, what was asked, what the limit is, what would be accepted.
+"""What a check returns when it refuses: the code, what was asked, what the limit is, what would be accepted.
 
 Not an exception: a refused value is an ordinary answer of a pure check.
 """

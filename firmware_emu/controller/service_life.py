@@ -55,13 +55,13 @@ class ServiceLife:
 
     @property
     def phase(self) -> BatteryPhase:
-        """How far it has come."""
+        """The phase of the battery."""
         if self.eos_ms is not None:
             return BatteryPhase.EOS
         return BatteryPhase.OK if self.eri_ms is None else BatteryPhase.ERI
 
     def implanted(self, implant_wall_s: int, wall_s: int, tick_ms: int, tz_minutes: int = 0) -> None:
-        """The implant date became known: fix the end. The wall clock said `wall_s` at `tick_ms`."""
+        """Fix the end by the implant date; the wall clock said `wall_s` at `tick_ms`."""
         self.implant_wall_s = implant_wall_s
         self.tz_minutes = tz_minutes
         eos_wall_s = months_later(implant_wall_s, self.life_months, tz_minutes)
@@ -83,7 +83,7 @@ class ServiceLife:
         return self._step(tick_ms)
 
     def observe_battery(self, tick_ms: int, millivolts: int, eri_mv: int, eos_mv: int) -> BatteryPhase | None:
-        """Take the one step that the battery's voltage demands; call it until it answers None."""
+        """Take the one step that the battery's voltage demands; call it until it returns None."""
         indicated = millivolts <= eri_mv and self.eri_ms is None
         ended = millivolts <= eos_mv and self.eos_ms is None
         return self._step(tick_ms) if indicated or ended else None
@@ -95,7 +95,7 @@ class ServiceLife:
         return self._end_ms(self.eri_ms)
 
     def replace_by_wall_s(self, tick_ms: int, wall_s: int) -> int | None:
-        """That date; the wall clock says `wall_s` at `tick_ms`. Until ERI by the calendar, to the second."""
+        """Wall time to replace the pump by, to the second until ERI; the clock says `wall_s` at `tick_ms`."""
         by_ms = self.replace_by_ms()
         if by_ms is None:
             return None
@@ -121,7 +121,7 @@ class ServiceLife:
         return self.phase
 
     def pack(self) -> bytes:
-        """Fixed size."""
+        """Its record, of fixed size."""
         return _RECORD.pack(
             self.implant_wall_s is not None,
             self.tz_minutes,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
 from firmware_emu.controller.memory.memory_map import Region
-from firmware_emu.controller.therapy.checkpoint import Checkpoint
+from firmware_emu.controller.therapy.checkpoint import pack_checkpoint
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
@@ -52,7 +52,7 @@ class Timer(NamedTuple):
 
 
 class Schedule:
-    """The next event of one run of the program. Ticks in ms."""
+    """Finds and runs the next event of one run of the program; ticks in ms."""
 
     def __init__(self, therapy: Therapy, battery: BatteryPin, sounder: SounderPin, tick_ms: int) -> None:
         self.therapy = therapy
@@ -71,7 +71,7 @@ class Schedule:
         self._next_ms = tick_ms
 
     def next_event_ms(self, *, every_stroke: bool) -> int:
-        """Tick of the next event. `every_stroke`: each stroke is one, because what the rotor shows may change."""
+        """Tick of the next event; with `every_stroke` each stroke is one, because its edge may be missing."""
         detector = self.therapy.detector
         if every_stroke or detector.stalled or detector.first_missed_ms is not None:  # `watching`, not called
             stroke_ms = self.therapy.deliveries.basal.stroke_ms(1)
@@ -92,7 +92,7 @@ class Schedule:
         self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
 
     def run_event(self, tick_ms: int) -> None:
-        """All that is due at `tick_ms`. Raises PowerCut."""
+        """Run all that is due at `tick_ms`. Raises PowerCut."""
         therapy, records = self.therapy, self.records
         therapy.turn_until(tick_ms)
         on_top = therapy.deliveries.on_top
@@ -125,29 +125,18 @@ class Schedule:
         """Make everything that has changed durable, and look ahead anew. Raises PowerCut."""
         remembered = self.records.therapy
         remembered.status_rev = (remembered.status_rev + 1) & 0xFFFF_FFFF
-        self.records.commit(self._checkpoint(tick_ms))
+        self.records.commit(pack_checkpoint(self.therapy, tick_ms))
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         self.plan()
 
     def _save_counters(self, tick_ms: int) -> None:
-        """Only strokes have moved: one small write. Raises PowerCut."""
-        self.records.memory.checkpoint(self._checkpoint(tick_ms))
+        """Write the counters alone, because only strokes have moved; raises PowerCut."""
+        self.records.memory.checkpoint(pack_checkpoint(self.therapy, tick_ms))
         self._checkpoint_due_ms = checkpoint_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if not self.therapy.deliveries.on_top and tick_ms < self._planned_ms:
             self._next_ms = min(self._planned_ms, self._unremembered_ms, checkpoint_ms)
         else:
             self.plan()
-
-    def _checkpoint(self, tick_ms: int) -> bytes:
-        therapy = self.therapy
-        return Checkpoint(
-            self.records.therapy.status_rev,
-            tick_ms,
-            self.records.reservoir.belief_nl,
-            therapy.counters,
-            therapy.detector,
-            therapy.deliveries,
-        ).pack()
 
 
 def _next_on_top_ms(schedule: Schedule) -> int | None:

@@ -77,7 +77,7 @@ class WallClock:
         return delta_s
 
     def lose_power(self) -> bool:
-        """Doubt the clock after a boot without power before it; returns whether it was valid until now."""
+        """Mark the clock as not valid, after a boot; returns whether it was valid until now."""
         was_valid, self.valid = self.valid, False
         return was_valid
 

@@ -51,7 +51,7 @@ class Occurrence:
 
 
 class Acknowledged(NamedTuple):
-    """`silenced_until_ms` None: until the condition begins anew."""
+    """What an acknowledgement did; `silenced_until_ms` None: until the condition begins anew."""
 
     still_active: bool
     silenced_until_ms: int | None
@@ -70,15 +70,15 @@ class Alarms:
     """By class, the tick from which on it sounds; nothing for a class that is silent."""
 
     def is_active(self, alarm_id: AlarmId) -> bool:
-        """The condition lasts."""
+        """Whether the condition lasts."""
         return bool(self.active_mask >> alarm_id & 1)
 
     def is_latched(self, alarm_id: AlarmId) -> bool:
-        """It occurred, and nobody has acknowledged it since; or it is one that only its remedy unlatches."""
+        """Whether it occurred and is not acknowledged since, or is one that only its remedy unlatches."""
         return bool(self.latched_mask >> alarm_id & 1)
 
     def raise_(self, alarm_id: AlarmId, tick_ms: int, on_seq: int, value: int = 0, cause: int = 0) -> bool:
-        """The condition has begun. False, and nothing done, where it is active already."""
+        """Begin an occurrence; returns False, and does nothing, where the condition is active already."""
         if self.is_active(alarm_id):
             return False
         momentary = ALARMS[alarm_id].momentary
@@ -97,7 +97,7 @@ class Alarms:
         return True
 
     def clear(self, alarm_id: AlarmId) -> bool:
-        """The condition has ended. False where it was not active."""
+        """End the condition; returns False where it was not active."""
         if not self.is_active(alarm_id):
             return False
         self.occurrences[alarm_id].active = False
@@ -105,7 +105,7 @@ class Alarms:
         return True
 
     def remedied(self, remedy: Remedy) -> tuple[AlarmId, ...]:
-        """What ends some alarms has happened; returns those whose condition it ended."""
+        """End the alarms that this remedy ends; returns those whose condition was active."""
         ended = []
         for alarm_id, occurrence in sorted(self.occurrences.items()):
             row = ALARMS[alarm_id]
@@ -119,7 +119,7 @@ class Alarms:
         return tuple(ended)
 
     def acknowledge(self, alarm_id: AlarmId, on_seq: int, tick_ms: int) -> Acknowledged | None:
-        """Somebody has seen this occurrence. None where it is not the last one of this alarm."""
+        """Acknowledge an occurrence that somebody has seen; None where it is not the last one of this alarm."""
         occurrence = self.occurrences.get(alarm_id)
         if occurrence is None or occurrence.on_seq != on_seq:
             return None
@@ -134,7 +134,7 @@ class Alarms:
         return Acknowledged(occurrence.active, until_ms)
 
     def end_session(self, tick_ms: int) -> None:
-        """The session in which critical alarms were silenced is over: what lasts sounds again."""
+        """Let what lasts sound again, because the session in which it was silenced is over."""
         for occurrence in self.occurrences.values():
             occurrence.tone_from_ms = min(occurrence.tone_from_ms, max(tick_ms, occurrence.on_ms))
         self._count()
@@ -146,7 +146,7 @@ class Alarms:
         return tuple((each, _flags(each, tick_ms)) for each in shown)
 
     def pack(self) -> bytes:
-        """A record for each alarm that has been. A critical one's silence is not kept: a reset ends the session."""
+        """A record for each alarm that has been, without a critical one's silence, which ends with the session."""
         return b"".join(_packed(occurrence) for _, occurrence in sorted(self.occurrences.items()))
 
     @classmethod

@@ -33,17 +33,12 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
 
 TOKEN_MS = 10_000  # line time [SPEC 6]
-_OPS_OF_TARGETS = (
-    0,
-    Opcode.BOLUS_COMMIT,
-    Opcode.PATIENT_BOLUS,
-    Opcode.PRIME,
-    Opcode.VOID_CMD,
-)  # 0: nothing came
+# What BOLUS_CANCEL may find under an id; 0: nothing came.
+_OPS_OF_TARGETS = (0, Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME, Opcode.VOID_CMD)
 
 
 def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply:
-    """Would this bolus be accepted? The token permits one COMMIT."""
+    """Say whether a bolus would be accepted, with a token that permits one COMMIT of it."""
     wanted: BolusPrepare = request.message
     device.token = None
     if wanted.kind is not BolusKind.BOLUS:
@@ -67,7 +62,7 @@ def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply
 
 
 def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
-    """Deliver. The intent is durable before the answer leaves, and the answer leaves before the first stroke."""
+    """Start a bolus: its intent is durable before the answer leaves, which leaves before the first stroke."""
     records, therapy = device.records, device.therapy
     wanted: BolusCommit = request.message
     result = repeated(records, request)
@@ -128,7 +123,7 @@ def cancel(device: DeviceContext, request: RequestContext) -> BolusCancelReply:
 
 
 def query(device: DeviceContext, request: RequestContext) -> QueryCmdReply:
-    """What became of a command; another key's is for clinicians."""
+    """Tell what became of a command; another key's is for clinicians."""
     wanted: QueryCmd = request.message
     key_id = request.key_id if wanted.key_id == OWN_KEY else wanted.key_id
     if key_id != request.key_id and request.role is not Role.CLINICIAN:
@@ -137,7 +132,7 @@ def query(device: DeviceContext, request: RequestContext) -> QueryCmdReply:
 
 
 def void(device: DeviceContext, request: RequestContext) -> VoidCmdReply:
-    """A command that was never received never will be; any other stays what it is."""
+    """Make sure that a command which was never received never will be; any other stays what it is."""
     records, key_id = device.records, request.key_id
     wanted: VoidCmd = request.message
     verdict = records.ledger.judge_void(key_id, wanted.cmd_id)
@@ -159,7 +154,7 @@ def _found(device: DeviceContext, key_id: int, cmd_id: int) -> QueryCmdReply:
 
 
 def _check_state(device: DeviceContext) -> None:
-    """A bolus needs RUN, no critical alarm, and no other bolus [SPEC 6]."""
+    """Refuse a bolus without RUN, in a critical alarm, or beside another bolus [SPEC 6]."""
     code = _NOT_RUNNING.get(device.records.therapy.state)
     if code is not None:
         raise Refused(code, device.records.therapy.state)
@@ -178,7 +173,7 @@ _NOT_RUNNING = {
 
 
 def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusCommit) -> None:
-    """A token is good once, for what it was given for; presented wrongly it is spent all the same."""
+    """Use up the token; refuse it where it is late or was given for another bolus."""
     token = device.token
     if token is not None and token.value == wanted.token:
         device.token = None

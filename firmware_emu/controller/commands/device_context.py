@@ -65,7 +65,7 @@ class DeviceContext:
     refills: list[Refilled] = field(default_factory=list)
 
     def forget_session(self) -> None:
-        """Token and staging die with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
+        """Drop token and staging with their session; critical alarms that were silenced in it sound again [SPEC 4]."""
         self.token = None
         if self.staging is not None:
             self.staging = None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def repeated(records: Records, request: RequestContext) -> CommandResult | None:
-    """What became of this very command if it came before, else None: it is new. Refused: its id cannot be used."""
+    """What became of this very command if it came before, else None; Refused where its id cannot be used."""
     verdict = records.ledger.judge(request.key_id, request.cmd_id, request.cmd_crc)
     if verdict.error is not None:
         raise unusable_id(records, request, verdict.error)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def begin(device: DeviceContext, request: RequestContext) -> ProgBeginReply:
-    """Start staging; what was staged is gone."""
+    """Start staging a program; what was staged is gone."""
     wanted: ProgBegin = request.message
     device.check_revision(wanted.base_rev, "base_rev")
     refused = unsupported(wanted.header)

@@ -62,7 +62,7 @@ def resume(device: DeviceContext, request: RequestContext) -> ResumeReply:
 
 
 def check_not_empty(device: DeviceContext) -> None:
-    """Therapy does not start on a reservoir believed empty, unless the policy is to go on."""
+    """Refuse to start therapy on a reservoir believed empty, unless the policy is to go on."""
     empty = device.records.alarms.is_active(AlarmId.EMPTY)
     if empty and device.model.empty_policy is not EmptyPolicy.CONTINUE:
         raise Refused(ErrorCode.ALARM_BLOCKS, 1 << AlarmId.EMPTY)

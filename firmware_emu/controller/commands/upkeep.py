@@ -36,7 +36,7 @@ I32_MAX = 0x7FFF_FFFF
 
 
 def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
-    """Believe what the clinician entered; another drug comes with its program, both in one stroke."""
+    """Take over what the clinician entered, and with another drug its staged program, in one commit."""
     records, therapy, reservoir = device.records, device.records.therapy, device.records.reservoir
     wanted: Refill = request.message
     result = repeated(records, request)
@@ -115,7 +115,7 @@ def _check_refill(device: DeviceContext, wanted: Refill) -> None:
 
 
 def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
-    """Set the wall clock. It is an annotation: no dose moves."""
+    """Set the wall clock, which moves no dose."""
     records, clock = device.records, device.records.wall_clock
     wanted: TimeSet = request.message
     result = repeated(records, request)
@@ -140,7 +140,7 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
 
 
 def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply:
-    """Somebody has seen this occurrence of an alarm."""
+    """Acknowledge an occurrence of an alarm that somebody has seen."""
     records = device.records
     wanted: AlarmAck = request.message
     answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, request.now.tick_ms)
@@ -155,7 +155,7 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
 
 
 def read_log(device: DeviceContext, request: RequestContext) -> LogReadReply:
-    """Entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
+    """Log entries from a number on; what happened to patients is for those who treat them [SPEC 10]."""
     wanted: LogRead = request.message
     log = device.records.log
     if wanted.epoch not in (0, log.epoch):
@@ -169,10 +169,10 @@ def log_status(device: DeviceContext, request: RequestContext) -> LogStatusReply
 
 
 def ping(device: DeviceContext, request: RequestContext) -> PingReply:  # noqa: ARG001 - every handler has both
-    """Here."""
+    """An empty reply, which shows that the pump answers."""
     return PingReply()
 
 
 def end_session(device: DeviceContext, request: RequestContext) -> EndSessionReply:  # noqa: ARG001
-    """The link closes the session when this answer has left."""
+    """An empty reply; the link closes the session when it has left."""
     return EndSessionReply()

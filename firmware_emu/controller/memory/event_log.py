@@ -26,7 +26,7 @@ _NO_FLAGS: Final = LogFlag(0)
 
 
 class EventLog:
-    """Both logs. `append` stages into the memory: the caller commits; reading sees what is committed."""
+    """Both logs; `append` stages into the memory for the caller to commit, reading sees what is committed."""
 
     __slots__ = ("_main", "_security", "epoch")
 
@@ -72,7 +72,7 @@ class EventLog:
     def begin_epoch(
         self, epoch: int, tick_ms: int, *, old_first: int = 0, old_last: int = 0, flags: LogFlag = _NO_FLAGS
     ) -> int:
-        """The log was lost: go on in a new epoch, whose first entry says so (0: not known what was lost)."""
+        """Go on in a new epoch after the log was lost; its first entry says so (0: not known what was lost)."""
         self.epoch = epoch & _EPOCH_MASK or 1
         return self.append(
             LogType.LOG_ERASED, pack_data(LogErasedData(old_first, old_last)), tick_ms, flags=flags

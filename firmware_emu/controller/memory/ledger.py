@@ -174,7 +174,7 @@ class Ledger:
         uncertain_nl: int = 0,
         end_seq: int = 0,
     ) -> LedgerEntry:
-        """Move an open entry on. A final outcome is final: changing one is a mistake of ours."""
+        """Give an open entry another outcome; ValueError where it is final or there is none."""
         old = self.find(key_id, cmd_id)
         if old is None or not old.is_open:
             raise ValueError(f"command {cmd_id} of key {key_id} is not open")
@@ -196,13 +196,13 @@ class Ledger:
         self._enter(key_id, entry)
 
     def note_refusal(self, key_id: int, cmd_id: int, op: int, cmd_crc: int, reason: int) -> None:
-        """Keep a refusal that used up no id. Of an id that acted, or may have, it would lie: not kept."""
+        """Keep a refusal that used up no id; not that of an id that acted, or may have: it would be false."""
         of_key = self._of(key_id)
         if of_key.find(cmd_id) is None and of_key.was_never_received(cmd_id):
             self._refused[key_id] = LedgerEntry(cmd_id, op, Outcome.REFUSED, reason, cmd_crc)
 
     def forget_key(self, key_id: int) -> None:
-        """A key was revoked: its slot is free."""
+        """Drop all that is kept of a key that was revoked."""
         self._keys.pop(key_id, None)
         self._refused.pop(key_id, None)
 

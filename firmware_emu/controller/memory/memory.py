@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from firmware_emu.pins import MemoryPin
     from protocol.log.types import LogName
 
-__all__ = ["Memory", "RecoveryReport", "Region", "memory_size_bytes"]
-
 _RECORD_HEADER: Final = Struct("<HB")  # length of the payload, version of its layout
 _CRC: Final = Struct("<I")
 _CHECKPOINT_HEADER: Final = Struct("<IH")  # sequence, length of the data
@@ -61,17 +59,8 @@ class Memory:
     staged. After a PowerCut the object is of no use: boot another.
     """
 
-    __slots__ = (
-        "_checkpoint_sequence",
-        "_log_capacity",
-        "_pin",
-        "_sequence",
-        "_staged",
-        "_staged_checkpoint",
-    )
-
     def __init__(self, pin: MemoryPin, log_capacity: int) -> None:
-        """Stand on `pin`; nothing is read or written yet."""
+        """A memory behind `pin`; nothing is read or written yet."""
         needed = memory_size_bytes(log_capacity)
         if pin.size_bytes < needed:
             raise ValueError(f"the memory holds {pin.size_bytes} B; a log of {log_capacity} needs {needed} B")
@@ -163,11 +152,6 @@ class Memory:
     def stage_checkpoint(self, data: bytes) -> None:
         """Put a checkpoint into the transaction; it becomes the newest when that is committed."""
         self._staged_checkpoint = data
-
-    @property
-    def has_staged(self) -> bool:
-        """Whether a commit would write anything."""
-        return bool(self._staged) or self._staged_checkpoint is not None
 
     def commit(self) -> None:
         """Make all that was staged durable, or, if power goes, none of it."""

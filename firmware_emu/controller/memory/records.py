@@ -77,7 +77,7 @@ class Records:
         actor: int = Actor.PUMP,
         cmd_id: int = 0,
     ) -> int:
-        """Log something; returns the entry's number. It is durable after the next commit."""
+        """Log an entry, durable after the next commit; returns its number."""
         flags = LogFlag.WALL_VALID if self.wall_clock.valid else LogFlag(0)
         if self.recovered:
             flags |= LogFlag.POWER_CUT_RECOVERED
@@ -93,7 +93,7 @@ class Records:
         (self._uncommitted if self._dirty else self.events).append(event)
 
     def raise_alarm(self, alarm_id: AlarmId, value: int = 0, cause: int = 0) -> bool:
-        """A condition holds; returns whether that is news. An alarm that is on already stays as it is."""
+        """Raise an alarm and log it; returns False, and does nothing, where it is on already."""
         if self.alarms.is_active(alarm_id):
             return False
         shown = saturated_u32(value)
@@ -104,7 +104,7 @@ class Records:
         return True
 
     def clear_alarm(self, alarm_id: AlarmId) -> None:
-        """A condition has ceased; nothing where it did not hold."""
+        """End an alarm whose condition has ceased, and log it; nothing where it is not on."""
         if not self.alarms.is_active(alarm_id):
             return
         self.alarms.clear(alarm_id)
@@ -112,7 +112,7 @@ class Records:
         self.mark_dirty(Region.ALARMS)
 
     def remedy(self, remedy: Remedy) -> None:
-        """What ends some alarms has happened."""
+        """End the alarms that this remedy ends, and log it."""
         before = self.alarms.latched_mask
         ended = self.alarms.remedied(remedy)
         for alarm_id in ended:

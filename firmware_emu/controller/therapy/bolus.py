@@ -106,7 +106,7 @@ class ActiveBolus:
         return run, edges
 
     def suspend(self, tick_ms: int) -> None:
-        """Wait from `tick_ms` on. Turn first what is due."""
+        """Wait from `tick_ms` on; turn first what is due."""
         self.suspended_ms = tick_ms
 
     def resume(self, tick_ms: int) -> None:
@@ -116,7 +116,7 @@ class ActiveBolus:
             self.suspended_ms = None
 
     def end(self, early: BolusEndReason | None = None) -> BolusEnd:
-        """What became of it: complete, or ended early for a reason. After the motor has stopped."""
+        """What became of it once the motor has stopped: complete, or ended early for a reason."""
         if self.delivered == self.strokes_total:
             return BolusEnd(Outcome.DONE, BolusEndReason.COMPLETE, self.delivered_nl, 0)
         reason = early or BolusEndReason.MISSING_EDGES
@@ -137,7 +137,7 @@ class ActiveBolus:
         return BolusEnd(outcome, BolusEndReason.POWER, self.delivered_nl, uncertain_nl)
 
     def pack(self) -> bytes:
-        """Fixed size."""
+        """Its record, of fixed size."""
         return _RECORD.pack(
             self.source,
             0,

@@ -53,11 +53,11 @@ class BolusWindow:
         return self.used_nl(tick_ms, MS_PER_DAY)
 
     def start(self, volume_nl: int) -> None:
-        """A bolus has started."""
+        """Count the announced volume of a bolus that has started."""
         self.running_nl += volume_nl
 
     def end(self, tick_ms: int, volume_nl: int, delivered_nl: int) -> None:
-        """A bolus of `volume_nl` has ended. What is uncertain counts as delivered: the caller adds it.
+        """Count a bolus of `volume_nl` that has ended by what it delivered; the caller adds what is uncertain.
 
         More than `ENTRIES_MAX` in a day are joined from the oldest on, which may count some for longer, never
         less.

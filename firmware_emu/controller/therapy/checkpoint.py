@@ -6,13 +6,30 @@ Written at each stroke on top of the basal rate, at each command, and at least h
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.delivery_sources import Deliveries
 from firmware_emu.controller.therapy.stall_detector import StallDetector
 
+if TYPE_CHECKING:
+    from firmware_emu.controller.therapy.therapy import Therapy
+
 _RECORD: Final = struct.Struct(f"<IQqQ{len(Source)}Q24s")
+
+
+def pack_checkpoint(therapy: Therapy, tick_ms: int) -> bytes:
+    """Bytes of the checkpoint of what has moved until `tick_ms`."""
+    records, counters = therapy.records, therapy.counters
+    fixed = _RECORD.pack(
+        records.therapy.status_rev,
+        tick_ms,
+        records.reservoir.belief_nl,
+        counters.commanded,
+        *counters.seen,
+        therapy.detector.pack(),
+    )
+    return fixed + therapy.deliveries.pack()
 
 
 class Checkpoint(NamedTuple):
@@ -24,18 +41,6 @@ class Checkpoint(NamedTuple):
     counters: Counters
     detector: StallDetector
     deliveries: Deliveries
-
-    def pack(self) -> bytes:
-        """Bytes of the checkpoint."""
-        fixed = _RECORD.pack(
-            self.status_rev,
-            self.tick_ms,
-            self.belief_nl,
-            self.counters.commanded,
-            *self.counters.seen,
-            self.detector.pack(),
-        )
-        return fixed + self.deliveries.pack()
 
     @classmethod
     def unpack(cls, data: bytes, stroke_nl: int, detect_ms: int, recovery_edges: int) -> Checkpoint:

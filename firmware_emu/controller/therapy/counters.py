@@ -29,7 +29,7 @@ class Counters:
     seen: list[int] = field(default_factory=lambda: [0] * len(Source))
 
     def count(self, source: Source, commanded: int, seen: int) -> None:
-        """A run of a source: what the rotor was told, and the edges that came back."""
+        """Count a run of a source: what the rotor was told, and the edges that came back."""
         self.commanded += commanded
         self.seen[source] += seen
 

@@ -78,7 +78,7 @@ class Basal:
         return self.anchor_ms - (self.carried - (self.emitted + n) * self.stroke) // rate
 
     def set_rate(self, tick_ms: int, rate_nl_per_day: int) -> None:
-        """Go on at another rate from `tick_ms`; what is owed is kept exactly. First advance to `tick_ms`."""
+        """Go on at another rate from `tick_ms`, advanced to before; what is owed is kept exactly."""
         if tick_ms < self.reached_ms or self.strokes_due(tick_ms):
             raise ValueError(f"rate set at {tick_ms} ms, delivery stands at {self.reached_ms} ms")
         if rate_nl_per_day < 0:

@@ -47,10 +47,10 @@ class Delivery(StrokeSource, Foreseeable, Protocol):
 
     @property
     def duration_ms(self) -> int:
-        """Over how long."""
+        """Over how long it is spread."""
 
     def suspend(self, tick_ms: int) -> None:
-        """Ask for nothing from `tick_ms` on. Turn first what is due."""
+        """Ask for nothing from `tick_ms` on; turn first what is due."""
 
     def resume(self, tick_ms: int) -> None:
         """Go on at `tick_ms`: what was left is delivered as it would have been, later."""
@@ -66,7 +66,7 @@ class Delivery(StrokeSource, Foreseeable, Protocol):
 
 
 class SourceRow(NamedTuple):
-    """What is so of every delivery of a source. The basal rate has no start, no end and no command of its own."""
+    """What holds for every delivery of a source; the basal rate has no start, no end and no command of its own."""
 
     source: Source
     priority: int
@@ -133,7 +133,7 @@ class Deliveries:
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
     def start(self, delivery: Delivery, tick_ms: int) -> None:
-        """Begin to deliver. ValueError where its source delivers already."""
+        """Begin to deliver; ValueError where its source delivers already."""
         if self.of_source(delivery.source) is not None:
             raise ValueError(f"{delivery.source.name} delivers already")
         for other in self.on_top:
@@ -142,7 +142,7 @@ class Deliveries:
         self._set((*self.on_top, delivery))
 
     def remove(self, delivery: Delivery, tick_ms: int) -> None:
-        """Take away what is over; what waited for it alone goes on."""
+        """Remove what is over, and let what waited for it alone go on."""
         self._set(tuple(other for other in self.on_top if other is not delivery))
         waiting = frozenset[Source]().union(*(SOURCES[other.source].suspends for other in self.on_top))
         for other in self.on_top:

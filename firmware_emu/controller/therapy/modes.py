@@ -29,7 +29,7 @@ DELIVERING: Final = frozenset({State.RUN, State.SAFE_STATE})
 
 
 class Trigger(Enum):
-    """What happened."""
+    """What may change the state."""
 
     THERAPY_STARTED = "therapy_started"  # a program was committed, to start
     THERAPY_RESUMED = "therapy_resumed"

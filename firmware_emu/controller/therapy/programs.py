@@ -92,24 +92,9 @@ class Program:
         return cls(header, (Segment(0, rate_for_dose(dose_ng_per_day, concentration_ng_per_ml)),))
 
     @property
-    def mode(self) -> InfusionMode:
-        """What kind of program it is."""
-        return self.header.mode
-
-    @property
     def rate_nl_per_day(self) -> int:
         """The one rate of a program that is the same at all times."""
         return self.segments[0].rate_nl_per_day
-
-    @property
-    def peak_rate_nl_per_day(self) -> int:
-        """The highest basal rate at any time."""
-        return max(segment.rate_nl_per_day for segment in self.segments)
-
-    @property
-    def dose_ng_per_day(self) -> int:
-        """What was prescribed for the first group of days."""
-        return self.header.groups[0].dose_ng_per_day
 
     @property
     def crc(self) -> int:
@@ -153,7 +138,7 @@ def _nearest(count: int, maximum: int) -> int:
 
 
 def _used_without_flag(header: ProgramHeader) -> Unsupported | None:
-    """Blocks and groups that nothing announces must be 0: a forgotten flag is no reason to drop a bolus."""
+    """Refuse a block or group that is filled and not announced: its flag may have been forgotten."""
     blocks: tuple[tuple[ProgramFlag, str, object, object], ...] = (
         (ProgramFlag.PERIODIC, "periodic", header.periodic, PeriodicBlock()),
         (ProgramFlag.PATIENT, "patient", header.patient, PatientBlock()),
@@ -206,7 +191,7 @@ def _day_total_nl(rows: Sequence[Segment]) -> int:
 
 
 def _refused_structure(header: ProgramHeader, segments: Sequence[Segment]) -> Iterator[ProgramRefusal]:
-    """Counts that do not agree, days that are in no group or in two, segments out of order."""
+    """Refuse counts that do not agree, days that are in no group or in two, and segments out of order."""
     wanted = header.n_segments
     if len(segments) != wanted:
         yield ProgramRefusal(ErrorCode.SEGMENTS, WHOLE, WHOLE, len(segments), wanted, wanted)
@@ -229,7 +214,7 @@ def _refused_structure(header: ProgramHeader, segments: Sequence[Segment]) -> It
 
 
 def _refused_starts(number: int, rows: Sequence[Segment]) -> Iterator[ProgramRefusal]:
-    """The first segment starts at 0, each further one later than the one before it and within the day."""
+    """Refuse segments that do not start at 0, each further one later than the one before it and within the day."""
     earliest = 0
     for index, segment in enumerate(rows):
         start = segment.start_min
@@ -243,7 +228,7 @@ def _refused_starts(number: int, rows: Sequence[Segment]) -> Iterator[ProgramRef
 def _refused_rates(
     header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
 ) -> Iterator[ProgramRefusal]:
-    """Rates that the pump cannot run, with the nearest that it can."""
+    """Refuse rates that the pump cannot run, with the nearest that it can."""
     lowest, highest = limits.rate_min_nl_per_day, limits.rate_max_nl_per_day
     if header.mode is InfusionMode.MINIMUM_RATE:
         lowest = highest = limits.safe_rate_nl_per_day
@@ -258,7 +243,7 @@ def _refused_rates(
 def _refused_day(
     header: ProgramHeader, number: int, group: Group, n_rows: int, total_nl: int, limits: PumpModel
 ) -> Iterator[ProgramRefusal]:
-    """A day that holds too much, or other than the prescribed dose: mcg for mg, a wrong concentration."""
+    """Refuse a day that holds too much, or another dose than was prescribed: mcg for mg, a wrong concentration."""
     maximum_nl = limits.program_day_max_nl
     if total_nl > maximum_nl:
         yield ProgramRefusal(ErrorCode.DAY_MAX, number, WHOLE, total_nl, maximum_nl, maximum_nl)

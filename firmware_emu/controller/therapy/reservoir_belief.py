@@ -56,16 +56,16 @@ class ReservoirBelief:
 
     @property
     def low(self) -> bool:
-        """At or below the alarm volume."""
+        """Whether it is at or below the alarm volume."""
         return self.belief_nl <= self.low_alarm_nl
 
     @property
     def empty(self) -> bool:
-        """Nothing left."""
+        """Whether nothing is left."""
         return self.belief_nl <= 0
 
     def count(self, strokes: int) -> None:
-        """So many strokes have been commanded, turned or not."""
+        """Count strokes that have been commanded, turned or not."""
         self.belief_nl -= strokes * self.stroke_nl
 
     def strokes_until_low(self) -> int:
@@ -93,7 +93,7 @@ class ReservoirBelief:
         t_mono_s: int,
         wall_s: int,
     ) -> None:
-        """Believe what the clinician entered: `filled_nl` is the whole content. Check it first."""
+        """Take over what the clinician entered, once checked; `filled_nl` is the whole content."""
         self.last_expected_nl = self.calc_nl
         self.last_aspirated_nl = aspirated_nl
         self.belief_nl = self.last_fill_nl = filled_nl
@@ -104,7 +104,7 @@ class ReservoirBelief:
         self.last_refill_wall_s = wall_s
 
     def pack(self) -> bytes:
-        """Fixed size."""
+        """Its record, of fixed size."""
         return _RECORD.pack(
             self.belief_nl,
             self.low_alarm_nl,
@@ -131,7 +131,7 @@ class ReservoirBelief:
 
 
 def check_fill(filled_nl: int, reservoir_size_nl: int) -> Refusal | None:
-    """More than the reservoir holds is refused: an overfilled one delivers too much [DOMAIN 2.3]."""
+    """Refuse more than the reservoir holds: an overfilled one delivers too much [DOMAIN 2.3]."""
     if filled_nl <= reservoir_size_nl:
         return None
     return Refusal(ErrorCode.RESERVOIR, filled_nl, reservoir_size_nl, reservoir_size_nl)

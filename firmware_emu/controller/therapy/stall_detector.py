@@ -30,23 +30,21 @@ class StallChange(Enum):
 
 
 class StallEvent(NamedTuple):
-    """`at_ms` is the tick of the stroke that decided it; `since_ms` that of the first missed or first good one."""
+    """What the edges have told; `at_ms` is the tick of the stroke that decided it."""
 
     change: StallChange
     at_ms: int
-    since_ms: int
 
 
 @dataclass(slots=True)
 class StallDetector:
-    """Rows of edges. `last_edge_ms` is when the rotor was last seen to turn (or first expected to)."""
+    """The present row of edges; `last_edge_ms` is when the rotor was last seen to turn (or first expected to)."""
 
     detect_ms: int
     recovery_edges: int
     stalled: bool = False
     first_missed_ms: int | None = None
     good_in_row: int = 0
-    first_good_ms: int = 0
     last_edge_ms: int = 0
 
     def tube_set_ms(self) -> int:
@@ -54,7 +52,7 @@ class StallDetector:
         return self.last_edge_ms + TUBE_SET_MS
 
     def reset_row(self) -> None:
-        """Forget the row: the pump was stopped, or had no power. A declared stall stays declared."""
+        """Forget the row, after a stop or without power; a declared stall stays declared."""
         self.first_missed_ms = None
         self.good_in_row = 0
 
@@ -88,26 +86,23 @@ class StallDetector:
         if self.stalled or decisive_k >= run.first_k + run.count:
             return None
         self.stalled = True
-        return StallEvent(StallChange.STALLED, run.time_of_ms(decisive_k), self.first_missed_ms)
+        return StallEvent(StallChange.STALLED, run.time_of_ms(decisive_k))
 
     def _good(self, run: StrokeRun) -> StallEvent | None:
         self.first_missed_ms = None
         self.last_edge_ms = run.time_of_ms(run.first_k + run.count - 1)
         if not self.stalled:
             return None
-        if not self.good_in_row:
-            self.first_good_ms = run.time_of_ms(run.first_k)
         needed = self.recovery_edges - self.good_in_row
         self.good_in_row += run.count
         if run.count < needed:
             return None
         self.stalled = False
         self.good_in_row = 0
-        at_ms = run.time_of_ms(run.first_k + needed - 1)
-        return StallEvent(StallChange.RECOVERED, at_ms, self.first_good_ms)
+        return StallEvent(StallChange.RECOVERED, run.time_of_ms(run.first_k + needed - 1))
 
     def pack(self) -> bytes:
-        """Fixed size. A row of good edges does not survive: without power none was seen."""
+        """Its record, without a row of good edges: without power none was seen."""
         first_ms = _NO_TICK if self.first_missed_ms is None else self.first_missed_ms
         return _RECORD.pack(self.stalled, 0, first_ms, self.last_edge_ms)
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, eq=False, repr=False)
 class Therapy:
-    """Delivery, and the records that it changes. Ticks in ms."""
+    """Delivery, and the records that it changes; ticks in ms."""
 
     records: Records
     rotor: RotorPin
@@ -70,7 +70,7 @@ class Therapy:
     def mode(self) -> InfusionMode:
         """What the active program is."""
         program = self.records.program
-        return InfusionMode.NONE if program is None else program.mode
+        return InfusionMode.NONE if program is None else program.header.mode
 
     def delivered_nl(self, source: Source) -> int:
         """Volume of a source whose edges were seen."""
@@ -145,7 +145,7 @@ class Therapy:
         self.missed_in_row = 0
 
     def check_reservoir(self) -> None:
-        """Low and empty, on belief [DOMAIN 3.2, 3.3]. A pump that nobody has filled yet has nothing to run out of."""
+        """Raise low and empty by what is believed [DOMAIN 3.2, 3.3], once the pump was filled for the first time."""
         records = self.records
         reservoir = records.reservoir
         if self.never_filled:
@@ -156,15 +156,12 @@ class Therapy:
             return
         self.end_all(BolusEndReason.ALARM)
         if self.model.empty_policy is EmptyPolicy.MINIMUM_RATE:
-            self.change(
-                Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE,
-                StateReason.EMPTY_POLICY,
-                RateChangeReason.EMPTY_POLICY,
-            )
+            trigger = Trigger.RESERVOIR_EMPTIED_MINIMUM_RATE
         elif self.model.empty_policy is EmptyPolicy.STOP:
-            self.change(
-                Trigger.RESERVOIR_EMPTIED_STOP, StateReason.EMPTY_POLICY, RateChangeReason.EMPTY_POLICY
-            )
+            trigger = Trigger.RESERVOIR_EMPTIED_STOP
+        else:
+            return
+        self.change(trigger, StateReason.EMPTY_POLICY, RateChangeReason.EMPTY_POLICY)
 
     # --- verbs --------------------------------------------------------------------------------------------------
 
@@ -211,9 +208,10 @@ class Therapy:
     def stop(
         self, max_stop_s: int, reason: StopReason, on_expiry: OnExpiry, role: Role, *, actor: int, cmd_id: int
     ) -> int:
-        """Stop all delivery; returns the log entry's number. A further stop never moves the beginning [SPEC 6].
+        """Stop all delivery; returns the log entry's number.
 
-        Where there is no therapy, or no more, it stands in the log and changes nothing: no expiry runs.
+        A further stop never moves the beginning [SPEC 6]. Where there is no therapy, or no more, it stands in the log
+        and changes nothing: no expiry runs.
         """
         records, therapy = self.records, self.records.therapy
         self.end_all(BolusEndReason.STOP)
@@ -236,7 +234,7 @@ class Therapy:
         return seq
 
     def leave_stopped(self, role: Role) -> None:
-        """A first program that is not started is a therapy that waits: it counts as stopped from now on.
+        """Count a first program that is not started as a therapy stopped from now on.
 
         Nobody would miss it otherwise, and after 48 h the alarm must sound as for any other [DOMAIN 3.5].
         """
@@ -267,19 +265,19 @@ class Therapy:
         data = BolusStartData(delivery.volume_nl, delivery.duration_ms // MS_PER_S, row.log_kind)
         return self.records.enter(row.start_type, data, actor=actor, cmd_id=delivery.cmd_id)
 
-    def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> int:
-        """Close a delivery everywhere, complete or early for a reason; returns the log entry's number."""
+    def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> None:
+        """Close a delivery everywhere, complete or early for a reason."""
         self.deliveries.remove(delivery, self.records.tick_ms)
         row, end = SOURCES[delivery.source], delivery.end(early)
-        return self.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
+        self.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
 
     def end_all(self, early: BolusEndReason) -> None:
         """End everything that is delivered on top of the basal rate."""
         for delivery in self.deliveries.on_top:
             self.end_delivery(delivery, early)
 
-    def close_delivery(self, row: SourceRow, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> int:
-        """Window, log, ledger and alarm of a delivery that is over; returns the log entry's number."""
+    def close_delivery(self, row: SourceRow, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> None:
+        """Enter a delivery that is over into window, log and ledger, and raise the alarm where it ended early."""
         records = self.records
         if row.counts_in_windows:
             counted_nl = end.delivered_nl + end.uncertain_nl
@@ -299,7 +297,6 @@ class Therapy:
             records.mark_dirty(Region.LEDGER)
         if end.outcome is Outcome.PARTIAL and row.partial_alarm is not None:
             records.raise_alarm(row.partial_alarm, end.delivered_nl, end.reason)
-        return seq
 
 
 _SAFE_REASONS = {

@@ -61,20 +61,8 @@ class TherapyRecord:
         """The record; ValueError where a field holds no value that this program could have written."""
         if len(data) != _RECORD.size:
             raise ValueError(f"therapy record has {len(data)} bytes, expected {_RECORD.size}")
-        (
-            state,
-            reason,
-            by,
-            stop_reason,
-            expiry,
-            flags,
-            rev,
-            status_rev,
-            boots,
-            program_wall,
-            stopped,
-            expires,
-        ) = _RECORD.unpack(data)
+        state, reason, by, stop_reason, expiry, flags, *counts, stopped, expires = _RECORD.unpack(data)
+        program_rev, status_rev, boot_count, last_program_wall_s = counts
         return cls(
             state=State(state),
             reason=StateReason(reason),
@@ -83,10 +71,10 @@ class TherapyRecord:
             on_expiry=OnExpiry(expiry),
             stop_expired=bool(flags & 1),
             stopped_too_long=bool(flags & 2),
-            program_rev=rev,
+            program_rev=program_rev,
             status_rev=status_rev,
-            boot_count=boots,
-            last_program_wall_s=program_wall,
+            boot_count=boot_count,
+            last_program_wall_s=last_program_wall_s,
             stopped_at_ms=None if stopped == NO_TICK else stopped,
             stop_expires_ms=None if expires == NO_TICK else expires,
         )

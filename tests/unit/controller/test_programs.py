@@ -270,5 +270,5 @@ def test_a_program_survives_packing_and_copying() -> None:
 
 def test_a_program_tells_what_it_asks_for() -> None:
     program = simple(300, 500)
-    assert (program.mode, program.dose_ng_per_day) == (InfusionMode.SIMPLE, 300_000)
-    assert program.peak_rate_nl_per_day == 600_000
+    assert (program.header.mode, program.rate_nl_per_day) == (InfusionMode.SIMPLE, 600_000)
+    assert program.header.groups[0].dose_ng_per_day == 300_000

@@ -20,7 +20,6 @@ def test_a_stall_is_declared_at_the_first_missed_stroke_after_the_detection_time
     event = detector.observe(strokes(1, 100), edges=0)
     assert event is not None
     assert event.change is StallChange.STALLED
-    assert event.since_ms == 72_000
     assert event.at_ms == 18 * 72_000  # 17 strokes later: the first at 1,200 s or more
     assert detector.stalled
 
@@ -69,7 +68,7 @@ def test_recovery_needs_good_edges_in_a_row() -> None:
     event = detector.observe(strokes(55, 10), edges=10)
     assert event is not None
     assert event.change is StallChange.RECOVERED
-    assert (event.since_ms, event.at_ms) == (54 * 72_000, 56 * 72_000)
+    assert event.at_ms == 56 * 72_000
     assert not detector.stalled
 
 
