@@ -18,13 +18,35 @@ class ExitCode(IntEnum):
     """Exit codes of `pumpbench`. 0 to 6 mean what pytest says, 2 is also click's usage; ours are never reused."""
 
     OK = 0
+    TESTS_FAILED = 1
     USAGE = 2
+    TEST_PROGRAM = 3
+    TEST_USAGE = 4
+    NO_TESTS = 5
     BENCH_LOST = 7
     DEVICE_REFUSED = 8
     OUTCOME_UNKNOWN = 9
     BAD_CONFIGURATION = 10
     TAKEN = 11
     ANSWER_NOT_WRITTEN = 12
+
+
+EXIT_CODE_WORDS = {
+    ExitCode.OK: "what was asked for was done; of a run: every test that ran passed, and at least one ran",
+    ExitCode.TESTS_FAILED: "hil run: a test failed",
+    ExitCode.USAGE: "the command line, or a call of the library, asks for what there is not; of a run: interrupted, "
+    "or not every test ran",
+    ExitCode.TEST_PROGRAM: "hil run: pytest itself failed",
+    ExitCode.TEST_USAGE: "hil run: pytest does not take what stands after --",
+    ExitCode.NO_TESTS: "hil run: no test was executed",
+    ExitCode.BENCH_LOST: "the bench or the line went away: nobody answers, or only noise comes",
+    ExitCode.DEVICE_REFUSED: "the pump answered and did not do it, or not all of it; the sentence says which",
+    ExitCode.OUTCOME_UNKNOWN: "a command was sent and nobody knows yet what became of it: do not repeat it, ask",
+    ExitCode.BAD_CONFIGURATION: "an address, file, profile or option that cannot be right; nothing was sent",
+    ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
+    ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
+}
+"""What each exit code says, for the page of them."""
 
 
 class PumpbenchError(Exception):

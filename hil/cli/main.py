@@ -31,6 +31,8 @@ GROUPS = {
     "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
     "program": Group("hil.cli.program", "program", "Talk to a pump as its programmer."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
+    "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),
+    "help": Group("hil.cli.help_pages", "help_page", "Print a page, such as `help exit-codes`."),
 }
 
 
@@ -48,12 +50,23 @@ class LazyGroup(click.Group):
             return None
         check_protocol_is_ours()
         command: click.Command = getattr(importlib.import_module(group.module), group.attribute)
+        _name_exit_codes(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """List the commands from the table, importing none."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, group.help) for name, group in GROUPS.items()])
+
+
+def _name_exit_codes(command: click.Command) -> None:
+    """Let the help of a command, and of those in it, end by saying where its exit codes stand."""
+    command.epilog = (
+        command.epilog or "Exit codes: 0 where it was done; `pumpbench help exit-codes` has the others."
+    )
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _name_exit_codes(each)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

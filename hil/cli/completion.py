@@ -1,0 +1,23 @@
+"""`pumpbench completion`: the script that lets a shell complete our commands and options."""
+
+from __future__ import annotations
+
+import click
+from click.shell_completion import get_completion_class
+
+VARIABLE = "_PUMPBENCH_COMPLETE"  # click's name: its own scripts set it
+WHERE = {
+    "bash": 'eval "$(pumpbench completion bash)" in ~/.bashrc',
+    "zsh": 'eval "$(pumpbench completion zsh)" in ~/.zshrc',
+    "fish": "pumpbench completion fish > ~/.config/fish/completions/pumpbench.fish",
+}
+
+
+@click.command(epilog="\b\n" + "\n".join(f"{shell}: {line}" for shell, line in WHERE.items()))
+@click.argument("shell", type=click.Choice(list(WHERE)))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell."""
+    script = get_completion_class(shell)
+    assert script is not None, f"click completes in {shell}"  # noqa: S101 - the choice lists what click has
+    click.echo(script(ctx.find_root().command, {}, "pumpbench", VARIABLE).source())
