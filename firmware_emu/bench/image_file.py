@@ -12,6 +12,7 @@ written over it, and until that step is whole the end stays one that cannot be r
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -39,7 +40,7 @@ from firmware_emu.bench.image_records import (
 from firmware_emu.bench.link_lock import open_locked, same_file
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from firmware_emu.profile import Profile
 
@@ -47,6 +48,8 @@ FILE_MAX_BYTES = 1 << 30
 REWRITE_AT_OPEN_BYTES = 1 << 20
 REWRITE_AT_RUN_BYTES = 1 << 25
 REWRITE_RATIO = 4  # rewriting pays when the journal is this many times what it says
+NO_SYNC_OF_DIRECTORY = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP})
+"""Of a directory that may be written and not read, or of a filing system that syncs none: it does what it can."""
 
 
 def profile_digest(profile: Profile) -> str:
@@ -100,7 +103,7 @@ class ImageFile:
         self._rest_bytes = 0  # of those, what is still in the file
         self._link = 0  # of the chain of records
         self._written_at_ns = 0  # the file's own time of the last write that is ours, or was there before us
-        self._can_rewrite = True
+        self._rewrite_from_bytes = 0  # after a rewrite that failed: not before the journal has this size
         self._memory = MemoryMirror()
         self._state_json = b""
         self._now_ms = 0
@@ -108,12 +111,17 @@ class ImageFile:
         """Seed that the pump in this image was made with; None where there is none yet."""
         self._descriptor = _open_locked(self._file)
         try:
+            with contextlib.suppress(OSError):  # of an emulator that was killed while it rewrote
+                _beside(self._file).unlink()
             self._size_bytes = self._load()
             if self._size_bytes > REWRITE_AT_OPEN_BYTES and not self._rest_bytes:
                 self._rewrite_if_large()
         except MalformedError as error:
             os.close(self._descriptor)
             raise BadConfigurationError(f"image {path} {error}; move it away to start a new pump") from error
+        except OSError as error:
+            os.close(self._descriptor)
+            raise BadConfigurationError(f"cannot read image {path}: {error.strerror}") from error
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -132,8 +140,8 @@ class ImageFile:
         self._append(MAGIC + header)
         self._link = link_after(header)
         if self._syncing:
-            os.fsync(self._descriptor)
-            _sync_directory(self._file)
+            self._sync(os.fsync)
+            self._sync_name()
 
     def append(self, now_ms: int, writes: Writes, state: Mapping[str, Any]) -> None:
         """Journal one step; returns when the system has it, and where the memory was written, when the disk has."""
@@ -148,7 +156,7 @@ class ImageFile:
         self._append(step)
         self._link = link_after(step)
         if writes and self._syncing:
-            os.fdatasync(self._descriptor)
+            self._sync(os.fdatasync)
         if self._size_bytes > REWRITE_AT_RUN_BYTES:
             self._rewrite_if_large()
 
@@ -231,32 +239,65 @@ class ImageFile:
         self._rest_bytes = 0
         self._written_at_ns = os.fstat(self._descriptor).st_mtime_ns
 
+    def _sync(self, sync: Callable[[int], None]) -> None:
+        try:
+            sync(self._descriptor)
+        except OSError as error:
+            raise BenchLostError(f"cannot write image {self._path}: {error.strerror}") from error
+
+    def _sync_name(self) -> None:
+        """Sync the directory, so that the file's name survives the host as its content does."""
+        try:
+            descriptor = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno not in NO_SYNC_OF_DIRECTORY:
+                raise BenchLostError(f"cannot write image {self._path}: {error.strerror}") from error
+
     def _rewrite_if_large(self) -> None:
-        """Put one step in the place of many, if that makes the file much smaller; once it has failed, never again."""
-        if self.seed is None or not self._state_json or not self._can_rewrite:
+        """Put one step in the place of many, if that makes the file much smaller; where it cannot, the file grows on.
+
+        A file with a second name (a hard link) is left as it is: the new one would have the first name alone, and the
+        two would be two pumps of one identity.
+        """
+        if self.seed is None or not self._state_json or self._size_bytes < self._rewrite_from_bytes:
             return
         header = encode_header(self._header(self.seed))
         step = encode_step(self._now_ms, self._memory.extents(), self._state_json, link_after(header))
         whole = MAGIC + header + step
         if len(whole) * REWRITE_RATIO > self._size_bytes:
             return
-        descriptor = _replace(self._file, whole)
+        descriptor = None if os.fstat(self._descriptor).st_nlink > 1 else _replace(self._file, whole)
         if descriptor is None:
-            self._can_rewrite = False
+            self._rewrite_from_bytes = 2 * self._size_bytes
             return
-        _sync_directory(self._file)
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._link = link_after(step)
         self._size_bytes = len(whole)
         self._written_at_ns = os.fstat(descriptor).st_mtime_ns
+        self._sync_name()
+
+
+def _beside(path: Path) -> Path:
+    """Where the next content of an image is made ready."""
+    return path.with_name(f".{path.name}.rewrite")
 
 
 def _replace(path: Path, whole: bytes) -> int | None:
-    """Put a new, locked file in the place of one. None where there is no room or no right: the old one is as good."""
-    beside = path.with_name(f".{path.name}.rewrite")
+    """Put a new, locked file in the place of one. None where there is no room or no right: the old one is as good.
+
+    As much room as it takes must stay free: what others need to write is not taken for the moment of a try.
+    """
+    beside = _beside(path)
     descriptor = -1
     with contextlib.suppress(OSError):
+        room = os.statvfs(path.parent)
+        if room.f_bavail * room.f_frsize < 2 * len(whole):
+            return None
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -270,15 +311,6 @@ def _replace(path: Path, whole: bytes) -> int | None:
     with contextlib.suppress(OSError):
         beside.unlink(missing_ok=True)
     return None
-
-
-def _sync_directory(path: Path) -> None:
-    """Sync the directory of a file, so that its name survives the host as its content does."""
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open_locked(path: Path) -> int:

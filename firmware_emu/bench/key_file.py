@@ -80,5 +80,7 @@ def _sweep(place: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    path.parent.rmdir()
+    """Remove a key file and its directory; what somebody has swept away meanwhile is gone as it should be."""
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        path.parent.rmdir()

@@ -7,6 +7,7 @@ PTY is never replaced.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ def same_file(descriptor: int, path: Path) -> bool:
     """Whether the path still names the open file: what was locked may have been replaced in between."""
     try:
         there = path.stat()
-    except FileNotFoundError:
+    except OSError:  # it is gone, or what leads there is
         return False
     return os.path.samestat(os.fstat(descriptor), there)
 
@@ -74,13 +75,15 @@ class LinkLock:
         """Remove the link if it is still ours, and the lock."""
         if self._descriptor is None:
             return
-        if self.link.is_symlink() and str(self.link.readlink()) == self._target:
-            self.link.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a directory that was closed to us, or is gone
+            if self.link.is_symlink() and str(self.link.readlink()) == self._target:
+                self.link.unlink(missing_ok=True)
         self._unlock()
 
     def _unlock(self) -> None:
         if self._descriptor is not None:
-            self._lock_path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                self._lock_path.unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
 
@@ -102,4 +105,6 @@ class LinkLock:
             temporary.symlink_to(target)
             temporary.replace(self.link)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise BadConfigurationError(f"cannot make the link {self.link}: {error.strerror}") from error
