@@ -1,8 +1,9 @@
 """A stable name for a PTY: a symlink, with a lock beside it that dies with its holder.
 
 `PATH` points at the PTY, `PATH.lock` is held with flock while the emulator lives, so a second emulator on the
-same link is told so, and one that was killed leaves nothing that would look taken. What is not a link to a
-PTY is never replaced.
+same link is told so, and one that was killed leaves nothing that would look taken. A client that looks whether
+somebody holds the lock (`hil/targets/port`) takes it shared for that moment. What is not a link to a PTY is never
+replaced; where PTYs are not under /dev/pts, a lock beside the link tells that it is one.
 """
 
 from __future__ import annotations
@@ -34,13 +35,25 @@ def open_locked(path: Path, flags: int, taken: str) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            held = not _locks(descriptor, fcntl.LOCK_EX)
+            if not held and same_file(descriptor, path):
+                return descriptor  # else its holder removed or replaced it in between: take the new one
+            held = held and not _locks(descriptor, fcntl.LOCK_SH)  # else somebody only looked at it
+        except OSError:
             os.close(descriptor)
-            raise TakenError(taken) from error
-        if same_file(descriptor, path):
-            return descriptor
-        os.close(descriptor)  # its holder removed or replaced it in between: take the new one
+            raise
+        os.close(descriptor)
+        if held:
+            raise TakenError(taken)
+
+
+def _locks(descriptor: int, kind: int) -> bool:
+    """Whether the lock could be taken; other errors of the system than that it is held are passed on."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class LinkLock:
@@ -56,6 +69,7 @@ class LinkLock:
 
     def acquire(self, target: str) -> None:
         """Take the lock and point the link at the target, in one atomic change of name."""
+        had_lock = os.path.lexists(self._lock_path)
         taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
         try:
             self._descriptor = open_locked(self._lock_path, os.O_NOFOLLOW, taken)
@@ -64,7 +78,7 @@ class LinkLock:
                 f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
             ) from error
         try:
-            self._refuse_foreign()
+            self._refuse_foreign(target, had_lock=had_lock)
             self._point(target)
         except BaseException:
             self._unlock()
@@ -87,15 +101,16 @@ class LinkLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _refuse_foreign(self) -> None:
+    def _refuse_foreign(self, target: str, *, had_lock: bool) -> None:
+        """TakenError for a link that no emulator has made: where it points tells, or else the lock that it left."""
         if not os.path.lexists(self.link):
             return
         if not self.link.is_symlink():
             raise TakenError(f"{self.link} exists and is no link; choose another --link or move it away")
-        target = str(self.link.readlink())
-        if not target.startswith(PTY_PREFIX):
+        there = str(self.link.readlink())
+        if not (there.startswith(PTY_PREFIX) if target.startswith(PTY_PREFIX) else had_lock):
             raise TakenError(
-                f"{self.link} points to {target}, which is no PTY; choose another --link or remove it"
+                f"{self.link} points to {there}, which is no PTY; choose another --link or remove it"
             )
 
     def _point(self, target: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import os
 import socket
 import termios
 from pathlib import Path
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 BAUD = 115_200  # [SPEC 1]
 CONNECT_LIMIT_S = 5.0
+LINKS_MAX = 40  # what Linux follows
 
 
 def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None = None) -> DescriptorChannel:
@@ -35,6 +38,7 @@ def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None =
             f"there is no port at {path}",
             advice=f"plug the board in, or start an emulator with `pumpbench emulate --link {path}`",
         )
+    _refuse_dead_link(Path(path).expanduser())
     port = serial.Serial(baudrate=BAUD, timeout=0, write_timeout=None, exclusive=True)
     port.port = str(Path(path).expanduser())
     try:
@@ -44,6 +48,39 @@ def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None =
     descriptor = int(port.fileno())
     _keep_lines_at_close(descriptor)
     return DescriptorChannel(descriptor, name, port.close, device_ms)
+
+
+def _refuse_dead_link(path: Path) -> None:
+    """BenchLost where an emulator has made this link, or one that it leads to, and holds its lock no more.
+
+    Such a link was left by a killed emulator; the PTY behind it may be somebody's terminal by now.
+    """
+    for _ in range(LINKS_MAX):
+        if not path.is_symlink():
+            return
+        if _nobody_holds(Path(f"{path}.lock")):
+            raise BenchLost(
+                f"{path} was left by an emulator that has ended, and what it points to may belong to somebody else",
+                advice=f"start the emulator again with `pumpbench emulate --link {path}`",
+            )
+        path = path.parent / path.readlink()
+
+
+def _nobody_holds(lock: Path) -> bool:
+    """Whether this is an emulator's lock that nobody holds; it is taken for a moment, shared, to see that."""
+    try:
+        descriptor = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (
+        OSError
+    ):  # there is none, so no emulator has made that link; or another user's, whose PTY is shut too
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def _reason_port_is_shut(path: str, error: Exception) -> Exception:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
-from firmware_emu.bench.link_lock import LinkLock
+from firmware_emu.bench.link_lock import LinkLock, open_locked
+from hil.errors import BadConfiguration, BenchLost
+from hil.targets.port import open_port
+from tests.unit.bench.processes import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOLDER = """
 import sys, pathlib
@@ -107,3 +117,85 @@ def test_a_lock_that_was_released_can_be_taken_again(tmp_path: Path) -> None:
 def test_a_link_that_is_a_directory_is_said_in_one_sentence(name: str) -> None:
     with pytest.raises(BadConfigurationError, match="is a directory; name the link itself"):
         LinkLock(Path(name))
+
+
+@pytest.fixture
+def terminal() -> Iterator[str]:
+    """Somebody's terminal: whatever is written to it is read."""
+    master, slave = os.openpty()
+    os.set_blocking(master, False)
+    path = os.ttyname(slave)
+    yield path
+    with pytest.raises(BlockingIOError):
+        os.read(master, 1)
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("through", ["itself", "another link"])
+def test_a_link_that_a_killed_emulator_left_is_refused_by_the_client_whatever_has_its_pty_now(
+    tmp_path: Path, terminal: str, through: str
+) -> None:
+    emulator = Emulator("--link", tmp_path / "pump")
+    emulator.kill()
+    assert (tmp_path / "pump.lock").exists()
+    (tmp_path / "pump").unlink()
+    (tmp_path / "pump").symlink_to(terminal)  # as if the system had given the number of its PTY again
+    path = tmp_path / "pump"
+    if through == "another link":
+        path = tmp_path / "other"
+        path.symlink_to("pump")
+    with pytest.raises(
+        BenchLost, match=r"pump was left by an emulator that has ended, and what it points to"
+    ):
+        open_port(str(path), "pty:pump")
+
+
+def test_a_link_whose_emulator_runs_and_a_link_of_no_emulator_are_opened(
+    tmp_path: Path, terminal: str
+) -> None:
+    emulator = Emulator("--link", tmp_path / "pump")
+    open_port(str(tmp_path / "pump"), "pty:pump").close()
+    emulator.end()
+    with pytest.raises(BadConfiguration, match="there is no port at"):
+        open_port(str(tmp_path / "pump"), "pty:pump")
+    (tmp_path / "board").symlink_to(terminal)
+    open_port(str(tmp_path / "board"), "pty:board").close()
+
+
+def test_a_lock_that_is_only_looked_at_keeps_no_emulator_from_its_link(tmp_path: Path) -> None:
+    """A client holds it shared for a moment; a start that comes just then waits for that, and not for an emulator."""
+    (tmp_path / "lock").touch()
+    looking = os.open(tmp_path / "lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    taken: list[int] = []
+    starting = threading.Thread(target=lambda: taken.append(open_locked(tmp_path / "lock", 0, "taken")))
+    starting.start()
+    starting.join(0.2)
+    assert starting.is_alive()
+    os.close(looking)
+    starting.join(20)
+    assert len(taken) == 1
+    with pytest.raises(TakenError):
+        open_locked(tmp_path / "lock", 0, "taken")
+    os.close(taken[0])
+
+
+def test_where_ptys_have_no_place_of_their_own_the_lock_alone_tells_an_emulators_link(tmp_path: Path) -> None:
+    link = tmp_path / "pump"
+    link.symlink_to("/dev/ttys003")
+    with pytest.raises(TakenError, match="points to /dev/ttys003, which is no PTY"):
+        LinkLock(link).acquire("/dev/ttys004")
+    (tmp_path / "pump.lock").touch()  # as of an emulator that was killed
+    lock = LinkLock(link)
+    lock.acquire("/dev/ttys004")
+    assert str(link.readlink()) == "/dev/ttys004"
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_beside_a_link_to_something_else_makes_no_pty_of_it(tmp_path: Path) -> None:
+    (tmp_path / "pump").symlink_to("somewhere/else")
+    (tmp_path / "pump.lock").touch()
+    with pytest.raises(TakenError, match="which is no PTY"):
+        LinkLock(tmp_path / "pump").acquire("/dev/pts/8")
