@@ -30,6 +30,7 @@ FORMAT = 1
 MEMORY_MAX_BYTES = 16 * 1024 * 1024  # far above any pump's memory: a larger offset is damage
 RECORD_MAX_BYTES = 2 * MEMORY_MAX_BYTES
 SEED_MAX = (1 << 63) - 1
+NOW_MAX_MS = (1 << 63) - 1
 
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<III")
@@ -122,7 +123,7 @@ def decode_header(body: bytes) -> Header:
     """Read the first record."""
     match _json(body):
         case {"format": 1, "profile": str(profile), "profile_digest": str(digest), "seed": int(seed)} if (
-            0 <= seed <= SEED_MAX
+            0 <= seed <= SEED_MAX and type(seed) is not bool
         ):
             return Header(profile, digest, seed)
         case {"format": version} if version != FORMAT:
@@ -147,6 +148,8 @@ def decode_step(body: bytes) -> StepRecord:
             offset += length
     except struct.error as error:
         raise MalformedError("holds a step that is cut short") from error
+    if now_ms > NOW_MAX_MS:
+        raise MalformedError(f"holds a time that no pump lives to see, {now_ms} ms")
     if offset == len(body):
         return StepRecord(now_ms, tuple(writes), None)
     state = _json(body[offset:])

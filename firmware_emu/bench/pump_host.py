@@ -12,6 +12,7 @@ from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.now import Now
+from firmware_emu.plant.component import boolean, section
 from firmware_emu.plant.plant import Plant
 from firmware_emu.pump import Pump
 
@@ -34,12 +35,14 @@ def restored_pump(
     """The pump of an image, after `off_ms` without power; `memory_id` names a memory anew that has lost something."""
     try:
         state = remembered.state
-        plant = Plant.restored(profile.model, state["plant"], memory_size_bytes(profile.model.log_capacity))
+        memory_bytes = memory_size_bytes(profile.model.log_capacity)
+        plant = Plant.restored(profile.model, section(state, "plant"), memory_bytes)
+        plant.check(remembered.now_ms)
         plant.flash.load(remembered.writes)
-        if state["powered"]:
+        if boolean(state, "powered"):
             plant.power_lost(remembered.now_ms)
         pump = Pump.restore(profile, plant, Now.both(remembered.now_ms + off_ms), memory_id)
-        pump.hands_off_reservoir = bool(state["hands_off_reservoir"])
+        pump.hands_off_reservoir = boolean(state, "hands_off_reservoir")
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadConfigurationError(f"the image holds no pump of this version: {error}") from error
     return pump

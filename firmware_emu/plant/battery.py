@@ -7,9 +7,9 @@ nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from firmware_emu.plant.component import Component
+from firmware_emu.plant.component import COUNT, Component, Kinds
 
 if TYPE_CHECKING:
     from firmware_emu.plant.crystal import Crystal
@@ -35,7 +35,7 @@ class Battery(Component):
         "unpowered_ms",
         "used_before_nc",
     )
-    SAVED = ("off_since_ms", "unpowered_ms", "used_before_nc")
+    SAVED: ClassVar[Kinds] = dict.fromkeys(("off_since_ms", "unpowered_ms", "used_before_nc"), COUNT)
     MAY_BE_NONE = ("off_since_ms",)
 
     def __init__(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from firmware_emu.plant.component import Component
+from typing import ClassVar
+
+from firmware_emu.plant.component import COUNT, Component, Kinds
 
 
 class Body(Component):
     """Implements `pins.MagnetPin`."""
 
     __slots__ = ("magnet_near", "times_seen")
-    SAVED = ("magnet_near", "times_seen")
+    SAVED: ClassVar[Kinds] = {"magnet_near": bool, "times_seen": COUNT}
 
     def __init__(self) -> None:
         self.magnet_near = False

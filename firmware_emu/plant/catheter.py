@@ -14,13 +14,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from math import gcd
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from firmware_emu.plant.component import Component, Json, StateError, rows
+from firmware_emu.plant.component import DRUG, VOLUME, Component, Json, Kinds, Range, StateError, rows
 from firmware_emu.units import PPM
 
 if TYPE_CHECKING:
     from firmware_emu.profile import Implant, PumpModel
+
+
+BATCH: Final[Kinds] = {
+    "start_nl_ppm": Range(-VOLUME.highest, VOLUME.highest),
+    "passed_fg_ppm": DRUG,
+    "numerator": DRUG,
+    "denominator": Range(1, VOLUME.highest),
+}
 
 
 class Batch(NamedTuple):
@@ -94,7 +102,7 @@ class Catheter(Component):
         return {"batches": [list(batch) for batch in self.batches]}
 
     def from_json(self, state: Json) -> None:
-        batches = tuple(Batch(*row) for row in rows(state, "batches", 4))
-        if not batches or any(batch.denominator < 1 for batch in batches):
-            raise StateError(f"batches must be fluids with a volume, are {state['batches']!r}")
+        batches = tuple(Batch(*row) for row in rows(state, "batches", BATCH))
+        if not batches or list(batches) != sorted(batches, key=attrgetter("start_nl_ppm", "passed_fg_ppm")):
+            raise StateError(f"batches must be fluids in their order, are {state['batches']!r:.60}")
         self.batches = batches

@@ -5,7 +5,9 @@ Pump time never stops and starts at 0; ticks differ from it by an offset that is
 
 from __future__ import annotations
 
-from firmware_emu.plant.component import Component
+from typing import ClassVar
+
+from firmware_emu.plant.component import COUNT, SIGNED, Component, Kinds
 from firmware_emu.units import MS_PER_S
 
 
@@ -13,7 +15,7 @@ class Crystal(Component):
     """Implements `pins.CrystalPin`."""
 
     __slots__ = ("latch_ms", "offset_ms")
-    SAVED = ("latch_ms", "offset_ms")
+    SAVED: ClassVar[Kinds] = {"latch_ms": COUNT, "offset_ms": SIGNED}
 
     def __init__(self) -> None:
         self.latch_ms = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from firmware_emu.plant.component import Component, Json, StateError, field, integer, section
+from firmware_emu.plant.component import Component, Json, StateError, boolean, field, integer, section
 
 BLOCK_BYTES = 32
 MEMORY_STREAM = "memory"
@@ -64,7 +64,7 @@ class Entropy(Component):
         drawn = section(state, "blocks_drawn")
         self.blocks_drawn = {stream: integer(drawn, stream) for stream in drawn}
         self.boot_count = integer(state, "boot_count")
-        self.stuck = bool(integer(state, "stuck"))
+        self.stuck = boolean(state, "stuck")
         self.stuck_draws = integer(state, "stuck_draws")
 
 
@@ -73,4 +73,4 @@ def _from_hex(state: Json, name: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except (TypeError, ValueError) as error:
-        raise StateError(f"{name} must be hex digits, is {digits!r}") from error
+        raise StateError(f"{name} must be hex digits, is {digits!r:.60}") from error

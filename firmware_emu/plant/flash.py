@@ -6,10 +6,10 @@ for the image on file. What a torn write means for a record: the controller's `m
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from firmware_emu.pins import PowerCut
-from firmware_emu.plant.component import Component, Json, integer, integers
+from firmware_emu.plant.component import COUNT, Component, Json, Kinds, Range, integer, record
 from firmware_emu.plant.fault_records import CutAtWrite
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ PAGE_BYTES = 256
 ERASED = b"\xff" * PAGE_BYTES
 DEFAULT_SIZE_BYTES = 64 * 1024
 """More than the controller's memory map needs; it has the say."""
+CUT: Final[Kinds] = {"writes_left": Range(1), "torn_after_bytes": COUNT, "stays_off": bool}
 
 
 class AddressError(ValueError):
@@ -112,6 +113,6 @@ class Flash(Component):
         return {"cut": None if self.cut is None else list(self.cut), "cuts": self.cuts}
 
     def from_json(self, state: Json) -> None:
-        cut = integers(state, "cut", 3)
+        cut = record(state, "cut", CUT)
         self.cut = None if cut is None else CutAtWrite(cut[0], cut[1], bool(cut[2]))
         self.cuts = integer(state, "cuts")

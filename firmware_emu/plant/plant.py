@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Implant, PumpModel
 
 SCHEMA = 3
+PERCENT_MAX = 100
 
 
 class Plant(Component):
@@ -211,6 +212,15 @@ class Plant(Component):
                 getattr(self, name).from_json(section(state, name))
             except StateError as error:
                 raise StateError(f"plant state, {name}: {error}") from error
+
+    def check(self, now_ms: int) -> None:
+        """StateError where parts from file, each possible by itself, make a truth that cannot be so at `now_ms`."""
+        truth = self.truth(now_ms)
+        wrong = [name for name, value in truth._asdict().items() if value is not None and value < 0]
+        if truth.battery_percent > PERCENT_MAX:
+            wrong.append("battery_percent")
+        if wrong:
+            raise StateError(f"plant state: {wrong[0]} of the truth would be {getattr(truth, wrong[0])}")
 
     @classmethod
     def restored(cls, model: PumpModel, state: Json, memory_bytes: int = DEFAULT_SIZE_BYTES) -> Self:

@@ -6,9 +6,9 @@ rotor moves `emitted_nl_ppm` itself, up to `dry_at_nl_ppm`: it is the hot path.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from firmware_emu.plant.component import Component, Json
+from firmware_emu.plant.component import COUNT, DRUG, VOLUME, Component, Json, Kinds, StateError
 from firmware_emu.units import PPM
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ class Reservoir(Component):
         "ran_dry_at_ms",
         "residual_nl_ppm",
     )
-    SAVED = (
-        "aspirated_fg_ppm",
-        "aspirated_nl_ppm",
-        "emitted_nl_ppm",
-        "filled_fg_ppm",
-        "filled_nl_ppm",
-        "ran_dry_at_ms",
-    )
+    SAVED: ClassVar[Kinds] = {
+        "aspirated_fg_ppm": DRUG,
+        "aspirated_nl_ppm": VOLUME,
+        "emitted_nl_ppm": VOLUME,
+        "filled_fg_ppm": DRUG,
+        "filled_nl_ppm": VOLUME,
+        "ran_dry_at_ms": COUNT,
+    }
     MAY_BE_NONE = ("ran_dry_at_ms",)
 
     def __init__(self, size_nl: int, residual_nl: int, catheter: Catheter) -> None:
@@ -110,4 +110,9 @@ class Reservoir(Component):
 
     def from_json(self, state: Json) -> None:
         super().from_json(state)
+        if not 0 <= self.volume_nl_ppm <= self.bursts_at_nl_ppm:
+            raise StateError(
+                f"filled_nl_ppm less aspirated_nl_ppm and emitted_nl_ppm must be from 0 to {self.bursts_at_nl_ppm}, "
+                f"is {self.volume_nl_ppm}"
+            )
         self._find_dry_at()

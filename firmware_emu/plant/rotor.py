@@ -6,10 +6,22 @@ given; runs must come in the order of time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from firmware_emu.pins import PowerCut, StrokeRun
-from firmware_emu.plant.component import Component, Json, StateError, field, integer, integers, section
+from firmware_emu.plant.component import (
+    COUNT,
+    VOLUME,
+    Component,
+    Json,
+    Kinds,
+    Range,
+    StateError,
+    field,
+    integer,
+    record,
+    section,
+)
 from firmware_emu.plant.fault_records import CutAtStroke, Stall
 from firmware_emu.units import ceil_div
 
@@ -37,15 +49,15 @@ class Rotor(Component):
         "strokes_missed",
         "strokes_turned",
     )
-    SAVED = (
-        "accuracy_ppm",
-        "cuts",
-        "dry_nl_ppm",
-        "inaccurate_before",
-        "inaccurate_since",
-        "strokes_missed",
-        "strokes_turned",
-    )
+    SAVED: ClassVar[Kinds] = {
+        "accuracy_ppm": Range(1),
+        "cuts": COUNT,
+        "dry_nl_ppm": VOLUME,
+        "inaccurate_before": COUNT,
+        "inaccurate_since": COUNT,
+        "strokes_missed": COUNT,
+        "strokes_turned": COUNT,
+    }
     MAY_BE_NONE = ("inaccurate_since",)
 
     def __init__(self, stroke_nl: int, accuracy_ppm: int, reservoir: Reservoir, crystal: Crystal) -> None:
@@ -141,13 +153,16 @@ class Rotor(Component):
 
     def from_json(self, state: Json) -> None:
         super().from_json(state)
-        if self.accuracy_ppm <= 0:
-            raise StateError(f"accuracy_ppm must be positive, is {self.accuracy_ppm}")
+        if self.inaccurate_since is not None and self.inaccurate_since > self.strokes_turned:
+            raise StateError(
+                f"inaccurate_since must be at most strokes_turned, {self.strokes_turned}, is {self.inaccurate_since}"
+            )
         self.stroke_nl_ppm = self.stroke_nl * self.accuracy_ppm
-        cut = integers(state, "cut", 2)
+        cut = record(state, "cut", {"strokes_left": Range(1), "stays_off": bool})
         self.cut = None if cut is None else CutAtStroke(cut[0], bool(cut[1]))
         self.stall = None
         if field(state, "stall") is not None:
             stall = section(state, "stall")
-            until_ms = None if field(stall, "until_ms") is None else integer(stall, "until_ms")
-            self.stall = Stall(integer(stall, "since_ms"), until_ms)
+            since_ms = integer(stall, "since_ms")
+            forever = field(stall, "until_ms") is None
+            self.stall = Stall(since_ms, None if forever else integer(stall, "until_ms", Range(since_ms)))

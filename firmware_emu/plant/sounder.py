@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from firmware_emu.pins import Tone
-from firmware_emu.plant.component import Component, Json, rows
+from firmware_emu.plant.component import COUNT, Component, Json, Kinds, rows
 
 if TYPE_CHECKING:
     from firmware_emu.plant.crystal import Crystal
 
 TONES_KEPT: Final = 32
 """The last tones that a rig can hear again; they are in each record of an image."""
+TONE: Final[Kinds] = {"at_ms": COUNT, "critical": bool, "duration_ms": COUNT}
 
 
 class Sounder(Component):
     """Implements `pins.SounderPin`."""
 
     __slots__ = ("crystal", "heard", "played")
-    SAVED = ("played",)
+    SAVED: ClassVar[Kinds] = {"played": COUNT}
 
     def __init__(self, crystal: Crystal) -> None:
         self.crystal = crystal
@@ -45,4 +46,6 @@ class Sounder(Component):
 
     def from_json(self, state: Json) -> None:
         super().from_json(state)
-        self.heard = tuple(Tone(at_ms, bool(critical), ms) for at_ms, critical, ms in rows(state, "heard", 3))
+        self.heard = tuple(
+            Tone(at_ms, bool(critical), ms) for at_ms, critical, ms in rows(state, "heard", TONE)
+        )

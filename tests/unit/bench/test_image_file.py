@@ -28,7 +28,9 @@ from firmware_emu.bench.image_records import (
     encode_step,
     split_records,
 )
-from firmware_emu.bench.pump_host import restored_pump
+from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
+from firmware_emu.now import Now
 from firmware_emu.profile import PairedKey, Profile, PumpModel
 from tests.unit.bench.processes import DEADLINE_S
 
@@ -283,6 +285,10 @@ def test_a_flipped_bit_before_the_last_step_is_refused_and_the_file_left_as_it_i
             MAGIC + encode_record(b'{"format":1,"profile":"a","profile_digest":"b","seed":1.5}'),
             "has no header",
         ),
+        (
+            MAGIC + encode_record(b'{"format":1,"profile":"a","profile_digest":"b","seed":true}'),
+            "has no header",
+        ),
     ],
 )
 def test_what_is_no_image_is_refused_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
@@ -332,6 +338,7 @@ def test_a_step_that_goes_back_in_time_is_refused(tmp_path: Path) -> None:
         (encode_step(1, (), b'{"volume": NaN}'), "no JSON"),
         (encode_record(b"\x00" * 8 + b"\x05\x00\x00\x00"), "cut short"),
         (encode_record(b""), "cut short"),
+        (encode_step(1 << 63, (), b""), "a time that no pump lives to see"),
     ],
 )
 def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
@@ -527,3 +534,38 @@ def test_a_header_keeps_its_fields() -> None:
 def test_a_state_that_is_no_plant_is_said_in_one_sentence(state: dict[str, Any]) -> None:
     with pytest.raises(BadConfigurationError, match="the image holds no pump of this version"):
         restored_pump(PROFILE, Remembered(0, state, ()), 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("plant.rotor.strokes_turned", -1),
+        ("plant.rotor.strokes_turned", 10**30),
+        ("plant.rotor.strokes_turned", True),
+        ("plant.battery.off_since_ms", -1),
+        ("powered", "x"),
+        ("powered", 1),
+        ("hands_off_reservoir", None),
+    ],
+)
+def test_an_image_with_right_checksums_and_a_value_that_cannot_be_starts_no_pump_and_its_field_is_named(
+    tmp_path: Path, place: str, value: object
+) -> None:
+    profile = load_profile("implanted")
+    host = PumpHost(new_pump(profile, 1), ImageFile(tmp_path / "image", profile))
+    assert host.image is not None
+    host.image.begin(1)
+    host.step(Now.both(1_000))
+    remembered = host.image.remembered
+    host.image.close()
+    assert remembered is not None
+    restored_pump(profile, remembered, 0)
+    *path, last = place.split(".")
+    target = remembered.state
+    for name in path:
+        target = target[name]
+    target[last] = value
+    with pytest.raises(
+        BadConfigurationError, match=rf"the image holds no pump of this version: .*{last} must be"
+    ):
+        restored_pump(profile, remembered, 0)

@@ -16,6 +16,8 @@ from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import Implant, PumpModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.unit.plant.conftest import Strokes
 
 
@@ -113,12 +115,19 @@ BROKEN: list[tuple[str, Any, str]] = [
     ("rotor", None, "rotor must be an object"),
     ("rotor.strokes_turned", "many", "rotor: strokes_turned must be an integer"),
     ("rotor.strokes_turned", None, "rotor: strokes_turned must be an integer"),
-    ("rotor.accuracy_ppm", 0, "rotor: accuracy_ppm must be positive"),
+    ("rotor.accuracy_ppm", 0, "rotor: accuracy_ppm must be an integer from 1 to"),
     ("rotor.stall", 5, "rotor: stall must be an object"),
-    ("rotor.cut", [1], "rotor: cut must be 2 integers"),
-    ("flash.cut", [1], "flash: cut must be 3 integers"),
+    ("rotor.cut", [1], "rotor: cut must be 2 values"),
+    ("flash.cut", [1], "flash: cut must be 3 values"),
     ("catheter.batches", [], "catheter: batches must be fluids"),
-    ("catheter.batches", [[0, 0, 0, 0]], "catheter: batches must be fluids"),
+    ("catheter.batches", [[0, 0, 0, 0]], "catheter: batches.denominator must be an integer from 1 to"),
+    ("catheter.batches", [[1, 0, 0, 1], [0, 0, 0, 1]], "catheter: batches must be fluids in their order"),
+    ("rotor.inaccurate_since", 10**9, "rotor: inaccurate_since must be at most strokes_turned"),
+    (
+        "reservoir.emitted_nl_ppm",
+        10**18,
+        "reservoir: filled_nl_ppm less aspirated_nl_ppm and emitted_nl_ppm must",
+    ),
     ("catheter.batches", 1, "catheter: batches must be a list"),
     ("entropy.seed", "xyz", "entropy: seed must be hex"),
     ("entropy.seed", 5, "entropy: seed must be hex"),
@@ -141,6 +150,56 @@ def test_a_broken_state_is_refused_by_the_name_of_its_field(
     del target[last]
     with pytest.raises(StateError, match="schema must be" if last == "schema" else f"{last} is missing"):
         Plant.restored(PumpModel(), state)
+
+
+def places_of_values(state: Any, *place: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where each single value of a saved state stands."""
+    if isinstance(state, dict | list):
+        for key, value in state.items() if isinstance(state, dict) else enumerate(state):
+            yield from places_of_values(value, *place, key)
+    else:
+        yield place
+
+
+def test_no_saved_value_is_taken_that_it_can_never_have(worn: Plant) -> None:
+    """Each value of the state in turn, with the rest as it is: nothing stands on file that nobody looks at."""
+    state = worn.to_json()
+    for place in places_of_values(state):
+        *path, last = place
+        name = next(part for part in reversed(place) if isinstance(part, str))
+        target: Any = state
+        for part in path:
+            target = target[part]
+        before = target[last]
+        wrong: list[object] = ["x", 1.5, [], 0 if isinstance(before, bool) else True]
+        if isinstance(before, int) and not isinstance(before, bool):
+            wrong += [-(10**60), 10**60]
+        for value in wrong:
+            target[last] = value
+            with pytest.raises(StateError, match=name):
+                Plant.restored(PumpModel(), state)
+        target[last] = before
+    Plant.restored(PumpModel(), state)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "field"),
+    [
+        ("catheter.batches", [[0, 0, 500_000, 1]], "tip_fg_ppm"),
+        ("reservoir.filled_fg_ppm", 0, "reservoir_fg_ppm"),
+        ("battery.unpowered_ms", 10**15, "battery_percent"),
+    ],
+)
+def test_parts_that_are_possible_each_and_not_together_are_refused_by_what_would_be_wrong(
+    plant: Plant, place: str, value: object, field: str
+) -> None:
+    state = plant.to_json()
+    plant.check(1_000)
+    part, name = place.split(".")
+    state[part][name] = value
+    restored = Plant.restored(PumpModel(), state)
+    with pytest.raises(StateError, match=f"^plant state: {field} of the truth would be "):
+        restored.check(1_000)
 
 
 def test_the_crystal_latches_the_last_whole_second_of_ticks(plant: Plant) -> None:
