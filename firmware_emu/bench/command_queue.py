@@ -12,7 +12,7 @@ import selectors
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from firmware_emu.bench.errors import NotNowError
+from firmware_emu.bench.errors import BenchLostError, NotNowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,13 +58,16 @@ class CommandQueue(Generic[Owner]):
         selector.register(self._read_end, selectors.EVENT_READ, self._empty_pipe)
 
     def run(self, owner: Owner) -> None:
-        """Do what was left, in order. What a job raises goes to who left it, not into the loop."""
+        """Do what was left, in order. What a job raises goes to who left it; what ends the bench, into the loop too."""
         while self._jobs:
             job, future = self._jobs.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
             try:
                 job(owner, future)
+            except BenchLostError as error:
+                future.set_exception(error)
+                raise
             except Exception as error:  # noqa: BLE001 - handed on whole
                 future.set_exception(error)
 

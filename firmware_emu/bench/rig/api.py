@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
-from firmware_emu.bench.errors import BenchError, NotNowError
+from firmware_emu.bench.errors import BenchError, BenchLostError, NotNowError
 from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard
@@ -70,6 +70,8 @@ REFUSALS: dict[int | str, dict[str, object]] = {
         "description": "a body that is not as described, or that the plant cannot take",
     },
 }
+STATUS = {NotNowError: 409, BenchLostError: 503}
+"""The status of a refusal of the bench; 422 of any other."""
 router = APIRouter(prefix="/v1", responses=REFUSALS)
 
 
@@ -255,9 +257,9 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
             status = error.status_code
             sentence = f"{error.detail}; see /openapi.json for what there is"
         case BenchError():
-            status = 409 if isinstance(error, NotNowError) else 422
+            status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
             sentence = str(error)
         case _:
             status = 500
             sentence = f"the bench is at fault: {type(error).__name__}: {error}"
-    return JSONResponse({"error": sentence}, status_code=status)
+    return JSONResponse({"error": sentence}, status, getattr(error, "headers", None))

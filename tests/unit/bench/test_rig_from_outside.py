@@ -1,0 +1,100 @@
+"""Rig control and bytes from outside: whatever comes, the answer is JSON, and nothing but sentences reaches stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench.ports.tcp import parse_loopback
+from tests.unit.bench.processes import DEADLINE_S, Emulator, ThreadBench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.unit.bench.processes import Asker
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+JSON_TYPE = b"Content-Type: application/json\r\n"
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[ThreadBench]:
+    """One bench under manual time that every test leaves as it was."""
+    bench = ThreadBench(seed=3)
+    yield bench
+    bench.close()
+
+
+def exchange(bench: Asker, *pieces: bytes) -> tuple[int, bytes, Any]:
+    """Send each piece once the one before was answered; returns status, head and body of the last answer."""
+    answer = b""
+    with socket.create_connection(parse_loopback(bench.control_place), DEADLINE_S) as line:
+        for piece in pieces:
+            with contextlib.suppress(ConnectionError):
+                line.sendall(piece)
+                while not is_whole(answer := answer + line.recv(65_536)):
+                    pass
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.lower(), json.loads(body or b"null")
+
+
+def is_whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    return bool(end) and len(body) >= int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+
+
+def request(bench: Asker, line: bytes, headers: bytes = b"", *, token: bool = True) -> bytes:
+    authorization = f"Authorization: Bearer {bench.ready['token']}\r\n" if token else ""
+    return line + f" HTTP/1.1\r\nHost: {bench.control_place}\r\n{authorization}".encode() + headers + b"\r\n"
+
+
+@pytest.mark.parametrize("token", [False, True])
+@pytest.mark.parametrize("together", [False, True])
+def test_bytes_that_are_no_http_are_refused_in_json_and_no_traceback_reaches_stderr(
+    token: bool, together: bool
+) -> None:
+    emulator = Emulator("--control", "127.0.0.1:0")
+    cut = request(emulator, b"POST /v1/power/cut", CHUNKED + JSON_TYPE, token=token)
+    pieces = [cut + b"ZZZ\r\n"] if together else [cut, b"ZZZ\r\n"]
+    for number in range(4):
+        status, _head, body = exchange(emulator, *(pieces if number % 2 else [b"\x00\xffGARBAGE\r\n\r\n"]))
+        assert status in {400, 401, 411}
+        assert set(body) == {"error"}
+    assert emulator.rig("GET", "/v1/state")["powered"] is True
+    ended = emulator.end()
+    assert ended.code == 0
+    assert "Traceback" not in ended.err
+    assert "Exception" not in ended.err
+    assert ended.err.count("\n") < 4, ended.err
+
+
+def test_a_method_that_a_path_does_not_have_is_told_with_those_that_it_has(bench: ThreadBench) -> None:
+    status, head, body = exchange(bench, request(bench, b"DELETE /v1/state"))
+    assert (status, set(body)) == (405, {"error"})
+    assert b"\r\nallow: get" in head
+
+
+@pytest.mark.parametrize("verb", ["/v1/clock/advance", "/v1/power/cut", "/v1/clock/run-until"])
+def test_a_disk_that_is_full_ends_the_bench_and_whoever_asked_is_told_why(tmp_path: Path, verb: str) -> None:
+    """Were it told as a refusal, the pump would live on, and its image would lack what the step had written."""
+    bodies: dict[str, Any] = {"/v1/clock/advance": {"ms": 1}, "/v1/power/cut": {}}
+    body = bodies.get(verb, {"what": "alarm", "limit_ms": 86_400_000})
+    path = tmp_path / "image"
+    emulator = Emulator("--image", path, "--time", "manual", "--control", "127.0.0.1:0")
+    emulator.rig("GET", "/v1/clock")
+    room = path.stat().st_size + 10
+    resource.prlimit(emulator.process.pid, resource.RLIMIT_FSIZE, (room, room))
+    status, answer = emulator.ask("POST", verb, body)
+    while status == 200:
+        status, answer = emulator.ask("POST", verb, body)
+    ended = emulator.wait()
+    assert status in {409, 503}
+    assert ("cannot write image" if status == 503 else "the bench is closing") in answer["error"]
+    assert (ended.code, "Traceback" in ended.err) == (7, False), ended.err
+    assert "cannot write image" in ended.err
