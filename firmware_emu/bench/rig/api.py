@@ -7,11 +7,13 @@ object `{"error": sentence}`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
@@ -22,7 +24,7 @@ from firmware_emu.bench.rig.guard import Guard
 from firmware_emu.bench.time_run import TimeRun, Until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from firmware_emu.bench.command_queue import CommandQueue
@@ -61,18 +63,58 @@ async def _door(request: Request) -> RunnerProxy:
 
 
 Here = Annotated[RunnerProxy, Depends(_door)]
-REFUSALS: dict[int | str, dict[str, object]] = {
-    401: {"model": models.Error, "description": "no token, or a wrong one"},
-    403: {"model": models.Error, "description": "a name or a web page that is not the bench's"},
-    409: {"model": models.Error, "description": "not in the present state of the bench"},
-    422: {
-        "model": models.Error,
-        "description": "a body that is not as described, or that the plant cannot take",
-    },
+# Bodies of which every field is optional may be left out.
+PowerCut = Annotated[models.PowerCut, Body(default_factory=models.PowerCut)]
+PowerRestore = Annotated[models.PowerRestore, Body(default_factory=models.PowerRestore)]
+Aspirate = Annotated[models.Aspirate, Body(default_factory=models.Aspirate)]
+Nothing = Annotated[models.Nothing, Body(default_factory=models.Nothing)]
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": models.Error, "description": why}
+    for status, why in {
+        400: "bytes that are no HTTP, or a body of two lengths or that cannot be read",
+        401: "no token, or a wrong one",
+        403: "a name or a web page that is not the bench's",
+        404: "no such path",
+        405: "a path that has no such method",
+        409: "not in the present state of the bench",
+        411: "a body in pieces, or with a length that is none",
+        413: "a body that is too long",
+        415: "a body that does not say that it is JSON",
+        422: "a body that is not as described, or that the plant cannot take",
+        429: "too many wrong tokens",
+        500: "a fault of the bench",
+        503: "a bench that has lost its image, or that serves too many others",
+    }.items()
 }
 STATUS = {NotNowError: 409, BenchLostError: 503}
 """The status of a refusal of the bench; 422 of any other."""
-router = APIRouter(prefix="/v1", responses=REFUSALS)
+
+
+class JsonRoute(APIRoute):
+    """A route whose body says that it is JSON, where there is one: what a form of a web page sends cannot say so."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What FastAPI makes of the function, behind a look at the headers."""
+        handle = super().get_route_handler()
+
+        async def handle_json(request: Request) -> Response:
+            media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+            has_body = request.headers.get("content-length", "0") != "0"
+            if self.body_field is not None and has_body and media_type != "application/json":
+                sentence = "send JSON, and say so: Content-Type: application/json"
+                return JSONResponse({"error": sentence}, 415, {"connection": "close"})
+            return await handle(request)
+
+        return handle_json
+
+
+router = APIRouter(
+    prefix="/v1",
+    responses=REFUSALS,
+    route_class=JsonRoute,
+    # for the description alone: the guard has looked before
+    dependencies=[Depends(HTTPBearer(auto_error=False, description="the token of the ready line"))],
+)
 
 
 @router.get("/state")
@@ -123,7 +165,7 @@ async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
 
 
 @router.post("/power/cut")
-async def cut_power(door: Here, wanted: models.PowerCut) -> models.Done:
+async def cut_power(door: Here, wanted: PowerCut) -> models.Done:
     """Pull the plug, now or in a memory write to come; it stays out until it is put back."""
 
     def cut(runner: Runner) -> None:
@@ -141,14 +183,14 @@ async def cut_power(door: Here, wanted: models.PowerCut) -> models.Done:
 
 
 @router.post("/power/restore")
-async def restore_power(door: Here, wanted: models.PowerRestore) -> models.Restored:
+async def restore_power(door: Here, wanted: PowerRestore) -> models.Restored:
     """Put the plug back; an armed cut that did not fire is disarmed."""
     was_off, now_ms = await door.do(lambda runner: actions.restore_power(runner, wanted.off_ms))
     return models.Restored(now_ms=now_ms, was_off=was_off)
 
 
 @router.post("/syringe/aspirate")
-async def aspirate(door: Here, wanted: models.Aspirate) -> models.Moved:
+async def aspirate(door: Here, wanted: Aspirate) -> models.Moved:
     """Draw fluid out of the reservoir; the next REFILL finds it as the syringe left it."""
     nl, now_ms = await door.do(lambda runner: actions.aspirate(runner, wanted.nl))
     return models.Moved(now_ms=now_ms, nl=nl)
@@ -203,7 +245,7 @@ async def get_tones(door: Here) -> models.Tones:
 
 
 @router.post("/shutdown")
-async def shutdown(door: Here, _wanted: models.Nothing) -> models.Done:
+async def shutdown(door: Here, _wanted: Nothing) -> models.Done:
     """End the emulator in good order."""
 
     def end(runner: Runner) -> None:
@@ -240,7 +282,7 @@ def _pace(wanted: models.ClockWanted) -> Pace:
     if (wanted.mode is None) == (wanted.speed is None):
         raise actions.RefusedError("say either mode (real, manual) or speed (pump ms per host ms)")
     if wanted.speed is not None:
-        return Pace(int(wanted.speed))
+        return Pace(wanted.speed)
     return MANUAL if wanted.mode == MANUAL.mode else REAL
 
 

@@ -2,8 +2,9 @@
 
 Rig control can stop a pump, so it is guarded like one even though the pump is virtual. A web page that
 somebody has open can send requests to loopback: its Origin gives it away, a Host that is not ours is a
-rebound name, and a form cannot send JSON. The token is compared in constant time, and wrong ones are soon
-told to come back later; the right one always passes, so nobody can lock the bench out by guessing.
+rebound name, and a form cannot send JSON (`api` looks at that, once it knows what is asked for). The token
+is compared in constant time, and wrong ones are soon told to come back later; the right one always passes,
+so nobody can lock the bench out by guessing.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Guard:
     def __init__(self, app: App, token: str, port: int, connections: Connections) -> None:
         self._app = app
         self._connections = connections
-        self._authorization = f"Bearer {token}".encode()
+        self._token = token.encode()
         self._hosts = {f"{name}:{port}".encode() for name in ("127.0.0.1", "localhost", "[::1]")}
         self._budget = RefusalBudget()
 
@@ -84,19 +85,23 @@ class Guard:
         origin = _one(headers, b"origin")
         if origin is not None and origin.removeprefix(b"http://") not in self._hosts:
             return HTTPStatus.FORBIDDEN, "a web page from elsewhere may not drive the bench"
-        if not hmac.compare_digest(_one(headers, b"authorization") or b"", self._authorization):
+        scheme, _, token = (_one(headers, b"authorization") or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
             if self._budget.is_spent():
                 return HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait before the next"
             return HTTPStatus.UNAUTHORIZED, "send the token of the ready line: Authorization: Bearer TOKEN"
-        return _refuse_body(headers) if method in METHODS_WITH_BODY else None
+        return _refuse_body(headers, takes_one=method in METHODS_WITH_BODY)
 
 
-def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    content_type = (_one(headers, b"content-type") or b"").split(b";")[0].strip().lower()
-    if content_type != b"application/json":
-        return HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send JSON, and say so: Content-Type: application/json"
+def _refuse_body(headers: list[tuple[bytes, bytes]], *, takes_one: bool) -> Refusal | None:
     length = _one(headers, b"content-length")
-    if length is None and _one(headers, b"transfer-encoding") is None:
+    in_pieces = _one(headers, b"transfer-encoding") is not None
+    if length is not None and in_pieces:
+        return (
+            HTTPStatus.BAD_REQUEST,
+            "send Content-Length or Transfer-Encoding: both are two requests to somebody",
+        )
+    if not takes_one or (length is None and not in_pieces):
         return None  # no body at all, as curl sends a bare POST
     if length is None or not length.isdigit():
         return HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length"

@@ -5,25 +5,56 @@ These are the bodies that `/openapi.json` describes.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from enum import EnumType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from firmware_emu.bench.clock import SPEED_MAX, TRAVEL_MAX_MS, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
+from firmware_emu.controller import controller
 from firmware_emu.faults.catalogue import COUNT_MAX
+from firmware_emu.plant import truth
 from firmware_emu.units import NL_PER_ML
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
 
 SYRINGE_MAX_NL = 100 * NL_PER_ML
 CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
+NULL: JsonDict = {"type": "null"}
 
 Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
+
+
+def _model_of(kind: type[NamedTuple]) -> type[BaseModel]:
+    """The model of a named tuple: its fields with their types, each enum as the name of one of its values."""
+    fields: dict[str, Any] = {
+        name: (Literal[*(hint.__members__)] if isinstance(hint, EnumType) else hint, ...)
+        for name, hint in get_type_hints(kind).items()
+    }
+    return create_model(kind.__name__, __doc__=kind.__doc__, **fields)
+
+
+if TYPE_CHECKING:
+    Truth: TypeAlias = BaseModel
+    Belief: TypeAlias = BaseModel
+else:
+    Truth, Belief = _model_of(truth.Truth), _model_of(controller.Belief)
 
 
 class Strict(BaseModel):
     """A body: exact types, nothing unknown."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def whole(cls, value: object) -> object:
+        """A number without a fraction is an integer, as JSON Schema has it: 5.0 is 5."""
+        if isinstance(value, dict):
+            return {name: cls.whole(each) for name, each in value.items()}
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Error(BaseModel):
@@ -43,8 +74,8 @@ class RigState(BaseModel):
 
     now_ms: int
     powered: bool
-    truth: dict[str, Any]
-    belief: dict[str, Any] | None
+    truth: Truth
+    belief: Belief | None
     received_bytes: int
     dropped_bytes: int
     trace_hash: str | None
@@ -61,8 +92,16 @@ class ClockState(BaseModel):
 class ClockWanted(Strict):
     """A mode, or a speed, which is real time or scaled."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": ["mode"], "properties": {"mode": {"type": "string"}, "speed": NULL}},
+                {"required": ["speed"], "properties": {"speed": {"type": "integer"}, "mode": NULL}},
+            ]
+        }
+    )
     mode: Literal["real", "manual"] | None = None
-    speed: Annotated[float, Field(ge=1, le=SPEED_MAX, multiple_of=1)] | None = None
+    speed: Annotated[int, Field(ge=1, le=SPEED_MAX)] | None = None
 
 
 class Advance(Strict):
@@ -102,6 +141,14 @@ class Ran(Done):
 class PowerCut(Strict):
     """Now; or in the n-th write to the memory from now, of which so many bytes land."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"torn_after_bytes": NULL}},
+                {"required": ["after_writes"], "properties": {"after_writes": {"type": "integer"}}},
+            ]
+        }
+    )
     after_writes: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
     torn_after_bytes: Annotated[int, Field(ge=0, le=MEMORY_MAX_BYTES)] | None = None
 
@@ -138,8 +185,16 @@ class Moved(Done):
 
 
 class FaultWanted(Strict):
-    """A fault that shall be there, with its parameters, or be gone."""
+    """A fault that shall be there, with its parameters, or be gone. `GET /v1/faults` has what each takes."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"properties": {"on": {"const": True}}},
+                {"properties": {"parameters": {"maxProperties": 0}}},
+            ]
+        }
+    )
     on: bool
     parameters: dict[str, int | None] = {}
 
