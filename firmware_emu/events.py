@@ -102,6 +102,14 @@ class FaultCleared(Event):
     name: str
 
 
+class LeaseEnded(Event):
+    """A controller's time was over and it had not let go of the bench: faults that it had injected are cleared."""
+
+    who: str
+    cleared: tuple[str, ...]
+    """The names of those that were still there."""
+
+
 class RefilledByHand(Event):
     """The reservoir was emptied and filled as an accepted REFILL said."""
 

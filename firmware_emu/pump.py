@@ -20,6 +20,7 @@ from firmware_emu.events import (
     FaultCleared,
     FaultInjected,
     FaultValue,
+    LeaseEnded,
     MemoryWritten,
     PowerCutCause,
     PowerLost,
@@ -35,7 +36,7 @@ from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from firmware_emu.controller.commands.device_context import Refilled
     from firmware_emu.pins import Tone
@@ -288,6 +289,14 @@ class Pump:
         self._catch_up()
         fault.clear(self.plant)
         self._note(FaultCleared(name))
+
+    def end_lease(self, who: str, faults: Iterable[str]) -> None:
+        """End those of the faults that are still there: whoever injected them has gone without a word."""
+        self._catch_up()
+        cleared = tuple(name for name in faults if fault_named(name).is_on(self.plant))
+        for name in cleared:
+            self.clear(name)
+        self._note(LeaseEnded(who, cleared))
 
     def faults(self) -> tuple[FaultState, ...]:
         """Every fault of the catalogue as it stands in this pump."""

@@ -85,6 +85,10 @@ class Clock:
     def pace(self) -> Pace:
         return self._pace
 
+    def host_s(self) -> float:
+        """The host's own time, of which only differences mean something."""
+        return self._host_ns() / NS_PER_S
+
     def read(self) -> Now:
         """Pump time and line time now."""
         return self._read_at(self._host_ns())

@@ -40,5 +40,9 @@ class NotWrittenError(BenchError):
     exit_code = 12
 
 
+class LeasedError(BenchError):
+    """A verb of rig control while another controller has the bench to itself."""
+
+
 class NotNowError(BenchError):
     """A rig command that does not fit the present state: wrong time mode, power off, another time run under way."""

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import is_due
 from firmware_emu.bench.errors import NotNowError
+from firmware_emu.bench.lease import Lease
+from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import TimeRun
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Runner:
         self.host = host
         self.clock = clock
         self.port = port
+        self.lease = Lease(clock.host_s)
         self._command_queue = command_queue
         self._under: Under | None = None
         self._look_at_s = 0.0
@@ -76,6 +79,7 @@ class Runner:
         host, now = self.host, self.clock.read()
         if received or is_due(now, host.wake_at_ms, host.wake_line_ms):
             self._send(host.step(now, received))
+        self._end_lease()
         self._command_queue.run(self)
         if self._under is not None:
             self._go_on(self._under)
@@ -128,6 +132,8 @@ class Runner:
         else:
             wait_s = max(0.0, under.give_up_at_s - time.monotonic())
         longest_s = IDLE_MAX_S if self.host.image is None else IMAGE_LOOK_S
+        if under is None and self.lease.left_s is not None:
+            longest_s = min(longest_s, self.lease.left_s)
         return longest_s if wait_s is None else min(wait_s, longest_s)
 
     def _look_at_image(self) -> None:
@@ -136,6 +142,12 @@ class Runner:
         if image is not None and time.monotonic() >= self._look_at_s:
             image.check()
             self._look_at_s = time.monotonic() + IMAGE_LOOK_S
+
+    def _end_lease(self) -> None:
+        """End a lease whose time is over, unless its holder waits for time to be turned."""
+        who = self.lease.who
+        if who is not None and self._under is None and not self.lease.left_s:
+            actions.end_lease(self, who, self.lease.end())
 
     def _go_on(self, under: Under) -> None:
         """Make some steps of the time run, unless the bytes that it waits for are not here yet."""

@@ -1,5 +1,5 @@
 """What a rig can do to a pump on the bench, in process and over HTTP.
 
 `actions` as functions · `api` over HTTP, with the bodies of `models` · `server` its thread · `guard` who may ask ·
-`connections` how many may.
+`connections` how many may. Who alone may change something is `bench/lease`.
 """

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from firmware_emu.pump import Pump
 
 Result = TypeVar("Result")
+CUT_AT_WRITE = "power-cut-at-write"
 
 
 class RefusedError(BenchError):
@@ -81,7 +82,7 @@ def arm_power_cut(bench: Bench, after_writes: int, torn_after_bytes: int | None 
     """Pull the plug in the n-th memory write from now, of which so many bytes land (None: none); it stays out."""
     if not _settled(bench).powered:
         raise NotNowError("power is off already; restore it first")
-    inject(bench, "power-cut-at-write", {"writes": after_writes, "torn_after_bytes": torn_after_bytes})
+    inject(bench, CUT_AT_WRITE, {"writes": after_writes, "torn_after_bytes": torn_after_bytes})
 
 
 def restore_power(bench: Bench, off_ms: int = 0) -> bool:
@@ -121,6 +122,11 @@ def inject(bench: Bench, fault: str, parameters: Mapping[str, object]) -> None:
 def clear(bench: Bench, fault: str) -> None:
     """End a fault of the catalogue."""
     _do(bench, lambda pump: pump.clear(fault))
+
+
+def end_lease(bench: Bench, who: str, faults: list[str]) -> None:
+    """End what a controller has injected that went without a word."""
+    _do(bench, lambda pump: pump.end_lease(who, faults))
 
 
 def faults(bench: Bench) -> tuple[FaultState, ...]:

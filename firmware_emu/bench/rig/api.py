@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
@@ -17,11 +17,12 @@ from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
-from firmware_emu.bench.errors import BenchError, BenchLostError, NotNowError
+from firmware_emu.bench.errors import BenchError, BenchLostError, LeasedError, NotNowError
 from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard
 from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.units import MS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -35,34 +36,56 @@ Result = TypeVar("Result")
 
 
 class RunnerProxy:
-    """The way from a request to the runner's thread and back."""
+    """The way from a request to the runner's thread and back, for looking or (with `changes`) for changing something.
 
-    def __init__(self, command_queue: CommandQueue[Runner]) -> None:
+    What changes something is for the holder of the lease alone, where there is one.
+    """
+
+    def __init__(
+        self, command_queue: CommandQueue[Runner], lease_id: str | None = None, *, changes: bool = False
+    ) -> None:
         self._command_queue = command_queue
+        self._changes = changes
+        self.lease_id = lease_id
 
     async def do(self, action: Callable[[Runner], Result]) -> tuple[Result, int]:
         """Run an action between two steps of the pump; returns its result, and the pump's time after it in ms."""
 
         def job(runner: Runner, future: Future[tuple[Result, int]]) -> None:
+            self._check(runner)
             future.set_result((action(runner), runner.host.pump.now_ms))
 
         return await asyncio.wrap_future(self._command_queue.leave(job))
 
     async def travel(self, ms: int, until: Until, after_received: int = 0) -> TimeRun:
         """Let time pass; returns when it has passed."""
-        return await asyncio.wrap_future(
-            self._command_queue.leave(
-                lambda runner, future: runner.start_run(ms, until, after_received, future)
-            )
-        )
+
+        def job(runner: Runner, future: Future[TimeRun]) -> None:
+            self._check(runner)
+            runner.start_run(ms, until, after_received, future)
+
+        return await asyncio.wrap_future(self._command_queue.leave(job))
+
+    def _check(self, runner: Runner) -> None:
+        if self._changes:
+            runner.lease.check(self.lease_id)
 
 
-async def _door(request: Request) -> RunnerProxy:
-    door: RunnerProxy = request.app.state.door
-    return door
+LeaseId = Annotated[
+    str | None, Header(alias="Pumpbench-Lease", description="the `lease` that PUT /v1/lease gave, if any")
+]
 
 
-Here = Annotated[RunnerProxy, Depends(_door)]
+async def _looking(request: Request) -> RunnerProxy:
+    return RunnerProxy(request.app.state.command_queue)
+
+
+async def _changing(request: Request, lease: LeaseId = None) -> RunnerProxy:
+    return RunnerProxy(request.app.state.command_queue, lease, changes=True)
+
+
+Here = Annotated[RunnerProxy, Depends(_looking)]
+Changing = Annotated[RunnerProxy, Depends(_changing)]
 # Bodies of which every field is optional may be left out.
 PowerCut = Annotated[models.PowerCut, Body(default_factory=models.PowerCut)]
 PowerRestore = Annotated[models.PowerRestore, Body(default_factory=models.PowerRestore)]
@@ -81,12 +104,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
         413: "a body that is too long",
         415: "a body that does not say that it is JSON",
         422: "a body that is not as described, or that the plant cannot take",
+        423: "another controller has the bench to itself: who, and for how long",
         429: "too many wrong tokens",
         500: "a fault of the bench",
         503: "a bench that has lost its image, or that serves too many others",
     }.items()
 }
-STATUS = {NotNowError: 409, BenchLostError: 503}
+STATUS = {NotNowError: 409, LeasedError: 423, BenchLostError: 503}
 """The status of a refusal of the bench; 422 of any other."""
 
 
@@ -138,7 +162,7 @@ async def get_clock(door: Here) -> models.ClockState:
 
 
 @router.put("/clock")
-async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState:
+async def put_clock(door: Changing, wanted: models.ClockWanted) -> models.ClockState:
     """Let time run at another pace from here on."""
 
     def change(runner: Runner) -> models.ClockState:
@@ -149,7 +173,7 @@ async def put_clock(door: Here, wanted: models.ClockWanted) -> models.ClockState
 
 
 @router.post("/clock/advance")
-async def advance(door: Here, wanted: models.Advance) -> models.Done:
+async def advance(door: Changing, wanted: models.Advance) -> models.Done:
     """Under manual time: let time pass, after all bytes that the client has sent were taken."""
     after_received = 0 if wanted.after_received is None else wanted.after_received
     time_run = await door.travel(wanted.ms, Until.TIME, after_received)
@@ -157,7 +181,7 @@ async def advance(door: Here, wanted: models.Advance) -> models.Done:
 
 
 @router.post("/clock/run-until")
-async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
+async def run_until(door: Changing, wanted: models.RunUntil) -> models.Ran:
     """Under manual time: let time pass until something happens, as fast as this machine can."""
     time_run = await door.travel(wanted.limit_ms, Until(wanted.what))
     events = [models.Event(**shown(entry)._asdict()) for entry in time_run.events]
@@ -165,12 +189,13 @@ async def run_until(door: Here, wanted: models.RunUntil) -> models.Ran:
 
 
 @router.post("/power/cut")
-async def cut_power(door: Here, wanted: PowerCut) -> models.Done:
+async def cut_power(door: Changing, wanted: PowerCut) -> models.Done:
     """Pull the plug, now or in a memory write to come; it stays out until it is put back."""
 
     def cut(runner: Runner) -> None:
         if wanted.after_writes is not None:
             actions.arm_power_cut(runner, wanted.after_writes, wanted.torn_after_bytes)
+            runner.lease.note(actions.CUT_AT_WRITE)
         elif wanted.torn_after_bytes is not None:
             raise actions.RefusedError(
                 "torn_after_bytes says how a write is torn; say which with after_writes"
@@ -183,21 +208,21 @@ async def cut_power(door: Here, wanted: PowerCut) -> models.Done:
 
 
 @router.post("/power/restore")
-async def restore_power(door: Here, wanted: PowerRestore) -> models.Restored:
+async def restore_power(door: Changing, wanted: PowerRestore) -> models.Restored:
     """Put the plug back; an armed cut that did not fire is disarmed."""
     was_off, now_ms = await door.do(lambda runner: actions.restore_power(runner, wanted.off_ms))
     return models.Restored(now_ms=now_ms, was_off=was_off)
 
 
 @router.post("/syringe/aspirate")
-async def aspirate(door: Here, wanted: Aspirate) -> models.Moved:
+async def aspirate(door: Changing, wanted: Aspirate) -> models.Moved:
     """Draw fluid out of the reservoir; the next REFILL finds it as the syringe left it."""
     nl, now_ms = await door.do(lambda runner: actions.aspirate(runner, wanted.nl))
     return models.Moved(now_ms=now_ms, nl=nl)
 
 
 @router.post("/syringe/fill")
-async def fill(door: Here, wanted: models.Fill) -> models.Moved:
+async def fill(door: Changing, wanted: models.Fill) -> models.Moved:
     """Inject fluid into the reservoir; the next REFILL finds it as the syringe left it."""
     nl, now_ms = await door.do(lambda runner: actions.fill(runner, wanted.nl, wanted.concentration_ng_per_ml))
     return models.Moved(now_ms=now_ms, nl=nl)
@@ -222,12 +247,13 @@ async def get_faults(door: Here) -> models.Faults:
 
 
 @router.put("/faults/{name}")
-async def put_fault(door: Here, name: str, wanted: models.FaultWanted) -> models.Done:
+async def put_fault(door: Changing, name: str, wanted: models.FaultWanted) -> models.Done:
     """Cause a fault, or end it."""
 
     def change(runner: Runner) -> None:
         if wanted.on:
             actions.inject(runner, name, wanted.parameters)
+            runner.lease.note(name)
         elif wanted.parameters:
             raise actions.RefusedError(f"a fault that ends takes no parameters, {name} got some")
         else:
@@ -235,6 +261,38 @@ async def put_fault(door: Here, name: str, wanted: models.FaultWanted) -> models
 
     _, now_ms = await door.do(change)
     return models.Done(now_ms=now_ms)
+
+
+@router.get("/lease")
+async def get_lease(door: Here) -> models.LeaseState:
+    """Who has the bench to itself, and for how long."""
+    return (await door.do(_lease))[0]
+
+
+@router.put("/lease")
+async def put_lease(door: Changing, wanted: models.LeaseWanted) -> models.LeaseTaken:
+    """Take the bench for oneself, or renew that: without the lease's id in the header every other change is refused.
+
+    A lease that ends without having been released clears the faults that were injected under it, never in the middle
+    of an advance; power that was cut stays out, and the clock as it was set.
+    """
+
+    def take(runner: Runner) -> models.LeaseTaken:
+        lease_id = runner.lease.take(wanted.who, wanted.seconds, door.lease_id)
+        return models.LeaseTaken(lease=lease_id, **_lease(runner).model_dump())
+
+    return (await door.do(take))[0]
+
+
+@router.delete("/lease")
+async def delete_lease(door: Changing) -> models.LeaseState:
+    """Let go of the bench; the faults stay as they are. Nothing where nobody has it."""
+
+    def let_go(runner: Runner) -> models.LeaseState:
+        runner.lease.release(door.lease_id)
+        return _lease(runner)
+
+    return (await door.do(let_go))[0]
 
 
 @router.get("/tones")
@@ -245,7 +303,7 @@ async def get_tones(door: Here) -> models.Tones:
 
 
 @router.post("/shutdown")
-async def shutdown(door: Here, _wanted: Nothing) -> models.Done:
+async def shutdown(door: Changing, _wanted: Nothing) -> models.Done:
     """End the emulator in good order."""
 
     def end(runner: Runner) -> None:
@@ -266,7 +324,7 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.door = RunnerProxy(command_queue)
+    app.state.command_queue = command_queue
     app.include_router(router)
     for kind in (RequestValidationError, HTTPException, BenchError, Exception):
         app.add_exception_handler(kind, _refuse)
@@ -276,6 +334,13 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
 def _clock(runner: Runner) -> models.ClockState:
     pace = runner.clock.pace
     return models.ClockState(mode=pace.mode, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
+
+
+def _lease(runner: Runner) -> models.LeaseState:
+    left_s = runner.lease.left_s
+    return models.LeaseState(
+        who=runner.lease.who, left_ms=None if left_s is None else round(left_s * MS_PER_S)
+    )
 
 
 def _pace(wanted: models.ClockWanted) -> Pace:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SYRINGE_MAX_NL = 100 * NL_PER_ML
 CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
+LEASE_MAX_S = 86_400
 NULL: JsonDict = {"type": "null"}
 
 Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
@@ -239,6 +240,26 @@ class Tones(Done):
     """The last tones, the newest last; `tones_played` of the truth counts them all."""
 
     tones: list[Tone]
+
+
+class LeaseWanted(Strict):
+    """The bench for oneself, for so long by the host's clock; `who` is what others are told."""
+
+    who: Annotated[str, Field(pattern=r"^[ -~]{1,80}$")]
+    seconds: Annotated[int, Field(ge=1, le=LEASE_MAX_S)]
+
+
+class LeaseState(BaseModel):
+    """Who has the bench to itself and for how long by the host's clock; None where nobody has."""
+
+    who: str | None
+    left_ms: int | None
+
+
+class LeaseTaken(LeaseState):
+    """`lease` goes with each request of its holder, as the header Pumpbench-Lease."""
+
+    lease: str
 
 
 class Nothing(Strict):

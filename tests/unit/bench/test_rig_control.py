@@ -70,6 +70,7 @@ def test_it_describes_itself(bench: ThreadBench) -> None:
         "/v1/syringe/fill",
         "/v1/faults",
         "/v1/faults/{name}",
+        "/v1/lease",
         "/v1/tones",
         "/v1/shutdown",
     }
