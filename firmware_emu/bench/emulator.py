@@ -15,7 +15,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from firmware_emu.bench.clock import REAL, Clock, Pace
+from firmware_emu.bench.clock import MANUAL, REAL, Clock, Pace
 from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.key_file import KeyFile
@@ -95,6 +95,10 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
             server.attach(runner.selector)
             stack.callback(server.close)
             say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
+        elif wanted.pace == MANUAL:
+            say("nothing can turn this pump's clock: --time manual needs --control")
+        if wanted.image is None and not wanted.syncing:
+            say("--sync never has no effect: it is about an --image")
         runner.settle()  # what the line says of the pump is on file before it is said
         if wanted.until_eof:
             runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))

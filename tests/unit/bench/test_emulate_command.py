@@ -124,6 +124,21 @@ def test_a_signal_while_rig_control_serves_ends_it_in_good_order(start: Start) -
     assert "Traceback" not in ended.err
 
 
+@pytest.mark.parametrize(
+    ("alone", "other", "why"),
+    [
+        (["--time", "manual"], ["--control", "127.0.0.1:0"], "nothing can turn this pump's clock"),
+        (["--sync", "never"], ["--image", "IMAGE"], "--sync never has no effect: it is about an --image"),
+    ],
+)
+def test_an_option_that_does_nothing_without_another_is_told_on_stderr(
+    tmp_path: Path, alone: list[str], other: list[str], why: str
+) -> None:
+    arguments = [argument.replace("IMAGE", str(tmp_path / "image")) for argument in other]
+    assert why in Emulator(*alone).end().err
+    assert why not in Emulator(*alone, *arguments).end().err
+
+
 def test_an_idle_emulator_sleeps(start: Start) -> None:
     emulator = start("--time", "manual")
     caller = Caller.on_pty(emulator.ready["port"])
