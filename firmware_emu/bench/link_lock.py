@@ -51,7 +51,10 @@ def _locks(descriptor: int, kind: int) -> bool:
     """Whether the lock could be taken; other errors of the system than that it is held are passed on."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (
+        BlockingIOError,
+        PermissionError,
+    ):  # some filing systems say of a lock that is held that it may not be
         return False
     return True
 

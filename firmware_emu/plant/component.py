@@ -124,7 +124,7 @@ def _row(value: object, name: str, kinds: Kinds) -> tuple[int, ...]:
 def _checked(value: object, name: str, kind: Kind) -> int:
     """The value, if it is of this kind: to Python `True` is a number, in a saved state it is none."""
     if isinstance(kind, Range):
-        if isinstance(value, int) and type(value) is not bool and kind.lowest <= value <= kind.highest:
+        if type(value) is int and kind.lowest <= value <= kind.highest:
             return value
         raise StateError(f"{name} must be an integer from {kind.lowest} to {kind.highest}, is {value!r:.60}")
     if isinstance(value, bool):
