@@ -208,9 +208,27 @@ def test_a_patient_may_acknowledge_an_alarm(pump_as: Callable[[Role], Programmer
 
 @verifies("ALM-006")
 def test_the_bits_of_the_status_are_the_rows_of_the_alarm_list(pump: Programmer) -> None:
+    check_that_bits_and_rows_agree(pump)
+
+
+@verifies("ALM-006")
+@needs("time", "reset")
+def test_the_bits_of_the_status_are_the_rows_of_the_alarm_list_while_alarms_last(
+    pump: Programmer, pump_rig: Rig
+) -> None:
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
+    assert AlarmId.LOW_RESERVOIR in check_that_bits_and_rows_agree(pump)
+    pump.acknowledge_alarm(AlarmId.LOW_RESERVOIR)
+    assert pump_rig.run_until("alarm", 40 * DAY).reached
+    assert check_that_bits_and_rows_agree(pump) >= {AlarmId.LOW_RESERVOIR, AlarmId.EMPTY}
+
+
+def check_that_bits_and_rows_agree(pump: Programmer) -> set[AlarmId]:
+    """The alarms that the list shows; each is active and latched as its bits say."""
     status, rows = pump.status(), pump.alarms().alarms
     listed = {row.alarm_id for row in rows}
     assert listed == {alarm for alarm in AlarmId if is_active(status, alarm) or is_latched(status, alarm)}
     for row in rows:
         assert (AlarmFlag.ACTIVE in row.flags) == is_active(status, row.alarm_id)
         assert (AlarmFlag.LATCHED in row.flags) == is_latched(status, row.alarm_id)
+    return listed

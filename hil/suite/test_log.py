@@ -15,7 +15,7 @@ from protocol.codec.layouts import encode
 from protocol.identifiers import ErrorCode, Opcode, Outcome, Role
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogName, LogType
-from protocol.messages.log import LOG_READ_MAX, LogRead
+from protocol.messages.log import LogRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
     from protocol.messages.log import LogReadReply
+
+LOG_READ_MAX = 6  # [SPEC 8]
 
 FAR = 0x7FFF_0000
 

@@ -20,13 +20,14 @@ from protocol.identifiers import (
 )
 from protocol.messages.conversation import GetLinkStats
 from protocol.messages.time import GetTime
-from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
+
+MAX_PAYLOAD_BYTES = 224  # [SPEC 2]
 
 NL_PPM = 1_000_000
 

@@ -18,7 +18,7 @@ from protocol.log.types import LogName, LogType
 from protocol.messages.alarms import AlarmAck
 from protocol.messages.bolus import BolusPrepare
 from protocol.messages.errors import ErrorReply
-from protocol.messages.log import LOG_READ_MAX, LogRead, LogReadReply, LogStatus, LogStatusReply
+from protocol.messages.log import LogRead, LogReadReply, LogStatus, LogStatusReply
 from protocol.messages.program import ProgBegin
 from protocol.messages.reading import GetStatusReply
 from protocol.messages.reservoir import Refill
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.programmer.programmer import Programmer
+
+LOG_READ_MAX = 6  # [SPEC 8]
 
 UNASSIGNED = sorted(set(range(256)) - {int(opcode) for opcode in (*COMMANDS, *EVENTS)})
 NOT_YET = frozenset({ErrorCode.UNSUPPORTED_OP})  # a pump may lack a whole feature, and says so

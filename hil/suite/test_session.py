@@ -23,13 +23,17 @@ from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime
 from protocol.wire.frame import Frame
 from protocol.wire.framing import decode_frame
-from protocol.wire.limits import ANSWER_REPEATS, REQUEST_CTR_MAX, SESSION_MARK_BYTES, TAG_FAILURES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
+
+ANSWER_REPEATS = 4  # [SPEC 5, R2]
+REQUEST_CTR_MAX = 1_048_576  # 2^20 [SPEC 5, R9]
+SESSION_MARK_BYTES = 8  # [SPEC 8]
+TAG_FAILURES_MAX = 16  # [SPEC 4, S2]
 
 IDLE_MS = 120_000
 LIFE_MS = 1_800_000

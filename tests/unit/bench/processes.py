@@ -92,7 +92,7 @@ class ThreadBench(Asker):
         self.server = RigServer("127.0.0.1:0", "the token", command_queue, lambda _sentence: None)
         self.server.attach(self.runner.selector)
         self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}
-        self.thread = threading.Thread(target=self.runner.run)
+        self.thread = threading.Thread(target=self.runner.run, daemon=True)
         self.thread.start()
 
     def close(self) -> None:

@@ -202,7 +202,8 @@ def test_an_advance_waits_for_the_bytes_that_are_on_their_way(fresh: ThreadBench
     asking = threading.Thread(
         target=lambda: answers.append(
             fresh.rig("POST", "/v1/clock/advance", {"ms": 1_000, "after_received": expected})
-        )
+        ),
+        daemon=True,
     )
     asking.start()
     assert fresh.rig("GET", "/v1/clock")["now_ms"] == 0
@@ -367,7 +368,7 @@ def test_the_pump_serves_its_line_while_rig_control_is_loaded(start: Callable[..
     caller = Caller.on_pty(fresh.ready["port"])
     caller.connect()
     answers: list[Any] = []
-    asking = threading.Thread(target=lambda: answers.append(fresh.rig("GET", "/v1/clock")))
+    asking = threading.Thread(target=lambda: answers.append(fresh.rig("GET", "/v1/clock")), daemon=True)
     asking.start()
     served = 0
     while asking.is_alive():
@@ -403,7 +404,9 @@ def test_time_does_not_wait_for_ever_for_bytes_that_do_not_come(
 def test_who_waits_when_the_bench_closes_is_told(fresh: ThreadBench) -> None:
     answers: list[Any] = []
     body = {"ms": 1, "after_received": 1}
-    asking = threading.Thread(target=lambda: answers.append(fresh.ask("POST", "/v1/clock/advance", body)))
+    asking = threading.Thread(
+        target=lambda: answers.append(fresh.ask("POST", "/v1/clock/advance", body)), daemon=True
+    )
     asking.start()
     give_up_at_s = time.monotonic() + 20
     while fresh.ask("PUT", "/v1/clock", {"mode": "manual"})[0] != 409:

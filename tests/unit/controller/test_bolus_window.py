@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.therapy.bolus_window import ENTRIES_MAX, PACKED_BYTES_MAX, BolusWindow
+from firmware_emu.controller.therapy.bolus_window import PACKED_BYTES_MAX, BolusWindow
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+
+ENTRIES_MAX = 128
 
 
 def one_bolus(volume_nl: int, delivered_nl: int, end_ms: int) -> BolusWindow:

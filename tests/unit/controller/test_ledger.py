@@ -8,17 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firmware_emu.controller.memory.ledger import (
-    ENTRIES_PER_KEY,
-    KEYS_MAX,
-    Ledger,
-    LedgerEntry,
-)
+from firmware_emu.controller.memory.ledger import Ledger, LedgerEntry
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from protocol.identifiers import ErrorCode, Opcode, Outcome
-from protocol.messages.ledger import CMD_ID_LAST, QueryCmdReply
-from protocol.wire.limits import CMD_ID_STEP_MAX
+from protocol.messages.ledger import QueryCmdReply
 from tests.support.for_each import for_each
+
+CMD_ID_LAST = 0xFFFF_FFFE  # [SPEC 9]
+ENTRIES_PER_KEY = 8  # [SPEC 9]
+KEYS_MAX = 8  # [SPEC 11]
+CMD_ID_STEP_MAX = 65_536  # [SPEC 9]
 
 KEY = 3
 OTHER_KEY = 4

@@ -17,8 +17,9 @@ from protocol.messages.program import ProgBegin, ProgCommit
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime, TimeSet
 from protocol.registry import COMMANDS
-from protocol.wire.limits import CMD_ID_STEP_MAX
 from tests.simulation.conversation import Conversation, simple_header
+
+CMD_ID_STEP_MAX = 65_536  # [SPEC 9]
 
 U32 = 1 << 32
 

@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_emu.controller.wall_clock import DELTA_OF_INVALID_CLOCK_S, WallClock
+from firmware_emu.controller.wall_clock import WallClock
 from firmware_emu.units import MS_PER_DAY, S_PER_DAY
 from protocol.identifiers import ErrorCode
 from tests.support.for_each import for_each
+
+DELTA_OF_INVALID_CLOCK_S = -0x8000_0000  # [SPEC 6]
 
 NOON_S = 9_000 * S_PER_DAY + 12 * 3_600  # 2024-08-22 12:00 UTC, a Thursday
 TICK_MS = 777_123

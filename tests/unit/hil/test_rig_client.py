@@ -3,7 +3,8 @@
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -13,6 +14,13 @@ from hil.rig import RigClock, RigEvent, RigTone
 from hil.rig_client import RigClient
 
 TOKEN = "open sesame"  # noqa: S105 - of this test alone
+
+
+class Server(ThreadingHTTPServer):
+    """An HTTP server that ends without waiting for who is still connected."""
+
+    daemon_threads = True
+    block_on_close = False
 
 
 class Bench:
@@ -47,15 +55,15 @@ def served() -> Iterator[tuple[Bench, RigClient]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    client = RigClient(f"http://127.0.0.1:{server.server_port}", TOKEN, timeout_s=10)
-    yield bench, client
-    client.close()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    # A thread a connection: one that a failed test left open holds up neither the others nor the end.
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        with closing(RigClient(f"http://127.0.0.1:{server.server_port}", TOKEN, timeout_s=10)) as client:
+            yield bench, client
+        server.shutdown()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> None:
@@ -123,10 +131,20 @@ def test_a_refusal_accuses_the_right_party_in_its_own_words(
 
 def test_a_wrong_token_is_a_configuration_error(served: tuple[Bench, RigClient]) -> None:
     _, rig = served
-    wrong = RigClient(rig._url, "wrong")
-    with pytest.raises(BadConfiguration, match="token"):
+    with (
+        closing(RigClient(rig._url, "wrong", timeout_s=10)) as wrong,
+        pytest.raises(BadConfiguration, match="token"),
+    ):
         wrong.clock()
-    wrong.close()
+
+
+def test_a_connection_that_is_left_open_does_not_hold_up_the_next_one(
+    served: tuple[Bench, RigClient],
+) -> None:
+    bench, rig = served
+    with closing(RigClient(rig._url, TOKEN, timeout_s=10)) as left_open:
+        assert left_open.advance(1) == rig.advance(1) == 5
+    assert len(bench.asked) == 2
 
 
 def test_an_answer_that_is_no_json_is_not_believed(served: tuple[Bench, RigClient]) -> None:

@@ -20,10 +20,14 @@ from protocol.log.types import SessionCloseReason
 from protocol.messages.handshake import HandshakeReject, PumpHello
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
-from protocol.wire.limits import HELLO_PER_DAY, HELLO_PER_MIN, TAKE_OVER_IDLE_MS, LinkLimits
+from protocol.wire.limits import LinkLimits
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in
 from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello, reject_in
+
+HELLO_PER_DAY = 1_000  # [SPEC 4, H5]
+HELLO_PER_MIN = 10  # [SPEC 4, H5]
+TAKE_OVER_IDLE_MS = 10_000  # [SPEC 4, H2]
 
 
 def test_a_wrong_proof_empties_the_slot_and_is_told() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 
 from protocol.link.budget import AnswerBudget, BackOff
-from protocol.wire.limits import BACK_OFF_ENTRIES, BACK_OFF_MAX_S
+
+BACK_OFF_ENTRIES = 16  # [SPEC 4, H4]
+BACK_OFF_MAX_S = 64  # [SPEC 4, H4]
 
 DAY_MS = 86_400_000
 

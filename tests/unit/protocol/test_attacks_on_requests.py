@@ -10,9 +10,10 @@ from protocol.link.events import Response, SessionClosed, TagFailureBurst
 from protocol.log.types import SessionCloseReason
 from protocol.wire.frame import with_crc
 from protocol.wire.framing import encode_frame
-from protocol.wire.limits import TAG_FAILURES_MAX
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, frames_in, request_bytes, with_header
+
+TAG_FAILURES_MAX = 16  # [SPEC 4, S2]
 
 CLINICIAN = next(key for key in DEVELOPMENT_KEYS if key.role is Role.CLINICIAN)
 

@@ -36,9 +36,11 @@ from protocol.messages.errors import ErrorReply, refusal
 from protocol.messages.handshake import HandshakeReject
 from protocol.wire.frame import pack_header, with_crc
 from protocol.wire.framing import encode_frame
-from protocol.wire.limits import REQUEST_CTR_MAX, TIMEOUTS_MS
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, with_header
+
+REQUEST_CTR_MAX = 1_048_576  # 2^20 [SPEC 5, R9]
+TIMEOUTS_MS = (600, 1_200, 2_400)  # [SPEC 5, R3]
 
 GIVES_UP_MS = sum(TIMEOUTS_MS)
 

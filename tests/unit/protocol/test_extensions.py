@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 from protocol.wire import checksum, framing
 
@@ -19,9 +20,9 @@ emulate(["--profile", "implanted", "--tcp", "127.0.0.1:0"])
 """
 
 
-def test_each_library_says_whether_it_works_in_c() -> None:
-    assert checksum.uses_c_extension() in {True, False}
-    assert framing.uses_c_extension() in {True, False}
+def test_a_library_works_in_c_where_its_extension_is_installed() -> None:
+    assert checksum.uses_c_extension() is (find_spec("crcmod._crcfunext") is not None)
+    assert framing.uses_c_extension() is (find_spec("cobs.cobs._cobs_ext") is not None)
 
 
 def test_an_emulator_without_the_extensions_says_so_and_works() -> None:

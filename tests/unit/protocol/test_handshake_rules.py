@@ -19,10 +19,13 @@ from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import DeviceKey, development_key
 from protocol.link.events import HandshakeFailed, Response, SessionOpened, SessionRefused
 from protocol.messages.handshake import PumpHello
-from protocol.wire.limits import HALF_OPEN_MS, HELLO_REPEATS, SESSION_IDLE_MS
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, with_header
 from tests.unit.protocol.strangers import CLINICIAN, handshake_frame, hello, reject_in
+
+HALF_OPEN_MS = 5_000  # [SPEC 4, H1]
+HELLO_REPEATS = 3  # [SPEC 4, H1]
+SESSION_IDLE_MS = 120_000  # [SPEC 4, S1]
 
 
 @for_each("secured", [True, False])

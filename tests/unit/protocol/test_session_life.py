@@ -5,9 +5,11 @@ from __future__ import annotations
 from protocol.identifiers import RejectReason
 from protocol.link.events import Hint, RandomSourceStuck, SessionClosed, SessionRefused
 from protocol.log.types import SessionCloseReason
-from protocol.wire.limits import SESSION_IDLE_MS, SESSION_LIFE_MS
 from tests.unit.protocol.fake_wire import Loopback
 from tests.unit.protocol.strangers import CLINICIAN, hello, reject_in
+
+SESSION_IDLE_MS = 120_000  # [SPEC 4, S1]
+SESSION_LIFE_MS = 1_800_000  # [SPEC 4, S1]
 
 
 def test_a_failed_random_source_means_no_session_and_nothing_else() -> None:
