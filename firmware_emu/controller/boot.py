@@ -235,10 +235,17 @@ class _Restart(NamedTuple):
         records.mark_dirty(Region.IDENTITY)
 
     def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
-        """Mark as corrupt what only a comparison of records shows to be wrong."""
+        """Mend or mark as corrupt what only a comparison of records shows to be wrong."""
+        if Region.SERVICE in self.corrupt:
+            records.service.eri_ms = records.alarms.began_ms(AlarmId.ERI)
+            records.service.eos_ms = records.alarms.began_ms(AlarmId.EOS)
+        if Region.ALARMS not in self.corrupt:  # a checkpoint that is older than the alarm knows less
+            checkpoint.detector.stalled = records.alarms.is_active(AlarmId.MOTOR_STALL)
         if Region.THERAPY in self.corrupt:
             if records.service.phase is BatteryPhase.EOS:
                 records.therapy.state, records.therapy.reason = State.EOS, StateReason.EOS
+            elif records.program is None and Region.PROGRAM not in self.corrupt:
+                records.therapy.state = State.STOP  # never programmed: no rate is safe
         elif checkpoint.status_rev != records.therapy.status_rev:
             # the checkpoint of the last commit is lost; an older one may not know of a refill
             self.corrupt.add(Region.RESERVOIR)
@@ -273,8 +280,13 @@ class _Restart(NamedTuple):
                 end = BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, entry.requested_nl)
             row = source_of_command(entry.op)
             therapy.close_delivery(row, key_id, entry.cmd_id, entry.requested_nl, end)
+        ledger_lost = Region.LEDGER in self.corrupt
         for delivery in open_then.on_top:
             row = SOURCES[delivery.source]
-            if row.opcode is None:  # no command stands behind it, so the ledger does not know it
+            if row.opcode is None or ledger_lost:  # the ledger does not know it
                 end = delivery.end_after_cut(latest_cut_ms)
                 therapy.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
+        window = therapy.records.window
+        if window.running_nl:  # of a delivery that neither the ledger nor the checkpoint knows any more
+            window.end(therapy.records.tick_ms, window.running_nl, window.running_nl)
+            therapy.records.mark_dirty(Region.BOLUS_WINDOW)

@@ -77,6 +77,11 @@ class Alarms:
         """Whether it occurred and is not acknowledged since, or is one that only its remedy unlatches."""
         return bool(self.latched_mask >> alarm_id & 1)
 
+    def began_ms(self, alarm_id: AlarmId) -> int | None:
+        """The tick at which its last occurrence began; None where it never occurred."""
+        occurrence = self.occurrences.get(alarm_id)
+        return None if occurrence is None else occurrence.on_ms
+
     def raise_(self, alarm_id: AlarmId, tick_ms: int, on_seq: int, value: int = 0, cause: int = 0) -> bool:
         """Begin an occurrence; returns False, and does nothing, where the condition is active already."""
         if self.is_active(alarm_id):

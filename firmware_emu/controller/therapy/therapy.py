@@ -285,7 +285,7 @@ class Therapy:
             records.mark_dirty(Region.BOLUS_WINDOW)
         data = BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason)
         seq = records.enter(row.end_type, data, cmd_id=cmd_id)
-        if row.opcode is not None:
+        if row.opcode is not None and records.ledger.find(key_id, cmd_id) is not None:  # else it was lost
             records.ledger.set_outcome(
                 key_id,
                 cmd_id,

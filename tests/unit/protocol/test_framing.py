@@ -203,6 +203,19 @@ def test_the_gap_is_counted_from_the_last_byte_and_ends_at_its_exact_millisecond
         assert any(isinstance(frame, Frame) for frame in frames) is arrives, pause_ms
 
 
+def test_bytes_after_the_gap_begin_a_frame_with_or_without_its_leading_zero_in_any_pieces() -> None:
+    for left_behind, fault in ((b"\0\x09junk", Fault.GAP), (b"\x55" * 400, Fault.OVERSIZE)):
+        for start in (0, 1):
+            frame = GET_STATUS[start:]
+            for at in range(1, len(frame)):
+                deframer = Deframer(1_000)
+                frames = deframer.feed(left_behind, 0)
+                frames += deframer.feed(frame[:at], 1_000)
+                frames += deframer.feed(frame[at:], 1_999)
+                assert isinstance(frames[-1], Frame), (fault, start, at)
+                assert [bad.fault for bad in frames[:-1] if isinstance(bad, BadFrame)] == [fault]
+
+
 def test_a_pause_ends_an_endless_frame_too() -> None:
     deframer = Deframer(1_000)
     deframer.feed(b"\x55" * 400, 0)
