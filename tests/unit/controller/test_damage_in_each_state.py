@@ -161,6 +161,7 @@ def test_the_countdown_to_the_end_does_not_begin_anew_when_its_record_is_lost() 
     while not is_active(base, AlarmId.ERI):
         base.wait(MS_PER_DAY)
     (begun,) = [entry for entry in base.log() if entry.type is LogType.ERI]
+    assert begun.t_mono_s % 86_400 == 0, "the voltage is looked at once a day"
     talk = base.fork()
     talk.wait(10 * MS_PER_DAY)
     talk = restarted(talk, Region.SERVICE)

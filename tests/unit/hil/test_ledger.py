@@ -24,6 +24,7 @@ from protocol.identifiers import ErrorCode, Outcome, Role, State
 TO_PUMP, FROM_PUMP = Direction.TO_PUMP, Direction.FROM_PUMP
 ROUNDS = 3  # the link sends a request three times before it gives up
 VOLUME_NL = 20_000
+REQUEST_CTR_MAX = 1_048_576  # 2^20 [SPEC 5, R9]
 
 
 def stopped(pump: Programmer) -> None:
@@ -241,3 +242,91 @@ def test_on_a_line_that_loses_doubles_and_delays_a_bolus_is_given_once_or_not_at
     assert delivered_nl in {0, VOLUME_NL}
     if known is not None:
         assert delivered_nl == (VOLUME_NL if known in {Outcome.RUNNING, Outcome.DONE} else 0)
+
+
+REFUSED: list[tuple[str, Callable[[Programmer], Any], ErrorCode]] = [
+    ("refill", lambda pump: pump.refill(99_000_000, aspirated_nl=0), ErrorCode.RESERVOIR),
+    ("time", lambda pump: pump.set_time(pump.status().wall_s + 86_400, 0), ErrorCode.CONFIRM),
+    ("zone", lambda pump: pump.set_time(pump.status().wall_s, 900), ErrorCode.TIME_RANGE),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "code"), [row[1:] for row in REFUSED], ids=[name for name, _, _ in REFUSED]
+)
+@pytest.mark.parametrize("lost", [0, 1, ROUNDS])
+def test_whatever_is_refused_is_filed_as_refused_also_where_the_answer_was_lost(
+    bench: TestBench, command: Callable[[Programmer], Any], code: ErrorCode, lost: int
+) -> None:
+    pump = bench.open_programmer()
+    pump.ledger.unknown()
+    if lost:
+        bench.line.drop(
+            FROM_PUMP, lost, skip=COMMIT_FRAMES["refill" if code is ErrorCode.RESERVOIR else "time"]
+        )
+    with pytest.raises(CommandRefused) as caught:  # nothing was done, so it was asked again under another id
+        command(pump)
+    bench.line.check_all_fired()
+    assert caught.value.code is code
+    sent = pump.ledger.last_command()
+    assert sent is not None
+    filed = [pump.ledger.filed(cmd_id) for cmd_id in range(1, sent.cmd_id + 1)]
+    assert [each.outcome for each in filed if each is not None] == ["REFUSED"] * (2 if lost == ROUNDS else 1)
+    assert not pump.ledger.unknown()
+    found = pump.query(sent.cmd_id)
+    assert (found.outcome, found.reason, found.op) == (Outcome.REFUSED, code, sent.opcode)
+    assert pump.stop().reply.state is State.STOP
+
+
+def expire_the_session(pump: Programmer) -> None:
+    """Bring the session's counter to its end, without its client knowing: the pump refuses SESSION_EXPIRED."""
+    pump.session._end._ctr = REQUEST_CTR_MAX
+
+
+@pytest.mark.parametrize(("name", "prepare", "command"), COMMANDS, ids=NAMES)
+def test_a_session_that_expires_in_the_middle_of_asking_is_opened_again(
+    bench: TestBench,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    prepare: Callable[[Programmer], None],
+    command: Callable[[Programmer], Any],
+) -> None:
+    monkeypatch.setattr("protocol.link.client_end.REQUEST_CTR_MAX", 1 << 31)  # a client that does not count
+    pump = bench.open_programmer()
+    prepare(pump)
+    pump.ledger.unknown()
+    before = pump.session.session_number
+    expire_the_session(pump)
+    executed = command(pump)
+    assert executed.outcome in {Outcome.RUNNING, Outcome.DONE}
+    assert pump.session.session_number == before + 1
+    assert intents(pump) == (name == "bolus")
+    assert not pump.ledger.unknown()
+
+
+def test_a_commit_in_a_session_that_has_expired_was_not_done_and_dies_with_its_token(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocol.link.client_end.REQUEST_CTR_MAX", 1 << 31)
+    pump = bench.open_programmer()
+    pump.ledger.unknown()
+    prepared = pump.prepare_bolus(VOLUME_NL, 600)
+    expire_the_session(pump)
+    with pytest.raises(NotExecuted, match="met no session") as caught:
+        pump.commit_bolus(prepared)
+    assert caught.value.outcome is Outcome.NEVER_RECEIVED
+    assert not pump.ledger.unknown()
+    assert intents(pump) == 0
+    assert pump.bolus(VOLUME_NL, 600).outcome is Outcome.RUNNING
+    assert intents(pump) == 1
+
+
+def test_reading_goes_on_in_a_new_session_when_the_old_one_expires(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protocol.link.client_end.REQUEST_CTR_MAX", 1 << 31)
+    pump = bench.open_programmer()
+    status = pump.status()
+    expire_the_session(pump)
+    assert pump.status().state is status.state
+    assert pump.session.session_number == 2
