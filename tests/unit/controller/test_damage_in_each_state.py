@@ -185,3 +185,24 @@ def test_an_acknowledged_alarm_that_lasts_is_no_damage_to_the_memory() -> None:
         row for row in after if row.alarm_id is AlarmId.ERI
     ]
     assert not {row.alarm_id for row in after} & {AlarmId.MEM_CRITICAL, AlarmId.MEM_NONCRITICAL}
+
+
+@for_each("state", STATES)
+def test_acknowledged_alarms_of_each_state_stay_acknowledged_over_a_power_cut(state: str) -> None:
+    talk = in_state(state).fork()
+    for row in talk.granted(GetAlarms()).alarms:
+        talk.granted(AlarmAck(row.alarm_id, row.on_seq))
+    lasting = {row.alarm_id: row.on_seq for row in talk.granted(GetAlarms()).alarms}
+    unlatched = talk.granted(GetStatus()).alarm_latched
+    talk = restarted(talk)
+    again = {row.alarm_id: row.on_seq for row in talk.granted(GetAlarms()).alarms}
+    of_a_restart = {
+        AlarmId.RESET,
+        AlarmId.WALL_INVALID,
+        AlarmId.BOLUS_PARTIAL,
+    }  # of the bolus that power ended
+    assert {alarm: seq for alarm, seq in again.items() if alarm not in of_a_restart} == {
+        alarm: seq for alarm, seq in lasting.items() if alarm not in of_a_restart
+    }
+    mask = ~sum(1 << alarm for alarm in of_a_restart)
+    assert talk.granted(GetStatus()).alarm_latched & mask == unlatched & mask

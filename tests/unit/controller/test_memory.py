@@ -18,7 +18,6 @@ from firmware_emu.controller.memory.memory_map import (
     JOURNAL_OFFSET,
     LOG_OFFSET,
     LOG_SLOT_BYTES,
-    LOG_SLOTS_IN_ONE_COMMIT,
     MARK_BYTES,
     MARK_OFFSET,
     PLACES,
@@ -31,6 +30,9 @@ from firmware_emu.plant.flash import Flash
 from protocol.log.types import LogName
 from tests.support.for_each import for_each
 
+LOG_SLOTS_IN_ONE_COMMIT = (
+    64  # a boot logs most: a dozen entries, one for each record lost, and chain checkpoints
+)
 LOG_CAPACITY = 40
 ENTRY = bytes(range(LOG_SLOT_BYTES))
 FOUND_WELL = RecoveryReport(redone=False, corrupt=(), checkpoint_lost=False)

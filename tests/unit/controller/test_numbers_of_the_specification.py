@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.alarms.alarms import Alarms
@@ -20,11 +21,18 @@ from firmware_emu.now import Now
 from firmware_emu.plant.flash import Flash
 from firmware_emu.profile import PairedKey
 from firmware_emu.pump import Pump
-from protocol.identifiers import AlarmId, InfusionMode, Outcome, ProgramFlag, Role, StopReason
+from protocol.identifiers import AlarmId, ErrorCode, InfusionMode, Outcome, ProgramFlag, Role, StopReason
 from protocol.link.development_keys import DeviceKey, development_key
 from protocol.log.types import LogName, LogType, SessionCloseReason
 from protocol.messages.log import LogStatus
-from protocol.messages.program import Group, ProgramHeader, Segment, padded_groups
+from protocol.messages.program import (
+    Group,
+    ProgBegin,
+    ProgBeginReply,
+    ProgramHeader,
+    Segment,
+    padded_groups,
+)
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import SEED, Conversation, profile_of
@@ -152,6 +160,36 @@ def test_an_alarm_in_each_of_its_states_is_read_back_as_it_was(alarm_id: AlarmId
             alarms._count()
         assert after == before
         assert again == alarms
+
+
+@for_each(
+    ("groups", "segments", "nearest"),
+    [
+        *((1, segments, None) for segments in (1, 90, 91)),
+        (1, 0, 1),
+        (1, 92, 91),
+        (1, 255, 91),
+        *((groups, 7, None) for groups in (1, 6, 7)),
+        (0, 7, 1),
+        (8, 7, 7),
+    ],
+)
+def test_a_program_has_one_to_seven_groups_and_one_to_91_segments(
+    groups: int, segments: int, nearest: int | None
+) -> None:
+    rows = padded_groups([Group(0x7F, 1, 300_000)])
+    header = ProgramHeader(InfusionMode.SIMPLE, groups, segments, ProgramFlag(0), 1, 500_000, groups=rows)
+    talk = implanted().fork()
+    answer = talk.ask(ProgBegin(1, header))
+    if nearest is None:
+        assert answer == ProgBeginReply()
+    else:
+        assert (answer.code, answer.nearest) == (ErrorCode.SEGMENTS, nearest)
+
+
+@cache
+def implanted() -> Conversation:
+    return Conversation.with_new_pump()
 
 
 def largest_records() -> dict[Region, bytes]:

@@ -1,6 +1,9 @@
-"""The limits of the wire fit each other."""
+"""The limits of the wire fit each other, and are tested by numbers that stand in the tests."""
 
 from __future__ import annotations
+
+import ast
+from pathlib import Path
 
 from protocol.wire import limits
 from tests.support.for_each import for_each
@@ -32,3 +35,18 @@ RELATIONS = [
 @for_each(("relation", "holds"), RELATIONS, name=lambda case: case[0])
 def test_limits_fit_each_other(relation: str, holds: bool) -> None:
     assert holds, relation
+
+
+def test_no_test_imports_the_limit_that_it_checks() -> None:
+    root = Path(__file__).parents[3]
+    files = [file for place in ("tests/unit", "hil/suite") for file in sorted((root / place).rglob("*.py"))]
+    assert len(files) > 50
+    imported = [
+        f"{file.relative_to(root)} imports {name.name}"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == limits.__name__
+        for name in node.names
+        if name.name.isupper()
+    ]
+    assert imported == [], "write the number of SPEC instead: a test that imports it agrees with any value"

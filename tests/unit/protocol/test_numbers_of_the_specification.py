@@ -9,8 +9,10 @@ from protocol.link.events import Response, SessionClosed, SessionRefused
 from protocol.log.types import SessionCloseReason
 from protocol.wire.checksum import crc32c
 from protocol.wire.framing import encode_frame
+from protocol.wire.limits import LinkLimits
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, request_bytes
+from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello
 
 HOUR_MS = 3_600_000
 
@@ -43,6 +45,37 @@ def test_an_answer_counts_for_its_hour_and_the_24_after_it(spent_ms: int, free_a
     assert budget.spend(spent_ms, doubtful=False)
     assert not budget.spend(free_again_ms - 1, doubtful=False)
     assert budget.spend(free_again_ms, doubtful=False)
+
+
+def test_half_of_an_odd_budget_is_rounded_down_and_the_rest_is_for_those_who_are_not_doubted() -> None:
+    minute = AnswerBudget(per_minute=11, per_day=1_000)
+    assert [minute.spend(0, doubtful=True) for _ in range(7)] == [True] * 5 + [False] * 2
+    assert [minute.spend(0, doubtful=False) for _ in range(7)] == [True] * 6 + [False]
+    day = AnswerBudget(per_minute=10, per_day=9)
+    assert sum(day.spend(60_000 * number, doubtful=True) for number in range(20)) == 4
+    assert sum(day.spend(60_000 * number, doubtful=False) for number in range(20, 40)) == 5
+
+
+def answered(loopback: Loopback, number: int) -> int:
+    """How many of so many strangers' greetings draw an answer now."""
+    return sum(bool(loopback.tell_pump(hello(f"stranger {each}", key_id=500))) for each in range(number))
+
+
+def test_a_good_proof_takes_its_hello_off_the_count_also_where_its_key_was_doubted() -> None:
+    loopback = Loopback()
+    assert false_proof(loopback, CLINICIAN.key_id, "guess"), "which costs two answers"
+    loopback.now_ms = 1_000
+    loopback.open()
+    assert answered(loopback, 20) == 8
+
+
+def test_answers_given_under_proximity_are_neither_counted_nor_given_back() -> None:
+    loopback = Loopback(limits=LinkLimits(hello_per_day=5))
+    loopback.host.near = True
+    for _ in range(6):
+        loopback.open()
+    loopback.host.near = False
+    assert answered(loopback, 20) == 5
 
 
 @for_each(("idle_ms", "told_s"), [(0, 10), (1, 10), (8_999, 2), (9_000, 1), (9_001, 1), (9_999, 1)])
