@@ -12,7 +12,7 @@ from protocol.wire.framing import encode_frame
 from protocol.wire.limits import LinkLimits
 from tests.support.for_each import for_each
 from tests.unit.protocol.fake_wire import Loopback, frame_in, request_bytes
-from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello
+from tests.unit.protocol.strangers import CLINICIAN, false_proof, hello, reject_in
 
 HOUR_MS = 3_600_000
 
@@ -67,6 +67,21 @@ def test_a_good_proof_takes_its_hello_off_the_count_also_where_its_key_was_doubt
     loopback.now_ms = 1_000
     loopback.open()
     assert answered(loopback, 20) == 8
+
+
+def test_refusals_of_the_back_off_and_silence_are_counted_once_each_and_other_refusals_are_not() -> None:
+    loopback = Loopback()
+    counted = loopback.pump.statistics
+    false_proof(loopback, CLINICIAN.key_id, "guess")
+    assert (
+        reject_in(loopback.tell_pump(hello("old", proto_max=0, proto_min=0))).reason is RejectReason.VERSION
+    )
+    assert counted.hs_limited == 0
+    for number in range(1, 4):  # with the two refusals before: the doubtful half of ten
+        assert reject_in(loopback.tell_pump(hello("early"))).reason is RejectReason.LIMITED
+        assert counted.hs_limited == number
+    assert loopback.tell_pump(hello("early")) == b""
+    assert counted.hs_limited == 4
 
 
 def test_answers_given_under_proximity_are_neither_counted_nor_given_back() -> None:
