@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from protocol.identifiers import Opcode, RejectReason, Role
+from hil.programmer.entropy import SeededEntropy
+from protocol.identifiers import Handshake, Opcode, RejectReason, Role
 from protocol.link.budget import AnswerBudget, BackOff
-from protocol.link.client_end import Phase
+from protocol.link.client_end import ClientEnd, Phase
+from protocol.link.development_keys import development_key
 from protocol.link.events import Response, SessionClosed, SessionRefused
 from protocol.log.types import SessionCloseReason
 from protocol.wire.checksum import crc32c
@@ -101,6 +103,34 @@ def test_busy_tells_the_rest_of_ten_seconds_rounded_up(idle_ms: int, told_s: int
     loopback.client = loopback.new_client(Role.PATIENT)
     loopback.client.open(idle_ms)
     assert loopback.settle() == [SessionRefused(RejectReason.BUSY, told_s)]
+
+
+@for_each("role", Role)
+def test_another_key_of_the_same_rank_waits_for_the_ten_seconds_too(role: Role) -> None:
+    loopback = Loopback(role=role)
+    other = development_key(role)._replace(key_id=40, key=b"of another one..", slot=5)
+    loopback.host.keys[other.key_id] = other
+    loopback.open()
+    for idle_ms, busy in ((9_999, True), (10_000, False)):
+        loopback.now_ms = idle_ms
+        loopback.client = ClientEnd(key=other, entropy=SeededEntropy(f"other {idle_ms}"))
+        loopback.client.open(idle_ms)
+        (news,) = loopback.settle()
+        assert isinstance(news, SessionRefused) is busy, idle_ms
+
+
+def test_only_a_greeting_behind_a_frame_makes_it_stale() -> None:
+    orphan = request_bytes(opened(), 1)
+    for greeted, behind in ((hello("first"), orphan), (hello("first"), b"\0\x09junk\0"), (orphan, orphan)):
+        assert Loopback().tell_pump(greeted + behind), "what comes first is answered"
+    last = frame_in(Loopback().tell_pump(orphan + hello("last")))
+    assert last.opcode == Handshake.PUMP_HELLO
+
+
+def opened() -> Loopback:
+    loopback = Loopback()
+    loopback.open()
+    return loopback
 
 
 def test_the_ten_seconds_of_a_session_count_from_its_last_new_request() -> None:
