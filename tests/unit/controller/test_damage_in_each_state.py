@@ -26,7 +26,9 @@ DAMAGES: tuple[frozenset[Region], ...] = (
     frozenset({Region.THERAPY, Region.LEDGER}),
     frozenset({Region.LEDGER, Region.ALARMS}),
     frozenset({Region.THERAPY, Region.ALARMS}),
+    frozenset({Region.ALARMS, Region.SERVICE}),
 )
+CRITICAL = frozenset(Region) - {Region.ALARMS, Region.WALL_CLOCK, Region.SERVICE, Region.TEXTS}
 
 
 def flip(talk: Conversation, offset: int) -> None:
@@ -83,6 +85,11 @@ def test_whatever_record_is_lost_in_whatever_state_the_others_agree(
         status.alarm_active >> AlarmId.MEM_CRITICAL & 1 or status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
     )
     assert bool(told) is bool(lost)
+    rows = {row.alarm_id: row.value for row in talk.granted(GetAlarms()).alarms}
+    if lost & CRITICAL:
+        assert rows[AlarmId.MEM_CRITICAL] == min(lost & CRITICAL), "the first of the damaged regions"
+    elif lost:
+        assert rows[AlarmId.MEM_NONCRITICAL] == min(lost)
     for log in LogName:
         found = talk.granted(LogStatus(log))
         # the key of the chain is in IDENTITY: without it the chain cannot be vouched for

@@ -388,3 +388,21 @@ def test_a_log_reads_the_same_whatever_the_batches_and_the_boots(batches: list[t
     assert [entry.seq for entry in entries] == list(range(max(1, newest - CAPACITY + 1), newest + 1))
     assert all((entry.type is LogType.LOG_CHECKPOINT) == (entry.seq % 64 == 0) for entry in entries)
     assert bench.verdict() == CLEAN
+
+
+def test_a_slot_of_noise_with_a_high_number_is_not_the_newest_entry() -> None:
+    bench = Bench()
+    bench.append(5)
+    bench.flash.load([(bench.offset_of(11), b"\x99" * LOG_SLOT_BYTES)])
+    bench.reboot()
+    assert bench.append(1) == [6]
+
+
+def test_a_ring_that_is_just_full_and_loses_its_first_slot_gives_no_number_away() -> None:
+    bench = Bench()
+    while bench.log.last_seq < CAPACITY:
+        bench.append(1)
+    assert bench.log.last_seq == CAPACITY
+    bench.flash.load([(bench.offset_of(1), b"\xff" * LOG_SLOT_BYTES)])
+    bench.reboot()
+    assert bench.append(1) == [CAPACITY + 2], "number 201 may have been there"
