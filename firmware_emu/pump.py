@@ -132,7 +132,7 @@ class Pump:
             line_ms = None if self.controller is None else self.controller.link.deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
-                deadline_ms = line_ms if now.is_same else now.pump_ms
+                deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
                 if at_ms is None or deadline_ms < at_ms:
                     self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
                     self._receive(b"")

@@ -8,6 +8,8 @@ from protocol.identifiers import Opcode, Outcome
 from protocol.messages.command import command
 
 OWN_KEY = 0xFFFF
+CMD_ID_FIRST = 1
+CMD_ID_LAST = 0xFFFF_FFFE
 
 
 @message(

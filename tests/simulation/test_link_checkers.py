@@ -131,11 +131,10 @@ def a_log_that_is_rewritten(patch: pytest.MonkeyPatch) -> None:
 def a_bolus_that_ends_twice(patch: pytest.MonkeyPatch) -> None:
     real = Therapy.close_delivery
 
-    def close(therapy: Therapy, row: Any, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> int:
-        seq = real(therapy, row, key_id, cmd_id, volume_nl, end)
+    def close(therapy: Therapy, row: Any, key_id: int, cmd_id: int, volume_nl: int, end: BolusEnd) -> None:
+        real(therapy, row, key_id, cmd_id, volume_nl, end)
         data = BolusEndData(end.delivered_nl, end.uncertain_nl, end.reason)
         therapy.records.enter(row.end_type, data, cmd_id=cmd_id)
-        return seq
 
     patch.setattr(Therapy, "close_delivery", close)
 
@@ -207,13 +206,14 @@ def a_ledger_that_adds_a_stroke(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_pump_that_sees_edges_where_there_are_none(patch: pytest.MonkeyPatch) -> None:
+    real = ActiveBolus.advance
+
     def advance(bolus: ActiveBolus, tick_ms: int, rotor: Any) -> Any:
-        run = bolus.due_run(tick_ms)
-        if run is None:
+        turned = real(bolus, tick_ms, rotor)
+        if turned is None:
             return None
-        rotor.run(run)
-        bolus.commanded += run.count
-        bolus.delivered += run.count
+        run, edges = turned
+        bolus.delivered += run.count - edges
         return run, run.count
 
     patch.setattr(ActiveBolus, "advance", advance)

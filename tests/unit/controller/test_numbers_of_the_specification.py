@@ -8,7 +8,7 @@ from functools import cache
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.alarms.alarms import Alarms
 from firmware_emu.controller.memory.identity import Identity
-from firmware_emu.controller.memory.ledger import Ledger
+from firmware_emu.controller.memory.ledger import Ledger, LedgerEntry
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region, memory_size_bytes
 from firmware_emu.controller.service_life import ServiceLife
@@ -125,6 +125,15 @@ def test_a_session_idles_out_by_the_time_of_the_line_however_little_the_pumps_ti
             assert [each.reason for each in closed] == [SessionCloseReason.IDLE]
 
 
+def test_a_session_idles_out_in_a_step_in_which_the_two_times_meet() -> None:
+    talk = Conversation.with_new_pump()
+    talk.open()
+    talk.pump.step(Now(200_000, 10))
+    talk.pump.step(Now.both(200_001))
+    assert talk.pump.controller is not None
+    assert talk.pump.controller.link.session is None
+
+
 @for_each("development", [False, True])
 def test_a_session_under_a_private_key_is_none_under_a_development_key(development: bool) -> None:
     private = DeviceKey(7, Role.CLINICIAN, b"of this test....", slot=1, development=False)
@@ -198,7 +207,7 @@ def largest_records() -> dict[Region, bytes]:
     for key_id in range(0xFFF8, 0x1_0000):
         for cmd_id in range(0xFFFF_FFF0 - 8, 0xFFFF_FFF0):
             ledger._keys.setdefault(key_id, type(ledger._of(key_id))()).last_id = cmd_id - 1
-            ledger.record(key_id, cmd_id, op=0x21, cmd_crc=0xFFFF_FFFF, outcome=Outcome.RUNNING)
+            ledger.record(key_id, LedgerEntry(cmd_id, 0x21, Outcome.RUNNING, cmd_crc=0xFFFF_FFFF))
     window = BolusWindow()
     for number in range(200):
         window.start(500_000)
