@@ -51,11 +51,11 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
 
 def _key(row: Any, path: Path) -> DeviceKey:
     try:
-        key_id, role, key = int(row["key_id"]), Role[str(row["role"]).upper()], bytes.fromhex(row["key"])
+        key_id, role, key = row["key_id"], Role[str(row["role"]).upper()], bytes.fromhex(row["key"])
     except (KeyError, TypeError, ValueError):
         raise BadConfiguration(
             f"the key file {path} needs objects of key_id, role and key (32 hex digits)", advice="check --key"
         ) from None  # the cause could show the key
-    if len(key) != KEY_BYTES or not 0 <= key_id <= KEY_ID_MAX:
+    if len(key) != KEY_BYTES or type(key_id) is not int or not 0 <= key_id <= KEY_ID_MAX:
         raise BadConfiguration(f"the key file {path} has a key or key_id out of range", advice="check --key")
     return DeviceKey(key_id, role, key, 0, development=any(key == known.key for known in DEVELOPMENT_KEYS))

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -313,7 +314,9 @@ class OutcomeStore:
                 advice="name that key, or another file with --state",
             )
         try:
-            return {int(name, 16): _memory_from(entry) for name, entry in document["memories"].items()}
+            return {
+                _memory_id_from(name): _memory_from(entry) for name, entry in document["memories"].items()
+            }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadConfiguration(
                 f"the state file {path} is damaged ({error})", advice=MOVE_IT_AWAY
@@ -343,6 +346,12 @@ def _memory_to(memory: _Memory) -> dict[str, Any]:
         "commands": [asdict(command) for command in memory.commands.values()],
         "marks": None if memory.marks is None else asdict(memory.marks),
     }
+
+
+def _memory_id_from(name: str) -> int:
+    if not re.fullmatch("[0-9a-f]{16}", name):
+        raise ValueError(f"{name!r} is no memory")
+    return int(name, 16)
 
 
 def _memory_from(entry: dict[str, Any]) -> _Memory:

@@ -10,6 +10,7 @@ import click
 from hil.cli import tables
 from hil.cli.connection import Options, confirm, connected, one_of, show, with_options
 from hil.cli.output import json_text, say, tell
+from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
@@ -94,10 +95,8 @@ def link(options: Options, clear: bool) -> None:
 
 @program.command()
 @click.option("--security", is_flag=True, help="The security log instead of the main log.")
-@click.option(
-    "--from", "from_seq", type=click.IntRange(min=0), default=0, help="First entry (0: the oldest)."
-)
-@click.option("--last", type=click.IntRange(min=1), help="Only the last so many.")
+@click.option("--from", "from_seq", type=Quantity(), default=0, help="First entry (0: the oldest).")
+@click.option("--last", type=Quantity(low=1), help="Only the last so many.")
 @with_options
 def log(options: Options, security: bool, from_seq: int, last: int | None) -> None:
     """The log, whole, with proof that nothing is missing."""
@@ -130,10 +129,10 @@ def log(options: Options, security: bool, from_seq: int, last: int | None) -> No
 
 
 @program.command()
-@click.argument("cmd_id", type=click.IntRange(min=1), required=False)
+@click.argument("cmd_id", type=CMD_ID, required=False)
 @with_options
 def query(options: Options, cmd_id: int | None) -> None:
-    """What became of a command (without an id: of the last one that the pump has received)."""
+    """What became of a command, CMD_ID from 1 to 4294967294 (without one: of the last that the pump has received)."""
     with connected(options) as pump:
         if cmd_id is None:
             cmd_id = pump.status().last_cmd_id
@@ -146,10 +145,10 @@ def query(options: Options, cmd_id: int | None) -> None:
 
 
 @program.command()
-@click.argument("cmd_id", type=click.IntRange(min=1))
+@click.argument("cmd_id", type=CMD_ID)
 @with_options
 def void(options: Options, cmd_id: int) -> None:
-    """Make sure that a command which never arrived never will be carried out."""
+    """Make sure that a command which never arrived (CMD_ID, 1 to 4294967294) never will be carried out."""
     with connected(options) as pump:
         seen = pump.void(cmd_id)
         notices = list(pump.notices)
@@ -183,11 +182,11 @@ def ack(options: Options, alarm: str) -> None:
 
 
 @program.command()
-@click.argument("cmd_id", type=click.IntRange(min=1))
+@click.argument("cmd_id", type=CMD_ID)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_options
 def accept(options: Options, cmd_id: int, yes: bool) -> None:
-    """Take an outcome that nobody can find out upon yourself, so that it blocks no more."""
+    """Take an outcome that nobody knows (of CMD_ID, 1 to 4294967294) upon yourself, so that it blocks no more."""
     confirm(
         f"have you consulted the log and the patient about command {cmd_id}, and shall it block no more",
         yes=yes,

@@ -1,61 +1,130 @@
-"""Quantities as people write and read them, exactly: mcg and mL on the outside, ng and nL within. No floats."""
+"""Quantities as people write them, read exactly or refused: the types of every option that takes a number or a date.
+
+ASCII digits with at most one point, no sign, exponent or underscore, within the range of the field that carries it on
+the wire. Nothing else of the command line turns text into a number.
+"""
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
 
-PLACES_OF_MCG = 3
-PLACES_OF_ML = 6
+import click
+
+from hil.outcome_store import LAST_CMD_ID
+from hil.quantity_words import PLACES_OF_MCG, PLACES_OF_ML, U32_MAX, WALL_EPOCH, decimal_text
+
+U16_MAX: Final = 0xFFFF
+LAST_MOMENT = WALL_EPOCH + timedelta(seconds=U32_MAX)
+TZ_MINUTES = range(-720, 840 + 1)  # [SPEC 6], TIME_SET
+_NUMBER = re.compile(r"(?P<whole>[0-9]*)(\.(?P<part>[0-9]*))?")
 
 
-def exact(text: str, scale: int, unit: str) -> int:
-    """A decimal number of a unit as a whole number of its smallest part; ValueError if it does not come out even."""
+def exact(text: str, places: int, unit: str, low: int = 0, high: int = U32_MAX) -> int:
+    """A decimal number of a unit, as a whole number of its 10^-places; ValueError says why it is none, or too large."""
+    found = _NUMBER.fullmatch(text)
+    whole, part = (found["whole"], (found["part"] or "").rstrip("0")) if found else ("", "")
+    if found is None or not (whole or found["part"]):
+        example = "25 or 0.5" if places else "25"
+        raise ValueError(f"{_shown(text)} is no number{_of(unit)}: write digits, as {example}")
+    if len(part) > places:
+        decimals = f"at most {places} decimals" if places else "no decimals"
+        raise ValueError(f"{_shown(text)} cannot be told exactly{_in(unit)}: {decimals}")
+    digits = (whole + part.ljust(places, "0")).lstrip("0") or "0"
+    if len(digits) > len(str(high)) or not low <= int(digits) <= high:
+        raise ValueError(f"{_shown(text)} is out of range: {range_text(places, unit, low, high)}")
+    return int(digits)
+
+
+def range_text(places: int, unit: str, low: int, high: int) -> str:
+    """The range of a quantity: `0 to 4294.967295 mL`."""
+    return f"{decimal_text(low, places)} to {decimal_text(high, places)} {unit}".rstrip()
+
+
+def _of(unit: str) -> str:
+    return f" of {unit}" if unit else ""
+
+
+def _in(unit: str) -> str:
+    return f" in {unit}" if unit else ""
+
+
+def _shown(text: str) -> str:
+    """What was written, cut where it is long: it is there to be found again."""
+    longest = 40
+    return repr(text) if len(text) <= longest else f"{text[:longest]!r}..."
+
+
+class Quantity(click.ParamType[int]):
+    """The type of an option: a number of a unit, exact, within the range of its field on the wire."""
+
+    def __init__(self, unit: str = "", *, places: int = 0, low: int = 0, high: int = U32_MAX) -> None:
+        self.name = unit or "number"
+        self._unit, self._places, self._low, self._high = unit, places, low, high
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002
+        """The range, as `--help` shows it behind the option; an argument keeps its name."""
+        if isinstance(param, click.Argument):
+            return None
+        return f"[{range_text(self._places, self._unit, self._low, self._high)}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number in the unit's smallest part; an option's default is one already."""
+        if isinstance(value, int):
+            return value
+        try:
+            return exact(value, self._places, self._unit, self._low, self._high)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+MCG = Quantity("mcg", places=PLACES_OF_MCG)
+MCG_PER_DAY = Quantity("mcg/day", places=PLACES_OF_MCG)
+MCG_PER_ML = Quantity("mcg/mL", places=PLACES_OF_MCG)
+ML = Quantity("mL", places=PLACES_OF_ML)
+U16 = Quantity(high=U16_MAX)
+CMD_ID = Quantity(low=1, high=LAST_CMD_ID)
+
+
+class WallTime(NamedTuple):
+    """A moment as TIME_SET has it, and as a human reads it."""
+
+    wall_s: int
+    tz_minutes: int
+    text: str
+
+
+class Moment(click.ParamType[WallTime]):
+    """The type of an argument: a date and time with its offset from UTC, that the pump's clock can hold."""
+
+    name = "ISO time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> WallTime:
+        """The moment in seconds since 2000, and its offset in minutes."""
+        try:
+            return wall_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def wall_time(text: str) -> WallTime:
+    """An ISO date and time with an offset, as the pump's clock has it; ValueError says why that cannot be."""
     try:
-        value = Decimal(text) * scale
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is no number of {unit}") from None
-    if not value.is_finite() or value != value.to_integral_value() or value < 0:
-        raise ValueError(f"{text!r} is no amount in {unit} that can be told exactly; at most {scale} parts")
-    return int(value)
-
-
-def decimal_text(value: int, places: int) -> str:
-    """Value / 10^places, exactly, without needless zeros."""
-    sign, digits = "-" if value < 0 else "", str(abs(value)).rjust(places + 1, "0")
-    whole, part = digits[:-places], digits[-places:].rstrip("0")
-    return f"{sign}{whole}.{part}" if part else f"{sign}{whole}"
-
-
-def ml(volume_nl: int) -> str:
-    """A volume in nL, as mL."""
-    return f"{decimal_text(volume_nl, PLACES_OF_ML)} mL"
-
-
-def ml_per_day(rate_nl_per_day: int) -> str:
-    """A rate in nL/day, as mL/day."""
-    return f"{decimal_text(rate_nl_per_day, PLACES_OF_ML)} mL/day"
-
-
-def mcg(dose_ng: int) -> str:
-    """A dose in ng, as mcg."""
-    return f"{decimal_text(dose_ng, PLACES_OF_MCG)} mcg"
-
-
-def mcg_per_day(dose_ng_per_day: int) -> str:
-    """A dose in ng/day, as mcg/day."""
-    return f"{decimal_text(dose_ng_per_day, PLACES_OF_MCG)} mcg/day"
-
-
-def mcg_per_ml(concentration_ng_per_ml: int) -> str:
-    """A concentration in ng/mL, as mcg/mL."""
-    return f"{decimal_text(concentration_ng_per_ml, PLACES_OF_MCG)} mcg/mL"
-
-
-def duration(seconds: int) -> str:
-    """Seconds as days, hours, minutes, seconds, leaving out what is zero."""
-    parts = []
-    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        count, seconds = divmod(seconds, size)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts) or "0 s"
+        wanted = datetime.fromisoformat(text if text.isascii() else "")
+    except ValueError:
+        raise ValueError(f"{_shown(text)} is no ISO time: write it as 2026-03-02T10:00:00+01:00") from None
+    offset = wanted.utcoffset()
+    if offset is None:
+        raise ValueError(f"{_shown(text)} has no offset from UTC; add +00:00 or your own")
+    tz_minutes, odd = divmod(offset, timedelta(minutes=1))
+    if odd or wanted.microsecond:
+        raise ValueError(
+            f"{_shown(text)} is finer than the pump's clock: whole seconds, whole minutes of offset"
+        )
+    if tz_minutes not in TZ_MINUTES:
+        raise ValueError(f"{_shown(text)} has an offset out of range: -12:00 to +14:00")
+    if not WALL_EPOCH <= wanted <= LAST_MOMENT:
+        last = f"{LAST_MOMENT:%Y-%m-%dT%H:%M:%S}+00:00"
+        raise ValueError(f"{_shown(text)} is out of range: 2000-01-01T00:00:00+00:00 to {last}")
+    return WallTime((wanted - WALL_EPOCH) // timedelta(seconds=1), tz_minutes, wanted.isoformat())

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.bench_session import identity_of
-from hil.cli.quantities import duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
+from hil.quantity_words import (
+    U32_MAX,
+    WALL_EPOCH,
+    at_least,
+    duration,
+    mcg_per_day,
+    mcg_per_ml,
+    ml,
+    ml_per_day,
+)
 from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
 from protocol.messages.program import ProgCommitReply
 from protocol.messages.reservoir import RefillReply
@@ -25,8 +34,7 @@ if TYPE_CHECKING:
     from protocol.messages.time import GetTimeReply
 
 Rows = list[tuple[str, str]]
-WALL_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-NEVER = 0xFFFF_FFFF
+NEVER = U32_MAX
 
 
 def table(rows: Rows) -> str:
@@ -159,7 +167,13 @@ def reservoir_rows(reservoir: GetReservoirReply, status: GetStatusReply) -> Rows
             f"{ml(reservoir.last_aspirated_nl)} where {ml(reservoir.last_expected_nl)} was expected",
         ),
         ("battery", reservoir.battery_phase.name),
-        ("replace by", wall_text(reservoir.replace_by_wall_s, valid=reservoir.replace_by_wall_s != 0)),
+        (
+            "replace by",
+            at_least(
+                wall_text(reservoir.replace_by_wall_s, valid=reservoir.replace_by_wall_s != 0),
+                reservoir.replace_by_wall_s,
+            ),
+        ),
     ]
 
 
@@ -184,7 +198,9 @@ def alarm_lines(alarms: GetAlarmsReply, status: GetStatusReply) -> list[str]:
         flags = " ".join(flag.name.lower() for flag in AlarmFlag if flag in row.flags and flag.name)
         rank = row.alarm_class.name.lower().replace("_", "-")
         since = moment(row.on_t_mono_s, status)
-        lines.append(f"{row.alarm_id.name:<18} {rank:<12} {flags:<16} since {since}, value {row.value}")
+        lines.append(
+            f"{row.alarm_id.name:<18} {rank:<12} {flags:<16} since {since}, value {at_least(str(row.value), row.value)}"
+        )
     return lines
 
 

@@ -6,27 +6,19 @@ to is what is sent: it names the program that was there when he was asked, and a
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hil.cli.connection import Options, confirm, connected, one_of, outcome_sentence, show, with_options
-from hil.cli.quantities import (
-    duration,
-    exact,
-    mcg,
-    mcg_per_day,
-    mcg_per_ml,
-    ml,
-    ml_per_day,
-)
-from hil.cli.tables import WALL_EPOCH, executed_rows, reply_rows, time_rows
+from hil.cli.quantities import CMD_ID, MCG, MCG_PER_DAY, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
+from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
-from hil.procedures import NG_PER_MCG, NL_PER_ML, rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
 from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
+from hil.quantity_words import U32_MAX, duration, mcg, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
 from protocol.messages.reading import GetDeliveryReply
 
@@ -44,32 +36,11 @@ MAX_STOP_H = 48
 AS_ASKED = frozenset({Outcome.RUNNING, Outcome.DONE})
 
 
-class Amount(click.ParamType[int]):
-    """A decimal number of a unit, exact."""
-
-    def __init__(self, scale: int, unit: str) -> None:
-        self.name = unit
-        self._scale = scale
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number in the unit's smallest part."""
-        if isinstance(value, int):
-            return value
-        try:
-            return exact(value, self._scale, self.name)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-MCG = Amount(NG_PER_MCG, "mcg")
-ML = Amount(NL_PER_ML, "mL")
 YES = click.option("--yes", is_flag=True, help="Do not ask.")
 CONCENTRATION = click.option(
-    "--concentration", "concentration_ng_per_ml", type=MCG, help="mcg/mL (default: the active program's)."
+    "--concentration", "concentration_ng_per_ml", type=MCG_PER_ML, help="Default: the active program's."
 )
-DRUG = click.option(
-    "--drug", "drug_id", type=click.IntRange(0, 0xFFFF), help="Drug number (default: the active program's)."
-)
+DRUG = click.option("--drug", "drug_id", type=U16, help="Drug number (default: the active program's).")
 
 
 def report(options: Options, executed: Executed[Any], more: Rows | None = None) -> None:
@@ -100,7 +71,7 @@ def report(options: Options, executed: Executed[Any], more: Rows | None = None) 
 
 
 @click.command(name="set")
-@click.option("--dose", "dose_ng_per_day", type=MCG, required=True, help="Dose in mcg/day.")
+@click.option("--dose", "dose_ng_per_day", type=MCG_PER_DAY, required=True, help="Dose in mcg/day.")
 @CONCENTRATION
 @DRUG
 @click.option("--start/--no-start", default=True, help="Run the program, or keep the pump's state.")
@@ -151,6 +122,12 @@ def set_as_confirmed(
     if not concentration:
         raise UsageError("a drug has a concentration above 0", advice="name the one that is in the pump")
     rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
+    if rate_nl_per_day > U32_MAX:
+        raise UsageError(
+            f"--dose {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} is {ml_per_day(rate_nl_per_day)}, "
+            f"and a rate can be told up to {ml_per_day(U32_MAX)}",
+            advice="look at dose and --concentration",
+        )
     ask(
         f"program {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate_nl_per_day)})"
     )
@@ -167,7 +144,7 @@ def set_as_confirmed(
 @click.command()
 @click.option("--dose", "dose_ng", type=MCG, help="Dose in mcg; or --volume.")
 @click.option("--volume", "volume_nl", type=ML, help="Volume in mL; or --dose.")
-@click.option("--duration", "duration_s", type=click.IntRange(min=1), required=True, help="Seconds.")
+@click.option("--duration", "duration_s", type=Quantity("s", low=1), required=True, help="How long it takes.")
 @YES
 @with_options
 def bolus(
@@ -228,14 +205,20 @@ def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) 
             "a dose needs a program with a concentration", advice="program the pump first, or name --volume"
         )
     wanted_nl = volume_for_dose_nl(dose_ng, concentration)
+    if wanted_nl > U32_MAX:
+        raise UsageError(
+            f"--dose {mcg(dose_ng)} of {mcg_per_ml(concentration)} is {ml(wanted_nl)}, "
+            f"and a volume can be told up to {ml(U32_MAX)}",
+            advice="look at the dose, and at the drug's concentration",
+        )
     return wanted_nl, f"{mcg(dose_ng)} ({ml(wanted_nl)} of {mcg_per_ml(concentration)})"
 
 
 @click.command()
-@click.argument("cmd_id", type=click.IntRange(min=1), required=False)
+@click.argument("cmd_id", type=CMD_ID, required=False)
 @with_options
 def cancel(options: Options, cmd_id: int | None) -> None:
-    """End a bolus now: the active one, or the one of this command. Never asks first."""
+    """End a bolus now: the active one, or the one of command CMD_ID (1 to 4294967294). Never asks first."""
     with connected(options) as pump:
         executed = pump.cancel_bolus(ACTIVE_BOLUS if cmd_id is None else cmd_id)
         answer = executed.answer
@@ -261,7 +244,10 @@ def cancel(options: Options, cmd_id: int | None) -> None:
 
 @click.command()
 @click.option(
-    "--max-hours", type=click.IntRange(1, MAX_STOP_H), default=MAX_STOP_H, help="When the stop expires."
+    "--max-hours",
+    type=Quantity("h", low=1, high=MAX_STOP_H),
+    default=MAX_STOP_H,
+    help="When the stop expires.",
 )
 @click.option("--reason", type=one_of(StopReason), default="clinical", help="Why.")
 @click.option(
@@ -332,21 +318,20 @@ def refill(
 
 
 @click.command(name="time")
-@click.argument("moment", metavar="[ISO-TIME]", required=False)
+@click.argument("wanted", metavar="[ISO-TIME]", type=Moment(), required=False)
 @click.option("--reason", type=one_of(TimeSetReason), default="drift", help="Why.")
 @YES
 @with_options
-def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> None:
+def time(options: Options, *, wanted: WallTime | None, reason: str, yes: bool) -> None:
     """Both clocks of the pump; or set its wall clock, as 2026-03-02T10:00:00+01:00.
 
-    The offset is the pump's new time zone.
+    The offset is the pump's new time zone. From 2000 to 2136-02-07T06:28:15+00:00.
     """
-    if moment is None:
+    if wanted is None:
         with connected(options) as pump:
             seen, state = pump.time(), pump.status()
         show(options, time_rows(seen, valid=StatusFlag.WALL_VALID in state.flags), seen)
         return
-    wanted = _wall_time(moment)
     why = TimeSetReason[reason.upper()]
     with connected(options, settled=True) as pump:
         confirm(f"set the pump's clock to {wanted.text}", yes=yes)
@@ -358,27 +343,6 @@ def time(options: Options, *, moment: str | None, reason: str, yes: bool) -> Non
             confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
         report(options, executed)
-
-
-class _WallTime(NamedTuple):
-    """A moment as TIME_SET has it, and as a human reads it."""
-
-    wall_s: int
-    tz_minutes: int
-    text: str
-
-
-def _wall_time(moment: str) -> _WallTime:
-    try:
-        wanted = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise click.BadParameter(f"{moment!r} is no ISO time") from error
-    offset = wanted.utcoffset()
-    if offset is None:
-        raise click.BadParameter(f"{moment!r} has no offset from UTC; add +00:00 or your own")
-    return _WallTime(
-        (wanted - WALL_EPOCH) // timedelta(seconds=1), offset // timedelta(minutes=1), wanted.isoformat()
-    )
 
 
 def _signed(value: int) -> int:

@@ -23,6 +23,7 @@ from hil.errors import (
 )
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.client_session import NoReply, Refused, Replied
+from hil.programmer.encoding import encoded
 from hil.programmer.log_reading import read_log
 from hil.programmer.recognition import Continuity, KnownPump, Recognition
 from hil.programmer.requester import Requester, read_reply, session_is_gone
@@ -34,7 +35,6 @@ from hil.programmer.verdicts import (
     verdict_of,
     verdict_of_log,
 )
-from protocol.codec.layouts import encode
 from protocol.identifiers import Opcode, Outcome, StateChanged
 from protocol.log.types import LogName
 from protocol.messages.ledger import OWN_KEY, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
@@ -156,10 +156,12 @@ class CommandLedger:
 
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
+        question = QueryCmd(cmd_id, key_id)
+        encoded(question)
         deadline = self._requester.deadline()
         own = key_id in {OWN_KEY, self._session.key.key_id} and self.recognition.may_command
         known = self.recognition.know(deadline) if own else None
-        reply = self._requester.request(QueryCmd(cmd_id, key_id), deadline)
+        reply = self._requester.request(question, deadline)
         if known is not None:
             self._file_or_refuse(known, cmd_id, reply)
         return reply
@@ -169,6 +171,8 @@ class CommandLedger:
 
         OutcomeUnknown, and nothing is sent, where the pump cannot be believed about an own command.
         """
+        wanted = VoidCmd(cmd_id)
+        encoded(wanted)
         deadline = self._requester.deadline()
         known = self.recognition.know(deadline)
         filed = self.store.command(known.memory_id, cmd_id)
@@ -176,7 +180,7 @@ class CommandLedger:
             self._refuse_of_before(known, cmd_id, Outcome.VOIDED)
         elif not filed.final and not known.is_proven:
             self._believe(known, filed, Outcome.VOIDED)
-        reply = self._requester.request(VoidCmd(cmd_id), deadline)
+        reply = self._requester.request(wanted, deadline)
         self._file_or_refuse(known, cmd_id, reply)
         return reply
 
@@ -267,9 +271,14 @@ class CommandLedger:
     def execute(
         self, build: Callable[[int], Request[Reply]], *, volume_nl: int = 0, resend: bool = True
     ) -> Executed[Reply]:
-        """Send what `build` makes of a new id; with `resend`, what provably never arrived again under another."""
+        """Send what `build` makes of a new id; with `resend`, what provably never arrived again under another.
+
+        UsageError, before an id is filed, where a field cannot carry its value.
+        """
+        wanted = build(NO_CMD_ID)
+        encoded(wanted)
         deadline = self._requester.deadline()
-        self._settle_before(build(NO_CMD_ID), deadline)
+        self._settle_before(wanted, deadline)
         return self._requester.again(
             lambda: self._execute_once(build, volume_nl, deadline),
             RESENDS if resend else 1,
@@ -307,7 +316,7 @@ class CommandLedger:
         """Send a command that is on file, and find out what came of it."""
         opcode, cmd_id = Opcode(filed.opcode), filed.cmd_id
         try:
-            answer = self._session.ask(opcode, encode(message), deadline)
+            answer = self._session.ask(opcode, encoded(message), deadline)
         except (BenchLost, LinkError) as error:
             raise self.is_unknown(filed, str(error)) from error
         match answer:
@@ -375,6 +384,7 @@ class CommandLedger:
 
         OutcomeUnknown where the outcome of an earlier command is not known and the message may not be sent then.
         """
+        encoded(message)
         deadline = deadline or self._requester.deadline()
         self._settle_before(message, deadline)
         return self._requester.request(message, deadline)

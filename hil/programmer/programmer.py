@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, PumpbenchError, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
-from hil.programmer.command_ledger import CommandLedger
+from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
+from hil.programmer.encoding import encoded
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.log_reading import OLDEST, LogHistory, read_log
 from hil.programmer.requester import PATIENCE_MS, Requester
-from hil.programmer.staging import STAGINGS, StagedProgram, simple_program, stage_once
+from hil.programmer.staging import (
+    STAGINGS,
+    StagedProgram,
+    simple_header,
+    simple_program,
+    stage_once,
+    staging_requests,
+)
 from hil.wire_log import WireLog
 from protocol.identifiers import (
     AlarmId,
@@ -46,6 +54,7 @@ from protocol.messages.program import (
     GetProgram,
     GetProgramReply,
     ProgAbort,
+    ProgBegin,
     ProgCommit,
     ProgCommitReply,
 )
@@ -77,6 +86,7 @@ Reply = TypeVar("Reply")
 
 U32 = 0xFFFF_FFFF
 ACTIVE_BOLUS = 0  # in place of a command id
+NOT_READ = 0  # in place of what is read from the pump later, while the rest of a request is looked at
 DEFAULT_MAX_STOP_S = 172_800  # 48 h [SPEC 6]
 
 
@@ -240,6 +250,8 @@ class Programmer:
         self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
     ) -> StagedProgram:
         """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
+        for wanted in staging_requests(NOT_READ if base_rev is None else base_rev, header, tuple(segments)):
+            encoded(wanted)  # before the first of them is sent
         deadline = self.requester.deadline()
 
         def stage() -> StagedProgram:
@@ -260,6 +272,12 @@ class Programmer:
 
         Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
         """
+        named = simple_header(
+            dose_ng_per_day,
+            NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
+            NOT_READ if drug_id is None else drug_id,
+        )
+        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, named))
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = simple_program(dose_ng_per_day, concentration, drug)
         return self.stage_program(header, segments, base_rev=base_rev)
@@ -316,15 +334,18 @@ class Programmer:
         self, volume_nl: int, duration_s: int, *, program_rev: int | None = None
     ) -> PreparedBolus:
         """Ask whether a bolus would be accepted; DeviceRefused tells the nearest that would."""
+        rev = NOT_READ if program_rev is None else program_rev
+        wanted = BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev)
+        encoded(wanted)
         if program_rev is None:
-            program_rev = self.status().program_rev
-        announced = self.request(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, program_rev))
+            wanted = wanted._replace(program_rev=self.status().program_rev)
+        announced = self.request(wanted)
         if not 0 < announced.quantised_nl <= volume_nl:
             raise DeviceError(
                 f"the pump announced {announced.quantised_nl} nL for a bolus of {volume_nl} nL",
                 advice="do not commit it; check its firmware",
             )
-        return PreparedBolus(volume_nl, duration_s, program_rev, announced)
+        return PreparedBolus(volume_nl, duration_s, wanted.program_rev, announced)
 
     def commit_bolus(self, prepared: PreparedBolus) -> Executed[BolusCommitReply]:
         """Deliver what was prepared: the volume that the pump announced, once or not at all."""
@@ -372,13 +393,22 @@ class Programmer:
         staged_crc: int = 0,
     ) -> Executed[RefillReply]:
         """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
+        named = Refill(
+            NO_CMD_ID,
+            aspirated_nl,
+            filled_nl,
+            NOT_READ if drug_id is None else drug_id,
+            RefillFlag.RINSED_TWICE if rinsed_twice else RefillFlag(0),
+            NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
+            NOT_READ if low_alarm_nl is None else low_alarm_nl,
+            staged_crc,
+        )
+        encoded(named)
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         alarm_nl = self.reservoir().low_alarm_nl if low_alarm_nl is None else low_alarm_nl
-        flags = RefillFlag.RINSED_TWICE if rinsed_twice else RefillFlag(0)
+        wanted = named._replace(drug_id=drug, concentration_ng_per_ml=concentration, low_alarm_nl=alarm_nl)
         return self.ledger.execute(
-            lambda cmd_id: Refill(
-                cmd_id, aspirated_nl, filled_nl, drug, flags, concentration, alarm_nl, staged_crc
-            ),
+            lambda cmd_id: wanted._replace(cmd_id=cmd_id),
             volume_nl=filled_nl,
             resend=not staged_crc,
         )
@@ -398,11 +428,13 @@ class Programmer:
 
     def acknowledge_alarm(self, alarm_id: AlarmId, on_seq: int | None = None) -> AlarmAckReply:
         """Acknowledge an occurrence of an alarm: the one that is listed now, unless named."""
+        encoded(AlarmAck(alarm_id, NOT_READ if on_seq is None else on_seq))
         if on_seq is None:
             rows = [row for row in self.alarms().alarms if row.alarm_id == alarm_id]
             if not rows:
                 raise UsageError(
-                    f"the alarm {alarm_id.name} is not there to be acknowledged", advice="read the alarms"
+                    f"the alarm {AlarmId(alarm_id).name} is not there to be acknowledged",
+                    advice="read the alarms",
                 )
             on_seq = rows[0].on_seq
         return self.request(AlarmAck(alarm_id, on_seq))

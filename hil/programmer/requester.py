@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from hil.deadline import Deadline
 from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
 from hil.programmer.client_session import NoReply, Refused, Replied
+from hil.programmer.encoding import encoded
 from protocol.codec.atoms import Malformed
-from protocol.codec.layouts import decode, encode
+from protocol.codec.layouts import decode
 from protocol.identifiers import ErrorCode, StateChanged
 from protocol.registry import command_of
 
@@ -69,12 +70,13 @@ class Requester:
     def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask until it is answered, over as many sessions as it takes, until the deadline; returns the reply.
 
-        DeviceRefused where the pump refuses it, LinkError at the deadline.
+        DeviceRefused where the pump refuses it, LinkError at the deadline, UsageError where a value does not fit.
         """
+        payload = encoded(message)
         deadline = deadline or self.deadline()
         while True:
             self.ensure_session(deadline)
-            reply = self._asked(message, deadline)
+            reply = self._asked(message, payload, deadline)
             if not isinstance(reply, NoReply):
                 return reply
             if self.passed(deadline):
@@ -82,16 +84,16 @@ class Requester:
 
     def request_once(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask in the session that there is, or not at all: for what dies with its session."""
-        reply = self._asked(message, deadline or self.deadline())
+        reply = self._asked(message, encoded(message), deadline or self.deadline())
         if isinstance(reply, NoReply):
             raise _not_answered(message, reply)
         return reply
 
-    def _asked(self, message: Request[Reply], deadline: Deadline) -> Reply | NoReply:
+    def _asked(self, message: Request[Reply], payload: bytes, deadline: Deadline) -> Reply | NoReply:
         opcode = command_of(type(message)).opcode
-        match self.session.ask(opcode, encode(message), deadline):
-            case Replied(payload=payload):
-                return read_reply(message, payload)
+        match self.session.ask(opcode, payload, deadline):
+            case Replied(payload=answered):
+                return read_reply(message, answered)
             case Refused(error=error) if session_is_gone(error):
                 self.session.forget_session()
                 return NoReply(f"its session is gone ({error.code.name})")

@@ -26,7 +26,7 @@ from protocol.messages.program import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from hil.deadline import Deadline
     from hil.programmer.requester import Requester
@@ -72,7 +72,13 @@ def simple_program(
             "a dose needs a concentration above 0", advice="refill first, or name the concentration"
         )
     rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration_ng_per_ml)
-    header = ProgramHeader(
+    header = simple_header(dose_ng_per_day, concentration_ng_per_ml, drug_id)
+    return header, (Segment(0, rate_nl_per_day),)
+
+
+def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: int) -> ProgramHeader:
+    """The header of simple continuous infusion of a dose."""
+    return ProgramHeader(
         mode=InfusionMode.SIMPLE,
         n_groups=1,
         n_segments=1,
@@ -81,7 +87,6 @@ def simple_program(
         concentration_ng_per_ml=concentration_ng_per_ml,
         groups=padded_groups([Group(EVERY_DAY, 1, dose_ng_per_day)]),
     )
-    return header, (Segment(0, rate_nl_per_day),)
 
 
 def minimum_rate_program(
@@ -93,6 +98,15 @@ def minimum_rate_program(
     return header._replace(mode=InfusionMode.MINIMUM_RATE), (
         segments[0]._replace(rate_nl_per_day=rate_nl_per_day),
     )
+
+
+def staging_requests(
+    base_rev: int, header: ProgramHeader, segments: tuple[Segment, ...]
+) -> Iterator[ProgBegin | ProgWrite]:
+    """What carries a program to the pump, in order."""
+    yield ProgBegin(base_rev, header)
+    for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
+        yield ProgWrite(index, segments[index : index + SEGMENTS_PER_WRITE_MAX])
 
 
 def stage_once(
@@ -107,10 +121,8 @@ def stage_once(
     ProgramRefused where the pump would not run it.
     """
     requester.ensure_session(deadline)
-    requester.request_once(ProgBegin(base_rev, header), deadline)
-    for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
-        part = segments[index : index + SEGMENTS_PER_WRITE_MAX]
-        requester.request_once(ProgWrite(index, part), deadline)
+    for request in staging_requests(base_rev, header, segments):
+        requester.request_once(request, deadline)
     verified = requester.request_once(ProgVerify(), deadline)
     if verified.refusals:
         raise ProgramRefused(verified.refusals)

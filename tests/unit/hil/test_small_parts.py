@@ -10,7 +10,7 @@ import pytest
 from hil.bench_session import TestBench
 from hil.capabilities import TargetCapability, parse_needs
 from hil.cli.output import json_text
-from hil.cli.quantities import decimal_text, duration, exact, mcg_per_day, ml
+from hil.cli.quantities import exact
 from hil.cli.tables import alarm_names, moment, wall_text
 from hil.deadline import Deadline
 from hil.errors import (
@@ -27,6 +27,7 @@ from hil.errors import (
 from hil.installation import check_protocol_is_ours
 from hil.key_file import read_key
 from hil.noise import Direction
+from hil.quantity_words import decimal_text, duration, mcg_per_day, ml
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from hil.report.summary import one_line, summary_of
 from hil.targets.choices import PumpChoice, profile_argument, profile_text
@@ -157,11 +158,11 @@ def test_decimals_are_exact(value: int, places: int, text: str) -> None:
 
 
 def test_quantities_are_read_exactly_or_not_at_all() -> None:
-    assert exact("0.1", 1_000_000, "mL") == 100_000
-    assert exact("25", 1_000, "mcg") == 25_000
+    assert exact("0.1", 6, "mL") == 100_000
+    assert exact("25", 3, "mcg") == 25_000
     for wrong in ("0.0000001", "-1", "x", "nan", "inf", ""):
         with pytest.raises(ValueError, match="mL"):
-            exact(wrong, 1_000_000, "mL")
+            exact(wrong, 6, "mL")
     assert (ml(600_000), mcg_per_day(300_000)) == ("0.6 mL", "300 mcg/day")
 
 
