@@ -64,6 +64,16 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
+def require_target(options: Options) -> None:
+    """Refuse, before anybody is asked, to change a pump that nobody named: a new emulator would take it and be gone."""
+    if not options.target:
+        raise UsageError(
+            "nothing was sent: this changes a pump, and none is named",
+            advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}: {addresses.FORMS} "
+            "(`pumpbench emulate --link ./pump` starts one at pty:./pump)",
+        )
+
+
 @contextmanager
 def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer]:
     """A programmer with its session open; everything is given back at the end.
@@ -71,6 +81,8 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
     `settled`: a human hears what is to be said of the pump's past before he is asked anything. OutcomeUnknown while
     what became of an earlier command is not known; DeviceError, once, where it was found out that it was received.
     """
+    if not options.target:
+        say("pumpbench: no --target is named: this is a new emulated pump, which is gone with this command")
     with ExitStack() as stack:
         programmer = stack.enter_context(
             connect(

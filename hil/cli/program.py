@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 
 from hil.cli import tables
-from hil.cli.connection import Options, confirm, connected, one_of, show, with_options
+from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
 from hil.cli.output import json_text, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
@@ -88,6 +88,8 @@ def alarms(options: Options) -> None:
 @with_options
 def link(options: Options, clear: bool) -> None:
     """What the pump's link has seen go wrong."""
+    if clear:
+        require_target(options)
     with connected(options) as pump:
         seen = pump.link_stats(clear=clear)
         show(options, tables.link_rows(seen), seen, done="the counters were cleared" if clear else "")
@@ -149,6 +151,7 @@ def query(options: Options, cmd_id: int | None) -> None:
 @with_options
 def void(options: Options, cmd_id: int) -> None:
     """Make sure that a command which never arrived (CMD_ID, 1 to 4294967294) never will be carried out."""
+    require_target(options)
     with connected(options) as pump:
         seen = pump.void(cmd_id)
         notices = list(pump.notices)
@@ -175,6 +178,7 @@ def ping(options: Options) -> None:
 @with_options
 def ack(options: Options, alarm: str) -> None:
     """Acknowledge an alarm, by its name."""
+    require_target(options)
     with connected(options) as pump:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
@@ -187,6 +191,7 @@ def ack(options: Options, alarm: str) -> None:
 @with_options
 def accept(options: Options, cmd_id: int, yes: bool) -> None:
     """Take an outcome that nobody knows (of CMD_ID, 1 to 4294967294) upon yourself, so that it blocks no more."""
+    require_target(options)
     confirm(
         f"have you consulted the log and the patient about command {cmd_id}, and shall it block no more",
         yes=yes,

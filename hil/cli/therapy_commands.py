@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hil.cli.connection import Options, confirm, connected, one_of, outcome_sentence, show, with_options
+from hil.cli.connection import (
+    Options,
+    confirm,
+    connected,
+    one_of,
+    outcome_sentence,
+    require_target,
+    show,
+    with_options,
+)
 from hil.cli.quantities import CMD_ID, MCG, MCG_PER_DAY, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
@@ -87,6 +96,7 @@ def set_program(
     yes: bool,
 ) -> None:
     """Program simple continuous infusion of a dose."""
+    require_target(options)
     with connected(options, settled=True) as pump:
         rate, executed = set_as_confirmed(
             pump,
@@ -153,6 +163,7 @@ def bolus(
     """Give one bolus on top of the program."""
     if (dose_ng is None) == (volume_nl is None):
         raise click.UsageError("name either --dose or --volume")
+    require_target(options)
     with connected(options, settled=True) as pump:
         prepared, executed = bolus_as_confirmed(
             pump, duration_s, dose_ng=dose_ng, volume_nl=volume_nl, ask=partial(confirm, yes=yes)
@@ -219,6 +230,7 @@ def _bolus_wanted(pump: Programmer, dose_ng: int | None, volume_nl: int | None) 
 @with_options
 def cancel(options: Options, cmd_id: int | None) -> None:
     """End a bolus now: the active one, or the one of command CMD_ID (1 to 4294967294). Never asks first."""
+    require_target(options)
     with connected(options) as pump:
         executed = pump.cancel_bolus(ACTIVE_BOLUS if cmd_id is None else cmd_id)
         answer = executed.answer
@@ -257,6 +269,7 @@ def cancel(options: Options, cmd_id: int | None) -> None:
 @with_options
 def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: bool) -> None:
     """Stop all delivery."""
+    require_target(options)
     confirm("stop all delivery", yes=yes)
     with connected(options) as pump:
         executed = pump.stop(
@@ -271,6 +284,7 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
 @with_options
 def resume(options: Options) -> None:
     """Start the active program again."""
+    require_target(options)
     with connected(options, settled=True) as pump:
         report(options, pump.resume())
 
@@ -298,6 +312,7 @@ def refill(
     yes: bool,
 ) -> None:
     """Tell the pump what the syringe did."""
+    require_target(options)
     with connected(options, settled=True) as pump:
         active = pump.program().header  # read first: what a human says yes to is what is sent
         concentration = (
@@ -332,6 +347,7 @@ def time(options: Options, *, wanted: WallTime | None, reason: str, yes: bool) -
             seen, state = pump.time(), pump.status()
         show(options, time_rows(seen, valid=StatusFlag.WALL_VALID in state.flags), seen)
         return
+    require_target(options)
     why = TimeSetReason[reason.upper()]
     with connected(options, settled=True) as pump:
         confirm(f"set the pump's clock to {wanted.text}", yes=yes)

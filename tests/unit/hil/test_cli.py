@@ -10,10 +10,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hil.cli import main
-from hil.errors import PumpbenchError
+from hil.cli.program import program
+from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
 
 HOUSE = Path(__file__).resolve().parents[3]
+EMULATOR = ("--target", "emulator")  # a pump that is gone with the command, named as such
 
 
 def run(*arguments: str) -> Result:
@@ -165,11 +167,13 @@ def test_the_log_as_json_says_that_it_is_complete() -> None:
     ],
 )
 def test_every_deed_says_what_it_did(arguments: tuple[str, ...], part: str) -> None:
-    assert part in output("program", *arguments)
+    assert part in output("program", *arguments, *EMULATOR)
 
 
 def test_a_deed_as_json_tells_its_outcome() -> None:
-    done = json.loads(output("program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "--json"))
+    done = json.loads(
+        output("program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "--json", *EMULATOR)
+    )
     assert (done["outcome"], done["cmd_id"]) == ("RUNNING", 1)
 
 
@@ -183,7 +187,7 @@ def test_a_deed_as_json_tells_its_outcome() -> None:
     ],
 )
 def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
-    result = run("program", *deed)
+    result = run("program", *deed, *EMULATOR)
     assert isinstance(result.exception, PumpbenchError)
     assert "--yes" in str(result.exception)
 
@@ -194,12 +198,16 @@ def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
         (("program", "status", "--target", "pty:/nowhere"), 10, "there is no port at /nowhere"),
         (("program", "status", "--target", "nonsense"), 10, "no such target address"),
         (("program", "status", "--key", "/nowhere"), 10, "key file"),
-        (("program", "bolus", "--volume", "0.02", "--duration", "1", "--yes"), 8, "nearest acceptable"),
-        (("program", "set", "--dose", "1", "--yes"), 8, "RATE"),
-        (("program", "stop", "--role", "observer", "--yes"), 8, "ROLE"),
+        (
+            ("program", "bolus", "--volume", "0.02", "--duration", "1", "--yes", *EMULATOR),
+            8,
+            "nearest acceptable",
+        ),
+        (("program", "set", "--dose", "1", "--yes", *EMULATOR), 8, "RATE"),
+        (("program", "stop", "--role", "observer", "--yes", *EMULATOR), 8, "ROLE"),
         (("program", "time", "2026-03-02T10:00:00"), 2, "offset"),
-        (("program", "ack", "empty"), 2, "not there"),
-        (("program", "accept", "3", "--yes"), 2, "not one whose outcome is unknown"),
+        (("program", "ack", "empty", *EMULATOR), 2, "not there"),
+        (("program", "accept", "3", "--yes", *EMULATOR), 2, "not one whose outcome is unknown"),
         (("program", "bolus", "--duration", "600", "--yes"), 2, "either --dose or --volume"),
         (("program", "bolus", "--volume", "0.0000001", "--duration", "600"), 2, "exactly"),
         (("program", "nonsense"), 2, "nonsense"),
@@ -224,5 +232,48 @@ def test_a_key_file_is_used_and_its_role_with_it(tmp_path: Path) -> None:
 
 def test_the_state_file_is_where_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    output("program", "stop", "--yes", "--state", str(path))
+    output("program", "stop", "--yes", "--state", str(path), *EMULATOR)
     assert json.loads(path.read_text())["schema"] == "pumpbench-outcomes/2"
+
+
+CHANGES = [
+    ("set", "--dose", "350", "--yes"),
+    ("bolus", "--volume", "0.02", "--duration", "600", "--yes"),
+    ("cancel",),
+    ("stop", "--yes"),
+    ("stop",),
+    ("resume",),
+    ("refill", "--filled", "20", "--aspirated", "17", "--yes"),
+    ("time", "2026-03-02T11:30:00+01:00", "--yes"),
+    ("void", "9"),
+    ("ack", "empty"),
+    ("accept", "3", "--yes"),
+    ("link", "--clear"),
+]
+READS = ["status", "info", "limits", "delivery", "reservoir", "alarms", "link", "log", "time", "ping"]
+
+
+def test_what_changes_a_pump_and_what_reads_one_is_every_command() -> None:
+    assert {*(change[0] for change in CHANGES), *READS, "query"} == set(program.commands)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=" ".join)
+@pytest.mark.parametrize("environment", [None, ""])
+def test_a_command_that_changes_a_pump_which_nobody_named_is_refused_and_says_how_to_name_one(
+    change: tuple[str, ...], environment: str | None
+) -> None:
+    result = CliRunner().invoke(main.cli, ["program", *change], env={"PUMPBENCH_TARGET": environment})
+    assert isinstance(result.exception, UsageError), result.output
+    for part in ("nothing was sent", "--target", "$PUMPBENCH_TARGET", "pty:PATH", "pumpbench emulate"):
+        assert part in str(result.exception)
+
+
+def test_a_pump_may_be_named_by_the_environment() -> None:
+    result = CliRunner().invoke(main.cli, ["program", "stop", "--yes"], env={"PUMPBENCH_TARGET": "emulator"})
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("read", READS)
+def test_who_reads_a_pump_that_nobody_named_is_told_which_it_is(read: str) -> None:
+    assert "new emulated pump" in run("program", read).stderr
+    assert "new emulated pump" not in run("program", read, *EMULATOR).stderr

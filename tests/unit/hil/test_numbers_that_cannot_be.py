@@ -61,7 +61,8 @@ OPTIONS = [
 
 def refused(*arguments: str) -> str:
     """What a command says that must end as a wrong use, without a traceback."""
-    result = CliRunner().invoke(cli, ["program", *arguments])
+    environment = {"PUMPBENCH_TARGET": "emulator"}
+    result = CliRunner().invoke(cli, ["program", *arguments], env=environment)
     assert result.exit_code == 2 or isinstance(result.exception, UsageError), (arguments, result.exception)
     return f"{result.output}{result.exception}"
 
