@@ -166,9 +166,10 @@ class DeviceRefused(DeviceError):
     """The pump refused a request, over a secured session, and says what it changed by that."""
 
     def __init__(self, opcode: Opcode, error: ErrorReply) -> None:
-        from hil.refusal_words import sentence_of_refusal  # noqa: PLC0415 - errors are imported by `--help` too
+        # errors are imported by `--help` too
+        from hil.refusal_words import sentence_of_refusal, way_on_of  # noqa: PLC0415
 
-        super().__init__(sentence_of_refusal(opcode, error))
+        super().__init__(sentence_of_refusal(opcode, error), advice=way_on_of(error))
         self.opcode = opcode
         self.error = error
 

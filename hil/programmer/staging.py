@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hil.errors import DeviceError, UsageError
 from hil.procedures import dose_for_rate_ng_per_day, rate_for_dose_nl_per_day
+from hil.refusal_words import sentence_of_program_refusals
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
@@ -40,10 +41,7 @@ class ProgramRefused(DeviceError):
     """The pump read the staged program and would not run it."""
 
     def __init__(self, refusals: Sequence[ProgramRefusal]) -> None:
-        reasons = "; ".join(
-            f"{r.code.name}: value {r.value}, limit {r.limit}, nearest acceptable {r.nearest}"
-            for r in refusals
-        )
+        reasons = sentence_of_program_refusals(refusals)
         super().__init__(f"the pump refuses this program ({reasons})", advice="nothing was changed")
         self.refusals = tuple(refusals)
 
