@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hil import address as addresses
 from hil.errors import UsageError
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path
+from hil.own_paths import path_of
 from hil.programmer.programmer import Programmer
 from hil.targets import make_target
 from protocol.identifiers import Role
@@ -18,6 +18,7 @@ from protocol.link.development_keys import DeviceKey, development_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def connect(
     if isinstance(state, bool):
         path = default_path(own_key.key_id, own_key.key) if state and place.scheme.lives_on else None
     else:
-        path = Path(state)
+        path = path_of(state, "--state")
     store = OutcomeStore(path, key=own_key.key)
     with ExitStack() as stack:
         target = stack.enter_context(closing(make_target(place)))
@@ -65,7 +66,7 @@ def _key_of(key: DeviceKey | str | Path | None, role: Role | None) -> DeviceKey:
     if key is None:
         return development_key(Role.CLINICIAN if role is None else role)
     if not isinstance(key, DeviceKey):
-        return read_key(Path(key), role)
+        return read_key(path_of(key, "--key"), role)
     if role not in {None, key.role}:
         raise UsageError(f"the key is {key.role.name.lower()}'s, and another role is asked for")
     return key

@@ -6,6 +6,7 @@ JSON: one object {key_id, role, key} with 32 hex digits, or a list of them as a 
 from __future__ import annotations
 
 import json
+import stat
 from typing import TYPE_CHECKING, Any
 
 from hil.errors import BadConfiguration
@@ -24,7 +25,10 @@ FILE_BYTES_MAX = 65_536
 def read_key(path: Path, role: Role | None = None) -> DeviceKey:
     """The key in a file; of several, the one of this role (a clinician's if none is named)."""
     try:
-        if path.stat().st_mode & OTHERS:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise BadConfiguration(f"the key file {path} is no regular file", advice="check --key")
+        if mode & OTHERS:
             raise BadConfiguration(
                 f"the key file {path} can be read by others", advice=f"run chmod 600 {path}"
             )
@@ -34,7 +38,7 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
         raise BadConfiguration(
             f"the key file {path} cannot be read ({error.strerror})", advice="check --key"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadConfiguration(f"the key file {path} is no JSON", advice="check --key") from error
     rows = document if isinstance(document, list) else [document]
     keys = [_key(row, path) for row in rows]

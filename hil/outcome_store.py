@@ -10,17 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hil.errors import BadConfiguration, InUse, OutcomeUnknown, UsageError
+from hil.own_paths import state_directory
+from hil.quantity_words import U32_MAX
 from hil.state_file import InUseError, StateFile
 from protocol.identifiers import Opcode, Outcome
 from protocol.log.types import LogName
 from protocol.wire.limits import CMD_ID_STEP_MAX
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = "pumpbench-outcomes/2"
 SCHEMA_WITHOUT_MARKS = "pumpbench-outcomes/1"
@@ -115,10 +118,8 @@ def fingerprint_of(key: bytes) -> str:
 
 
 def default_path(key_id: int, key: bytes) -> Path:
-    """The state file of a key under the XDG state directory."""
-    base = os.environ.get("XDG_STATE_HOME")
-    root = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "state"
-    return root / "pumpbench" / f"programmer-{key_id}-{fingerprint_of(key)}.json"
+    """The state file of a key in the directory of what is kept for this person."""
+    return state_directory() / f"programmer-{key_id}-{fingerprint_of(key)}.json"
 
 
 class OutcomeStore:
@@ -300,7 +301,7 @@ class OutcomeStore:
             document = json.loads(path.read_text("utf-8"))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise BadConfiguration(
                 f"the state file {path} cannot be read ({error})", advice=MOVE_IT_AWAY
             ) from error
@@ -380,8 +381,8 @@ def _command_from(entry: dict[str, Any]) -> FiledCommand:
 
 
 def _whole(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError(f"{value!r} where a number is expected")
+    if type(value) is not int or not 0 <= value <= U32_MAX:
+        raise ValueError(f"{value!r} where a number of 32 bits is expected")
     return value
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import NamedTuple
@@ -78,6 +79,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; our errors end it with one sentence and their exit code."""
     _fill_standard_descriptors()
+    _write_what_cannot_be_encoded()
     try:
         cli(prog_name="pumpbench")
     except PumpbenchError as error:
@@ -85,6 +87,13 @@ def main() -> None:
             with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it all the same
                 click.echo(f"pumpbench: {error.one_line()}", err=True)
         sys.exit(int(error.exit_code))
+
+
+def _write_what_cannot_be_encoded() -> None:
+    """Show a character that the terminal's encoding does not have by its number: no name of a file may end us."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _fill_standard_descriptors() -> None:

@@ -66,6 +66,7 @@ BROKEN_IMPORTS = [
     ("protocol.link.client_end", "cryptography", "home-of-cryptography"),
     ("firmware_emu.controller.<new>", "transitions", "home-of-transitions"),
     ("hil.<new>", "serial", "home-of-pyserial"),
+    ("hil.<new>", "platformdirs", "home-of-platformdirs"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
     ("hil.<new>", "uvicorn", "home-of-fastapi"),
     ("firmware_emu.bench.<new>", "click", "home-of-click"),

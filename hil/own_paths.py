@@ -1,0 +1,39 @@
+"""Paths that a person has named, and the directory of what is kept for a person: whole, or refused in one sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from hil.errors import BadConfiguration
+
+
+def path_of(named: str | Path, option: str) -> Path:
+    """A path as it was named, with `~` and `~user` in it; BadConfiguration names the option where it is none."""
+    try:
+        path = Path(named).expanduser()
+        os.fsencode(path)
+    except (RuntimeError, UnicodeEncodeError):
+        path = None
+    if path is None or "\0" in str(path):
+        raise BadConfiguration(
+            f"{str(named)!r} is no path: no such home directory, or a character that no file name has",
+            advice=f"check {option}",
+        )
+    return path
+
+
+def state_directory() -> Path:
+    """Where what is kept for this person belongs: $XDG_STATE_HOME/pumpbench, or the system's own place for it."""
+    try:
+        path = platformdirs.user_state_path("pumpbench", appauthor=False)
+    except RuntimeError:
+        path = Path()
+    if not path.is_absolute():  # older ones leave a `~` that they cannot resolve as it is
+        raise BadConfiguration(
+            "there is no home directory to keep the state file in",
+            advice="set HOME or XDG_STATE_HOME, or name a file with --state",
+        )
+    return path
