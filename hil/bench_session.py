@@ -216,12 +216,24 @@ class TestBench:
 
 def identity_of(info: GetInfoReply) -> str:
     """What a report says of the device, first of all whether it is one."""
+    return ", ".join(f"{label} {text}".strip() for label, text in identity_parts(info))
+
+
+def identity_parts(info: GetInfoReply) -> list[tuple[str, str]]:
+    """The parts of a device's identity, a label ("" where none is needed) and a text each."""
     kind = {
         DeviceKind.EMULATOR: "EMULATED pump (virtual, not a medical device)",
         DeviceKind.REPLAY: "REPLAY of a recorded session",
         DeviceKind.HARDWARE: "hardware",
     }[info.kind]
-    serial = info.serial.rstrip(b"\x00 ").decode("ascii", "replace")
-    profile = "" if info.profile == SecurityProfile.SECURED else ", OPEN profile: nothing is encrypted"
-    key = ", development key" if info.dev_key else ""
-    return f"{kind}, serial {serial}, model 0x{info.model:04X}, firmware 0x{info.fw:08X}{key}{profile}"
+    parts = [
+        ("", kind),
+        ("serial", info.serial.rstrip(b"\x00 ").decode("ascii", "replace")),
+        ("model", f"0x{info.model:04X}"),
+        ("firmware", f"0x{info.fw:08X}"),
+    ]
+    if info.dev_key:
+        parts.append(("", "development key"))
+    if info.profile != SecurityProfile.SECURED:
+        parts.append(("", "OPEN profile: nothing is encrypted"))
+    return parts

@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     BAD_CONFIGURATION = 10
     TAKEN = 11
     ANSWER_NOT_WRITTEN = 12
+    DECLINED = 13
 
 
 EXIT_CODE_WORDS = {
@@ -140,6 +141,13 @@ class AnswerNotWritten(PumpbenchError):
         what = f"{done}; the answer could not be written" if done else "the answer could not be written"
         super().__init__(f"{what} ({why})", advice=advice)
         self.quiet = quiet and not done
+
+
+class Declined(PumpbenchError):
+    """A human was asked, and did not say yes."""
+
+    exit_code = ExitCode.DECLINED
+    accused = "declined"
 
 
 class DeviceError(PumpbenchError):

@@ -14,7 +14,7 @@ from hil import address as addresses
 from hil.cli.output import json_text, say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
-from hil.errors import AnswerNotWritten, DeviceError, OutcomeUnknown, UsageError
+from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, UsageError
 from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
@@ -162,10 +162,19 @@ def show(options: Options, shown: Rows | str, document: object, *, done: str = "
     tell(json_text(document) if options.as_json else text, done=done, advice=advice)
 
 
-def confirm(what: str, *, yes: bool) -> None:
-    """Ask a human before anything is prepared; refuse to guess where there is none."""
+def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> None:
+    """Ask a human before anything is prepared; refuse to guess where there is none.
+
+    Declined where he does not say yes, also by Ctrl-C or Ctrl-D; `otherwise` says what is so then.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
-    click.confirm(f"{what}?", abort=True, err=True)
+    try:
+        said_yes = click.confirm(f"{what}?", err=True)
+    except click.Abort:
+        say("")  # the prompt's line is still open
+        said_yes = False
+    if not said_yes:
+        raise Declined(otherwise)

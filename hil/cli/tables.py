@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hil.bench_session import identity_of
+from hil.bench_session import identity_parts
 from hil.quantity_words import (
     U32_MAX,
     WALL_EPOCH,
@@ -75,7 +75,7 @@ def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramR
     state = status.state.name
     if status.state is not State.RUN:
         state += f" ({status.state_reason.name.lower().replace('_', ' ')})"
-    rows = [("pump", identity_of(info)), ("state", state)]
+    rows = [*_identity_rows(info), ("state", state)]
     if status.state is not State.RUN and status.stopped_s:
         rows.append(("stopped for", duration(status.stopped_s)))
     rows.append(("mode", status.mode.name if status.mode is not InfusionMode.NONE else "no program"))
@@ -99,6 +99,12 @@ def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramR
     return rows
 
 
+def _identity_rows(info: GetInfoReply) -> Rows:
+    """Which pump answers, a line each; what has no label of its own is about the key and its session."""
+    (_, kind), *others = identity_parts(info)
+    return [("pump", kind), *((label or "security", text) for label, text in others)]
+
+
 def _per_hour(rate_nl_per_day: int) -> str:
     """Microlitres an hour, to the nearest 0.001."""
     return f"{round(rate_nl_per_day / 24) / 1000:g} uL/h"
@@ -116,9 +122,9 @@ def _program_rows(program: GetProgramReply) -> Rows:
 def info_rows(info: GetInfoReply) -> Rows:
     """Which pump this is."""
     return [
-        ("pump", identity_of(info)),
+        *_identity_rows(info),
         ("hardware", str(info.hw)),
-        ("firmware", f"0x{info.fw:08X} (CRC-32 {info.fw_crc32:08X})"),
+        ("CRC-32", f"{info.fw_crc32:08X} of the firmware"),
         ("implanted", wall_text(info.implant_wall_s, valid=info.implant_wall_s != 0)),
         ("reservoir", ml(info.reservoir_size_nl)),
         ("tubing", ml(info.tubing_nl)),

@@ -356,7 +356,11 @@ def time(options: Options, *, wanted: WallTime | None, reason: str, yes: bool) -
         except DeviceRefused as refusal:
             if refusal.error.code is not ErrorCode.CONFIRM:
                 raise
-            confirm(f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same", yes=yes)
+            confirm(
+                f"the clock moves by {_signed(refusal.error.detail)} s; set it all the same",
+                yes=yes,
+                otherwise="the pump's clock was not set",
+            )
             executed = pump.set_time(wanted.wall_s, wanted.tz_minutes, reason=why, confirm=True)
         report(options, executed)
 

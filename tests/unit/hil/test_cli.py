@@ -1,8 +1,12 @@
 """The command line as its users meet it: tables, JSON, one sentence where something is wrong, and exit codes."""
 
+import contextlib
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import termios
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -277,3 +281,49 @@ def test_a_pump_may_be_named_by_the_environment() -> None:
 def test_who_reads_a_pump_that_nobody_named_is_told_which_it_is(read: str) -> None:
     assert "new emulated pump" in run("program", read).stderr
     assert "new emulated pump" not in run("program", read, *EMULATOR).stderr
+
+
+def lead_a_terminal() -> None:
+    """Make stdin the controlling terminal, so that a Ctrl-C typed there is a signal."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"n\n", b"\n", b"\x04", b"\x03"], ids=["no", "nothing", "Ctrl-D", "Ctrl-C"]
+)
+@pytest.mark.parametrize(
+    "change", [("stop",), ("bolus", "--volume", "0.02", "--duration", "600")], ids=" ".join
+)
+def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothing_was_sent(
+    answer: bytes, change: tuple[str, ...]
+) -> None:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hil.cli", "program", *change, *EMULATOR],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=HOUSE,
+        preexec_fn=lead_a_terminal,  # noqa: PLW1509 - one thread
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"[y/N]" not in said:
+        byte = process.stderr.read(1)
+        assert byte, said
+        said += byte
+    while process.poll() is None:
+        os.write(master, answer)  # again: a Ctrl-C just before the process begins to read is not heard
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    out, rest = process.communicate(timeout=60)
+    os.close(master)
+    os.close(slave)
+    assert (process.returncode, out) == (13, b"")
+    assert rest.decode().rstrip().endswith("pumpbench: declined: nothing was sent")
+
+
+@pytest.mark.parametrize("command", ["status", "info"])
+def test_every_line_of_a_table_fits_a_terminal_of_80_columns(command: str) -> None:
+    assert max(map(len, output("program", command).splitlines())) <= 80
