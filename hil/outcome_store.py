@@ -157,9 +157,16 @@ class OutcomeStore:
             ) from error
         try:
             self._memories = self._read(path)
+            self._file.try_writing()  # what cannot be kept must be known before anything is sent
         except BadConfiguration:
             self.close()
             raise
+        except OSError as error:
+            self.close()
+            raise BadConfiguration(
+                f"the state file {path} cannot be replaced ({error.strerror})",
+                advice="nothing was sent; make room, or name one with --state in a directory where you may write",
+            ) from error
 
     def close(self) -> None:
         """Write down what is not on file yet, and give the lock back; the file stays. Closing twice is fine."""

@@ -52,14 +52,29 @@ class StateFile:
 
     def close(self) -> None:
         """Give room and lock back; the file stays. Closing twice is fine."""
+        self._give_room_back()
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def try_writing(self) -> None:
+        """See that a next content finds room and may take the place of the old one. OSError where it may not.
+
+        A file that is there is replaced by its own content: no other look shows that it is a mount of its own.
+        """
+        try:
+            self.reserve(0)
+            if self.path.exists():
+                self.replace(self.path.read_bytes())
+        finally:
+            self._give_room_back()
+
+    def _give_room_back(self) -> None:
         if self._reserved_fd is not None:
             os.close(self._reserved_fd)
             self._reserved_fd = None
             with contextlib.suppress(OSError):
                 self._beside.unlink()
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
 
     def reserve(self, content_bytes: int) -> None:
         """Take room on the disk for a next content of about this size. OSError where there is none."""
@@ -76,6 +91,10 @@ class StateFile:
             os.ftruncate(descriptor, len(content))
             os.fsync(descriptor)
             self._beside.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._beside.unlink()
+            raise
         finally:
             os.close(descriptor)
         directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
