@@ -17,8 +17,10 @@ from protocol.identifiers import Role
 from protocol.link.development_keys import DeviceKey, development_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from hil.wire_log import WireEntry
 
 
 @contextmanager
@@ -29,6 +31,7 @@ def connect(
     role: Role | None = None,
     state: bool | str | Path = True,
     secured: bool = True,
+    watch: Callable[[WireEntry], None] | None = None,
 ) -> Iterator[Programmer]:
     """A `Programmer` with its session open; session, line and state file are given back at the end.
 
@@ -42,7 +45,7 @@ def connect(
     before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of earlier
     commands stands in `found_out` and `notices` of the programmer: look there before you give anything.
 
-    `secured=False` talks to a board without cryptography.
+    `secured=False` talks to a board without cryptography. `watch` is told of each frame (`hil.wire_log.line_of`).
 
     BadConfiguration for a wrong address, key or state file; InUse where another programmer has port, session or key.
     """
@@ -58,6 +61,7 @@ def connect(
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
         programmer = Programmer(channel, key=own_key, store=store, secured=secured)
+        programmer.wire_log.watch = watch
         stack.enter_context(closing(programmer)).connect()
         yield programmer
 

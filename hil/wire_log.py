@@ -19,6 +19,8 @@ from protocol.messages.handshake import HANDSHAKE_MESSAGES
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.channel import Channel
     from protocol.link.client_end import ClientEnd
     from protocol.wire.frame import Frame
@@ -42,6 +44,8 @@ class WireLog:
         self.entries: deque[WireEntry] = deque(maxlen=CAPACITY)
         self.count = 0
         """Frames ever seen, also those that have dropped out."""
+        self.watch: Callable[[WireEntry], None] | None = None
+        """Told of each frame as it passes."""
 
     def take_from(self, end: ClientEnd, line_ms: int, channel: Channel) -> None:
         """Take over what an end of the link has noted since the last time."""
@@ -49,7 +53,11 @@ class WireLog:
         if records:
             device_ms = channel.device_ms()
             self.count += len(records)
-            self.entries += [WireEntry(line_ms, device_ms, record) for record in records]
+            news = [WireEntry(line_ms, device_ms, record) for record in records]
+            self.entries += news
+            if self.watch is not None:
+                for entry in news:
+                    self.watch(entry)
 
     def text(self, last: int) -> str:
         """The last frames, one line each, decoded."""

@@ -14,7 +14,7 @@ from hil import address as addresses
 from hil.cli.output import json_text, say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
-from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, UsageError
+from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, PumpbenchError, UsageError
 from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from hil.cli.tables import Rows
     from hil.programmer.programmer import Programmer
+    from hil.wire_log import WireEntry
 
 
 def one_of(names: type[Enum], *, any_case: bool = False) -> click.Choice[str]:
@@ -39,6 +40,7 @@ class Options(NamedTuple):
     role: str | None
     state_path: Path | None
     open_profile: bool
+    verbose: bool = False
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -56,6 +58,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         "--state", "state_path", type=click.Path(path_type=Path), help="State file of this programmer."
     )
     @click.option("--open", "open_profile", is_flag=True, help="Talk to a board without cryptography.")
+    @click.option("-v", "verbose", is_flag=True, help="Show each frame on stderr, and what the pump dropped.")
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         shared = Options(**{name: kwargs.pop(name) for name in Options._fields})
@@ -91,6 +94,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
                 role=Role[options.role.upper()] if options.role else None,
                 state=True if options.state_path is None else options.state_path,
                 secured=not options.open_profile,
+                watch=_show_frame if options.verbose else None,
             )
         )
         stack.callback(_say_goodbye, programmer)
@@ -101,6 +105,8 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
                 _say_notices(programmer)
                 _refuse_after_news(programmer)
             yield programmer
+            if options.verbose:
+                _say_what_was_dropped(programmer)
         except OutcomeUnknown as error:
             told = str(error)
             raise
@@ -108,6 +114,21 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
             raise _after(programmer, error) from error
         finally:
             _say_notices(programmer, told)
+
+
+def _show_frame(entry: WireEntry) -> None:
+    from hil.wire_log import line_of  # noqa: PLC0415 - it decodes every message, which few ask for
+
+    say(line_of(entry).rstrip())
+
+
+def _say_what_was_dropped(programmer: Programmer) -> None:
+    """Say why the pump has dropped frames, by its own counters; what is asked for here can fail without harm."""
+    programmer.wire_log.watch = None
+    with suppress(PumpbenchError):
+        stats = programmer.link_stats()._asdict().items()
+        counted = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in stats if count)
+        say(f"pumpbench: the pump's link has counted: {counted or 'nothing'}")
 
 
 def _refuse_after_news(programmer: Programmer) -> None:

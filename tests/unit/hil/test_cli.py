@@ -327,3 +327,32 @@ def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothi
 @pytest.mark.parametrize("command", ["status", "info"])
 def test_every_line_of_a_table_fits_a_terminal_of_80_columns(command: str) -> None:
     assert max(map(len, output("program", command).splitlines())) <= 80
+
+
+def test_verbose_shows_each_frame_decoded_on_stderr_and_what_the_pump_has_dropped() -> None:
+    result = run(
+        "program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "-v", "--json", *EMULATOR
+    )
+    assert json.loads(result.stdout)["outcome"] == "RUNNING"
+    lines = result.stderr.splitlines()
+    frames = [line for line in lines if "-->" in line or "<--" in line]
+    for part in ("CLIENT_HELLO", "BOLUS_PREPARE", "volume_nl=20000", "BOLUS_COMMIT"):
+        assert any(part in line for line in frames), part
+    assert all(" ms " in line for line in frames)
+    assert not any("not decrypted" in line for line in frames)
+    assert any("the pump's link has counted" in line for line in lines)
+    assert run("program", "ping", *EMULATOR).stderr == ""
+
+
+@pytest.mark.parametrize("command", sorted(program.commands))
+def test_every_command_of_the_programmer_takes_v(command: str) -> None:
+    assert " -v " in output("program", command, "--help")
+
+
+def test_the_frames_of_a_session_that_could_not_be_opened_are_shown_too(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps({"key_id": 3, "role": "clinician", "key": "77" * 16}))
+    path.chmod(0o600)
+    result = run("program", "ping", "-v", "--key", str(path), *EMULATOR)
+    assert isinstance(result.exception, PumpbenchError)
+    assert "CLIENT_HELLO" in result.stderr
