@@ -5,6 +5,10 @@ A human confirms before anything is prepared. Output for people has exact decima
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from hil.cli import tables
@@ -14,10 +18,17 @@ from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
+from hil.programmer.log_reading import OLDEST
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.entry import describe
 from protocol.log.types import LogName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hil.programmer.log_reading import LogHistory
+    from hil.programmer.programmer import Programmer
 
 
 @click.group(help="Talk to a pump as its programmer.")
@@ -25,16 +36,46 @@ def program() -> None:
     """Group of the programmer's commands."""
 
 
+PERIOD_MS = 2_000  # of what is shown again and again
+
+
+def every_period(pump: Programmer, *, again: bool) -> Iterator[None]:
+    """Once, or again after each period of line time."""
+    yield
+    while again:
+        pump.session.wait(PERIOD_MS)
+        yield
+
+
 @program.command()
+@click.option("--watch", is_flag=True, help="Show it again every 2 s, until Ctrl-C.")
 @with_options
-def status(options: Options) -> None:
+def status(options: Options, watch: bool) -> None:
     """What the pump believes and does."""
-    with connected(options) as pump:
-        seen, info = pump.status(), pump.info()
-        active = pump.program() if seen.mode is not InfusionMode.NONE else None
+    with connected(options) as pump, ending_by_interrupt(watch):
+        for _ in every_period(pump, again=watch):
+            show_status(options, pump, in_place=watch and sys.stdout.isatty())
+
+
+@contextlib.contextmanager
+def ending_by_interrupt(expected: bool) -> Iterator[None]:
+    """Take Ctrl-C as the end of what goes on for ever."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not expected:
+            raise
+
+
+def show_status(options: Options, pump: Programmer, *, in_place: bool) -> None:
+    """Read the status and show it, in place of what was on the terminal where that is wanted."""
+    seen, info = pump.status(), pump.info()
+    active = pump.program() if seen.mode is not InfusionMode.NONE else None
     document: dict[str, object] = {"device": {"kind": info.kind, "serial": info.serial}, **seen._asdict()}
     if active is not None:
         document["program"] = active
+    if in_place:
+        click.clear()
     show(options, tables.status_rows(seen, info, active), document)
 
 
@@ -99,14 +140,35 @@ def link(options: Options, clear: bool) -> None:
 @click.option("--security", is_flag=True, help="The security log instead of the main log.")
 @click.option("--from", "from_seq", type=Quantity(), default=0, help="First entry (0: the oldest).")
 @click.option("--last", type=Quantity(low=1), help="Only the last so many.")
+@click.option("--follow", is_flag=True, help="Then show new entries as they come, until Ctrl-C.")
 @with_options
-def log(options: Options, security: bool, from_seq: int, last: int | None) -> None:
+def log(options: Options, security: bool, from_seq: int, last: int | None, follow: bool) -> None:
     """The log, whole, with proof that nothing is missing."""
     which = LogName.SECURITY if security else LogName.MAIN
-    with connected(options) as pump:
+    with connected(options) as pump, ending_by_interrupt(follow):
         if last is not None:
             from_seq = max(1, pump.log_status(which).last_seq - last + 1)
         history = pump.read_log(which, from_seq=from_seq)
+        show_history(options, which, history)
+        if follow:
+            for more in new_entries(pump, which, history, every_period(pump, again=True)):
+                show_history(options, which, more)
+
+
+def new_entries(
+    pump: Programmer, which: LogName, history: LogHistory, ticks: Iterable[None]
+) -> Iterator[LogHistory]:
+    """What a log has got since it was read, looked for at each tick; from its start where it was erased."""
+    for _ in ticks:
+        held = pump.log_status(which)
+        if held.epoch != history.epoch or held.last_seq >= history.next_seq:
+            from_seq = history.next_seq if held.epoch == history.epoch else OLDEST
+            history = pump.read_log(which, from_seq=from_seq)
+            yield history
+
+
+def show_history(options: Options, which: LogName, history: LogHistory) -> None:
+    """Entries as lines, or as JSON, with what is lost."""
     if options.as_json:
         document = {
             "log": which,

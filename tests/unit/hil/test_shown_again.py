@@ -1,0 +1,63 @@
+"""What is shown again and again, until Ctrl-C, which is how it is meant to end: `status --watch`, `log --follow`."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from hil.bench_session import TestBench
+from hil.cli.program import new_entries
+from protocol.log.types import LogName
+
+HOUSE = Path(__file__).resolve().parents[3]
+PROGRAM = [sys.executable, "-u", "-m", "hil.cli", "program"]
+
+
+def interrupted_after(arguments: list[str], pattern: str) -> str:
+    """Stdout of a command that gets Ctrl-C once the pattern was printed."""
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HOUSE
+    )
+    assert process.stdout is not None
+    printed = ""
+    while not re.search(pattern, printed, re.DOTALL):
+        line = process.stdout.readline()
+        assert line, printed
+        printed += line
+    process.send_signal(signal.SIGINT)
+    rest, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    return printed + rest
+
+
+def test_the_status_is_shown_again_until_an_interrupt_that_ends_it_well() -> None:
+    printed = interrupted_after(["status", "--watch", "--target", "emulator"], "(running for.*){3}")
+    spans = re.findall(r"running for  (.*)", printed)
+    assert spans[1:3] == ["2 s", "4 s"]  # of the line's time, which is the pump's in this process
+    assert "\x1b" not in printed
+
+
+def test_new_entries_of_the_log_come_as_they_are_made_each_once(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    history = pump.read_log()
+
+    def ticks() -> Iterator[None]:
+        yield  # nothing is new
+        pump.stop()
+        yield
+        pump.resume()
+        yield
+        yield
+
+    seqs = [entry.seq for more in new_entries(pump, LogName.MAIN, history, ticks()) for entry in more.entries]
+    assert seqs == list(range(history.next_seq, pump.log_status().last_seq + 1))
+    assert len(seqs) >= 2
+
+
+def test_the_log_is_followed_until_an_interrupt_that_ends_it_well() -> None:
+    printed = interrupted_after(["log", "--follow", "--target", "emulator"], "#6 ")
+    numbers = re.findall(r"^#(\d+) ", printed, re.MULTILINE)
+    assert numbers == sorted(set(numbers), key=int)
