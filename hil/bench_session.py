@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hil.capabilities import TargetCapability
-from hil.errors import PumpbenchError
+from hil.errors import BadConfiguration, PumpbenchError
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
@@ -34,16 +34,20 @@ if TYPE_CHECKING:
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
+PROFILE_OPTION = "--profile (--hil-profile)"
+SEED_OPTION = "--seed (--hil-seed)"
 
 
 class BenchSession:
     """The target of a run. Where a new pump can be made, each test gets one; else all share the one there is."""
 
-    def __init__(self, address: Address, profile: str = DEFAULT_PROFILE, seed: int = DEFAULT_SEED) -> None:
+    def __init__(self, address: Address, profile: str | None = None, seed: int | None = None) -> None:
+        """BadConfiguration for a profile or seed that is none, or that this target does not take."""
         self.address = address
-        self._seed = seed
-        self._usual = PumpChoice(profile, seed)
+        self._seed = DEFAULT_SEED if seed is None else seed
+        self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed)
         self._sample = make_target(address, self._usual)
+        self._check_options(profile, seed)
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
@@ -87,6 +91,24 @@ class BenchSession:
         """
         if TargetCapability.RESET not in self.capabilities:
             self._shared_target().open_channel().close()
+
+    def _check_options(self, profile: str | None, seed: int | None) -> None:
+        """BadConfiguration that names the option, what it must be, and what it is."""
+        for option, given in ((PROFILE_OPTION, profile), (SEED_OPTION, seed)):
+            if given is None:
+                continue
+            from hil.targets.emulated import check_choice  # noqa: PLC0415 - a board needs no emulator
+
+            if TargetCapability.RESET not in self.capabilities:
+                raise BadConfiguration(
+                    f"{option} is for emulated pumps alone, and {self.address} is a pump that is there already;"
+                    f" it is {given!r}",
+                    advice="leave it out, or name the target emulator",
+                )
+            try:
+                check_choice(PumpChoice(given) if isinstance(given, str) else PumpChoice(seed=given))
+            except BadConfiguration as error:
+                raise BadConfiguration(f"{option} names no pump that can be made: {error}") from error
 
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
@@ -143,6 +165,7 @@ class TestBench:
         self._name = name
         self._channel: Channel | None = None
         self._line: FaultyLine | None = None
+        self._lines: list[FaultyLine] = []
         self._programmers: list[Programmer] = []
 
     @property
@@ -157,6 +180,7 @@ class TestBench:
         """The line with room for faults; all programmers of the test are on it."""
         if self._line is None:
             self._line = FaultyLine(self.channel)
+            self._lines.append(self._line)
         return self._line
 
     def reopen_line(self) -> FaultyLine:
@@ -187,6 +211,11 @@ class TestBench:
         if connect:
             programmer.connect()
         return programmer
+
+    def check_all_fired(self) -> None:
+        """UsageError if a fault on any line of this test did not hit all of its frames."""
+        for line in self._lines:
+            line.check_all_fired()
 
     def last_frames(self) -> str:
         """The last frames of each programmer of this test, decoded."""

@@ -34,6 +34,10 @@ class Damage(Enum):
     FLIP = "flip"
 
 
+_AMOUNTS = {Damage.DUPLICATE: "copies", Damage.DELAY: "delay_ms", Damage.FLIP: "bit"}
+"""What a fault's `amount` is called where it is set."""
+
+
 @dataclass(slots=True)
 class Fault:
     """One fault: what happens to `count` frames after the next `skip` of its direction have passed."""
@@ -99,6 +103,7 @@ class FaultyLine(Channel):
 
     def release(self, direction: Direction) -> int:
         """Deliver what was held back, now; returns how many frames."""
+        direction = _checked_direction(direction)
         way = self._ways[direction]
         frames, way.held = way.held, []
         for frame in frames:
@@ -107,11 +112,11 @@ class FaultyLine(Channel):
 
     def inject(self, direction: Direction, frame: bytes) -> None:
         """Put a frame (without delimiters) on the line: a replay, or a forgery."""
-        self._deliver(direction, frame)
+        self._deliver(_checked_direction(direction), frame)
 
     def seen(self, direction: Direction) -> tuple[bytes, ...]:
         """Every frame that came into this line, encoded, without delimiters, before any fault."""
-        return tuple(self._ways[direction].seen)
+        return tuple(self._ways[_checked_direction(direction)].seen)
 
     def clear(self) -> None:
         """Forget all faults; what is held or late is lost."""
@@ -166,6 +171,16 @@ class FaultyLine(Channel):
         self._inner.close()
 
     def _add(self, fault: Fault) -> Fault:
+        fault.direction = _checked_direction(fault.direction)
+        least = {"count": 1, "skip": 0, "amount": int(fault.damage is Damage.DUPLICATE)}
+        for name, minimum in least.items():
+            value = getattr(fault, name)
+            if not isinstance(value, int) or value < minimum:
+                word = _AMOUNTS.get(fault.damage, name) if name == "amount" else name
+                raise UsageError(
+                    f"{word} of the fault {fault.damage.value} must be a whole number of at least {minimum},"
+                    f" is {value!r}"
+                )
         self._faults.append(fault)
         return fault
 
@@ -221,6 +236,16 @@ class FaultyLine(Channel):
             way.late = [(at_ms, frame) for at_ms, frame in way.late if at_ms > now_ms]
             for frame in due:
                 self._deliver(direction, frame)
+
+
+def _checked_direction(direction: object) -> Direction:
+    """The direction, also by its words; UsageError where it is none, since a fault there would never fire."""
+    try:
+        return Direction(direction)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise UsageError(
+            f"the direction of a frame must be Direction.TO_PUMP or Direction.FROM_PUMP, is {direction!r}"
+        ) from error
 
 
 def _flipped(frame: bytes, bit: int) -> bytes:

@@ -33,6 +33,8 @@ _LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow"
 _RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
+_REQUIREMENTS = pytest.StashKey[frozenset[str]]()
+OUR_MARKS = frozenset({"verifies", "needs", "starts_as"})
 RECORDER_NAME = "pumpbench-recorder"
 _PASSED = pytest.StashKey[bool]()
 
@@ -72,6 +74,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hil-seed", metavar="N", type=int, help="seed of an emulated pump")
     group.addoption("--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME} and {JUNIT_NAME} there")
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
+    parser.addini(
+        "hil_requirements",
+        "TOML files with a table for each requirement of your own",
+        type="paths",
+        default=[],
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -94,6 +102,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not _is_asked(config):
         return
     try:
+        if target == "":
+            raise BadConfiguration(
+                "--hil-target (--target) names no device", advice="name one, or leave it out"
+            )
         if _is_a_run(config):
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
@@ -135,8 +147,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _is_asked(config: pytest.Config) -> bool:
     """True where the command line names a target or a report, in the process where the results arrive."""
-    named = config.getoption("--hil-target") or config.getoption("--hil-report") is not None
-    return bool(named) and not _is_worker(config)
+    return _names_a_run(config) and not _is_worker(config)
+
+
+def _names_a_run(config: pytest.Config) -> bool:
+    """True where the command line names a target or a report, in every process of the run."""
+    return any(config.getoption(name) is not None for name in ("--hil-target", "--hil-report"))
 
 
 def _check_that_asserts_are_checked() -> None:
@@ -158,6 +174,14 @@ def _is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def _bench_of_test(config: pytest.Config) -> BenchSession:
+    """The bench of this run; what is wrong with its options ends the run, since it is wrong for every test."""
+    try:
+        return _session_of(config)
+    except PumpbenchError as error:
+        pytest.exit(error.one_line(), returncode=int(error.exit_code))
+
+
 def _session_of(config: pytest.Config) -> BenchSession:
     """The bench of this run, made when it is first wanted."""
     if _SESSION not in config.stash:
@@ -172,8 +196,8 @@ def _session_of(config: pytest.Config) -> BenchSession:
                 os.environ.get(address.ENVIRONMENT_NAME),
                 str(config.getini("hil_target") or ""),
             ),
-            profile or bench_session.DEFAULT_PROFILE,
-            bench_session.DEFAULT_SEED if seed is None else seed,
+            profile,
+            seed,
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and TargetCapability.RESET not in session.capabilities:
@@ -185,13 +209,49 @@ def _session_of(config: pytest.Config) -> BenchSession:
     return config.stash[_SESSION]
 
 
+# Collection.
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Collector,
+) -> Generator[None, Any, Any]:
+    """A mark of ours that is wrong is an error of the collection: no test runs, whatever the target can do."""
+    made = yield
+    for item in made if isinstance(made, list) else ():
+        if isinstance(item, pytest.Item) and _is_ours(item):
+            _check_marks(item, collector)
+    return made
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """True of a test whose marks are certainly meant for us: others may have marks of the same names."""
+    return _names_a_run(item.config) or "pump_bench" in getattr(item, "fixturenames", ())
+
+
+def _check_marks(item: pytest.Item, collector: pytest.Collector) -> None:
+    """CollectError that names the test and its wrong mark."""
+    own = [mark for mark in item.iter_markers() if mark.name in OUR_MARKS]
+    if not own:
+        return
+    from hil.run.marks import check_mark, known_requirements  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    try:
+        if _REQUIREMENTS not in item.config.stash:
+            item.config.stash[_REQUIREMENTS] = known_requirements(item.config.getini("hil_requirements"))
+        for mark in own:
+            check_mark(mark.name, mark.args, mark.kwargs, item.config.stash[_REQUIREMENTS])
+    except BadConfiguration as error:
+        raise collector.CollectError(f"{item.nodeid}: {error}") from error
+
+
 # Fixtures.
 
 
 @pytest.fixture
 def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     """The bench of one test: its target, started, and everything that was opened on it."""
-    session = _session_of(request.config)
+    session = _bench_of_test(request.config)
     item = request.node
     wanted = [name for mark in item.iter_markers("needs") for name in mark.args]
     changes = next(item.iter_markers("starts_as"), None)
@@ -203,6 +263,8 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     item.stash[_BENCH] = bench
     try:
         yield bench
+        if item.stash.get(_PASSED, False):
+            bench.check_all_fired()
     finally:
         bench.close()
 
@@ -229,11 +291,9 @@ def pump_channel(pump_bench: TestBench) -> Channel:
 
 
 @pytest.fixture
-def pump_line(pump_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[FaultyLine]:
+def pump_line(pump_bench: TestBench) -> FaultyLine:
     """The line with faults that a test may set; a passed test whose faults did not all fire is an error."""
-    yield pump_bench.line
-    if request.node.stash.get(_PASSED, False):
-        pump_bench.line.check_all_fired()
+    return pump_bench.line
 
 
 @pytest.fixture

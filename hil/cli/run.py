@@ -73,6 +73,8 @@ def run(
     Exit codes: 0 to 6 as pytest's (2 where tests did not run, 5 where none was executed), 7 the bench was lost,
     10 bad configuration, 11 port or report directory taken.
     """
+    if target == "":
+        raise BadConfiguration("--target names no device", advice="name one, or leave it out")
     if not report:
         raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
     if not LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments):

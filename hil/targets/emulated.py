@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 DEFAULT_SEED = 1
+SEED_MAX = (1 << 63) - 1  # as of `pumpbench emulate --seed`
 
 
 class EmulatedTarget:
@@ -219,6 +220,13 @@ def _do(action: Callable[[], Result]) -> Result:
         return action()
     except BenchError as error:
         raise UsageError(str(error)) from error
+
+
+def check_choice(choice: PumpChoice) -> None:
+    """BadConfiguration where no pump can be made of this choice."""
+    if choice.seed is not None and not 0 <= choice.seed <= SEED_MAX:
+        raise BadConfiguration(f"a seed must be a whole number from 0 to {SEED_MAX}, is {choice.seed}")
+    _profile_of(choice)
 
 
 def _profile_of(choice: PumpChoice) -> Profile:

@@ -50,7 +50,10 @@ def test_loses_the_bench(pump, n):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
     directory = tmp_path_factory.mktemp("suite")
-    done = pytest_on(directory, SUITE, "--hil-target", "emulator", "--hil-report", str(directory / "report"))
+    (directory / "own.toml").write_text("[A-1]\n[A-2]\n")
+    own = ("-o", "hil_requirements=own.toml")
+    options = ("--hil-target", "emulator", "--hil-report", str(directory / "report"))
+    done = pytest_on(directory, SUITE, *own, *options)
     return done, directory / "report"
 
 
