@@ -162,7 +162,7 @@ class TestBench:
         self.target = target
         self._session = session
         self._owned = owned
-        self._name = name
+        self._name = name.encode("utf-8", "backslashreplace").decode()  # of a file, and so perhaps no text
         self._channel: Channel | None = None
         self._line: FaultyLine | None = None
         self._lines: list[FaultyLine] = []

@@ -33,6 +33,7 @@ _LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow"
 _RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
+_WRITTEN = {"--junitxml": "xmlpath", "--log-file": "log_file"}
 _REQUIREMENTS = pytest.StashKey[frozenset[str]]()
 OUR_MARKS = frozenset({"verifies", "needs", "starts_as"})
 RECORDER_NAME = "pumpbench-recorder"
@@ -82,8 +83,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marks, and have pytest write its report beside ours."""
+    """Register the marks, have pytest write its report beside ours, and try what pytest will write elsewhere."""
+    if _is_asked(config) and _is_a_run(config):
+        for option, name in _WRITTEN.items():
+            _try_to_write(option, getattr(config.option, name, None))
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
     config.addinivalue_line(
@@ -92,6 +97,26 @@ def pytest_configure(config: pytest.Config) -> None:
     report = config.getoption("--hil-report")
     if report and _is_a_run(config) and not getattr(config.option, "xmlpath", None):
         config.option.xmlpath = os.path.abspath(os.path.join(report, JUNIT_NAME))  # noqa: PTH100, PTH118 - a string
+
+
+def _try_to_write(option: str, path: str | None) -> None:
+    """End the run with 10 where pytest could not write this file: it would find out when the tests have run."""
+    if not path:
+        return
+    place = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as pytest does it
+    was_there = os.path.lexists(place)
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+        with open(place, "ab"):  # noqa: PTH123
+            pass
+        if not was_there:
+            os.unlink(place)  # noqa: PTH108
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        sentence = BadConfiguration(
+            f"{option} cannot be written to {path} ({why})", advice="make room, or name another file"
+        )
+        pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
 
 
 @pytest.hookimpl(tryfirst=True)

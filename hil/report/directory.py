@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from hil.report.records import RunRecord
 
 
+WRITTEN_AT_THE_END = (JUNIT_NAME,)
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # nor wait for what a pipe may say
@@ -34,7 +38,13 @@ class ReportDirectory:
     """A directory for the report of one run."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()
+        try:
+            self.path = path.absolute()
+        except OSError as error:
+            raise BadConfiguration(
+                f"the report cannot be written to {path}: the directory that this was started in is gone",
+                advice="change to one that is there",
+            ) from error
         self._descriptor = -1
 
     @property
@@ -62,6 +72,9 @@ class ReportDirectory:
         self._take()
         self._remove_report(self._descriptor)  # first, since that needs no room
         self.write(run)
+        for name in WRITTEN_AT_THE_END:
+            self._replace(name, b"")
+            self._remove(name)
 
     def check(self) -> None:
         """BadConfiguration where the path leads elsewhere by now. A directory that was removed is made anew."""
@@ -107,7 +120,9 @@ class ReportDirectory:
             case = left.pop((class_name, test), None)
             if case is None:
                 case = ET.SubElement(suite, "testcase", {"classname": class_name, "name": test, "time": "0"})
-            ET.SubElement(case, "error", {"message": f"did not run: {run.stopped or 'the run ended'}"})
+            ET.SubElement(
+                case, "error", {"message": xml_safe(f"did not run: {run.stopped or 'the run ended'}")}
+            )
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
         try:
@@ -210,9 +225,14 @@ def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[st
     return {place: of_one[-1] for place, of_one in cases.items() if of_one}
 
 
+def xml_safe(text: str) -> str:
+    """The text with a backslash and the code of each character that no XML file can hold."""
+    return _NOT_XML.sub(lambda found: found[0].encode("unicode-escape").decode("ascii"), text)
+
+
 def _in_junit(name: str) -> tuple[str, str]:
     """Class name and name that pytest gives a test in its own report."""
-    path, bracket, parameters = name.partition("[")
+    path, bracket, parameters = xml_safe(name).partition("[")
     file, *rest = path.split("::")
     *classes, test = [file.removesuffix(".py").replace("/", "."), *rest]
     return ".".join(classes), test + bracket + parameters

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import BadConfiguration, PumpbenchError
-from hil.report.directory import ReportDirectory
+from hil.report.directory import ReportDirectory, xml_safe
 from hil.report.records import (
     CLAIM,
     DEVICE,
@@ -151,14 +151,16 @@ class Recorder:
         """Once everybody else has finished: the report, the exit code, the last lines on the terminal."""
         self._end_if_fork()
         self._check_directory()
+        self._make_junit_writable()
         result = None
         try:
             result = yield
         except (KeyboardInterrupt, EndedBySignal):
             self.stop("interrupted while it ended")
             session.exitstatus = session.exitstatus or pytest.ExitCode.INTERRUPTED
-        except OSError as error:
-            self._lines.append(f"pytest could not write its output or report ({error.strerror}); make room")
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            self._lines.append(f"pytest could not write its output or report ({why}); make room")
             self.stop(self._lines[-1])
             session.exitstatus = session.exitstatus or int(BadConfiguration.exit_code)
         finally:
@@ -212,9 +214,20 @@ class Recorder:
     def _write_pytests_report(self) -> None:
         """Have pytest write its report, as at its end, where it does not come to it."""
         self._check_directory()
+        self._make_junit_writable()
         for plugin in self._writers_of_junit():
             with contextlib.suppress(Exception):  # the summary matters more, and what is torn is removed
                 plugin.pytest_sessionfinish()
+
+    def _make_junit_writable(self) -> None:
+        """Replace what pytest's report could not hold: names of files may have bytes that are no text."""
+        for plugin in self._writers_of_junit():
+            for case in getattr(plugin, "node_reporters_ordered", ()):
+                # pytest keeps the element of a test that has ended, and the attributes of one that has not
+                attributes = getattr(case, "attrs", None)
+                if attributes is None:
+                    attributes = case.to_xml().attrib
+                attributes.update({name: xml_safe(str(value)) for name, value in attributes.items()})
 
     def _writers_of_junit(self) -> list[Any]:
         if self._directory is None:

@@ -33,14 +33,15 @@ def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None =
     """Open a serial port or PTY for this process alone."""
     import serial  # noqa: PLC0415 - 20 ms that only ports need
 
-    if not Path(path).expanduser().exists():
+    place = os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is no such user
+    if not Path(place).exists():
         raise BadConfiguration(
             f"there is no port at {path}",
             advice=f"plug the board in, or start an emulator with `pumpbench emulate --link {path}`",
         )
-    _refuse_dead_link(Path(path).expanduser())
+    _refuse_dead_link(Path(place))
     port = serial.Serial(baudrate=BAUD, timeout=0, write_timeout=None, exclusive=True)
-    port.port = str(Path(path).expanduser())
+    port.port = place
     try:
         port.open()
     except (serial.SerialException, OSError, termios.error) as error:

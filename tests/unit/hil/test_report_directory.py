@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -214,3 +215,88 @@ def test_the_report_of_a_run_under_way_is_left_by_one_that_never_begins(
     assert "result    RUNNING, incomplete" in summary(tmp_path)
     run.let_go()
     assert run.end()[0] == 0
+
+
+# What cannot be written is said before the first test.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--report", "file/x"), "cannot be written to"),
+        (("--report", "/dev/null"), "cannot be written to /dev/null"),
+        (("--", "--junitxml=/dev/null/x.xml"), "--junitxml cannot be written to /dev/null/x.xml"),
+        (("--", "--log-file=/dev/null/x.log"), "--log-file cannot be written to /dev/null/x.log"),
+    ],
+)
+def test_a_file_that_a_run_could_not_write_at_its_end_ends_it_with_10_before_it_begins(
+    arguments: tuple[str, ...], sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    done = hil_run(tmp_path, "-k", "framing", *arguments)
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "collected" not in done.stdout
+
+
+def test_a_working_directory_that_is_gone_is_said_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    command = [sys.executable, "-m", "hil.cli", "hil", "run"]
+    done = subprocess.run(
+        ["sh", "-c", 'rmdir ../gone; exec "$@"', "sh", *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path / "gone",
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (10, 1), done.stderr
+    assert "the directory that this was started in is gone" in done.stderr
+
+
+def test_a_home_that_nobody_has_is_a_place_that_is_not_there(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "--target", "~nosuchuser/pump")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "there is no port at ~nosuchuser/pump" in done.stderr
+    assert "internal error" not in done.stdout
+
+
+STRANGE_TEXT = """
+    import pytest
+
+    def test_x(pump): raise ValueError("bad \\udc80 text")
+
+    def test_y(pump): pytest.exit("no more \\udc81 \\x02")
+
+    def test_z(pump): pass
+"""
+
+
+def test_text_that_no_file_can_hold_is_written_with_backslashes(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path / "tests", STRANGE_TEXT, *IN_PROCESS, str(tmp_path / "report"))
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    text = summary(tmp_path)
+    assert "bad \\udc80 text" in text
+    assert "stopped   no more \\udc81" in text
+    (suite,) = ET.parse(tmp_path / "report/junit.xml").iter("testsuite")  # noqa: S314 - our own
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("3", "1", "2")
+    assert "did not run: no more \\udc81 \\x02" in {e.get("message") for e in suite.iter("error")}
+
+
+def test_a_name_that_no_file_can_hold_is_written_with_backslashes(tmp_path: Path) -> None:
+    pytest_on(tmp_path, ONE_TEST)
+    (tmp_path / "test_it.py").rename(tmp_path / "test_\udcff.py")
+    done = subprocess.run(
+        [*pytest_command(tmp_path, ONE_TEST, *IN_PROCESS, "report")[:-1], "test_\udcff.py"],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (case,) = ET.parse(tmp_path / "report/junit.xml").iter("testcase")  # noqa: S314 - our own
+    assert case.get("classname") == "test_\\udcff"
