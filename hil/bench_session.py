@@ -60,6 +60,16 @@ class BenchSession:
         """What the target can do."""
         return self._sample.capabilities
 
+    @property
+    def profile(self) -> str | None:
+        """The profile of a pump that is made for a test; None where none is made."""
+        return self._usual.profile if TargetCapability.RESET in self.capabilities else None
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of a pump that is made for a test; None where none is made."""
+        return self._seed if TargetCapability.RESET in self.capabilities else None
+
     def lacking(self, wanted: frozenset[TargetCapability], *, changed: bool) -> list[str]:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
         if changed:

@@ -13,7 +13,7 @@ import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
 from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
-from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JUNIT_NAME, STOP, SUMMARY_NAME
+from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JSON_NAME, JUNIT_NAME, STOP, SUMMARY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -73,7 +73,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hil-target", metavar="ADDRESS", help="the pump to test: emulator, pty:PATH, ...")
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
     group.addoption("--hil-seed", metavar="N", type=int, help="seed of an emulated pump")
-    group.addoption("--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME} and {JUNIT_NAME} there")
+    group.addoption(
+        "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
+    )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
     parser.addini(
         "hil_requirements",
@@ -151,7 +153,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             config.pluginmanager.register(recorder, RECORDER_NAME)
         bench = _session_of(config)
         if _RECORDER in config.stash:
-            config.stash[_RECORDER].run.target = bench.address.text
+            run = config.stash[_RECORDER].run
+            run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:

@@ -15,7 +15,8 @@ from weakref import WeakSet
 from xml.etree import ElementTree as ET
 
 from hil.errors import BadConfiguration, InUse
-from hil.report.records import JUNIT_NAME, SUMMARY_NAME
+from hil.report.json_report import json_of
+from hil.report.records import JSON_NAME, JUNIT_NAME, SUMMARY_NAME
 from hil.report.summary import TITLE, summary_of
 
 if TYPE_CHECKING:
@@ -95,8 +96,9 @@ class ReportDirectory:
         )
 
     def write(self, run: RunRecord) -> None:
-        """Replace the summary as a whole."""
+        """Replace the summary, and what programs read, each as a whole."""
         self.check()
+        self._replace(JSON_NAME, json_of(run).encode("ascii"))
         self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
     def complete_junit(self, run: RunRecord) -> None:
@@ -133,7 +135,7 @@ class ReportDirectory:
 
     def files(self) -> list[str]:
         """Names of the files of the report that are there."""
-        return [name for name in (SUMMARY_NAME, JUNIT_NAME) if (self.path / name).exists()]
+        return [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if (self.path / name).exists()]
 
     def close(self) -> None:
         """Let others have the directory."""
@@ -159,7 +161,11 @@ class ReportDirectory:
 
     def _remove_report(self, descriptor: int) -> None:
         try:
-            for name in (JUNIT_NAME, SUMMARY_NAME):  # the summary last: by it one knows whose the other is
+            for name in (
+                JSON_NAME,
+                JUNIT_NAME,
+                SUMMARY_NAME,
+            ):  # the summary last: by it one knows whose they are
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=descriptor)
         except OSError as error:

@@ -9,10 +9,12 @@ from enum import StrEnum
 NOT_ASKED = "not asked"
 SUMMARY_NAME = "summary.txt"
 JUNIT_NAME = "junit.xml"
+JSON_NAME = "report.json"
 FRAMES_TITLE = "last frames on the wire"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
 CLAIM = "verifies"
 DEVICE = "device"
+ACCUSED = "accused"
 STOP = "bench lost"
 
 
@@ -32,7 +34,11 @@ RANK = (Verdict.SKIPPED, Verdict.XFAILED, Verdict.PASSED, Verdict.FAILED, Verdic
 
 @dataclass(frozen=True, slots=True)
 class CaseRecord:
-    """One test. `reason` is why it was skipped or the last line of its failure; `frames` its last frames, decoded."""
+    """One test.
+
+    `reason` is why it was skipped or the last line of its failure; `frames` its last frames, decoded; `accused` whose
+    fault its failure is: the `accused` of our errors, else "test".
+    """
 
     name: str
     verdict: Verdict
@@ -40,6 +46,7 @@ class CaseRecord:
     requirements: tuple[str, ...] = ()
     reason: str = ""
     frames: str = ""
+    accused: str = ""
 
 
 @dataclass(slots=True)
@@ -48,7 +55,9 @@ class RunRecord:
 
     `chosen` are the names of all tests that were to run, once for each time; `begun` those that were started and have
     not ended, `deselected` counts those that were found and left out, `reruns` the tries of a test that do not count
-    because it was run again; `uncollected` are files and whatever else may hold tests and could not be read;
+    because it was run again; `profile` and `seed` are those of pumps that are made for a test, None where there are
+    none; `began_at_s` is the host's clock in seconds since 1970;
+    `uncollected` are files and whatever else may hold tests and could not be read;
     a run has not `ended` while its tests may still run.
     """
 
@@ -62,6 +71,10 @@ class RunRecord:
     uncollected: list[CaseRecord] = field(default_factory=list)
     reruns: Counter[str] = field(default_factory=Counter)
     ended: bool = False
+    profile: str | None = None
+    seed: int | None = None
+    began_at_s: int = 0
+    exit_code: int | None = None
 
     def count(self, verdict: Verdict) -> int:
         """How many tests ended so."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ class Recorder:
     """A pytest plugin for one run."""
 
     def __init__(self, config: pytest.Config, target: str, report: str | None) -> None:
-        self.run = RunRecord(target)
+        self.run = RunRecord(target, began_at_s=int(time.time()))
         self._config = config
         self._directory = ReportDirectory(Path(report)) if report else None
         self._endings = Endings(self._before_exit)
@@ -259,6 +260,7 @@ class Recorder:
         if self.run.uncollected:
             names = ", ".join(sorted(place.name for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
+        self.run.exit_code = code
         if self._directory is not None:
             errors = {}
             for write in (self._directory.complete_junit, self._directory.write):

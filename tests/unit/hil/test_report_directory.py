@@ -132,7 +132,7 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
     precious = tmp_path / "precious"
     precious.write_text("mine")
     (tmp_path / "report").mkdir()
-    for name in ("summary.txt.new", "junit.xml.new"):
+    for name in ("summary.txt.new", "junit.xml.new", "report.json.new"):
         planted = tmp_path / "report" / name
         os.mkfifo(planted) if kind == "pipe" else planted.symlink_to(precious)
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
@@ -149,7 +149,7 @@ def green(tmp_path: Path) -> Path:
     """A directory with the report of a run that passed."""
     done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(tmp_path / "report"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(contents(tmp_path / "report")) == {"summary.txt", "junit.xml"}
+    assert set(contents(tmp_path / "report")) == {"summary.txt", "junit.xml", "report.json"}
     return tmp_path / "report"
 
 

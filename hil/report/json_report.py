@@ -1,0 +1,68 @@
+"""A run as JSON, for programs: the same as the summary, with one object a test."""
+
+from __future__ import annotations
+
+import json
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from hil.report.summary import one_line
+
+if TYPE_CHECKING:
+    from hil.report.records import CaseRecord, RunRecord
+
+SCHEMA_NAME = "pumpbench-report"
+SCHEMA_VERSION = 1  # a new member does not change it; one that goes or means something else does
+DID_NOT_RUN = "did not run"
+
+
+def json_of(run: RunRecord) -> str:
+    """The whole document, in ASCII, with its last newline."""
+    tests = [_test(test.verdict.value, test) for test in run.tests]
+    tests += [_not_run(name, run) for name in run.did_not_run()]
+    document = {
+        "schema": {"name": SCHEMA_NAME, "version": SCHEMA_VERSION},
+        "run": {
+            "began_at": datetime.fromtimestamp(run.began_at_s, UTC).isoformat(),
+            "ended": run.ended,
+            "complete": run.ended and not run.is_incomplete,
+            "result": one_line(run),
+            "exit_code": run.exit_code,
+            "stopped": run.stopped,
+            "chosen": len(run.chosen),
+            "deselected": run.deselected,
+            "reruns": run.reruns.total(),
+        },
+        "target": {"address": run.target, "device": run.identity},
+        "versions": {name: metadata.version(name) for name in ("pumpbench", "pytest")}
+        | {"python": platform.python_version()},
+        "seed": run.seed,
+        "profile": run.profile,
+        "tests": tests,
+        "uncollected": [{"name": place.name, "reason": place.reason} for place in run.uncollected],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _test(outcome: str, test: CaseRecord) -> dict[str, object]:
+    return {
+        "name": test.name,
+        "outcome": outcome,
+        "duration_s": round(test.duration_s, 6),
+        "requirements": list(test.requirements),
+        "accused": test.accused or None,
+        "reason": test.reason,
+    }
+
+
+def _not_run(name: str, run: RunRecord) -> dict[str, object]:
+    return {
+        "name": name,
+        "outcome": DID_NOT_RUN,
+        "duration_s": 0.0,
+        "requirements": [],
+        "accused": None,
+        "reason": run.stopped,
+    }

@@ -1,0 +1,79 @@
+"""What programs read of a run: report.json, with one object a test, also of those that did not run."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from tests.unit.hil.runs import five_tests, hil_run, pytest_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IN_PROCESS = ("--hil-target", "emulator", "--hil-report", "report")
+MIXED = """
+    import pytest
+    from hil.errors import LinkError
+    from hil.plugin import verifies
+
+    @verifies("FRM-001", "FRM-002")
+    def test_passes(pump): pass
+
+    def test_fails(pump): assert 1 == 2
+
+    def test_link(pump): raise LinkError("no answer")
+
+    def test_skips(pump): pytest.skip("no board")
+"""
+
+
+def document_of(directory: Path) -> dict[str, Any]:
+    document = json.loads((directory / "report" / "report.json").read_text())
+    assert isinstance(document, dict)
+    return document
+
+
+def test_the_json_report_says_what_ran_on_what_and_how_each_test_ended(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, MIXED, *IN_PROCESS, "--hil-seed", "7")
+    assert done.returncode == 1, done.stdout + done.stderr
+    document = document_of(tmp_path)
+    assert document["schema"] == {"name": "pumpbench-report", "version": 1}
+    assert document["run"]["ended"] is document["run"]["complete"] is True
+    assert document["run"]["exit_code"] == 1
+    assert document["target"]["address"] == "emulator"
+    assert document["target"]["device"].startswith("EMULATED pump")
+    assert document["versions"]["pumpbench"] == metadata.version("pumpbench")
+    assert (document["seed"], document["profile"]) == (7, "implanted")
+    rows = {test["name"].partition("::")[2]: test for test in document["tests"]}
+    assert {name: row["outcome"] for name, row in rows.items()} == {
+        "test_passes": "passed",
+        "test_fails": "failed",
+        "test_link": "failed",
+        "test_skips": "skipped",
+    }
+    assert rows["test_passes"]["requirements"] == ["FRM-001", "FRM-002"]
+    assert rows["test_skips"]["reason"] == "no board"
+    assert all(row["duration_s"] > 0 for row in rows.values())
+
+
+def test_tests_that_did_not_run_are_in_the_json_report_and_it_is_not_complete(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, five_tests("os._exit(0)"), *IN_PROCESS)
+    assert done.returncode == 3
+    document = document_of(tmp_path)
+    assert document["run"]["complete"] is False
+    assert document["run"]["exit_code"] == 3
+    assert [test["outcome"] for test in document["tests"]] == ["passed", *["did not run"] * 4]
+
+
+def test_a_run_that_was_killed_leaves_a_json_report_that_has_not_ended(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, five_tests("os.kill(os.getpid(), signal.SIGKILL)"), *IN_PROCESS)
+    assert done.returncode == -9
+    assert document_of(tmp_path)["run"]["ended"] is False
+    assert {test["outcome"] for test in document_of(tmp_path)["tests"]} == {"did not run"}
+
+
+def test_a_run_that_never_begins_leaves_no_json_report_of_an_older_one(tmp_path: Path) -> None:
+    pytest_on(tmp_path, MIXED, *IN_PROCESS)
+    assert hil_run(tmp_path, "--target", "nonsense://x").returncode == 10
+    assert not (tmp_path / "report" / "report.json").exists()
