@@ -35,19 +35,27 @@ DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
 PROFILE_OPTION = "--profile (--hil-profile)"
+BAUD_OPTION = "--baud (--hil-baud)"
 SEED_OPTION = "--seed (--hil-seed)"
 
 
 class BenchSession:
     """The target of a run. Where a new pump can be made, each test gets one; else all share the one there is."""
 
-    def __init__(self, address: Address, profile: str | None = None, seed: int | None = None) -> None:
-        """BadConfiguration for a profile or seed that is none, or that this target does not take."""
+    def __init__(
+        self,
+        address: Address,
+        profile: str | None = None,
+        seed: int | None = None,
+        baud: int | None = None,
+    ) -> None:
+        """BadConfiguration for a profile, seed or baud that is none, or that this target does not take."""
         self.address = address
         self._seed = DEFAULT_SEED if seed is None else seed
-        self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed)
+        self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed, baud=baud)
         self._sample = make_target(address, self._usual)
         self._check_options(profile, seed)
+        self._check_baud(baud)
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
@@ -120,10 +128,22 @@ class BenchSession:
             except BadConfiguration as error:
                 raise BadConfiguration(f"{option} names no pump that can be made: {error}") from error
 
+    def _check_baud(self, baud: int | None) -> None:
+        """BadConfiguration where the line has no speed, or this is none."""
+        if baud is None:
+            return
+        if not self.address.scheme.takes_baud:
+            raise BadConfiguration(
+                f"{BAUD_OPTION} is for device paths alone, and {self.address} is none; it is {baud}",
+                advice="leave it out, or name the target by its path (/dev/NAME)",
+            )
+        if baud <= 0:
+            raise BadConfiguration(f"{BAUD_OPTION} must be a number of bits per second above 0, is {baud}")
+
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
         if self._shared is None:
-            self._shared = make_target(self.address)
+            self._shared = make_target(self.address, self._usual)
             self._shared.start()
         return self._shared
 

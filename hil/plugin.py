@@ -76,6 +76,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
     )
+    group.addoption("--hil-baud", metavar="N", type=int, help="speed of a device path (default: 115200)")
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
     parser.addini(
         "hil_requirements",
@@ -226,6 +227,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             ),
             profile,
             seed,
+            config.getoption("--hil-baud"),
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and TargetCapability.RESET not in session.capabilities:

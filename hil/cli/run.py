@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from hil import address as addresses
+from hil.cli.output import json_text, tell
 from hil.errors import BadConfiguration
 from hil.installation import own_python
 from hil.report.directory import ReportDirectory
+from hil.targets.schemes import SCHEMES
 
 DEFAULT_REPORT = "hil-report"
 TEST_LIMIT_S = 120
@@ -49,6 +51,34 @@ def hil() -> None:
     """Group of what is done with the suite."""
 
 
+@hil.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON: an object with both lists.")
+def targets(as_json: bool) -> None:
+    """List the serial ports of this machine, and the kinds of target that an address can name."""
+    from hil.targets.port import serial_ports  # noqa: PLC0415 - only this command needs it
+
+    ports = serial_ports()
+    forms = [scheme.form for scheme in SCHEMES.values()]
+    if as_json:
+        tell(json_text({"serial_ports": ports, "forms": forms}))
+        return
+    rows = [
+        (port.device, port.description or "-", port.vid_pid or "-", port.serial_number or "-")
+        for port in ports
+    ]
+    rows = [("device", "description", "VID:PID", "serial number"), *rows] if rows else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines = ["serial ports:", *(f"  {line}" for line in lines or ["none found"])]
+    lines += ["emulated pumps:", "  emulator          in this process, virtual time"]
+    lines += ["  emulator:process  a process of its own on a PTY"]
+    lines += [f"other addresses: {', '.join(form for form in forms if not form.startswith('emulator'))}"]
+    tell("\n".join(lines))
+
+
 @hil.command(context_settings={"ignore_unknown_options": True})
 @click.option(
     "--target", metavar="ADDRESS", envvar=addresses.ENVIRONMENT_NAME, help=f"One of {addresses.FORMS}."
@@ -58,6 +88,7 @@ def hil() -> None:
 )
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
 @click.option("--seed", type=int, help="Seed of an emulated pump.")
+@click.option("--baud", type=int, help="Speed of a device path, in bits per second.  [default: 115200]")
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -65,6 +96,7 @@ def run(
     report: str,
     profile: str | None,
     seed: int | None,
+    baud: int | None,
     expression: str | None,
     pytest_arguments: tuple[str, ...],
 ) -> None:
@@ -92,6 +124,8 @@ def run(
         arguments += ["--hil-profile", profile]
     if seed is not None:
         arguments += ["--hil-seed", str(seed)]
+    if baud is not None:
+        arguments += ["--hil-baud", str(baud)]
     if expression is not None:
         arguments += ["-k", expression]
     python, environment = own_python()

@@ -19,12 +19,13 @@ class PumpChoice:
 
     `profile` is a name or the path of a profile file; `model` and `implant` are fields of it that differ;
     `image` is a file that outlives the emulator; `memory_id` is the identity of a new memory, without which the
-    emulator in this process takes the seed's, and any other one by chance.
+    emulator in this process takes the seed's, and any other one by chance; `baud` is of device paths alone.
     """
 
     profile: str = "implanted"
     seed: int | None = None
     image: str | None = None
+    baud: int | None = None
     memory_id: int | None = None
     time_mode: str = "manual"
     model: Mapping[str, int | str | bool] = field(default_factory=dict)

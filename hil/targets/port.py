@@ -13,7 +13,7 @@ import os
 import socket
 import termios
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from hil.targets.descriptor import DescriptorChannel
@@ -29,7 +29,33 @@ CONNECT_LIMIT_S = 5.0
 LINKS_MAX = 40  # what Linux follows
 
 
-def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None = None) -> DescriptorChannel:
+class SerialPort(NamedTuple):
+    """A serial port that the system knows; "" where it does not know."""
+
+    device: str
+    description: str
+    vid_pid: str
+    serial_number: str
+
+
+def serial_ports() -> list[SerialPort]:
+    """The serial ports of this machine, as pyserial finds them."""
+    from serial.tools import list_ports  # noqa: PLC0415 - as below
+
+    return [
+        SerialPort(
+            port.device,
+            "" if port.description in {None, "n/a"} else port.description,
+            "" if port.vid is None else f"{port.vid:04X}:{port.pid:04X}",
+            port.serial_number or "",
+        )
+        for port in sorted(list_ports.comports())
+    ]
+
+
+def open_port(
+    path: str, name: str, device_ms: Callable[[], int | None] | None = None, *, baud: int = BAUD
+) -> DescriptorChannel:
     """Open a serial port or PTY for this process alone."""
     import serial  # noqa: PLC0415 - 20 ms that only ports need
 
@@ -40,10 +66,14 @@ def open_port(path: str, name: str, device_ms: Callable[[], int | None] | None =
             advice=f"plug the board in, or start an emulator with `pumpbench emulate --link {path}`",
         )
     _refuse_dead_link(Path(place))
-    port = serial.Serial(baudrate=BAUD, timeout=0, write_timeout=None, exclusive=True)
+    port = serial.Serial(baudrate=baud, timeout=0, write_timeout=None, exclusive=True)
     port.port = place
     try:
         port.open()
+    except (ValueError, OverflowError) as error:
+        raise BadConfiguration(
+            f"the port {path} cannot be set to {baud} baud ({error})", advice="name a rate that it knows"
+        ) from error
     except (serial.SerialException, OSError, termios.error) as error:
         raise _reason_port_is_shut(path, error) from error
     descriptor = int(port.fileno())

@@ -36,6 +36,8 @@ class Scheme(NamedTuple):
     """The target of an address, not started yet. Imports its body only here."""
     lives_on: bool = True
     """Whether the device is there after the command has ended: then outcomes are kept on file without being asked."""
+    takes_baud: bool = False
+    """Whether the line has a speed that somebody may choose: `baud` of the choice."""
 
 
 SCHEMES: Final[dict[str, Scheme]] = {}
@@ -105,10 +107,11 @@ def _check_path(text: str, place: str) -> None:
         )
 
 
-def _make_port(text: str, place: str, _choice: PumpChoice) -> Target:
-    from hil.targets.port import PortTarget, open_port  # noqa: PLC0415
+def _make_port(text: str, place: str, choice: PumpChoice) -> Target:
+    from hil.targets.port import BAUD, PortTarget, open_port  # noqa: PLC0415
 
-    return PortTarget(text, lambda: open_port(place, text))
+    baud = BAUD if choice.baud is None else choice.baud
+    return PortTarget(text, lambda: open_port(place, text, baud=baud))
 
 
 def host_and_port(text: str, place: str) -> tuple[str, int]:
@@ -132,7 +135,7 @@ def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
 for _scheme in (
     Scheme("emulator", "emulator, emulator:process", _check_emulator, _make_emulator, lives_on=False),
     Scheme("pty", "pty:PATH", _check_path, _make_port),
-    Scheme("path", "/dev/NAME", _check_path, _make_port),
+    Scheme("path", "/dev/NAME", _check_path, _make_port, takes_baud=True),
     Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
 ):
     register_scheme(_scheme)

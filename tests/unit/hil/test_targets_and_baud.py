@@ -1,0 +1,123 @@
+"""`pumpbench hil targets`, and the speed of a line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import termios
+import tty
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from serial.tools import list_ports, list_ports_common
+
+from hil.address import parse
+from hil.bench_session import BenchSession
+from hil.cli.run import hil
+from hil.targets.port import SerialPort, serial_ports
+from tests.unit.hil.runs import LIMIT_S, environment, hil_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+from click.testing import CliRunner
+
+
+@pytest.fixture
+def pty() -> Iterator[str]:
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    yield os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
+
+
+def port(device: str, **fields: Any) -> list_ports_common.ListPortInfo:
+    found = list_ports_common.ListPortInfo(device, skip_link_detection=True)
+    for name, value in fields.items():
+        setattr(found, name, value)
+    return found
+
+
+@pytest.fixture
+def two_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = port("/dev/ttyUSB0", description="Pump board", vid=0x0403, pid=0x6001, serial_number="A50285BI")
+    monkeypatch.setattr(list_ports, "comports", lambda: [board, port("/dev/ttyS0")])
+
+
+def targets(*arguments: str) -> str:
+    done = CliRunner().invoke(hil, ["targets", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.usefixtures("two_ports")
+def test_the_ports_of_this_machine_are_listed_with_what_is_known_of_them() -> None:
+    assert serial_ports() == [
+        SerialPort("/dev/ttyS0", "", "", ""),
+        SerialPort("/dev/ttyUSB0", "Pump board", "0403:6001", "A50285BI"),
+    ]
+    lines = [line.split() for line in targets().splitlines()]
+    assert ["/dev/ttyUSB0", "Pump", "board", "0403:6001", "A50285BI"] in lines
+    assert ["/dev/ttyS0", "-", "-", "-"] in lines
+    assert json.loads(targets("--json"))["serial_ports"][1] == {
+        "device": "/dev/ttyUSB0",
+        "description": "Pump board",
+        "vid_pid": "0403:6001",
+        "serial_number": "A50285BI",
+    }
+
+
+def test_no_port_is_said_in_words_and_emulators_are_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(list_ports, "comports", list)
+    said = targets()
+    assert "none found" in said
+    assert "emulator:process" in said
+    assert json.loads(targets("--json"))["serial_ports"] == []
+
+
+def test_the_command_lists_targets_as_somebody_starts_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hil.cli", "hil", "targets"],
+        capture_output=True,
+        text=True,
+        env=environment(tmp_path),
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("serial ports:\n")
+
+
+def test_the_baud_of_a_device_path_goes_to_the_port(pty: str) -> None:
+    with closing(BenchSession(parse(pty), baud=9600)) as session:
+        session.reach()
+        descriptor = os.open(pty, os.O_RDWR | os.O_NOCTTY)
+        speed = termios.tcgetattr(descriptor)[5]
+        os.close(descriptor)
+    assert speed == termios.B9600
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["emulator", "emulator:process", "pty:./pump", "socket://127.0.0.1:9"],
+    ids=lambda text: text[:9],
+)
+def test_a_baud_is_refused_by_whatever_has_no_speed(target: str, tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "--target", target, "--baud", "9600")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert f"--baud (--hil-baud) is for device paths alone, and {target} is none; it is 9600" in done.stderr
+
+
+@pytest.mark.parametrize("baud", ["0", "-9600", str(1 << 70)])
+def test_a_baud_that_no_port_can_have_ends_the_run_with_10_before_it_begins(
+    baud: str, pty: str, tmp_path: Path
+) -> None:
+    done = hil_run(tmp_path, "--target", pty, "--baud", baud)
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert baud in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
