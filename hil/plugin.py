@@ -7,6 +7,7 @@ nothing else. Outside the suite, this module and `run.recorder` are the only one
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,6 +78,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
     )
     group.addoption("--hil-baud", metavar="N", type=int, help="speed of a device path (default: 115200)")
+    group.addoption(
+        "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
+    )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
     parser.addini(
         "hil_requirements",
@@ -89,6 +93,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marks, have pytest write its report beside ours, and try what pytest will write elsewhere."""
+    if config.getoption("--hil-list"):
+        config.option.collectonly = True
     if _is_asked(config) and _is_a_run(config):
         for option, name in _WRITTEN.items():
             _try_to_write(option, getattr(config.option, name, None))
@@ -273,6 +279,38 @@ def _check_marks(item: pytest.Item, collector: pytest.Collector) -> None:
             check_mark(mark.name, mark.args, mark.kwargs, item.config.stash[_REQUIREMENTS])
     except BadConfiguration as error:
         raise collector.CollectError(f"{item.nodeid}: {error}") from error
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_exception_interact(node: pytest.Item | pytest.Collector, report: Any) -> None:
+    """Say why a file could not be listed, where no terminal does."""
+    if node.config.getoption("--hil-list") and not node.config.pluginmanager.has_plugin("terminalreporter"):
+        sys.stderr.write(f"{node.nodeid} could not be collected:\n{report.longreprtext}\n")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the list of tests, where that is what was asked for."""
+    form = session.config.getoption("--hil-list")
+    if form:
+        from hil.run.listing import ListedTest, listing  # noqa: PLC0415 - nothing of it unless it is wanted
+
+        rows = [
+            ListedTest(item.nodeid, _named_by(item, "verifies"), _needs_of(item)) for item in session.items
+        ]
+        sys.stdout.write(listing(rows, form))
+        sys.stdout.flush()
+
+
+def _named_by(item: pytest.Item, mark: str) -> tuple[str, ...]:
+    """What the marks of that name name, each once, in order."""
+    return tuple(dict.fromkeys(str(name) for each in item.iter_markers(mark) for name in each.args))
+
+
+def _needs_of(item: pytest.Item) -> tuple[str, ...]:
+    """What a test needs of its target; another pump than the usual one needs `reset`."""
+    reset = (TargetCapability.RESET.value,) if item.get_closest_marker("starts_as") else ()
+    return tuple(sorted({*_named_by(item, "needs"), *reset}))
 
 
 # Fixtures.

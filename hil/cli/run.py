@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -25,6 +26,7 @@ LOOKING = {
     "--fixtures-per-test",
     "--cache-show",
     "--markers",
+    "--hil-list",
 }
 LOOKING |= {"--help", "-h", "--version", "-V"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
@@ -32,7 +34,6 @@ PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin")
 SETTINGS = (
     "--import-mode=importlib",
     "--strict-markers",
-    "-ra",
     "-p",
     "no:cacheprovider",
     "-c",
@@ -44,6 +45,8 @@ SETTINGS = (
     "-o",
     "junit_suite_name=pumpbench",
 )
+# Failures alone: skips are summed by reason.
+SHOWN = ("-rfEX",)
 
 
 @click.group(help="Run the conformance suite against a target.")
@@ -112,14 +115,7 @@ def run(
     if not LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments):
         ReportDirectory(Path(report)).clear()  # before anything can go wrong: a green one would outlive it
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
-    suite = Path(__file__).resolve().parent.parent / "suite"
-    if not any(suite.glob("test_*.py")):
-        raise BadConfiguration(
-            f"the conformance suite is missing from this installation: no tests in {suite}",
-            advice="install pumpbench again",
-        )
-    arguments = [str(suite), *SETTINGS, f"--rootdir={suite.parent}", f"--confcutdir={suite}"]
-    arguments += ["--hil-target", address.text, "--hil-report", report]
+    arguments = ["--hil-target", address.text, "--hil-report", report]
     if profile is not None:
         arguments += ["--hil-profile", profile]
     if seed is not None:
@@ -128,10 +124,37 @@ def run(
         arguments += ["--hil-baud", str(baud)]
     if expression is not None:
         arguments += ["-k", expression]
+    _become_pytest([*SHOWN, *arguments, *pytest_arguments])
+
+
+@hil.command("list", context_settings={"ignore_unknown_options": True})
+@click.option("--json", "as_json", is_flag=True, help="JSON: an object a test.")
+@click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
+@click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
+def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[str, ...]) -> None:
+    """List the tests of the suite, one a line: name, requirements, what it needs of its target.
+
+    What follows -- goes to pytest. No target is touched, and no report.
+    """
+    arguments = ["--hil-list", "json" if as_json else "text", "--collect-only", "-p", "no:terminal"]
+    if expression is not None:
+        arguments += ["-k", expression]
+    _become_pytest([*arguments, *pytest_arguments])
+
+
+def _become_pytest(arguments: list[str]) -> NoReturn:
+    """Replace this process by a pytest on the suite, which knows no plugin and no settings but ours."""
+    suite = Path(__file__).resolve().parent.parent / "suite"
+    if not any(suite.glob("test_*.py")):
+        raise BadConfiguration(
+            f"the conformance suite is missing from this installation: no tests in {suite}",
+            advice="install pumpbench again",
+        )
+    settings = [str(suite), *SETTINGS, f"--rootdir={suite.parent}", f"--confcutdir={suite}"]
     python, environment = own_python()
     # Settings for somebody's pytest are not about this suite; what is meant for it stands after --.
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     # A new process image: pytest then imports plugin and suite itself, and can rewrite their asserts.
-    command = [*python, "-m", "pytest", *PLUGINS, *arguments, *pytest_arguments]
+    command = [*python, "-m", "pytest", *PLUGINS, *settings, *arguments]
     os.execve(command[0], command, environment)  # noqa: S606 - our own Python, no shell
