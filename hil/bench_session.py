@@ -5,6 +5,7 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
+import textwrap
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
+FRAME_COLUMNS = 100
 PROFILE_OPTION = "--profile (--hil-profile)"
 BAUD_OPTION = "--baud (--hil-baud)"
 SEED_OPTION = "--seed (--hil-seed)"
@@ -253,7 +255,8 @@ class TestBench:
         for programmer in self._programmers:
             if programmer.wire_log.count:
                 key, text = programmer.key, programmer.wire_log.text(LAST_FRAMES)
-                blocks.append(f"{key.role.name.lower()}, key {key.key_id}:\n{text}")
+                lines = [part for line in text.splitlines() for part in _folded(line)]
+                blocks.append("\n".join([f"{key.role.name.lower()}, key {key.key_id}:", *lines]))
         return "\n".join(blocks)
 
     def close(self) -> None:
@@ -271,6 +274,13 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
+
+
+def _folded(line: str) -> list[str]:
+    """A decoded frame in lines of a terminal's width; what goes on is indented."""
+    return textwrap.wrap(
+        line, FRAME_COLUMNS, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
+    )
 
 
 def identity_of(info: GetInfoReply) -> str:

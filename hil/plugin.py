@@ -14,7 +14,18 @@ import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
 from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
-from hil.report.records import CLAIM, DEVICE, FRAMES_TITLE, JSON_NAME, JUNIT_NAME, STOP, SUMMARY_NAME
+from hil.report.records import (
+    ACCUSED,
+    CLAIM,
+    DEVICE,
+    FAULT_OF_TEST,
+    FRAMES_TITLE,
+    JSON_NAME,
+    JUNIT_NAME,
+    STOP,
+    SUMMARY_NAME,
+    Verdict,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -391,6 +402,8 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note whether the test passed, add the last frames to a failure, and stop the run if the bench is lost."""
     report = yield
+    if report.failed and call.excinfo is not None and _is_ours(item):
+        _accuse(item, report, call.excinfo.value)
     if report.when == "call":
         item.stash[_PASSED] = report.passed
     bench = item.stash.get(_BENCH, None)
@@ -404,6 +417,15 @@ def pytest_runtest_makereport(
     if _SESSION in item.config.stash and call.excinfo is not None:
         _stop_if_bench_is_lost(item, report, call.excinfo.value)
     return report
+
+
+def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
+    """Whose fault a failure is, in its first line on the terminal and in the report."""
+    accused = error.accused if isinstance(error, PumpbenchError) else FAULT_OF_TEST
+    path, line, title = report.location
+    report.location = (path, line, f"{title} (accused: {accused})")
+    item.user_properties.append((ACCUSED, accused))
+    report.user_properties.append((ACCUSED, accused))
 
 
 def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBench) -> None:
@@ -455,5 +477,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_sep("-", "pumpbench")
     said = recorder.run if recorder else bench
     terminalreporter.write_line(f"target {bench.address}: {said.identity}")
+    if recorder is not None and recorder.run.count(Verdict.SKIPPED):
+        from hil.report.summary import reasons_of  # noqa: PLC0415 - nothing of it unless it is wanted
+
+        terminalreporter.write_line("skipped, by reason:")
+        for row in reasons_of(recorder.run, Verdict.SKIPPED):
+            terminalreporter.write_line(row)
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

@@ -11,6 +11,7 @@ SUMMARY_NAME = "summary.txt"
 JUNIT_NAME = "junit.xml"
 JSON_NAME = "report.json"
 FRAMES_TITLE = "last frames on the wire"
+FAULT_OF_TEST = "test"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
 CLAIM = "verifies"
 DEVICE = "device"

@@ -83,6 +83,8 @@ def _head(run: RunRecord) -> str:
 
 def _failure(kind: str, test: CaseRecord) -> str:
     parts = [RULE, f"{kind} {test.name}"]
+    if test.accused:
+        parts.append(f"accused: {test.accused}")
     if test.requirements:
         parts.append(f"verifies {', '.join(test.requirements)}")
     parts.append(test.reason or "no reason was given")
@@ -108,11 +110,17 @@ def _in_words(counts: Counter[Verdict]) -> str:
 
 
 def _reasons(run: RunRecord, verdict: Verdict) -> str:
+    rows = reasons_of(run, verdict)
+    return "\n".join([RULE, verdict.value, *rows]) if rows else ""
+
+
+def reasons_of(run: RunRecord, verdict: Verdict) -> list[str]:
+    """A line for each reason with the number of its tests, the most frequent first."""
     reasons = Counter(test.reason for test in run.tests if test.verdict is verdict)
-    if not reasons:
-        return ""
-    rows = [f"{count:>4} x {reason}" for reason, count in sorted(reasons.items())]
-    return "\n".join([RULE, verdict.value, *rows])
+    return [
+        f"{count:>4} x {reason}"
+        for reason, count in sorted(reasons.items(), key=lambda row: (-row[1], row[0]))
+    ]
 
 
 def _missing(run: RunRecord) -> str:

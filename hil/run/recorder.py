@@ -19,8 +19,10 @@ import pytest
 from hil.errors import BadConfiguration, PumpbenchError
 from hil.report.directory import ReportDirectory, xml_safe
 from hil.report.records import (
+    ACCUSED,
     CLAIM,
     DEVICE,
+    FAULT_OF_TEST,
     FRAMES_TITLE,
     NOT_ASKED,
     RANK,
@@ -311,7 +313,16 @@ def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | Non
         verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
         sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
         frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
-        return CaseRecord(report.nodeid, verdict, duration_s, claims, _why_failed(report), frames)
+        accused = [str(value) for name, value in report.user_properties if name == ACCUSED][-1:]
+        return CaseRecord(
+            report.nodeid,
+            verdict,
+            duration_s,
+            claims,
+            _why_failed(report),
+            frames,
+            *accused or [FAULT_OF_TEST],
+        )
     if report.when == "call":
         return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)
     return None
