@@ -16,6 +16,7 @@ from hil.report.directory import ReportDirectory
 from hil.targets.schemes import SCHEMES
 
 DEFAULT_REPORT = "hil-report"
+CACHE_NAME = ".pytest_cache"
 TEST_LIMIT_S = 120
 # With these pytest runs no test, and the last report stays.
 LOOKING = {
@@ -29,13 +30,13 @@ LOOKING = {
     "--hil-list",
 }
 LOOKING |= {"--help", "-h", "--version", "-V"}
+# Of these, the ones for which it matters which tests failed last.
+LOOKING_AT_TESTS = {"--collect-only", "--co", "--cache-show"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
 PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin")
 SETTINGS = (
     "--import-mode=importlib",
     "--strict-markers",
-    "-p",
-    "no:cacheprovider",
     "-c",
     "/dev/null",  # whatever pytest.ini stands around here is not about this suite
     "-o",
@@ -112,10 +113,15 @@ def run(
         raise BadConfiguration("--target names no device", advice="name one, or leave it out")
     if not report:
         raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
-    if not LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments):
+    looks = LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments)
+    if not looks:
         ReportDirectory(Path(report)).clear()  # before anything can go wrong: a green one would outlive it
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
     arguments = ["--hil-target", address.text, "--hil-report", report]
+    if looks <= LOOKING_AT_TESTS:
+        arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
+    else:
+        arguments += ["-p", "no:cacheprovider"]
     if profile is not None:
         arguments += ["--hil-profile", profile]
     if seed is not None:
@@ -137,6 +143,7 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
     What follows -- goes to pytest. No target is touched, and no report.
     """
     arguments = ["--hil-list", "json" if as_json else "text", "--collect-only", "-p", "no:terminal"]
+    arguments += ["-p", "no:cacheprovider"]
     if expression is not None:
         arguments += ["-k", expression]
     _become_pytest([*arguments, *pytest_arguments])

@@ -19,6 +19,7 @@ from tests.unit.hil.runs import (
     pytest_command,
     pytest_on,
     summary,
+    third_party_plugin,
 )
 
 if TYPE_CHECKING:
@@ -300,3 +301,29 @@ def test_a_name_that_no_file_can_hold_is_written_with_backslashes(tmp_path: Path
     assert done.returncode == 0, done.stdout + done.stderr
     (case,) = ET.parse(tmp_path / "report/junit.xml").iter("testcase")  # noqa: S314 - our own
     assert case.get("classname") == "test_\\udcff"
+
+
+# What the last run of the suite left for the next.
+
+
+def test_the_tests_that_failed_last_are_run_again_from_the_cache_in_the_report_directory(
+    tmp_path: Path,
+) -> None:
+    aside = third_party_plugin(tmp_path / "aside", BREAKS_ONE)
+    first = hil_run(tmp_path, "-k", "framing", "--", "-p", "neighbour", first=aside)
+    assert first.returncode == 1, first.stdout + first.stderr
+    again = hil_run(tmp_path, "-k", "framing", "--", "--lf")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "result    1 passed" in summary(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"aside", "report"}
+    shown = hil_run(tmp_path, "--", "--cache-show")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+
+
+BREAKS_ONE = """
+    import pytest
+
+    def pytest_runtest_call(item):
+        if item.name == "test_noise_before_a_frame_costs_nothing_but_the_noise":
+            pytest.fail("on purpose")
+"""
