@@ -18,7 +18,7 @@ from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED
 from hil.targets import make_target
-from hil.targets.choices import PumpChoice
+from hil.targets.choices import BUILT_IN, PumpChoice, shipped_profiles
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
@@ -128,7 +128,9 @@ class BenchSession:
             try:
                 check_choice(PumpChoice(given) if isinstance(given, str) else PumpChoice(seed=given))
             except BadConfiguration as error:
-                raise BadConfiguration(f"{option} names no pump that can be made: {error}") from error
+                raise BadConfiguration(
+                    f"{option} names no pump that can be made: {error}", advice=_advice_on(option)
+                ) from error
 
     def _check_baud(self, baud: int | None) -> None:
         """BadConfiguration where the line has no speed, or this is none."""
@@ -274,6 +276,12 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
+
+
+def _advice_on(option: str) -> str:
+    if option != PROFILE_OPTION:
+        return ""
+    return f"name {', '.join([*sorted(BUILT_IN), *shipped_profiles()])}, or the path of a profile file"
 
 
 def _folded(line: str) -> list[str]:

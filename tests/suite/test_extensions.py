@@ -75,6 +75,18 @@ def test_the_environment_is_not_this_checkout(fresh: Path, tmp_path: Path) -> No
     assert found.stdout.startswith(str(fresh.parent)), found.stderr
 
 
+def test_an_installed_suite_knows_its_profiles_by_name_and_its_requirements(
+    fresh: Path, tmp_path: Path
+) -> None:
+    command = [fresh / "pumpbench", "hil", "run", "-k", "framing", "--profile"]
+    ran = run(*command, "suite_on_a_port", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert json.loads((tmp_path / "hil-report/report.json").read_text())["profile"] == "suite_on_a_port"
+    unknown = run(*command, "suite_on_a_prt", cwd=tmp_path)
+    assert unknown.returncode == 10
+    assert "suite_on_a_port, or the path of a profile file" in unknown.stderr
+
+
 def test_a_target_of_somebody_else_is_found_by_its_scheme(fresh: Path, tmp_path: Path) -> None:
     asked = run(
         fresh / "pumpbench", "program", "status", "--target", "logged:line.txt:emulator", cwd=tmp_path

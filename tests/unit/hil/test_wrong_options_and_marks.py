@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import tty
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.errors import UsageError
+from hil.errors import BadConfiguration, UsageError
 from hil.noise import Direction, FaultyLine
-from tests.unit.hil.runs import hil_run, pytest_on
+from hil.targets.choices import PumpChoice, named_profile, shipped_profiles
+from hil.targets.emulated import check_choice
+from tests.unit.hil.runs import HOUSE, hil_run, pytest_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from hil.bench_session import TestBench
 
@@ -188,3 +190,15 @@ def test_a_fault_that_never_fired_is_an_error_on_whatever_line_of_the_test(tmp_p
     done = pytest_on(tmp_path, NEVER_FIRES, "--hil-target", "emulator")
     assert done.returncode == 1
     assert "2 passed, 2 errors" in done.stdout
+
+
+@pytest.mark.parametrize("name", shipped_profiles())
+def test_a_profile_of_the_installation_is_known_by_its_name_and_a_file_comes_first(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Path(named_profile(name)).read_text() == (HOUSE / "fixtures/profiles" / f"{name}.toml").read_text()
+    check_choice(PumpChoice(name))
+    (tmp_path / name).write_text("[model]\nnothing = 1\n")
+    with pytest.raises(BadConfiguration, match="is no setting"):
+        check_choice(PumpChoice(name))
