@@ -89,6 +89,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
     )
     group.addoption("--hil-baud", metavar="N", type=int, help="speed of a device path (default: 115200)")
+    group.addoption("--hil-keep", action="store_true", help="refuse to replace a report that is there")
     group.addoption(
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 
 from hil import address as addresses
-from hil.cli.output import json_text, tell
+from hil.cli.output import json_text, say, tell
 from hil.errors import BadConfiguration
 from hil.installation import own_python
 from hil.report.directory import ReportDirectory
@@ -90,6 +90,7 @@ def targets(as_json: bool) -> None:
 @click.option(
     "--report", metavar="DIR", default=DEFAULT_REPORT, show_default=True, help="Where the report goes."
 )
+@click.option("--keep", is_flag=True, help="Refuse to replace a report that is there.")
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
 @click.option("--seed", type=int, help="Seed of an emulated pump.")
 @click.option("--baud", type=int, help="Speed of a device path, in bits per second.  [default: 115200]")
@@ -98,6 +99,7 @@ def targets(as_json: bool) -> None:
 def run(
     target: str | None,
     report: str,
+    keep: bool,
     profile: str | None,
     seed: int | None,
     baud: int | None,
@@ -115,7 +117,13 @@ def run(
         raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
     looks = LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments)
     if not looks:
-        ReportDirectory(Path(report)).clear()  # before anything can go wrong: a green one would outlive it
+        directory = ReportDirectory(Path(report))
+        if keep:
+            directory.refuse_if_there()
+        earlier = directory.earlier()
+        directory.clear()  # before anything can go wrong: a green one would outlive it
+        if earlier and not directory.earlier():
+            say(f"pumpbench: replaced: {earlier}")
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
     arguments = ["--hil-target", address.text, "--hil-report", report]
     if looks <= LOOKING_AT_TESTS:

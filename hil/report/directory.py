@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 from xml.etree import ElementTree as ET
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 WRITTEN_AT_THE_END = (JUNIT_NAME,)
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+
+HEAD_BYTES = 4096
 
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -52,6 +55,31 @@ class ReportDirectory:
     def junit_path(self) -> Path:
         """Where pytest writes its own report."""
         return self.path / JUNIT_NAME
+
+    def earlier(self) -> str:
+        """What lies here in the place of the report that will be written, in words; "" where nothing does."""
+        try:
+            descriptor = os.open(self.path, _OPEN_DIRECTORY)
+        except OSError:
+            return ""
+        try:
+            there = [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
+            if not there:
+                return ""
+            written_at_s = os.stat(there[0], dir_fd=descriptor, follow_symlinks=False).st_mtime
+            when = datetime.fromtimestamp(written_at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            what = _result_of(descriptor) or f"no report of a run: {', '.join(there)}"
+            return f"{self.path} of {when} ({what})"
+        finally:
+            os.close(descriptor)
+
+    def refuse_if_there(self) -> None:
+        """BadConfiguration where a report would be replaced."""
+        earlier = self.earlier()
+        if earlier:
+            raise BadConfiguration(
+                f"--keep (--hil-keep) keeps what is there: {earlier}", advice="name another directory"
+            )
 
     def clear(self) -> None:
         """Remove the report of an earlier run, if it is one and no run holds it. Takes and makes nothing."""
@@ -206,13 +234,36 @@ def _let_go_after_fork() -> None:
 os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
-def _has_our_summary(descriptor: int) -> bool:
+def _is_there(name: str, descriptor: int) -> bool:
     try:
-        summary = os.open(SUMMARY_NAME, _OPEN_OLD, dir_fd=descriptor)
+        os.stat(name, dir_fd=descriptor, follow_symlinks=False)
     except OSError:
         return False
-    with os.fdopen(summary, "rb") as file:
-        return file.read(len(TITLE)) == TITLE.encode()
+    return True
+
+
+def _head_of_summary(descriptor: int) -> str:
+    """The beginning of a summary that is ours; "" where there is none."""
+    try:
+        summary = os.open(SUMMARY_NAME, _OPEN_OLD, dir_fd=descriptor)
+        with os.fdopen(summary, "rb") as file:
+            head = file.read(HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return head if head.startswith(TITLE) else ""
+
+
+def _has_our_summary(descriptor: int) -> bool:
+    return bool(_head_of_summary(descriptor))
+
+
+def _result_of(descriptor: int) -> str:
+    """What the summary there says of its result; "" where it is none of ours."""
+    for line in _head_of_summary(descriptor).splitlines():
+        name, _, result = line.partition(" ")
+        if name == "result":
+            return "".join(c if c.isprintable() else "?" for c in result.strip())
+    return ""
 
 
 def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[str, str], ET.Element]:

@@ -61,7 +61,12 @@ class Recorder:
         """Take the directory of the report, and from here on be there for every ending."""
         self._session = session
         if self._directory is not None:
+            if self._config.getoption("--hil-keep"):
+                self._directory.refuse_if_there()
+            earlier = self._directory.earlier()
             self._directory.begin(self.run)
+            if earlier:
+                self._lines.append(f"replaced: {earlier}")
         self._endings.hold()
 
     # What is to run.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -327,3 +328,48 @@ BREAKS_ONE = """
         if item.name == "test_noise_before_a_frame_costs_nothing_but_the_noise":
             pytest.fail("on purpose")
 """
+
+
+# An older report goes with a word.
+
+
+def test_an_older_report_is_replaced_with_its_date_and_result_said(green: Path, tmp_path: Path) -> None:
+    for done in (
+        hil_run(tmp_path, "--target", "nonsense://x"),
+        pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(green)),
+        pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(green)),
+    ):
+        said = [line for line in (done.stdout + done.stderr).splitlines() if "replaced: " in line]
+        if done.returncode == 10 or said:
+            assert len(said) == 1
+            assert re.search(r"report of \d{4}-\d\d-\d\d \d\d:\d\d UTC \(1 passed on emulator\)$", said[0])
+    assert said
+
+
+@pytest.mark.parametrize("by", ["hil run", "pytest"])
+def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: Path, tmp_path: Path) -> None:
+    before = contents(green)
+    if by == "hil run":
+        done = hil_run(tmp_path, "--keep", "--target", "nonsense://x")
+    else:
+        done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(green), "--hil-keep")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "--keep (--hil-keep) keeps what is there: " in done.stderr
+    assert "(1 passed on emulator)" in done.stderr
+    assert contents(green) == before
+
+
+def test_files_of_somebody_else_go_with_a_word_too(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "summary.txt").write_text("notes of somebody")
+    kept = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--hil-keep")
+    assert kept.returncode == 10
+    assert summary(tmp_path) == "notes of somebody"
+    done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
+    assert "(no report of a run: summary.txt)" in done.stdout
+
+
+def test_keep_is_content_where_there_is_no_report(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--hil-keep")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "replaced" not in done.stdout
