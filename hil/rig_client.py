@@ -15,9 +15,10 @@ from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 TIMEOUT_S = 120.0  # years of virtual time may pass in one request
 
@@ -26,75 +27,94 @@ class RigClient(Rig):
     """The rig of a bench that runs elsewhere."""
 
     def __init__(self, url: str, token: str, timeout_s: float = TIMEOUT_S) -> None:
-        place = urlsplit(url if "//" in url else f"//{url}")
-        if not place.hostname or not place.port:
-            raise BadConfiguration(f"{url!r} is no address of a rig control", advice="write http://HOST:PORT")
+        host, port = _place_of(url)
+        if not (token.isascii() and token.isprintable()):
+            raise BadConfiguration(
+                "the token of a rig control is ASCII, and this is not (it is not shown)",
+                advice="use the token of the ready line",
+            )
         self._url = url
         self._token = token
-        self._connection = http.client.HTTPConnection(place.hostname, place.port, timeout=timeout_s)
+        self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
         self.last_now_ms: int | None = None
 
     def state(self) -> RigState:
-        return _row(RigState, self._request("GET", "/v1/state"))
+        return self._request("GET", "/v1/state", read=_reader_of(RigState))
 
     def clock(self) -> RigClock:
-        return _row(RigClock, self._request("GET", "/v1/clock"))
+        return self._request("GET", "/v1/clock", read=_reader_of(RigClock))
 
     def set_speed(self, speed: int) -> RigClock:
-        return _row(RigClock, self._request("PUT", "/v1/clock", {"speed": speed}))
+        return self._request("PUT", "/v1/clock", {"speed": speed}, read=_reader_of(RigClock))
 
     def set_mode(self, mode: str) -> RigClock:
         """Change how time runs: real, manual."""
-        return _row(RigClock, self._request("PUT", "/v1/clock", {"mode": mode}))
+        return self._request("PUT", "/v1/clock", {"mode": mode}, read=_reader_of(RigClock))
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
         body = {"ms": duration_ms} | _given(after_received=after_received)
-        return int(self._request("POST", "/v1/clock/advance", body)["now_ms"])
+        return self._request("POST", "/v1/clock/advance", body, read=lambda answer: int(answer["now_ms"]))
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
-        answer = self._request("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms})
-        events = tuple(_row(RigEvent, event) for event in answer["events"])
-        return RunResult(answer["now_ms"], answer["reached"], events)
+        def read(answer: Mapping[str, Any]) -> RunResult:
+            events = tuple(_row(RigEvent, event) for event in answer["events"])
+            return RunResult(answer["now_ms"], answer["reached"], events)
+
+        return self._request("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms}, read=read)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
-        self._request(
-            "POST", "/v1/power/cut", _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
-        )
+        body = _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
+        self._request("POST", "/v1/power/cut", body, read=_nothing)
 
     def power_restore(self, off_ms: int = 0) -> bool:
-        return bool(self._request("POST", "/v1/power/restore", {"off_ms": off_ms})["was_off"])
+        return self._request(
+            "POST", "/v1/power/restore", {"off_ms": off_ms}, read=lambda answer: bool(answer["was_off"])
+        )
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        return int(self._request("POST", "/v1/syringe/aspirate", _given(nl=volume_nl))["nl"])
+        return self._request("POST", "/v1/syringe/aspirate", _given(nl=volume_nl), read=_read_nl)
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
         body = {"nl": volume_nl} | _given(concentration_ng_per_ml=concentration_ng_per_ml)
-        return int(self._request("POST", "/v1/syringe/fill", body)["nl"])
+        return self._request("POST", "/v1/syringe/fill", body, read=_read_nl)
 
     def faults(self) -> tuple[RigFault, ...]:
-        rows = self._request("GET", "/v1/faults")["faults"]
-        return tuple(
-            _row(RigFault, row | {"parameters": tuple(each["name"] for each in row["parameters"])})
-            for row in rows
-        )
+        def read(answer: Mapping[str, Any]) -> tuple[RigFault, ...]:
+            return tuple(
+                _row(RigFault, row | {"parameters": tuple(each["name"] for each in row["parameters"])})
+                for row in answer["faults"]
+            )
+
+        return self._request("GET", "/v1/faults", read=read)
 
     def inject(self, fault: str, **parameters: int) -> None:
-        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": True, "parameters": parameters})
+        body = {"on": True, "parameters": parameters}
+        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", body, read=_nothing)
 
     def clear(self, fault: str) -> None:
-        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False})
+        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False}, read=_nothing)
 
     def tones(self) -> tuple[RigTone, ...]:
-        return tuple(_row(RigTone, row) for row in self._request("GET", "/v1/tones")["tones"])
+        return self._request(
+            "GET", "/v1/tones", read=lambda answer: tuple(_row(RigTone, row) for row in answer["tones"])
+        )
 
     def shutdown(self) -> None:
-        self._request("POST", "/v1/shutdown", {})
+        self._request("POST", "/v1/shutdown", {}, read=_nothing)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _request(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        read: Callable[[Mapping[str, Any]], Result],
+    ) -> Result:
+        """What `read` makes of the answer to a request; BenchLost where the answer is none to it."""
         headers = {"Authorization": f"Bearer {self._token}"}
         content = None
         if body is not None:
@@ -104,7 +124,7 @@ class RigClient(Rig):
             self._connection.request(method, path, body=content, headers=headers)
             response = self._connection.getresponse()
             status, text = response.status, response.read()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             self._connection.close()
             raise BenchLost(
                 f"rig control at {self._url} does not answer ({error or type(error).__name__})",
@@ -113,9 +133,41 @@ class RigClient(Rig):
         answer = _parsed(text)
         if status >= HTTPStatus.BAD_REQUEST:
             raise _refusal(status, answer, f"{method} {path}", self._url)
-        now_ms = answer.get("now_ms")
-        self.last_now_ms = int(now_ms) if now_ms is not None else self.last_now_ms
-        return answer
+        try:
+            now_ms = answer.get("now_ms")
+            self.last_now_ms = int(now_ms) if now_ms is not None else self.last_now_ms
+            return read(answer)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BenchLost(
+                f"what is at {self._url} answered {method} {path} with something else than a rig control does"
+                f" ({type(error).__name__}: {error})",
+                advice="use the address of the ready line, and an emulator of this version",
+            ) from error
+
+
+def _place_of(url: str) -> tuple[str, int]:
+    """Host and port of a rig control; BadConfiguration where the address names none."""
+    try:
+        place = urlsplit(url if "//" in url else f"http://{url}")
+        host, port = place.hostname, place.port
+    except ValueError:
+        host, port = None, None
+    if not host or not port or place.scheme != "http" or not url.isprintable() or " " in url:
+        raise BadConfiguration(f"{url!r} is no address of a rig control", advice="write http://HOST:PORT")
+    return host, port
+
+
+def _nothing(_answer: Mapping[str, Any]) -> None:
+    """Nothing of the answer is wanted."""
+
+
+def _read_nl(answer: Mapping[str, Any]) -> int:
+    return int(answer["nl"])
+
+
+def _reader_of(kind: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
+    """A function that reads a named tuple from an answer."""
+    return lambda answer: _row(kind, answer)
 
 
 def _given(**fields: object) -> dict[str, object]:
@@ -126,7 +178,7 @@ def _given(**fields: object) -> dict[str, object]:
 def _parsed(text: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = {}
     return answer if isinstance(answer, dict) else {}
 

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hil.errors import BadConfiguration
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PROFILES = Path(__file__).resolve().parent.parent / "profiles"
+SEED_MAX = (1 << 63) - 1  # as of `pumpbench emulate --seed`
 BUILT_IN = {"implanted", "factory"}  # of the emulator itself; their files are examples
 
 
@@ -33,6 +36,12 @@ class PumpChoice:
     time_mode: str = "manual"
     model: Mapping[str, int | str | bool] = field(default_factory=dict)
     implant: Mapping[str, int | str | bool] = field(default_factory=dict)
+
+
+def check_seed(choice: PumpChoice) -> None:
+    """BadConfiguration where no pump takes the seed."""
+    if choice.seed is not None and not 0 <= choice.seed <= SEED_MAX:
+        raise BadConfiguration(f"a seed must be a whole number from 0 to {SEED_MAX}, is {choice.seed}")
 
 
 def shipped_profiles() -> list[str]:

@@ -18,7 +18,7 @@ from hil.capabilities import TargetCapability
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
-from hil.targets.choices import profile_argument
+from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 DEFAULT_SEED = 1
-SEED_MAX = (1 << 63) - 1  # as of `pumpbench emulate --seed`
 
 
 class EmulatedTarget:
@@ -64,6 +63,7 @@ class EmulatedTarget:
 
     def start(self) -> None:
         """Make a new pump at time 0."""
+        check_seed(self._choice)
         seed = DEFAULT_SEED if self._choice.seed is None else self._choice.seed
         self._bench = VirtualBench(new_pump(_profile_of(self._choice), seed, self._choice.memory_id))
         self._arrived = b""
@@ -224,8 +224,7 @@ def _do(action: Callable[[], Result]) -> Result:
 
 def check_choice(choice: PumpChoice) -> None:
     """BadConfiguration where no pump can be made of this choice."""
-    if choice.seed is not None and not 0 <= choice.seed <= SEED_MAX:
-        raise BadConfiguration(f"a seed must be a whole number from 0 to {SEED_MAX}, is {choice.seed}")
+    check_seed(choice)
     _profile_of(choice)
 
 

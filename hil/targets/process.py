@@ -20,7 +20,7 @@ from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
 from hil.installation import own_python
 from hil.rig_client import RigClient
-from hil.targets.choices import PumpChoice, profile_argument
+from hil.targets.choices import PumpChoice, check_seed, profile_argument
 from hil.targets.port import open_port
 
 if TYPE_CHECKING:
@@ -108,6 +108,9 @@ class ProcessTarget:
     def launch(self) -> None:
         """Start the process, without waiting for it."""
         self.close_process()
+        check_seed(self._choice)
+        if "\0" in self._choice.profile:
+            raise BadConfiguration(f"no profile has the name {self._choice.profile!r}")
         python, environment = own_python()
         with ExitStack() as keeping:
             profile = keeping.enter_context(profile_argument(self._choice))

@@ -1,6 +1,7 @@
 """Ports that are already there: opened alone, discarded cleanly, and refused in one sentence."""
 
 import contextlib
+import errno
 import os
 import socket
 import termios
@@ -11,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hil.address import parse
-from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError
+from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError
 from hil.targets import make_target
-from hil.targets.port import open_port
+from hil.targets.port import _reason_port_is_shut, open_port
 
 
 @pytest.fixture
@@ -136,3 +137,22 @@ def test_a_line_that_takes_no_bytes_is_told_after_its_limit(monkeypatch: pytest.
             channel.send(bytes(1 << 26))  # more than any socket buffer
         peer.close()
         channel.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "sentence"),
+    [
+        (errno.EBUSY, InUse, "is in use by another program"),
+        (errno.EWOULDBLOCK, InUse, "is in use by another program"),
+        (errno.EACCES, BadConfiguration, "may not be opened by this user"),
+        (errno.EPERM, BadConfiguration, "may not be opened by this user"),
+        (errno.EIO, BenchLost, "is dead"),
+        (errno.ENOTTY, BadConfiguration, "is no serial port"),
+    ],
+)
+def test_each_reason_for_which_a_port_is_shut_has_its_own_sentence_and_code(
+    number: int, kind: type[PumpbenchError], sentence: str
+) -> None:
+    reason = _reason_port_is_shut("/dev/pump", OSError(number, os.strerror(number)))
+    assert type(reason) is kind
+    assert sentence in str(reason)

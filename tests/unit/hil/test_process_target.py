@@ -1,12 +1,15 @@
 """Our emulator as a process: ready means ready, kill -9 means kill -9, and no process is left behind."""
 
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from hil.address import parse
 from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from hil.programmer.programmer import Programmer
+from hil.targets import make_target
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
 from protocol.identifiers import Outcome, State
@@ -76,3 +79,33 @@ def test_it_has_no_rig_before_it_is_started() -> None:
     with pytest.raises(UsageError, match="start"):
         _ = target.rig
     target.close()
+
+
+@pytest.mark.parametrize("address", ["emulator", "emulator:process"])
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        (PumpChoice(profile="directory"), "cannot be read: Is a directory"),
+        (PumpChoice(profile="bytes"), "is not UTF-8 text"),
+        (PumpChoice(profile="broken"), "is not TOML"),
+        (PumpChoice(profile="missing"), "no such file"),
+        (PumpChoice(profile="a\0b"), "profile"),
+        (PumpChoice(seed=-1), "a seed must be a whole number from 0 to"),
+        (PumpChoice(seed=1 << 64), "a seed must be a whole number from 0 to"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else repr(value.seed or value.profile),
+)
+def test_a_pump_that_cannot_be_made_is_refused_in_one_sentence_by_every_emulator(
+    address: str, choice: PumpChoice, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    (tmp_path / "broken").write_text("a = ")
+    with (
+        closing(make_target(parse(address), choice)) as target,
+        pytest.raises(BadConfiguration, match=sentence) as caught,
+    ):
+        target.start()
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 10

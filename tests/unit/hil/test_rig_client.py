@@ -163,3 +163,78 @@ def test_nobody_there_is_a_lost_bench() -> None:
 def test_an_address_without_a_port_is_a_configuration_error() -> None:
     with pytest.raises(BadConfiguration):
         RigClient("http://localhost", TOKEN)
+
+
+ANSWERS = [
+    b"not json",
+    b"[]",
+    b"{}",
+    b'{"now_ms": "soon"}',
+    b"\xff\xfe",
+    b"[" * 100_000,
+    b'{"faults": [1], "tones": 5}',
+]
+ASKING = {
+    "state": lambda rig: rig.state(),
+    "clock": lambda rig: rig.clock(),
+    "faults": lambda rig: rig.faults(),
+    "tones": lambda rig: rig.tones(),
+    "advance": lambda rig: rig.advance(5),
+    "run_until": lambda rig: rig.run_until("event", 5),
+    "power_restore": lambda rig: rig.power_restore(),
+    "aspirate": lambda rig: rig.aspirate(),
+}
+
+
+@pytest.mark.parametrize("verb", ASKING)
+def test_an_answer_that_is_none_to_the_request_is_a_lost_bench_in_one_sentence(
+    served: tuple[Bench, RigClient], verb: str
+) -> None:
+    bench, rig = served
+    for bench.answer in ANSWERS:
+        with pytest.raises(BenchLost, match="something else than a rig control does") as caught:
+            ASKING[verb](rig)
+        assert "\n" not in str(caught.value)
+        assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("answer", [b"", b"Internal Server Error", b"[" * 100_000, {"error": "it broke"}])
+def test_a_rig_that_breaks_is_a_lost_bench_whatever_it_says(
+    served: tuple[Bench, RigClient], status: int, answer: Any
+) -> None:
+    bench, rig = served
+    bench.status, bench.answer = status, answer
+    with pytest.raises(BenchLost, match="rig control failed at GET /v1/state") as caught:
+        rig.state()
+    assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:abc",
+        "http://[::1",
+        "ftp://127.0.0.1:5",
+        "https://127.0.0.1:5",
+        "http://a b:80",
+        "http://127.0.0.1:80\n",
+        "",
+    ],
+)
+def test_an_address_that_is_none_is_refused_when_the_client_is_made(url: str) -> None:
+    with pytest.raises(BadConfiguration, match="is no address of a rig control"):
+        RigClient(url, TOKEN)
+
+
+@pytest.mark.parametrize("token", ["a\nb", "\u20ac"])
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(token: str) -> None:
+    with pytest.raises(BadConfiguration, match="not shown") as caught:
+        RigClient("127.0.0.1:9", token)
+    assert token not in str(caught.value)
+
+
+def test_a_host_that_no_resolver_takes_is_a_lost_bench() -> None:
+    with pytest.raises(BenchLost, match="does not answer"):
+        RigClient("http://\u00fc..:80", TOKEN).clock()
