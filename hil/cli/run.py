@@ -108,9 +108,19 @@ def run(
 ) -> None:
     """Run the suite; what follows -- goes to pytest.
 
-    Exit codes: 0 to 6 as pytest's (2 where tests did not run, 5 where none was executed), 7 the bench was lost,
-    10 bad configuration, 11 port or report directory taken.
-    """
+    \b
+    Exit codes:
+       0  all tests that were chosen ran, at least one passed, and none failed
+       1  a test failed
+       2  wrong usage, or tests did not run (Ctrl-C, a signal, what could not be collected)
+       3  an internal error, or a test ended the process
+       4  pytest was used wrongly
+       5  no test passed or failed: none chosen, or all skipped
+       6  pytest had more warnings than were allowed
+       7  the bench was lost
+      10  bad configuration: address, option, or what cannot be written
+      11  port or report directory taken
+    """  # noqa: D301 - click's mark of lines that it shall not fill
     if target == "":
         raise BadConfiguration("--target names no device", advice="name one, or leave it out")
     if not report:
