@@ -226,6 +226,8 @@ def _bench_of_test(config: pytest.Config) -> BenchSession:
     try:
         return _session_of(config)
     except PumpbenchError as error:
+        if _is_worker(config):  # one that ended would be taken for one that crashed
+            raise
         pytest.exit(error.one_line(), returncode=int(error.exit_code))
 
 

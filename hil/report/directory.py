@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hil.report.records import RunRecord
 
 
-WRITTEN_AT_THE_END = (JUNIT_NAME,)
+WRITTEN_AT_THE_END = (JUNIT_NAME, JSON_NAME)
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 HEAD_BYTES = 4096
@@ -124,10 +124,14 @@ class ReportDirectory:
         )
 
     def write(self, run: RunRecord) -> None:
-        """Replace the summary, and what programs read, each as a whole."""
+        """Replace the summary as a whole."""
+        self.check()
+        self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
+
+    def write_json(self, run: RunRecord) -> None:
+        """Write what programs read of a run that has ended."""
         self.check()
         self._replace(JSON_NAME, json_of(run).encode("ascii"))
-        self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
     def complete_junit(self, run: RunRecord) -> None:
         """Name each test that did not run in pytest's report too, as an error: it knows nothing of them."""

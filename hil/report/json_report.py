@@ -33,6 +33,7 @@ def json_of(run: RunRecord) -> str:
             "stopped": run.stopped,
             "chosen": len(run.chosen),
             "deselected": run.deselected,
+            "narrowed": run.narrowed or None,
             "reruns": run.reruns.total(),
         },
         "target": {"address": run.target, "device": run.identity},

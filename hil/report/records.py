@@ -58,6 +58,7 @@ class RunRecord:
     not ended, `deselected` counts those that were found and left out, `reruns` the tries of a test that do not count
     because it was run again; `profile` and `seed` are those of pumps that are made for a test, None where there are
     none; `began_at_s` is the host's clock in seconds since 1970;
+    `narrowed` names an option by which tests are left out uncounted;
     `uncollected` are files and whatever else may hold tests and could not be read;
     a run has not `ended` while its tests may still run.
     """
@@ -76,6 +77,7 @@ class RunRecord:
     seed: int | None = None
     began_at_s: int = 0
     exit_code: int | None = None
+    narrowed: str = ""
 
     def count(self, verdict: Verdict) -> int:
         """How many tests ended so."""

@@ -73,6 +73,8 @@ def _head(run: RunRecord) -> str:
         lines.append(
             f"selected  {len(run.chosen)} of {len(run.chosen) + run.deselected} tests that were found"
         )
+    if run.narrowed:
+        lines.append(f"narrowed  {run.narrowed}: tests of files that it leaves out are not counted")
     if run.reruns:
         tries, tests = run.reruns.total(), len(run.reruns)
         lines.append(f"reruns    {tries} tries of {tests} tests do not count: they were run again")

@@ -60,6 +60,8 @@ class Recorder:
     def begin(self, session: pytest.Session) -> None:
         """Take the directory of the report, and from here on be there for every ending."""
         self._session = session
+        if self._config.getoption("lf", False):
+            self.run.narrowed = "--lf"
         if self._directory is not None:
             if self._config.getoption("--hil-keep"):
                 self._directory.refuse_if_there()
@@ -270,7 +272,7 @@ class Recorder:
         self.run.exit_code = code
         if self._directory is not None:
             errors = {}
-            for write in (self._directory.complete_junit, self._directory.write):
+            for write in (self._directory.complete_junit, self._directory.write, self._directory.write_json):
                 try:
                     write(self.run)
                 except PumpbenchError as error:

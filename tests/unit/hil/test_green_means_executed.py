@@ -310,7 +310,7 @@ def test_looking_at_tests_is_no_run_and_leaves_the_last_report(looking: str, tmp
     arguments = ("--hil-target", "emulator", "--hil-report", str(tmp_path / "report"))
     assert pytest_on(tmp_path, PASSES, *arguments).returncode == 0
     files = {path.name: path.read_text() for path in (tmp_path / "report").iterdir()}
-    assert set(files) == {"summary.txt", "junit.xml"}
+    assert set(files) == {"summary.txt", "junit.xml", "report.json"}
     done = pytest_on(tmp_path, PASSES, looking, *arguments)
     assert done.returncode == 0, done.stdout
     assert {path.name: path.read_text() for path in (tmp_path / "report").iterdir()} == files
