@@ -25,8 +25,9 @@ HOUSE = Path(__file__).resolve().parents[3]
 # A harness with an emulator, and then a second emulator and a mere fork, which must not keep the first alive.
 HARNESS = """
 import os, sys, time
+from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
-first, second = ProcessTarget(), ProcessTarget()
+first, second = ProcessTarget(PumpChoice()), ProcessTarget(PumpChoice())
 first.start()
 second.start()
 read_end, write_end = os.pipe()
