@@ -25,9 +25,8 @@ HOUSE = Path(__file__).resolve().parents[3]
 # A harness with an emulator, and then a second emulator and a mere fork, which must not keep the first alive.
 HARNESS = """
 import os, sys, time
-from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
-first, second = ProcessTarget(PumpChoice()), ProcessTarget(PumpChoice())
+first, second = ProcessTarget(), ProcessTarget()
 first.start()
 second.start()
 read_end, write_end = os.pipe()
@@ -37,7 +36,7 @@ if os.fork() == 0:
     print(os.getpid(), file=sys.stderr, flush=True)
     os.read(int(sys.argv[1]), 1)  # lives until the test lets go
     os._exit(0)
-print(first.pid, second.pid, flush=True)
+print(first._process.pid, second._process.pid, flush=True)
 os.read(read_end, 1)
 """
 

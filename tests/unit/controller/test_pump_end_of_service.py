@@ -43,7 +43,13 @@ def implanted(days_ago: int = 0, **model: int) -> Conversation:
     now_s = wall_s("2020-01-15 09:00:00") + days_ago * 86_400
     implant = Implant(dose_ng_per_day=SLOW, filled_nl=20_000_000, implant_days_ago=days_ago)
     return Conversation.with_new_pump(
-        profile_of(implant=implant, wall_at_start_s=now_s, battery_capacity_mah=5_000, **model)
+        profile_of(
+            implant=implant,
+            wall_at_start_s=now_s,
+            battery_capacity_mah=5_000,
+            critical_interval_s=86_400,  # it is empty for years, and each tone is an event
+            **model,
+        )
     )
 
 
