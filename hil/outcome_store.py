@@ -8,6 +8,7 @@ the store lives in memory, for tests and virtual time.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import re
@@ -163,6 +164,11 @@ class OutcomeStore:
             raise
         except OSError as error:
             self.close()
+            if error.errno == errno.EBUSY:
+                raise BadConfiguration(
+                    f"the state file {path} cannot be replaced while it is a mount point of its own ({error.strerror})",
+                    advice="nothing was sent; mount its directory instead, or name another with --state",
+                ) from error
             raise BadConfiguration(
                 f"the state file {path} cannot be replaced ({error.strerror})",
                 advice="nothing was sent; make room, or name one with --state in a directory where you may write",

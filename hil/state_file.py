@@ -10,9 +10,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import shlex
 from pathlib import Path
 
+from hil.errors import BadConfiguration
+
 ROOM_BYTES = 16_384  # more than one outcome, its marks and the filing system's own rounding can add
+NO_DIRECTORY_SYNC = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP})
+"""Of a directory that may not be read, or of a filing system that syncs none: the new content is in place then."""
 
 
 class InUseError(Exception):
@@ -36,19 +41,45 @@ class StateFile:
         return self._lock_fd is not None
 
     def open(self) -> None:
-        """Take the lock. InUseError where another process has it, OSError where it cannot be made."""
+        """Take the lock; the rest of a killed process is removed.
+
+        InUseError where another process has it, OSError where it cannot be made, BadConfiguration where the filing
+        system has no locks or the file has a second name.
+        """
         if self.path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if self.path.exists() and not self.path.is_file():
             raise OSError(errno.EINVAL, "it is no regular file")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._lock(self._lock_fd)
+            self._refuse_second_name()
+        except BaseException:
+            self.close()
+            raise
+        self._remove_beside()
+
+    def _lock(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(descriptor)
-            raise InUseError from error
-        self._lock_fd = descriptor
+            if error.errno in {errno.EWOULDBLOCK, errno.EACCES}:
+                raise InUseError from error
+            raise BadConfiguration(
+                f"the state file {self.path} cannot be locked ({error.strerror})",
+                advice="nothing was sent; name one with --state on a filing system that has locks",
+            ) from error
+
+    def _refuse_second_name(self) -> None:
+        """BadConfiguration for a hard link: a replacement would make two files of it, each with its own commands."""
+        if self.path.exists() and self.path.stat().st_nlink > 1:
+            raise BadConfiguration(
+                f"the state file {self.path} has another name too (a hard link), "
+                "and what is filed under one of them would be missing under the other",
+                advice=f"nothing was sent; see `find / -samefile {shlex.quote(str(self.path))}`, "
+                "remove all other names, and use a symbolic link where you want two",
+            )
 
     def close(self) -> None:
         """Give room and lock back; the file stays. Closing twice is fine."""
@@ -73,8 +104,11 @@ class StateFile:
         if self._reserved_fd is not None:
             os.close(self._reserved_fd)
             self._reserved_fd = None
-            with contextlib.suppress(OSError):
-                self._beside.unlink()
+            self._remove_beside()
+
+    def _remove_beside(self) -> None:
+        with contextlib.suppress(OSError):
+            self._beside.unlink()
 
     def reserve(self, content_bytes: int) -> None:
         """Take room on the disk for a next content of about this size. OSError where there is none."""
@@ -91,21 +125,28 @@ class StateFile:
             os.ftruncate(descriptor, len(content))
             os.fsync(descriptor)
             self._beside.replace(self.path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._beside.unlink()
+        except BaseException:
+            self._remove_beside()
             raise
         finally:
             os.close(descriptor)
-        directory = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            _sync_directory(self.path.parent)
+        except OSError as error:
+            if error.errno not in NO_DIRECTORY_SYNC:
+                raise
 
     def _taken_beside(self) -> int:
-        """The file that will be the next one, open for writing; what a killed process left there is used up."""
+        """The file that will be the next one, open for writing."""
         if self._reserved_fd is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._reserved_fd = os.open(self._beside, flags, 0o600)
         return self._reserved_fd
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

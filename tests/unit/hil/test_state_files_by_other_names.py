@@ -76,7 +76,9 @@ def test_a_file_that_cannot_be_replaced_is_told_before_anything_is_sent_and_leav
 ) -> None:
     sent = bench.channel.sent_bytes
     pump = Programmer(bench.channel, store=OutcomeStore(mounted, key=KEY))
-    with pytest.raises(BadConfiguration, match=r"cannot be replaced .*busy.*nothing was sent"):
+    with pytest.raises(
+        BadConfiguration, match=r"cannot be replaced while it is a mount .*busy.*nothing was sent"
+    ):
         pump.connect()
     assert bench.channel.sent_bytes == sent
     assert not mounted.with_name("mounted.json.new").exists()
@@ -107,3 +109,23 @@ def test_a_directory_in_which_nobody_may_write_is_told_before_anything_is_sent(
         with pytest.raises(BadConfiguration, match="--state"):
             Programmer(bench.channel, store=OutcomeStore(read_only / name, key=KEY)).connect()
         assert bench.channel.sent_bytes == sent
+
+
+def test_a_file_with_a_second_name_is_refused_before_anything_is_sent_and_says_how_to_mend_it(
+    tmp_path: Path, bench: TestBench
+) -> None:
+    path = with_one_command(tmp_path / "state.json")
+    other = tmp_path / "other.json"
+    other.hardlink_to(path)
+    sent = bench.channel.sent_bytes
+    for name in (path, other):
+        with pytest.raises(
+            BadConfiguration, match=f"hard link.*nothing was sent.*samefile {name}.*remove"
+        ) as caught:
+            Programmer(bench.channel, store=OutcomeStore(name, key=KEY)).connect()
+        assert caught.value.exit_code == 10
+    assert bench.channel.sent_bytes == sent
+    assert path.samefile(other)
+    other.unlink()
+    with OutcomeStore(path, key=KEY) as store:
+        assert store.last_cmd_id(MEMORY) == 1
