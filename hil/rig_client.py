@@ -1,17 +1,20 @@
 """Rig control from any process: the HTTP client of a bench, with the standard library alone.
 
-One connection, kept. A bench that does not answer is lost; what it refuses is told in its own sentence.
+One connection, kept. A bench that does not answer is lost; what it refuses is told in its own sentence. A client with a
+name has the bench to itself: what it injected is cleared by the bench where the client dies before it has closed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from hil.errors import BadConfiguration, BenchLost, UsageError
+from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
 from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 
 if TYPE_CHECKING:
@@ -21,12 +24,28 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 TIMEOUT_S = 120.0  # years of virtual time may pass in one request
+RELEASE_LIMIT_S = 5.0  # a bench that hangs must not hold up the end; the lease ends by itself
+LEASE_S = 600
+"""Host seconds of a lease: half of it may pass between two requests; a bench is free so long after its rig has died."""
+LEASE_HAS_ENDED = "this lease has ended"  # how the bench begins its sentence about one
 
 
 class RigClient(Rig):
     """The rig of a bench that runs elsewhere."""
 
-    def __init__(self, url: str, token: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        timeout_s: float = TIMEOUT_S,
+        *,
+        who: str | None = None,
+        lease_s: int = LEASE_S,
+    ) -> None:
+        """With `who`, the first request takes a lease in that name, and later ones renew it where half of it is over.
+
+        Without it, the bench is shared with everybody who has the token, and refuses what somebody has leased.
+        """
         host, port = _place_of(url)
         if not (token.isascii() and token.isprintable()):
             raise BadConfiguration(
@@ -36,6 +55,10 @@ class RigClient(Rig):
         self._url = url
         self._token = token
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        self._who = who
+        self._lease_s = lease_s
+        self._lease: str | None = None
+        self._renew_at_s = 0.0
         self.last_now_ms: int | None = None
 
     def state(self) -> RigState:
@@ -101,10 +124,27 @@ class RigClient(Rig):
 
     def shutdown(self) -> None:
         self._request("POST", "/v1/shutdown", {}, read=_nothing)
+        self._lease = None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Let go of the bench and close the connection; the faults stay as they are."""
+        if self._lease is not None:
+            self._connection.timeout = RELEASE_LIMIT_S
+            if self._connection.sock is not None:
+                self._connection.sock.settimeout(RELEASE_LIMIT_S)
+            with contextlib.suppress(PumpbenchError):  # a bench that is gone has no lease any more
+                self._ask("DELETE", "/v1/lease", None, _nothing)
+            self._lease = None
         self._connection.close()
+
+    def _keep_lease(self) -> None:
+        """Take the lease that is wanted, or renew it where half of its time is over."""
+        now_s = time.monotonic()
+        if self._who is None or (self._lease is not None and now_s < self._renew_at_s):
+            return
+        body = {"who": self._who, "seconds": self._lease_s}
+        self._lease = self._ask("PUT", "/v1/lease", body, lambda answer: str(answer["lease"]))
+        self._renew_at_s = now_s + self._lease_s / 2
 
     def _request(
         self,
@@ -114,8 +154,21 @@ class RigClient(Rig):
         *,
         read: Callable[[Mapping[str, Any]], Result],
     ) -> Result:
+        """What `read` makes of the answer to a request, made with the lease where one is wanted."""
+        self._keep_lease()
+        return self._ask(method, path, body, read)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None,
+        read: Callable[[Mapping[str, Any]], Result],
+    ) -> Result:
         """What `read` makes of the answer to a request; BenchLost where the answer is none to it."""
         headers = {"Authorization": f"Bearer {self._token}"}
+        if self._lease is not None:
+            headers["Pumpbench-Lease"] = self._lease
         content = None
         if body is not None:
             content = json.dumps(body).encode()
@@ -188,6 +241,13 @@ def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exc
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return BadConfiguration(
             f"rig control at {url} refused: {sentence}", advice="use the token of the ready line"
+        )
+    if status == HTTPStatus.LOCKED:
+        return InUse(f"rig control at {url} refused {what}: {sentence}")
+    if status == HTTPStatus.CONFLICT and sentence.startswith(LEASE_HAS_ENDED):
+        return BenchLost(
+            f"rig control at {url} refused {what}: {sentence}",
+            advice="begin anew, and ask the rig for something before half of the lease is over",
         )
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return BenchLost(f"rig control failed at {what}: {sentence}", advice="see the emulator's stderr")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 READY_LIMIT_S = 30.0  # a loaded machine; 0.2 s is usual
 END_LIMIT_S = 5.0
 READ_BYTES = 65_536
+LEASE_S = 86_400  # the most that a bench gives: one that ends with us need not be freed of us, and a debugger may wait
 MANUAL = "manual"
 _ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: InUse}
 # A program that is started inherits none of our pipes; a mere fork does, and would keep an emulator alive after us.
@@ -46,10 +47,10 @@ os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
 class ProcessRig(RigClient):
-    """Rig control of our own child: it knows how many bytes we have sent, so that time waits for them."""
+    """Rig control of our own child, leased: it knows how many bytes we have sent, so that time waits for them."""
 
     def __init__(self, url: str, token: str, target: ProcessTarget) -> None:
-        super().__init__(url, token)
+        super().__init__(url, token, who=f"pumpbench hil {os.getpid()}", lease_s=LEASE_S)
         self._target = target
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
