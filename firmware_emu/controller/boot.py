@@ -14,7 +14,7 @@ from firmware_emu.controller.damage import judge_damage
 from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.memory.ledger import Ledger
-from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
 from firmware_emu.controller.provisioning import implant
@@ -40,10 +40,14 @@ from protocol.log.types import BolusEndReason, BootCause, LogType, RateChangeRea
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from firmware_emu.controller.therapy.delivery_sources import Delivery
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile, PumpModel
 
 RESTART_MS = MS_PER_S  # ticks go on one second behind the last one known, never back [SPEC 12]
+UNSAVED_STROKES_MAX = (
+    2  # of a bolus, behind a checkpoint beside which a newer one was damaged: each stroke has its own
+)
 _SELF_TEST_BYTES = 16
 
 _T = TypeVar("_T")
@@ -66,8 +70,7 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
     report = memory.recover()
     if memory.is_blank():
         return _boot_blank(memory, pins, profile, memory_id)
-    restart = _Restart(memory, pins, profile.model, set(report.corrupt), memory_id)
-    return restart.run(checkpoint_lost=report.checkpoint_lost)
+    return _Restart(memory, pins, profile.model, report, set(report.corrupt), memory_id).run()
 
 
 def _test_random_source(pins: Pins, records: Records) -> bool:
@@ -138,12 +141,13 @@ class _Restart(NamedTuple):
     memory: Memory
     pins: Pins
     model: PumpModel
+    report: RecoveryReport
     corrupt: set[Region]
     memory_id: int | None
 
-    def run(self, *, checkpoint_lost: bool) -> Booted:
+    def run(self) -> Booted:
         """Read the records, judge and repair what is damaged, and go on with the therapy."""
-        checkpoint = self._checkpoint(lost=checkpoint_lost)
+        checkpoint = self._checkpoint()
         records = self._records(checkpoint)
         latched_ms = self.pins.crystal.latched_ms()
         tick_ms = max(latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
@@ -180,10 +184,10 @@ class _Restart(NamedTuple):
         self.corrupt.add(region)
         return default
 
-    def _checkpoint(self, *, lost: bool) -> Checkpoint:
+    def _checkpoint(self) -> Checkpoint:
         model = self.model
         detect_ms = model.stall_detect_s * MS_PER_S
-        data = None if lost else self.memory.read_checkpoint()
+        data = None if self.report.checkpoint_lost else self.memory.read_checkpoint()
         if data is not None:
             try:
                 return Checkpoint.unpack(data, model.stroke_nl, detect_ms, model.stall_recovery_edges)
@@ -271,22 +275,44 @@ class _Restart(NamedTuple):
         records.mark_dirty(Region.THERAPY)
 
     def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
-        """Close what was open, from the last checkpoint; without one, all that was asked for is uncertain."""
+        """Close what was open, from the newest checkpoint that is left."""
         for key_id, entry in therapy.records.ledger.open_entries():
             delivery = open_then.of_command(key_id, entry.cmd_id)
             if delivery is not None:
-                end = delivery.end_after_cut(latest_cut_ms)
+                end = self._end_after_cut(delivery, latest_cut_ms)
             else:
-                end = BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, entry.requested_nl)
+                end = self._end_without_checkpoint(entry.requested_nl)
             row = source_of_command(entry.op)
             therapy.close_delivery(row, key_id, entry.cmd_id, entry.requested_nl, end)
         ledger_lost = Region.LEDGER in self.corrupt
         for delivery in open_then.on_top:
             row = SOURCES[delivery.source]
             if row.opcode is None or ledger_lost:  # the ledger does not know it
-                end = delivery.end_after_cut(latest_cut_ms)
+                end = self._end_after_cut(delivery, latest_cut_ms)
                 therapy.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
         window = therapy.records.window
         if window.running_nl:  # of a delivery that neither the ledger nor the checkpoint knows any more
             window.end(therapy.records.tick_ms, window.running_nl, window.running_nl)
             therapy.records.mark_dirty(Region.BOLUS_WINDOW)
+
+    def _end_after_cut(self, delivery: Delivery, latest_cut_ms: int) -> BolusEnd:
+        """What became of a delivery that the checkpoint knows.
+
+        If a newer checkpoint was damaged, the stroke that it was written for may have turned, and one more after it.
+        One that the loss of power has torn looks the same: the second stroke counts only if it was due by then.
+        """
+        end = delivery.end_after_cut(latest_cut_ms)
+        if not self.report.checkpoint_doubted:
+            return end
+        unsaved = min(delivery.strokes_due(latest_cut_ms), UNSAVED_STROKES_MAX)
+        return end._replace(uncertain_nl=max(end.uncertain_nl, unsaved * self.model.stroke_nl))
+
+    def _end_without_checkpoint(self, requested_nl: int) -> BolusEnd:
+        """What became of a delivery that no checkpoint knows.
+
+        Where one is left, it is the one before the start, and the damaged one that of the start: the checkpoint of the
+        first stroke would have replaced it. Without any, all that was asked for is uncertain.
+        """
+        doubted = self.report.checkpoint_doubted and not self.report.checkpoint_lost
+        uncertain_nl = min(requested_nl, self.model.stroke_nl) if doubted else requested_nl
+        return BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, uncertain_nl)

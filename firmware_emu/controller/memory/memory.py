@@ -50,6 +50,9 @@ class RecoveryReport(NamedTuple):
     redone: bool  # a commit had been cut short of its end and was completed
     corrupt: tuple[Region, ...]  # records damaged or gone, in the order of Region
     checkpoint_lost: bool  # neither checkpoint slot holds a checkpoint
+    checkpoint_doubted: bool = (
+        False  # one slot holds what is no checkpoint: the newest, damaged, may have been there
+    )
 
 
 class Memory:
@@ -105,7 +108,9 @@ class Memory:
         if self.is_blank():
             return RecoveryReport(redone, (), checkpoint_lost=False)
         corrupt = tuple(region for region in Region if self.read_record(region) is None)
-        return RecoveryReport(redone, corrupt, checkpoint_lost=self._checkpoint_sequence == 0)
+        slots = [self._read_checkpoint_slot(slot) for slot in range(2)]
+        doubted = any(_parse_checkpoint(raw) is None and not _is_erased(raw) for raw in slots)
+        return RecoveryReport(redone, corrupt, self._checkpoint_sequence == 0, doubted)
 
     # Reading
 

@@ -7,7 +7,7 @@ How it ends. A bolus that has begun (its answer said RUNNING) is DONE if every s
 and PARTIAL otherwise, with nothing delivered too: a client was told that it runs, and must be told that it
 ended early. NOT_STARTED is what a boot may find out: power went before the first stroke could have been
 turned. Strokes whose edge is missing count as not delivered; only a cut leaves a stroke uncertain, and never
-more than one, since each stroke of a bolus is checkpointed.
+more than one, since each stroke of a bolus is checkpointed (`boot` adds one where a checkpoint was damaged).
 """
 
 from __future__ import annotations
