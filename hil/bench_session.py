@@ -18,7 +18,7 @@ from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED
 from hil.targets import make_target
-from hil.targets.choices import BUILT_IN, PumpChoice, shipped_profiles
+from hil.targets.choices import PumpChoice
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
@@ -281,7 +281,9 @@ class TestBench:
 def _advice_on(option: str) -> str:
     if option != PROFILE_OPTION:
         return ""
-    return f"name {', '.join([*sorted(BUILT_IN), *shipped_profiles()])}, or the path of a profile file"
+    from hil.targets.emulated import profile_names  # noqa: PLC0415 - as above
+
+    return f"name {', '.join(profile_names())}, or the path of a profile file"
 
 
 def _folded(line: str) -> list[str]:

@@ -22,6 +22,7 @@ Every error is one line: the file, the key, what was expected, what came. A devi
 
 from __future__ import annotations
 
+import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,20 +66,33 @@ BUILT_IN: Final = {
 }
 """[DOMAIN 0.5]; the clock of the implanted one is that of WE-20, so that every run of it is the same."""
 
+SHIPPED: Final = Path(__file__).resolve().parent.parent / "profiles"
+"""What this installation brings beside the built-in ones; those of the same name there are examples."""
+
 COMPONENT_ENTRY_POINTS: Final = "pumpbench.components"
 
 Table = dict[str, Any]
 
 
 def load_profile(given: str | Path) -> Profile:
-    """A built-in profile by its name, or else the one in the TOML file there. Raises BadConfigurationError."""
+    """A built-in profile by its name, else the one in the TOML file there, else a shipped one by its name.
+
+    Raises BadConfigurationError.
+    """
     if given in BUILT_IN:
         return BUILT_IN[str(given)]
     path = Path(given)
     try:
+        if str(given) in profile_names() and not path.exists():
+            path = SHIPPED / f"{given}.toml"
         return _profile(_tables(path), path.stem)
     except _Wrong as wrong:
         raise BadConfigurationError(f"profile {path}: {wrong}") from None
+
+
+def profile_names() -> list[str]:
+    """Names that `load_profile` knows: the built-in profiles, then the shipped ones."""
+    return [*sorted(BUILT_IN), *sorted({path.stem for path in SHIPPED.glob("*.toml")} - set(BUILT_IN))]
 
 
 class _Wrong(Exception):
@@ -89,10 +103,9 @@ def _tables(path: Path) -> Table:
     import tomllib  # noqa: PLC0415 - 3 ms that a built-in profile does not need
 
     try:
-        with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+        content = _read(path)
     except FileNotFoundError:
-        raise _Wrong(f"no such file, and no built-in profile ({', '.join(BUILT_IN)})") from None
+        raise _Wrong(f"no such file, and no built-in profile ({', '.join(profile_names())})") from None
     except OSError as error:
         raise _Wrong(f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a path with a NUL byte
@@ -105,6 +118,15 @@ def _tables(path: Path) -> Table:
         raise _Wrong(f"is not UTF-8 text, at byte {error.start}") from None
     except (ValueError, RecursionError) as error:
         raise _Wrong(f"is not TOML: {_one_line(str(error))}") from None
+
+
+def _read(path: Path) -> bytes:
+    """The beginning of a file; a pipe or a device is not opened: that may hang, or pulse the lines of a port."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a directory says so when it is read
+        raise _Wrong("is no regular file; a profile is not read from a pipe or a device")
+    with path.open("rb") as file:
+        return file.read(FILE_BYTES_MAX + 1)
 
 
 def _profile(tables: Table, stem: str) -> Profile:

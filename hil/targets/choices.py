@@ -14,9 +14,7 @@ from hil.errors import BadConfiguration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-PROFILES = Path(__file__).resolve().parent.parent / "profiles"
 SEED_MAX = (1 << 63) - 1  # as of `pumpbench emulate --seed`
-BUILT_IN = {"implanted", "factory"}  # of the emulator itself; their files are examples
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +42,11 @@ def check_seed(choice: PumpChoice) -> None:
         raise BadConfiguration(f"a seed must be a whole number from 0 to {SEED_MAX}, is {choice.seed}")
 
 
-def shipped_profiles() -> list[str]:
-    """Names of the profiles that this installation brings beside those that the emulator has in itself."""
-    return sorted({path.stem for path in PROFILES.glob("*.toml")} - BUILT_IN)
-
-
-def named_profile(name: str) -> str:
-    """The path of a profile of this installation; any other name, and any file that is there, as it is."""
-    if name in shipped_profiles() and not Path(name).exists():
-        return str(PROFILES / f"{name}.toml")
-    return name
-
-
 @contextmanager
 def profile_argument(choice: PumpChoice) -> Iterator[str]:
     """What names the profile to an emulator: its name, or a profile file that lives as long as this context."""
     if not choice.model and not choice.implant:
-        yield named_profile(choice.profile)
+        yield choice.profile
         return
     with tempfile.TemporaryDirectory(prefix="pumpbench-") as directory:
         path = Path(directory) / "profile.toml"

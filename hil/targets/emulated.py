@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, BenchError
 from firmware_emu.bench.event_words import shown
-from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.profile_file import load_profile, profile_names
 from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import Until
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hil.targets.choices import PumpChoice
 
     Result = TypeVar("Result")
+
+__all__ = ["EmulatedTarget", "check_choice", "profile_names"]
 
 DEFAULT_SEED = 1
 

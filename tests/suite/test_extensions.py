@@ -25,7 +25,13 @@ PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "protocol", "firmware_emu"
 
 def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        [str(part) for part in command],
+        cwd=cwd,
+        input="",
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
     )
 
 
@@ -85,6 +91,14 @@ def test_an_installed_suite_knows_its_profiles_by_name_and_its_requirements(
     unknown = run(*command, "suite_on_a_prt", cwd=tmp_path)
     assert unknown.returncode == 10
     assert "suite_on_a_port, or the path of a profile file" in unknown.stderr
+
+
+def test_an_installed_emulator_knows_its_profiles_by_name(fresh: Path, tmp_path: Path) -> None:
+    command = [fresh / "pumpbench", "emulate", "--until-eof", "--profile"]
+    made = run(*command, "forty_millilitre", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout.splitlines()[0])["identity"]["serial"] == "EMU-40-00001"
+    assert run(*command, "forty_millilitr", cwd=tmp_path).returncode == 10
 
 
 def test_a_target_of_somebody_else_is_found_by_its_scheme(fresh: Path, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from firmware_emu.bench.errors import BadConfigurationError
-from firmware_emu.bench.profile_file import BUILT_IN, load_profile
+from firmware_emu.bench.profile_file import BUILT_IN, load_profile, profile_names
 from firmware_emu.bench.profile_rules import IMPLANT_RULES, KEY_RULES, MODEL_RULES
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
+from tests.unit.bench.processes import Emulator
 
 EXAMPLES = Path(__file__).parents[3] / "fixtures" / "profiles"
+NAMES = ["factory", "implanted", "forty_millilitre", "over_infusing", "suite_on_a_port"]
 HEX_KEY = "00112233445566778899aabbccddeeff"
 
 
@@ -58,6 +62,25 @@ def test_a_built_in_profile_knows_the_published_keys(name: str) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_example_of_a_built_in_profile_is_that_profile(name: str) -> None:
     assert load_profile(EXAMPLES / f"{name}.toml") == load_profile(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_profile_of_the_installation_is_known_by_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert profile_names() == NAMES
+    assert load_profile(name) == load_profile(EXAMPLES / f"{name}.toml")
+
+
+def test_a_file_of_a_shipped_profiles_name_comes_first_and_one_of_a_built_in_profiles_name_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("suite_on_a_port", "implanted"):
+        Path(name).write_text('name = "a file"')
+    assert load_profile("suite_on_a_port").name == "a file"
+    assert load_profile("implanted").name == "implanted"
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
@@ -266,12 +289,40 @@ def test_the_smallest_dose_of_the_pump_is_accepted(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_said_so_with_the_names_that_are(tmp_path: Path) -> None:
-    assert complaint(tmp_path / "p") == "no such file, and no built-in profile (implanted, factory)"
+    assert complaint(tmp_path / "p") == f"no such file, and no built-in profile ({', '.join(NAMES)})"
 
 
-def test_a_folder_a_device_and_a_picture_are_no_profiles(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "socket", "/dev/zero", "/dev/ptmx", "/dev/null"])
+def test_what_is_no_regular_file_is_refused_at_once_and_not_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "p"
+    if kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    elif kind.startswith("/dev/"):
+        path = Path(kind)
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path = tmp_path / "pipe"
+        if kind.startswith("link"):
+            path = tmp_path / "p"
+            path.symlink_to("pipe")
+    assert complaint(path) == "is no regular file; a profile is not read from a pipe or a device"
+
+
+def test_an_emulator_starts_from_a_shipped_profile_by_its_name_and_refuses_a_pipe(tmp_path: Path) -> None:
+    emulator = Emulator("--profile", "forty_millilitre", cwd=tmp_path)
+    assert emulator.ready["identity"]["serial"] == "EMU-40-00001"
+    emulator.kill()
+    os.mkfifo(tmp_path / "pipe")
+    ended = Emulator.that_ends("--profile", tmp_path / "pipe")
+    assert (ended.code, ended.out, ended.err.count("\n")) == (10, "", 1)
+    assert "is no regular file" in ended.err
+
+
+def test_a_folder_a_large_file_and_a_picture_are_no_profiles(tmp_path: Path) -> None:
     assert complaint(tmp_path) == "cannot be read: Is a directory"
-    assert complaint(Path("/dev/zero")) == "is larger than 65536 bytes, which no profile is"
+    (tmp_path / "larger").write_bytes(b"#" * 65_537)
+    assert complaint(tmp_path / "larger") == "is larger than 65536 bytes, which no profile is"
     picture = tmp_path / "picture.toml"
     picture.write_bytes(b"\x89PNG\r\n")
     assert complaint(picture) == "is not UTF-8 text, at byte 0"

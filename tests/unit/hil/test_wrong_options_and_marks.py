@@ -11,9 +11,9 @@ import pytest
 
 from hil.errors import BadConfiguration, UsageError
 from hil.noise import Direction, FaultyLine
-from hil.targets.choices import PumpChoice, named_profile, shipped_profiles
-from hil.targets.emulated import check_choice
-from tests.unit.hil.runs import HOUSE, hil_run, pytest_on
+from hil.targets.choices import PumpChoice
+from hil.targets.emulated import check_choice, profile_names
+from tests.unit.hil.runs import hil_run, pytest_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,6 +41,7 @@ WRONG_OPTIONS = [
         "--profile (--hil-profile)",
         "profile nope: no such file, and no built-in profile",
     ),
+    (("--profile", "pipe"), "--profile (--hil-profile)", "profile pipe: is no regular file"),
     (("--profile", ""), "--profile (--hil-profile)", "names no pump that can be made"),
 ]
 
@@ -50,6 +51,7 @@ WRONG_OPTIONS = [
 def test_a_seed_or_profile_that_is_none_ends_the_run_with_10_before_it_begins(
     arguments: tuple[str, ...], option: str, sentence: str, target: str, tmp_path: Path
 ) -> None:
+    os.mkfifo(tmp_path / "pipe")
     done = hil_run(tmp_path, "--target", target, *arguments)
     assert done.returncode == 10, done.stdout + done.stderr
     assert option in done.stderr
@@ -192,13 +194,18 @@ def test_a_fault_that_never_fired_is_an_error_on_whatever_line_of_the_test(tmp_p
     assert "2 passed, 2 errors" in done.stdout
 
 
-@pytest.mark.parametrize("name", shipped_profiles())
-def test_a_profile_of_the_installation_is_known_by_its_name_and_a_file_comes_first(
+@pytest.mark.parametrize("name", profile_names())
+def test_a_profile_of_the_installation_is_known_by_its_name(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert Path(named_profile(name)).read_text() == (HOUSE / "fixtures/profiles" / f"{name}.toml").read_text()
     check_choice(PumpChoice(name))
-    (tmp_path / name).write_text("[model]\nnothing = 1\n")
+
+
+def test_a_file_of_a_shipped_profiles_name_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suite_on_a_port").write_text("[model]\nnothing = 1\n")
     with pytest.raises(BadConfiguration, match="is no setting"):
-        check_choice(PumpChoice(name))
+        check_choice(PumpChoice("suite_on_a_port"))
