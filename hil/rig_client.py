@@ -129,11 +129,12 @@ class RigClient(Rig):
     def close(self) -> None:
         """Let go of the bench and close the connection; the faults stay as they are."""
         if self._lease is not None:
-            self._connection.timeout = RELEASE_LIMIT_S
+            usual_s, self._connection.timeout = self._connection.timeout, RELEASE_LIMIT_S
             if self._connection.sock is not None:
                 self._connection.sock.settimeout(RELEASE_LIMIT_S)
             with contextlib.suppress(PumpbenchError):  # a bench that is gone has no lease any more
                 self._ask("DELETE", "/v1/lease", None, _nothing)
+            self._connection.timeout = usual_s
             self._lease = None
         self._connection.close()
 

@@ -132,6 +132,15 @@ def test_a_client_that_was_silent_for_too_long_is_told_that_its_bench_is_lost_an
     assert emulator.rig("GET", "/v1/lease") == NOBODY
 
 
+def test_closing_does_not_wait_long_for_an_emulator_that_hangs(emulator: Emulator) -> None:
+    rig = client(emulator)
+    rig.advance(1)
+    emulator.process.send_signal(signal.SIGSTOP)
+    began_s = time.monotonic()
+    rig.close()
+    assert time.monotonic() - began_s < DEADLINE_S, "the limit of its other requests"
+
+
 def test_closing_after_the_emulator_has_gone_or_was_shut_down_says_nothing(emulator: Emulator) -> None:
     with closing(client(emulator)) as rig:
         rig.advance(1)
