@@ -47,15 +47,28 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the shared options, as one argument."""
 
     @click.option(
-        "--target", metavar="ADDRESS", envvar=addresses.ENVIRONMENT_NAME, help=f"One of {addresses.FORMS}."
+        "--target",
+        metavar="ADDRESS",
+        envvar=addresses.ENVIRONMENT_NAME,
+        help=f"One of {addresses.FORMS} (default, for reading alone: emulator).",
     )
     @click.option("--json", "as_json", is_flag=True, help="JSON: raw integers, units in the names.")
     @click.option(
-        "--key", "key_path", type=click.Path(path_type=Path), help="Key file (default: development key)."
+        "--key",
+        "key_path",
+        type=click.Path(path_type=Path),
+        help="Key file (default: the development key of --role).",
     )
-    @click.option("--role", type=one_of(Role), help="Which development key, or which key of the file.")
     @click.option(
-        "--state", "state_path", type=click.Path(path_type=Path), help="State file of this programmer."
+        "--role",
+        type=one_of(Role),
+        help="Which development key (default: clinician), or which key of the file.",
+    )
+    @click.option(
+        "--state",
+        "state_path",
+        type=click.Path(path_type=Path),
+        help="State file of this programmer (default: one for each key).",
     )
     @click.option("--open", "open_profile", is_flag=True, help="Talk to a board without cryptography.")
     @click.option("-v", "verbose", is_flag=True, help="Show each frame on stderr, and what the pump dropped.")

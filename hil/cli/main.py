@@ -70,7 +70,7 @@ def _name_exit_codes(command: click.Command) -> None:
             _name_exit_codes(each)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="pumpbench", prog_name="pumpbench")
 def cli() -> None:
     """An implanted drug pump on the desk, emulated, and a test harness around it. Not a medical device."""

@@ -52,6 +52,21 @@ def test_the_help_of_every_command_says_where_exit_codes_stand(group: str) -> No
         assert "exit" in help_text.lower() or group == "completion", name
 
 
+@pytest.mark.parametrize("group", list(GROUPS))
+def test_the_default_of_every_option_that_has_one_stands_in_its_help(group: str) -> None:
+    root = click.Context(cli, info_name="pumpbench", **cli.context_settings)
+    command = cli.get_command(root, group)
+    assert command is not None
+    for name, each in commands(command, group):
+        context = click.Context(each, parent=root, info_name=name)
+        for option in each.params:
+            default = option.get_default(context)
+            if isinstance(option, click.Option) and isinstance(default, str | int) and default is not False:
+                record = option.get_help_record(context)
+                assert record is not None
+                assert "[default: " in record[1], f"{name} {option.name}: {record}"
+
+
 @pytest.mark.parametrize("shell", list(WHERE))
 def test_a_completion_script_names_our_command(shell: str) -> None:
     done = CliRunner().invoke(cli, ["completion", shell])
