@@ -13,6 +13,7 @@ import click
 
 from hil.cli import tables
 from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
+from hil.cli.log_lines import LogLines
 from hil.cli.output import json_text, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
@@ -21,7 +22,6 @@ from hil.programmer.command_ledger import NO_CMD_ID
 from hil.programmer.log_reading import OLDEST
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
-from protocol.log.entry import describe
 from protocol.log.types import LogName
 
 if TYPE_CHECKING:
@@ -145,14 +145,15 @@ def link(options: Options, clear: bool) -> None:
 def log(options: Options, security: bool, from_seq: int, last: int | None, follow: bool) -> None:
     """The log, whole, with proof that nothing is missing."""
     which = LogName.SECURITY if security else LogName.MAIN
+    lines = LogLines()
     with connected(options) as pump, ending_by_interrupt(follow):
         if last is not None:
             from_seq = max(1, pump.log_status(which).last_seq - last + 1)
         history = pump.read_log(which, from_seq=from_seq)
-        show_history(options, which, history)
+        show_history(options, history, lines)
         if follow:
             for more in new_entries(pump, which, history, every_period(pump, again=True)):
-                show_history(options, which, more)
+                show_history(options, more, lines)
 
 
 def new_entries(
@@ -167,18 +168,21 @@ def new_entries(
             yield history
 
 
-def show_history(options: Options, which: LogName, history: LogHistory) -> None:
+def show_history(options: Options, history: LogHistory, lines: LogLines) -> None:
     """Entries as lines, or as JSON, with what is lost."""
     if options.as_json:
         document = {
-            "log": which,
+            "log": history.log,
             "epoch": history.epoch,
             "first_seq": history.first_seq,
             "next_seq": history.next_seq,
             "complete": history.complete,
             "lost": history.lost,
             "corrupt_seqs": history.corrupt_seqs,
-            "entries": [{"text": describe(entry), **entry._asdict()} for entry in history.entries],
+            "entries": [
+                {"text": " ".join(cells).rstrip(), **entry._asdict()}
+                for entry, cells in zip(history.entries, lines.cells(history.entries), strict=True)
+            ],
         }
         tell(json_text(document))
         return
@@ -186,9 +190,9 @@ def show_history(options: Options, which: LogName, history: LogHistory) -> None:
         f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
         for gone in history.lost
     ]
-    lines = lost + [describe(entry) for entry in history.entries]
-    if lines:
-        tell("\n".join(lines))
+    shown = lost + lines.lines(history.entries)
+    if shown:
+        tell("\n".join(shown))
     say(f"{len(history.entries)} entries, no gap")
 
 

@@ -1,11 +1,10 @@
-"""One entry of a log, as stored and as LOG_READ carries it, and its words for a person [SPEC 8]."""
+"""One entry of a log, as stored and as LOG_READ carries it, and who made it in words [SPEC 8]."""
 
 from typing import Any, NamedTuple
 
 from construct import Bytes
 
 from protocol.codec.atoms import U8, U16, U32, Malformed, enum_of, flags_of
-from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import codec_of, decode, encode, message
 from protocol.errors import RemoteError
 from protocol.identifiers import ErrorCode, Role
@@ -94,35 +93,3 @@ def describe_actor(actor: int) -> str:
     if role in _ROLES:
         return f"{_ROLES[role]}, key slot {actor & 0xF}"
     return f"unknown actor {actor:#04x}"
-
-
-def describe(entry: LogEntry) -> str:
-    """One line for a person: number, time, what, its details, who."""
-    try:
-        record = entry.details()
-        details = ", ".join(
-            _in_words(name, value) for name, value in zip(record._fields, record, strict=True)
-        )
-    except Malformed as error:
-        details = f"data {entry.data.hex()} ({error})"
-    command = f" command {entry.cmd_id}" if entry.cmd_id else ""
-    recovered = ", recovered after a power cut" if LogFlag.POWER_CUT_RECOVERED in entry.flags else ""
-    what = f"{entry.type.name}: {details}" if details else entry.type.name
-    return (
-        f"#{entry.seq} {entry.t_mono_s}.{entry.t_ms:03d} s {what}{command}"
-        f" ({describe_actor(entry.actor)}{recovered})"
-    )
-
-
-_IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
-
-
-def _in_words(name: str, value: Any) -> str:
-    """`volume_nl` 20000 as `volume 20000 nL`."""
-    if isinstance(value, bytes):
-        return f"{name} {value.hex()}"
-    if name in _IN_HEX:
-        return f"{name} {value:#x}"
-    text = getattr(value, "name", None) or str(int(value))
-    bare, unit = bare_name_and_unit(name)
-    return f"{bare} {text} {unit}".rstrip()
