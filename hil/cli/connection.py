@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from hil import address as addresses
-from hil.cli.output import json_text, say, tell
+from hil.cli.documents import ErrorPart, error_fields, json_text
+from hil.cli.output import say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
 from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, PumpbenchError, UsageError
 from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from enum import Enum
 
     from hil.cli.tables import Rows
@@ -32,7 +33,7 @@ def one_of(names: type[Enum], *, any_case: bool = False) -> click.Choice[str]:
 
 
 class Options(NamedTuple):
-    """The options that every command has."""
+    """The options that every command has, its name, and the errors that its JSON document says already."""
 
     target: str | None
     as_json: bool
@@ -40,7 +41,9 @@ class Options(NamedTuple):
     role: str | None
     state_path: Path | None
     open_profile: bool
-    verbose: bool = False
+    verbose: bool
+    command: str
+    told: list[PumpbenchError]
 
 
 def with_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -74,8 +77,15 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     @click.option("-v", "verbose", is_flag=True, help="Show each frame on stderr, and what the pump dropped.")
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        shared = Options(**{name: kwargs.pop(name) for name in Options._fields})
-        command(shared, *args, **kwargs)
+        given = {name: kwargs.pop(name) for name in Options._fields if name in kwargs}
+        shared = Options(**given, command=click.get_current_context().command.name or "", told=[])
+        try:
+            command(shared, *args, **kwargs)
+        except PumpbenchError as error:
+            if shared.as_json and error not in shared.told:
+                with suppress(AnswerNotWritten):
+                    tell(json_text("error", ErrorPart(error=error_fields(error))))
+            raise
 
     return wrapped
 
@@ -190,10 +200,26 @@ def _say_goodbye(programmer: Programmer) -> None:
         programmer.close()
 
 
-def show(options: Options, shown: Rows | str, document: object, *, done: str = "", advice: str = "") -> None:
-    """A table or sentence for people, or JSON for programs. `done` and `advice`: see `tell`."""
-    text = shown if isinstance(shown, str) else table(shown)
-    tell(json_text(document) if options.as_json else text, done=done, advice=advice)
+def show(
+    options: Options,
+    shown: Rows | str,
+    document: Mapping[str, object],
+    *,
+    done: str = "",
+    advice: str = "",
+    error: PumpbenchError | None = None,
+) -> None:
+    """A table or sentence for people, or JSON for programs. `done` and `advice`: see `tell`.
+
+    `error` is what the caller raises next: a program is to read one document, not two.
+    """
+    if options.as_json:
+        if error is not None:
+            options.told.append(error)
+            document = {**document, "error": error_fields(error)}
+        tell(json_text(options.command, document), done=done, advice=advice)
+        return
+    tell(shown if isinstance(shown, str) else table(shown), done=done, advice=advice)
 
 
 def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hil.cli.tables import wall_text
+from hil.cli.tables import iso_time, wall_text
 from hil.quantity_words import duration, ml, ml_per_day
 from protocol.codec.atoms import Malformed
 from protocol.codec.field_words import bare_name_and_unit
@@ -18,7 +18,7 @@ from protocol.log.entry import LogEntry, describe_actor
 from protocol.log.types import LogFlag, LogType
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 S_PER_DAY = 86_400
 _IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
@@ -44,8 +44,8 @@ class LogLines:
         self._last: LogEntry | None = None
         self._widths = [0, 0, 0, 0]
 
-    def clocks(self, entries: Sequence[LogEntry]) -> list[Clock | None]:
-        """For each of the next entries the clock that was in force; None where none can be known.
+    def timed(self, entries: Sequence[LogEntry]) -> Iterator[tuple[LogEntry, Clock | None]]:
+        """Each of the next entries with the clock that was in force; None where none can be known.
 
         Before the first reference of a boot the nearest later one of that boot holds: running time has no gap in it.
         """
@@ -56,22 +56,18 @@ class LogLines:
             self._clock = _clock_set_by(entry) or self._clock
             found.append(self._clock)
             self._last = entry
-        return _filled_backwards(entries, found)
+        return zip(entries, _filled_backwards(entries, found), strict=True)
 
     def _breaks_off(self, entry: LogEntry) -> bool:
         """Whether what was known of the clock no longer holds: after a boot, a lost entry, or where it is in doubt."""
         follows = self._last is not None and entry.seq == self._last.seq + 1
         return not follows or _begins_anew(entry) or LogFlag.WALL_VALID not in entry.flags
 
-    def cells(self, entries: Sequence[LogEntry]) -> list[tuple[str, ...]]:
-        """For each of the next entries its number, time, who did it, what it is, and its details."""
-        return [_cells(entry, clock) for entry, clock in zip(entries, self.clocks(entries), strict=True)]
-
     def lines(self, entries: Sequence[LogEntry]) -> list[str]:
         """One line for each of the next entries, in columns that go on from the lines before."""
-        rows = self.cells(entries)
+        rows = [cells(entry, clock) for entry, clock in self.timed(entries)]
         for row in rows:
-            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row, strict=False)]
+            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row[:-1], strict=True)]
         return [
             "  ".join(
                 [*map(str.ljust, row[:-1], self._widths), row[-1]]
@@ -84,7 +80,7 @@ def _begins_anew(entry: LogEntry) -> bool:
     return entry.type in {LogType.BOOT, LogType.WALL_INVALID}
 
 
-def _record(entry: LogEntry) -> Any:
+def data_of(entry: LogEntry) -> Any:
     """The typed data of an entry; None where it cannot be read."""
     try:
         return entry.details()
@@ -94,7 +90,7 @@ def _record(entry: LogEntry) -> Any:
 
 def _clock_set_by(entry: LogEntry) -> Clock | None:
     """The clock in force from a TIME_SET or TIME_REF on; None of other entries, and of a clock that is in doubt."""
-    match _record(entry):
+    match data_of(entry):
         case TimeSetData(new_wall_s=wall_s, new_tz_minutes=tz_minutes):
             return Clock(wall_s - entry.t_mono_s, tz_minutes)
         case TimeRefData(wall_s, tz_minutes) if LogFlag.WALL_VALID in entry.flags:
@@ -104,7 +100,7 @@ def _clock_set_by(entry: LogEntry) -> Clock | None:
 
 def _clock_before(entry: LogEntry, earlier: LogEntry) -> Clock | None:
     """The clock that was in force just before a TIME_SET or TIME_REF; None of other entries."""
-    match _record(entry):
+    match data_of(entry):
         case TimeSetData(old_wall_s=wall_s, old_tz_minutes=tz_minutes) if LogFlag.WALL_VALID in earlier.flags:
             return Clock(wall_s - entry.t_mono_s, tz_minutes)
     return _clock_set_by(entry)
@@ -123,9 +119,20 @@ def _filled_backwards(entries: Sequence[LogEntry], found: list[Clock | None]) ->
     return found
 
 
-def _cells(entry: LogEntry, clock: Clock | None) -> tuple[str, ...]:
+def cells(entry: LogEntry, clock: Clock | None) -> tuple[str, ...]:
+    """Number and time of an entry, who made it, what it is, and its details."""
     time = _span(entry) if clock is None else wall_text(clock.wall_s(entry), clock.tz_minutes)
     return (f"#{entry.seq}", time, describe_actor(entry.actor), entry.type.name, _details(entry))
+
+
+def text_of(entry: LogEntry, clock: Clock | None) -> str:
+    """An entry as one line that stands alone."""
+    return " ".join(cells(entry, clock)).rstrip()
+
+
+def iso_time_of(entry: LogEntry, clock: Clock | None) -> str | None:
+    """When it was by the pump's clock, as ISO 8601 has it; None where that cannot be known."""
+    return None if clock is None else iso_time(clock.wall_s(entry), clock.tz_minutes)
 
 
 def _span(entry: LogEntry) -> str:
@@ -137,7 +144,7 @@ def _span(entry: LogEntry) -> str:
 def _details(entry: LogEntry) -> str:
     """The data of an entry in words, with the command that it belongs to."""
     parts = [f"command {entry.cmd_id}"] if entry.cmd_id else []
-    record = _record(entry)
+    record = data_of(entry)
     if record is None:
         parts.append(f"data {entry.data.hex()}, which has no meaning in this type")
     else:

@@ -1,4 +1,4 @@
-"""What `pumpbench program` prints: answers, as text or JSON, on stdout, and notices on stderr.
+"""What `pumpbench program` prints: answers, on stdout, and notices on stderr.
 
 An answer that cannot be written must not look like a command that failed: its error says what was done all the same.
 """
@@ -6,11 +6,8 @@ An answer that cannot be written must not look like a command that failed: its e
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
-from enum import IntEnum, IntFlag
-from typing import Any
 
 import click
 
@@ -46,32 +43,3 @@ def _discard_the_rest() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-
-
-def json_text(document: object) -> str:
-    """A document as JSON: raw integers under names with their units, enums by name, flags as lists of names."""
-    return json.dumps(_plain(document), indent=2)
-
-
-def _plain(value: Any) -> Any:
-    """A message, or anything made of messages, as what JSON has."""
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    match value:
-        case IntFlag():
-            return [flag.name for flag in value]
-        case IntEnum():
-            return value.name
-        case dict():
-            return {name: _plain(part) for name, part in value.items()}
-        case tuple() | list():
-            return [_plain(part) for part in value]
-        case bytes():
-            return _text_or_hex(value)
-    return value
-
-
-def _text_or_hex(value: bytes) -> str:
-    """A serial number is text, a check value is not."""
-    text = value.rstrip(b"\x00").decode("latin-1")
-    return text if text and text.isascii() and text.isprintable() else value.hex()

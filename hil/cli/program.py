@@ -13,8 +13,9 @@ import click
 
 from hil.cli import tables
 from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
-from hil.cli.log_lines import LogLines
-from hil.cli.output import json_text, say, tell
+from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
+from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
+from hil.cli.output import say, tell
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
@@ -71,12 +72,12 @@ def show_status(options: Options, pump: Programmer, *, in_place: bool) -> None:
     """Read the status and show it, in place of what was on the terminal where that is wanted."""
     seen, info = pump.status(), pump.info()
     active = pump.program() if seen.mode is not InfusionMode.NONE else None
-    document: dict[str, object] = {"device": {"kind": info.kind, "serial": info.serial}, **seen._asdict()}
+    part = StatusPart(device=Device(info.kind, info.serial))
     if active is not None:
-        document["program"] = active
+        part["program"] = active
     if in_place:
         click.clear()
-    show(options, tables.status_rows(seen, info, active), document)
+    show(options, tables.status_rows(seen, info, active), {**part, **seen._asdict()})
 
 
 @program.command()
@@ -85,7 +86,7 @@ def info(options: Options) -> None:
     """Which pump this is."""
     with connected(options) as pump:
         seen = pump.info()
-    show(options, tables.info_rows(seen), seen)
+    show(options, tables.info_rows(seen), seen._asdict())
 
 
 @program.command()
@@ -94,7 +95,7 @@ def limits(options: Options) -> None:
     """What the pump refuses to exceed."""
     with connected(options) as pump:
         seen = pump.limits()
-    show(options, tables.limits_rows(seen), seen)
+    show(options, tables.limits_rows(seen), seen._asdict())
 
 
 @program.command()
@@ -103,7 +104,7 @@ def delivery(options: Options) -> None:
     """What it has delivered, by source."""
     with connected(options) as pump:
         seen = pump.delivery()
-    show(options, tables.delivery_rows(seen), seen)
+    show(options, tables.delivery_rows(seen), seen._asdict())
 
 
 @program.command()
@@ -112,7 +113,7 @@ def reservoir(options: Options) -> None:
     """The calculated reservoir, and when it will be low and empty."""
     with connected(options) as pump:
         seen, state = pump.reservoir(), pump.status()
-    show(options, tables.reservoir_rows(seen, state), seen)
+    show(options, tables.reservoir_rows(seen, state), seen._asdict())
 
 
 @program.command()
@@ -121,7 +122,7 @@ def alarms(options: Options) -> None:
     """Each alarm that is active, latched or silenced."""
     with connected(options) as pump:
         seen, state = pump.alarms(), pump.status()
-    show(options, "\n".join(tables.alarm_lines(seen, state)) or "no alarms", seen)
+    show(options, "\n".join(tables.alarm_lines(seen, state)) or "no alarms", seen._asdict())
 
 
 @program.command()
@@ -133,7 +134,9 @@ def link(options: Options, clear: bool) -> None:
         require_target(options)
     with connected(options) as pump:
         seen = pump.link_stats(clear=clear)
-        show(options, tables.link_rows(seen), seen, done="the counters were cleared" if clear else "")
+        show(
+            options, tables.link_rows(seen), seen._asdict(), done="the counters were cleared" if clear else ""
+        )
 
 
 @program.command()
@@ -171,20 +174,26 @@ def new_entries(
 def show_history(options: Options, history: LogHistory, lines: LogLines) -> None:
     """Entries as lines, or as JSON, with what is lost."""
     if options.as_json:
-        document = {
-            "log": history.log,
-            "epoch": history.epoch,
-            "first_seq": history.first_seq,
-            "next_seq": history.next_seq,
-            "complete": history.complete,
-            "lost": history.lost,
-            "corrupt_seqs": history.corrupt_seqs,
-            "entries": [
-                {"text": " ".join(cells).rstrip(), **entry._asdict()}
-                for entry, cells in zip(history.entries, lines.cells(history.entries), strict=True)
-            ],
-        }
-        tell(json_text(document))
+        entries = [
+            {
+                **EntryPart(
+                    text=text_of(entry, clock), time_iso=iso_time_of(entry, clock), fields=data_of(entry)
+                ),
+                **entry._asdict(),
+            }
+            for entry, clock in lines.timed(history.entries)
+        ]
+        part = LogPart(
+            log=history.log,
+            epoch=history.epoch,
+            first_seq=history.first_seq,
+            next_seq=history.next_seq,
+            complete=history.complete,
+            lost=[LostEntries(first_seq=gone.first_seq, last_seq=gone.last_seq) for gone in history.lost],
+            corrupt_seqs=list(history.corrupt_seqs),
+            entries=entries,
+        )
+        tell(json_text(options.command, part))
         return
     lost = [
         f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
@@ -208,8 +217,9 @@ def query(options: Options, cmd_id: int | None) -> None:
             raise UsageError("this key has not commanded anything yet", advice="name the command's id")
         seen, filed = pump.query(cmd_id), pump.ledger.filed(cmd_id)
         notices = list(pump.notices)
-    document = {"cmd_id": cmd_id} | seen._asdict() | tables.verdict(seen, filed)._asdict()
-    show(options, tables.query_rows(cmd_id, seen, filed), document | {"notices": notices})
+    known = tables.verdict(seen, filed)
+    document = {"cmd_id": cmd_id, **seen._asdict(), **known._asdict(), "notices": notices}
+    show(options, tables.query_rows(cmd_id, seen, filed), document)
 
 
 @program.command()
@@ -222,12 +232,15 @@ def void(options: Options, cmd_id: int) -> None:
         seen = pump.void(cmd_id)
         notices = list(pump.notices)
     answer = f"command {cmd_id}: {seen.outcome.name}"
-    show(options, answer, seen._asdict() | {"notices": notices}, done=answer)
+    error = None
     if seen.outcome not in DID_NOT_HAPPEN:
-        raise DeviceError(
+        error = DeviceError(
             f"command {cmd_id} was not voided: the pump answers {seen.outcome.name}",
             advice=f"`pumpbench program query {cmd_id}` says what became of it; do not repeat it",
         )
+    show(options, answer, {**seen._asdict(), "notices": notices}, done=answer, error=error)
+    if error is not None:
+        raise error
 
 
 @program.command()
@@ -248,7 +261,7 @@ def ack(options: Options, alarm: str) -> None:
     with connected(options) as pump:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
-    show(options, f"{alarm.upper()} acknowledged; {still}", seen, done="ALARM_ACK was carried out")
+    show(options, f"{alarm.upper()} acknowledged; {still}", seen._asdict(), done="ALARM_ACK was carried out")
 
 
 @program.command()
@@ -264,7 +277,8 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     )
     with connected(options) as pump:
         pump.ledger.accept_unknown(cmd_id)
-    tell(f"command {cmd_id} is filed as unknown for ever; it blocks no more", done="it was filed")
+    filed = f"command {cmd_id} is filed as unknown for ever; it blocks no more"
+    show(options, filed, {"cmd_id": cmd_id, "accepted": True}, done="it was filed")
 
 
 for _command in THERAPY_COMMANDS:

@@ -23,6 +23,8 @@ from protocol.messages.stop import ResumeReply, StopReply
 from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from hil.outcome_store import FiledCommand
     from hil.programmer.command_ledger import Executed
     from protocol.messages.alarms import GetAlarmsReply
@@ -47,9 +49,22 @@ def wall_text(wall_s: int, tz_minutes: int = 0, *, valid: bool = True) -> str:
     """Wall time in the pump's own zone."""
     if not valid:
         return "not set"
-    local = WALL_EPOCH + timedelta(seconds=wall_s, minutes=tz_minutes)
+    return f"{_local(wall_s, tz_minutes):%Y-%m-%d %H:%M:%S} UTC{_offset(tz_minutes)}"
+
+
+def iso_time(wall_s: int, tz_minutes: int = 0) -> str:
+    """Wall time in the pump's own zone, as ISO 8601 has it."""
+    return f"{_local(wall_s, tz_minutes):%Y-%m-%dT%H:%M:%S}{_offset(tz_minutes)}"
+
+
+def _local(wall_s: int, tz_minutes: int) -> datetime:
+    return WALL_EPOCH + timedelta(seconds=wall_s, minutes=tz_minutes)
+
+
+def _offset(tz_minutes: int) -> str:
+    """A time zone as `+01:00`; also one of a pump that sends what no time zone is."""
     sign, minutes = ("-", -tz_minutes) if tz_minutes < 0 else ("+", tz_minutes)
-    return f"{local:%Y-%m-%d %H:%M:%S} UTC{sign}{minutes // 60:02}:{minutes % 60:02}"
+    return f"{sign}{minutes // 60:02}:{minutes % 60:02}"
 
 
 def moment(t_mono_s: int, status: GetStatusReply) -> str:

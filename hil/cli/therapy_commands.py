@@ -52,31 +52,38 @@ CONCENTRATION = click.option(
 DRUG = click.option("--drug", "drug_id", type=U16, help="Drug number (default: the active program's).")
 
 
-def report(options: Options, executed: Executed[Any], more: Rows | None = None) -> None:
+def report(
+    options: Options, executed: Executed[Any], more: Rows | None = None, *, error: DeviceError | None = None
+) -> None:
     """Say what a command did; before the session ends, since nothing after it may keep the answer back.
 
-    DeviceError, once it is said, where the pump did less than was asked.
+    DeviceError, once it is said, where the pump did less than was asked. `error` is what the caller raises next.
     """
-    document = {
-        "cmd_id": executed.cmd_id,
-        "outcome": executed.outcome,
-        "delivered_nl": executed.delivered_nl,
-        "uncertain_nl": executed.uncertain_nl,
-        "reply": executed.answer,
-    }
+    shortfall = None if executed.outcome in AS_ASKED else _shortfall(executed)
     show(
         options,
         executed_rows(executed) + (more or []) + reply_rows(executed.answer),
-        document,
+        {
+            "cmd_id": executed.cmd_id,
+            "outcome": executed.outcome,
+            "delivered_nl": executed.delivered_nl,
+            "uncertain_nl": executed.uncertain_nl,
+            "reply": executed.answer,
+        },
         done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
+        error=shortfall or error,
     )
-    if executed.outcome not in AS_ASKED:
-        raise DeviceError(
-            f"{executed.opcode.name} {executed.cmd_id} was accepted and not completed: {executed.outcome.name}, "
-            f"{ml(executed.delivered_nl)} delivered, {ml(executed.uncertain_nl)} uncertain",
-            advice="read the log before you decide on another",
-        )
+    if shortfall is not None:
+        raise shortfall
+
+
+def _shortfall(executed: Executed[Any]) -> DeviceError:
+    return DeviceError(
+        f"{executed.opcode.name} {executed.cmd_id} was accepted and not completed: {executed.outcome.name}, "
+        f"{ml(executed.delivered_nl)} delivered, {ml(executed.uncertain_nl)} uncertain",
+        advice="read the log before you decide on another",
+    )
 
 
 @click.command(name="set")
@@ -239,19 +246,22 @@ def cancel(options: Options, cmd_id: int | None) -> None:
             return
         ended = answer.target_outcome not in DID_NOT_HAPPEN and answer.target_outcome is not Outcome.TOO_OLD
         more = [("bolus", answer.target_outcome.name), ("delivered", ml(answer.delivered_nl))]
-        report(options, executed, more if ended else [("bolus", "none was ended")])
+        error = None if ended else _nothing_was_cancelled(cmd_id)
+        report(options, executed, more if ended else [("bolus", "none was ended")], error=error)
         if cmd_id is not None:
             pump.ledger.hold_against_file(cmd_id, answer.target_outcome, answer.delivered_nl)
-        if not ended:
-            which = (
-                "no bolus is active"
-                if cmd_id is None
-                else f"command {cmd_id} is no bolus of this key that it knows"
-            )
-            raise DeviceError(
-                f"nothing was cancelled: {which}",
-                advice="`pumpbench program status` shows the active bolus, `query` what became of one",
-            )
+        if error is not None:
+            raise error
+
+
+def _nothing_was_cancelled(cmd_id: int | None) -> DeviceError:
+    which = (
+        "no bolus is active" if cmd_id is None else f"command {cmd_id} is no bolus of this key that it knows"
+    )
+    return DeviceError(
+        f"nothing was cancelled: {which}",
+        advice="`pumpbench program status` shows the active bolus, `query` what became of one",
+    )
 
 
 @click.command()
@@ -345,7 +355,8 @@ def time(options: Options, *, wanted: WallTime | None, reason: str, yes: bool) -
     if wanted is None:
         with connected(options) as pump:
             seen, state = pump.time(), pump.status()
-        show(options, time_rows(seen, valid=StatusFlag.WALL_VALID in state.flags), seen)
+        valid = StatusFlag.WALL_VALID in state.flags
+        show(options, time_rows(seen, valid=valid), {**seen._asdict(), "wall_valid": valid})
         return
     require_target(options)
     why = TimeSetReason[reason.upper()]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from hil.bench_session import TestBench
-from hil.cli.log_lines import LogLines
+from hil.cli.log_lines import LogLines, cells
 from protocol.codec.layouts import decode
 from protocol.identifiers import Role
 from protocol.log.data import (
@@ -38,8 +39,12 @@ def entries(*rows: tuple[int, LogType, Any, LogFlag]) -> list[LogEntry]:
     ]
 
 
+def rows_of(made: Sequence[LogEntry]) -> list[tuple[str, ...]]:
+    return [cells(entry, clock) for entry, clock in LogLines().timed(made)]
+
+
 def times(made: list[LogEntry]) -> list[str]:
-    return [cells[1] for cells in LogLines().cells(made)]
+    return [row[1] for row in rows_of(made)]
 
 
 def test_an_entry_has_the_time_of_the_last_reference_before_it() -> None:
@@ -138,9 +143,9 @@ def test_the_times_of_a_real_log_are_those_of_the_pumps_clock(bench: TestBench) 
     pump = bench.open_programmer()
     pump.stop()
     history = pump.read_log()
-    rows = LogLines().cells(history.entries)
+    rows = rows_of(history.entries)
     now = pump.time()
-    clock = LogLines().clocks(history.entries)[-1]
+    *_, (_, clock) = LogLines().timed(history.entries)
     assert clock is not None
     assert clock.ahead_s + now.t_mono_s - now.wall_s in {-1, 0, 1}
     assert all(row[1].startswith("2026-03-02 10:00:0") for row in rows if row[3] in {"STOP", "TIME_SET"})
@@ -184,8 +189,8 @@ DETAILS = [
 
 @for_each(("log_type", "record", "words"), DETAILS, name=lambda case: case[2])
 def test_the_data_of_an_entry_is_said_in_words(log_type: LogType, record: Any, words: str) -> None:
-    (cells,) = LogLines().cells([LogEntry(1, 0, 0, log_type, Actor.PUMP, data=pack_data(record))])
-    assert cells[2:] == ("pump", log_type.name, words)
+    (row,) = rows_of([LogEntry(1, 0, 0, log_type, Actor.PUMP, data=pack_data(record))])
+    assert row[2:] == ("pump", log_type.name, words)
 
 
 def test_a_person_reads_who_did_it_by_which_command_and_what_was_recovered() -> None:
@@ -200,11 +205,11 @@ def test_a_person_reads_who_did_it_by_which_command_and_what_was_recovered() -> 
 @for_each("log_type", LogType)
 def test_data_of_every_type_reads_as_one_line(log_type: LogType) -> None:
     record: Any = decode(DATA_OF[log_type], smallest(DATA_OF[log_type]))
-    (cells,) = LogLines().cells([LogEntry(1, 2, 3, log_type, Actor.PUMP, data=pack_data(record))])
-    assert cells[:1] + cells[2:4] == ("#1", "pump", log_type.name)
-    assert cells[1] == "+0 d 00:00:02.003" or log_type is LogType.TIME_SET
-    assert "\n" not in cells[4]
-    assert "no meaning" not in cells[4]
+    (row,) = rows_of([LogEntry(1, 2, 3, log_type, Actor.PUMP, data=pack_data(record))])
+    assert row[:1] + row[2:4] == ("#1", "pump", log_type.name)
+    assert row[1] == "+0 d 00:00:02.003" or log_type is LogType.TIME_SET
+    assert "\n" not in row[4]
+    assert "no meaning" not in row[4]
 
 
 def test_data_without_meaning_is_shown_in_hex_and_does_not_raise() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from hil.bench_session import TestBench
 from hil.capabilities import TargetCapability, parse_needs
-from hil.cli.output import json_text
+from hil.cli.documents import json_text
 from hil.cli.quantities import exact
 from hil.cli.tables import alarm_names, moment, wall_text
 from hil.deadline import Deadline
@@ -195,10 +195,10 @@ def test_alarms_by_name_also_unknown_ones() -> None:
 
 def test_json_has_raw_integers_and_names(bench: TestBench) -> None:
     pump = bench.open_programmer()
-    status = json.loads(json_text(pump.status()))
+    status = json.loads(json_text("test", pump.status()))
     assert (status["state"], status["rate_nl_per_day"], status["flags"]) == ("RUN", 600_000, ["WALL_VALID"])
-    assert json.loads(json_text(pump.info()))["serial"] == "EMU000000001"
-    assert json.loads(json_text({"x": b"\x01\x02"})) == {"x": "0102"}
+    assert json.loads(json_text("test", pump.info()))["serial"] == "EMU000000001"
+    assert json.loads(json_text("test", {"x": b"\x01\x02"}))["x"] == "0102"
 
 
 def test_pump_time_as_days_and_time_of_day() -> None:

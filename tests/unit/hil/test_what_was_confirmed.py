@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from hil.bench_session import TestBench
 
 DOSE_NG = 25_000
-TABLE = Options(None, as_json=False, key_path=None, role=None, state_path=None, open_profile=False)
+TABLE = Options(
+    None,
+    as_json=False,
+    key_path=None,
+    role=None,
+    state_path=None,
+    open_profile=False,
+    verbose=False,
+    command="bolus",
+    told=[],
+)
 
 
 @pytest.mark.parametrize("amount", [{"dose_ng": DOSE_NG}, {"volume_nl": VOLUME_NL}], ids=["dose", "volume"])
