@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from hil.errors import EXIT_CODE_WORDS, ExitCode
+from hil.errors import EXIT_CODE_WORDS, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def exit_codes() -> str:
@@ -14,15 +19,33 @@ def exit_codes() -> str:
     return "\n".join(["Exit codes of pumpbench. None is ever used for anything else.", "", *lines])
 
 
-PAGES = {"exit-codes": exit_codes}
+def json_schema(name: str | None) -> str:
+    """The JSON Schema of the document of a command, or those of all."""
+    from hil.cli.json_schema import DOCUMENTS, schema_page  # noqa: PLC0415 - it imports every message
+
+    if name is not None and name not in DOCUMENTS:
+        raise UsageError(f"there is no document {name!r}", advice=f"name one of {', '.join(DOCUMENTS)}")
+    return schema_page(name)
+
+
+PAGES: dict[str, Callable[[str | None], str]] = {
+    "exit-codes": lambda _name: exit_codes(),
+    "json-schema": json_schema,
+}
 
 
 @click.command(name="help")
 @click.argument("page", type=click.Choice(list(PAGES)), required=False)
+@click.argument("command", required=False)
 @click.pass_context
-def help_page(ctx: click.Context, page: str | None) -> None:
-    """Print a page, or without one what there is."""
+def help_page(ctx: click.Context, page: str | None, command: str | None) -> None:
+    """Print a page, or without one what there is.
+
+    json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, `error` of its errors.
+    """
+    if page is not None:
+        click.echo(PAGES[page](command))
+        return
     root = ctx.find_root()
-    click.echo(PAGES[page]() if page else root.command.get_help(root))
-    if not page:
-        click.echo(f"\nPages of `pumpbench help`: {', '.join(PAGES)}")
+    click.echo(root.command.get_help(root))
+    click.echo(f"\nPages of `pumpbench help`: {', '.join(PAGES)}")

@@ -27,11 +27,11 @@ class CorruptEntry(RemoteError):
 
 @message(
     "seq" / U32 * "from 1 in each epoch, never reset within it",
-    "t_mono_s" / U32,
+    "t_mono_s" / U32 * "running time",
     "t_ms" / U16 * "milliseconds of t_mono_s",
-    "type" / enum_of(LogType, U16),
+    "type" / enum_of(LogType, U16) * "what happened",
     "actor" / U8 * "role << 4 | key slot 0 to 7; F0 pump, F1 unauthenticated, F2 proximity",
-    "flags" / flags_of(LogFlag),
+    "flags" / flags_of(LogFlag) * "what else is so of it",
     "cmd_id" / U32 * "0 none",
     "data" / Bytes(DATA_BYTES) * "by type; the rest 0",
 )

@@ -21,13 +21,13 @@ class GetAlarms(NamedTuple):
 
 
 @message(
-    "alarm_id" / enum_of(AlarmId),
-    "alarm_class" / enum_of(AlarmClass),
-    "flags" / flags_of(AlarmFlag),
+    "alarm_id" / enum_of(AlarmId) * "which alarm",
+    "alarm_class" / enum_of(AlarmClass) * "its priority",
+    "flags" / flags_of(AlarmFlag) * "what is so of it",
     Reserved(1),
     "on_seq" / U32 * "of its ALARM_ON",
-    "on_t_mono_s" / U32,
-    "value" / U32,
+    "on_t_mono_s" / U32 * "running time at which it began",
+    "value" / U32 * "measured when it began; by alarm",
 )
 class AlarmRow(NamedTuple):
     """One alarm that is active or latched."""

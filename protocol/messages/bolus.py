@@ -72,7 +72,7 @@ class BolusCommit(NamedTuple):
         return BolusCommitReply
 
 
-@message("result" / nested(CommandResult), "delivered_nl" / U32)
+@message("result" / nested(CommandResult), "delivered_nl" / U32 * "volume delivered so far")
 class BolusCommitReply(NamedTuple):
     """The bolus has started."""
 

@@ -51,13 +51,13 @@ class GetLinkStats(NamedTuple):
 
 
 @message(
-    "crc_bad" / U32,
-    "cobs_bad" / U32,
-    "mac_bad" / U32,
-    "replay_drop" / U32,
-    "dup_served" / U32,
-    "hs_fail" / U32,
-    "hs_limited" / U32,
+    "crc_bad" / U32 * "frames with a bad CRC or header",
+    "cobs_bad" / U32 * "faults of framing",
+    "mac_bad" / U32 * "frames with a bad tag",
+    "replay_drop" / U32 * "good frames out of place",
+    "dup_served" / U32 * "answers, PUMP_HELLO and PUMP_PROOF sent again",
+    "hs_fail" / U32 * "proofs refused PROOF or ROLE",
+    "hs_limited" / U32 * "LIMITED refusals, and answers turned into silence",
 )
 class GetLinkStatsReply(NamedTuple):
     """What the link has seen go wrong, since boot or the last clear."""

@@ -32,7 +32,7 @@ _RECORDED = (  # what the ledger holds of a command
     "op" / U8 * "opcode recorded; 0 where nothing is",
     "reason" / U16 * "error code, or 0",
     "cmd_crc" / U32 * "of the command recorded",
-    "delivered_nl" / U32,
+    "delivered_nl" / U32 * "volume delivered so far",
     "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
     "start_seq" / U32 * "log entry of the start",
     "end_seq" / U32 * "log entry of the end; 0 while open",

@@ -19,7 +19,7 @@ REFUSALS_MAX = 8
 
 @message(
     "volume_nl" / U32 * "one bolus of the series",
-    "duration_s" / U32,
+    "duration_s" / U32 * "over which each is given",
     "interval_s" / U32 * "start to start",
     "first_delay_s" / U32 * "from the commit to the first",
 )
@@ -34,10 +34,10 @@ class PeriodicBlock(NamedTuple):
 
 @message(
     "volume_nl" / U32 * "of one grant",
-    "duration_s" / U32,
+    "duration_s" / U32 * "over which it is given",
     "lockout_s" / U32 * "start to start",
     "window_s" / U32 * "in which at most max_count are granted",
-    "max_count" / U8,
+    "max_count" / U8 * "grants in a window",
     Reserved(3),
 )
 class PatientBlock(NamedTuple):
@@ -50,7 +50,10 @@ class PatientBlock(NamedTuple):
     max_count: int = 0
 
 
-@message("volume_nl" / U32 * "delivered before the program starts", "rate_nl_per_day" / U32)
+@message(
+    "volume_nl" / U32 * "delivered before the program starts",
+    "rate_nl_per_day" / U32 * "at which it is delivered",
+)
 class BridgeBlock(NamedTuple):
     """The old drug's way out of the tubing, before the program starts; all 0 without the flag BRIDGE."""
 
@@ -71,7 +74,7 @@ class Group(NamedTuple):
     dose_ng_per_day: int = 0
 
 
-@message("start_min" / U16 * "minute of the local day", "rate_nl_per_day" / U32)
+@message("start_min" / U16 * "minute of the local day", "rate_nl_per_day" / U32 * "from then on")
 class Segment(NamedTuple):
     """A rate and the minute of the local day from which it holds; 6 bytes."""
 
@@ -80,13 +83,13 @@ class Segment(NamedTuple):
 
 
 @message(
-    "mode" / enum_of(InfusionMode),
+    "mode" / enum_of(InfusionMode) * "how it infuses",
     "n_groups" / U8 * "1 to 7",
     "n_segments" / U8 * "1 to 91, of all groups together",
-    "flags" / flags_of(ProgramFlag),
-    "drug_id" / U16,
+    "flags" / flags_of(ProgramFlag) * "which blocks it has",
+    "drug_id" / U16 * "number of the drug",
     Reserved(2),
-    "concentration_ng_per_ml" / U32,
+    "concentration_ng_per_ml" / U32 * "of the drug",
     "periodic" / nested(PeriodicBlock),
     "patient" / nested(PatientBlock),
     "bridge" / nested(BridgeBlock),
@@ -132,11 +135,11 @@ class GetProgram(NamedTuple):
 
 
 @message(
-    "slot" / enum_of(ProgramSlot),
-    "from_index" / U8,
+    "slot" / enum_of(ProgramSlot) * "active or staged",
+    "from_index" / U8 * "of the first segment here",
     "n" / Count("segments", SEGMENTS_PER_REPLY_MAX),
     Reserved(1),
-    "program_rev" / U32,
+    "program_rev" / U32 * "of the active program; 0 none yet",
     "crc" / U32 * "CRC-32C of header and all segments",
     "header" / nested(ProgramHeader),
     "segments" / Rows("n", nested(Segment)),
@@ -260,7 +263,11 @@ class ProgCommit(NamedTuple):
         return ProgCommitReply
 
 
-@message("result" / nested(CommandResult), "program_rev" / U32, "state" / enum_of(State))
+@message(
+    "result" / nested(CommandResult),
+    "program_rev" / U32 * "of the new program",
+    "state" / enum_of(State) * "after the commit",
+)
 class ProgCommitReply(NamedTuple):
     """The new program is the active one."""
 

@@ -20,21 +20,21 @@ class GetReservoir(NamedTuple):
 
 
 @message(
-    "reservoir_calc_nl" / U32,
-    "low_alarm_nl" / U32,
-    "last_fill_nl" / U32,
-    "last_aspirated_nl" / U32,
-    "last_expected_nl" / U32,
-    "last_refill_t_mono_s" / U32,
-    "last_refill_wall_s" / U32,
+    "reservoir_calc_nl" / U32 * "what the pump believes to be left",
+    "low_alarm_nl" / U32 * "content at which LOW_RESERVOIR is due",
+    "last_fill_nl" / U32 * "content after the last refill",
+    "last_aspirated_nl" / U32 * "what came out then",
+    "last_expected_nl" / U32 * "what the pump had believed to be left then",
+    "last_refill_t_mono_s" / U32 * "running time of the last refill",
+    "last_refill_wall_s" / U32 * "wall time of the last refill; 0 not known",
     "low_t_mono_s" / U32 * "when the low alarm is due; FFFFFFFF never",
     "empty_t_mono_s" / U32 * "FFFFFFFF never",
     "low_all_patient_t_mono_s" / U32 * "if the patient asks for every allowed bolus; FFFFFFFF never",
-    "replace_by_wall_s" / U32,
-    "last_program_wall_s" / U32,
+    "replace_by_wall_s" / U32 * "date to replace the pump by; 0 not known",
+    "last_program_wall_s" / U32 * "wall time of the last program; 0 not known",
     "ptm_granted" / U16 * "since the last clinician session",
     "ptm_denied" / U16 * "since the last clinician session",
-    "battery_phase" / enum_of(BatteryPhase),
+    "battery_phase" / enum_of(BatteryPhase) * "where the battery is in its service life",
     Reserved(3),
 )
 class GetReservoirReply(NamedTuple):
@@ -90,7 +90,7 @@ class Refill(NamedTuple):
     "reservoir_calc_nl" / U32 * "the new belief",
     "expected_nl" / U32 * "the belief before",
     "diff_nl" / I32 * "aspirated - expected",
-    "program_rev" / U32,
+    "program_rev" / U32 * "of the active program",
 )
 class RefillReply(NamedTuple):
     """The refill is believed; a large `diff_nl` accuses pump, catheter or syringe."""

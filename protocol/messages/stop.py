@@ -35,10 +35,10 @@ class Stop(NamedTuple):
     "result" / nested(CommandResult),
     "state" / enum_of(State) * "after acting",
     "on_expiry" / enum_of(OnExpiry),
-    "stopped_by" / enum_or_none(Role, NOBODY),
+    "stopped_by" / enum_or_none(Role, NOBODY) * "who stopped it",
     Reserved(1),
-    "stopped_s" / U32,
-    "expires_t_mono_s" / U32,
+    "stopped_s" / U32 * "how long it has been stopped",
+    "expires_t_mono_s" / U32 * "running time at which it expires; 0 never",
 )
 class StopReply(NamedTuple):
     """The state after the stop acted."""
@@ -64,7 +64,12 @@ class Resume(NamedTuple):
         return ResumeReply
 
 
-@message("result" / nested(CommandResult), "state" / enum_of(State), Reserved(3), "rate_nl_per_day" / U32)
+@message(
+    "result" / nested(CommandResult),
+    "state" / enum_of(State),
+    Reserved(3),
+    "rate_nl_per_day" / U32 * "the basal rate in effect",
+)
 class ResumeReply(NamedTuple):
     """The state after resuming."""
 

@@ -23,11 +23,11 @@ class GetTime(NamedTuple):
 
 @message(
     "client_ms" / U32 * "as it was asked",
-    "t_mono_s" / U32,
+    "t_mono_s" / U32 * "running time",
     "t_ms" / U16 * "milliseconds of t_mono_s",
-    "wall_s" / U32,
-    "tz_minutes" / I16,
-    "boot_count" / U32,
+    "wall_s" / U32 * "seconds since 2000-01-01 UTC; 0 never set",
+    "tz_minutes" / I16 * "local minus UTC",
+    "boot_count" / U32 * "starts of the program in the pump",
 )
 class GetTimeReply(NamedTuple):
     """Both clocks of the pump."""
