@@ -12,7 +12,7 @@ import click
 
 from hil import address as addresses
 from hil.cli.documents import ErrorPart, error_fields, json_text
-from hil.cli.output import say, tell
+from hil.cli.output import on_terminal, say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
 from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, PumpbenchError, UsageError
@@ -219,7 +219,16 @@ def show(
             document = {**document, "error": error_fields(error)}
         tell(json_text(options.command, document), done=done, advice=advice)
         return
-    tell(shown if isinstance(shown, str) else table(shown), done=done, advice=advice)
+    tell(shown if isinstance(shown, str) else _table(shown), done=done, advice=advice)
+
+
+def _table(rows: Rows) -> str:
+    """Rows as text, drawn for a terminal where there is one."""
+    if not on_terminal(sys.stdout):
+        return table(rows)
+    from hil.cli.terminal import drawn_table  # noqa: PLC0415 - a pipe needs no drawing
+
+    return drawn_table(rows)
 
 
 def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> None:

@@ -8,10 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from hil.errors import AnswerNotWritten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def tell(text: str, *, done: str = "", advice: str = "") -> None:
@@ -21,14 +25,26 @@ def tell(text: str, *, done: str = "", advice: str = "") -> None:
     """
     if sys.stdout is None:
         raise AnswerNotWritten(done, "stdout is closed", advice=advice)
-    try:
+    with writing(done=done, advice=advice):
         click.echo(text)
         sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def writing(*, done: str = "", advice: str = "") -> Iterator[None]:
+    """Make AnswerNotWritten of what goes wrong while stdout is written to."""
+    try:
+        yield
     except OSError as error:
         _discard_the_rest()
         why = error.strerror or str(error)
         # a reader that has read enough, as `head` does, is no fault where nothing was done
         raise AnswerNotWritten(done, why, advice=advice, quiet=isinstance(error, BrokenPipeError)) from error
+
+
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether somebody looks at a stream on a terminal that can be drawn on."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") not in {"", "dumb"}
 
 
 def say(sentence: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -15,20 +16,20 @@ from hil.cli import tables
 from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
 from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
-from hil.cli.output import say, tell
+from hil.cli.output import on_terminal, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
-from hil.programmer.log_reading import OLDEST
+from hil.programmer.log_reading import OLDEST, read_log
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from protocol.identifiers import AlarmId, InfusionMode
 from protocol.log.types import LogName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from hil.programmer.log_reading import LogHistory
+    from hil.programmer.log_reading import LogHistory, Progress
     from hil.programmer.programmer import Programmer
 
 
@@ -53,9 +54,21 @@ def every_period(pump: Programmer, *, again: bool) -> Iterator[None]:
 @with_options
 def status(options: Options, watch: bool) -> None:
     """What the pump believes and does."""
-    with connected(options) as pump, ending_by_interrupt(watch):
+    with connected(options) as pump, ending_by_interrupt(watch), view(options, again=watch) as show_rows:
         for _ in every_period(pump, again=watch):
-            show_status(options, pump, in_place=watch and sys.stdout.isatty())
+            show_rows(*read_status(pump))
+
+
+@contextlib.contextmanager
+def view(options: Options, *, again: bool) -> Iterator[Callable[[tables.Rows, Mapping[str, object]], None]]:
+    """What shows rows or their document: on a terminal in place of those before, where it is called again."""
+    if options.as_json or not again or not on_terminal(sys.stdout):
+        yield partial(show, options)
+        return
+    from hil.cli.terminal import live_table  # noqa: PLC0415 - a pipe needs no drawing
+
+    with live_table() as show_rows:
+        yield lambda rows, _document: show_rows(rows)
 
 
 @contextlib.contextmanager
@@ -68,16 +81,14 @@ def ending_by_interrupt(expected: bool) -> Iterator[None]:
             raise
 
 
-def show_status(options: Options, pump: Programmer, *, in_place: bool) -> None:
-    """Read the status and show it, in place of what was on the terminal where that is wanted."""
+def read_status(pump: Programmer) -> tuple[tables.Rows, Mapping[str, object]]:
+    """The status of a pump as rows and as a document."""
     seen, info = pump.status(), pump.info()
     active = pump.program() if seen.mode is not InfusionMode.NONE else None
     part = StatusPart(device=Device(info.kind, info.serial))
     if active is not None:
         part["program"] = active
-    if in_place:
-        click.clear()
-    show(options, tables.status_rows(seen, info, active), {**part, **seen._asdict()})
+    return tables.status_rows(seen, info, active), {**part, **seen._asdict()}
 
 
 @program.command()
@@ -152,11 +163,24 @@ def log(options: Options, security: bool, from_seq: int, last: int | None, follo
     with connected(options) as pump, ending_by_interrupt(follow):
         if last is not None:
             from_seq = max(1, pump.log_status(which).last_seq - last + 1)
-        history = pump.read_log(which, from_seq=from_seq)
+        with log_progress() as progress:
+            history = read_log(pump.request, which, from_seq, progress=progress)
         show_history(options, history, lines)
         if follow:
             for more in new_entries(pump, which, history, every_period(pump, again=True)):
                 show_history(options, more, lines)
+
+
+@contextlib.contextmanager
+def log_progress() -> Iterator[Progress | None]:
+    """What shows on a terminal how far a long log has been read; None where nobody looks."""
+    if not on_terminal(sys.stderr):
+        yield None
+        return
+    from hil.cli.terminal import progress_bar  # noqa: PLC0415 - a pipe needs no drawing
+
+    with progress_bar("reading the log") as progress:
+        yield progress
 
 
 def new_entries(

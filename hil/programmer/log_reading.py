@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from protocol.messages.log import LogReadReply
 
+    Progress = Callable[[int, int], None]
+
 ANY_EPOCH = 0
 OLDEST = 0
 NO_FILTER = 0
@@ -45,9 +47,17 @@ class LogHistory(NamedTuple):
 
 
 def read_log(
-    ask: Callable[[LogRead], LogReadReply], log: LogName, from_seq: int, filter_bits: int = NO_FILTER
+    ask: Callable[[LogRead], LogReadReply],
+    log: LogName,
+    from_seq: int,
+    filter_bits: int = NO_FILTER,
+    *,
+    progress: Progress | None = None,
 ) -> LogHistory:
-    """The log from an entry on, asked for page by page; each page is checked against those before it."""
+    """The log from an entry on, asked for page by page; each page is checked against those before it.
+
+    `progress` is told after each page but the last how many entries have been read, and of how many.
+    """
     first_seq = None if from_seq == OLDEST else from_seq
     next_seq, epoch = from_seq, ANY_EPOCH
     entries: list[LogEntry] = []
@@ -66,6 +76,8 @@ def read_log(
         next_seq = max(page.next_seq, next_seq)
         if page.next_seq > page.newest_seq:
             break
+        if progress is not None:
+            progress(next_seq - first_seq, page.newest_seq + 1 - first_seq)
     corrupt = tuple(entry.seq for entry in entries if entry.type == LogType.CORRUPT_SLOT)
     return LogHistory(log, epoch, first_seq, next_seq, tuple(entries), tuple(lost), corrupt)
 

@@ -67,6 +67,7 @@ BROKEN_IMPORTS = [
     ("firmware_emu.controller.<new>", "transitions", "home-of-transitions"),
     ("hil.<new>", "serial", "home-of-pyserial"),
     ("hil.<new>", "platformdirs", "home-of-platformdirs"),
+    ("hil.cli.<new>", "rich", "home-of-rich"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
     ("hil.<new>", "uvicorn", "home-of-fastapi"),
     ("firmware_emu.bench.<new>", "click", "home-of-click"),

@@ -1,0 +1,190 @@
+"""What is drawn on a real terminal, and that a pipe gets plain text and never pays for the drawing."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.for_each import for_each
+
+HOUSE = Path(__file__).resolve().parents[3]
+STATUS = ("status", "--target", "emulator")
+PATIENCE_S = 60
+
+
+class Terminal:
+    """A terminal of 80 columns; what is written to its `slave` is read here."""
+
+    def __init__(self, columns: int = 80) -> None:
+        self._master, self.slave = pty.openpty()
+        fcntl.ioctl(self.slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+
+    def close_slave(self) -> None:
+        """Leave the terminal to the process that has it."""
+        os.close(self.slave)
+
+    def read(self) -> str:
+        """What is there now, waited for; "" at the end."""
+        with contextlib.suppress(OSError):
+            return os.read(self._master, 65_536).decode()
+        return ""
+
+    def close(self) -> None:
+        os.close(self._master)
+
+
+def started(terminal: Terminal, *arguments: str, stream: str, **environment: str) -> subprocess.Popen[str]:
+    """`pumpbench program` with one of its streams on the terminal, the other on a pipe."""
+    own = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hil.cli", "program", *arguments],
+        cwd=HOUSE,
+        env={**own, "TERM": "xterm-256color", **environment},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=terminal.slave if stream == "stdout" else subprocess.PIPE,
+        stderr=terminal.slave if stream == "stderr" else subprocess.PIPE,
+    )
+    terminal.close_slave()
+    return process
+
+
+def drawn(*arguments: str, stream: str = "stdout", columns: int = 80, **environment: str) -> str:
+    """What a command writes to a terminal."""
+    terminal = Terminal(columns)
+    process = started(terminal, *arguments, stream=stream, **environment)
+    seen = "".join(iter(terminal.read, ""))
+    process.communicate(timeout=PATIENCE_S)
+    terminal.close()
+    assert process.returncode == 0, seen
+    return seen
+
+
+def piped(*arguments: str) -> str:
+    command = [sys.executable, "-m", "hil.cli", "program", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=HOUSE, timeout=PATIENCE_S, check=True)
+    return done.stdout
+
+
+def without_style(text: str) -> list[str]:
+    """Lines as they are seen, without the colours."""
+    return [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).splitlines()]
+
+
+def test_a_table_on_a_terminal_is_drawn_with_colours_and_says_what_it_says_in_a_pipe() -> None:
+    seen = drawn(*STATUS)
+    assert "\x1b[36m" in seen
+    assert without_style(seen) == piped(*STATUS).splitlines()
+
+
+def test_what_is_too_long_for_a_terminal_goes_on_in_its_own_column() -> None:
+    lines = without_style(drawn(*STATUS, columns=40))
+    assert max(map(len, lines)) <= 40
+    assert lines[0] == "pump         EMULATED pump (virtual, not"
+    assert lines[1].startswith(" " * 13)
+
+
+def test_no_color_takes_the_colours_away() -> None:
+    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn(*STATUS, NO_COLOR="1"))
+
+
+@pytest.mark.parametrize("terminal", ["dumb", ""])
+def test_a_terminal_that_cannot_be_drawn_on_gets_what_a_pipe_gets(terminal: str) -> None:
+    assert drawn(*STATUS, TERM=terminal).replace("\r\n", "\n") == piped(*STATUS)
+
+
+def test_json_on_a_terminal_is_json() -> None:
+    assert json.loads(drawn(*STATUS, "--json"))["schema"] == "pumpbench/status"
+
+
+def test_the_status_is_redrawn_in_place_until_an_interrupt() -> None:
+    terminal = Terminal()
+    process = started(terminal, *STATUS, "--watch", stream="stdout")
+    seen = ""
+    while seen.count("running for") < 3:
+        more = terminal.read()
+        assert more, seen
+        seen += more
+    process.send_signal(signal.SIGINT)
+    seen += "".join(iter(terminal.read, ""))
+    _, said = process.communicate(timeout=PATIENCE_S)
+    terminal.close()
+    assert (process.returncode, "Traceback" in said) == (0, False)
+    assert "\x1b[1A" in seen  # up a line, over what was there
+    assert "\x1b[2J" not in seen  # what was on the terminal before stays
+    assert seen.rstrip().endswith("\x1b[?25h")  # the cursor is back
+
+
+@pytest.fixture
+def pump_with_a_long_log(tmp_path: Path) -> Iterator[str]:
+    """The address of a pump whose log has several pages."""
+    link = tmp_path / "pump"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hil.cli", "emulate", "--link", str(link), "--until-eof"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=HOUSE,
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["ready"]
+    address = f"pty:{link}"
+    more = ("--target", address, "--state", str(tmp_path / "state.json"))
+    for command in (("stop", "--yes"), ("resume",), ("stop", "--yes"), ("resume",)):
+        piped(*command, *more)
+    yield address
+    process.communicate(timeout=PATIENCE_S)
+
+
+def test_reading_a_log_of_many_pages_shows_how_far_it_is_on_a_terminal_and_nothing_of_it_stays(
+    pump_with_a_long_log: str,
+) -> None:
+    log = ("log", "--target", pump_with_a_long_log)
+    entries = len(piped(*log).splitlines())
+    assert entries > 12
+    seen = drawn(*log, stream="stderr")
+    counts = re.findall(r"(\d+)/(\d+)", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", seen))
+    assert ("6", str(entries)) in counts
+    assert ("12", str(entries)) in counts
+    assert "\x1b[2K" in seen  # the line is wiped
+    assert without_style(seen)[-1].strip().endswith(f"{entries} entries, no gap")
+
+
+MODULES = """
+import contextlib, sys
+from hil.cli.main import cli
+with contextlib.suppress(SystemExit):
+    cli({arguments!r})
+print("rich" in sys.modules, file=sys.stderr)
+"""
+
+
+@for_each(
+    "arguments",
+    [["--help"], ["program", *STATUS], ["program", "log", "--target", "emulator"], ["help", "json-schema"]],
+)
+def test_a_pipe_does_not_import_what_draws(arguments: list[str]) -> None:
+    program = MODULES.format(arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "False"
+    assert "\x1b" not in done.stdout
