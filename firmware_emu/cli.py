@@ -134,13 +134,14 @@ def _memory_id(text: str) -> int:
     is_flag=True,
     help="End when stdin reaches end of file: with whoever holds the other end of that pipe.",
 )
+@click.option("--json-ready", is_flag=True, help="The ready line as JSON, also on a terminal.")
 @click.pass_context
 def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> None:
     """Start a virtual pump on a port, and run it until Ctrl-C. Not a medical device.
 
     The first line on stdout is one JSON object, printed when everything in it is open: target (the address
     for `pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity,
-    seed, version.
+    seed, version. On a terminal there are a few lines for people in its place.
     """
     wanted["port"] = _one_port(wanted["port"], wanted.pop("tcp"), wanted["link"], wants_pty=wants_pty)
     if wanted["off_ms"] and wanted["image"] is None:
@@ -151,8 +152,9 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     with ending_signals() as signals:
         try:
             gc.disable()  # nothing that is imported is garbage, and looking for it costs a tenth of a start
-            from firmware_emu.bench import emulator  # noqa: PLC0415 - after the cheap checks
+            from firmware_emu.bench import emulator, ready_line  # noqa: PLC0415 - after the cheap checks
 
+            ready_line.ALWAYS_JSON.set(wanted.pop("json_ready"))
             gc.freeze()
             gc.enable()
             emulator.emulate(emulator.Wanted(**wanted), log.say, signals)

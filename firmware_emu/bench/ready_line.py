@@ -1,6 +1,7 @@
 """The first line of an emulator's stdout: one JSON object that tells a program all it needs to talk to the pump.
 
-When it appears everything in it is open: no byte that is sent after it is lost.
+When it appears everything in it is open: no byte that is sent after it is lost. On a terminal there are a few lines for
+people in its place.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import json
 import os
 import select
+import shlex
 import sys
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import NotWrittenError
@@ -18,19 +21,43 @@ if TYPE_CHECKING:
 
 NOTICE = "This is an emulated pump. It is not a medical device, and must never be used with a patient."
 
+ALWAYS_JSON = ContextVar("ALWAYS_JSON", default=False)
+"""Whether a terminal gets the JSON object too; the command line says so."""
+
 
 def tell(opened: Mapping[str, object], before_its_end: Callable[[], None]) -> None:
     """Print the line of what was opened, or say that it cannot be printed. Who closed stdout does not want it."""
-    fields = {"ready": True, "kind": "emulator", "virtual": True, **opened, "not_a_medical_device": NOTICE}
     if sys.stdout is None:
         before_its_end()
         return
+    for_people = sys.stdout.isatty() and not ALWAYS_JSON.get()
+    line = _lines_for_people(opened) if for_people else _json_line(opened)
     try:
-        write_line(sys.stdout.fileno(), json.dumps(fields) + "\n", before_its_end)
+        write_line(sys.stdout.fileno(), line, before_its_end)
     except OSError as error:
         raise NotWrittenError(
             f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
         ) from error
+
+
+def _json_line(opened: Mapping[str, object]) -> str:
+    fields = {"ready": True, "kind": "emulator", "virtual": True, **opened, "not_a_medical_device": NOTICE}
+    return json.dumps(fields) + "\n"
+
+
+def _lines_for_people(opened: Mapping[str, object]) -> str:
+    """Where the pump is, how to talk to it and its bench, and how to end it."""
+    target, port, link = str(opened["target"]), opened["port"], opened["link"]
+    if port and link:
+        target = target.replace(str(port), str(link))  # the name that stays the same over restarts
+    lines = [
+        f"An emulated pump is ready at {target}. It is not a medical device.",
+        f"Talk to it:   pumpbench program status --target {shlex.quote(target)}",
+    ]
+    if opened["control"]:
+        lines.append(f"Rig control:  {opened['control']}, with the token {opened['token']}")
+    lines.append(f"End it:       Ctrl-C, or kill {os.getpid()}")
+    return "\n".join(lines) + "\n"
 
 
 def write_line(descriptor: int, line: str, before_its_end: Callable[[], None]) -> None:

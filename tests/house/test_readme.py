@@ -1,9 +1,10 @@
 """The ```console blocks of the READMEs run as written, in order, in an empty directory, and print what they show.
 
 A ```python block that begins with `# NAME.py` lies there under that name.
-A line `$ command` is run by sh; one that ends in ` &` stays in the background until the end, and is waited
-for until it has printed its first line. The lines after it are what it prints: numbers, times and hexadecimal
-words may differ, and `...` stands for any lines, or the rest of one. Blocks of another kind (```sh) are not run.
+A line `$ command` is run by sh; one that ends in ` &` stays in the background until the end, writes to a terminal as it
+would for a reader, and is waited for until it has printed as many lines as are shown. The lines after it are what it
+prints: numbers, times and hexadecimal words may differ, and `...` stands for any lines, or the rest of one. Blocks of
+another kind (```sh) are not run.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import pytest
 
@@ -24,6 +25,13 @@ PATIENCE_S = 60
 class Step(NamedTuple):
     command: str
     shown: list[str]
+
+
+class Background(NamedTuple):
+    """What runs in the background, and the terminal that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    terminal: TextIO
 
 
 def steps_in(document: str) -> list[Step]:
@@ -66,15 +74,16 @@ def matches(shown: list[str], printed: list[str]) -> bool:
 
 
 @pytest.fixture
-def background() -> Iterator[list[subprocess.Popen[str]]]:
-    started: list[subprocess.Popen[str]] = []
+def background() -> Iterator[list[Background]]:
+    started: list[Background] = []
     yield started
-    for process in started:
+    for process, terminal in started:
         process.terminate()
-        process.communicate(timeout=PATIENCE_S)
+        process.wait(timeout=PATIENCE_S)
+        terminal.close()
 
 
-def run(step: Step, place: Path, background: list[subprocess.Popen[str]]) -> list[str]:
+def run(step: Step, place: Path, background: list[Background]) -> list[str]:
     """Run one step; the lines that it printed."""
     environment = {
         **os.environ,
@@ -82,16 +91,14 @@ def run(step: Step, place: Path, background: list[subprocess.Popen[str]]) -> lis
         "XDG_STATE_HOME": str(place / "state"),
     }
     if step.command.endswith(" &"):
+        master, slave = os.openpty()
         process = subprocess.Popen(
-            ["sh", "-c", "exec " + step.command.removesuffix(" &")],
-            cwd=place,
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
+            ["sh", "-c", "exec " + step.command.removesuffix(" &")], cwd=place, env=environment, stdout=slave
         )
-        background.append(process)
-        assert process.stdout is not None
-        return [process.stdout.readline().rstrip("\n")]
+        os.close(slave)
+        terminal = os.fdopen(master)
+        background.append(Background(process, terminal))
+        return [terminal.readline().rstrip("\r\n") for _ in step.shown]
     done = subprocess.run(
         ["sh", "-c", step.command],
         cwd=place,
@@ -107,7 +114,7 @@ def run(step: Step, place: Path, background: list[subprocess.Popen[str]]) -> lis
 
 @pytest.mark.parametrize("name", ["README.md", "hil/README.md"])
 def test_the_commands_of_a_readme_print_what_it_shows(
-    root: Path, tmp_path: Path, background: list[subprocess.Popen[str]], name: str
+    root: Path, tmp_path: Path, background: list[Background], name: str
 ) -> None:
     document = (root / name).read_text()
     for file, text in files_in(document).items():
