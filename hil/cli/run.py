@@ -9,7 +9,8 @@ from typing import NoReturn
 import click
 
 from hil import address as addresses
-from hil.cli.output import json_text, say, tell
+from hil.cli.documents import json_text
+from hil.cli.output import say, tell
 from hil.errors import BadConfiguration
 from hil.installation import own_python
 from hil.report.directory import ReportDirectory
@@ -64,7 +65,7 @@ def targets(as_json: bool) -> None:
     ports = serial_ports()
     forms = [scheme.form for scheme in SCHEMES.values()]
     if as_json:
-        tell(json_text({"serial_ports": ports, "forms": forms}))
+        tell(json_text("hil-targets", {"serial_ports": ports, "forms": forms}))
         return
     rows = [
         (port.device, port.description or "-", port.vid_pid or "-", port.serial_number or "-")
