@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent, SessionInfo
 
-CAPABILITIES = Capability(0)
+CAPABILITIES = Capability.FLEX
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 

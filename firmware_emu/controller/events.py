@@ -47,6 +47,13 @@ class AlarmCleared(ProgramEvent):
     log_seq: int
 
 
+class RateStepped(ProgramEvent):
+    """The basal rate of a flexible program changed because the time of day did; the log has no entry of it."""
+
+    old_nl_per_day: int
+    new_nl_per_day: int
+
+
 class FrameReceived(Event):
     """A frame came in. `encoded` is what stood between its zeros; `fault` is why it was bad, None where it was not."""
 

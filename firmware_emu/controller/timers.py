@@ -238,6 +238,14 @@ def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
     therapy.change(Trigger.SERVICE_ENDED, StateReason.EOS, RateChangeReason.EOS)
 
 
+def _step_due_ms(schedule: Schedule) -> int | None:
+    return schedule.therapy.next_step_ms()
+
+
+def _step_rate(schedule: Schedule, _tick_ms: int) -> None:
+    schedule.therapy.step_rate()
+
+
 def _tube_set_due_ms(schedule: Schedule) -> int | None:
     """When a rotor that has turned will have stood too long; None where it never did, or that is told."""
     therapy, records = schedule.therapy, schedule.records
@@ -287,6 +295,7 @@ TIMERS: list[Timer] = [  # in the order in which they run where several are due 
     Timer("stopped too long", _stopped_too_long_due_ms, _tell_stopped_too_long),
     Timer("expiry of a stop", _stop_expires_due_ms, _expire_stop),
     Timer("service life", _service_due_ms, _run_service),
+    Timer("step of a schedule", _step_due_ms, _step_rate),  # after those that change the state
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),
     Timer("time reference", lambda schedule: schedule.time_ref_due_ms, _enter_time_ref),
     Timer("tone", _tone_due_ms, _play_tone, remembered=False),  # after those that raise an alarm

@@ -1,4 +1,4 @@
-"""The wall clock: an annotation of the monotonic ticks by which the pump doses. It never moves a dose itself.
+"""The wall clock: an annotation of the monotonic ticks by which the pump doses. Only a flexible program follows it.
 
 It is an offset and a time zone [SPEC 12]. After a reset the offset stays and the estimate goes on, but is no
 longer valid: ticks do not count the time without power.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from firmware_emu.units import MINUTES_PER_DAY, MS_PER_S, S_PER_DAY
+from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S, MS_PER_WEEK
 from protocol.identifiers import ErrorCode
 
 TZ_MIN_MINUTES: Final = -720
@@ -43,13 +43,14 @@ class WallClock:
         """Seconds since midnight of 2000-01-01, by the clock on the patient's wall."""
         return self.wall_s(tick_ms) + 60 * self.tz_minutes
 
-    def local_minute(self, tick_ms: int) -> int:
-        """Minute of the local day, 0 to 1439, by which a flexible program is read [SPEC 6]."""
-        return self.local_s(tick_ms) // 60 % MINUTES_PER_DAY
+    def week_ms(self, tick_ms: int) -> int:
+        """Ms since Monday 00:00 of the local week, by which a flexible program is read [SPEC 6].
 
-    def weekday(self, tick_ms: int) -> int:
-        """Local day of the week; 0 is Monday."""
-        return (self.local_s(tick_ms) // S_PER_DAY + _WEEKDAY_OF_DAY_0) % 7
+        It goes on where `wall_s` stops, so that a clock set to the edge of time holds no rate for ever.
+        """
+        offset_ms = 0 if self.offset_ms is None else self.offset_ms
+        local_ms = tick_ms + offset_ms + MS_PER_MINUTE * self.tz_minutes
+        return (local_ms + _WEEKDAY_OF_DAY_0 * MS_PER_DAY) % MS_PER_WEEK
 
     def delta_s(self, tick_ms: int, wall_s: int, tz_minutes: int) -> int:
         """By how much local time would move: new - old, saturated; 80000000h from an invalid clock."""

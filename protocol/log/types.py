@@ -120,6 +120,7 @@ class RateChangeReason(Named):
     EMPTY_POLICY = 4
     EOS = 5
     RESET = 6
+    TIME_SET = 7
 
 
 class SessionCloseReason(Named):

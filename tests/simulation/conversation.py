@@ -25,6 +25,7 @@ from protocol.messages.bolus import BolusCommit, BolusPrepare
 from protocol.messages.errors import ErrorReply
 from protocol.messages.log import LogRead
 from protocol.messages.program import (
+    SEGMENTS_PER_WRITE_MAX,
     Group,
     ProgBegin,
     ProgramHeader,
@@ -199,8 +200,16 @@ class Conversation:
     ) -> Any:
         """Stage one dose a day and have it verified."""
         rate = (2 * dose_ng_per_day * 1_000_000 + concentration_ng_per_ml) // (2 * concentration_ng_per_ml)
-        self.granted(ProgBegin(base_rev, simple_header(dose_ng_per_day, concentration_ng_per_ml, drug_id)))
-        self.granted(ProgWrite(0, (Segment(0, rate),)))
+        header = simple_header(dose_ng_per_day, concentration_ng_per_ml, drug_id)
+        return self.stage_program(header, (Segment(0, rate),), base_rev=base_rev)
+
+    def stage_program(
+        self, header: ProgramHeader, segments: tuple[Segment, ...], *, base_rev: int
+    ) -> ProgVerifyReply:
+        """Stage any program and have it verified."""
+        self.granted(ProgBegin(base_rev, header))
+        for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
+            self.granted(ProgWrite(index, segments[index : index + SEGMENTS_PER_WRITE_MAX]))
         reply = self.granted(ProgVerify())
         assert isinstance(reply, ProgVerifyReply)
         return reply
@@ -224,6 +233,31 @@ def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: i
         concentration_ng_per_ml,
         groups=padded_groups([Group(0x7F, 1, dose_ng_per_day)]),
     )
+
+
+def flexible_program(
+    *groups: tuple[int, dict[int, int]], concentration_ng_per_ml: int = 500_000
+) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+    """A flexible program: for each group its days as a mask, and the rate from each minute on."""
+    rows, segments = [], []
+    for day_mask, rates in groups:
+        day = [Segment(start_min, rate) for start_min, rate in rates.items()]
+        ends = [*list(rates)[1:], 1_440]
+        total_nl = sum(
+            row.rate_nl_per_day * (end - row.start_min) for row, end in zip(day, ends, strict=True)
+        )
+        rows.append(Group(day_mask, len(day), total_nl // 1_440 * concentration_ng_per_ml // 1_000_000))
+        segments += day
+    header = ProgramHeader(
+        InfusionMode.FLEX,
+        len(rows),
+        len(segments),
+        ProgramFlag(0),
+        1,
+        concentration_ng_per_ml,
+        groups=padded_groups(rows),
+    )
+    return header, tuple(segments)
 
 
 def memory_of(pump: Pump) -> tuple[tuple[int, bytes], ...]:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from firmware_emu.now import Now
 
 STORIES = 200
-MONTH = "c12e83d59d718d5789c20bb3d4263c36d2d9cfe5623be0f760c352fe432c0d8f"
-WEEK = "6698b3ecf0578af5ab86272d8aa21b3182f3e04940cda25a3121daf137ab6154"
-LINK = "28d87b480bb6bcdf8bfecf2e5a823baa1b8ce491f9f8e4422dcca4fa7cc83d92"
+MONTH = "9f0a6c60581e93492a1bb3cbc267859ca2df25732e35dd40fa0cfc2fa81274ed"
+WEEK = "2d7b68d865ac59a94950182cc06398c43f5cb09d8656508d8ecc1d585c8adef3"
+LINK = "4eda102bb3db98725709ca9da3ba75c198e0f62369dada2b7418163e8a0840c2"
 
 
 def recording(digest: _Hash) -> type[Pump]:

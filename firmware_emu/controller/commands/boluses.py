@@ -13,7 +13,7 @@ from firmware_emu.controller.commands.request_context import Refused, RequestCon
 from firmware_emu.controller.memory.ledger import LedgerEntry
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
-from firmware_emu.controller.therapy.bolus import ActiveBolus, check_bolus, quantised_nl
+from firmware_emu.controller.therapy.bolus import ActiveBolus, check_bolus, quantised_nl, shortest_duration_s
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
@@ -184,14 +184,19 @@ def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusComm
 
 
 def _check_limits(device: DeviceContext, request: RequestContext, volume_nl: int, duration_s: int) -> None:
+    therapy = device.therapy
     refusal = check_bolus(
         volume_nl,
         duration_s,
-        device.therapy.rate_nl_per_day,
+        therapy.highest_basal_nl_per_day(duration_s * MS_PER_S),
         device.model,
         device.records.window,
         request.now.tick_ms,
     )
     if refusal is not None:
         too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl
+        if refusal.code is ErrorCode.RATE:
+            least_nl = max(volume_nl, device.model.stroke_nl)
+            highest, fastest = therapy.highest_basal_nl_per_day, device.model.rate_max_nl_per_day
+            refusal = refusal._replace(nearest=shortest_duration_s(least_nl, highest, fastest) or 0)
         raise Refused(*refusal, field="duration_s" if too_fast else "volume_nl")

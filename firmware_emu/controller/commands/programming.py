@@ -77,13 +77,9 @@ def commit(device: DeviceContext, request: RequestContext) -> ProgCommitReply:
     if wanted.start:
         check_not_empty(device)
     program = verified_program(device, wanted.base_rev, wanted.staged_crc)
-    reservoir = records.reservoir
-    wanted_ng_per_ml, filled_ng_per_ml = (
-        program.header.concentration_ng_per_ml,
-        reservoir.concentration_ng_per_ml,
-    )
-    if (program.header.drug_id, wanted_ng_per_ml) != (reservoir.drug_id, filled_ng_per_ml):
-        raise Refused(ErrorCode.CONC, wanted_ng_per_ml, limit=filled_ng_per_ml)
+    filled = (records.reservoir.drug_id, records.reservoir.concentration_ng_per_ml)
+    if program.drug != filled:
+        raise Refused(ErrorCode.CONC, program.drug[1], limit=filled[1])
     seq = adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
     if wanted.start:
         device.therapy.change(
@@ -101,19 +97,25 @@ def abort(device: DeviceContext, request: RequestContext) -> ProgAbortReply:
 
 
 def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
-    """The staged program, if it is the one that was verified, on top of the active revision."""
+    """The staged program, if it is the one that was verified, on top of the active revision.
+
+    A flexible one is refused while nobody knows the time of day: it would run at another rate than was verified.
+    """
     staging = _staged(device)
     device.check_revision(base_rev, "base_rev")
     if staging.verified_crc is None or staging.verified_crc != crc:
         nearest = 0 if staging.verified_crc is None else staging.verified_crc
         raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=nearest)
-    return Program(staging.header, tuple(staging.segments))
+    program = Program(staging.header, tuple(staging.segments))
+    if program.week is not None and not device.records.wall_clock.valid:
+        raise Refused(ErrorCode.CLOCK_INVALID)
+    return program
 
 
 def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -> int:
     """Make a program the active one; returns the log entry's number. The rate follows if the pump runs."""
     records = device.records
-    records.program = program
+    records.program = program.following(records.program, device.model.safe_rate_nl_per_day)
     records.therapy.program_rev += 1
     device.staging = None
     records.therapy.last_program_wall_s = records.wall_clock.wall_s(records.tick_ms)

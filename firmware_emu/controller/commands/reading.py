@@ -252,7 +252,7 @@ def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirRep
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
     records, tick_ms = device.records, request.now.tick_ms
     belief = records.reservoir
-    predicted = belief.predict(device.therapy.deliveries.basal, device.therapy.deliveries.on_top)
+    predicted = belief.predict(device.therapy.basal_to_come(), device.therapy.deliveries.on_top)
     if device.therapy.never_filled:
         predicted = Prediction(None, None)
     low_s, empty_s = (NEVER_S if at_ms is None else saturated_u32(at_ms // MS_PER_S) for at_ms in predicted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
@@ -10,11 +11,12 @@ from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.programming import adopt, verified_program
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.bolus import minimum_duration_s
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import ErrorCode, Role, StateReason
+from protocol.identifiers import ErrorCode, InfusionMode, Role, StateReason
 from protocol.log.data import AlarmAckData, RefillData, TimeSetData
 from protocol.log.types import LogType, RateChangeReason
 from protocol.messages.alarms import AlarmAckReply
@@ -115,7 +117,7 @@ def _check_refill(device: DeviceContext, wanted: Refill) -> None:
 
 
 def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
-    """Set the wall clock, which moves no dose."""
+    """Set the wall clock, which moves no dose but the basal rate of a flexible program."""
     records, clock = device.records, device.records.wall_clock
     wanted: TimeSet = request.message
     result = repeated(records, request)
@@ -130,13 +132,32 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
         delta_s = clock.delta_s(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
         wall_s = clock.wall_s(request.now.tick_ms)
         raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field="wall_s")
+    _check_bolus_beside(device, request)
     old_wall_s, old_tz_minutes = clock.wall_s(request.now.tick_ms), clock.tz_minutes
     delta_s = clock.set(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
     seq = records.enter(LogType.TIME_SET, data, actor=request.actor, cmd_id=wanted.cmd_id)
     records.mark_dirty(Region.WALL_CLOCK)
     records.remedy(Remedy.CLOCK)
+    device.therapy.follow_rate(RateChangeReason.TIME_SET, actor=request.actor)
     return TimeSetReply(done(records, request, seq), delta_s)
+
+
+def _check_bolus_beside(device: DeviceContext, request: RequestContext) -> None:
+    """Refuse a time whose basal rates would carry a bolus in work beyond the fastest rate [DOMAIN 2.2]."""
+    if device.therapy.mode is not InfusionMode.FLEX:
+        return
+    wanted: TimeSet = request.message
+    tick_ms = request.now.tick_ms
+    clock = replace(device.records.wall_clock)
+    clock.set(tick_ms, wanted.wall_s, wanted.tz_minutes)
+    for bolus in device.therapy.deliveries.on_top:
+        end_ms = bolus.stroke_ms(bolus.strokes_left)
+        left_ms = bolus.duration_ms if end_ms is None else end_ms - tick_ms
+        basal = device.therapy.highest_basal_nl_per_day(left_ms, clock)
+        shortest_s = minimum_duration_s(bolus.volume_nl, basal, device.model.rate_max_nl_per_day)
+        if shortest_s is None or bolus.duration_ms < shortest_s * MS_PER_S:
+            raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
 
 
 def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply:

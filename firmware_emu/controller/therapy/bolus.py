@@ -24,6 +24,8 @@ from protocol.identifiers import ErrorCode, Outcome
 from protocol.log.types import BolusEndReason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.controller.therapy.delivery import Turned
     from firmware_emu.pins import RotorPin
@@ -184,6 +186,22 @@ def minimum_duration_s(volume_nl: int, basal_nl_per_day: int, rate_max_nl_per_da
     if room_nl_per_day <= 0:
         return None
     return max(1, ceil_div(volume_nl * S_PER_DAY, room_nl_per_day))
+
+
+def shortest_duration_s(
+    volume_nl: int, highest_basal_nl_per_day: Callable[[int], int], rate_max_nl_per_day: int
+) -> int | None:
+    """The shortest duration for a volume beside the highest basal rate that falls into it; None where there is none.
+
+    A longer bolus may reach into a time of a higher rate, which makes it longer still.
+    """
+    duration_s = 0
+    while True:
+        basal = highest_basal_nl_per_day(duration_s * MS_PER_S)
+        needed_s = minimum_duration_s(volume_nl, basal, rate_max_nl_per_day)
+        if needed_s is None or needed_s <= duration_s:
+            return needed_s
+        duration_s = needed_s
 
 
 def check_rate(

@@ -135,7 +135,21 @@ class Foreseeable(Protocol):
         """Time of the n-th next stroke, from 1; None where it has fewer left, or while it is suspended."""
 
 
-def nth_stroke_ms(n: int, basal: Basal, on_top: Sequence[Foreseeable] = ()) -> int | None:
+class BasalToCome(Protocol):
+    """Basal strokes that can be counted ahead, at one rate or over a schedule of rates."""
+
+    @property
+    def reached_ms(self) -> int:
+        """The tick until which strokes were turned."""
+
+    def strokes_due(self, tick_ms: int) -> int:
+        """How many strokes fall at or before `tick_ms` and are not turned yet."""
+
+    def stroke_ms(self, n: int) -> int | None:
+        """Time of the n-th next stroke, from 1; None where none will ever fall."""
+
+
+def nth_stroke_ms(n: int, basal: BasalToCome, on_top: Sequence[Foreseeable] = ()) -> int | None:
     """When n more strokes will have fallen, of the basal rate and what is on top of it. n >= 1.
 
     None where they never will.

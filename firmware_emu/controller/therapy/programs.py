@@ -7,10 +7,12 @@ commit (`commands`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import struct
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.controller.therapy.week import Week
 from firmware_emu.units import MINUTES_PER_DAY, NL_PER_ML
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
@@ -38,7 +40,10 @@ EVERY_DAY: Final = 0x7F
 WHOLE: Final = 0xFF  # group or index of a refusal that concerns none in particular
 HEADER_BYTES: Final = 98
 SEGMENT_BYTES: Final = 6
+SEGMENTS_PER_DAY_MAX: Final = 13  # [DOMAIN 2.1, S2]
 _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE})
+_MODES: Final = _CONSTANT_MODES | {InfusionMode.FLEX}
+_CONSTANT_RATE: Final = struct.Struct("<I")  # behind the segments of a flexible program
 _SUPPORTED_FLAGS: Final = ProgramFlag(0)
 
 
@@ -72,10 +77,22 @@ def dose_of(volume_nl: int, concentration_ng_per_ml: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that has been verified: what it asks for, moment by moment."""
+    """A program that has been verified: what it asks for, moment by moment.
+
+    `constant_rate_nl_per_day` is what a flexible one runs at while nobody knows the time of day.
+    """
 
     header: ProgramHeader
     segments: tuple[Segment, ...]
+    constant_rate_nl_per_day: int = 0
+    week: Week | None = field(init=False, repr=False, compare=False)
+    """The rates of a flexible program; None of one whose rate is the same at all times."""
+
+    def __post_init__(self) -> None:
+        """Work out the week of a flexible program, once."""
+        flexible = self.header.mode is InfusionMode.FLEX
+        week = Week.of(_groups(self.header, self.segments)) if flexible else None
+        object.__setattr__(self, "week", week)
 
     @classmethod
     def simple(cls, drug_id: int, concentration_ng_per_ml: int, dose_ng_per_day: int) -> Program:
@@ -93,8 +110,22 @@ class Program:
 
     @property
     def rate_nl_per_day(self) -> int:
-        """The one rate of a program that is the same at all times."""
-        return self.segments[0].rate_nl_per_day
+        """The rate that needs no time of day: of a flexible program that of the constant one before it."""
+        return self.segments[0].rate_nl_per_day if self.week is None else self.constant_rate_nl_per_day
+
+    def following(self, active: Program | None, safe_rate_nl_per_day: int) -> Program:
+        """This program as it takes the place of the active one: a flexible one keeps the last constant rate.
+
+        Under another drug or concentration that rate would be another dose, so the safe rate takes its place.
+        """
+        same_drug = active is not None and active.drug == self.drug
+        constant = active.rate_nl_per_day if active is not None and same_drug else safe_rate_nl_per_day
+        return self if self.week is None else replace(self, constant_rate_nl_per_day=constant)
+
+    @property
+    def drug(self) -> tuple[int, int]:
+        """The drug's number and its concentration in ng/mL."""
+        return self.header.drug_id, self.header.concentration_ng_per_ml
 
     @property
     def crc(self) -> int:
@@ -102,24 +133,29 @@ class Program:
         return staged_crc(self.header, self.segments)
 
     def pack(self) -> bytes:
-        """Header and segments as they travel."""
-        return encode(self.header) + b"".join(encode(segment) for segment in self.segments)
+        """Header and segments as they travel, and behind those of a flexible program its constant rate."""
+        packed = encode(self.header) + b"".join(encode(segment) for segment in self.segments)
+        return packed if self.week is None else packed + _CONSTANT_RATE.pack(self.constant_rate_nl_per_day)
 
     @classmethod
     def unpack(cls, data: bytes) -> Program:
         """The program as it was packed; ValueError (or Malformed) for bytes that this program never wrote."""
         header = decode(ProgramHeader, data[:HEADER_BYTES])
-        rows = data[HEADER_BYTES:]
+        rows, constant_rate = data[HEADER_BYTES:], 0
+        if header.mode is InfusionMode.FLEX and len(rows) >= _CONSTANT_RATE.size:
+            (constant_rate,) = _CONSTANT_RATE.unpack(rows[-_CONSTANT_RATE.size :])
+            rows = rows[: -_CONSTANT_RATE.size]
         if len(rows) != header.n_segments * SEGMENT_BYTES or not rows:
             raise ValueError(f"a program of {header.n_segments} segments in {len(rows)} bytes")
         starts = range(0, len(rows), SEGMENT_BYTES)
-        return cls(header, tuple(decode(Segment, rows[start : start + SEGMENT_BYTES]) for start in starts))
+        segments = tuple(decode(Segment, rows[start : start + SEGMENT_BYTES]) for start in starts)
+        return cls(header, segments, constant_rate)
 
 
 def unsupported(header: ProgramHeader) -> Unsupported | None:
     """Why this pump cannot even stage such a program; None where it can."""
-    if header.mode not in _CONSTANT_MODES:
-        return Unsupported(ErrorCode.ENUM, "mode", header.mode, max(_CONSTANT_MODES))
+    if header.mode not in _MODES:
+        return Unsupported(ErrorCode.ENUM, "mode", header.mode, max(_MODES))
     if header.flags & ~_SUPPORTED_FLAGS:
         return Unsupported(ErrorCode.ENUM, "flags", header.flags, _SUPPORTED_FLAGS)
     if not 1 <= header.n_groups <= GROUPS_MAX:
@@ -206,6 +242,9 @@ def _refused_structure(header: ProgramHeader, segments: Sequence[Segment]) -> It
         free = EVERY_DAY & ~days
         if not group.day_mask or group.day_mask & ~free or not group.n_segments:
             yield ProgramRefusal(ErrorCode.SEGMENTS, number, WHOLE, group.day_mask, free, free)
+        elif group.n_segments > SEGMENTS_PER_DAY_MAX:
+            most = SEGMENTS_PER_DAY_MAX
+            yield ProgramRefusal(ErrorCode.SEGMENTS, number, WHOLE, group.n_segments, most, most)
         days |= group.day_mask
     if days & EVERY_DAY != EVERY_DAY:
         yield ProgramRefusal(ErrorCode.SEGMENTS, WHOLE, WHOLE, days, EVERY_DAY, EVERY_DAY)

@@ -19,7 +19,7 @@ from protocol.identifiers import ErrorCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from firmware_emu.controller.therapy.delivery import Basal, Foreseeable
+    from firmware_emu.controller.therapy.delivery import BasalToCome, Foreseeable
 
 _RECORD: Final = struct.Struct("<qIIIIHHIIII")
 
@@ -76,8 +76,8 @@ class ReservoirBelief:
         """The stroke that reaches empty, counted from 1; 0 where it is reached."""
         return max(0, ceil_div(self.belief_nl, self.stroke_nl))
 
-    def predict(self, basal: Basal, on_top: Sequence[Foreseeable] = ()) -> Prediction:
-        """When low and empty will be reached at the present rate, boluses in work included."""
+    def predict(self, basal: BasalToCome, on_top: Sequence[Foreseeable] = ()) -> Prediction:
+        """When low and empty will be reached as basal rate and boluses in work go on."""
         return Prediction(
             _reached_ms(self.strokes_until_low(), basal, on_top),
             _reached_ms(self.strokes_until_empty(), basal, on_top),
@@ -137,7 +137,7 @@ def check_fill(filled_nl: int, reservoir_size_nl: int) -> Refusal | None:
     return Refusal(ErrorCode.RESERVOIR, filled_nl, reservoir_size_nl, reservoir_size_nl)
 
 
-def _reached_ms(strokes: int, basal: Basal, on_top: Sequence[Foreseeable]) -> int | None:
+def _reached_ms(strokes: int, basal: BasalToCome, on_top: Sequence[Foreseeable]) -> int | None:
     if not strokes:
         return basal.reached_ms
     return nth_stroke_ms(strokes, basal, on_top)

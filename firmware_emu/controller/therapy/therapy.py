@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
+from firmware_emu.controller.events import RateStepped
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import fire
 from firmware_emu.controller.therapy.modes import DELIVERING, Trigger
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
+from firmware_emu.controller.therapy.week import ScheduledBasal
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
@@ -42,7 +44,9 @@ from protocol.log.types import Actor, BolusEndReason, LogType, RateChangeReason,
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.records import Records
     from firmware_emu.controller.therapy.bolus import BolusEnd
-    from firmware_emu.controller.therapy.delivery import StrokeSource
+    from firmware_emu.controller.therapy.delivery import BasalToCome, StrokeSource
+    from firmware_emu.controller.therapy.week import Week
+    from firmware_emu.controller.wall_clock import WallClock
     from firmware_emu.pins import RotorPin
     from firmware_emu.profile import PumpModel
 
@@ -96,9 +100,45 @@ class Therapy:
         state, program = self.records.therapy.state, self.records.program
         if state is State.SAFE_STATE:
             return self.model.safe_rate_nl_per_day
-        if state is State.RUN and program is not None:
+        if state is not State.RUN or program is None:
+            return 0
+        week, clock = program.week, self.records.wall_clock
+        if week is None or not clock.valid:
             return program.rate_nl_per_day
-        return 0
+        return week.rate_at(clock.week_ms(self.records.tick_ms))
+
+    def _running_week(self, clock: WallClock) -> Week | None:
+        """The week that the basal rate follows by this clock; None where it does not ask for the time of day."""
+        program = self.records.program
+        if program is None or program.week is None or self.records.therapy.state is not State.RUN:
+            return None
+        return program.week if clock.valid else None
+
+    def next_step_ms(self) -> int | None:
+        """When the basal rate changes next because the time of day says so."""
+        week, tick_ms = self._running_week(self.records.wall_clock), self.records.tick_ms
+        if week is None:
+            return None
+        week_ms = self.records.wall_clock.week_ms(tick_ms)
+        if week.rate_at(week_ms) != self.rate_nl_per_day:
+            return tick_ms
+        wait_ms = week.until_change_ms(week_ms)
+        return None if wait_ms is None else tick_ms + wait_ms
+
+    def basal_to_come(self) -> BasalToCome:
+        """The basal strokes that will fall if nothing changes but the time of day."""
+        week, basal = self._running_week(self.records.wall_clock), self.deliveries.basal
+        if week is None:
+            return basal
+        return ScheduledBasal(basal, week, self.records.wall_clock.week_ms(basal.reached_ms))
+
+    def highest_basal_nl_per_day(self, duration_ms: int, clock: WallClock | None = None) -> int:
+        """The highest basal rate from now on, for so long, by the pump's own clock or another one."""
+        clock = self.records.wall_clock if clock is None else clock
+        week = self._running_week(clock)
+        if week is None:
+            return self.rate_nl_per_day
+        return week.highest_rate(clock.week_ms(self.records.tick_ms), duration_ms)
 
     # --- turning ------------------------------------------------------------------------------------------------
 
@@ -204,6 +244,13 @@ class Therapy:
         if not new:
             self.detector.reset_row()
         self.records.enter(LogType.RATE_CHANGE, RateChangeData(old, new, why), actor=actor)
+
+    def step_rate(self) -> None:
+        """Go on at the rate of the segment that begins; it follows from program and clock, so the log has no entry."""
+        old, new = self.rate_nl_per_day, self.wanted_rate_nl_per_day()
+        self.deliveries.basal.set_rate(self.records.tick_ms, new)
+        self.records.mark_dirty(Region.THERAPY)
+        self.records.tell(RateStepped(old, new))
 
     def stop(
         self, max_stop_s: int, reason: StopReason, on_expiry: OnExpiry, role: Role, *, actor: int, cmd_id: int

@@ -236,7 +236,6 @@ def test_at_most_eight_refusals_are_told_and_none_is_wider_than_its_field() -> N
 @for_each(
     ("change", "refused"),
     [
-        ({"mode": InfusionMode.FLEX}, (ErrorCode.ENUM, 0)),
         ({"mode": InfusionMode.NONE}, (ErrorCode.ENUM, 0)),
         ({"flags": ProgramFlag.PERIODIC}, (ErrorCode.ENUM, 3)),
         ({"flags": ProgramFlag.PATIENT}, (ErrorCode.ENUM, 3)),
@@ -257,6 +256,39 @@ def test_what_this_pump_cannot_take_is_refused_at_the_beginning(
     answer = unsupported(simple(300, 500).header._replace(**change))
     assert isinstance(answer, Unsupported)
     assert (answer.code, path_offset(ProgramHeader, answer.field)) == refused
+
+
+@for_each("mode", [InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE, InfusionMode.FLEX])
+def test_each_mode_but_none_can_be_staged(mode: InfusionMode) -> None:
+    assert unsupported(simple(300, 500).header._replace(mode=mode)) is None
+
+
+@for_each(("count", "refused"), [(13, False), (14, True)])
+def test_a_day_has_at_most_thirteen_segments(count: int, refused: bool) -> None:
+    segments = [Segment(minute, 600_000) for minute in range(count)]
+    found = verify(flex((EVERY_DAY, count, 300_000)), segments, LIMITS).refusals
+    assert found == ((ProgramRefusal(ErrorCode.SEGMENTS, 0, WHOLE, 14, 13, 13),) if refused else ())
+
+
+def test_a_week_of_seven_days_with_thirteen_segments_each_is_accepted_with_each_day_total() -> None:
+    segments = [Segment(100 * number, 48_000 + day) for day in range(7) for number in range(13)]
+    header = flex(*((1 << day, 13, (48_000 + day) // 2) for day in range(7)))
+    found = verify(header, segments, LIMITS)
+    assert found == (tuple(48_000 + day for day in range(7)), 48_006, ())
+
+
+def test_a_flexible_program_keeps_the_last_constant_rate_of_the_same_drug() -> None:
+    flexible = Program(flex((EVERY_DAY, 1, 300_000)), (Segment(0, 600_000),))
+    after_simple = flexible.following(simple(250, 500), 6_000)
+    assert after_simple.rate_nl_per_day == 500_000
+    assert flexible.following(after_simple, 6_000).rate_nl_per_day == 500_000
+    assert flexible.following(simple(250, 2_000), 6_000).rate_nl_per_day == 6_000
+    assert flexible.following(None, 6_000).rate_nl_per_day == 6_000
+    assert simple(300, 500).following(after_simple, 6_000) == simple(300, 500)
+    assert Program.unpack(after_simple.pack()) == after_simple
+    assert copy.deepcopy(after_simple).week == after_simple.week
+    with pytest.raises(ValueError, match="a program of 1 segments"):
+        Program.unpack(after_simple.pack()[:-1])
 
 
 def test_a_program_survives_packing_and_copying() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_emu.controller.wall_clock import WallClock
-from firmware_emu.units import MS_PER_DAY, S_PER_DAY
+from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, S_PER_DAY
 from protocol.identifiers import ErrorCode
 from tests.support.for_each import for_each
 
@@ -44,14 +44,21 @@ def test_a_set_clock_goes_with_the_ticks_to_the_millisecond() -> None:
 )
 def test_the_local_minute_and_day_follow_the_zone(tz_minutes: int, minute: int, weekday: int) -> None:
     clock = clock_at_noon(tz_minutes)
-    assert clock.local_minute(TICK_MS) == minute
-    assert clock.weekday(TICK_MS) == weekday
+    assert clock.week_ms(TICK_MS) == weekday * MS_PER_DAY + minute * MS_PER_MINUTE
+    assert clock.week_ms(TICK_MS + 1) == clock.week_ms(TICK_MS) + 1
 
 
 def test_2000_01_01_was_a_saturday() -> None:
     clock = WallClock()
     clock.set(0, 0, 0)
-    assert [clock.weekday(day * MS_PER_DAY) for day in range(8)] == [5, 6, 0, 1, 2, 3, 4, 5]
+    assert [clock.week_ms(day * MS_PER_DAY) // MS_PER_DAY for day in range(8)] == [5, 6, 0, 1, 2, 3, 4, 5]
+
+
+def test_the_week_goes_on_where_the_wall_clock_stops() -> None:
+    clock = WallClock()
+    clock.set(0, 0xFFFF_FFFF, 0)
+    assert clock.wall_s(MS_PER_DAY) == clock.wall_s(0)
+    assert clock.week_ms(MS_PER_DAY) == clock.week_ms(0) + MS_PER_DAY
 
 
 @for_each(
