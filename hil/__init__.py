@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import Programmer
-    from hil.programmer.staging import ProgramRefused
+    from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused
     from hil.rig import Rig
     from hil.rig_client import RigClient
 
@@ -35,9 +35,12 @@ __all__ = [
     "BadConfiguration",
     "BenchLost",
     "CommandRefused",
+    "DayGroup",
+    "Days",
     "DeviceError",
     "DeviceRefused",
     "DeviceUnsafe",
+    "DoseStep",
     "Executed",
     "InUse",
     "LinkError",
@@ -57,6 +60,9 @@ __all__ = [
 
 # Where a name comes from; all others in __all__ are errors.
 _MODULES = {
+    "DayGroup": "hil.programmer.staging",
+    "Days": "hil.programmer.staging",
+    "DoseStep": "hil.programmer.staging",
     "Executed": "hil.programmer.command_ledger",
     "ProgramRefused": "hil.programmer.staging",
     "Programmer": "hil.programmer.programmer",

@@ -19,7 +19,10 @@ from hil.programmer.log_reading import OLDEST, LogHistory, read_log
 from hil.programmer.requester import PATIENCE_MS, Requester
 from hil.programmer.staging import (
     STAGINGS,
+    DayGroup,
     StagedProgram,
+    flex_header,
+    flex_program,
     simple_header,
     simple_program,
     stage_once,
@@ -73,7 +76,7 @@ from protocol.messages.stop import Resume, ResumeReply, Stop, StopReply
 from protocol.messages.time import GetTime, GetTimeReply, TimeSet, TimeSetReply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from hil.channel import Channel
     from hil.programmer.command_ledger import Executed
@@ -282,6 +285,25 @@ class Programmer:
         header, segments = simple_program(dose_ng_per_day, concentration, drug)
         return self.stage_program(header, segments, base_rev=base_rev)
 
+    def stage_flex_program(
+        self,
+        groups: Sequence[DayGroup],
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        base_rev: int | None = None,
+    ) -> StagedProgram:
+        """Stage infusion by the time of day; what is not named is taken as `stage_simple_program` takes it."""
+        named = flex_header(
+            groups,
+            NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
+            NOT_READ if drug_id is None else drug_id,
+        )
+        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, named))
+        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
+        header, segments = flex_program(groups, concentration, drug)
+        return self.stage_program(header, segments, base_rev=base_rev)
+
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
         return self.ledger.execute(
@@ -302,17 +324,39 @@ class Programmer:
 
         `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
         """
-
-        def stage_and_commit() -> Executed[ProgCommitReply]:
-            staged = self.stage_simple_program(
+        return self._set_program(
+            lambda: self.stage_simple_program(
                 dose_ng_per_day,
                 concentration_ng_per_ml=concentration_ng_per_ml,
                 drug_id=drug_id,
                 base_rev=base_rev,
-            )
-            return self.commit_program(staged, start=start)
+            ),
+            start=start,
+        )
 
-        return self.requester.again(stage_and_commit, STAGINGS, NotExecuted)
+    def set_flex_program(
+        self,
+        groups: Sequence[DayGroup],
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        start: bool = True,
+        base_rev: int | None = None,
+    ) -> Executed[ProgCommitReply]:
+        """Stage, verify and commit infusion by the time of day, as `set_simple_program` does; the clock must be set."""
+        return self._set_program(
+            lambda: self.stage_flex_program(
+                groups,
+                concentration_ng_per_ml=concentration_ng_per_ml,
+                drug_id=drug_id,
+                base_rev=base_rev,
+            ),
+            start=start,
+        )
+
+    def _set_program(self, stage: Callable[[], StagedProgram], *, start: bool) -> Executed[ProgCommitReply]:
+        """Stage and commit; both again where the commit never arrived, since its staging died with the session."""
+        return self.requester.again(lambda: self.commit_program(stage(), start=start), STAGINGS, NotExecuted)
 
     def abort_program(self) -> None:
         """Throw the staged program away."""

@@ -7,13 +7,16 @@ the commit, and the commit is a command like any other: never twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import IntFlag
+from fractions import Fraction
+from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import DeviceError, UsageError
-from hil.procedures import dose_for_rate_ng_per_day, rate_for_dose_nl_per_day
+from hil.procedures import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
 from hil.refusal_words import sentence_of_program_refusals
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
+    GROUPS_MAX,
     SEGMENTS_PER_WRITE_MAX,
     Group,
     ProgBegin,
@@ -35,6 +38,50 @@ if TYPE_CHECKING:
 
 STAGINGS = 3  # of the same program, where sessions die
 EVERY_DAY = 0b111_1111
+MINUTES_PER_DAY, MINUTES_PER_HOUR, HOURS_PER_DAY = 1_440, 60, 24
+
+
+class Days(IntFlag):
+    """Days of the local week, as a group of a program names them [SPEC 6]."""
+
+    MONDAY = 1
+    TUESDAY = 2
+    WEDNESDAY = 4
+    THURSDAY = 8
+    FRIDAY = 16
+    SATURDAY = 32
+    SUNDAY = 64
+    WORKDAYS = 0b001_1111
+    WEEKEND = 0b110_0000
+    EVERY_DAY = 0b111_1111
+
+
+class DoseStep(NamedTuple):
+    """A dose per hour, from a minute of the local day until the next step or midnight."""
+
+    start_min: int
+    dose_ng_per_hour: int
+
+
+class DayGroup(NamedTuple):
+    """Days that share one course of the day: up to 13 steps, the first at minute 0."""
+
+    days: Days
+    steps: tuple[DoseStep, ...]
+
+    @property
+    def dose_ng_per_day(self) -> int:
+        """What its steps add up to in a day, to the nearest ng."""
+        ends = [*(step.start_min for step in self.steps[1:]), MINUTES_PER_DAY]
+        return nearest(
+            sum(
+                (
+                    Fraction(step.dose_ng_per_hour * (end - step.start_min), MINUTES_PER_HOUR)
+                    for step, end in zip(self.steps, ends[: len(self.steps)], strict=True)
+                ),
+                start=Fraction(0),
+            )
+        )
 
 
 class ProgramRefused(DeviceError):
@@ -84,6 +131,44 @@ def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: i
         drug_id=drug_id,
         concentration_ng_per_ml=concentration_ng_per_ml,
         groups=padded_groups([Group(EVERY_DAY, 1, dose_ng_per_day)]),
+    )
+
+
+def flex_program(
+    groups: Sequence[DayGroup], concentration_ng_per_ml: int, drug_id: int
+) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+    """Infusion by the time of day, each step at the rate that comes nearest to its dose."""
+    if concentration_ng_per_ml <= 0:
+        raise UsageError(
+            "a dose needs a concentration above 0", advice="refill first, or name the concentration"
+        )
+    segments = tuple(
+        Segment(
+            step.start_min,
+            rate_for_dose_nl_per_day(step.dose_ng_per_hour * HOURS_PER_DAY, concentration_ng_per_ml),
+        )
+        for group in groups
+        for step in group.steps
+    )
+    return flex_header(groups, concentration_ng_per_ml, drug_id), segments
+
+
+def flex_header(groups: Sequence[DayGroup], concentration_ng_per_ml: int, drug_id: int) -> ProgramHeader:
+    """The header of infusion by the time of day."""
+    if len(groups) > GROUPS_MAX:
+        raise UsageError(
+            f"{len(groups)} groups of days, and a week has {GROUPS_MAX}", advice="put each day in one group"
+        )
+    return ProgramHeader(
+        mode=InfusionMode.FLEX,
+        n_groups=len(groups),
+        n_segments=sum(len(group.steps) for group in groups),
+        flags=ProgramFlag(0),
+        drug_id=drug_id,
+        concentration_ng_per_ml=concentration_ng_per_ml,
+        groups=padded_groups(
+            Group(int(group.days), len(group.steps), group.dose_ng_per_day) for group in groups
+        ),
     )
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import CommandRefused, UsageError
+from hil.errors import CommandRefused, DeviceRefused, UsageError
 from hil.noise import Direction
-from hil.programmer.staging import ProgramRefused, simple_program
+from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused, flex_program, simple_program
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot
 from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
 
@@ -68,3 +68,50 @@ def test_the_steps_of_staging_can_be_taken_one_by_one(bench: TestBench) -> None:
 def test_a_dose_without_a_concentration_is_not_guessed() -> None:
     with pytest.raises(UsageError, match="concentration"):
         simple_program(300_000, 0, 1)
+
+
+HALVES = (DoseStep(0, 12_000), DoseStep(721, 13_001))
+
+
+def test_a_flexible_program_has_the_nearest_rate_of_each_step_and_the_dose_of_each_day() -> None:
+    groups = [DayGroup(Days.WORKDAYS, HALVES), DayGroup(Days.WEEKEND, (DoseStep(0, 12_345),))]
+    header, segments = flex_program(groups, 500_000, 7)
+    assert segments == (Segment(0, 576_000), Segment(721, 624_048), Segment(0, 592_560))
+    assert (header.mode, header.n_groups, header.n_segments) == (InfusionMode.FLEX, 2, 3)
+    assert [tuple(group) for group in header.groups[:2]] == [(0x1F, 2, 299_995), (0x60, 1, 296_280)]
+    assert header.groups[0].dose_ng_per_day == round((12_000 * 721 + 13_001 * 719) / 60)
+
+
+def test_a_flexible_program_is_set_with_the_drug_of_the_active_one(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    before = pump.program().header
+    executed = pump.set_flex_program([DayGroup(Days.EVERY_DAY, HALVES)], base_rev=1)
+    after = pump.program()
+    assert after.program_rev == executed.reply.program_rev == 2
+    assert (after.header.drug_id, after.header.concentration_ng_per_ml) == (
+        before.drug_id,
+        before.concentration_ng_per_ml,
+    )
+    with pytest.raises(DeviceRefused):
+        pump.set_flex_program([DayGroup(Days.EVERY_DAY, HALVES)], base_rev=1)
+
+
+def test_a_flexible_program_is_staged_again_where_its_session_dies(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    bench.line.drop(Direction.FROM_PUMP, 3, skip=3)  # an answer in the middle of staging
+    executed = pump.set_flex_program([DayGroup(Days.EVERY_DAY, HALVES)])
+    bench.line.check_all_fired()
+    assert executed.reply.program_rev == 2
+
+
+def test_more_groups_than_a_week_has_days_are_refused_before_anything_is_sent(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    with pytest.raises(UsageError, match="8 groups of days"):
+        pump.stage_flex_program([DayGroup(Days(0), HALVES)] * 8)
+    with pytest.raises(UsageError, match="n_segments"):
+        pump.stage_flex_program([DayGroup(Days.EVERY_DAY, (DoseStep(0, 12_000),) * 256)])
+    with pytest.raises(UsageError, match="rate_nl_per_day"):
+        pump.stage_flex_program([DayGroup(Days.EVERY_DAY, (DoseStep(0, -12_000), DoseStep(1, 24_000)))])
+    with pytest.raises(UsageError, match="above 0"):
+        pump.stage_flex_program([DayGroup(Days.EVERY_DAY, HALVES)], concentration_ng_per_ml=0)
+    assert pump.status().program_rev == 1
