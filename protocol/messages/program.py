@@ -11,7 +11,8 @@ from protocol.messages.ledger import CommandResult
 from protocol.wire.checksum import crc32c
 
 GROUPS_MAX = 7
-SEGMENTS_MAX = 91
+SEGMENTS_PER_DAY_MAX = 13  # [DOMAIN 2.1]
+SEGMENTS_MAX = GROUPS_MAX * SEGMENTS_PER_DAY_MAX
 SEGMENTS_PER_WRITE_MAX = 30
 SEGMENTS_PER_REPLY_MAX = 19
 REFUSALS_MAX = 8

@@ -441,9 +441,9 @@ def test_a_month_in_ten_thousand_steps_is_the_same_month(seed: int) -> None:
     assert_same(stepped, reference.fork())
 
 
-@pytest.mark.parametrize("step_ms", [1_000, 61_000])
-def test_two_days_in_steps_of_one_length_are_the_same_two_days(step_ms: int) -> None:
-    end_ms = 2 * MS_PER_DAY
+@pytest.mark.parametrize(("step_ms", "days"), [(1_000, 7), (61_000, DAYS), (MS_PER_DAY, DAYS)])
+def test_days_in_steps_of_one_length_are_the_same_days(step_ms: int, days: int) -> None:
+    end_ms = days * MS_PER_DAY
     story = [(at_ms, act) for at_ms, act in travels() if at_ms < end_ms]
     once = played(month_from_its_start(), story, end_ms)
     stepped = played(month_from_its_start(), story, end_ms, range(step_ms, end_ms, step_ms))
@@ -526,6 +526,45 @@ def test_a_cut_in_any_write_of_a_clock_that_is_set_leaves_a_therapy_that_is_know
             talk.pump.plant.cut_at_write(number, torn)
             assert talk.ask(message) is None
             _assert_sound_after(talk)
+
+
+def test_a_cut_in_each_write_of_the_restart_after_a_cut_at_a_boundary_changes_nothing_of_that() -> None:
+    first = running((EVERY_DAY, WE_37))
+    first.wait_until(6 * MS_PER_HOUR - 1)
+    first.pump.inject("power-cut-at-write", {"writes": 2, "torn_after_bytes": 1})
+    first.wait(1)
+    assert not first.pump.powered
+
+    def restart(talk: Conversation) -> None:
+        talk.pump.restore_power()
+        talk.wait(0)
+
+    lengths = _lengths_of_writes(first, restart)
+    assert lengths
+    for number, length in enumerate(lengths, 1):
+        again = first.fork()
+        again.pump.inject("power-cut-at-write", {"writes": number, "torn_after_bytes": length // 2})
+        again.pump.restore_power()
+        assert not again.pump.powered
+        again.wait(MS_PER_HOUR)
+        again.pump.restore_power()
+        _assert_sound_after(again)
+
+
+def test_power_cuts_without_end_under_a_schedule_lose_no_therapy() -> None:
+    """A cut every 40 minutes for three days, the clock set after each: the schedule goes on from where it is."""
+    talk = running((EVERY_DAY, WE_37))
+    wall_s = MIDNIGHT_S
+    for number in range(1, 3 * 36):
+        talk.wait(40 * MS_PER_MINUTE + number)
+        wall_s += 40 * 60
+        cut_and_restored(talk)
+        assert rate(talk) == 600_000
+        set_time(talk, number + 1, wall_s)
+        minute = (wall_s - MIDNIGHT_S) // 60 % 1_440
+        assert rate(talk) == [row_rate for start, row_rate in WE_37.items() if start <= minute][-1]
+    assert_volumes_agree(talk)
+    assert_log_is_whole(talk)
 
 
 def test_a_plug_pulled_around_a_boundary_leaves_no_more_uncounted_than_the_restart_says() -> None:

@@ -10,12 +10,13 @@ from random import Random
 from typing import Any
 
 from firmware_emu.bench.trace_hash import trace_bytes
-from firmware_emu.controller.events import LogWritten
+from firmware_emu.controller.events import LogWritten, RateStepped
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
+    ErrorCode,
     OnExpiry,
     Outcome,
     RefillFlag,
@@ -25,13 +26,14 @@ from protocol.identifiers import (
 )
 from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply
+from protocol.messages.errors import ErrorReply
 from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of, state_of
+from tests.simulation.conversation import Conversation, flexible_program, profile_of, state_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 from tests.support.sometimes import reaches, sometimes
@@ -97,6 +99,28 @@ class Life:
         crc = self.talk.stage(dose, 500_000, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=self.random.random() < 0.8))
 
+    def schedule(self) -> None:
+        """A flexible program of up to seven groups of days."""
+        if self.talk.pump.truth().power_cut_armed:
+            return
+        rev, pick = self.status().program_rev, self.random
+        groups: dict[int, int] = {}
+        for day in range(7):
+            number = pick.randrange(7)
+            groups[number] = groups.get(number, 0) | 1 << day
+        rates = {
+            mask: {0: 48_000}
+            | {
+                minute: pick.randrange(48_000, 5_000_000)
+                for minute in sorted(pick.sample(range(1, 1_440), 12))
+            }
+            for mask in groups.values()
+        }
+        crc = self.talk.stage_program(*flexible_program(*rates.items()), base_rev=rev).staged_crc
+        answered = self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
+        clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
+        sometimes("a schedule refused because nobody knew the time", clock_invalid)
+
     def refill(self) -> None:
         filled_nl = self.random.choice((0, 3_000_001, 20_000_000))
         low_nl = self.random.randrange(0, max(filled_nl, 1))
@@ -134,12 +158,15 @@ class Life:
         actions = (
             [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
         )
+        actions += [self.schedule] * 2
         actions += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)
             self.random.choice(actions)()
             happened = [entry.event for entry in self.talk.trace[seen:]]
             self.look(before, {event.log_type for event in happened if isinstance(event, LogWritten)})
+            sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in happened))
+            self.look_at_the_schedule()
         return self.talk
 
     def look(self, before: _Moment, logged: set[LogType]) -> None:
@@ -150,6 +177,26 @@ class Life:
         assert turned * STROKE_NL * MS_PER_DAY <= 24_000_000 * elapsed_ms + 2 * STROKE_NL * MS_PER_DAY
         if before.stands and now.stands and not logged & {LogType.RATE_CHANGE, LogType.BOOT}:
             assert turned == 0, "delivered while stopped"
+
+    def look_at_the_schedule(self) -> None:
+        """The rate is that of the segment in which the local minute lies, as a clinician would read it."""
+        controller = self.talk.pump.controller
+        assert controller is not None
+        records, clock = controller.records, controller.records.wall_clock
+        program, basal = records.program, controller.therapy.rate_nl_per_day
+        if records.therapy.state is not State.RUN or program is None or program.week is None:
+            return
+        if not clock.valid:
+            sometimes("a schedule without a time of day")
+            assert basal == program.constant_rate_nl_per_day
+            return
+        day, minute = divmod(clock.local_s(records.tick_ms) // 60, 1_440)
+        first = 0
+        for group in program.header.groups:
+            rows = program.segments[first : first + group.n_segments]
+            first += group.n_segments
+            if group.day_mask >> (day + 5) % 7 & 1:  # 2000-01-01 was a Saturday
+                assert basal == [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
 
 
 class _Moment:
@@ -181,6 +228,9 @@ def note_what_was_reached(talk: Conversation) -> None:
 
 @reaches(
     "a bolus cancelled",
+    "a schedule refused because nobody knew the time",
+    "a schedule without a time of day",
+    "a step of a schedule",
     "a bolus interrupted by a power cut",
     "a bolus interrupted by a stop",
     "a bolus interrupted by an alarm",
@@ -190,7 +240,7 @@ def note_what_was_reached(talk: Conversation) -> None:
     "a stop that expired",
     "power went while a bolus was commanded",
 )
-@for_each("seed", range(24))
+@for_each("seed", range(32))
 def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
     talk = Life(seed).live(STEPS)
     talk.pump.plant.disarm()

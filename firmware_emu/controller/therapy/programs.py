@@ -20,6 +20,7 @@ from protocol.messages.program import (
     GROUPS_MAX,
     REFUSALS_MAX,
     SEGMENTS_MAX,
+    SEGMENTS_PER_DAY_MAX,
     BridgeBlock,
     Group,
     PatientBlock,
@@ -40,7 +41,6 @@ EVERY_DAY: Final = 0x7F
 WHOLE: Final = 0xFF  # group or index of a refusal that concerns none in particular
 HEADER_BYTES: Final = 98
 SEGMENT_BYTES: Final = 6
-SEGMENTS_PER_DAY_MAX: Final = 13  # [DOMAIN 2.1, S2]
 _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE})
 _MODES: Final = _CONSTANT_MODES | {InfusionMode.FLEX}
 _CONSTANT_RATE: Final = struct.Struct("<I")  # behind the segments of a flexible program

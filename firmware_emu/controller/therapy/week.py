@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from firmware_emu.units import DAYS_PER_WEEK, MS_PER_DAY, MS_PER_MINUTE, MS_PER_WEEK
+from firmware_emu.units import DAYS_PER_WEEK, MS_PER_DAY, MS_PER_MINUTE, MS_PER_WEEK, ceil_div
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,8 +89,8 @@ class Week:
             return None
         weeks, rest = divmod(grown - 1, self.total)
         row = bisect_left(self.grown_before, rest + 1) - 1  # the last row before which it was less
-        missing = rest + 1 - self.grown_before[row]
-        return weeks * MS_PER_WEEK + self.starts_ms[row] - -missing // self.rates_nl_per_day[row]
+        in_row_ms = ceil_div(rest + 1 - self.grown_before[row], self.rates_nl_per_day[row])
+        return weeks * MS_PER_WEEK + self.starts_ms[row] + in_row_ms
 
 
 @dataclass(frozen=True, slots=True)
