@@ -336,8 +336,9 @@ def test_a_bolus_counts_with_the_highest_basal_in_its_span() -> None:
     talk = running((EVERY_DAY, {0: 48_000, 10: 5_000_000, 20: 48_000}))
     fastest = talk.pump.profile.model.rate_max_nl_per_day
     alone_s = -(-400_000 * 86_400 // (fastest - 5_000_000))  # 1,819 s: it reaches into the ten fast minutes
-    refused = talk.refused(BolusPrepare(BolusKind.BOLUS, 400_000, alone_s - 1, 2))
-    assert (refused.code, refused.nearest) == (ErrorCode.RATE, alone_s)
+    for duration_s in (1, 1_443, alone_s - 1):  # in 1,443 s it would be possible beside the rate of now
+        refused = talk.refused(BolusPrepare(BolusKind.BOLUS, 400_000, duration_s, 2))
+        assert (refused.code, refused.nearest) == (ErrorCode.RATE, alone_s)
     talk.granted(BolusPrepare(BolusKind.BOLUS, 400_000, alone_s, 2))
     short_s = -(-100_000 * 86_400 // (fastest - 48_000))  # 361 s: over before the rate rises
     assert talk.refused(BolusPrepare(BolusKind.BOLUS, 100_000, short_s - 1, 2)).nearest == short_s
@@ -356,6 +357,16 @@ def test_no_clock_is_set_that_would_carry_a_bolus_beyond_the_fastest_rate() -> N
     talk.wait_until(361 * MS_PER_S)
     set_time(talk, 4, MIDNIGHT_S, 720)
     assert rate(talk) == 4_000_000
+
+
+def test_a_bolus_that_began_without_the_time_of_day_holds_the_clock_too() -> None:
+    talk = running((EVERY_DAY, {0: 48_000, 720: 4_000_000, 780: 48_000}))
+    talk.wait_until(MS_PER_HOUR)
+    cut_and_restored(talk)
+    talk.start_bolus(2, 100_000, 370, 2)
+    assert talk.code(TimeSet(3, MIDNIGHT_S, 720, TimeSetReason.ZONE, confirm=True)) is ErrorCode.BOLUS_ACTIVE
+    set_time(talk, 4, MIDNIGHT_S)
+    assert rate(talk) == 48_000
 
 
 # Reservoir
@@ -568,12 +579,14 @@ def test_power_cuts_without_end_under_a_schedule_lose_no_therapy() -> None:
 
 
 def test_a_plug_pulled_around_a_boundary_leaves_no_more_uncounted_than_the_restart_says() -> None:
-    for after_ms in (-1_001, -1, 0, 1, 999, 1_000, 5_000, MS_PER_HOUR):
-        talk = running((EVERY_DAY, WE_37))
-        talk.wait_until(6 * MS_PER_HOUR + 1_800_000)
-        talk.wait_until(8 * MS_PER_HOUR + after_ms)
+    boundary_ms = 390 * MS_PER_MINUTE  # between two hourly checkpoints, which know the lower rate
+    for after_ms in (-1_001, -1, 0, 1, 999, 1_000, 5_000, 29 * MS_PER_MINUTE, MS_PER_HOUR):
+        talk = running((EVERY_DAY, {0: 48_000, 390: 5_000_000, 480: 48_000}))
+        talk.wait_until(boundary_ms + after_ms)
         cut_and_restored(talk)
-        _assert_sound_after(talk)
+        assert_volumes_agree(talk)
+        assert_log_is_whole(talk)
+        assert rate(talk) == 600_000
 
 
 def test_damaged_program_data_lead_to_the_safe_rate() -> None:

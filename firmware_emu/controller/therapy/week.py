@@ -83,10 +83,8 @@ class Week:
         in_row = self.rates_nl_per_day[row] * (week_ms - self.starts_ms[row])
         return weeks * self.total + self.grown_before[row] + in_row
 
-    def reached_ms(self, grown: int) -> int | None:
-        """The first ms since Monday 00:00 at which the sum is `grown` (at least 1); None where it never will be."""
-        if not self.total:
-            return None
+    def reached_ms(self, grown: int) -> int:
+        """The first ms since Monday 00:00 at which the sum is `grown`, at least 1; no rate may be 0."""
         weeks, rest = divmod(grown - 1, self.total)
         row = bisect_left(self.grown_before, rest + 1) - 1  # the last row before which it was less
         in_row_ms = ceil_div(rest + 1 - self.grown_before[row], self.rates_nl_per_day[row])
@@ -115,8 +113,8 @@ class ScheduledBasal:
         then = self.week.grown_until(self.week_ms + tick_ms - self.reached_ms)
         return (self.basal.owed + then - now) // self.basal.stroke
 
-    def stroke_ms(self, n: int) -> int | None:
-        """Time of the n-th next stroke, from 1; None where none will ever fall."""
+    def stroke_ms(self, n: int) -> int:
+        """Time of the n-th next stroke, from 1."""
         missing = n * self.basal.stroke - self.basal.owed
         at_ms = self.week.reached_ms(self.week.grown_until(self.week_ms) + missing)
-        return None if at_ms is None else self.reached_ms + at_ms - self.week_ms
+        return self.reached_ms + at_ms - self.week_ms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -286,7 +287,9 @@ def test_a_flexible_program_keeps_the_last_constant_rate_of_the_same_drug() -> N
     assert flexible.following(None, 6_000).rate_nl_per_day == 6_000
     assert simple(300, 500).following(after_simple, 6_000) == simple(300, 500)
     assert Program.unpack(after_simple.pack()) == after_simple
-    assert copy.deepcopy(after_simple).week == after_simple.week
+    pickled = pickle.loads(pickle.dumps(after_simple))  # noqa: S301 - our own bytes
+    for copied in (copy.deepcopy(after_simple), pickled):
+        assert (copied, copied.week) == (after_simple, after_simple.week)
     with pytest.raises(ValueError, match="a program of 1 segments"):
         Program.unpack(after_simple.pack()[:-1])
 
