@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
@@ -20,13 +19,15 @@ from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, BenchLostError, LeasedError, NotNowError
 from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
-from firmware_emu.bench.rig.guard import Guard
+from firmware_emu.bench.rig.guard import Guard, refused
 from firmware_emu.bench.time_run import TimeRun, Until
 from firmware_emu.units import MS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
+
+    from fastapi.responses import JSONResponse
 
     from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.rig.connections import Connections
@@ -94,7 +95,7 @@ Nothing = Annotated[models.Nothing, Body(default_factory=models.Nothing)]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.Error, "description": why}
     for status, why in {
-        400: "bytes that are no HTTP, or a body of two lengths or that cannot be read",
+        400: "bytes that are no HTTP, a body of two lengths or that cannot be read, or a header sent twice",
         401: "no token, or a wrong one",
         403: "a name or a web page that is not the bench's",
         404: "no such path",
@@ -126,7 +127,7 @@ class JsonRoute(APIRoute):
             has_body = request.headers.get("content-length", "0") != "0"
             if self.body_field is not None and has_body and media_type != "application/json":
                 sentence = "send JSON, and say so: Content-Type: application/json"
-                return JSONResponse({"error": sentence}, 415, {"connection": "close"})
+                return refused(415, sentence, {"connection": "close"})
             return await handle(request)
 
         return handle_json
@@ -369,4 +370,4 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
         case _:
             status = 500
             sentence = f"the bench is at fault: {type(error).__name__}: {error}"
-    return JSONResponse({"error": sentence}, status, getattr(error, "headers", None))
+    return refused(status, sentence, getattr(error, "headers", None))

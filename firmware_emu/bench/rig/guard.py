@@ -14,10 +14,11 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from firmware_emu.bench.rig.connections import Connections
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
     Refusal = tuple[HTTPStatus, str]
 
 BODY_MAX_BYTES = 65_536
+TOO_LONG = f"a request has {BODY_MAX_BYTES} bytes at most"
 WRONG_TOKENS_MAX = 10
 WRONG_TOKENS_WINDOW_S = 10.0
-METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+ONCE = (b"content-type", b"pumpbench-lease")  # what else is read of a request; the first would win of two
 
 
 class RefusalBudget:
@@ -65,11 +67,11 @@ class Guard:
         """Pass the request on, or refuse it with one sentence."""
         if scope["type"] != "http":
             return  # nothing else is spoken here
-        refusal = self._refusal(scope["method"], scope["headers"])
+        refusal = self._refusal(scope["headers"])
         if refusal is None and not self._connections.is_holder(tuple(scope["client"] or ())):
             refusal = HTTPStatus.SERVICE_UNAVAILABLE, "too many connections hold the token; close some"
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self._app(scope, _counted(receive), send)
             return
         status, sentence = refusal
         headers = {"connection": "close"}
@@ -77,9 +79,9 @@ class Guard:
             headers["www-authenticate"] = "Bearer"
         if status is HTTPStatus.TOO_MANY_REQUESTS:
             headers["retry-after"] = f"{WRONG_TOKENS_WINDOW_S:.0f}"
-        await JSONResponse({"error": sentence}, status, headers)(scope, receive, send)
+        await refused(status, sentence, headers)(scope, receive, send)
 
-    def _refusal(self, method: str, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         if _one(headers, b"host") not in self._hosts:
             return HTTPStatus.FORBIDDEN, "this name is not the bench's; use the address of the ready line"
         origin = _one(headers, b"origin")
@@ -90,10 +92,35 @@ class Guard:
             if self._budget.is_spent():
                 return HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens; wait before the next"
             return HTTPStatus.UNAUTHORIZED, "send the token of the ready line: Authorization: Bearer TOKEN"
-        return _refuse_body(headers, takes_one=method in METHODS_WITH_BODY)
+        for name in ONCE:
+            if sum(key == name for key, _ in headers) > 1:
+                return HTTPStatus.BAD_REQUEST, f"send the header {name.decode().title()} once"
+        return _refuse_body(headers)
 
 
-def _refuse_body(headers: list[tuple[bytes, bytes]], *, takes_one: bool) -> Refusal | None:
+def refused(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """The answer to what is refused. Half a surrogate pair, which a client may send and no UTF-8 holds, is escaped."""
+    return JSONResponse(
+        {"error": sentence.encode(errors="backslashreplace").decode()}, status, headers and dict(headers)
+    )
+
+
+def _counted(receive: Receive) -> Receive:
+    """The body as it arrives; HTTPException where more comes than a request may have, whatever its header said."""
+    arrived = 0
+
+    async def receive_counted() -> MutableMapping[str, Any]:
+        nonlocal arrived
+        message = await receive()
+        arrived += len(message.get("body", b""))
+        if arrived > BODY_MAX_BYTES:
+            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG, {"connection": "close"})
+        return message
+
+    return receive_counted
+
+
+def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     length = _one(headers, b"content-length")
     in_pieces = _one(headers, b"transfer-encoding") is not None
     if length is not None and in_pieces:
@@ -101,12 +128,12 @@ def _refuse_body(headers: list[tuple[bytes, bytes]], *, takes_one: bool) -> Refu
             HTTPStatus.BAD_REQUEST,
             "send Content-Length or Transfer-Encoding: both are two requests to somebody",
         )
-    if not takes_one or (length is None and not in_pieces):
+    if length is None and not in_pieces:
         return None  # no body at all, as curl sends a bare POST
     if length is None or not length.isdigit():
         return HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length"
-    if int(length[:9]) > BODY_MAX_BYTES:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has {BODY_MAX_BYTES} bytes at most"
+    if int(length.lstrip(b"0")[:9] or b"0") > BODY_MAX_BYTES:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG
     return None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import EnumType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
 
 from firmware_emu.bench.clock import SPEED_MAX, TRAVEL_MAX_MS, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
@@ -44,6 +44,10 @@ else:
     Truth, Belief = _model_of(truth.Truth), _model_of(controller.Belief)
 
 
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class Strict(BaseModel):
     """A body: exact types, nothing unknown."""
 
@@ -52,10 +56,10 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def whole(cls, value: object) -> object:
-        """A number without a fraction is an integer, as JSON Schema has it: 5.0 is 5."""
-        if isinstance(value, dict):
-            return {name: cls.whole(each) for name, each in value.items()}
-        return int(value) if isinstance(value, float) and value.is_integer() else value
+        """A number without a fraction is an integer, as JSON Schema has it: 5.0 is 5; so are those of an object."""
+        if isinstance(value, dict):  # no deeper: nothing that is asked has objects in objects
+            return {name: _whole(each) for name, each in value.items()}
+        return _whole(value)
 
 
 class Error(BaseModel):
@@ -245,7 +249,7 @@ class Tones(Done):
 class LeaseWanted(Strict):
     """The bench for oneself, for so long by the host's clock; `who` is what others are told."""
 
-    who: Annotated[str, Field(pattern=r"^[ -~]{1,80}$")]
+    who: Annotated[str, Field(max_length=80, pattern=r"^[ -~]*[!-~][ -~]*$"), AfterValidator(str.strip)]
     seconds: Annotated[int, Field(ge=1, le=LEASE_MAX_S)]
 
 

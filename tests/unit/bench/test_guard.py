@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from firmware_emu.bench.command_queue import CommandQueue
+from firmware_emu.bench.rig.api import rig_app
 from firmware_emu.bench.rig.connections import Connections
 from firmware_emu.bench.rig.guard import (
     BODY_MAX_BYTES,
@@ -18,7 +20,7 @@ from firmware_emu.bench.rig.guard import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
 PORT = 4_711
 GOOD = {
@@ -42,7 +44,11 @@ class Application:
 
 
 def ask(
-    guard: Guard, headers: dict[str, str], method: str = "POST", twice: str | None = None
+    guard: Guard,
+    headers: dict[str, str],
+    method: str = "POST",
+    twice: str | None = None,
+    pieces: Sequence[bytes] = (b"{}",),
 ) -> tuple[int, dict[str, Any]]:
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     if twice is not None:
@@ -52,12 +58,14 @@ def ask(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    async def receive() -> MutableMapping[str, Any]:
-        return {"type": "http.request", "body": b"{}"}
+    left = list(pieces)
 
-    asyncio.run(
-        guard({"type": "http", "method": method, "headers": raw, "client": ("127.0.0.1", 1)}, receive, send)
-    )
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    path = {"path": "/v1/clock/advance", "raw_path": b"/v1/clock/advance", "query_string": b""}
+    scope = {"type": "http", "method": method, "headers": raw, "client": ("127.0.0.1", 1)}
+    asyncio.run(guard(scope | path, receive, send))
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
@@ -93,6 +101,7 @@ def test_a_page_of_the_bench_itself_is_let_in(guard: Guard) -> None:
         ({"authorization": "Bearerright"}, 401, "token of the ready line"),
         ({"content-length": str(BODY_MAX_BYTES + 1)}, 413, "bytes at most"),
         ({"content-length": "9" * 5_000}, 413, "bytes at most"),
+        ({"content-length": "0" * 9 + str(BODY_MAX_BYTES + 1)}, 413, "bytes at most"),
         ({"content-length": "-1"}, 411, "in one piece"),
     ],
 )
@@ -121,6 +130,31 @@ def test_a_request_without_a_length_has_no_body_unless_it_comes_in_pieces(guard:
     assert "in one piece" in body["error"]
 
 
+@pytest.mark.parametrize("length", ["0", "00", "0" * 30 + "2", str(BODY_MAX_BYTES), f"000{BODY_MAX_BYTES}"])
+def test_a_length_is_the_number_that_it_is_however_it_is_written(guard: Guard, length: str) -> None:
+    assert ask(guard, GOOD | {"content-length": length})[0] == 200
+
+
+@pytest.mark.parametrize("length", ["0", "2", None])
+def test_more_than_a_request_may_have_is_refused_as_it_arrives_whatever_its_header_said(
+    length: str | None,
+) -> None:
+    guard = rig_app(CommandQueue(), "right", PORT, Connections())
+    headers = {name: value for name, value in GOOD.items() if name != "content-length"}
+    if length is not None:
+        headers["content-length"] = length
+    half = b" " * (BODY_MAX_BYTES // 2)
+    status, body = ask(guard, headers, pieces=[half, half, b" "])
+    assert (status, "bytes at most" in body["error"]) == (413, True)
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_no_body_is_read_of_may_not_have_a_longer_one_either(guard: Guard, method: str) -> None:
+    assert ask(guard, GOOD | {"content-length": str(BODY_MAX_BYTES + 1)}, method)[0] == 413
+    bare = {name: value for name, value in GOOD.items() if name != "content-length"}
+    assert ask(guard, bare | {"transfer-encoding": "chunked"}, method)[0] == 411
+
+
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer "])
 def test_the_name_of_a_scheme_is_the_same_in_any_case(guard: Guard, scheme: str) -> None:
     assert ask(guard, GOOD | {"authorization": f"{scheme} right"})[0] == 200
@@ -133,10 +167,20 @@ def test_a_body_of_two_lengths_is_refused(guard: Guard, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("doubled", "status"), [("host", 403), ("authorization", 401), ("content-length", 411)]
+    ("doubled", "status"),
+    [
+        ("host", 403),
+        ("origin", 403),
+        ("authorization", 401),
+        ("content-length", 411),
+        ("content-type", 400),
+        ("pumpbench-lease", 400),
+    ],
 )
-def test_a_header_sent_twice_is_no_header(guard: Guard, doubled: str, status: int) -> None:
-    assert ask(guard, GOOD, twice=doubled)[0] == status
+def test_a_header_that_is_read_and_sent_twice_is_no_header(guard: Guard, doubled: str, status: int) -> None:
+    headers = GOOD | {"pumpbench-lease": "0123456789abcdef", "origin": f"http://127.0.0.1:{PORT}"}
+    assert ask(guard, headers)[0] == 200
+    assert ask(guard, headers, twice=doubled)[0] == status
 
 
 def test_reading_needs_the_token_and_no_body(guard: Guard) -> None:

@@ -175,12 +175,21 @@ def test_a_lease_is_renewed_by_its_holder_and_ends_by_the_hosts_time_under_manua
         {"who": "", "seconds": 1},
         {"who": "a\nb", "seconds": 1},
         {"who": "a", "seconds": 0},
-        {"who": "x" * 81},
+        {"who": "x" * 81, "seconds": 1},
+        {"who": " " * 5 + "x" * 80, "seconds": 1},
+        {"who": " ", "seconds": 1},
+        {"who": " " * 80, "seconds": 1},
+        {"who": "\u00a0", "seconds": 1},
+        {"who": "a\n", "seconds": 1},
     ],
 )
 def test_a_lease_of_nobody_or_of_no_time_is_refused(bench: ThreadBench, body: dict[str, Any]) -> None:
     assert bench.ask("PUT", "/v1/lease", body)[0] == 422
     assert bench.rig("GET", "/v1/lease") == NOBODY
+
+
+def test_the_blanks_around_a_name_are_not_part_of_it(bench: ThreadBench) -> None:
+    assert bench.rig("PUT", "/v1/lease", {"who": "  rig  A ", "seconds": 1})["who"] == "rig  A"
 
 
 def test_a_lease_ends_in_a_bench_that_nothing_else_wakes(bench: ThreadBench) -> None:

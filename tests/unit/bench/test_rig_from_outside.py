@@ -74,6 +74,61 @@ def test_bytes_that_are_no_http_are_refused_in_json_and_no_traceback_reaches_std
     assert ended.err.count("\n") < 4, ended.err
 
 
+def nested(levels: int, opening: bytes = b'{"a":', closing: bytes = b"}") -> bytes:
+    return opening * levels + b"1" + closing * levels
+
+
+ODD_VALUES = [
+    *(nested(levels) for levels in (200, 300, 400, 500, 700, 900, 950, 980, 1_000, 3_000)),
+    *(nested(levels, b"[", b"]") for levels in (300, 500, 900, 980, 3_000)),
+    rb'"\ud800"',
+    rb'{"\ud800": 1}',
+    rb'{"\udfff\u0000\n": "\ud800"}',
+    rb'["\ud800"]',
+    b"9" * 4_300,
+    b"1e308",
+    b"Infinity",
+]
+BODY_FIELDS: list[tuple[str, str, list[str]]] = [
+    ("PUT", "/v1/clock", ["mode", "speed"]),
+    ("POST", "/v1/clock/advance", ["ms", "after_received"]),
+    ("POST", "/v1/clock/run-until", ["what", "limit_ms"]),
+    ("POST", "/v1/power/cut", ["after_writes", "torn_after_bytes"]),
+    ("POST", "/v1/power/restore", ["off_ms"]),
+    ("POST", "/v1/syringe/aspirate", ["nl"]),
+    ("POST", "/v1/syringe/fill", ["nl", "concentration_ng_per_ml"]),
+    ("PUT", "/v1/faults/motor-stall", ["on", "parameters"]),
+    ("PUT", "/v1/lease", ["who", "seconds"]),
+    ("POST", "/v1/shutdown", []),
+]
+GIVEN: dict[str, bytes] = {
+    "parameters": b'"on": true, ',
+    "limit_ms": b'"what": "event", ',
+    "who": b'"seconds": 1, ',
+}
+
+
+@pytest.mark.parametrize(("method", "path", "fields"), BODY_FIELDS)
+def test_no_body_whatever_is_in_it_is_a_fault_of_the_bench(
+    bench: ThreadBench, method: str, path: str, fields: list[str]
+) -> None:
+    bodies = [
+        b'{%s"%s": %s}' % (GIVEN.get(name, b""), name.encode(), odd) for name in fields for odd in ODD_VALUES
+    ]
+    bodies += [b'{"\\ud800": %s}' % odd for odd in ODD_VALUES]
+    for body in bodies + ODD_VALUES:
+        status, answer = bench.ask(method, path, body)
+        assert (status in {400, 422}, set(answer)) == (True, {"error"}), (body[:60], answer)
+        answer["error"].encode()
+    bench.rig("GET", "/v1/clock")
+
+
+@pytest.mark.parametrize("name", ["%ED%A0%80", "%00", "%0A", "%FF", "motor-stall%F0%9F%92%89"])
+def test_a_name_of_any_bytes_is_told_back_as_text(bench: ThreadBench, name: str) -> None:
+    status, answer = bench.ask("PUT", f"/v1/faults/{name}", {"on": True})
+    assert (status, "there is no fault" in answer["error"]) == (422, True)
+
+
 def test_a_method_that_a_path_does_not_have_is_told_with_those_that_it_has(bench: ThreadBench) -> None:
     status, head, body = exchange(bench, request(bench, b"DELETE /v1/state"))
     assert (status, set(body)) == (405, {"error"})
