@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ID_BYTES = 8
+PAST_MAX = 1_000  # how many leases that are over are told apart from those that never were
+RAN_OUT = "this lease has ended, and what was injected under it was cleared; take a new one"
+RELEASED = (
+    "this lease has ended, as its holder released it, and what was injected under it stays; take a new one"
+)
+UNKNOWN = "no lease with this id is known here; send the id of the lease that you took, or none"
 
 
 class Lease:
@@ -27,6 +33,8 @@ class Lease:
         self._id: str | None = None
         self._ends_at_s = 0.0
         self._faults: list[str] = []
+        self._past: dict[str, str] = {}
+        """What is to be told to the holders of leases that are over, by id, the oldest first."""
 
     @property
     def left_s(self) -> float | None:
@@ -34,14 +42,14 @@ class Lease:
         return None if self.who is None else max(0.0, self._ends_at_s - self._host_s())
 
     def check(self, lease_id: str | None) -> None:
-        """Let the holder pass, and everybody where nobody holds it; NotNowError for the id of one that has ended."""
+        """Let the holder pass, and everybody where nobody holds it; NotNowError for an id that is none or over."""
         if lease_id == self._id:
             return
         if self.who is not None:
             raise LeasedError(
                 f"{self.who} has this bench to itself for another {self.left_s:.1f} s; wait, or let it release that"
             )
-        raise NotNowError("this lease has ended, and what was injected under it was cleared; take a new one")
+        raise NotNowError(self._past.get(lease_id or "", UNKNOWN))
 
     def take(self, who: str, seconds: int, lease_id: str | None) -> str:
         """Begin a lease, or renew the one of this id; returns its id."""
@@ -55,7 +63,7 @@ class Lease:
     def release(self, lease_id: str | None) -> None:
         """Let go; the faults stay."""
         self.check(lease_id)
-        self.end()
+        self._close(RELEASED)
 
     def note(self, fault: str) -> None:
         """A fault was injected by whoever may."""
@@ -63,7 +71,14 @@ class Lease:
             self._faults.append(fault)
 
     def end(self) -> list[str]:
-        """Nobody holds it any more; returns the faults that were injected under it."""
+        """Its time is over; returns the faults that were injected under it, to be cleared."""
+        return self._close(RAN_OUT)
+
+    def _close(self, why: str) -> list[str]:
+        if self._id is not None:
+            self._past[self._id] = why
+        if len(self._past) > PAST_MAX:
+            del self._past[next(iter(self._past))]
         faults, self._faults = self._faults, []
         self.who = self._id = None
         return faults

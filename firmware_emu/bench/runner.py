@@ -66,9 +66,7 @@ class Runner:
                 self._turn()
             self.settle()
         finally:
-            if self._under is not None:
-                self._under.future.set_exception(NotNowError("the bench is closing"))
-                self._under = None
+            self._break_off("the bench is closing")
             self._command_queue.close()
 
     def _turn(self) -> None:
@@ -121,7 +119,28 @@ class Runner:
         time_run = TimeRun(self.clock.read(), ms, until)
         self._under = Under(time_run, after_received, time.monotonic() + BARRIER_S, future)
 
+    def take_lease(self, who: str, seconds: int, lease_id: str | None) -> str:
+        """Begin a lease, or renew the one of this id; returns its id. No time run of somebody else goes on under it."""
+        self.lease.check(lease_id)
+        if self.lease.who is None and self._under is not None:
+            raise NotNowError("time is being turned; wait for that answer")
+        return self.lease.take(who, seconds, lease_id)
+
+    def release_lease(self, lease_id: str | None) -> None:
+        """Let go of the lease, with the time run that was asked under it."""
+        held = self.lease.who is not None
+        self.lease.release(lease_id)
+        if held:
+            now_ms = self.clock.read().pump_ms
+            self._break_off(f"the lease was released while time was being turned; it stands at {now_ms} ms")
+
     # the loop's parts
+
+    def _break_off(self, why: str) -> None:
+        """End the time run that is under way, if any, and tell who asked."""
+        if self._under is not None:
+            self._under.future.set_exception(NotNowError(why))
+            self._under = None
 
     def _wait_s(self) -> float:
         under = self._under
@@ -154,12 +173,9 @@ class Runner:
         missing = under.after_received - self.port.received_bytes
         if missing > 0:
             if time.monotonic() >= under.give_up_at_s:
-                self._under = None
-                under.future.set_exception(
-                    NotNowError(
-                        f"{missing} of {under.after_received} bytes have not arrived in {BARRIER_S:.0f} s; "
-                        f"time stands still"
-                    )
+                self._break_off(
+                    f"{missing} of {under.after_received} bytes have not arrived in {BARRIER_S:.0f} s; "
+                    f"time stands still"
                 )
             return
         time_run = under.time_run

@@ -279,7 +279,7 @@ async def put_lease(door: Changing, wanted: models.LeaseWanted) -> models.LeaseT
     """
 
     def take(runner: Runner) -> models.LeaseTaken:
-        lease_id = runner.lease.take(wanted.who, wanted.seconds, door.lease_id)
+        lease_id = runner.take_lease(wanted.who, wanted.seconds, door.lease_id)
         return models.LeaseTaken(lease=lease_id, **_lease(runner).model_dump())
 
     return (await door.do(take))[0]
@@ -287,10 +287,10 @@ async def put_lease(door: Changing, wanted: models.LeaseWanted) -> models.LeaseT
 
 @router.delete("/lease")
 async def delete_lease(door: Changing) -> models.LeaseState:
-    """Let go of the bench; the faults stay as they are. Nothing where nobody has it."""
+    """Let go of the bench; the faults stay as they are, an advance under way ends. Nothing where nobody has it."""
 
     def let_go(runner: Runner) -> models.LeaseState:
-        runner.lease.release(door.lease_id)
+        runner.release_lease(door.lease_id)
         return _lease(runner)
 
     return (await door.do(let_go))[0]

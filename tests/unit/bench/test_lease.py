@@ -11,7 +11,7 @@ import pytest
 
 from firmware_emu.bench.clock import MANUAL, Clock
 from firmware_emu.bench.errors import LeasedError, NotNowError
-from firmware_emu.bench.lease import Lease
+from firmware_emu.bench.lease import PAST_MAX, Lease
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.events import FaultCleared, LeaseEnded
@@ -21,6 +21,7 @@ from tests.unit.bench.test_rig_describes_itself import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
 
 NOBODY = {"who": None, "left_ms": None}
 STALL = ("PUT", "/v1/faults/motor-stall", {"on": True})
@@ -91,9 +92,105 @@ def test_a_lease_that_is_released_leaves_everything_as_it_is(bench: ThreadBench)
     assert bench.ask(*STALL, header)[0] == 200
     assert bench.ask("DELETE", "/v1/lease", None, header) == (200, NOBODY)
     assert is_on(bench, "motor-stall")
-    status, answer = bench.ask("POST", "/v1/clock/advance", {"ms": 1}, header)
-    assert (status, "this lease has ended" in answer["error"]) == (409, True)
     assert bench.rig("POST", "/v1/clock/advance", {"ms": 1}) == {"now_ms": 1}
+
+
+def told(bench: ThreadBench, lease_id: str) -> str:
+    """What is told to each verb of who comes with this id, where nobody has the bench."""
+    verbs = (("POST", "/v1/clock/advance"), ("PUT", "/v1/lease"), ("DELETE", "/v1/lease"))
+    answers = [bench.ask(*verb, BODIES.get(verb[1]), {"Pumpbench-Lease": lease_id}) for verb in verbs]
+    assert answers == [answers[0]] * len(verbs)
+    assert answers[0][0] == 409
+    return str(answers[0][1]["error"])
+
+
+def test_what_is_told_of_a_lease_that_is_over_or_never_was_is_so_of_it(bench: ThreadBench) -> None:
+    released = taken(bench)["Pumpbench-Lease"]
+    assert bench.ask(*STALL, {"Pumpbench-Lease": released})[0] == 200
+    assert bench.ask("DELETE", "/v1/lease", None, {"Pumpbench-Lease": released}) == (200, NOBODY)
+    sentence = told(bench, released)
+    assert is_on(bench, "motor-stall")
+    assert sentence == (
+        "this lease has ended, as its holder released it, and what was injected under it stays; take a new one"
+    )
+    bench.rig("PUT", "/v1/faults/motor-stall", {"on": False})
+    ran_out = taken(bench, seconds=1)["Pumpbench-Lease"]
+    assert bench.ask(*STALL, {"Pumpbench-Lease": ran_out})[0] == 200
+    wait_until_it_has_ended(bench)
+    assert told(bench, ran_out) == (
+        "this lease has ended, and what was injected under it was cleared; take a new one"
+    )
+    assert not is_on(bench, "motor-stall")
+    assert told(bench, released) == sentence
+    for never in ("", "0123456789abcdef", "invented", released.upper(), "\xe9"):
+        assert told(bench, never).startswith("no lease with this id is known here; ")
+
+
+def test_leases_that_are_over_take_no_more_room_than_they_may() -> None:
+    lease = Lease(Clock(0, MANUAL).host_s)
+    ids = [lease.take("rig A", 1, None)]
+    for _ in range(PAST_MAX + 1):
+        lease.release(ids[-1])
+        ids.append(lease.take("rig A", 1, None))
+    lease.end()
+    for number, sentence in ((0, "known"), (1, "known"), (2, "has ended"), (-1, "has ended")):
+        with pytest.raises(NotNowError, match=sentence):
+            lease.check(ids[number])
+
+
+def begin_advance(bench: ThreadBench, thread: ThreadPoolExecutor, header: dict[str, str]) -> Future[Any]:
+    """An advance of 5 s that waits for a byte; returns once it is under way."""
+    body = {"ms": 5_000, "after_received": 1}
+    advance = thread.submit(bench.ask, "POST", "/v1/clock/advance", body, header)
+    give_up_at_s = time.monotonic() + DEADLINE_S
+    while bench.ask("PUT", "/v1/clock", {"mode": "manual"}, header)[0] != 409:
+        assert time.monotonic() < give_up_at_s
+    return advance
+
+
+def test_no_time_run_of_one_controller_goes_on_under_the_lease_of_another(bench: ThreadBench) -> None:
+    line = os.open(bench.port.address, os.O_RDWR | os.O_NOCTTY)
+    with ThreadPoolExecutor(1) as other_thread:
+        header = taken(bench)
+        advance = begin_advance(bench, other_thread, header)
+        assert bench.ask("DELETE", "/v1/lease", None, header) == (200, NOBODY)
+        status, answer = advance.result(DEADLINE_S)
+        assert (status, answer["error"]) == (
+            409,
+            "the lease was released while time was being turned; it stands at 0 ms",
+        )
+        header = taken(bench, "rig B")
+        os.write(line, b"\0")
+        give_up_at_s = time.monotonic() + DEADLINE_S
+        while bench.rig("GET", "/v1/state")["received_bytes"] < 1:
+            assert time.monotonic() < give_up_at_s
+        assert bench.rig("GET", "/v1/clock")["now_ms"] == 0
+        assert bench.ask("POST", "/v1/clock/advance", {"ms": 1}, header) == (200, {"now_ms": 1})
+    os.close(line)
+
+
+def test_nobody_takes_the_bench_to_himself_while_somebody_turns_its_time(bench: ThreadBench) -> None:
+    line = os.open(bench.port.address, os.O_RDWR | os.O_NOCTTY)
+    with ThreadPoolExecutor(1) as other_thread:
+        advance = begin_advance(bench, other_thread, {})
+        status, answer = bench.ask("PUT", "/v1/lease", {"who": "rig B", "seconds": 60})
+        assert (status, answer["error"]) == (409, "time is being turned; wait for that answer")
+        assert bench.ask("DELETE", "/v1/lease", None) == (200, NOBODY)
+        os.write(line, b"\0")
+        assert advance.result(DEADLINE_S) == (200, {"now_ms": 5_000})
+    taken(bench, "rig B")
+    os.close(line)
+
+
+def test_a_holder_renews_its_lease_while_it_turns_time(bench: ThreadBench) -> None:
+    line = os.open(bench.port.address, os.O_RDWR | os.O_NOCTTY)
+    with ThreadPoolExecutor(1) as other_thread:
+        header = taken(bench)
+        advance = begin_advance(bench, other_thread, header)
+        assert bench.ask("PUT", "/v1/lease", {"who": "rig A", "seconds": 60}, header)[0] == 200
+        os.write(line, b"\0")
+        assert advance.result(DEADLINE_S) == (200, {"now_ms": 5_000})
+    os.close(line)
 
 
 def test_what_a_controller_that_is_gone_had_injected_is_cleared_and_nothing_else(bench: ThreadBench) -> None:
