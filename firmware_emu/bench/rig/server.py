@@ -9,7 +9,6 @@ many connections is `connections`; what the framework has to say of strangers is
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import selectors
 import threading
@@ -87,10 +86,10 @@ class RigServer:
 
     def _serve_http(self) -> None:
         import uvicorn  # noqa: PLC0415 - costs half a second, wanted only here
-        from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - likewise
 
         from firmware_emu.bench.rig.api import rig_app  # noqa: PLC0415 - likewise
         from firmware_emu.bench.rig.connections import Connections, GuardedListener  # noqa: PLC0415 - likewise
+        from firmware_emu.bench.rig.http_protocol import HttpProtocol  # noqa: PLC0415 - likewise
 
         connections = Connections()
         listener = GuardedListener(self._listener, connections)
@@ -99,19 +98,6 @@ class RigServer:
         for name in ("uvicorn", "asyncio"):
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = [self._complaints], False
-
-        class Protocol(H11Protocol):
-            """Refuses bytes that are no HTTP as everything else is refused, also in the middle of a request."""
-
-            def send_400_response(self, msg: str) -> None:
-                """Say so unless an answer is on its way already, and hang up."""
-                answering = self.cycle is not None and not self.cycle.response_complete
-                if answering:
-                    self.cycle.disconnected = True  # what the application still has to say goes nowhere
-                    self.cycle.message_event.set()
-                if not (answering and self.cycle.response_started):
-                    self.transport.write(_not_http(msg))
-                self.transport.close()
 
         class SweepingServer(uvicorn.Server):
             """Looks after slow strangers at each of its ticks, ten a second."""
@@ -123,7 +109,7 @@ class RigServer:
         config = uvicorn.Config(
             app,
             loop="asyncio",
-            http=Protocol,
+            http=HttpProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -136,16 +122,6 @@ class RigServer:
         self._uvicorn = SweepingServer(config)
         if not self._closing:
             self._uvicorn.run(sockets=[listener])
-
-
-def _not_http(sentence: str) -> bytes:
-    """A whole answer to bytes that are no request."""
-    body = json.dumps({"error": sentence}).encode()
-    head = (
-        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
 
 
 class _Complaints(logging.Handler):

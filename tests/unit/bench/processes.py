@@ -28,7 +28,7 @@ from protocol.link.events import Response, SessionOpened
 from protocol.messages.reading import GetStatus, GetStatusReply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 Reply = TypeVar("Reply")
@@ -84,12 +84,12 @@ class Asker:
 class ThreadBench(Asker):
     """The runner and rig control of an emulator in a thread of this process: quicker to start than a process."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
         self.port = PtyPort()
         command_queue: CommandQueue[Runner] = CommandQueue()
         host = PumpHost(new_pump(load_profile("implanted"), seed))
         self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
-        self.server = RigServer("127.0.0.1:0", "the token", command_queue, lambda _sentence: None)
+        self.server = RigServer("127.0.0.1:0", "the token", command_queue, say)
         self.server.attach(self.runner.selector)
         self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}
         self.thread = threading.Thread(target=self.runner.run, daemon=True)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import resource
 import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,6 +75,79 @@ def test_bytes_that_are_no_http_are_refused_in_json_and_no_traceback_reaches_std
     assert "Traceback" not in ended.err
     assert "Exception" not in ended.err
     assert ended.err.count("\n") < 4, ended.err
+
+
+def half_closed(bench: Asker, data: bytes) -> bytes:
+    """All that comes back where the client closes its half of the connection behind what it sends."""
+    answer = b""
+    with socket.create_connection(parse_loopback(bench.control_place), DEADLINE_S) as line:
+        line.sendall(data)
+        line.shutdown(socket.SHUT_WR)
+        while piece := line.recv(65_536):
+            answer += piece
+    return answer
+
+
+def posted(bench: Asker, ms: int, **others: int) -> bytes:
+    """A whole advance."""
+    body = json.dumps({"ms": ms} | others).encode()
+    length = b"Content-Length: %d\r\n" % len(body)
+    return request(bench, b"POST /v1/clock/advance", length + JSON_TYPE) + body
+
+
+def test_what_was_asked_whole_is_answered_also_to_who_has_closed_its_half_of_the_connection() -> None:
+    bench = ThreadBench(seed=3)
+    look = request(bench, b"GET /v1/clock")
+    answer = half_closed(bench, posted(bench, 1_000))
+    assert (answer.count(b"200 OK"), b'{"now_ms":1000}' in answer) == (1, True), answer
+    answer = half_closed(bench, posted(bench, 1_000, after_received=0))
+    assert b'{"now_ms":2000}' in answer
+    answer = half_closed(bench, look * 20 + posted(bench, 1) + look)
+    assert (answer.count(b"200 OK"), answer.count(b'"now_ms":2001')) == (22, 2)
+    assert b" 401 " in half_closed(bench, request(bench, b"GET /v1/clock", token=False))
+    bench.close()
+
+
+@pytest.mark.parametrize("before", [b"", b"look"])
+def test_what_is_not_whole_is_not_carried_out_where_the_rest_cannot_come(before: bytes) -> None:
+    bench = ThreadBench(seed=3)
+    looks = request(bench, b"GET /v1/clock") * (before == b"look")
+    whole = posted(bench, 1_000)
+    for short in (whole[:-1], whole[: whole.index(b"{")]):
+        answer = half_closed(bench, looks + short)
+        assert answer.count(b"200 OK") == (before == b"look")
+        assert answer.count(b"400 Bad Request") == 1
+        assert b"ends in the middle of its body" in answer
+    assert b"400" not in half_closed(bench, looks + whole[:9])
+    assert half_closed(bench, b"") == b""
+    assert bench.rig("GET", "/v1/clock")["now_ms"] == 0
+    bench.close()
+
+
+def test_an_answer_that_takes_its_time_reaches_who_has_closed_its_half() -> None:
+    bench = ThreadBench(seed=3)
+    line = os.open(bench.port.address, os.O_RDWR | os.O_NOCTTY)
+    with ThreadPoolExecutor(1) as other_thread:
+        answer = other_thread.submit(half_closed, bench, posted(bench, 1_000, after_received=1))
+        give_up_at_s = time.monotonic() + DEADLINE_S
+        while bench.ask("PUT", "/v1/clock", {"mode": "manual"})[0] != 409:
+            assert time.monotonic() < give_up_at_s
+        os.write(line, b"\0")
+        assert b'{"now_ms":1000}' in answer.result(DEADLINE_S)
+    os.close(line)
+    bench.close()
+
+
+@pytest.mark.parametrize("wanted", [b"websocket", b"h2c", b"TLS/1.0", b""])
+def test_who_asks_for_another_protocol_is_answered_in_http_and_nothing_is_logged(wanted: bytes) -> None:
+    said: list[str] = []
+    bench = ThreadBench(seed=3, say=said.append)
+    headers = b"Connection: Upgrade\r\nUpgrade: " + wanted + b"\r\n"
+    for line in (b"GET /v1/clock", b"GET /v1/nothing"):
+        status, head, _body = exchange(bench, request(bench, line, headers))
+        assert (status, b"upgrade" in head) == (404 if b"nothing" in line else 200, False)
+    bench.close()
+    assert said == []
 
 
 def nested(levels: int, opening: bytes = b'{"a":', closing: bytes = b"}") -> bytes:
