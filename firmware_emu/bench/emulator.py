@@ -13,6 +13,7 @@ import selectors
 import signal
 import stat
 import sys
+from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import MANUAL, REAL, Clock, Pace
@@ -21,7 +22,7 @@ from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.ports.schemes import port_named
-from firmware_emu.bench.profile_file import load_profile
+from firmware_emu.bench.profile_file import load_profile, profile_path
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
 from firmware_emu.bench.ready_line import tell
 from firmware_emu.bench.runner import Runner
@@ -69,6 +70,8 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
     """Run an emulator until a signal or the rig ends it. `say` is told what people should know."""
     if wanted.until_eof:
         _check_stdin_is_held()
+    lock = None if wanted.link is None else LinkLock(wanted.link)
+    _check_paths(wanted, lock)
     profile = load_profile(wanted.profile)
     with signals.making() as stack:
         with signals.held():
@@ -77,8 +80,7 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
             scheme, place = port_named(wanted.port)
             port = scheme.open(place, say)
             stack.callback(port.close)
-            if wanted.link is not None:
-                lock = LinkLock(wanted.link)
+            if lock is not None:
                 lock.acquire(port.address)
                 stack.callback(lock.release)
         command_queue: CommandQueue[Runner] = CommandQueue()
@@ -137,6 +139,36 @@ def _stop_on_signals(
     signal.set_wakeup_fd(command_queue.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
     signals.hand_to(lambda _number: runner.stop())
+
+
+def _check_paths(wanted: Wanted, lock: LinkLock | None) -> None:
+    """BadConfigurationError where two options name one file, or a path cannot be found from where this was started."""
+    files: dict[str, Path] = {}
+    if lock is not None:
+        files |= {"--link": lock.link, "the lock of --link": lock.lock_path}
+    if wanted.image is not None:
+        files["--image"] = wanted.image
+    profile = profile_path(wanted.profile)
+    if profile is not None:
+        files["--profile"] = profile
+    try:
+        places = {name: _places(path) for name, path in files.items()}
+    except FileNotFoundError as error:
+        raise BadConfigurationError(
+            "the directory that this was started in is gone; change to one that is there"
+        ) from error
+    except (OSError, ValueError):
+        return  # whoever opens it says what is wrong with it
+    for one, other in combinations(places, 2):
+        if places[one] & places[other]:
+            raise BadConfigurationError(
+                f"{other} and {one} are one file, {files[other]}; choose another name for one of them"
+            )
+
+
+def _places(path: Path) -> set[str]:
+    """Where a path lies by its own name, and where it leads to."""
+    return {os.path.join(os.path.realpath(path.parent), path.name), os.path.realpath(path)}  # noqa: PTH118
 
 
 def _check_stdin_is_held() -> None:

@@ -111,8 +111,7 @@ class ImageFile:
         """Seed that the pump in this image was made with; None where there is none yet."""
         self._descriptor = _open_locked(self._file)
         try:
-            with contextlib.suppress(OSError):  # of an emulator that was killed while it rewrote
-                _beside(self._file).unlink()
+            _remove_beside(self._file)
             self._size_bytes = self._load()
             if self._size_bytes > REWRITE_AT_OPEN_BYTES and not self._rest_bytes:
                 self._rewrite_if_large()
@@ -287,29 +286,44 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.rewrite")
 
 
+def _remove_beside(path: Path) -> None:
+    """Remove what an emulator left that was killed while it rewrote the image; a file that is none of ours stays.
+
+    Ours begins as an image does, or has not come to the disk: it is empty, or of zeros.
+    """
+    with contextlib.suppress(OSError):
+        descriptor = os.open(_beside(path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            head = os.read(descriptor, len(MAGIC)) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b"other"
+        finally:
+            os.close(descriptor)
+        if MAGIC.startswith(head) or not any(head):
+            _beside(path).unlink()
+
+
 def _replace(path: Path, whole: bytes) -> int | None:
     """Put a new, locked file in the place of one. None where there is no room or no right: the old one is as good.
 
     As much room as it takes must stay free: what others need to write is not taken for the moment of a try.
     """
-    beside = _beside(path)
+    new = _beside(path)
     descriptor = -1
     with contextlib.suppress(OSError):
         room = os.statvfs(path.parent)
         if room.f_bavail * room.f_frsize < 2 * len(whole):
             return None
-        beside.unlink(missing_ok=True)
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _remove_beside(path)
+        descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         written = os.write(descriptor, whole)
         os.fsync(descriptor)
         if written == len(whole):
-            beside.replace(path)
+            new.replace(path)
             return descriptor
     if descriptor >= 0:
         os.close(descriptor)
-    with contextlib.suppress(OSError):
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink()
     return None
 
 

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 PREFIX = "pumpbench-"
 FILE_NAME = "keys.json"
+_OUR_DIRECTORY = re.compile(PREFIX + r"[0-9]+-[0-9a-f]{12}")
 
 
 class KeyFile:
@@ -69,6 +71,8 @@ def _own_directory() -> Path:
 def _sweep(place: Path) -> None:
     """Remove what emulators that were killed left there: their files are nobody's, as the lock tells."""
     for path in place.glob(f"{PREFIX}*/{FILE_NAME}"):
+        if not _OUR_DIRECTORY.fullmatch(path.parent.name):
+            continue
         with contextlib.suppress(OSError):  # another user's, in use, or swept by somebody else just now
             descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:

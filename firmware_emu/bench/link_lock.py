@@ -1,9 +1,12 @@
 """A stable name for a PTY: a symlink, with a lock beside it that dies with its holder.
 
-`PATH` points at the PTY, `PATH.lock` is held with flock while the emulator lives, so a second emulator on the
+`PATH` points at the PTY; the lock beside it is held with flock while the emulator lives, so a second emulator on the
 same link is told so, and one that was killed leaves nothing that would look taken. A client that looks whether
 somebody holds the lock (`hil/targets/port`) takes it shared for that moment. What is not a link to a PTY is never
 replaced; where PTYs are not under /dev/pts, a lock beside the link tells that it is one.
+
+The lock of `pump` is `.pump.pumpbench-lock`: `pump.lock` may be somebody's file (`uv.lock`, `Cargo.lock`). It is always
+empty, so that nothing is written to it and a file with content is known not to be ours, and never removed.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
@@ -66,20 +70,24 @@ class LinkLock:
         if not link.name:
             raise BadConfigurationError(f"--link {link} is a directory; name the link itself, as ./pump")
         self.link = link
-        self._lock_path = link.with_name(link.name + ".lock")
+        self.lock_path = link.with_name(f".{link.name}.pumpbench-lock")  # as `hil.targets.port` knows it
         self._descriptor: int | None = None
         self._target = ""
 
     def acquire(self, target: str) -> None:
         """Take the lock and point the link at the target, in one atomic change of name."""
-        had_lock = os.path.lexists(self._lock_path)
+        had_lock = self._has_lock()
         taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
         try:
-            self._descriptor = open_locked(self._lock_path, os.O_NOFOLLOW, taken)
+            self._descriptor = open_locked(self.lock_path, os.O_NOFOLLOW, taken)
         except OSError as error:
             raise BadConfigurationError(
-                f"cannot make {self._lock_path}: {error.strerror}; choose a --link where you may write"
+                f"cannot make {self.lock_path}: {error.strerror}; choose a --link where you may write"
             ) from error
+        if not _is_empty_file(os.fstat(self._descriptor)):
+            os.close(self._descriptor)
+            self._descriptor = None
+            raise self._no_lock_of_ours()
         try:
             self._refuse_foreign(target, had_lock=had_lock)
             self._point(target)
@@ -100,9 +108,26 @@ class LinkLock:
     def _unlock(self) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
-                self._lock_path.unlink(missing_ok=True)
+                held, there = os.fstat(self._descriptor), self.lock_path.lstat()
+                if os.path.samestat(held, there) and _is_empty_file(held):  # else somebody has put it there
+                    self.lock_path.unlink()
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _has_lock(self) -> bool:
+        """Whether there is a lock already; TakenError where another file has its name, which is not even opened."""
+        try:
+            there = self.lock_path.lstat()
+        except OSError:
+            return False
+        if not _is_empty_file(there):
+            raise self._no_lock_of_ours()
+        return True
+
+    def _no_lock_of_ours(self) -> TakenError:
+        return TakenError(
+            f"{self.lock_path} is no lock of an emulator, which is an empty file; move it away or choose another --link"
+        )
 
     def _refuse_foreign(self, target: str, *, had_lock: bool) -> None:
         """TakenError for a link that no emulator has made: where it points tells, or else the lock that it left."""
@@ -117,12 +142,18 @@ class LinkLock:
             )
 
     def _point(self, target: str) -> None:
-        temporary = self.link.with_name(f".{self.link.name}.{os.getpid()}")
+        temporary = self.link.with_name(f".{self.link.name}.pumpbench-{os.urandom(6).hex()}")
+        made = False
         try:
-            temporary.unlink(missing_ok=True)
             temporary.symlink_to(target)
+            made = True
             temporary.replace(self.link)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            if made:
+                with contextlib.suppress(OSError):
+                    temporary.unlink()
             raise BadConfigurationError(f"cannot make the link {self.link}: {error.strerror}") from error
+
+
+def _is_empty_file(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and not found.st_size

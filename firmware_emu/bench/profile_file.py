@@ -79,15 +79,21 @@ def load_profile(given: str | Path) -> Profile:
 
     Raises BadConfigurationError.
     """
-    if given in BUILT_IN:
+    path = profile_path(given)
+    if path is None:
         return BUILT_IN[str(given)]
-    path = Path(given)
     try:
-        if str(given) in profile_names() and not path.exists():
-            path = SHIPPED / f"{given}.toml"
         return _profile(_tables(path), path.stem)
     except _Wrong as wrong:
         raise BadConfigurationError(f"profile {path}: {wrong}") from None
+
+
+def profile_path(given: str | Path) -> Path | None:
+    """The file that a profile is read from; None for a built-in one."""
+    if given in BUILT_IN:
+        return None
+    path = Path(given)
+    return SHIPPED / f"{given}.toml" if str(given) in profile_names() and not path.exists() else path
 
 
 def profile_names() -> list[str]:

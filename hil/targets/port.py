@@ -89,7 +89,7 @@ def _refuse_dead_link(path: Path) -> None:
     for _ in range(LINKS_MAX):
         if not path.is_symlink():
             return
-        if _nobody_holds(Path(f"{path}.lock")):
+        if _nobody_holds(path.with_name(f".{path.name}.pumpbench-lock")):  # as the emulator names it
             raise BenchLost(
                 f"{path} was left by an emulator that has ended, and what it points to may belong to somebody else",
                 advice=f"start the emulator again with `pumpbench emulate --link {path}`",

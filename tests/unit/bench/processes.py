@@ -124,10 +124,11 @@ class Emulator(Asker):
         self.ready: dict[str, Any] = json.loads(line)
 
     @staticmethod
-    def that_ends(*arguments: str | Path) -> Ended:
+    def that_ends(*arguments: str | Path, cwd: Path | None = None) -> Ended:
         """A process that is expected to end before it is ready."""
         done = subprocess.run(
             [*EMULATE, *map(str, arguments)],
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=DEADLINE_S,

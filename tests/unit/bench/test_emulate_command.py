@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -318,3 +319,49 @@ def test_a_reader_that_has_gone_is_no_traceback() -> None:
     os.close(write_end)
     assert done.returncode != 0
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (("--link", "z"), ("--image", "z")),
+        (("--link", "z"), ("--image", ".z.pumpbench-lock")),
+        (("--link", "z"), ("--image", "../place/z")),
+        (("--link", "z"), ("--image", "leads-to-z")),
+        (("--link", "z"), ("--profile", "./z")),
+        (("--image", "p.toml"), ("--profile", "p.toml")),
+    ],
+)
+def test_options_that_name_one_file_are_refused_before_anything_is_made(
+    tmp_path: Path, first: tuple[str, str], second: tuple[str, str]
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / "leads-to-z").symlink_to("z")
+    (place / "p.toml").touch()
+    before = sorted(place.iterdir())
+    done = Emulator.that_ends(*first, *second, cwd=place)
+    assert (done.code, done.out) == (10, "")
+    assert re.search("--(image|profile) and (the lock of )?--(link|image) are one file", done.err), done.err
+    assert sorted(place.iterdir()) == before
+    assert (place / "p.toml").read_bytes() == b""
+
+
+@pytest.mark.parametrize("arguments", [("--image", "i"), ("--link", "l"), ("--profile", "./p")])
+def test_a_path_in_a_directory_that_is_gone_is_refused_in_one_sentence(
+    tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    script = 'rmdir "$PWD" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", *EMULATE, *arguments],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (10, "", 1), done.stderr
+    assert "the directory that this was started in is gone" in done.stderr

@@ -152,6 +152,17 @@ def test_what_a_killed_emulator_left_of_a_rewrite_goes_with_the_next_start(tmp_p
     assert names_in(tmp_path) == ["image"]
 
 
+def test_a_file_of_somebody_else_where_an_image_is_rewritten_stays_and_the_image_grows_on(
+    tmp_path: Path,
+) -> None:
+    path = long_image(tmp_path / "image")
+    long_bytes = path.stat().st_size
+    (tmp_path / ".image.rewrite").write_text("precious")
+    last_ms(path)
+    assert path.stat().st_size == long_bytes
+    assert (tmp_path / ".image.rewrite").read_text() == "precious"
+
+
 def test_a_link_that_cannot_be_made_leaves_no_temporary_file(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("needs another user's link")
@@ -191,6 +202,19 @@ lock.release()
         works_on([*WITHOUT_ROOTS_RIGHTS, sys.executable, "-c", script, str(place / "pump")])
     finally:
         place.chmod(0o755)
+
+
+def test_a_key_file_of_somebody_else_in_a_folder_of_a_like_name_is_not_swept_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    mine = tmp_path / "pumpbench-keys" / "keys.json"
+    left = tmp_path / "pumpbench-12-0123456789ab" / "keys.json"
+    for path in (mine, left):
+        path.parent.mkdir()
+        path.write_text("[]")
+    KeyFile(()).remove()
+    assert (mine.exists(), left.exists()) == (True, False)
 
 
 def test_a_key_file_that_was_swept_away_meanwhile_is_gone_as_it_should_be(

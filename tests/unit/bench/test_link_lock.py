@@ -138,7 +138,7 @@ def test_a_link_that_a_killed_emulator_left_is_refused_by_the_client_whatever_ha
 ) -> None:
     emulator = Emulator("--link", tmp_path / "pump")
     emulator.kill()
-    assert (tmp_path / "pump.lock").exists()
+    assert (tmp_path / ".pump.pumpbench-lock").exists()
     (tmp_path / "pump").unlink()
     (tmp_path / "pump").symlink_to(terminal)  # as if the system had given the number of its PTY again
     path = tmp_path / "pump"
@@ -186,7 +186,7 @@ def test_where_ptys_have_no_place_of_their_own_the_lock_alone_tells_an_emulators
     link.symlink_to("/dev/ttys003")
     with pytest.raises(TakenError, match="points to /dev/ttys003, which is no PTY"):
         LinkLock(link).acquire("/dev/ttys004")
-    (tmp_path / "pump.lock").touch()  # as of an emulator that was killed
+    (tmp_path / ".pump.pumpbench-lock").touch()  # as of an emulator that was killed
     lock = LinkLock(link)
     lock.acquire("/dev/ttys004")
     assert str(link.readlink()) == "/dev/ttys004"
@@ -196,6 +196,57 @@ def test_where_ptys_have_no_place_of_their_own_the_lock_alone_tells_an_emulators
 
 def test_a_lock_beside_a_link_to_something_else_makes_no_pty_of_it(tmp_path: Path) -> None:
     (tmp_path / "pump").symlink_to("somewhere/else")
-    (tmp_path / "pump.lock").touch()
+    (tmp_path / ".pump.pumpbench-lock").touch()
     with pytest.raises(TakenError, match="which is no PTY"):
         LinkLock(tmp_path / "pump").acquire("/dev/pts/8")
+
+
+@pytest.mark.parametrize("name", ["pump.lock", ".pump.4711", ".other.pumpbench-lock", "pump.new"])
+def test_files_of_others_beside_a_link_outlive_its_emulator_also_one_that_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("precious")
+    lock = LinkLock(tmp_path / "pump")
+    lock.acquire("/dev/pts/7")
+    lock.release()
+    (tmp_path / "pump").write_text("no link")
+    with pytest.raises(TakenError, match="exists and is no link"):
+        LinkLock(tmp_path / "pump").acquire("/dev/pts/7")
+    assert (tmp_path / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "pipe", "link"])
+def test_what_has_the_name_of_a_lock_and_is_none_of_ours_is_refused_and_stays(
+    tmp_path: Path, kind: str
+) -> None:
+    there = tmp_path / ".pump.pumpbench-lock"
+    match kind:
+        case "text":
+            there.write_text("precious")
+        case "folder":
+            there.mkdir()
+        case "pipe":
+            os.mkfifo(there)
+        case _:
+            there.symlink_to("nowhere")
+    before = there.lstat()
+    with pytest.raises(TakenError, match="is no lock of an emulator, which is an empty file; move it away"):
+        LinkLock(tmp_path / "pump").acquire("/dev/pts/7")
+    assert there.lstat() == before
+    assert [path.name for path in tmp_path.iterdir()] == [there.name]
+
+
+def test_what_somebody_wrote_into_a_lock_meanwhile_stays(tmp_path: Path) -> None:
+    lock = LinkLock(tmp_path / "pump")
+    lock.acquire("/dev/pts/7")
+    (tmp_path / ".pump.pumpbench-lock").write_text("precious")
+    lock.release()
+    assert (tmp_path / ".pump.pumpbench-lock").read_text() == "precious"
+
+
+def test_a_link_beside_which_another_tool_has_a_lock_file_is_no_link_of_a_dead_emulator(
+    tmp_path: Path, terminal: str
+) -> None:
+    (tmp_path / "uv").symlink_to(terminal)
+    (tmp_path / "uv.lock").write_text("precious")
+    open_port(str(tmp_path / "uv"), "pty:uv").close()
