@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BAUD = 115_200  # [SPEC 1]
 CONNECT_LIMIT_S = 5.0
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 LINKS_MAX = 40  # what Linux follows
 
 
@@ -60,7 +61,11 @@ def open_port(
     import serial  # noqa: PLC0415 - 20 ms that only ports need
 
     place = os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is no such user
-    if not Path(place).exists():
+    try:
+        there = Path(place).exists()
+    except OSError as error:  # too long a name, a folder that is shut
+        raise _reason_port_is_shut(path, error) from error
+    if not there:
         raise BadConfiguration(
             f"there is no port at {path}",
             advice=f"plug the board in, or start an emulator with `pumpbench emulate --link {path}`",
@@ -126,11 +131,23 @@ def _reason_port_is_shut(path: str, error: Exception) -> Exception:
             f"the port {path} may not be opened by this user",
             advice="add the user to the port's group (often dialout) and log in again",
         )
+    if number in OUT_OF_RESOURCES:
+        return _too_little(f"the port {path}", error)
     if number == errno.EIO:
         return BenchLost(
             f"the port {path} is dead: nothing holds its other end", advice="start the emulator again"
         )
+    text = getattr(error, "strerror", None) or text
     return BadConfiguration(f"{path} is no serial port ({text})", advice="name a PTY or a serial device")
+
+
+def _too_little(what: str, error: Exception) -> BenchLost:
+    """What is said where not the port is at fault, but what the system gives this process."""
+    number = getattr(error, "errno", None)
+    return BenchLost(
+        f"{what} cannot be opened: the system gives this process too little ({os.strerror(number or 0)})",
+        advice="raise its limits (ulimit -n, -v), or close other programs",
+    )
 
 
 def _keep_lines_at_close(descriptor: int) -> None:
@@ -148,6 +165,8 @@ def open_socket(host: str, port: int, name: str) -> DescriptorChannel:
     except TimeoutError as error:
         raise BenchLost(f"{name} does not answer", advice="check host and port") from error
     except OSError as error:
+        if error.errno in OUT_OF_RESOURCES:
+            raise _too_little(name, error) from error
         reason = error.strerror or str(error)
         raise BenchLost(
             f"nothing can be reached at {name} ({reason})",

@@ -122,7 +122,16 @@ def host_and_port(text: str, place: str) -> tuple[str, int]:
         raise BadConfiguration(
             f"the address {text!r} names no host and port", advice="write socket://HOST:PORT"
         )
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    try:
+        encodable = "\0" not in host and host.encode("idna")
+    except UnicodeError:  # a part that is empty, or longer than 63 letters, or what is no letter
+        encodable = b""
+    if not encodable:
+        raise BadConfiguration(
+            f"no such address: {text!r}; {host!r} cannot be the name of a host", advice="write socket://HOST:PORT"
+        )
+    return host, int(port)
 
 
 def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:

@@ -85,3 +85,9 @@ def test_the_command_line_beats_the_environment_beats_the_ini_file(
     command_line: Any, environment: Any, ini: Any, chosen: Any
 ) -> None:
     assert address.choose(command_line, environment, ini).text == chosen
+
+
+@pytest.mark.parametrize("host", ["pump..local", "a" * 70 + ".local", "\udcff", ".", "b\0x", "\xe9" * 80])
+def test_a_host_that_no_resolver_takes_is_no_address(host: str) -> None:
+    with pytest.raises(BadConfiguration, match="no such address: 'socket://.* cannot be the name of a host"):
+        address.parse(f"socket://{host}:4000")

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import socket
 import termios
 import tty
@@ -156,3 +157,28 @@ def test_each_reason_for_which_a_port_is_shut_has_its_own_sentence_and_code(
     reason = _reason_port_is_shut("/dev/pump", OSError(number, os.strerror(number)))
     assert type(reason) is kind
     assert sentence in str(reason)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "./" + "x" * 300, "/" + "y/" * 4_000])
+def test_a_path_that_the_system_does_not_even_look_at_is_bad_configuration(path: str) -> None:
+    with pytest.raises(BadConfiguration, match=r"is no serial port \(File name too long\)"):
+        open_port(path, path)
+
+
+@pytest.mark.parametrize("kind", ["pty", "socket"])
+def test_where_descriptors_run_out_the_limit_is_blamed_and_not_the_port(
+    kind: str, pty: tuple[int, str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        place = pty[1] if kind == "pty" else f"//127.0.0.1:{listener.getsockname()[1]}"
+        target = make_target(parse(f"{kind}:{place}"))
+        import serial  # noqa: F401, PLC0415 - imports need descriptors
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(BenchLost, match=r"too little \(Too many open files\)") as raised:
+                target.open_channel()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert "ulimit -n" in str(raised.value)
