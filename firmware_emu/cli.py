@@ -29,6 +29,19 @@ SEED_MAX = (1 << 63) - 1
 MEMORY_ID_DIGITS = 16
 
 
+class _WholeNumber(click.IntRange):
+    """A whole number within a range, in ASCII digits alone: Python reads `1_000`, spaces and other scripts too."""
+
+    def _describe_range(self) -> str:
+        return f"{self.min} to {self.max}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        if isinstance(value, str) and not re.fullmatch("-?[0-9]{1,40}", value):
+            self.fail(f"{value[:40]!r} is not a valid integer: write digits, as 25", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def _checked(read: Callable[[str], object]) -> Callable[..., object]:
     """An option whose text the bench must be able to read; what it cannot is wrong usage."""
 
@@ -90,7 +103,8 @@ def _memory_id(text: str) -> int:
 )
 @click.option(
     "--seed",
-    type=click.IntRange(0, SEED_MAX),
+    type=_WholeNumber(0, SEED_MAX),
+    metavar="N",
     help="Same seed, same input, same bytes. Default: random, in the ready line.",
 )
 @click.option(
@@ -118,7 +132,7 @@ def _memory_id(text: str) -> int:
 @click.option(
     "--time-off",
     "off_ms",
-    type=click.IntRange(0, TRAVEL_MAX_MS),
+    type=_WholeNumber(0, TRAVEL_MAX_MS),
     default=0,
     metavar="MS",
     help="How long the pump of --image was without power.",

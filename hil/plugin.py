@@ -6,6 +6,7 @@ nothing else. Outside the suite, this module and `run.recorder` are the only one
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -84,11 +85,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pumpbench", "pumpbench: a pump on a bench")
     group.addoption("--hil-target", metavar="ADDRESS", help="the pump to test: emulator, pty:PATH, ...")
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
-    group.addoption("--hil-seed", metavar="N", type=int, help="seed of an emulated pump")
+    group.addoption("--hil-seed", metavar="N", type=_whole_number, help="seed of an emulated pump")
     group.addoption(
         "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
     )
-    group.addoption("--hil-baud", metavar="N", type=int, help="speed of a device path (default: 115200)")
+    group.addoption(
+        "--hil-baud", metavar="N", type=_whole_number, help="speed of a device path (default: 115200)"
+    )
     group.addoption("--hil-keep", action="store_true", help="refuse to replace a report that is there")
     group.addoption(
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
@@ -100,6 +103,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="paths",
         default=[],
     )
+
+
+def _whole_number(text: str) -> int:
+    from hil.targets.choices import whole_number  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)

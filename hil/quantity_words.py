@@ -8,12 +8,22 @@ from typing import Final
 PLACES_OF_MCG: Final = 3
 PLACES_OF_ML: Final = 6
 U32_MAX: Final = 0xFFFF_FFFF
+I32_MAX: Final = 0x7FFF_FFFF
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def at_least(text: str, value: int) -> str:
     """The text of a value; where the pump shows the most that its field holds, the true one may be larger."""
     return f"at least {text}" if value == U32_MAX else text
+
+
+def moved(delta_s: int) -> str:
+    """By how much a clock was moved, of a signed field of 32 bits, whose ends stand for more [SPEC 6], TIME_SET."""
+    if abs(delta_s) < I32_MAX:
+        return f"{delta_s} s"
+    if delta_s < -I32_MAX:
+        return "not known: the clock was not set"
+    return f"{delta_s} s or less" if delta_s < 0 else f"at least {delta_s} s"
 
 
 def decimal_text(value: int, places: int) -> str:

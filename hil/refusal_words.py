@@ -11,6 +11,7 @@ from hil.quantity_words import (
     mcg_per_ml,
     ml,
     ml_per_day,
+    moved,
 )
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import offset_of
@@ -240,7 +241,7 @@ _SPECIAL: dict[ErrorCode, Callable[[ErrorReply], str]] = {
     ErrorCode.CMD_ID_RANGE: _command_of,
     ErrorCode.BUSY: _command_of,
     ErrorCode.REV_MISMATCH: lambda e: f"it names program revision {e.detail}, the pump has {e.limit}",
-    ErrorCode.CONFIRM: lambda e: f"by {_signed(e.detail)} s, limit {e.limit} s",
+    ErrorCode.CONFIRM: lambda e: f"by {moved(_signed(e.detail))}, limit {e.limit} s",
 }
 
 

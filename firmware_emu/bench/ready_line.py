@@ -26,18 +26,21 @@ ALWAYS_JSON = ContextVar("ALWAYS_JSON", default=False)
 
 
 def tell(opened: Mapping[str, object], before_its_end: Callable[[], None]) -> None:
-    """Print the line of what was opened, or say that it cannot be printed. Who closed stdout does not want it."""
+    """Print the line of what was opened; NotWrittenError where nobody can get it."""
     if sys.stdout is None:
-        before_its_end()
-        return
+        raise _not_written("stdout is closed")
     for_people = sys.stdout.isatty() and not ALWAYS_JSON.get()
     line = _lines_for_people(opened) if for_people else _json_line(opened)
     try:
         write_line(sys.stdout.fileno(), line, before_its_end)
     except OSError as error:
-        raise NotWrittenError(
-            f"the ready line could not be written ({error.strerror}); let stdout lead to somebody who reads it"
-        ) from error
+        raise _not_written(error.strerror or str(error)) from error
+
+
+def _not_written(why: str) -> NotWrittenError:
+    return NotWrittenError(
+        f"the ready line could not be written ({why}); let stdout lead to somebody who reads it, or to /dev/null"
+    )
 
 
 def _json_line(opened: Mapping[str, object]) -> str:

@@ -14,10 +14,12 @@ import click
 
 from hil.outcome_store import LAST_CMD_ID
 from hil.quantity_words import PLACES_OF_MCG, PLACES_OF_ML, U32_MAX, WALL_EPOCH, decimal_text
+from hil.targets.choices import whole_number
 
 U16_MAX: Final = 0xFFFF
 LAST_MOMENT = WALL_EPOCH + timedelta(seconds=U32_MAX)
 TZ_MINUTES = range(-720, 840 + 1)  # [SPEC 6], TIME_SET
+_FINER_THAN_A_SECOND = re.compile("[.,]0*[1-9]")  # Python drops what is finer than a microsecond
 _NUMBER = re.compile(r"(?P<whole>[0-9]*)(\.(?P<part>[0-9]*))?")
 
 
@@ -79,6 +81,26 @@ class Quantity(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
+class WholeNumber(click.ParamType[int]):
+    """The type of an option whose range is checked where its value is used: digits, also behind a minus."""
+
+    name = "number"
+
+    def __init__(self, shown_range: str) -> None:
+        self._shown_range = shown_range
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:  # noqa: ARG002
+        """The range, as `--help` shows it behind the option."""
+        return f"[{self._shown_range}]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        try:
+            return value if isinstance(value, int) else whole_number(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 MCG = Quantity("mcg", places=PLACES_OF_MCG)
 MCG_PER_DAY = Quantity("mcg/day", places=PLACES_OF_MCG)
 MCG_PER_ML = Quantity("mcg/mL", places=PLACES_OF_MCG)
@@ -118,7 +140,7 @@ def wall_time(text: str) -> WallTime:
     if offset is None:
         raise ValueError(f"{_shown(text)} has no offset from UTC; add +00:00 or your own")
     tz_minutes, odd = divmod(offset, timedelta(minutes=1))
-    if odd or wanted.microsecond:
+    if odd or _FINER_THAN_A_SECOND.search(text):
         raise ValueError(
             f"{_shown(text)} is finer than the pump's clock: whole seconds, whole minutes of offset"
         )

@@ -11,9 +11,11 @@ import click
 from hil import address as addresses
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell
+from hil.cli.quantities import WholeNumber
 from hil.errors import BadConfiguration
 from hil.installation import own_python
 from hil.report.directory import ReportDirectory
+from hil.targets.choices import SEED_MAX
 from hil.targets.schemes import SCHEMES
 
 DEFAULT_REPORT = "hil-report"
@@ -93,8 +95,12 @@ def targets(as_json: bool) -> None:
 )
 @click.option("--keep", is_flag=True, help="Refuse to replace a report that is there.")
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
-@click.option("--seed", type=int, help="Seed of an emulated pump.")
-@click.option("--baud", type=int, help="Speed of a device path, in bits per second.  [default: 115200]")
+@click.option("--seed", type=WholeNumber(f"0 to {SEED_MAX}"), help="Seed of an emulated pump.")
+@click.option(
+    "--baud",
+    type=WholeNumber("from 1"),
+    help="Speed of a device path, in bits per second.  [default: 115200]",
+)
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(

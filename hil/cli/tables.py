@@ -15,6 +15,7 @@ from hil.quantity_words import (
     mcg_per_ml,
     ml,
     ml_per_day,
+    moved,
 )
 from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
 from protocol.messages.program import ProgCommitReply
@@ -285,7 +286,7 @@ def reply_rows(reply: object) -> Rows:
             volumes = (reply.reservoir_calc_nl, reply.expected_nl, reply.diff_nl)
             return list(zip(("reservoir", "expected", "difference"), map(ml, volumes), strict=True))
         case TimeSetReply():
-            return [("moved by", f"{reply.delta_s} s")]
+            return [("moved by", moved(reply.delta_s))]
     return []
 
 

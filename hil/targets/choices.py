@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,13 @@ class PumpChoice:
     time_mode: str = "manual"
     model: Mapping[str, int | str | bool] = field(default_factory=dict)
     implant: Mapping[str, int | str | bool] = field(default_factory=dict)
+
+
+def whole_number(text: str) -> int:
+    """The number that ASCII digits name, with a minus before them where it has one; ValueError says what to write."""
+    if not re.fullmatch("-?[0-9]{1,40}", text):
+        raise ValueError(f"{text[:40]!r} is no whole number: write digits, as 25")
+    return int(text)
 
 
 def check_seed(choice: PumpChoice) -> None:

@@ -129,7 +129,8 @@ def host_and_port(text: str, place: str) -> tuple[str, int]:
         encodable = b""
     if not encodable:
         raise BadConfiguration(
-            f"no such address: {text!r}; {host!r} cannot be the name of a host", advice="write socket://HOST:PORT"
+            f"no such address: {text!r}; {host!r} cannot be the name of a host",
+            advice="write socket://HOST:PORT",
         )
     return host, int(port)
 

@@ -283,7 +283,7 @@ def test_a_term_ends_it_with_0_also_while_clients_are_connected_and_refused() ->
     assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- 2>&-"])
 def test_closed_standard_descriptors_never_become_the_line_or_the_image(tmp_path: Path, closed: str) -> None:
     link = tmp_path / "pump"
     process = subprocess.Popen(
@@ -321,6 +321,22 @@ def test_a_ready_line_that_cannot_be_written_is_one_sentence_and_exit_12() -> No
         assert done.returncode == 12
         assert done.stderr.count(b"\n") == 1
         assert b"the ready line could not be written" in done.stderr
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_an_emulator_whose_stdout_is_closed_ends_with_12_and_leaves_nothing(
+    tmp_path: Path, closed: str
+) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *EMULATE, "--link", str(tmp_path / "pump")],
+        capture_output=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 12
+    assert b"Traceback" not in done.stderr
+    assert "2>" in closed or b"could not be written (stdout is closed)" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_of_many_second_clients_is_told_that_the_line_is_taken(tmp_path: Path) -> None:

@@ -89,5 +89,5 @@ def test_the_command_line_beats_the_environment_beats_the_ini_file(
 
 @pytest.mark.parametrize("host", ["pump..local", "a" * 70 + ".local", "\udcff", ".", "b\0x", "\xe9" * 80])
 def test_a_host_that_no_resolver_takes_is_no_address(host: str) -> None:
-    with pytest.raises(BadConfiguration, match="no such address: 'socket://.* cannot be the name of a host"):
+    with pytest.raises(BadConfiguration, match=r"no such address: 'socket://.* cannot be the name of a host"):
         address.parse(f"socket://{host}:4000")

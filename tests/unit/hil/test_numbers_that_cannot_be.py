@@ -1,6 +1,7 @@
 """Numbers and dates that the wire cannot carry, or that nobody writes so: refused by name, before anything is sent."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,13 +12,28 @@ from hil.bench_session import TestBench
 from hil.cli.main import cli
 from hil.cli.program import program
 from hil.cli.quantities import Quantity, exact, wall_time
-from hil.cli.tables import alarm_lines, reservoir_rows
+from hil.cli.tables import alarm_lines, reply_rows, reservoir_rows
 from hil.errors import UsageError
 from hil.programmer.programmer import Programmer
 from hil.quantity_words import decimal_text
-from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, OnExpiry, ProgramSlot, StopReason
+from hil.refusal_words import sentence_of_refusal
+from protocol.identifiers import (
+    AlarmClass,
+    AlarmFlag,
+    AlarmId,
+    ErrorCode,
+    OnExpiry,
+    Opcode,
+    Outcome,
+    ProgramSlot,
+    StopReason,
+)
 from protocol.log.types import LogName
 from protocol.messages.alarms import AlarmRow, GetAlarmsReply
+from protocol.messages.errors import refusal
+from protocol.messages.ledger import CommandResult
+from protocol.messages.time import TimeSetReply
+from tests.unit.hil.runs import pytest_on
 
 NOBODY_WRITES_SO = [
     "2_5",
@@ -84,6 +100,37 @@ def numbers_of(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
         yield from ((name, parameter) for parameter in each.params)
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("emulate",), "--seed"),
+        (("emulate", "--image", "i"), "--time-off"),
+        (("emulate",), "--memory-id"),
+        (("hil", "run", "--report", "nowhere"), "--seed"),
+        (("hil", "run", "--report", "nowhere"), "--baud"),
+    ],
+    ids=str,
+)
+def test_a_number_of_emulate_and_of_hil_run_is_digits_and_nothing_else(
+    command: tuple[str, ...], option: str
+) -> None:
+    for number in set(NOBODY_WRITES_SO) - {"-1"}:  # that one is out of range, and told as that
+        if option == "--memory-id" and number.startswith("1e"):  # hex digits
+            continue
+        result = CliRunner().invoke(cli, [*command, f"{option}={number}"])
+        assert result.exit_code == 2, (number, result.output, result.exception)
+        assert option in result.output, (number, result.output)
+        assert "digits" in result.output, (number, result.output)
+
+
+@pytest.mark.parametrize("option", ["--hil-seed", "--hil-baud"])
+def test_a_number_of_a_pytest_of_ones_own_is_digits_and_nothing_else(option: str, tmp_path: Path) -> None:
+    for number in ("1_000", "\u0662"):
+        done = pytest_on(tmp_path, "def test_x(pump): pass\n", f"{option}={number}")
+        assert done.returncode == 4, done.stdout
+        assert "write digits" in done.stderr
+
+
 def test_no_command_of_the_programmer_reads_a_number_in_another_way_than_ours() -> None:
     for name, parameter in numbers_of(program):
         foreign = isinstance(parameter.type, click.types.IntParamType | click.types.FloatParamType)
@@ -143,6 +190,10 @@ def test_a_whole_number_has_no_places() -> None:
         ("9999-12-31T23:59:59+00:00", "out of range"),
         ("0001-01-01T00:00:00+12:00", "out of range"),
         ("2026-03-02T10:00:00.5+00:00", "finer"),
+        ("2026-03-02T10:00:00.0000009Z", "finer"),
+        ("2026-03-02T10:00:00,00000001Z", "finer"),
+        ("2026-03-02T10:00:00+00:00:00.5", "finer"),
+        ("2026-03-02T10:00:00+00:00:00.0000001", "finer"),
         ("2026-03-02T10:00:00+00:00:30", "finer"),
         ("2026-03-02T10:00:00+15:00", "-12:00 to"),
         ("\u0662\u0660\u0662\u0666-03-02T10:00:00+00:00", "no ISO time"),
@@ -154,6 +205,27 @@ def test_a_date_that_the_pumps_clock_cannot_hold_is_refused(text: str, why: str)
     with pytest.raises(ValueError, match=why):
         wall_time(text)
     assert "ISO-TIME" in refused("time", text, "--yes")
+
+
+def test_a_date_with_a_fraction_of_nothing_is_a_whole_second() -> None:
+    assert wall_time("2000-01-01T00:00:01.000Z")[:2] == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("delta_s", "words"),
+    [
+        (2**31 - 1, "at least 2147483647 s"),
+        (2**31 - 2, "2147483646 s"),
+        (-(2**31) + 2, "-2147483646 s"),
+        (-(2**31) + 1, "-2147483647 s or less"),
+        (-(2**31), "not known: the clock was not set"),
+    ],
+)
+def test_a_signed_field_at_either_end_of_its_range_is_told_as_a_limit(delta_s: int, words: str) -> None:
+    result = CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=1)
+    assert ("moved by", words) in reply_rows(TimeSetReply(result, delta_s))
+    said = sentence_of_refusal(Opcode.TIME_SET, refusal(ErrorCode.CONFIRM, detail=delta_s, limit=120))
+    assert words in said
 
 
 def test_the_first_and_the_last_second_of_the_pumps_clock_are_dates() -> None:
