@@ -63,7 +63,7 @@ class ReportDirectory:
         except OSError:
             return ""
         try:
-            there = [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
+            there = _names_there(descriptor)
             if not there:
                 return ""
             written_at_s = os.stat(there[0], dir_fd=descriptor, follow_symlinks=False).st_mtime
@@ -99,6 +99,13 @@ class ReportDirectory:
     def begin(self, run: RunRecord) -> None:
         """Take the directory for this run alone, and replace an older report by the news that a run has begun."""
         self._take()
+        there = _names_there(self._descriptor)
+        if there and not _has_our_summary(self._descriptor):
+            raise BadConfiguration(
+                f"the report cannot be written to {self.path}: what lies there is no report of ours: "
+                f"{', '.join(there)}",
+                advice="move it away, or name another directory",
+            )
         self._remove_report(self._descriptor)  # first, since that needs no room
         self.write(run)
         for name in WRITTEN_AT_THE_END:
@@ -213,7 +220,7 @@ class ReportDirectory:
 
     def _replace(self, name: str, content: bytes) -> None:
         """Write into the directory that is held, whatever its path leads to, and only what nobody else has made."""
-        held, beside = self._descriptor, f"{name}.new"
+        held, beside = self._descriptor, f".{name}.pumpbench-new"  # no name of anybody else's file
         try:
             self._remove(beside)
             with os.fdopen(os.open(beside, _OPEN_NEW, 0o666, dir_fd=held), "wb") as file:
@@ -236,6 +243,11 @@ def _let_go_after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_let_go_after_fork)
+
+
+def _names_there(descriptor: int) -> list[str]:
+    """Names of a report's files that are there, whosever they are."""
+    return [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
 
 
 def _is_there(name: str, descriptor: int) -> bool:

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from hil.report.summary import TITLE
 from tests.unit.hil.runs import (
     AFTER_SECOND,
     FROM_SECOND,
@@ -181,7 +182,7 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
 ) -> None:
     older = tmp_path / "report"
     older.mkdir()
-    (older / "summary.txt").write_text("251 passed")
+    (older / "summary.txt").write_text(f"{TITLE} 251 passed")
     (older / "junit.xml").write_text("<testsuites/>")
     run = start_waiting()
     emulators = run.emulators()

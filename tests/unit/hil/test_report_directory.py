@@ -134,7 +134,7 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
     precious = tmp_path / "precious"
     precious.write_text("mine")
     (tmp_path / "report").mkdir()
-    for name in ("summary.txt.new", "junit.xml.new", "report.json.new"):
+    for name in (".summary.txt.pumpbench-new", ".junit.xml.pumpbench-new", ".report.json.pumpbench-new"):
         planted = tmp_path / "report" / name
         os.mkfifo(planted) if kind == "pipe" else planted.symlink_to(precious)
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
@@ -360,14 +360,30 @@ def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: P
     assert contents(green) == before
 
 
-def test_files_of_somebody_else_go_with_a_word_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json"])
+@pytest.mark.parametrize("by", ["hil run", "pytest"])
+def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: str, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
-    (tmp_path / "report" / "summary.txt").write_text("notes of somebody")
-    kept = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--hil-keep")
-    assert kept.returncode == 10
-    assert summary(tmp_path) == "notes of somebody"
+    (tmp_path / "report" / name).write_text("notes of somebody")
+    if by == "hil run":
+        done = hil_run(tmp_path, "-k", "comes_byte_by_byte")
+    else:
+        done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert f"what lies there is no report of ours: {name}" in done.stderr
+    assert set(contents(tmp_path / "report").values()) == {"notes of somebody"}
+
+
+def test_files_beside_a_report_that_have_names_like_ours_stay(tmp_path: Path) -> None:
+    (tmp_path / "report").mkdir()
+    names = {"summary.txt.new", "junit.xml.new", "report.json.new", "summary.txt.bak"}
+    for name in names:
+        (tmp_path / "report" / name).write_text("notes of somebody")
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
-    assert "(no report of a run: summary.txt)" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {
+        name for name, text in contents(tmp_path / "report").items() if text == "notes of somebody"
+    } == names
 
 
 def test_keep_is_content_where_there_is_no_report(tmp_path: Path) -> None:
