@@ -1,4 +1,4 @@
-"""`pumpbench help`: pages that belong to no single command."""
+"""`pumpbench help`: pages that belong to no single command; and how a group lists its commands."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from hil.errors import EXIT_CODE_WORDS, ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+SENTENCE_MAX = 200  # characters; all are shorter
+
+
+class ListsWholeSentences(click.Group):
+    """A group whose list of commands has the first sentence of each, over several lines where it is long."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands."""
+        with formatter.section("Commands"):
+            commands = {name: self.commands[name] for name in self.list_commands(ctx)}
+            formatter.write_dl(
+                [(name, each.get_short_help_str(SENTENCE_MAX)) for name, each in commands.items()]
+            )
 
 
 def exit_codes() -> str:

@@ -15,6 +15,7 @@ import click
 from hil.cli import tables
 from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
 from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
+from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
 
 
-@click.group(help="Talk to a pump as its programmer.")
+@click.group(cls=ListsWholeSentences, help="Talk to a pump as its programmer.")
 def program() -> None:
     """Group of the programmer's commands."""
 
@@ -233,7 +234,7 @@ def show_history(options: Options, history: LogHistory, lines: LogLines) -> None
 @click.argument("cmd_id", type=CMD_ID, required=False)
 @with_options
 def query(options: Options, cmd_id: int | None) -> None:
-    """What became of a command, CMD_ID from 1 to 4294967294 (without one: of the last that the pump has received)."""
+    """What became of a command. CMD_ID is 1 to 4294967294; without one it is the last that the pump has received."""
     with connected(options) as pump:
         if cmd_id is None:
             cmd_id = pump.status().last_cmd_id
@@ -250,7 +251,7 @@ def query(options: Options, cmd_id: int | None) -> None:
 @click.argument("cmd_id", type=CMD_ID)
 @with_options
 def void(options: Options, cmd_id: int) -> None:
-    """Make sure that a command which never arrived (CMD_ID, 1 to 4294967294) never will be carried out."""
+    """Make sure that a command that never arrived is never done. CMD_ID is 1 to 4294967294."""
     require_target(options)
     with connected(options) as pump:
         seen = pump.void(cmd_id)
@@ -293,7 +294,7 @@ def ack(options: Options, alarm: str) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @with_options
 def accept(options: Options, cmd_id: int, yes: bool) -> None:
-    """Take an outcome that nobody knows (of CMD_ID, 1 to 4294967294) upon yourself, so that it blocks no more."""
+    """Take an outcome that nobody knows upon yourself. It blocks no more then. CMD_ID is 1 to 4294967294."""
     require_target(options)
     confirm(
         f"have you consulted the log and the patient about command {cmd_id}, and shall it block no more",

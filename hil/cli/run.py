@@ -10,6 +10,7 @@ import click
 
 from hil import address as addresses
 from hil.cli.documents import json_text
+from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say, tell
 from hil.cli.quantities import WholeNumber
 from hil.errors import BadConfiguration
@@ -49,11 +50,25 @@ SETTINGS = (
     "-o",
     "junit_suite_name=pumpbench",
 )
+EXIT_CODES = """\
+\b
+Exit codes:
+   0  all tests that were chosen ran, at least one passed, and none failed
+   1  a test failed
+   2  wrong usage, or tests did not run (Ctrl-C, a signal, what could not be collected)
+   3  an internal error, or a test ended the process
+   4  pytest was used wrongly
+   5  no test passed or failed: none chosen, or all skipped
+   6  pytest had more warnings than were allowed
+   7  the bench was lost
+  10  bad configuration: address, option, or what cannot be written
+  11  port or report directory taken
+"""  # the first line is click's mark of lines that it shall not fill
 # Failures alone: skips are summed by reason.
 SHOWN = ("-rfEX",)
 
 
-@click.group(help="Run the conformance suite against a target.")
+@click.group(cls=ListsWholeSentences, help="Run the conformance suite against a target.")
 def hil() -> None:
     """Group of what is done with the suite."""
 
@@ -86,7 +101,7 @@ def targets(as_json: bool) -> None:
     tell("\n".join(lines))
 
 
-@hil.command(context_settings={"ignore_unknown_options": True})
+@hil.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
 @click.option(
     "--target", metavar="ADDRESS", envvar=addresses.ENVIRONMENT_NAME, help=f"One of {addresses.FORMS}."
 )
@@ -113,21 +128,7 @@ def run(
     expression: str | None,
     pytest_arguments: tuple[str, ...],
 ) -> None:
-    """Run the suite; what follows -- goes to pytest.
-
-    \b
-    Exit codes:
-       0  all tests that were chosen ran, at least one passed, and none failed
-       1  a test failed
-       2  wrong usage, or tests did not run (Ctrl-C, a signal, what could not be collected)
-       3  an internal error, or a test ended the process
-       4  pytest was used wrongly
-       5  no test passed or failed: none chosen, or all skipped
-       6  pytest had more warnings than were allowed
-       7  the bench was lost
-      10  bad configuration: address, option, or what cannot be written
-      11  port or report directory taken
-    """  # noqa: D301 - click's mark of lines that it shall not fill
+    """Run the suite; what follows -- goes to pytest."""
     if target == "":
         raise BadConfiguration("--target names no device", advice="name one, or leave it out")
     if not report:
@@ -142,6 +143,12 @@ def run(
         if earlier and not directory.earlier():
             say(f"pumpbench: replaced: {earlier}")
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
+    if (profile, seed, baud) != (None, None, None):
+        from hil.bench_session import BenchSession  # noqa: PLC0415 - only these options need it
+
+        BenchSession(
+            address, profile, seed, baud
+        ).close()  # refuses what is wrong; pytest would tell it twice more
     arguments = ["--hil-target", address.text, "--hil-report", report]
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf

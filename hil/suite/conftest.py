@@ -71,6 +71,10 @@ def raw(make_raw: Callable[..., RawClient]) -> RawClient:
 def running(pump: Programmer) -> Programmer:
     """A clinician's programmer of a pump that runs without a bolus; skipped where it does not."""
     status = pump.status()
-    if status.state is not State.RUN or status.bolus_cmd_id:
-        pytest.skip(f"needs a pump that runs, without a bolus; this one is in {status.state.name}")
+    if status.state is not State.RUN:
+        pytest.skip(f"needs a pump that runs; this one is in {status.state.name}")
+    if status.bolus_cmd_id:
+        pytest.skip(
+            f"needs a pump without a bolus; in this one the bolus of command {status.bolus_cmd_id} is active"
+        )
     return pump

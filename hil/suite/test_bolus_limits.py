@@ -229,8 +229,12 @@ def prepare(raw: RawClient, volume_nl: int = 10_000, duration_s: int = 600) -> B
 @verifies("BOL-009", "LED-006")
 def test_a_commit_that_is_not_what_was_prepared_is_refused(raw: RawClient) -> None:
     before = raw.status()
-    if before.state is not State.RUN or before.bolus_cmd_id:
-        pytest.skip("needs a pump that runs, without a bolus")
+    if before.state is not State.RUN:
+        pytest.skip(f"needs a pump that runs; this one is in {before.state.name}")
+    if before.bolus_cmd_id:
+        pytest.skip(
+            f"needs a pump without a bolus; in this one the bolus of command {before.bolus_cmd_id} is active"
+        )
     for change in ({"volume_nl": 10_500}, {"duration_s": 601}, {"token": 0}):
         check_refusal(raw.say(prepare(raw)._replace(**change)), ErrorCode.TOKEN)
     after = raw.status()
