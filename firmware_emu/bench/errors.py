@@ -12,6 +12,12 @@ OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.E
 """What the system says where a limit of this process, or of the machine, is reached."""
 
 
+def pass_on_out_of_resources(error: OSError) -> None:
+    """Raise the error where a limit is at fault and no file: the command line says that of all of them."""
+    if error.errno in OUT_OF_RESOURCES:
+        raise error
+
+
 class BenchError(Exception):
     """The bench cannot do what was asked; the text says why and what to do."""
 

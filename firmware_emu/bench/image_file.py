@@ -23,7 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from firmware_emu.bench.errors import BadConfigurationError, BenchLostError
+from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, pass_on_out_of_resources
 from firmware_emu.bench.image_records import (
     MAGIC,
     TORN_MAX_BYTES,
@@ -332,6 +332,7 @@ def _open_locked(path: Path) -> int:
     try:
         descriptor = open_locked(path, os.O_NONBLOCK, taken)
     except OSError as error:
+        pass_on_out_of_resources(error)
         raise BadConfigurationError(f"cannot open image {path}: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

@@ -15,7 +15,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.errors import BadConfigurationError, pass_on_out_of_resources
 from protocol.identifiers import Role
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class KeyFile:
             os.write(self._descriptor, json.dumps(rows).encode())
         except OSError as error:
             _remove(self.path)
+            pass_on_out_of_resources(error)
             raise BadConfigurationError(
                 f"the key file {self.path} cannot be written ({error.strerror}); make room, or set XDG_RUNTIME_DIR"
             ) from error
@@ -61,7 +62,8 @@ def _own_directory() -> Path:
             directory.mkdir(mode=0o700)
         except OSError:
             continue
-        _sweep(place)
+        with contextlib.suppress(OSError):  # a place that may be written and not listed
+            _sweep(place)
         return directory
     raise BadConfigurationError(
         "no directory for the key file; set XDG_RUNTIME_DIR to one where you may write"

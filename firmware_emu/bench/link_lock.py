@@ -17,7 +17,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.errors import BadConfigurationError, TakenError
+from firmware_emu.bench.errors import BadConfigurationError, TakenError, pass_on_out_of_resources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +81,7 @@ class LinkLock:
         try:
             self._descriptor = open_locked(self.lock_path, os.O_NOFOLLOW, taken)
         except OSError as error:
+            pass_on_out_of_resources(error)
             raise BadConfigurationError(
                 f"cannot make {self.lock_path}: {error.strerror}; choose a --link where you may write"
             ) from error

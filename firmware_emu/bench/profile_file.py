@@ -28,7 +28,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.errors import BadConfigurationError, pass_on_out_of_resources
 from firmware_emu.bench.extensions import Row, installed
 from firmware_emu.bench.profile_rules import (
     COMPONENT_RULES,
@@ -113,6 +113,7 @@ def _tables(path: Path) -> Table:
     except FileNotFoundError:
         raise _Wrong(f"no such file, and no built-in profile ({', '.join(profile_names())})") from None
     except OSError as error:
+        pass_on_out_of_resources(error)
         raise _Wrong(f"cannot be read: {error.strerror}") from None
     except ValueError as error:  # a path with a NUL byte
         raise _Wrong(f"cannot be read: {error}") from None

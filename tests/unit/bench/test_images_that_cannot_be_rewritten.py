@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from firmware_emu.bench import image_file
 from firmware_emu.bench.image_file import ImageFile
 from firmware_emu.bench.key_file import KeyFile
+from firmware_emu.bench.link_lock import LinkLock
+from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.profile import Profile
 from tests.unit.bench.processes import DEADLINE_S
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROFILE = Profile()
 WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
@@ -153,14 +160,18 @@ def test_what_a_killed_emulator_left_of_a_rewrite_goes_with_the_next_start(tmp_p
 
 
 def test_a_file_of_somebody_else_where_an_image_is_rewritten_stays_and_the_image_grows_on(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = long_image(tmp_path / "image")
+    monkeypatch.setattr(image_file, "REWRITE_AT_OPEN_BYTES", 1_000)
     long_bytes = path.stat().st_size
     (tmp_path / ".image.rewrite").write_text("precious")
     last_ms(path)
     assert path.stat().st_size == long_bytes
     assert (tmp_path / ".image.rewrite").read_text() == "precious"
+    (tmp_path / ".image.rewrite").unlink()
+    last_ms(path)
+    assert path.stat().st_size < 1_000, "with nothing in the way it is rewritten"
 
 
 def test_a_link_that_cannot_be_made_leaves_no_temporary_file(tmp_path: Path) -> None:
@@ -225,3 +236,27 @@ def test_a_key_file_that_was_swept_away_meanwhile_is_gone_as_it_should_be(
     shutil.rmtree(keys.path.parent)
     keys.remove()
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("made", ["link", "image", "key file", "profile"])
+def test_where_descriptors_run_out_no_file_is_blamed(
+    tmp_path: Path, made: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line says it of the limit, exit 7, where the system's own error comes through."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "p.toml").touch()
+    load_profile(tmp_path / "p.toml")  # what it imports needs descriptors too
+    make: dict[str, Callable[[], object]] = {
+        "link": lambda: LinkLock(tmp_path / "pump").acquire("/dev/pts/2"),
+        "image": lambda: ImageFile(tmp_path / "image", PROFILE),
+        "key file": lambda: KeyFile(()),
+        "profile": lambda: load_profile(tmp_path / "p.toml"),
+    }
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            make[made]()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert names_in(tmp_path) == ["p.toml"]
