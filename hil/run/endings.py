@@ -38,9 +38,11 @@ class Endings:
         self._before_exit = before_exit
         self._held: list[signal.Signals] = []
         self._pid = os.getpid()
+        self._found: Callable[[int], object] = _REAL_EXIT
 
     def hold(self) -> None:
         """Begin to hold them. Python takes signals in its main thread alone; elsewhere they stay as they are."""
+        self._found = os._exit
         os._exit = self._exit
         os.register_at_fork(
             before=self._before_fork, after_in_parent=self._after_fork, after_in_child=self._in_fork
@@ -53,18 +55,21 @@ class Endings:
                 self._held.append(number)
 
     def release(self, code: int) -> None:
-        """Leave everything as it was, but after a run that ended with a code other than 0 `os._exit`.
+        """Leave everything as it was found, but after a run that ended with a code other than 0 `os._exit`.
 
         Threads, and what is registered with atexit, go on for a while, and must not end the process with 0 then.
+        A run within a test of another run leaves the exit code to that one, whose own hold is in force again.
         """
-        if code == 0:
-            os._exit = _REAL_EXIT
+        is_within_another = isinstance(getattr(self._found, "__self__", None), Endings)
+        if (code == 0 or is_within_another) and os._exit == self._exit:
+            os._exit = self._found  # type: ignore[assignment]
         while self._held:
             signal.signal(self._held.pop(), signal.SIG_DFL)
 
     def _exit(self, status: int) -> NoReturn:
         if os.getpid() == self._pid:  # a fork of this process ends for itself alone
             status = self._before_exit(status)
+        self._found(status)  # of another run, where this one is within it
         _REAL_EXIT(status)
 
     def _before_fork(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -314,3 +315,41 @@ def test_looking_at_tests_is_no_run_and_leaves_the_last_report(looking: str, tmp
     done = pytest_on(tmp_path, PASSES, looking, *arguments)
     assert done.returncode == 0, done.stdout
     assert {path.name: path.read_text() for path in (tmp_path / "report").iterdir()} == files
+
+
+NESTS = """
+    import os, signal
+    import pytest
+
+    def test_one(pump):
+        with open("inner.py", "w") as file:
+            file.write("def test_inner(pump): assert {passes}\\n")
+        assert pytest.main(["-q", "inner.py", {inner}]) == {code}
+
+    def test_two(): {ends}
+    def test_three(): assert 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("ends", "code"),
+    [("os._exit(0)", 3), ("os.kill(os.getpid(), signal.SIGTERM)", 2)],
+    ids=["os._exit", "SIGTERM"],
+)
+@pytest.mark.parametrize("passes", [True, False])
+@pytest.mark.parametrize("inner", ["'--hil-target', 'emulator'", "'--hil-report', 'inner'", ""])
+def test_a_run_within_a_test_leaves_what_watches_over_the_run_around_it(
+    inner: str, passes: bool, ends: str, code: int, tmp_path: Path
+) -> None:
+    text = NESTS.format(passes=passes, inner=inner, code=int(not passes), ends=ends)
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator", *report)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "result    INCOMPLETE: 1 passed, 2 did not run on emulator" in summary(tmp_path)
+
+
+def test_a_run_within_a_test_may_fail_as_expected(tmp_path: Path) -> None:
+    text = NESTS.format(passes=False, inner="'--hil-target', 'emulator'", code=1, ends="pass")
+    text = "import atexit, os\natexit.register(lambda: os._exit(0))\n" + textwrap.dedent(text)
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator", "--deselect", "test_it.py::test_three")
+    assert done.returncode == 0, done.stdout + done.stderr
