@@ -22,6 +22,7 @@ def summary_of(run: RunRecord) -> str:
     blocks += [_failure(test.verdict.value.upper(), test) for test in run.tests if test.verdict in BAD]
     blocks += [
         _requirements(run),
+        _in_part(run),
         _reasons(run, Verdict.XFAILED),
         _reasons(run, Verdict.SKIPPED),
         _missing(run),
@@ -114,6 +115,13 @@ def _in_words(counts: Counter[Verdict]) -> str:
 def _reasons(run: RunRecord, verdict: Verdict) -> str:
     rows = reasons_of(run, verdict)
     return "\n".join([RULE, verdict.value, *rows]) if rows else ""
+
+
+def _in_part(run: RunRecord) -> str:
+    rows = [
+        f"{test.name}: {test.reason}" for test in run.tests if test.verdict is Verdict.PASSED and test.reason
+    ]
+    return "\n".join([RULE, "passed in part", *rows]) if rows else ""
 
 
 def reasons_of(run: RunRecord, verdict: Verdict) -> list[str]:

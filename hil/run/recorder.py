@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ class Recorder:
         # A test that several workers run at once is told of by each.
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
         self._worst: dict[tuple[str, object], CaseRecord] = {}
+        self._subtests: defaultdict[tuple[str, object], list[CaseRecord]] = defaultdict(list)
         self._workers = 0
         self._pid = os.getpid()
 
@@ -117,7 +119,9 @@ class Recorder:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Setup, call and teardown of a test make one record: the worst of them. A try that is rerun makes none."""
         name = (report.nodeid, getattr(report, "node", None))
-        self._duration_s[name] += report.duration
+        is_subtest = hasattr(report, "context")  # told of within the call of its test, under the test's name
+        if not is_subtest:
+            self._duration_s[name] += report.duration
         for key, value in report.user_properties:
             if key == DEVICE and value != NOT_ASKED:
                 self.run.identity = str(value)
@@ -130,15 +134,20 @@ class Recorder:
             "skipped",
         }:  # "rerun", of a plugin that runs tests again
             self._worst.pop(name, None)
+            self._subtests.pop(name, None)
             self.run.reruns[report.nodeid] += 1
             return
         record = _record_of(report, self._duration_s[name])
+        if is_subtest and record is not None:
+            self._subtests[name].append(record)
+            if record.verdict is not Verdict.FAILED:
+                return
         known = self._worst.get(name)
         if record is not None and (known is None or RANK.index(record.verdict) > RANK.index(known.verdict)):
             self._worst[name] = record
         # A worker that crashed sends nothing: its test is reported without a phase, and has no teardown.
         if report.when not in {"setup", "call"} and name in self._worst:
-            self.run.tests.append(self._worst.pop(name))
+            self.run.tests.append(_with_subtests(self._worst.pop(name), self._subtests.pop(name, [])))
             self.run.begun.discard(report.nodeid)
             del self._duration_s[name]
 
@@ -297,6 +306,17 @@ class Recorder:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(text)
                 sys.stderr.flush()
+
+
+def _with_subtests(test: CaseRecord, subtests: Sequence[CaseRecord]) -> CaseRecord:
+    """The record of a test that has subtests: one that passed although none of them did was not executed."""
+    left_out = [each for each in subtests if each.verdict in {Verdict.SKIPPED, Verdict.XFAILED}]
+    if test.verdict is not Verdict.PASSED or not left_out:
+        return test
+    if len(left_out) == len(subtests):
+        return replace(test, verdict=left_out[0].verdict, reason=left_out[0].reason)
+    reason = f"{len(left_out)} of {len(subtests)} subtests did not pass: {left_out[0].reason}"
+    return replace(test, reason=reason)
 
 
 def _why_skipped(report: pytest.TestReport | pytest.CollectReport) -> str:

@@ -353,3 +353,63 @@ def test_a_run_within_a_test_may_fail_as_expected(tmp_path: Path) -> None:
     text = "import atexit, os\natexit.register(lambda: os._exit(0))\n" + textwrap.dedent(text)
     done = pytest_on(tmp_path, text, "--hil-target", "emulator", "--deselect", "test_it.py::test_three")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+SUBTESTS = """
+    import unittest
+    import pytest
+    from hil.noise import Direction
+
+    def test_skips_the_rest(pump, subtests):
+        with subtests.test("a"): pass
+        pytest.skip("rest cannot")
+
+    def test_xfails_the_rest(pump, subtests):
+        with subtests.test("a"): pass
+        pytest.xfail("rest is broken")
+
+    def test_skips_all(pump, subtests):
+        with subtests.test("a"): pytest.skip("a cannot")
+        with subtests.test("b"): pytest.skip("b cannot")
+
+    def test_skips_before_its_fault_fired(pump, pump_line, subtests):
+        pump_line.drop(Direction.TO_PUMP, 1, skip=100)
+        with subtests.test("a"): pass
+        pytest.skip("rest cannot")
+
+    class TestUnits(unittest.TestCase):
+        def test_skips_the_rest(self):
+            with self.subTest("a"): pass
+            self.skipTest("rest cannot")
+
+        def test_skips_all(self):
+            with self.subTest("a"): self.skipTest("a cannot")
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["here", "distributed"])
+def test_a_subtest_that_passes_does_not_make_its_test_pass(more: tuple[str, ...], tmp_path: Path) -> None:
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, SUBTESTS, "--hil-target", "emulator", *report, *more)
+    assert done.returncode == 5, done.stdout
+    assert "result    NOTHING EXECUTED: 5 skipped, 1 xfailed on emulator" in summary(tmp_path)
+
+
+@pytest.mark.parametrize("then", ["pass", "pytest.skip('rest cannot')", "pytest.xfail('rest is broken')"])
+def test_a_subtest_that_fails_makes_its_test_fail(then: str, tmp_path: Path) -> None:
+    text = f"import pytest\ndef test_x(pump, subtests):\n    with subtests.test('a'): assert 0\n    {then}\n"
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator", *report)
+    assert done.returncode == 1, done.stdout
+    assert "result    1 failed on emulator" in summary(tmp_path)
+
+
+def test_a_test_that_passed_without_some_of_its_subtests_is_named_in_the_summary(tmp_path: Path) -> None:
+    text = (
+        "import pytest\ndef test_x(pump, subtests):\n    with subtests.test('a'): pass\n"
+        "    with subtests.test('b'): pytest.skip('b cannot')\n"
+    )
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator", *report)
+    assert done.returncode == 0, done.stdout
+    assert "passed in part\ntest_it.py::test_x: 1 of 2 subtests did not pass: b cannot" in summary(tmp_path)
