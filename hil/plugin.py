@@ -47,6 +47,7 @@ _RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
 _WRITTEN = {"--junitxml": "xmlpath", "--log-file": "log_file"}
+_FOUND = pytest.StashKey[list[pytest.Item]]()
 _REQUIREMENTS = pytest.StashKey[frozenset[str]]()
 OUR_MARKS = frozenset({"verifies", "needs", "starts_as"})
 RECORDER_NAME = "pumpbench-recorder"
@@ -274,16 +275,33 @@ def _session_of(config: pytest.Config) -> BenchSession:
 # Collection.
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pycollect_makeitem(
-    collector: pytest.Collector,
-) -> Generator[None, Any, Any]:
-    """A mark of ours that is wrong is an error of the collection: no test runs, whatever the target can do."""
-    made = yield
-    for item in made if isinstance(made, list) else ():
-        if isinstance(item, pytest.Item) and _is_ours(item):
-            _check_marks(item, collector)
-    return made
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Note each test that is found, also those that are left out later."""
+    item.config.stash.setdefault(_FOUND, []).append(item)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, None, None]:
+    """A mark of ours that is wrong is an error of the collection: no test runs, whatever the target can do.
+
+    Once all others have had their turn, since they may add marks; also on tests that are left out by now.
+    """
+    yield
+    wrong = {}
+    for item in dict.fromkeys([*config.stash.get(_FOUND, []), *items]):
+        if not _is_ours(item):
+            continue
+        try:
+            _check_marks(item)
+        except BadConfiguration as error:
+            wrong[item] = f"{item.nodeid}: {error}"
+    items[:] = [item for item in items if item not in wrong]
+    for item, sentence in wrong.items():
+        report = pytest.CollectReport(item.nodeid, "failed", sentence, [])
+        session.ihook.pytest_collectreport(report=report)
+        _say_why_not_collected(item, report)
 
 
 def _is_ours(item: pytest.Item) -> bool:
@@ -291,25 +309,27 @@ def _is_ours(item: pytest.Item) -> bool:
     return _names_a_run(item.config) or "pump_bench" in getattr(item, "fixturenames", ())
 
 
-def _check_marks(item: pytest.Item, collector: pytest.Collector) -> None:
-    """CollectError that names the test and its wrong mark."""
+def _check_marks(item: pytest.Item) -> None:
+    """BadConfiguration that names the wrong mark."""
     own = [mark for mark in item.iter_markers() if mark.name in OUR_MARKS]
     if not own:
         return
     from hil.run.marks import check_mark, known_requirements  # noqa: PLC0415 - nothing of it unless it is wanted
 
-    try:
-        if _REQUIREMENTS not in item.config.stash:
-            item.config.stash[_REQUIREMENTS] = known_requirements(item.config.getini("hil_requirements"))
-        for mark in own:
-            check_mark(mark.name, mark.args, mark.kwargs, item.config.stash[_REQUIREMENTS])
-    except BadConfiguration as error:
-        raise collector.CollectError(f"{item.nodeid}: {error}") from error
+    if _REQUIREMENTS not in item.config.stash:
+        item.config.stash[_REQUIREMENTS] = known_requirements(item.config.getini("hil_requirements"))
+    for mark in own:
+        check_mark(mark.name, mark.args, mark.kwargs, item.config.stash[_REQUIREMENTS])
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector, report: Any) -> None:
-    """Say why a file could not be listed, where no terminal does."""
+    """Say why a file could not be listed."""
+    _say_why_not_collected(node, report)
+
+
+def _say_why_not_collected(node: pytest.Item | pytest.Collector, report: Any) -> None:
+    """Say why something could not be listed, where no terminal does."""
     if node.config.getoption("--hil-list") and not node.config.pluginmanager.has_plugin("terminalreporter"):
         sys.stderr.write(f"{node.nodeid} could not be collected:\n{report.longreprtext}\n")
 

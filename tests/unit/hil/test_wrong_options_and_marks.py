@@ -13,7 +13,7 @@ from hil.errors import BadConfiguration, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.targets.choices import PumpChoice
 from hil.targets.emulated import check_choice, profile_names
-from tests.unit.hil.runs import hil_run, pytest_on
+from tests.unit.hil.runs import hil_run, pytest_on, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -125,6 +125,62 @@ def test_a_wrong_mark_of_a_class_is_found_on_its_tests(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, text)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "test_it.py::TestX::test_y: @verifies" in done.stdout
+
+
+ON_UNITTEST = """
+    import unittest
+    import pytest
+
+    class TestX(unittest.TestCase):
+        @pytest.mark.verifies("NOPE-1")
+        def test_claims(self): pass
+
+        @pytest.mark.needs("magic")
+        def test_wants(self): pass
+
+        @pytest.mark.starts_as("nobody")
+        def test_starts(self): pass
+
+    def test_good(): pass
+"""
+
+
+@pytest.mark.parametrize(
+    "more", [(), ("-n", "2"), ("-k", "test_good")], ids=["here", "distributed", "left out"]
+)
+def test_wrong_marks_on_tests_of_unittest_are_found(more: tuple[str, ...], tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, ON_UNITTEST, "--hil-target", "emulator:process", *more)
+    assert done.returncode not in {0, None}, done.stdout + done.stderr
+    for sentence in ("test_claims: @verifies", "test_wants: @needs", "test_starts: @starts_as"):
+        assert f"test_it.py::TestX::{sentence}" in done.stdout
+    assert "1 passed" not in done.stdout or "-n" in more  # workers do not wait for each other's errors
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "def pytest_collection_modifyitems(items):",
+        "@pytest.hookimpl(trylast=True)\ndef pytest_collection_modifyitems(items):",
+        "@pytest.hookimpl(wrapper=True)\ndef pytest_collection_modifyitems(items):\n    yield",
+        "def pytest_itemcollected(item):\n    items = [item]",
+    ],
+    ids=["modifyitems", "last", "wrapper", "itemcollected"],
+)
+def test_a_wrong_mark_that_a_hook_adds_is_found(hook: str, tmp_path: Path) -> None:
+    adds = "    for each in items: each.add_marker(pytest.mark.verifies('NOPE-1'))"
+    (tmp_path / "conftest.py").write_text(f"import pytest\n{hook}\n{adds}\n")
+    done = pytest_on(tmp_path, TWO_TESTS, "--hil-target", "emulator")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "test_it.py::test_x: @verifies" in done.stdout
+    assert "passed" not in done.stdout
+
+
+def test_a_test_with_a_wrong_mark_is_not_run_where_the_rest_goes_on(tmp_path: Path) -> None:
+    text = f"{TWO_TESTS}import pytest\n@pytest.mark.verifies('NOPE-1')\ndef test_z(pump): pass\n"
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator", *report, "--continue-on-collection-errors")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "INCOMPLETE: 2 passed, 1 could not be collected" in summary(tmp_path)
 
 
 def test_requirements_of_somebody_else_stand_in_files_that_the_ini_option_names(tmp_path: Path) -> None:
