@@ -166,6 +166,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                 "--hil-target (--target) names no device", advice="name one, or leave it out"
             )
         if _is_a_run(config):
+            for option, name in (("-k", "keyword"), ("-m", "markexpr")):
+                expression = str(config.getoption(name, ""))
+                if expression and not expression.strip():  # pytest would run all tests
+                    raise BadConfiguration(
+                        f"{option} names no tests", advice="give an expression, or leave it out"
+                    )
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
             _check_that_asserts_are_checked()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,9 +32,10 @@ LOOKING = {
     "--fixtures-per-test",
     "--cache-show",
     "--markers",
-    "--hil-list",
 }
 LOOKING |= {"--help", "-h", "--version", "-V"}
+# With these it may be that pytest runs none, and only pytest can tell: letters in one word, and options on file.
+MAY_LOOK = re.compile(r"-[A-Za-z]*[hVco]|--config-file|--override-ini|@")
 # Of these, the ones for which it matters which tests failed last.
 LOOKING_AT_TESTS = {"--collect-only", "--co", "--cache-show"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
@@ -133,8 +135,9 @@ def run(
         raise BadConfiguration("--target names no device", advice="name one, or leave it out")
     if not report:
         raise BadConfiguration("--report names no directory", advice="name one, or leave it out")
+    _check_what_pytest_gets(expression, pytest_arguments)
     looks = LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments)
-    if not looks:
+    if not looks and not any(MAY_LOOK.match(argument) for argument in pytest_arguments):
         directory = ReportDirectory(Path(report))
         if keep:
             directory.refuse_if_there()
@@ -149,19 +152,20 @@ def run(
         BenchSession(
             address, profile, seed, baud
         ).close()  # refuses what is wrong; pytest would tell it twice more
-    arguments = ["--hil-target", address.text, "--hil-report", report]
+    arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
+    if keep:
+        arguments.append("--hil-keep")
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
     else:
         arguments += ["-p", "no:cacheprovider"]
     if profile is not None:
-        arguments += ["--hil-profile", profile]
+        arguments.append(f"--hil-profile={profile}")
     if seed is not None:
-        arguments += ["--hil-seed", str(seed)]
+        arguments.append(f"--hil-seed={seed}")
     if baud is not None:
-        arguments += ["--hil-baud", str(baud)]
-    if expression is not None:
-        arguments += ["-k", expression]
+        arguments.append(f"--hil-baud={baud}")
+    arguments += _choosing(expression)
     _become_pytest([*SHOWN, *arguments, *pytest_arguments])
 
 
@@ -174,11 +178,30 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
 
     What follows -- goes to pytest. No target is touched, and no report.
     """
+    _check_what_pytest_gets(expression, pytest_arguments)
     arguments = ["--hil-list", "json" if as_json else "text", "--collect-only", "-p", "no:terminal"]
     arguments += ["-p", "no:cacheprovider"]
-    if expression is not None:
-        arguments += ["-k", expression]
+    arguments += _choosing(expression)
     _become_pytest([*arguments, *pytest_arguments])
+
+
+def _check_what_pytest_gets(expression: str | None, pytest_arguments: tuple[str, ...]) -> None:
+    """BadConfiguration where -k chooses nothing, or what follows -- changes what our own options say."""
+    if expression is not None and not expression.strip():  # pytest would run all tests
+        raise BadConfiguration("-k names no tests", advice="give an expression, or leave it out")
+    for argument in pytest_arguments:
+        if argument.startswith("--hil-"):
+            raise BadConfiguration(
+                f"{argument.partition('=')[0]} is no option for what follows --",
+                advice="use the options of this command, as --help lists them",
+            )
+
+
+def _choosing(expression: str | None) -> list[str]:
+    """The option of pytest for -k, in one word where it would be taken for another option else."""
+    if expression is None:
+        return []
+    return [f"-k{expression}"] if expression.startswith("-") else ["-k", expression]
 
 
 def _become_pytest(arguments: list[str]) -> NoReturn:

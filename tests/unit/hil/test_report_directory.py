@@ -390,3 +390,56 @@ def test_keep_is_content_where_there_is_no_report(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--hil-keep")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "replaced" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    "looking",
+    [("-qh",), ("-VVq",), ("-o", "addopts=--co"), ("-oaddopts=--co",), ("--override-ini=addopts=--co",)],
+    ids=" ".join,
+)
+def test_looking_at_tests_leaves_the_last_report_however_it_is_written(
+    looking: tuple[str, ...], green: Path, tmp_path: Path
+) -> None:
+    before = contents(green)
+    done = hil_run(tmp_path, "-k", "byte_by_byte", "--", *looking)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert contents(green) == before
+
+
+def test_options_on_file_that_only_look_leave_the_last_report(green: Path, tmp_path: Path) -> None:
+    before = contents(green)
+    (tmp_path / "options").write_text("--co\n")
+    (tmp_path / "own.ini").write_text("[pytest]\naddopts = --co\n")
+    for arguments in (("@options",), ("-c", "own.ini"), ("--config-file=own.ini",)):
+        hil_run(tmp_path, "-k", "byte_by_byte", "--", *arguments)
+        assert contents(green) == before
+
+
+@pytest.mark.parametrize("keep", [(), ("--keep",)])
+def test_our_own_options_are_refused_after_the_dashes(
+    keep: tuple[str, ...], green: Path, tmp_path: Path
+) -> None:
+    before = contents(green)
+    more = ("-k", "byte_by_byte", "--", f"--hil-report={green}")
+    done = hil_run(tmp_path, *keep, "--report", "new", *more)
+    assert (done.returncode, done.stderr.count("\n")) == (10, 1), done.stdout + done.stderr
+    assert "--hil-report is no option for what follows --" in done.stderr
+    assert contents(green) == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_keep_is_told_to_pytest_too(green: Path, tmp_path: Path) -> None:
+    (tmp_path / "options").write_text(f"--hil-report={green}\n")
+    before = contents(green)
+    done = hil_run(tmp_path, "--keep", "--report", "new", "-k", "byte_by_byte", "--", "@options")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert contents(green) == before
+
+
+def test_a_name_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
+    done = hil_run(tmp_path, "--report=-x", "-k", "byte_by_byte")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "-x" / "summary.txt").exists()
+    done = hil_run(tmp_path, "--profile=-y", "-k", "byte_by_byte")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "profile -y: no such file" in done.stderr

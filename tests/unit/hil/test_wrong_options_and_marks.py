@@ -80,6 +80,17 @@ def test_a_target_without_a_name_is_refused_and_not_replaced_by_an_emulator(tmp_
 
 
 @pytest.mark.parametrize(
+    "arguments", [("-k", "  "), ("-k", ""), ("--", "-k", " "), ("--", "-m", " ")], ids=str
+)
+def test_an_expression_that_names_no_tests_is_refused_and_does_not_run_all(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = hil_run(tmp_path, *arguments)
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert "names no tests" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "env"),
     [(("--hil-seed", "-5"), {}), (("--hil-profile", "nope"), {}), ((), {"PUMPBENCH_TARGET": "nonsense"})],
 )
