@@ -18,6 +18,7 @@ from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, 
 from hil.report.records import (
     ACCUSED,
     CLAIM,
+    COLLECTED,
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
@@ -29,7 +30,7 @@ from hil.report.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from hil.bench_session import BenchSession, TestBench
     from hil.channel import Channel
@@ -47,6 +48,7 @@ _RECORDER = pytest.StashKey["Recorder"]()
 _SESSION = pytest.StashKey["BenchSession"]()
 _BENCH = pytest.StashKey["TestBench"]()
 _WRITTEN = {"--junitxml": "xmlpath", "--log-file": "log_file"}
+_DESELECTED = pytest.StashKey[list[pytest.Item]]()
 _FOUND = pytest.StashKey[list[pytest.Item]]()
 _REQUIREMENTS = pytest.StashKey[frozenset[str]]()
 OUR_MARKS = frozenset({"verifies", "needs", "starts_as"})
@@ -286,6 +288,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     item.config.stash.setdefault(_FOUND, []).append(item)
 
 
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Note tests that were found and left out, by an option or by a hook that says so."""
+    for item in items:
+        item.config.stash.setdefault(_DESELECTED, []).append(item)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(
     session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
@@ -304,6 +312,7 @@ def pytest_collection_modifyitems(
         except BadConfiguration as error:
             wrong[item] = f"{item.nodeid}: {error}"
     items[:] = [item for item in items if item not in wrong]
+    config.stash[_FOUND] = [item for item in config.stash.get(_FOUND, []) if item not in wrong]
     for item, sentence in wrong.items():
         report = pytest.CollectReport(item.nodeid, "failed", sentence, [])
         session.ihook.pytest_collectreport(report=report)
@@ -342,7 +351,12 @@ def _say_why_not_collected(node: pytest.Item | pytest.Collector, report: Any) ->
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Write the list of tests, where that is what was asked for."""
+    """Tell the record of the run which tests there are; or write their list, where that is what was asked for."""
+    config = session.config
+    if _RECORDER in config.stash:
+        config.stash[_RECORDER].note_tests(_told_of(session), [item.nodeid for item in session.items])
+    elif _is_worker(config):
+        config.workeroutput[COLLECTED] = _told_of(session)  # type: ignore[attr-defined]
     form = session.config.getoption("--hil-list")
     if form:
         from hil.run.listing import ListedTest, listing  # noqa: PLC0415 - nothing of it unless it is wanted
@@ -352,6 +366,18 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ]
         sys.stdout.write(listing(rows, form))
         sys.stdout.flush()
+
+
+def _told_of(session: pytest.Session) -> dict[str, Any]:
+    """What the record of a run needs to know of a collection, in types that go from process to process."""
+    stash = session.config.stash
+    deselected = stash.get(_DESELECTED, [])
+    there = {*deselected, *session.items}
+    return {
+        "deselected": len(deselected),
+        "left_out": sum(item not in there for item in stash.get(_FOUND, [])),
+        "claims": {item.nodeid: list(_named_by(item, "verifies")) for item in session.items},
+    }
 
 
 def _named_by(item: pytest.Item, mark: str) -> tuple[str, ...]:
@@ -365,6 +391,21 @@ def _needs_of(item: pytest.Item) -> tuple[str, ...]:
     return tuple(sorted({*_named_by(item, "needs"), *reset}))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that needs what the target cannot, whatever fixtures it has."""
+    if _is_ours(item) and _needs_of(item):
+        _skip_where_it_cannot(item, _bench_of_test(item.config))
+
+
+def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
+    lacking = session.lacking(
+        parse_needs(_named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
+    )
+    if lacking:
+        pytest.skip(f"{session.address} cannot: {', '.join(lacking)}")
+
+
 # Fixtures.
 
 
@@ -373,11 +414,8 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     """The bench of one test: its target, started, and everything that was opened on it."""
     session = _bench_of_test(request.config)
     item = request.node
-    wanted = [name for mark in item.iter_markers("needs") for name in mark.args]
+    _skip_where_it_cannot(item, session)
     changes = next(item.iter_markers("starts_as"), None)
-    lacking = session.lacking(parse_needs(tuple(wanted)), changed=changes is not None)
-    if lacking:
-        pytest.skip(f"{session.address} cannot: {', '.join(lacking)}")
     profile = str(changes.args[0]) if changes else None
     bench = session.open_bench(item.nodeid, profile, **(changes.kwargs if changes else {}))
     item.stash[_BENCH] = bench
@@ -448,6 +486,8 @@ def pytest_runtest_makereport(
     if report.when == "call":
         item.stash[_PASSED] = report.passed
     bench = item.stash.get(_BENCH, None)
+    if report.when == "setup" and _is_ours(item):
+        _add_to(item, report, [(CLAIM, name) for name in _named_by(item, "verifies")])
     if bench is not None:
         _add_properties(item, report, bench)
         if report.failed:
@@ -470,13 +510,15 @@ def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException) 
 
 
 def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBench) -> None:
-    """Target, claims and device go into the report (record_property would warn under xunit2)."""
-    properties: list[tuple[str, object]] = []
+    """Target and device go into the report."""
     if report.when == "setup":
-        properties.append(("target", bench.target.address))
-        properties += [(CLAIM, str(name)) for mark in item.iter_markers("verifies") for name in mark.args]
+        _add_to(item, report, [("target", bench.target.address)])
     elif report.when == "teardown":  # the device is asked when the bench of the test is closed
-        properties.append((DEVICE, item.config.stash[_SESSION].identity))
+        _add_to(item, report, [(DEVICE, item.config.stash[_SESSION].identity)])
+
+
+def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple[str, object]]) -> None:
+    """Add properties to a test and to its report (record_property would warn under xunit2)."""
     item.user_properties.extend(properties)
     report.user_properties.extend(properties)
 

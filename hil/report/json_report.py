@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from hil.report.summary import one_line
+from hil.report.summary import DID_NOT_RUN, one_line
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
 
 SCHEMA_NAME = "pumpbench-report"
 SCHEMA_VERSION = 1  # a new member does not change it; one that goes or means something else does
-DID_NOT_RUN = "did not run"
 
 
 def json_of(run: RunRecord) -> str:
@@ -27,12 +26,13 @@ def json_of(run: RunRecord) -> str:
         "run": {
             "began_at": datetime.fromtimestamp(run.began_at_s, UTC).isoformat(),
             "ended": run.ended,
-            "complete": run.ended and not run.is_incomplete,
+            "complete": run.ended and not run.is_incomplete and not run.shows_nothing,
             "result": one_line(run),
             "exit_code": run.exit_code,
             "stopped": run.stopped,
             "chosen": len(run.chosen),
             "deselected": run.deselected,
+            "left_out": run.left_out,
             "narrowed": run.narrowed or None,
             "reruns": run.reruns.total(),
         },
@@ -63,7 +63,7 @@ def _not_run(name: str, run: RunRecord) -> dict[str, object]:
         "name": name,
         "outcome": DID_NOT_RUN,
         "duration_s": 0.0,
-        "requirements": [],
+        "requirements": list(run.claims.get(name, ())),
         "accused": None,
         "reason": run.stopped,
     }

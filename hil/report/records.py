@@ -17,6 +17,7 @@ CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
 STOP = "bench lost"
+COLLECTED = "pumpbench collected"  # and what a worker of pytest-xdist says of its collection
 
 
 class Verdict(StrEnum):
@@ -58,7 +59,8 @@ class RunRecord:
     not ended, `deselected` counts those that were found and left out, `reruns` the tries of a test that do not count
     because it was run again; `profile` and `seed` are those of pumps that are made for a test, None where there are
     none; `began_at_s` is the host's clock in seconds since 1970;
-    `narrowed` names an option by which tests are left out uncounted;
+    `narrowed` names the options by which tests are left out uncounted; `left_out` counts tests that were found and that
+    a hook took away without saying so; `claims` has the requirements of each chosen test;
     `uncollected` are files and whatever else may hold tests and could not be read;
     a run has not `ended` while its tests may still run.
     """
@@ -78,6 +80,8 @@ class RunRecord:
     began_at_s: int = 0
     exit_code: int | None = None
     narrowed: str = ""
+    left_out: int = 0
+    claims: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def count(self, verdict: Verdict) -> int:
         """How many tests ended so."""

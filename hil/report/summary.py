@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from hil.report.records import Verdict
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
+DID_NOT_RUN = "did not run"
 BAD = (Verdict.FAILED, Verdict.ERROR)
 
 
@@ -35,7 +36,7 @@ def one_line(run: RunRecord) -> str:
     counts = [f"{run.count(v)} {v.value}" for v in Verdict if run.count(v)]
     missing = len(run.did_not_run())
     if missing:
-        counts.append(f"{missing} did not run")
+        counts.append(f"{missing} {DID_NOT_RUN}")
     if run.uncollected:
         counts.append(f"{len(run.uncollected)} could not be collected")
     return f"{', '.join(counts) or 'no tests'} on {run.target}"
@@ -70,12 +71,12 @@ def _head(run: RunRecord) -> str:
         f"result    {result}",
         f"time      {sum(test.duration_s for test in run.tests):.1f} s in tests",
     ]
-    if run.deselected:
-        lines.append(
-            f"selected  {len(run.chosen)} of {len(run.chosen) + run.deselected} tests that were found"
-        )
+    if without := run.deselected + run.left_out:
+        lines.append(f"selected  {len(run.chosen)} of {len(run.chosen) + without} tests that were found")
+    if run.left_out:
+        lines.append(f"left out  {run.left_out} of them by a hook that took them away without saying so")
     if run.narrowed:
-        lines.append(f"narrowed  {run.narrowed}: tests of files that it leaves out are not counted")
+        lines.append(f"narrowed  {run.narrowed}: tests that this leaves out are not counted")
     if run.reruns:
         tries, tests = run.reruns.total(), len(run.reruns)
         lines.append(f"reruns    {tries} tries of {tests} tests do not count: they were run again")
@@ -97,19 +98,22 @@ def _failure(kind: str, test: CaseRecord) -> str:
 
 
 def _requirements(run: RunRecord) -> str:
-    verdicts: dict[str, Counter[Verdict]] = {}
+    outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for test in run.tests:
         for requirement in test.requirements:
-            verdicts.setdefault(requirement, Counter())[test.verdict] += 1
-    if not verdicts:
+            outcomes[requirement][test.verdict.value] += 1
+    for name in run.did_not_run():
+        for requirement in run.claims.get(name, ()):
+            outcomes[requirement][DID_NOT_RUN] += 1
+    if not outcomes:
         return ""
-    rows = [f"{name:<12} {_in_words(counts)}" for name, counts in sorted(verdicts.items())]
-    title = "requirements, without the tests that did not run" if run.is_incomplete else "requirements"
+    rows = [f"{name:<12} {_in_words(counts)}" for name, counts in sorted(outcomes.items())]
+    title = "requirements, without what could not be collected" if run.uncollected else "requirements"
     return "\n".join([RULE, title, *rows])
 
 
-def _in_words(counts: Counter[Verdict]) -> str:
-    return ", ".join(f"{counts[v]} {v.value}" for v in Verdict if counts[v])
+def _in_words(counts: Counter[str]) -> str:
+    return ", ".join(f"{counts[word]} {word}" for word in (*Verdict, DID_NOT_RUN) if counts[word])
 
 
 def _reasons(run: RunRecord, verdict: Verdict) -> str:

@@ -22,6 +22,7 @@ from hil.report.directory import ReportDirectory, xml_safe
 from hil.report.records import (
     ACCUSED,
     CLAIM,
+    COLLECTED,
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
@@ -36,7 +37,10 @@ from hil.report.summary import why_nothing_was_shown
 from hil.run.endings import EndedBySignal, Endings, as_the_system_sees
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
+
+NARROWING_OPTIONS = {"--lf": "lf", "--ignore": "ignore", "--ignore-glob": "ignore_glob"}
+NARROWING_SETTINGS = {"python_files", "python_classes", "python_functions", "norecursedirs", "testpaths"}
 
 
 class Recorder:
@@ -62,8 +66,7 @@ class Recorder:
     def begin(self, session: pytest.Session) -> None:
         """Take the directory of the report, and from here on be there for every ending."""
         self._session = session
-        if self._config.getoption("lf", False):
-            self.run.narrowed = "--lf"
+        self.run.narrowed = ", ".join(_narrowing(self._config))
         if self._directory is not None:
             if self._config.getoption("--hil-keep"):
                 self._directory.refuse_if_there()
@@ -74,10 +77,6 @@ class Recorder:
         self._endings.hold()
 
     # What is to run.
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Tests that were found and left out, by an option or by somebody's hook."""
-        self.run.deselected += len(items)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that skips itself or is broken has tests that nobody knows; it is told of like a test."""
@@ -90,9 +89,21 @@ class Recorder:
                 CaseRecord(report.nodeid, Verdict.SKIPPED, 0.0, reason=_why_skipped(report))
             )
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """The tests of this process."""
-        self._choose([item.nodeid for item in session.items])
+    def note_tests(self, told: Mapping[str, Any], names: Sequence[str]) -> None:
+        """The tests of this process, and what is told of them and of those that are left out."""
+        self._note_collection(told)
+        self._choose(names)
+
+    def _note_collection(self, told: Mapping[str, Any]) -> None:
+        self.run.deselected, self.run.left_out = told["deselected"], told["left_out"]
+        self.run.claims = {name: tuple(claims) for name, claims in told["claims"].items()}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """What a worker tells of its collection: all have found the same."""
+        told = getattr(node, "workeroutput", {}).get(COLLECTED)
+        if told is not None:
+            self._note_collection(told)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
@@ -191,9 +202,11 @@ class Recorder:
     def pytest_unconfigure(self) -> None:
         """Also where the session never began. Nobody turns the exit code back into 0 after us."""
         self._end_if_fork()
-        self._finish(int(pytest.ExitCode.INTERNAL_ERROR))
+        code = as_the_system_sees(self._session.exitstatus) if self._session is not None else 0
+        if not self.run.ended:
+            self._finish(code or int(pytest.ExitCode.INTERNAL_ERROR))
+        self._code = self._ending_with(code or self._code)
         if self._session is not None:
-            self._code = as_the_system_sees(self._session.exitstatus) or self._code
             self._session.exitstatus = self._code
         self._is_over = True
         self._endings.release(self._code)
@@ -257,7 +270,7 @@ class Recorder:
     def _finish(self, code: int) -> int:
         """Write and say how the run ended, once; the exit code that is true of it."""
         if self.run.ended:
-            return code or self._code
+            return self._ending_with(code or self._code)
         self.run.ended = True
         missing = self.run.did_not_run()
         if self._config.getoption("setuponly", False):
@@ -286,11 +299,21 @@ class Recorder:
                     write(self.run)
                 except PumpbenchError as error:
                     errors[error.one_line()] = int(error.exit_code)
+                    self.run.exit_code = code or int(error.exit_code)
             where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
             lines += errors or [where]
             code = code or max(errors.values(), default=0)
         self._say(lines)
         self._code = code
+        return code
+
+    def _ending_with(self, code: int) -> int:
+        """The exit code, once the report says the same: somebody may end a run otherwise after it was written."""
+        if code != self.run.exit_code:
+            self.run.exit_code = code
+            if self._directory is not None:
+                with contextlib.suppress(PumpbenchError):
+                    self._directory.write_json(self.run)
         return code
 
     def _say(self, lines: list[str]) -> None:
@@ -306,6 +329,15 @@ class Recorder:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.write(text)
                 sys.stderr.flush()
+
+
+def _narrowing(config: pytest.Config) -> list[str]:
+    """The options of this run by which tests are not even found."""
+    settings = [str(setting) for setting in config.getoption("override_ini", None) or ()]
+    return [
+        *(option for option, name in NARROWING_OPTIONS.items() if config.getoption(name, None)),
+        *(f"-o {each}" for each in settings if each.partition("=")[0].strip() in NARROWING_SETTINGS),
+    ]
 
 
 def _with_subtests(test: CaseRecord, subtests: Sequence[CaseRecord]) -> CaseRecord:
@@ -330,7 +362,7 @@ def _why_failed(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
-    claims = tuple(str(value) for name, value in report.user_properties if name == CLAIM)
+    claims = tuple(dict.fromkeys(str(value) for name, value in report.user_properties if name == CLAIM))
     if report.skipped:
         expected = getattr(report, "wasxfail", None)
         if expected is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import textwrap
 from pathlib import Path
@@ -413,3 +414,54 @@ def test_a_test_that_passed_without_some_of_its_subtests_is_named_in_the_summary
     done = pytest_on(tmp_path, text, "--hil-target", "emulator", *report)
     assert done.returncode == 0, done.stdout
     assert "passed in part\ntest_it.py::test_x: 1 of 2 subtests did not pass: b cannot" in summary(tmp_path)
+
+
+def test_a_need_counts_also_in_a_test_that_takes_no_pump(tmp_path: Path) -> None:
+    text = """
+        import unittest
+        import pytest
+        from hil.plugin import needs
+
+        @needs("snapshot")
+        def test_alone(): pass
+
+        class TestUnits(unittest.TestCase):
+            @pytest.mark.needs("snapshot")
+            def test_unit(self): pass
+    """
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, text, "--hil-target", "emulator:process", *report)
+    assert done.returncode == 5, done.stdout
+    assert "2 x emulator:process cannot: snapshot" in summary(tmp_path)
+
+
+TAKES_AWAY = "def pytest_collection_modifyitems(items): items[:] = items[:1]\n"
+
+
+@pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["here", "distributed"])
+def test_tests_that_a_hook_takes_away_without_a_word_are_counted(
+    more: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "conftest.py").write_text(TAKES_AWAY)
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, PASSES, "--hil-target", "emulator", *report, *more)
+    assert done.returncode == 0, done.stdout
+    assert "selected  1 of 2 tests that were found" in summary(tmp_path)
+    assert "left out  1 of them by a hook that took them away without saying so" in summary(tmp_path)
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["run"]["left_out"] == 1
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("-o", "python_functions=test_one"), ("--ignore=nothing",), ("--ignore-glob=x*",)],
+    ids=" ".join,
+)
+def test_an_option_by_which_tests_are_not_even_found_is_named(
+    option: tuple[str, ...], tmp_path: Path
+) -> None:
+    report = ("--hil-report", str(tmp_path / "report"))
+    done = pytest_on(tmp_path, PASSES, "--hil-target", "emulator", *report, *option)
+    assert done.returncode == 0, done.stdout
+    name = " ".join(option) if option[0] == "-o" else option[0].partition("=")[0]
+    assert f"narrowed  {name}: tests that this leaves out are not counted" in summary(tmp_path)
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["run"]["narrowed"] == name

@@ -6,6 +6,8 @@ import json
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.unit.hil.runs import five_tests, hil_run, pytest_on
 
 if TYPE_CHECKING:
@@ -77,3 +79,73 @@ def test_a_run_that_never_begins_leaves_no_json_report_of_an_older_one(tmp_path:
     pytest_on(tmp_path, MIXED, *IN_PROCESS)
     assert hil_run(tmp_path, "--target", "nonsense://x").returncode == 10
     assert not (tmp_path / "report" / "report.json").exists()
+
+
+CLAIMS = """
+    import pytest
+    from hil.plugin import needs, verifies
+
+    @pytest.fixture
+    def broken(): raise RuntimeError("broken")
+
+    @verifies("FRM-001")
+    @needs("snapshot")
+    def test_is_skipped(pump): pass
+
+    @verifies("FRM-001")
+    def test_takes_no_pump(): pass
+
+    @verifies("FRM-001")
+    def test_breaks_before(broken, pump): pass
+
+    @verifies("FRM-001")
+    def test_ends_the_run(pump): pytest.exit("enough")
+
+    @verifies("FRM-001")
+    def test_never_runs(pump): pass
+"""
+
+
+def test_each_test_has_its_requirements_in_the_report_however_far_it_came(tmp_path: Path) -> None:
+    arguments = ("--hil-target", "emulator:process", "--hil-report", "report")
+    pytest_on(tmp_path, CLAIMS, *arguments)
+    tests = document_of(tmp_path)["tests"]
+    assert len(tests) == 5
+    assert all(test["requirements"] == ["FRM-001"] for test in tests)
+    text = (tmp_path / "report" / "summary.txt").read_text()
+    assert "\nrequirements\nFRM-001      1 passed, 1 error, 1 skipped, 2 did not run\n" in text
+
+
+def test_each_test_has_its_requirements_where_workers_run_them(tmp_path: Path) -> None:
+    pytest_on(tmp_path, CLAIMS.replace('pytest.exit("enough")', "pass"), *IN_PROCESS, "-n", "2", "-x")
+    tests = document_of(tmp_path)["tests"]
+    assert len(tests) == 5
+    assert all(test["requirements"] == ["FRM-001"] for test in tests)
+
+
+SETS_CODE = "import pytest\ndef pytest_{hook}: pytest.exit('no', returncode=7)\n"
+
+
+@pytest.mark.parametrize(
+    ("conftest", "arguments"),
+    [
+        ("", ("--hil-target", "nonsense")),
+        ("", ("--hil-seed", "-5")),
+        (SETS_CODE.format(hook="sessionstart()"), ()),
+        ("def pytest_sessionstart(): raise KeyboardInterrupt\n", ()),
+        ("def pytest_sessionstart(): raise ValueError\n", ()),
+        (SETS_CODE.format(hook="collection()"), ()),
+        (SETS_CODE.format(hook="sessionfinish()"), ()),
+        ("def pytest_unconfigure(config): config.pluginmanager.get_plugin('session').exitstatus = 7\n", ()),
+        ("import os\ndef pytest_unconfigure(): os._exit(7)\n", ()),
+    ],
+)
+def test_the_json_report_has_the_exit_code_of_the_process(
+    conftest: str, arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "conftest.py").write_text(conftest)
+    done = pytest_on(tmp_path, "def test_x(pump): pass\n", *IN_PROCESS, *arguments)
+    assert done.returncode not in {0, None}
+    run = document_of(tmp_path)["run"]
+    assert run["exit_code"] == done.returncode, done.stdout + done.stderr
+    assert run["complete"] is (run["result"] == "1 passed on emulator")

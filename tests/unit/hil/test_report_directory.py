@@ -316,7 +316,7 @@ def test_the_tests_that_failed_last_are_run_again_from_the_cache_in_the_report_d
     again = hil_run(tmp_path, "-k", "framing", "--", "--lf")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "result    1 passed" in summary(tmp_path)
-    assert "narrowed  --lf: tests of files that it leaves out are not counted" in summary(tmp_path)
+    assert "narrowed  --lf: tests that this leaves out are not counted" in summary(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"aside", "report"}
     shown = hil_run(tmp_path, "--", "--cache-show")
     assert shown.returncode == 0, shown.stdout + shown.stderr
