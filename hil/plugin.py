@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.capabilities import TargetCapability, parse_needs
-from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError, UsageError
+from hil.errors import (
+    AnswerNotWritten,
+    BadConfiguration,
+    BenchLost,
+    ExitCode,
+    InUse,
+    LinkError,
+    PumpbenchError,
+    UsageError,
+)
 from hil.report.records import (
     ACCUSED,
     CLAIM,
@@ -364,8 +373,19 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         rows = [
             ListedTest(item.nodeid, _named_by(item, "verifies"), _needs_of(item)) for item in session.items
         ]
-        sys.stdout.write(listing(rows, form))
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(listing(rows, form))
+            sys.stdout.flush()
+        except OSError as error:
+            from hil.run.endings import discard_stdout  # noqa: PLC0415 - nothing of it unless it is wanted
+
+            discard_stdout()
+            unwritten = AnswerNotWritten(
+                "", error.strerror or str(error), quiet=isinstance(error, BrokenPipeError)
+            )
+            if not unwritten.quiet:
+                sys.stderr.write(f"pumpbench: {unwritten.one_line()}\n")
+            pytest.exit(unwritten.one_line(), returncode=int(unwritten.exit_code))
 
 
 def _told_of(session: pytest.Session) -> dict[str, Any]:

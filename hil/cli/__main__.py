@@ -5,8 +5,11 @@ No exception may fall into an import, where it would come out as another or be s
 
 import os
 import signal
+import sys
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
+# Groups that do nothing which Ctrl-C could leave half done: it may end them anywhere.
+LEAVING_NOTHING = ("hil",)
 
 
 def main() -> None:
@@ -16,7 +19,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
     from hil.cli.main import main as run  # noqa: PLC0415 - the point of this module
 
-    if listening:
+    if listening and not set(sys.argv[1:2]).intersection(LEAVING_NOTHING):
         signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,9 +15,10 @@ from hil.cli.documents import json_text
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say, tell
 from hil.cli.quantities import WholeNumber
-from hil.errors import BadConfiguration
+from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
 from hil.report.directory import ReportDirectory
+from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
 from hil.targets.schemes import SCHEMES
 
@@ -35,11 +37,12 @@ LOOKING = {
 }
 LOOKING |= {"--help", "-h", "--version", "-V"}
 # With these it may be that pytest runs none, and only pytest can tell: letters in one word, and options on file.
+SHOWS_HELP = re.compile(r"-[A-Za-z]*[hV]|--(help|version|markers|fixtures|funcargs|cache-show)")
 MAY_LOOK = re.compile(r"-[A-Za-z]*[hVco]|--config-file|--override-ini|@")
 # Of these, the ones for which it matters which tests failed last.
 LOOKING_AT_TESTS = {"--collect-only", "--co", "--cache-show"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
-PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin")
+PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin", "-p", "hil.run.start")
 SETTINGS = (
     "--import-mode=importlib",
     "--strict-markers",
@@ -179,8 +182,11 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
     What follows -- goes to pytest. No target is touched, and no report.
     """
     _check_what_pytest_gets(expression, pytest_arguments)
-    arguments = ["--hil-list", "json" if as_json else "text", "--collect-only", "-p", "no:terminal"]
-    arguments += ["-p", "no:cacheprovider"]
+    if sys.stdout is None:
+        raise AnswerNotWritten("", "stdout is closed")
+    arguments = ["--hil-list", "json" if as_json else "text", "--collect-only", "-p", "no:cacheprovider"]
+    if not any(SHOWS_HELP.match(argument) for argument in pytest_arguments):  # which needs a terminal
+        arguments += ["-p", "no:terminal"]
     arguments += _choosing(expression)
     _become_pytest([*arguments, *pytest_arguments])
 
@@ -217,6 +223,7 @@ def _become_pytest(arguments: list[str]) -> NoReturn:
     # Settings for somebody's pytest are not about this suite; what is meant for it stands after --.
     environment = {name: value for name, value in environment.items() if not name.startswith("PYTEST_")}
     environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    hold_ctrl_c()
     # A new process image: pytest then imports plugin and suite itself, and can rewrite their asserts.
     command = [*python, "-m", "pytest", *PLUGINS, *settings, *arguments]
     os.execve(command[0], command, environment)  # noqa: S606 - our own Python, no shell

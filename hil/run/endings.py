@@ -6,8 +6,10 @@ tests call it, and pytest-timeout does where it runs in a thread. Nothing can be
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import threading
 from typing import TYPE_CHECKING, NoReturn
 
@@ -22,6 +24,14 @@ _REAL_EXIT = os._exit
 def as_the_system_sees(code: object) -> int:
     """The exit code that is left of this one: its last eight bits, and 1 of a text."""
     return code & 0xFF if isinstance(code, int) else int(code is not None)
+
+
+def discard_stdout() -> None:
+    """Let what is left in stdout's buffer go nowhere, or the interpreter fails on it once more when it ends."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 class EndedBySignal(KeyboardInterrupt):

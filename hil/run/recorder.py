@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.errors import BadConfiguration, PumpbenchError
+from hil.errors import BadConfiguration, ExitCode, PumpbenchError
 from hil.report.directory import ReportDirectory, xml_safe
 from hil.report.records import (
     ACCUSED,
@@ -34,7 +34,7 @@ from hil.report.records import (
     Verdict,
 )
 from hil.report.summary import why_nothing_was_shown
-from hil.run.endings import EndedBySignal, Endings, as_the_system_sees
+from hil.run.endings import EndedBySignal, Endings, as_the_system_sees, discard_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -52,6 +52,7 @@ class Recorder:
         self._directory = ReportDirectory(Path(report)) if report else None
         self._endings = Endings(self._before_exit)
         self._stop_code: int | None = None
+        self._has_terminal = True
         self._code = 0  # what the run ended with, once it has
         self._is_over = False
         self._session: pytest.Session | None = None
@@ -168,9 +169,22 @@ class Recorder:
         """Ctrl-C, a signal, `pytest.exit`, and whatever else interrupts."""
         self.stop(str(excinfo.value) or "Ctrl-C")
 
-    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Not a test but pytest or one of its plugins failed."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_internalerror(
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> Generator[None, list[object], list[object]]:
+        """Not a test but pytest or one of its plugins failed; it may be that nobody can read of it."""
+        try:
+            results = yield
+            self._flush()
+        except OSError as error:
+            self.stop(f"pytest could not write its output ({error.strerror or error})")
+            self._stop_code = int(ExitCode.ANSWER_NOT_WRITTEN)
+            self._has_terminal = False
+            discard_stdout()
+            return [True]  # said by us
         self.stop(f"internal error: {excinfo.exconly().splitlines()[0]}")
+        return results
 
     def stop(self, reason: str) -> None:
         """Note why the run ended before its end; the first reason counts."""
@@ -204,7 +218,7 @@ class Recorder:
         self._end_if_fork()
         code = as_the_system_sees(self._session.exitstatus) if self._session is not None else 0
         if not self.run.ended:
-            self._finish(code or int(pytest.ExitCode.INTERNAL_ERROR))
+            code = self._finish(code or int(pytest.ExitCode.INTERNAL_ERROR))
         self._code = self._ending_with(code or self._code)
         if self._session is not None:
             self._session.exitstatus = self._code
@@ -291,21 +305,27 @@ class Recorder:
         if self.run.uncollected:
             names = ", ".join(sorted(place.name for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
+        code = self._write_reports(code)
+        if not self._say(lines):
+            code = code or int(ExitCode.ANSWER_NOT_WRITTEN)
+        self._code = self._ending_with(code)
+        return self._code
+
+    def _write_reports(self, code: int) -> int:
+        """Write them all, and add to the last lines where they are; the exit code, of the first that failed."""
         self.run.exit_code = code
-        if self._directory is not None:
-            errors = {}
-            for write in (self._directory.complete_junit, self._directory.write, self._directory.write_json):
-                try:
-                    write(self.run)
-                except PumpbenchError as error:
-                    errors[error.one_line()] = int(error.exit_code)
-                    self.run.exit_code = code or int(error.exit_code)
-            where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
-            lines += errors or [where]
-            code = code or max(errors.values(), default=0)
-        self._say(lines)
-        self._code = code
-        return code
+        if self._directory is None:
+            return code
+        errors = []
+        for write in (self._directory.complete_junit, self._directory.write, self._directory.write_json):
+            try:
+                write(self.run)
+            except PumpbenchError as error:
+                errors.append(error.one_line())
+                self.run.exit_code = self.run.exit_code or int(error.exit_code)
+        where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
+        self._lines += dict.fromkeys(errors) or [where]
+        return self.run.exit_code
 
     def _ending_with(self, code: int) -> int:
         """The exit code, once the report says the same: somebody may end a run otherwise after it was written."""
@@ -316,19 +336,31 @@ class Recorder:
                     self._directory.write_json(self.run)
         return code
 
-    def _say(self, lines: list[str]) -> None:
-        """The last lines on the terminal; on stderr where pytest has no terminal."""
+    def _flush(self) -> None:
+        """OSError where what pytest wrote for its terminal has not arrived."""
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.flush()
+
+    def _say(self, lines: list[str]) -> bool:
+        """Print the last lines on the terminal; on stderr where there is none. False where it took nothing."""
         text = "".join(f"pumpbench: {line}\n" for line in lines)
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        arrived = self._has_terminal
         try:
-            if terminal is None:
-                raise OSError  # noqa: TRY301 - said on stderr, as where stdout is closed
-            terminal.write(text)
-            terminal.flush()
-        except (OSError, ValueError):
-            with contextlib.suppress(OSError, ValueError):
-                sys.stderr.write(text)
-                sys.stderr.flush()
+            if terminal is not None and self._has_terminal:
+                terminal.write(text)
+                terminal.flush()
+                return True
+        except ValueError:
+            pass  # a test has closed it
+        except OSError:
+            arrived = False
+            discard_stdout()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+            sys.stderr.flush()
+        return arrived
 
 
 def _narrowing(config: pytest.Config) -> list[str]:
