@@ -133,6 +133,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.collectonly = True
     if _is_asked(config) and _is_a_run(config):
         for option, name in _WRITTEN.items():
+            _refuse_a_place_of_ours(
+                option, getattr(config.option, name, None), config.getoption("--hil-report")
+            )
             _try_to_write(option, getattr(config.option, name, None))
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
@@ -142,6 +145,20 @@ def pytest_configure(config: pytest.Config) -> None:
     report = config.getoption("--hil-report")
     if report and _is_a_run(config) and not getattr(config.option, "xmlpath", None):
         config.option.xmlpath = os.path.abspath(os.path.join(report, JUNIT_NAME))  # noqa: PTH100, PTH118 - a string
+
+
+def _refuse_a_place_of_ours(option: str, path: str | None, report: str | None) -> None:
+    """End the run with 10 where pytest would write a file that the report has, and one would replace the other."""
+    if not (path and report):
+        return
+    place, directory = (os.path.realpath(os.path.expanduser(each)) for each in (path, report))  # noqa: PTH111
+    ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
+    names = {name + more for name in ours for more in ("", ".new")}
+    if os.path.dirname(place) == directory and os.path.basename(place) in names:  # noqa: PTH119, PTH120
+        sentence = BadConfiguration(
+            f"{option} names a file of the report, {path}", advice="name another file, or leave it out"
+        )
+        pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
 
 
 def _try_to_write(option: str, path: str | None) -> None:

@@ -16,6 +16,11 @@ DID_NOT_RUN = "did not run"
 BAD = (Verdict.FAILED, Verdict.ERROR)
 
 
+def in_one_line(text: str) -> str:
+    """The text with a backslash and the code of each character that would begin a line or move a cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode-escape").decode("ascii") for c in text)
+
+
 def summary_of(run: RunRecord) -> str:
     """The whole text, with its last newline."""
     blocks = [_head(run)]
@@ -39,16 +44,16 @@ def one_line(run: RunRecord) -> str:
         counts.append(f"{missing} {DID_NOT_RUN}")
     if run.uncollected:
         counts.append(f"{len(run.uncollected)} could not be collected")
-    return f"{', '.join(counts) or 'no tests'} on {run.target}"
+    return f"{', '.join(counts) or 'no tests'} on {in_one_line(run.target)}"
 
 
 def why_nothing_was_shown(run: RunRecord) -> str:
     """One sentence for a run in which no test passed or failed."""
     counts = [f"{run.count(v)} {v.value}" for v in (Verdict.SKIPPED, Verdict.XFAILED) if run.count(v)]
     reasons = Counter(test.reason for test in run.tests if test.reason).most_common(1)
-    often = f" (most often: {reasons[0][0]})" if reasons else ""
+    often = f" (most often: {in_one_line(reasons[0][0])})" if reasons else ""
     if not run.chosen:
-        return f"no test was executed: none was chosen{f' ({run.stopped})' if run.stopped else often}"
+        return f"no test was executed: none was chosen{f' ({in_one_line(run.stopped)})' if run.stopped else often}"
     return (
         f"no test was executed: of {len(run.chosen)} chosen {' and '.join(counts) or 'none was run'}{often}"
     )
@@ -66,8 +71,8 @@ def _head(run: RunRecord) -> str:
         result = f"NOTHING EXECUTED: {result}"
     lines = [
         f"{TITLE} Not a medical device; no evidence about any patient's pump.",
-        f"target    {run.target}",
-        f"device    {run.identity}",
+        f"target    {in_one_line(run.target)}",
+        f"device    {in_one_line(run.identity)}",
         f"result    {result}",
         f"time      {sum(test.duration_s for test in run.tests):.1f} s in tests",
     ]
@@ -76,25 +81,31 @@ def _head(run: RunRecord) -> str:
     if run.left_out:
         lines.append(f"left out  {run.left_out} of them by a hook that took them away without saying so")
     if run.narrowed:
-        lines.append(f"narrowed  {run.narrowed}: tests that this leaves out are not counted")
+        lines.append(f"narrowed  {in_one_line(run.narrowed)}: tests that this leaves out are not counted")
     if run.reruns:
         tries, tests = run.reruns.total(), len(run.reruns)
         lines.append(f"reruns    {tries} tries of {tests} tests do not count: they were run again")
     if run.stopped:
-        lines.append(f"stopped   {run.stopped}")
+        lines.append(f"stopped   {in_one_line(run.stopped)}")
     return "\n".join(lines)
 
 
 def _failure(kind: str, test: CaseRecord) -> str:
-    parts = [RULE, f"{kind} {test.name}"]
+    parts = [RULE, f"{kind} {in_one_line(test.name)}"]
     if test.accused:
-        parts.append(f"accused: {test.accused}")
+        parts.append(f"accused: {in_one_line(test.accused)}")
     if test.requirements:
         parts.append(f"verifies {', '.join(test.requirements)}")
-    parts.append(test.reason or "no reason was given")
+    parts += _indented(test.reason or "no reason was given")
     if test.frames:
         parts += ["last frames:", test.frames]
     return "\n".join(parts)
+
+
+def _indented(text: str) -> list[str]:
+    """The lines of what a test says; those after the first are set in, so that none looks like one of ours."""
+    first, *more = text.split("\n")
+    return [in_one_line(first), *(f"  {in_one_line(line)}" if line else "" for line in more)]
 
 
 def _requirements(run: RunRecord) -> str:
@@ -123,7 +134,9 @@ def _reasons(run: RunRecord, verdict: Verdict) -> str:
 
 def _in_part(run: RunRecord) -> str:
     rows = [
-        f"{test.name}: {test.reason}" for test in run.tests if test.verdict is Verdict.PASSED and test.reason
+        f"{in_one_line(test.name)}: {in_one_line(test.reason)}"
+        for test in run.tests
+        if test.verdict is Verdict.PASSED and test.reason
     ]
     return "\n".join([RULE, "passed in part", *rows]) if rows else ""
 
@@ -132,7 +145,7 @@ def reasons_of(run: RunRecord, verdict: Verdict) -> list[str]:
     """A line for each reason with the number of its tests, the most frequent first."""
     reasons = Counter(test.reason for test in run.tests if test.verdict is verdict)
     return [
-        f"{count:>4} x {reason}"
+        f"{count:>4} x {in_one_line(reason)}"
         for reason, count in sorted(reasons.items(), key=lambda row: (-row[1], row[0]))
     ]
 
@@ -145,6 +158,6 @@ def _missing(run: RunRecord) -> str:
     begun = set(run.begun)
     rows = []
     for name in names:
-        rows.append(f"{name} (begun, not ended)" if name in begun else name)
+        rows.append(in_one_line(name) + (" (begun, not ended)" if name in begun else ""))
         begun.discard(name)
     return "\n".join([RULE, f"{title}: {len(names)}", *rows])

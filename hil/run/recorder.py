@@ -33,7 +33,7 @@ from hil.report.records import (
     RunRecord,
     Verdict,
 )
-from hil.report.summary import why_nothing_was_shown
+from hil.report.summary import in_one_line, why_nothing_was_shown
 from hil.run.endings import EndedBySignal, Endings, as_the_system_sees, discard_stdout
 
 if TYPE_CHECKING:
@@ -300,10 +300,10 @@ class Recorder:
         elif self.run.went_wrong:
             code = code or int(pytest.ExitCode.TESTS_FAILED)
         if missing:
-            reason = f" ({self.run.stopped})" if self.run.stopped else ""
+            reason = f" ({in_one_line(self.run.stopped)})" if self.run.stopped else ""
             lines.append(f"incomplete: {len(missing)} of {len(self.run.chosen)} tests did not run{reason}")
         if self.run.uncollected:
-            names = ", ".join(sorted(place.name for place in self.run.uncollected))
+            names = ", ".join(sorted(in_one_line(place.name) for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
         code = self._write_reports(code)
         if not self._say(lines):

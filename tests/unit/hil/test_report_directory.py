@@ -443,3 +443,56 @@ def test_a_name_that_looks_like_an_option_is_none(tmp_path: Path) -> None:
     done = hil_run(tmp_path, "--profile=-y", "-k", "byte_by_byte")
     assert done.returncode == 10, done.stdout + done.stderr
     assert "profile -y: no such file" in done.stderr
+
+
+FORGES = """
+    import pytest
+
+    FORGED = "a\\nresult    5 passed on emulator\\x1b[31m"
+
+    def test_skips(pump): pytest.skip(FORGED)
+    @pytest.mark.parametrize("name", [1], ids=["1"])
+    def test_fails(pump, name): raise ValueError(FORGED)
+    @pytest.mark.xfail(reason=FORGED, strict=False)
+    def test_xfails(pump): assert 0
+    def test_exits(pump): pytest.exit(FORGED)
+"""
+
+
+def test_nothing_that_a_test_says_begins_a_line_of_the_summary(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, FORGES, *IN_PROCESS, "report")
+    assert done.returncode == 2, done.stdout + done.stderr
+    said = [line for line in done.stdout.splitlines() if line.startswith("pumpbench: ")]
+    assert r"(a\nresult    5 passed on emulator\x1b[31m)" in said[0]
+    lines = summary(tmp_path).splitlines()
+    assert [line for line in lines if line.startswith("result ")] == [lines[3]]
+    assert not any("\x1b" in line for line in lines)
+    assert r"   1 x a\nresult    5 passed on emulator\x1b[31m" in lines
+    assert r"stopped   a\nresult    5 passed on emulator\x1b[31m" in lines
+    assert r"  result    5 passed on emulator\x1b[31m" in lines
+
+
+@pytest.mark.parametrize("name", ["summary.txt", "report.json", "summary.txt.new", "../report/summary.txt"])
+@pytest.mark.parametrize("option", ["--junitxml", "--log-file"])
+def test_a_file_of_pytest_that_would_take_the_place_of_one_of_ours_is_refused(
+    option: str, name: str, green: Path, tmp_path: Path
+) -> None:
+    before = contents(green)
+    done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, str(green), f"{option}={green / name}")
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert f"{option} names a file of the report" in done.stderr
+    assert contents(green) == before
+
+
+def test_a_file_of_pytest_that_is_a_link_to_one_of_ours_is_refused(green: Path, tmp_path: Path) -> None:
+    before = contents(green)
+    (tmp_path / "linked").symlink_to(green, target_is_directory=True)
+    arguments = (*IN_PROCESS, str(green), f"--junitxml={tmp_path / 'linked' / 'report.json'}")
+    done = pytest_on(tmp_path, ONE_TEST, *arguments)
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert contents(green) == before
+
+
+def test_pytests_own_report_may_be_named_where_it_lies(tmp_path: Path) -> None:
+    done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--junitxml=report/junit.xml")
+    assert done.returncode == 0, done.stdout + done.stderr
