@@ -68,6 +68,7 @@ Exit codes:
    7  the bench was lost
   10  bad configuration: address, option, or what cannot be written
   11  port or report directory taken
+  12  the output could not be printed
 """  # the first line is click's mark of lines that it shall not fill
 # Failures alone: skips are summed by reason.
 SHOWN = ("-rfEX",)
