@@ -24,6 +24,7 @@ from hil.errors import (
     PumpbenchError,
     UsageError,
 )
+from hil.report.places import check_place
 from hil.report.records import (
     ACCUSED,
     CLAIM,
@@ -132,11 +133,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--hil-list"):
         config.option.collectonly = True
     if _is_asked(config) and _is_a_run(config):
-        for option, name in _WRITTEN.items():
-            _refuse_a_place_of_ours(
-                option, getattr(config.option, name, None), config.getoption("--hil-report")
-            )
-            _try_to_write(option, getattr(config.option, name, None))
+        try:
+            for option, name in _WRITTEN.items():
+                check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
+        except BadConfiguration as sentence:
+            pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
     config.addinivalue_line(
@@ -145,40 +146,6 @@ def pytest_configure(config: pytest.Config) -> None:
     report = config.getoption("--hil-report")
     if report and _is_a_run(config) and not getattr(config.option, "xmlpath", None):
         config.option.xmlpath = os.path.abspath(os.path.join(report, JUNIT_NAME))  # noqa: PTH100, PTH118 - a string
-
-
-def _refuse_a_place_of_ours(option: str, path: str | None, report: str | None) -> None:
-    """End the run with 10 where pytest would write a file that the report has, and one would replace the other."""
-    if not (path and report):
-        return
-    place, directory = (os.path.realpath(os.path.expanduser(each)) for each in (path, report))  # noqa: PTH111
-    ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
-    names = {name + more for name in ours for more in ("", ".new")}
-    if os.path.dirname(place) == directory and os.path.basename(place) in names:  # noqa: PTH119, PTH120
-        sentence = BadConfiguration(
-            f"{option} names a file of the report, {path}", advice="name another file, or leave it out"
-        )
-        pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-
-
-def _try_to_write(option: str, path: str | None) -> None:
-    """End the run with 10 where pytest could not write this file: it would find out when the tests have run."""
-    if not path:
-        return
-    place = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as pytest does it
-    was_there = os.path.lexists(place)
-    try:
-        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
-        with open(place, "ab"):  # noqa: PTH123
-            pass
-        if not was_there:
-            os.unlink(place)  # noqa: PTH108
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        sentence = BadConfiguration(
-            f"{option} cannot be written to {path} ({why})", advice="make room, or name another file"
-        )
-        pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
 
 
 @pytest.hookimpl(tryfirst=True)

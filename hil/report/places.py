@@ -1,0 +1,42 @@
+"""Where pytest may write beside our report: in no place of ours, and only where it can; found out before any test."""
+
+from __future__ import annotations
+
+import os
+
+from hil.errors import BadConfiguration
+from hil.report.records import JSON_NAME, JUNIT_NAME, SUMMARY_NAME
+
+
+def check_place(option: str, path: str | None, report: str | None) -> None:
+    """Try to write the file that an option of pytest names; nothing without one.
+
+    BadConfiguration where it is a file of the report, and one would replace the other, or cannot be written: pytest
+    would find out when the tests have run.
+    """
+    if not path:
+        return
+    if report and _is_ours(option, path, report):
+        raise BadConfiguration(
+            f"{option} names a file of the report, {path}", advice="name another file, or leave it out"
+        )
+    place = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as pytest does it
+    was_there = os.path.lexists(place)
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+        with open(place, "ab"):  # noqa: PTH123
+            pass
+        if not was_there:
+            os.unlink(place)  # noqa: PTH108
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise BadConfiguration(
+            f"{option} cannot be written to {path} ({why})", advice="make room, or name another file"
+        ) from error
+
+
+def _is_ours(option: str, path: str, report: str) -> bool:
+    place, directory = (os.path.realpath(os.path.expanduser(each)) for each in (path, report))  # noqa: PTH111
+    ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
+    names = {name + more for name in ours for more in ("", ".new")}
+    return os.path.dirname(place) == directory and os.path.basename(place) in names  # noqa: PTH119, PTH120
