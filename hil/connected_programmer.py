@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from hil.wire_log import WireEntry
+    from hil.wire_log import WireEntry, WireLog
 
 
 @contextmanager
@@ -45,7 +45,8 @@ def connect(
     before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of earlier
     commands stands in `found_out` and `notices` of the programmer: look there before you give anything.
 
-    `secured=False` talks to a board without cryptography. `watch` is told of each frame (`hil.wire_log.line_of`).
+    `secured=False` talks to a board without cryptography. `watch` is told of each frame (`hil.wire_log.line_of`); what
+    it raises comes out of the call under way, as Ctrl-C would, and it is told of no more: a STOP must get through.
 
     BadConfiguration for a wrong address, key or state file; InUse where another programmer has port, session or key.
     """
@@ -61,9 +62,21 @@ def connect(
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
         programmer = Programmer(channel, key=own_key, store=store, secured=secured)
-        programmer.wire_log.watch = watch
+        if watch is not None:
+            programmer.wire_log.watch = _until_it_fails(watch, programmer.wire_log)
         stack.enter_context(closing(programmer)).connect()
         yield programmer
+
+
+def _until_it_fails(watch: Callable[[WireEntry], None], log: WireLog) -> Callable[[WireEntry], None]:
+    def tell(entry: WireEntry) -> None:
+        try:
+            watch(entry)
+        except BaseException:
+            log.watch = None
+            raise
+
+    return tell
 
 
 def _key_of(key: DeviceKey | str | Path | None, role: Role | None) -> DeviceKey:

@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     TAKEN = 11
     ANSWER_NOT_WRITTEN = 12
     DECLINED = 13
+    INTERRUPTED = 130
 
 
 EXIT_CODE_WORDS = {
@@ -47,6 +48,7 @@ EXIT_CODE_WORDS = {
     ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
     ExitCode.DECLINED: "a question was not answered with yes: nothing was sent",
+    ExitCode.INTERRUPTED: "Ctrl-C, before a command had left: nothing was sent",
 }
 """What each exit code says, for the page of them."""
 
@@ -149,6 +151,13 @@ class Declined(PumpbenchError):
 
     exit_code = ExitCode.DECLINED
     accused = "declined"
+
+
+class Interrupted(PumpbenchError):
+    """Ctrl-C ended the command line before a command had left."""
+
+    exit_code = ExitCode.INTERRUPTED
+    accused = "interrupted"
 
 
 class DeviceError(PumpbenchError):

@@ -12,10 +12,19 @@ import click
 
 from hil import address as addresses
 from hil.cli.documents import ErrorPart, error_fields, json_text
+from hil.cli.interrupts import ending_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.tables import table
 from hil.connected_programmer import connect
-from hil.errors import AnswerNotWritten, Declined, DeviceError, OutcomeUnknown, PumpbenchError, UsageError
+from hil.errors import (
+    AnswerNotWritten,
+    Declined,
+    DeviceError,
+    Interrupted,
+    OutcomeUnknown,
+    PumpbenchError,
+    UsageError,
+)
 from protocol.identifiers import Opcode, Role
 
 if TYPE_CHECKING:
@@ -81,11 +90,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         shared = Options(**given, command=click.get_current_context().command.name or "", told=[])
         try:
             command(shared, *args, **kwargs)
-        except PumpbenchError as error:
+        except (PumpbenchError, KeyboardInterrupt) as caught:
+            error = caught if isinstance(caught, PumpbenchError) else ending_of(caught)
             if shared.as_json and error not in shared.told:
                 with suppress(AnswerNotWritten):
                     tell(json_text("error", ErrorPart(error=error_fields(error))))
-            raise
+            raise error from error.__cause__
 
     return wrapped
 
@@ -101,11 +111,12 @@ def require_target(options: Options) -> None:
 
 
 @contextmanager
-def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer]:
+def connected(options: Options, *, settled: bool = False, changes: str = "") -> Iterator[Programmer]:
     """A programmer with its session open; everything is given back at the end.
 
     `settled`: a human hears what is to be said of the pump's past before he is asked anything. OutcomeUnknown while
     what became of an earlier command is not known; DeviceError, once, where it was found out that it was received.
+    `changes` names what is changed without a command id: a Ctrl-C cannot tell whether it was.
     """
     if not options.target:
         say("pumpbench: no --target is named: this is a new emulated pump, which is gone with this command")
@@ -134,7 +145,7 @@ def connected(options: Options, *, settled: bool = False) -> Iterator[Programmer
             told = str(error)
             raise
         except BaseException as error:
-            raise _after(programmer, error) from error
+            raise _after(programmer, error, changes) from error
         finally:
             _say_notices(programmer, told)
 
@@ -172,21 +183,25 @@ def _say_notices(programmer: Programmer, told: str = "") -> None:
     programmer.notices.clear()
 
 
-def _after(programmer: Programmer, error: BaseException) -> BaseException:
+def _after(programmer: Programmer, error: BaseException, changes: str) -> BaseException:
     """What to say where an error comes between a command and its answer: first of all that it was sent.
 
     Also of Ctrl-C and of errors of our own: "aborted" must not be read as "not done".
     """
     filed = programmer.ledger.last_command()
+    if changes and isinstance(error, KeyboardInterrupt):
+        return Interrupted(f"{changes} may have been done", advice="to do it again does no harm")
     if filed is None or isinstance(error, AnswerNotWritten):
         return error
     if filed.unknown:
         return programmer.ledger.is_unknown(filed, "its answer was not waited for")
-    if isinstance(error, KeyboardInterrupt) and filed.confirmed:
+    if not isinstance(error, KeyboardInterrupt):
+        return error
+    if filed.confirmed:
         return AnswerNotWritten(
             outcome_sentence(Opcode(filed.opcode), filed.cmd_id, filed.outcome), "interrupted"
         )
-    return error
+    return ending_of(error, f"{filed.name} was not carried out, its outcome is {filed.outcome}")
 
 
 def outcome_sentence(opcode: Opcode, cmd_id: int, outcome: str) -> str:

@@ -10,14 +10,20 @@ import importlib
 import io
 import os
 import sys
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from hil.cli.interrupts import ending_of, exit_unheard, hear_none, hear_one
 from hil.errors import AnswerNotWritten, PumpbenchError
 from hil.installation import check_protocol_is_ours
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 LAST_STANDARD_DESCRIPTOR = 2
+LEAVING_NOTHING = frozenset({"hil"})
+"""Groups that do nothing which Ctrl-C could leave half done: it ends them at once, anywhere."""
 
 
 class Group(NamedTuple):
@@ -72,8 +78,11 @@ def _name_exit_codes(command: click.Command) -> None:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="pumpbench", prog_name="pumpbench")
-def cli() -> None:
+@click.pass_obj
+def cli(on_begin: Callable[[], None] | None) -> None:
     """An implanted drug pump on the desk, emulated, and a test harness around it. Not a medical device."""
+    if on_begin is not None and click.get_current_context().invoked_subcommand not in LEAVING_NOTHING:
+        on_begin()  # the command is imported, and has not begun
 
 
 def main() -> None:
@@ -81,12 +90,37 @@ def main() -> None:
     _fill_standard_descriptors()
     _write_what_cannot_be_encoded()
     try:
-        cli(prog_name="pumpbench")
+        code = _run()
+    except KeyboardInterrupt as interrupt:  # the only one that is heard, between an ending and its exit code
+        code = _say(ending_of(interrupt))
+    exit_unheard(code)
+
+
+def _run() -> int:
+    """Run the command line and say how it ended; returns the exit code."""
+    try:
+        ended = cli.main(prog_name="pumpbench", standalone_mode=False, obj=hear_one)
     except PumpbenchError as error:
-        if not (isinstance(error, AnswerNotWritten) and error.quiet):
-            with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it all the same
-                click.echo(f"pumpbench: {error.one_line()}", err=True)
-        sys.exit(int(error.exit_code))
+        hear_none()
+        return _say(error)
+    except click.ClickException as error:
+        hear_none()
+        with contextlib.suppress(OSError):
+            error.show()
+        return error.exit_code
+    except click.Abort as error:  # what click makes of Ctrl-C, and of a stdin that ended
+        hear_none()
+        return _say(ending_of(error))
+    hear_none()
+    return ended if isinstance(ended, int) else 0  # a number is that of click's own ending, as after --help
+
+
+def _say(error: PumpbenchError) -> int:
+    """Say what went wrong in one sentence; returns its exit code."""
+    if not (isinstance(error, AnswerNotWritten) and error.quiet):
+        with contextlib.suppress(OSError):  # nobody reads stderr: the exit code says it all the same
+            click.echo(f"pumpbench: {error.one_line()}", err=True)
+    return int(error.exit_code)
 
 
 def _write_what_cannot_be_encoded() -> None:

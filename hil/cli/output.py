@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from hil.cli.interrupts import hear_none
 from hil.errors import AnswerNotWritten
 
 if TYPE_CHECKING:
@@ -25,9 +26,15 @@ def tell(text: str, *, done: str = "", advice: str = "") -> None:
     """
     if sys.stdout is None:
         raise AnswerNotWritten(done, "stdout is closed", advice=advice)
-    with writing(done=done, advice=advice):
-        click.echo(text)
-        sys.stdout.flush()
+    try:
+        with writing(done=done, advice=advice):
+            click.echo(text)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        _discard_the_rest()  # nobody reads it, and the interpreter would wait for that once more when it ends
+        raise
+    if done:
+        hear_none()  # it was done and told: no Ctrl-C may make another ending of it
 
 
 @contextlib.contextmanager

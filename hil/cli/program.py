@@ -144,7 +144,7 @@ def link(options: Options, clear: bool) -> None:
     """What the pump's link has seen go wrong."""
     if clear:
         require_target(options)
-    with connected(options) as pump:
+    with connected(options, changes="clearing the counters" if clear else "") as pump:
         seen = pump.link_stats(clear=clear)
         show(
             options, tables.link_rows(seen), seen._asdict(), done="the counters were cleared" if clear else ""
@@ -253,7 +253,7 @@ def query(options: Options, cmd_id: int | None) -> None:
 def void(options: Options, cmd_id: int) -> None:
     """Make sure that a command that never arrived is never done. CMD_ID is 1 to 4294967294."""
     require_target(options)
-    with connected(options) as pump:
+    with connected(options, changes="VOID_CMD") as pump:
         seen = pump.void(cmd_id)
         notices = list(pump.notices)
     answer = f"command {cmd_id}: {seen.outcome.name}"
@@ -283,7 +283,7 @@ def ping(options: Options) -> None:
 def ack(options: Options, alarm: str) -> None:
     """Acknowledge an alarm, by its name."""
     require_target(options)
-    with connected(options) as pump:
+    with connected(options, changes="ALARM_ACK") as pump:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
     show(options, f"{alarm.upper()} acknowledged; {still}", seen._asdict(), done="ALARM_ACK was carried out")
@@ -300,7 +300,7 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
         f"have you consulted the log and the patient about command {cmd_id}, and shall it block no more",
         yes=yes,
     )
-    with connected(options) as pump:
+    with connected(options, changes="filing it") as pump:
         pump.ledger.accept_unknown(cmd_id)
     filed = f"command {cmd_id} is filed as unknown for ever; it blocks no more"
     show(options, filed, {"cmd_id": cmd_id, "accepted": True}, done="it was filed")

@@ -92,11 +92,6 @@ class ClientSession:
         """True as far as this end knows, and while the session has requests left."""
         return self._open and self._requests_left > 0
 
-    @property
-    def is_waiting(self) -> bool:
-        """True while a question is neither answered nor given up."""
-        return self._end.busy
-
     def now_ms(self) -> int:
         """The line's time."""
         return self.channel.now_ms()
@@ -107,6 +102,7 @@ class ClientSession:
         Refusals that waiting does not cure end it at once, and so does silence once a pump that hears us would fall
         silent for our greetings.
         """
+        self.forget_session()
         why, pause_ms = "", FIRST_PAUSE_MS
         while not why or (not deadline.passed(self.now_ms()) and self._may_greet_again()):
             self._requests_left = REQUEST_CTR_MAX
@@ -176,9 +172,19 @@ class ClientSession:
                     continue  # of a request that was given up when this session was asked for
 
     def ask(self, opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
-        """Send one request and wait for what comes of it. The link repeats it byte by byte at its own deadlines."""
-        self._requests_left -= 1
-        self._end.request(opcode, payload, self.now_ms())
+        """Send one request and wait for what comes of it. The link repeats it byte by byte at its own deadlines.
+
+        Whatever breaks that off, also Ctrl-C, leaves no session behind that still waits for an answer.
+        """
+        try:
+            self._requests_left -= 1
+            self._end.request(opcode, payload, self.now_ms())
+            return self._answer(opcode, deadline)
+        except BaseException:
+            self.forget_session()
+            raise
+
+    def _answer(self, opcode: Opcode, deadline: Deadline) -> Answer:
         while True:
             match self._next_event(deadline):
                 case link.Response(opcode=answered, payload=answer) if answered == opcode:

@@ -152,9 +152,6 @@ class Programmer:
         """Close the session. If the answer gets lost it counts as closed all the same [SPEC 4]."""
         if not self.session.is_open:
             return
-        if self.session.is_waiting:  # an interrupt came between a question and its answer
-            self.session.forget_session()
-            return
         try:
             self.requester.request_once(EndSession())
         except PumpbenchError:
