@@ -43,7 +43,8 @@ def connect(
     `state`: True keeps command ids and outcomes in the state file that `pumpbench program` has for this key, unless the
     pump ends with this programmer; a path names another file. False keeps them in memory alone: a script that ends
     before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of earlier
-    commands stands in `found_out` and `notices` of the programmer: look there before you give anything.
+    commands stands in `found_out` and `notices` of the programmer. Where one was received after all, the next command
+    that changes therapy is refused once, with DeviceError, unless it was taken out of `found_out`.
 
     `secured=False` talks to a board without cryptography. `watch` is told of each frame (`hil.wire_log.line_of`); what
     it raises comes out of the call under way, as Ctrl-C would, and it is told of no more: a STOP must get through.

@@ -19,7 +19,6 @@ from hil.connected_programmer import connect
 from hil.errors import (
     AnswerNotWritten,
     Declined,
-    DeviceError,
     Interrupted,
     OutcomeUnknown,
     PumpbenchError,
@@ -137,7 +136,7 @@ def connected(options: Options, *, settled: bool = False, changes: str = "") -> 
             if settled:
                 programmer.ledger.resolve()
                 _say_notices(programmer)
-                _refuse_after_news(programmer)
+                programmer.ledger.refuse_after_news()
             yield programmer
             if options.verbose:
                 _say_what_was_dropped(programmer)
@@ -163,16 +162,6 @@ def _say_what_was_dropped(programmer: Programmer) -> None:
         stats = programmer.link_stats()._asdict().items()
         counted = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in stats if count)
         say(f"pumpbench: the pump's link has counted: {counted or 'nothing'}")
-
-
-def _refuse_after_news(programmer: Programmer) -> None:
-    """Raise DeviceError where the pump has received a command of unknown outcome: this one may be its repetition."""
-    if programmer.found_out:
-        names = ", ".join(filed.name for filed in programmer.found_out)
-        raise DeviceError(
-            f"nothing was sent: {names} was received by the pump after all",
-            advice="if this is not a repetition of it, give the command again",
-        )
 
 
 def _say_notices(programmer: Programmer, told: str = "") -> None:

@@ -103,7 +103,8 @@ class CommandLedger:
         self.recognition = Recognition(requester, store)
         self.notices = self.recognition.notices
         self.found_out: list[FiledCommand] = []
-        """Commands that were unknown when this programmer began, and that the pump has received after all."""
+        """Commands that were unknown, and of which it was found out that the pump has received them."""
+        self._refused_for: list[FiledCommand] = []  # of found_out, those for which a command was refused
         self._requester = requester
         self._session = requester.session
         self._last_sent: tuple[int, int] | None = None  # memory and id
@@ -390,15 +391,39 @@ class CommandLedger:
         return self._requester.request(message, deadline)
 
     def _settle_before(self, message: Request[Any], deadline: Deadline) -> None:
-        """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is."""
-        if command_of(type(message)).while_unknown or not self.store.has_open():
+        """While an outcome is unknown only some things are allowed [SPEC 9]: find it out first, or say that it is.
+
+        DeviceError, once, where it was found out that the pump has received it.
+        """
+        command = command_of(type(message))
+        if command.while_unknown:
             return
-        known = self.recognition.know(deadline)
-        for filed in self.store.unknown_commands(known.memory_id):
-            self._found_out(filed, self._resolved(known.memory_id, filed, deadline))
-        unknown = self._unknown_before(known)
-        if unknown is not None:
-            raise unknown
+        if self.store.has_open():
+            known = self.recognition.know(deadline)
+            for filed in self.store.unknown_commands(known.memory_id):
+                self._found_out(filed, self._resolved(known.memory_id, filed, deadline))
+            unknown = self._unknown_before(known)
+            if unknown is not None:
+                raise unknown
+        if command.carries_cmd_id or command.opcode is Opcode.BOLUS_PREPARE:
+            self.refuse_after_news()
+
+    def refuse_after_news(self) -> None:
+        """Raise DeviceError, once, where an unknown command was received after all: the next may be its repetition.
+
+        Who takes it out of `found_out` has read it, and is not refused.
+        """
+        news = [filed for filed in self.found_out if filed not in self._refused_for]
+        if not news:
+            return
+        self._refused_for += news
+        names = ", ".join(
+            f"{filed.name} was received by the pump after all, it is {filed.outcome}" for filed in news
+        )
+        raise DeviceError(
+            f"nothing was sent: {names}",
+            advice="if this is not a repetition of it, give the command again",
+        )
 
     def _found_out(self, before: FiledCommand, now: FiledCommand) -> FiledCommand:
         """Say what has become of a command, where somebody may still believe something else; returns it."""

@@ -1,12 +1,14 @@
 """What is unknown stays on file until it is known, over the death of a programmer and the loss of a ledger [SPEC 9]."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import LinkError, OutcomeUnknown, UsageError
+from hil.errors import DeviceError, DeviceRefused, LinkError, OutcomeUnknown, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.programmer import Programmer
@@ -69,9 +71,63 @@ def unknown_bolus(bench: TestBench) -> tuple[Programmer, int]:
 
 def test_the_next_command_finds_out_first(bench: TestBench) -> None:
     pump, cmd_id = unknown_bolus(bench)
-    pump.refill(20_000_000, aspirated_nl=17_000_000)
+    with pytest.raises(
+        DeviceError, match=f"nothing was sent: BOLUS_COMMIT {cmd_id} was received by the pump"
+    ):
+        pump.refill(20_000_000, aspirated_nl=17_000_000)
     assert not pump.ledger.unknown()
     assert pump.query(cmd_id).outcome is Outcome.RUNNING
+    assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
+
+
+CHANGES: list[Callable[[Programmer], Any]] = [
+    lambda pump: pump.bolus(VOLUME_NL, 600),
+    lambda pump: pump.prepare_bolus(VOLUME_NL, 600),
+    lambda pump: pump.set_simple_program(200_000),
+    lambda pump: pump.refill(20_000_000, aspirated_nl=17_000_000),
+    lambda pump: pump.set_time(825_000_000, 0, confirm=True),
+    lambda pump: pump.resume(),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_who_tries_again_after_an_unknown_outcome_is_refused_once_if_it_was_received(
+    bench: TestBench, change: Callable[[Programmer], Any]
+) -> None:
+    pump, cmd_id = unknown_bolus(bench)
+    before = pump.status().last_cmd_id
+    with pytest.raises(DeviceError, match=f"BOLUS_COMMIT {cmd_id} was received .* it is RUNNING"):
+        change(pump)
+    assert pump.status().last_cmd_id == before
+    with contextlib.suppress(DeviceRefused):  # by the pump now: a bolus is active
+        change(pump)
+
+
+def test_who_has_read_what_was_found_out_is_not_refused(bench: TestBench) -> None:
+    pump, cmd_id = unknown_bolus(bench)
+    pump.ledger.resolve()
+    assert [filed.cmd_id for filed in pump.found_out] == [cmd_id]
+    pump.found_out.clear()
+    assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
+
+
+def test_what_was_found_out_keeps_nobody_from_cancel_and_stop(bench: TestBench) -> None:
+    pump, _ = unknown_bolus(bench)
+    pump.ledger.resolve()
+    assert pump.found_out
+    assert pump.cancel_bolus().outcome is Outcome.DONE
+    assert pump.stop().reply.state is State.STOP
+
+
+def test_after_a_command_that_never_arrived_nobody_is_refused(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    pump.ledger.unknown()
+    bench.line.drop(TO_PUMP, 500, skip=2)
+    with pytest.raises(OutcomeUnknown):
+        pump.bolus(VOLUME_NL, 600)
+    bench.line.clear()
+    bench.target.rig.advance(60_000)
+    assert pump.bolus(VOLUME_NL, 600).outcome is Outcome.RUNNING
 
 
 def test_while_it_cannot_be_found_out_nothing_new_is_prepared(bench: TestBench) -> None:
