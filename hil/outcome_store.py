@@ -200,9 +200,8 @@ class OutcomeStore:
 
         BadConfiguration where it cannot be written.
         """
-        self._put(self._memory(memory_id), command)
         try:
-            self._write(reserving=True)
+            self._put(memory_id, command, reserving=True)
         except OSError as error:
             raise BadConfiguration(
                 f"the state file {self._path} cannot be written ({error.strerror})",
@@ -225,9 +224,8 @@ class OutcomeStore:
         settled = replace(
             command, outcome=outcome, delivered_nl=delivered_nl, uncertain_nl=uncertain_nl, doubt=doubt
         )
-        self._put(self._memory(memory_id), settled)
         try:
-            self._write()
+            self._put(memory_id, settled)
         except OSError as error:
             raise OutcomeUnknown(
                 f"{command.name} was sent, its outcome is {outcome or 'not known'}, "
@@ -303,11 +301,19 @@ class OutcomeStore:
         others = self._memories.items()
         return [(i, memory) for i, memory in others if i != memory_id and serial and memory.serial == serial]
 
-    def _put(self, memory: _Memory, command: FiledCommand) -> None:
-        memory.last_cmd_id = max(memory.last_cmd_id, command.cmd_id)
-        memory.commands[command.cmd_id] = command
-        for cmd_id in [c.cmd_id for c in memory.commands.values() if c.final][:-KEPT_CLOSED]:
-            del memory.commands[cmd_id]
+    def _put(self, memory_id: int, command: FiledCommand, *, reserving: bool = False) -> None:
+        """Keep a command and write it down; where that fails, for whatever reason, all is as it was."""
+        before = self._memory(memory_id)
+        commands = {**before.commands, command.cmd_id: command}
+        for cmd_id in [c.cmd_id for c in commands.values() if c.final][:-KEPT_CLOSED]:
+            del commands[cmd_id]
+        last_cmd_id = max(before.last_cmd_id, command.cmd_id)
+        try:
+            self._memories[memory_id] = replace(before, last_cmd_id=last_cmd_id, commands=commands)
+            self._write(reserving=reserving)
+        except BaseException:
+            self._memories[memory_id] = before
+            raise
 
     def _read(self, path: Path) -> dict[int, _Memory]:
         try:

@@ -144,6 +144,7 @@ class CommandLedger:
 
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
+        encoded(QueryCmd(cmd_id))  # a number that no command has is said before anything is looked for
         known = self.recognition.know()
         here = [(known.memory_id, filed) for filed in self.store.unknown_commands(known.memory_id)]
         before = self.store.commands_before(known.memory_id, known.serial)

@@ -13,7 +13,7 @@ from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, Pump
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
-from hil.programmer.encoding import encoded
+from hil.programmer.encoding import encoded, with_plain_numbers
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.log_reading import OLDEST, LogHistory, read_log
 from hil.programmer.requester import PATIENCE_MS, Requester
@@ -193,6 +193,7 @@ class Programmer:
         client_ms = self.session.now_ms() & U32
         return self.request(GetTime(client_ms))
 
+    @with_plain_numbers
     def program(self, slot: ProgramSlot = ProgramSlot.ACTIVE) -> GetProgramReply:
         """The active or the staged program with all of its segments."""
         program = self.request(GetProgram(slot, 0))
@@ -220,12 +221,14 @@ class Programmer:
         """What its link has seen go wrong."""
         return self.request(GetLinkStats(clear))
 
+    @with_plain_numbers
     def read_log(
         self, log: LogName = LogName.MAIN, *, from_seq: int = OLDEST, type_filter: int = 0
     ) -> LogHistory:
         """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be there."""
         return read_log(self.request, log, from_seq, type_filter)
 
+    @with_plain_numbers
     def log_status(self, log: LogName = LogName.MAIN) -> LogStatusReply:
         """What a log holds, by the pump's own check of its chain."""
         return self.request(LogStatus(log))
@@ -236,10 +239,12 @@ class Programmer:
 
     # What became of a command.
 
+    @with_plain_numbers
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
         return self.ledger.query(cmd_id, key_id)
 
+    @with_plain_numbers
     def void(self, cmd_id: int) -> VoidCmdReply:
         """Make sure that a command which never arrived never will be carried out. OutcomeUnknown as in `query`."""
         return self.ledger.void(cmd_id)
@@ -260,6 +265,7 @@ class Programmer:
 
         return self.requester.again(stage, STAGINGS, LinkError, deadline)
 
+    @with_plain_numbers
     def stage_simple_program(
         self,
         dose_ng_per_day: int,
@@ -308,6 +314,7 @@ class Programmer:
             resend=False,  # what it names died with the session
         )
 
+    @with_plain_numbers
     def set_simple_program(
         self,
         dose_ng_per_day: int,
@@ -371,6 +378,7 @@ class Programmer:
     # Therapy. A bolus is PREPARE, then COMMIT of exactly what the pump announced. STOP and CANCEL are sent again until
     # they have acted: doing them twice is doing them once.
 
+    @with_plain_numbers
     def prepare_bolus(
         self, volume_nl: int, duration_s: int, *, program_rev: int | None = None
     ) -> PreparedBolus:
@@ -399,14 +407,17 @@ class Programmer:
             resend=False,  # its token died with the session; asking a human again is right
         )
 
+    @with_plain_numbers
     def bolus(self, volume_nl: int, duration_s: int) -> Executed[BolusCommitReply]:
         """PREPARE, then COMMIT."""
         return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
 
+    @with_plain_numbers
     def cancel_bolus(self, target_cmd_id: int = ACTIVE_BOLUS) -> Executed[BolusCancelReply]:
         """End a bolus now: the active one, unless one of this key is named."""
         return self.ledger.execute(lambda cmd_id: BolusCancel(cmd_id, target_cmd_id, self.key.key_id))
 
+    @with_plain_numbers
     def stop(
         self,
         max_stop_s: int = DEFAULT_MAX_STOP_S,
@@ -417,11 +428,13 @@ class Programmer:
         """Stop all delivery. Allowed while another outcome is unknown; sent again until it has acted."""
         return self.ledger.execute(lambda cmd_id: Stop(cmd_id, max_stop_s, reason, on_expiry))
 
+    @with_plain_numbers
     def resume(self, *, program_rev: int | None = None) -> Executed[ResumeReply]:
         """Start the active program again."""
         rev = self.status().program_rev if program_rev is None else program_rev
         return self.ledger.execute(lambda cmd_id: Resume(cmd_id, rev))
 
+    @with_plain_numbers
     def refill(
         self,
         filled_nl: int,
@@ -434,6 +447,11 @@ class Programmer:
         staged_crc: int = 0,
     ) -> Executed[RefillReply]:
         """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
+        if type(rinsed_twice) is not bool:
+            raise UsageError(
+                f"REFILL cannot be sent: rinsed_twice is {rinsed_twice!r}, not True or False",
+                advice="nothing was sent",
+            )
         named = Refill(
             NO_CMD_ID,
             aspirated_nl,
@@ -454,6 +472,7 @@ class Programmer:
             resend=not staged_crc,
         )
 
+    @with_plain_numbers
     def set_time(
         self,
         wall_s: int,
@@ -467,6 +486,7 @@ class Programmer:
             lambda cmd_id: TimeSet(cmd_id, wall_s, tz_minutes, reason, confirm),
         )
 
+    @with_plain_numbers
     def acknowledge_alarm(self, alarm_id: AlarmId, on_seq: int | None = None) -> AlarmAckReply:
         """Acknowledge an occurrence of an alarm: the one that is listed now, unless named."""
         encoded(AlarmAck(alarm_id, NOT_READ if on_seq is None else on_seq))

@@ -1,6 +1,9 @@
 """Numbers and dates that the wire cannot carry, or that nobody writes so: refused by name, before anything is sent."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from protocol.identifiers import (
     Opcode,
     Outcome,
     ProgramSlot,
+    State,
     StopReason,
 )
 from protocol.log.types import LogName
@@ -34,6 +38,7 @@ from protocol.messages.errors import refusal
 from protocol.messages.ledger import CommandResult
 from protocol.messages.time import TimeSetReply
 from tests.unit.hil.runs import pytest_on
+from protocol.messages.stop import Stop
 
 NOBODY_WRITES_SO = [
     "2_5",
@@ -238,6 +243,24 @@ def test_a_dose_whose_rate_or_volume_nobody_can_tell_is_refused_before_a_human_i
     assert "--dose" in refused("bolus", "--dose", "4294967", "--duration", "600")
 
 
+class WholeNumber:
+    """A whole number that is no int, as those of numpy; it overflows where it is computed with."""
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+    def __index__(self) -> int:
+        return self.value
+
+    def __mul__(self, _other: object) -> int:
+        raise OverflowError("32 bits")
+
+    __rmul__ = __mul__
+
+
+a_whole_number: Any = WholeNumber
+
+
 WRONG: list[tuple[str, Callable[[Programmer], Any], tuple[str, ...]]] = [
     (
         "volume",
@@ -273,6 +296,24 @@ WRONG: list[tuple[str, Callable[[Programmer], Any], tuple[str, ...]]] = [
     ("log name", lambda p: p.log_status(99), ("LOG_STATUS", "log")),  # type: ignore[arg-type]
     ("slot", lambda p: p.program(9), ("GET_PROGRAM", "slot")),  # type: ignore[arg-type]
     ("alarm", lambda p: p.acknowledge_alarm(99), ("ALARM_ACK", "alarm_id")),  # type: ignore[arg-type]
+    ("huge", lambda p: p.bolus(10**5000, 600), ("BOLUS_PREPARE", "volume_nl", "a number of 16610 bits")),
+    ("huge enum", lambda p: p.stop(reason=10**5000), ("STOP", "reason", "a number of 16610 bits")),  # type: ignore[arg-type]
+    ("huge id", lambda p: p.ledger.accept_unknown(10**5000), ("cmd_id", "a number of 16610 bits")),
+    ("decimal", lambda p: p.bolus(Decimal(20_000), 600), ("volume_nl", "Decimal")),  # type: ignore[arg-type]
+    ("fraction", lambda p: p.set_simple_program(Fraction(300_000)), ("PROG_BEGIN", "Fraction")),  # type: ignore[arg-type]
+    ("decimal enum", lambda p: p.stop(reason=Decimal(1)), ("STOP", "reason", "Decimal")),  # type: ignore[arg-type]
+    ("fraction enum", lambda p: p.stop(on_expiry=Fraction(0)), ("STOP", "on_expiry")),  # type: ignore[arg-type]
+    ("complex enum", lambda p: p.log_status(1 + 0j), ("LOG_STATUS", "log")),  # type: ignore[arg-type]
+    ("another enum", lambda p: p.stop(reason=AlarmId.EMPTY), ("STOP", "reason")),  # type: ignore[arg-type]
+    ("rinsed", lambda p: p.refill(1, aspirated_nl=0, rinsed_twice="no"), ("REFILL", "rinsed_twice", "'no'")),  # type: ignore[arg-type]
+    ("rinsed 1", lambda p: p.refill(1, aspirated_nl=0, rinsed_twice=1), ("REFILL", "rinsed_twice")),  # type: ignore[arg-type]
+    ("confirm", lambda p: p.set_time(0, 0, confirm=1), ("TIME_SET", "True or False")),  # type: ignore[arg-type]
+    ("clear", lambda p: p.link_stats(clear="no"), ("GET_LINK_STATS", "clear", "True or False")),  # type: ignore[arg-type]
+    (
+        "whole",
+        lambda p: p.request(Stop(1, a_whole_number(60), StopReason.CLINICAL, OnExpiry.ALARM_ONLY)),
+        ("STOP",),
+    ),
 ]
 
 
@@ -291,6 +332,30 @@ def test_a_value_that_no_field_carries_is_a_usage_error_before_anything_is_filed
     if parts[0] != "PROG_WRITE":  # its rate hangs on the pump's concentration
         assert pump.wire_log.count == frames
     assert pump.stop().cmd_id == 1
+
+
+WHOLE: list[Callable[[Programmer, Any], Any]] = [
+    lambda p, n: p.bolus(n(20_000), n(600)),
+    lambda p, n: p.refill(n(18_000_000), aspirated_nl=n(0), low_alarm_nl=n(2_000_000), drug_id=n(1)),
+    lambda p, n: p.set_simple_program(n(200_000), concentration_ng_per_ml=n(500_000), drug_id=n(1)),
+    lambda p, n: p.stop(n(3_600), reason=n(1)),
+    lambda p, n: p.set_time(n(825_000_000), n(60), confirm=True),
+    lambda p, n: p.cancel_bolus(n(0)),
+    lambda p, n: p.query(n(1)),
+    lambda p, n: p.void(n(1)),
+    lambda p, n: p.read_log(from_seq=n(1)),
+]
+
+
+@pytest.mark.parametrize("call", WHOLE)
+def test_a_whole_number_of_another_type_is_taken_as_an_int_and_filed_as_one(
+    bench: TestBench, tmp_path: Path, call: Callable[[Programmer, Any], Any]
+) -> None:
+    pump = bench.open_programmer(state_path=tmp_path / "state.json")
+    call(pump, WholeNumber)
+    for filed in pump.store.commands(pump.info().memory_id):
+        assert {type(value) for value in astuple(filed)} <= {int, str, Opcode}
+    assert pump.stop().reply.state is State.STOP
 
 
 def test_what_is_right_is_still_sent(bench: TestBench) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -269,3 +270,26 @@ def test_closing_twice_is_fine_also_where_the_last_marks_found_no_place(tmp_path
     (tmp_path / "gone").rmdir()
     store.close()
     store.close()
+
+
+NO_JSON: Any = complex(1)
+WRITES: list[Callable[[OutcomeStore], Any]] = [
+    lambda store: store.file(MEMORY, filed(2, volume_nl=NO_JSON)),
+    lambda store: store.settle(MEMORY, filed(1), "DONE", NO_JSON),
+    lambda store: store.accept(MEMORY, filed(2, volume_nl=NO_JSON)),
+]
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_what_could_not_be_written_is_not_in_memory_either(
+    path: Path, write: Callable[[OutcomeStore], Any]
+) -> None:
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, filed(1))
+        with pytest.raises(TypeError):
+            write(store)
+        assert store.commands(MEMORY) == (filed(1),)
+        assert store.last_cmd_id(MEMORY) == 1
+        store.file(MEMORY, filed(2))
+    with OutcomeStore(path, key=KEY) as store:
+        assert store.commands(MEMORY) == (filed(1), filed(2))
