@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path, PurePath
+from types import NoneType
 from typing import TYPE_CHECKING
 
 from hil import address as addresses
@@ -18,7 +20,6 @@ from protocol.link.development_keys import DeviceKey, development_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from hil.wire_log import WireEntry, WireLog
 
@@ -28,8 +29,8 @@ def connect(
     address: str | None = None,
     *,
     key: DeviceKey | str | Path | None = None,
-    role: Role | None = None,
-    state: bool | str | Path = True,
+    role: Role | str | None = None,
+    state: bool | str | Path | None = True,
     secured: bool = True,
     watch: Callable[[WireEntry], None] | None = None,
 ) -> Iterator[Programmer]:
@@ -38,22 +39,29 @@ def connect(
     `address`: as of `pumpbench program --target`; else $PUMPBENCH_TARGET, else `emulator`, a new pump in this process.
 
     `key`: a key, or the path of a key file; else the development key of `role`, or of a clinician. Of a file with
-    several keys `role` names one.
+    several keys `role` names one. A role is a `Role`, or its name as the command line has it.
 
     `state`: True keeps command ids and outcomes in the state file that `pumpbench program` has for this key, unless the
-    pump ends with this programmer; a path names another file. False keeps them in memory alone: a script that ends
-    before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of earlier
-    commands stands in `found_out` and `notices` of the programmer. Where one was received after all, the next command
-    that changes therapy is refused once, with DeviceError, unless it was taken out of `found_out`.
+    pump ends with this programmer; a path names another file. False or None keeps them in memory alone: a script that
+    ends before it knows the outcome of a bolus, and gives it again, may then give it twice. What was found out of
+    earlier commands stands in `found_out` and `notices` of the programmer. Where one was received after all, the next
+    command that changes therapy is refused once, with DeviceError, unless it was taken out of `found_out`.
 
     `secured=False` talks to a board without cryptography. `watch` is told of each frame (`hil.wire_log.line_of`); what
     it raises comes out of the call under way, as Ctrl-C would, and it is told of no more: a STOP must get through.
 
-    BadConfiguration for a wrong address, key or state file; InUse where another programmer has port, session or key.
+    UsageError for an argument of a wrong type, BadConfiguration for a wrong address, key or state file, InUse where
+    another programmer has port, session or key.
     """
+    _check("address", address, "the address of a pump as text, or None", str, NoneType)
+    _check("key", key, "a DeviceKey, the path of a key file, or None", DeviceKey, str, PurePath, NoneType)
+    _check("state", state, "True, False, None or the path of a state file", bool, str, PurePath, NoneType)
+    _check("secured", secured, "True or False", bool)
+    if watch is not None and not callable(watch):
+        raise UsageError(f"watch is {watch!r}, and a function or None is expected")
     place = addresses.choose(address, os.environ.get(addresses.ENVIRONMENT_NAME), None)
-    own_key = _key_of(key, role)
-    if isinstance(state, bool):
+    own_key = _key_of(key, _role_of(role))
+    if isinstance(state, bool) or state is None:
         path = default_path(own_key.key_id, own_key.key) if state and place.scheme.lives_on else None
     else:
         path = path_of(state, "--state")
@@ -67,6 +75,20 @@ def connect(
             programmer.wire_log.watch = _until_it_fails(watch, programmer.wire_log)
         stack.enter_context(closing(programmer)).connect()
         yield programmer
+
+
+def _check(name: str, value: object, expected: str, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        raise UsageError(f"{name} is {value!r}, and {expected} is expected")
+
+
+def _role_of(role: Role | str | None) -> Role | None:
+    if role is None or isinstance(role, Role):
+        return role
+    names = {each.name.lower(): each for each in Role}
+    if not isinstance(role, str) or role.lower() not in names:
+        raise UsageError(f"role is {role!r}, and a Role, None or one of {', '.join(names)} is expected")
+    return names[role.lower()]
 
 
 def _until_it_fails(watch: Callable[[WireEntry], None], log: WireLog) -> Callable[[WireEntry], None]:

@@ -23,7 +23,10 @@ FILE_BYTES_MAX = 65_536
 
 
 def read_key(path: Path, role: Role | None = None) -> DeviceKey:
-    """The key in a file; of several, the one of this role (a clinician's if none is named)."""
+    """The key in a file; of several, the one of this role (a clinician's if none is named).
+
+    BadConfiguration where it has none, or more than one: nobody has said which.
+    """
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -45,12 +48,18 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
     if len(keys) == 1 and role is None:
         return keys[0]
     wanted = Role.CLINICIAN if role is None else role
-    for key in keys:
-        if key.role is wanted:
-            return key
-    raise BadConfiguration(
-        f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
-    )
+    found = [key for key in keys if key.role is wanted]
+    if len(found) > 1:
+        ids = " and ".join(str(key.key_id) for key in found)
+        raise BadConfiguration(
+            f"the key file {path} has {len(found)} keys of the role {wanted.name.lower()}, with the ids {ids}",
+            advice="put the one that is meant into a file of its own, and name that",
+        )
+    if not found:
+        raise BadConfiguration(
+            f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
+        )
+    return found[0]
 
 
 def _key(row: Any, path: Path) -> DeviceKey:

@@ -324,7 +324,7 @@ class OutcomeStore:
             raise BadConfiguration(
                 f"the state file {path} cannot be read ({error})", advice=MOVE_IT_AWAY
             ) from error
-        if not isinstance(document, dict) or document.get("schema") not in {SCHEMA, SCHEMA_WITHOUT_MARKS}:
+        if not isinstance(document, dict) or document.get("schema") not in (SCHEMA, SCHEMA_WITHOUT_MARKS):
             raise BadConfiguration(
                 f"{path} is no state file of this version", advice="name another with --state"
             )
@@ -375,13 +375,15 @@ def _memory_id_from(name: str) -> int:
 
 
 def _memory_from(entry: dict[str, Any]) -> _Memory:
-    filed = [_command_from(command) for command in entry["commands"]]
-    marks = entry.get("marks")
+    filed = [_command_from(command) for command in _rows(entry["commands"])]
+    marks, serial = entry.get("marks"), entry.get("serial", "")
+    if type(serial) is not str:
+        raise ValueError(f"serial is {serial!r}")
     return _Memory(
         _whole(entry["last_cmd_id"]),
         {command.cmd_id: command for command in filed},
         None if marks is None else _marks_from(marks),
-        str(entry.get("serial", "")),
+        serial,
     )
 
 
@@ -397,6 +399,13 @@ def _command_from(entry: dict[str, Any]) -> FiledCommand:
     if command.outcome not in {"", *Outcome.__members__} or command.opcode not in set(Opcode):
         raise ValueError(f"command {command.cmd_id} is opcode {command.opcode}, outcome {command.outcome!r}")
     return command
+
+
+def _rows(value: Any) -> list[Any]:
+    """A list as it was filed; ValueError for all else, which may be empty too, and says nothing."""
+    if type(value) is not list:
+        raise ValueError(f"{value!r} where a list is expected")
+    return value
 
 
 def _whole(value: object) -> int:
@@ -417,6 +426,6 @@ def _marks_from(entry: dict[str, Any]) -> Marks:
                 _whole(marked["seq"]),
                 bytes.fromhex(marked["raw"]).hex(),
             )
-            for marked in entry["entries"]
+            for marked in _rows(entry["entries"])
         ),
     )

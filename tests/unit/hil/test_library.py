@@ -130,3 +130,60 @@ def test_the_key_may_be_a_role_a_key_or_a_file(tmp_path: Path) -> None:
 def test_a_wrong_address_is_said_before_anything_is_opened(address: str) -> None:
     with pytest.raises(hil.BadConfiguration, match="write"), hil.connect(address):
         pytest.fail(f"{address} was opened")
+
+
+ROLES: list[tuple[Any, Role]] = [
+    ("patient", Role.PATIENT),
+    ("SERVICE", Role.SERVICE),
+    (Role.OBSERVER, Role.OBSERVER),
+]
+
+
+@pytest.mark.parametrize(("role", "meant"), ROLES)
+def test_a_role_may_be_spelled_as_on_the_command_line(role: Any, meant: Role) -> None:
+    with hil.connect("emulator", role=role) as pump:
+        assert pump.key.role is meant
+
+
+WRONG_ARGUMENTS: list[tuple[str, list[Any], str]] = [
+    ("role", [1, True, "nurse", "", b"patient", []], "clinician"),
+    ("address", [Path("./pump"), 1, 0, [], False, b"emulator"], "text"),
+    ("state", [1, 0, [], b"s.json", 1.5], "True, False, None or the path"),
+    ("key", [b"k" * 16, 1, [], False], "path of a key file"),
+    ("secured", ["no", 0, None], "True or False"),
+    ("watch", ["print"], "function"),
+]
+
+
+@pytest.mark.parametrize(("name", "values", "expected"), WRONG_ARGUMENTS)
+def test_an_argument_of_another_type_is_refused_and_says_what_is_expected(
+    name: str, values: list[Any], expected: str
+) -> None:
+    for wrong in values:
+        arguments = {"address": "emulator", name: wrong}
+        with pytest.raises(hil.UsageError) as caught, hil.connect(**arguments):
+            pytest.fail(f"{name}={wrong!r} was taken")
+        for part in (name, repr(wrong), expected):
+            assert part in str(caught.value)
+
+
+def test_without_a_state_nothing_is_kept(port: str, tmp_path: Path) -> None:
+    with hil.connect(port, state=None) as pump:
+        pump.stop()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_keys_of_one_role_in_a_file_none_is_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    rows = [{"key_id": key_id, "role": "clinician", "key": f"{key_id:032x}"} for key_id in (7, 300)]
+    rows.append({"key_id": 1, "role": "observer", "key": b"devkey:observer.".hex()})
+    path.write_text(json.dumps(rows))
+    path.chmod(0o600)
+    for role in (None, "clinician"):
+        with pytest.raises(hil.BadConfiguration) as caught, hil.connect("emulator", key=path, role=role):
+            pytest.fail("a key was guessed")
+        for part in ("2 keys", "clinician", "7 and 300", "file of its own"):
+            assert part in str(caught.value)
+    with pytest.raises(hil.PumpbenchError) as other, hil.connect("emulator", key=path, role="observer"):
+        raise hil.LinkError("the observer's key was taken")
+    assert "was taken" in str(other.value)

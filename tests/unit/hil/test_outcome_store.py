@@ -293,3 +293,37 @@ def test_what_could_not_be_written_is_not_in_memory_either(
         store.file(MEMORY, filed(2))
     with OutcomeStore(path, key=KEY) as store:
         assert store.commands(MEMORY) == (filed(1), filed(2))
+
+
+GOOD = {"last_cmd_id": 1, "commands": [], "marks": None, "serial": "EMU-1"}
+NOT_WHAT_WAS_WRITTEN: list[tuple[str, list[Any]]] = [
+    ("commands", ["", {}, None, 0, "[]"]),
+    ("entries", ["", {}, None, 0, "[]"]),
+    ("serial", [1, None, []]),
+    ("memories", [[], "", None, 0]),
+    ("schema", [[], {}, None, 1, True]),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in NOT_WHAT_WAS_WRITTEN for value in values]
+)
+def test_a_member_of_another_type_is_damage_and_no_empty_history(path: Path, name: str, value: Any) -> None:
+    memory: dict[str, Any] = dict(GOOD)
+    document: dict[str, Any] = {
+        "schema": "pumpbench-outcomes/2",
+        "key_fingerprint": fingerprint_of(KEY),
+        "memories": {f"{MEMORY:016x}": memory},
+    }
+    if name in document:
+        document[name] = value
+    elif name == "entries":
+        memory["marks"] = {"boot_count": 1, "t_mono_s": 1, "last_cmd_id": 1, "entries": value}
+    else:
+        memory[name] = value
+    path.parent.mkdir()
+    path.write_text(json.dumps(document))
+    expected = "no state file of this version" if name == "schema" else "is damaged"
+    with pytest.raises(BadConfiguration, match=expected):
+        OutcomeStore(path, key=KEY).open()
+    assert json.loads(path.read_text()) == document
