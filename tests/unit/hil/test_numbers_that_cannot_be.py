@@ -36,9 +36,9 @@ from protocol.log.types import LogName
 from protocol.messages.alarms import AlarmRow, GetAlarmsReply
 from protocol.messages.errors import refusal
 from protocol.messages.ledger import CommandResult
+from protocol.messages.stop import Stop
 from protocol.messages.time import TimeSetReply
 from tests.unit.hil.runs import pytest_on
-from protocol.messages.stop import Stop
 
 NOBODY_WRITES_SO = [
     "2_5",
