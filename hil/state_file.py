@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shlex
+import stat
 from pathlib import Path
 
 from hil.errors import BadConfiguration
@@ -51,7 +52,7 @@ class StateFile:
         if self.path.exists() and not self.path.is_file():
             raise OSError(errno.EINVAL, "it is no regular file")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock_fd = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._lock_fd = _opened(Path(f"{self.path}.lock"), os.O_RDWR)
         try:
             self._lock(self._lock_fd)
             self._refuse_second_name()
@@ -107,8 +108,10 @@ class StateFile:
             self._remove_beside()
 
     def _remove_beside(self) -> None:
+        """Remove what a killed process left; a pipe or a device is nobody's rest, and stays."""
         with contextlib.suppress(OSError):
-            self._beside.unlink()
+            if self._beside.is_symlink() or self._beside.is_file():
+                self._beside.unlink()
 
     def reserve(self, content_bytes: int) -> None:
         """Take room on the disk for a next content of about this size. OSError where there is none."""
@@ -139,9 +142,20 @@ class StateFile:
     def _taken_beside(self) -> int:
         """The file that will be the next one, open for writing."""
         if self._reserved_fd is None:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            self._reserved_fd = os.open(self._beside, flags, 0o600)
+            self._reserved_fd = _opened(self._beside, os.O_WRONLY | os.O_NOFOLLOW)
         return self._reserved_fd
+
+
+def _opened(path: Path, flags: int) -> int:
+    """A regular file, made where there is none; OSError for all else: a pipe would wait for its other end."""
+    no_file = OSError(errno.EINVAL, f"{path.name} is no regular file")
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise no_file
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise no_file
+    return descriptor
 
 
 def _sync_directory(path: Path) -> None:

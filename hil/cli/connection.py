@@ -246,7 +246,10 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> Non
         raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
     try:
         said_yes = click.confirm(f"{what}?", err=True)
-    except click.Abort:
+    except (
+        click.Abort,
+        UnicodeDecodeError,
+    ):  # Ctrl-C, Ctrl-D, or a byte that the terminal's encoding does not have
         say("")  # the prompt's line is still open
         said_yes = False
     if not said_yes:

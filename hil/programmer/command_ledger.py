@@ -151,6 +151,8 @@ class CommandLedger:
         for memory_id, filed in (*here, *(row for row in before if not row[1].final)):
             if filed.cmd_id == cmd_id:
                 self.store.accept(memory_id, filed)
+                settled = f"what became of {filed.name} "  # its notice would say to do what was done now
+                self.notices[:] = [notice for notice in self.notices if not notice.startswith(settled)]
                 return
         filed_now = self.store.command(known.memory_id, cmd_id)
         is_known = "" if filed_now is None else f": it is known to be {filed_now.outcome}"
@@ -470,8 +472,9 @@ class CommandLedger:
             raise self.is_unknown(filed, str(error)) from error
         verdict = verdict_of_log(filed, self._session.key.role, history)
         if verdict is None:
-            why = "it is too old for the pump's ledger, and its log has no proof"
-            raise self.is_unknown(filed, why)
+            raise self._cannot_be_found_out(
+                filed, "it is too old for the pump's ledger, and its log has no proof"
+            )
         self._believe(known, filed, verdict.outcome, verdict.delivered_nl, verdict.uncertain_nl)
         return self.store.settle(
             known.memory_id, filed, verdict.outcome.name, verdict.delivered_nl, verdict.uncertain_nl

@@ -291,7 +291,9 @@ def lead_a_terminal() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"n\n", b"\n", b"\x04", b"\x03"], ids=["no", "nothing", "Ctrl-D", "Ctrl-C"]
+    "answer",
+    [b"n\n", b"\n", b"\x04", b"\x03", b"\xff\n", b"y\xe4\n"],
+    ids=["no", "nothing", "Ctrl-D", "Ctrl-C", "no UTF-8", "yes in Latin-1"],
 )
 @pytest.mark.parametrize(
     "change", [("stop",), ("bolus", "--volume", "0.02", "--duration", "600")], ids=" ".join
@@ -306,6 +308,7 @@ def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothi
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=HOUSE,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8:strict"},  # as in the locale of a person
         preexec_fn=lead_a_terminal,  # noqa: PLW1509 - one thread
     )
     assert process.stderr is not None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.errors import BadConfiguration
 from hil.outcome_store import FiledCommand, OutcomeStore
 
 if TYPE_CHECKING:
@@ -141,3 +142,20 @@ def test_what_lies_in_the_place_of_the_next_content_is_removed_and_never_written
             store.file(MEMORY, FiledCommand(1, STOP, 0, outcome="DONE"))
         assert another.read_text() == "not ours"
         assert names_in(tmp_path) == {"state.json", "state.json.lock", "another"}
+
+
+@pytest.mark.parametrize("suffix", ["", ".new", ".lock"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once_and_stays(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "state.json"
+    os.mkfifo(f"{path}{suffix}")
+    done = run(FILE_ONE, path, [])
+    assert (done.returncode, "no regular file" in done.stdout) == (10, True), done.stdout + done.stderr
+    assert (tmp_path / f"state.json{suffix}").is_fifo()
+
+
+def test_a_pipe_that_comes_while_the_file_is_held_makes_nobody_wait(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    with OutcomeStore(path, key=KEY) as store:
+        os.mkfifo(f"{path}.new")
+        with pytest.raises(BadConfiguration, match="no regular file"):
+            store.file(MEMORY, FiledCommand(1, STOP, 0))

@@ -224,9 +224,12 @@ def test_what_nobody_can_find_out_blocks_until_a_human_takes_it_upon_himself(ben
     )  # its number is in the log, its content is not
     pump.connect()  # reading must go on
     assert pump.status().state is State.RUN
-    with pytest.raises(OutcomeUnknown, match="no proof"):
+    with pytest.raises(OutcomeUnknown, match="no proof") as caught:
         pump.refill(20_000_000, aspirated_nl=17_000_000)
+    assert "pumpbench program accept 1" in caught.value.advice  # to ask again would never help
+    assert any("accept 1" in notice for notice in pump.notices)
     pump.ledger.accept_unknown(1)
+    assert not pump.notices  # no advice to do what was done
     assert pump.refill(20_000_000, aspirated_nl=17_000_000).outcome is Outcome.DONE
     with pytest.raises(UsageError):
         pump.ledger.accept_unknown(1)
