@@ -33,7 +33,7 @@ INTERRUPTS = """
     "module",
     ["click", "hil.cli.main", "hil.cli.run", "hil.report.directory", "_pytest.config", "hil.capabilities"],
 )
-def test_ctrl_c_while_it_starts_ends_it_with_130_and_without_a_word(
+def test_ctrl_c_while_it_starts_ends_it_with_130_and_at_most_one_sentence(
     module: str, command: str, tmp_path: Path
 ) -> None:
     if command == "targets" and module in {"_pytest.config", "hil.capabilities"}:
@@ -50,7 +50,8 @@ def test_ctrl_c_while_it_starts_ends_it_with_130_and_without_a_word(
         timeout=LIMIT_S,
         check=False,
     )
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr in ("", "pumpbench: interrupted: nothing was sent\n")
 
 
 def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
