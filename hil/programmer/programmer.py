@@ -7,6 +7,7 @@ earlier programmer left unresolved. How one asks is `requester`'s, what must not
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, PumpbenchError, UsageError
@@ -278,12 +279,9 @@ class Programmer:
 
         Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
         """
-        named = simple_header(
-            dose_ng_per_day,
-            NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
-            NOT_READ if drug_id is None else drug_id,
+        self._check_header(
+            partial(simple_header, dose_ng_per_day), concentration_ng_per_ml, drug_id, base_rev
         )
-        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, named))
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = simple_program(dose_ng_per_day, concentration, drug)
         return self.stage_program(header, segments, base_rev=base_rev)
@@ -297,15 +295,24 @@ class Programmer:
         base_rev: int | None = None,
     ) -> StagedProgram:
         """Stage infusion by the time of day; what is not named is taken as `stage_simple_program` takes it."""
-        named = flex_header(
-            groups,
+        self._check_header(partial(flex_header, groups), concentration_ng_per_ml, drug_id, base_rev)
+        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
+        header, segments = flex_program(groups, concentration, drug)
+        return self.stage_program(header, segments, base_rev=base_rev)
+
+    @staticmethod
+    def _check_header(
+        header_of: Callable[[int, int], ProgramHeader],
+        concentration_ng_per_ml: int | None,
+        drug_id: int | None,
+        base_rev: int | None,
+    ) -> None:
+        """UsageError where a field cannot carry what is named, before the pump is asked for the rest."""
+        named = header_of(
             NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
             NOT_READ if drug_id is None else drug_id,
         )
         encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, named))
-        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
-        header, segments = flex_program(groups, concentration, drug)
-        return self.stage_program(header, segments, base_rev=base_rev)
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
