@@ -21,6 +21,7 @@ from hil.cli.connection import (
     show,
     with_options,
 )
+from hil.cli.output import say
 from hil.cli.quantities import CMD_ID, MCG, MCG_PER_DAY, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
@@ -281,13 +282,15 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
     """Stop all delivery."""
     require_target(options)
     confirm("stop all delivery", yes=yes)
+    wanted = OnExpiry[on_expiry.upper()]
     with connected(options) as pump:
-        executed = pump.stop(
-            max_hours * S_PER_HOUR,
-            reason=StopReason[reason.upper()],
-            on_expiry=OnExpiry[on_expiry.upper()],
-        )
+        executed = pump.stop(max_hours * S_PER_HOUR, reason=StopReason[reason.upper()], on_expiry=wanted)
         report(options, executed)
+        answer = executed.answer
+        if answer is not None and answer.expires_t_mono_s and answer.on_expiry is not wanted:
+            say(
+                f"pumpbench: it has stopped, and at the end it does {answer.on_expiry}, not {wanted} as asked"
+            )
 
 
 @click.command()

@@ -360,3 +360,11 @@ def test_the_frames_of_a_session_that_could_not_be_opened_are_shown_too(tmp_path
     result = run("program", "ping", "-v", "--key", str(path), *EMULATOR)
     assert isinstance(result.exception, PumpbenchError)
     assert "CLIENT_HELLO" in result.stderr
+
+
+def test_a_stop_whose_end_is_not_as_asked_says_so_though_it_stopped() -> None:
+    asked = ("program", "stop", "--on-expiry", "resume", "--yes", "--target", "emulator")
+    changed = run(*asked, "--reason", "overdose")
+    assert changed.exit_code == 0
+    assert "it does ALARM_ONLY, not RESUME as asked" in changed.stderr
+    assert "as asked" not in run(*asked).stderr
