@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 MAX_FILE_LINES = 600
@@ -60,3 +61,17 @@ def test_every_module_says_what_it_is(root: Path, python_files: list[Path]) -> N
         if text.strip() and ast.get_docstring(ast.parse(text)) is None:
             silent.append(str(path))
     assert silent == []
+
+
+TOP_LEVEL = {
+    *("pyproject.toml", "firmware_emu", "protocol", "hil", "fixtures", "scripts", "tests", "Makefile"),
+    *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "constraints.txt"),
+}
+
+
+def test_nothing_stands_at_the_top_that_the_house_has_no_place_for(root: Path) -> None:
+    """A report of a test run, say, that was written where the run was started and taken along by a commit."""
+    tracked = subprocess.run(["git", "ls-files"], cwd=root, capture_output=True, text=True, check=True).stdout
+    tops = {line.split("/")[0] for line in tracked.splitlines()}
+    assert tops, "no file was looked at"
+    assert {top for top in tops if not top.startswith(".")} - TOP_LEVEL == set()
