@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. Outside the suite, this module and `run.recorder` are the only ones of `hil` that know pytest.
+nothing else. Outside the suite, this module, `run.recorder` and `run.own_tests` alone know pytest.
 """
 
 from __future__ import annotations

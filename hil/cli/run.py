@@ -42,7 +42,7 @@ MAY_LOOK = re.compile(r"-[A-Za-z]*[hVco]|--config-file|--override-ini|@")
 # Of these, the ones for which it matters which tests failed last.
 LOOKING_AT_TESTS = {"--collect-only", "--co", "--cache-show"}
 # These and no others: one that happens to be installed may have fixtures, options and opinions of its own.
-PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin", "-p", "hil.run.start")
+PLUGINS = ("-p", "pytest_timeout", "-p", "hil.plugin", "-p", "hil.run.start", "-p", "hil.run.own_tests")
 SETTINGS = (
     "--import-mode=importlib",
     "--strict-markers",
