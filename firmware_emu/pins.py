@@ -6,7 +6,10 @@ pins are the controller's ticks: milliseconds of its monotonic clock.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class PowerCut(Exception):
@@ -65,6 +68,9 @@ class MemoryPin(Protocol):
 
     def write(self, offset: int, data: bytes) -> None:
         """Write; a power cut may tear it after any byte. Raises PowerCut."""
+
+    def write_in_turn(self, writes: Sequence[tuple[int, bytes]]) -> None:
+        """Write each of (offset, data) as `write` does; two are to one offset and equally long, or do not overlap."""
 
 
 class EntropyPin(Protocol):

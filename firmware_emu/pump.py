@@ -21,7 +21,6 @@ from firmware_emu.events import (
     FaultInjected,
     FaultValue,
     LeaseEnded,
-    MemoryWritten,
     PowerCutCause,
     PowerLost,
     PowerOn,
@@ -34,6 +33,7 @@ from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
+from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
+    from firmware_emu.trace import Note, Write
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
@@ -53,8 +54,18 @@ class Step(NamedTuple):
     to_send: bytes
     wake_at_ms: int | None
     wake_line_ms: int | None
-    trace: tuple[TraceEntry, ...]
-    writes: tuple[tuple[int, bytes], ...]
+    notes: tuple[Note, ...]
+    """What happened, in order; `trace` and `writes` read it."""
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """Each event with its moment, made anew at each call."""
+        return entries_of(self.notes)
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """What reached the memory, in order."""
+        return writes_of(self.notes)
 
 
 class Pump:
@@ -70,9 +81,8 @@ class Pump:
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
         self._memory_id = memory_id  # until a start has taken it
-        self._trace: list[TraceEntry] = []
+        self._notes: list[Note] = []
         self._traces_frames = True
-        self._writes: list[tuple[int, bytes]] = []
 
     @classmethod
     def new(cls, profile: Profile, seed: bytes, now: Now = START, memory_id: int | None = None) -> Pump:
@@ -119,10 +129,9 @@ class Pump:
         wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
-        trace, writes = tuple(self._trace), tuple(self._writes)
-        self._trace.clear()
-        self._writes.clear()
-        return Step(sent, wake_at_ms, wake_line_ms, trace, writes)
+        notes = tuple(self._notes)
+        self._notes.clear()
+        return Step(sent, wake_at_ms, wake_line_ms, notes)
 
     def _run_until(self, now: Now) -> int | None:
         """Run all that is due at or before `now`, in order; returns when the next is, in pump time."""
@@ -140,10 +149,26 @@ class Pump:
             if at_ms is None or at_ms > now.pump_ms:
                 self.now = now
                 return at_ms
+            if (line_ms is None or line_ms > now.line_ms) and self._run_quiet_hours(before, now):
+                continue
             self.now = (
                 now if at_ms == now.pump_ms else before.on_the_way_to(now, max(self.now.pump_ms, at_ms))
             )
             self._run_event()
+
+    def _run_quiet_hours(self, before: Now, now: Now) -> bool:
+        """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
+        controller, plant = self.controller, self.plant
+        if controller is None or not plant.is_quiet:
+            return False
+        offset_ms = plant.crystal.offset_ms
+        ends = controller.schedule.run_quiet_hours(now.pump_ms + offset_ms)
+        if not ends:
+            return False
+        ends_ms = range(ends.start - offset_ms, ends.stop - offset_ms, ends.step)
+        self.now = before.on_the_way_to(now, ends_ms[-1])
+        self._notes.append(QuietHours(before, now, ends_ms, plant.flash.take_writes()))
+        return True
 
     def _next_event_ms(self) -> int | None:
         plant = self.plant
@@ -185,14 +210,11 @@ class Pump:
         """What the controller has to tell after an event or after bytes, and what was written to the memory."""
         controller, now = self.controller, self.now
         if controller is not None and (controller.records.events or controller.device.refills):
-            self._trace += [TraceEntry(now, event) for event in controller.records.take_events()]
+            self._notes += [TraceEntry(now, event) for event in controller.records.take_events()]
             for refilled in controller.take_refills():
                 self._refill_by_hand(refilled)
         if self.plant.flash.writes:
-            writes = self.plant.flash.take_writes()
-            for at, data in writes:
-                self._trace.append(TraceEntry(now, MemoryWritten(at, data)))
-            self._writes += writes
+            self._notes.append(Written(now, self.plant.flash.take_writes()))
 
     def leave_frames_out(self) -> None:
         """Leave frames out of the trace from here on, for a bench where nobody reads them; they are most of it."""
@@ -210,7 +232,7 @@ class Pump:
         self._note(RefilledByHand(refilled.filled_nl, refilled.concentration_ng_per_ml))
 
     def _note(self, event: Event) -> None:
-        self._trace.append(TraceEntry(self.now, event))
+        self._notes.append(TraceEntry(self.now, event))
 
     # --- power --------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.now import Now
 from firmware_emu.plant.component import boolean, section
 from firmware_emu.plant.plant import Plant
-from firmware_emu.pump import Pump
+from firmware_emu.pump import Pump, Step
 
 if TYPE_CHECKING:
     from firmware_emu.bench.image_file import ImageFile, Remembered
@@ -51,23 +51,35 @@ def restored_pump(
 class PumpHost:
     """A pump with its image, the trace of its last step and the hash of its whole trace."""
 
-    __slots__ = ("image", "pump", "trace", "trace_hash", "wake_at_ms", "wake_line_ms")
+    __slots__ = ("image", "last", "pump", "trace_hash")
 
     def __init__(self, pump: Pump, image: ImageFile | None = None, *, hashing: bool = True) -> None:
         """`hashing` is for those who can ask for the hash of the whole trace; it costs a fifth of a short step."""
         self.pump = pump
         self.image = image
-        self.trace: tuple[TraceEntry, ...] = ()
-        """What happened in the last step; without frames where nothing is hashed."""
+        self.last = Step(b"", None, None, ())
         self.trace_hash = TraceHash() if hashing else None
         if not hashing:
             pump.leave_frames_out()
-        self.wake_at_ms: int | None = None
-        self.wake_line_ms: int | None = None
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """What happened in the last step; without frames where nothing is hashed."""
+        return self.last.trace
+
+    @property
+    def wake_at_ms(self) -> int | None:
+        """When the pump is to be called again, in pump time; None where it asks for nothing."""
+        return self.last.wake_at_ms
+
+    @property
+    def wake_line_ms(self) -> int | None:
+        """The same in line time."""
+        return self.last.wake_line_ms
 
     def step(self, now: Now, received: bytes = b"") -> bytes:
         """One step of the pump, on file before its bytes are handed out."""
-        step = self.pump.step(now, received)
+        self.last = step = self.pump.step(now, received)
         if self.image is not None:
             state = {
                 "plant": self.pump.plant.to_json(),
@@ -75,9 +87,6 @@ class PumpHost:
                 "hands_off_reservoir": self.pump.hands_off_reservoir,
             }
             self.image.append(now.pump_ms, step.writes, state)
-        self.trace = step.trace
-        if step.trace and self.trace_hash is not None:
+        if step.notes and self.trace_hash is not None:
             self.trace_hash.add(trace_bytes(step.trace))
-        self.wake_at_ms = step.wake_at_ms
-        self.wake_line_ms = step.wake_line_ms
         return step.to_send

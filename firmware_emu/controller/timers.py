@@ -112,6 +112,28 @@ class Schedule:
         elif tick_ms >= self._planned_ms:
             self.plan()
 
+    def run_quiet_hours(self, last_tick_ms: int) -> range:
+        """Run all hours up to `last_tick_ms`, or the next event, that end in a checkpoint alone; returns their ends.
+
+        Where the edges of an hour tell something, that hour's end is left to `run_event`. Raises no PowerCut: for a
+        plant that is quiet.
+        """
+        therapy, records, first_ms = self.therapy, self.records, self._checkpoint_due_ms
+        last_ms = min(last_tick_ms, self._planned_ms - 1, self._unremembered_ms - 1)
+        row: list[bytes] = []
+        if therapy.deliveries.on_top or records.changed or therapy.detector.watching:
+            last_ms = 0
+        while (tick_ms := self._checkpoint_due_ms) <= last_ms:
+            therapy.turn_until(tick_ms)
+            if records.changed or therapy.detector.watching:
+                break
+            row.append(pack_checkpoint(therapy, tick_ms))
+            self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
+        if row:
+            records.memory.checkpoints(row)
+            self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
+        return range(first_ms, self._checkpoint_due_ms, CHECKPOINT_MS)
+
     def _run_timers(self, timers: list[Timer], tick_ms: int) -> None:
         for timer in timers:
             if timer.at_each_event:

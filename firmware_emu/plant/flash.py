@@ -13,7 +13,7 @@ from firmware_emu.plant.component import COUNT, Component, Json, Kinds, Range, i
 from firmware_emu.plant.fault_records import CutAtWrite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 PAGE_BYTES = 256
 ERASED = b"\xff" * PAGE_BYTES
@@ -61,6 +61,18 @@ class Flash(Component):
             return
         self._put(offset, data)
         self.writes.append((offset, data))
+
+    def write_in_turn(self, writes: Sequence[tuple[int, bytes]]) -> None:
+        """Write to places that never overlap, in order; only the last of each is left on its page."""
+        if self.cut is not None:
+            for offset, data in writes:
+                self.write(offset, data)
+            return
+        for offset, data in dict(writes).items():
+            if offset < 0 or offset + len(data) > self.size_bytes:
+                raise AddressError(offset, len(data), self.size_bytes)
+            self._put(offset, data)
+        self.writes += writes
 
     def take_writes(self) -> tuple[tuple[int, bytes], ...]:
         """All writes since the last call, in order, torn ones as they landed."""

@@ -99,6 +99,11 @@ class Plant(Component):
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
         return self.rotor.stall is not None or self.rotor.cut is not None
 
+    @property
+    def is_quiet(self) -> bool:
+        """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
+        return not self.strokes_matter and self.flash.cut is None
+
     def advance_to(self, now_ms: int) -> None:
         """Make the changes that are due; strokes due at the same instant come before them."""
         until_ms = self.next_event_ms()

@@ -30,6 +30,8 @@ from firmware_emu.controller.memory.memory_map import (
 from protocol.wire.checksum import crc32c
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from firmware_emu.pins import MemoryPin
     from protocol.log.types import LogName
 
@@ -180,6 +182,14 @@ class Memory:
         """Write a checkpoint now, on its own: one write, into the slot that does not hold the newest."""
         record = self._next_checkpoint(data)
         self._pin.write(CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2], record)
+
+    def checkpoints(self, row: Iterable[bytes]) -> None:
+        """Write equally long checkpoints one after another, as `checkpoint` does each."""
+        writes = []
+        for data in row:
+            record = self._next_checkpoint(data)
+            writes.append((CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2], record))
+        self._pin.write_in_turn(writes)
 
     # The parts
 
