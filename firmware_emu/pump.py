@@ -10,7 +10,6 @@ thrown away, and another is booted when power comes back.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
@@ -33,6 +32,7 @@ from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
+from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
 
 if TYPE_CHECKING:
@@ -359,4 +359,4 @@ class Pump:
 
     def fork(self) -> Pump:
         """Another pump in the same state, with a future of its own."""
-        return copy.deepcopy(self)
+        return copy_state(self)

@@ -6,12 +6,12 @@ copy it, and both go on from here, each with a future of its own.
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.pump_host import PumpHost
 from firmware_emu.bench.time_run import TimeRun, Until
 from firmware_emu.now import Now
+from firmware_emu.state_copy import copy_state
 
 if TYPE_CHECKING:
     from firmware_emu.pump import Pump
@@ -74,4 +74,4 @@ class VirtualBench:
 
     def fork(self) -> VirtualBench:
         """Another bench in the same state."""
-        return copy.deepcopy(self)
+        return copy_state(self)

@@ -1,0 +1,144 @@
+"""A copy of an object with all that it can change, and nothing that it cannot: how a pump is forked.
+
+Shared is what cannot change: numbers, text, bytes, enums, frozen dataclasses, classes, ciphers, functions without a
+state of their own, and tuples of these. Whatever else is reached is copied once, by its slots and its attributes,
+never by what they happen to hold. A kind of object that this module does not know is a TypeError: to share it might
+let two pumps change each other.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+State = TypeVar("State")
+Memo = dict[int, Any]
+OWN_PACKAGES: Final = ("firmware_emu", "protocol")
+_SHARED: set[type] = {int, str, bytes, bool, float, type(None), range}
+_SHARED |= {type, BuiltinFunctionType, AESCCM}
+_COPIERS: dict[type, Callable[[Any, Memo], Any]] = {}
+
+
+def copy_state(state: State) -> State:
+    """The same state with a future of its own; TypeError where it holds a kind of object that is not known here."""
+    copied: State = _copied(state, {})
+    return copied
+
+
+def _copied(value: Any, memo: Memo) -> Any:
+    kind = type(value)
+    if kind in _SHARED:
+        return value
+    known = memo.get(id(value))
+    if known is not None:
+        return known
+    copier = _COPIERS.get(kind)
+    if copier is None:
+        if _cannot_change(kind):
+            _SHARED.add(kind)
+            return value
+        copier = _COPIERS[kind] = _copier_for(kind)
+    return copier(value, memo)
+
+
+def _cannot_change(kind: type) -> bool:
+    parameters = getattr(kind, "__dataclass_params__", None)
+    frozen = parameters is not None and parameters.frozen
+    return bool(frozen) or issubclass(kind, Enum | type)
+
+
+def _copier_for(kind: type) -> Callable[[Any, Memo], Any]:
+    if issubclass(kind, tuple):
+        return _copy_tuple
+    if not any(base.__module__.partition(".")[0] in OWN_PACKAGES for base in kind.__mro__):
+        raise TypeError(f"nobody has said how to copy a {kind.__module__}.{kind.__qualname__}")
+    slots = [
+        slot for base in kind.__mro__ for slot in _slots(base) if slot not in ("__dict__", "__weakref__")
+    ]
+
+    def copy_object(value: Any, memo: Memo) -> Any:
+        copied = memo[id(value)] = object.__new__(kind)
+        for slot in slots:
+            try:
+                held = getattr(value, slot)
+            except AttributeError:  # never set
+                continue
+            object.__setattr__(copied, slot, held if type(held) in _SHARED else _copied(held, memo))
+        attributes = getattr(value, "__dict__", None)
+        if attributes:
+            copied.__dict__.update({name: _copied(held, memo) for name, held in attributes.items()})
+        return copied
+
+    return copy_object
+
+
+def _slots(base: type) -> tuple[str, ...]:
+    slots = base.__dict__.get("__slots__", ())
+    return (slots,) if isinstance(slots, str) else tuple(slots)
+
+
+def _copy_tuple(value: tuple[Any, ...], memo: Memo) -> Any:
+    held = [each if type(each) in _SHARED else _copied(each, memo) for each in value]
+    if all(mine is theirs for mine, theirs in zip(held, value, strict=True)):
+        return value
+    copied = memo[id(value)] = tuple.__new__(type(value), held)
+    return copied
+
+
+def _copy_list(value: list[Any], memo: Memo) -> list[Any]:
+    copied: list[Any] = []
+    memo[id(value)] = copied
+    copied += [each if type(each) in _SHARED else _copied(each, memo) for each in value]
+    return copied
+
+
+def _copy_dict(value: dict[Any, Any], memo: Memo) -> dict[Any, Any]:
+    copied: dict[Any, Any] = {}
+    memo[id(value)] = copied
+    for key, held in value.items():
+        copied[_copied(key, memo)] = held if type(held) in _SHARED else _copied(held, memo)
+    return copied
+
+
+def _copy_set(value: set[Any], memo: Memo) -> set[Any]:
+    copied = memo[id(value)] = {_copied(each, memo) for each in value}
+    return copied
+
+
+def _copy_deque(value: deque[Any], memo: Memo) -> deque[Any]:
+    copied = memo[id(value)] = deque((_copied(each, memo) for each in value), value.maxlen)
+    return copied
+
+
+def _copy_bytearray(value: bytearray, memo: Memo) -> bytearray:
+    copied = memo[id(value)] = bytearray(value)
+    return copied
+
+
+def _copy_method(value: MethodType, memo: Memo) -> MethodType:
+    return MethodType(value.__func__, _copied(value.__self__, memo))
+
+
+def _same_function(value: FunctionType, _memo: Memo) -> FunctionType:
+    if value.__closure__:
+        raise TypeError(
+            f"the function {value.__qualname__} holds variables of its own, which two pumps would share"
+        )
+    return value
+
+
+_COPIERS |= {
+    list: _copy_list,
+    dict: _copy_dict,
+    set: _copy_set,
+    deque: _copy_deque,
+    bytearray: _copy_bytearray,
+}
+_COPIERS |= {MethodType: _copy_method, FunctionType: _same_function}
