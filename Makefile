@@ -12,7 +12,7 @@ endif
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS
 
 .DEFAULT_GOAL := targets
-.PHONY: targets set-up set-up-elsewhere test lint imports types unit hil bench fmt gen gen-check clean
+.PHONY: targets set-up set-up-elsewhere test lint imports types unit hil matrix bench fmt gen gen-check clean
 
 targets: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ unit: $(STAMP) ## pytest: all of tests/, and the five slowest of them
 
 hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; the report lies in report/
 	@$(BIN)/pumpbench hil run --target emulator:process --report report
+
+matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP; in report/matrix/
+	@$(BIN)/python -m scripts.matrix
 
 bench: $(STAMP) ## measure speed as ratios to floors of the same run
 	@$(BIN)/python -m scripts.bench

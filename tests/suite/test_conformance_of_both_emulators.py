@@ -1,4 +1,7 @@
-"""The conformance suite as its users run it: whole on `emulator`, in part on a PTY (`make hil` runs it whole there)."""
+"""The conformance suite as its users run it: whole on `emulator`, in part on a PTY.
+
+`make hil` runs it whole there, `make matrix` on each kind of target.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from typing import NamedTuple
 import pytest
 
 FEWEST_TESTS = 200
-ON_A_PTY = "test_framing or test_session or test_power or test_bolus.py"
+ON_A_PTY = "test_framing or test_power or test_bolus.py"
+MOST_ON_A_PTY = 60
 
 
 class Run(NamedTuple):
@@ -62,7 +66,7 @@ def test_the_emulator_passes_the_whole_suite_in_virtual_time(tmp_path: Path) -> 
 def test_the_emulator_on_a_pty_passes_the_same_tests(tmp_path: Path) -> None:
     run = run_suite(tmp_path / "report", "emulator:process", "-k", ON_A_PTY)
     assert (run.exit_code, run.others) == (0, ()), run.said
-    assert len(run.passed) >= 60
+    assert 40 <= len(run.passed) <= MOST_ON_A_PTY
 
 
 @pytest.mark.timeout(180)
