@@ -74,7 +74,12 @@ def connect(
         if watch is not None:
             programmer.wire_log.watch = _until_it_fails(watch, programmer.wire_log)
         stack.enter_context(closing(programmer)).connect()
-        yield programmer
+        opened_by = os.getpid()
+        try:
+            yield programmer
+        finally:
+            if os.getpid() != opened_by:
+                stack.pop_all()  # of a fork: line, pump and state file are its parent's to close
 
 
 def _check(name: str, value: object, expected: str, *kinds: type) -> None:

@@ -27,6 +27,7 @@ from hil.programmer.encoding import encoded
 from hil.programmer.log_reading import read_log
 from hil.programmer.recognition import Continuity, KnownPump, Recognition
 from hil.programmer.requester import Requester, read_reply, session_is_gone
+from hil.programmer.turn import Turn, in_turn
 from hil.programmer.verdicts import (
     DID_NOT_HAPPEN,
     MOVED_NOTHING,
@@ -100,6 +101,7 @@ class CommandLedger:
 
     def __init__(self, requester: Requester, store: OutcomeStore) -> None:
         self.store = store
+        self.turn = Turn()
         self.recognition = Recognition(requester, store)
         self.notices = self.recognition.notices
         self.found_out: list[FiledCommand] = []
@@ -109,6 +111,7 @@ class CommandLedger:
         self._session = requester.session
         self._last_sent: tuple[int, int] | None = None  # memory and id
 
+    @in_turn
     def resolve(self, deadline: Deadline | None = None) -> tuple[FiledCommand, ...]:
         """Find out what became of every command that is still open; returns what is filed of each now.
 
@@ -129,6 +132,7 @@ class CommandLedger:
             raise unknown
         return tuple(resolved)
 
+    @in_turn
     def unknown(self) -> tuple[FiledCommand, ...]:
         """Commands to this pump of which nobody can say yet whether they were carried out."""
         known = self.recognition.know()
@@ -136,12 +140,14 @@ class CommandLedger:
         lost = tuple(filed for _, filed in before if filed.unknown)
         return self.store.unknown_commands(known.memory_id) + lost
 
+    @in_turn
     def filed(self, cmd_id: int) -> FiledCommand | None:
         """What is on file here of a command to this pump; None where nothing is."""
         if not self.recognition.may_command:
             return None
         return self.store.command(self.recognition.know().memory_id, cmd_id)
 
+    @in_turn
     def accept_unknown(self, cmd_id: int) -> None:
         """A human has consulted log and patient, and takes the outcome upon himself: it blocks no more."""
         encoded(QueryCmd(cmd_id))  # a number that no command has is said before anything is looked for
@@ -158,6 +164,7 @@ class CommandLedger:
         is_known = "" if filed_now is None else f": it is known to be {filed_now.outcome}"
         raise UsageError(f"command {cmd_id} is not one whose outcome is unknown{is_known}", advice="query it")
 
+    @in_turn
     def query(self, cmd_id: int, key_id: int = OWN_KEY) -> QueryCmdReply:
         """What the pump's ledger says of a command; an own one is filed. OutcomeUnknown if it cannot be believed."""
         question = QueryCmd(cmd_id, key_id)
@@ -170,6 +177,7 @@ class CommandLedger:
             self._file_or_refuse(known, cmd_id, reply)
         return reply
 
+    @in_turn
     def void(self, cmd_id: int) -> VoidCmdReply:
         """Make sure that a command which never arrived never will be carried out.
 
@@ -188,6 +196,7 @@ class CommandLedger:
         self._file_or_refuse(known, cmd_id, reply)
         return reply
 
+    @in_turn
     def hold_against_file(self, cmd_id: int, outcome: Outcome, delivered_nl: int) -> None:
         """Compare what the pump has said of an own command with what is on file; OutcomeUnknown where they differ."""
         known = self.recognition.know()
@@ -272,6 +281,7 @@ class CommandLedger:
             return None
         return self._cannot_be_found_out(filed, f"pump {known.serial} has lost the memory that it had then")
 
+    @in_turn
     def execute(
         self, build: Callable[[int], Request[Reply]], *, volume_nl: int = 0, resend: bool = True
     ) -> Executed[Reply]:
@@ -383,6 +393,7 @@ class CommandLedger:
             )
         return _executed(settled, dup=True, answer=None)
 
+    @in_turn
     def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask, after what has to be known first [SPEC 9]; returns the reply. Errors as in `Requester.request`.
 

@@ -29,6 +29,7 @@ from hil.programmer.staging import (
     stage_once,
     staging_requests,
 )
+from hil.programmer.turn import in_turn
 from hil.wire_log import WireLog
 from protocol.identifiers import (
     AlarmId,
@@ -105,7 +106,10 @@ class PreparedBolus:
 
 
 class Programmer:
-    """One programmer, one key, one channel, at most one session. The channel stays its owner's to close."""
+    """One programmer, one key, one channel, at most one session. The channel stays its owner's to close.
+
+    Threads take turns with it: a call waits for that of another thread. In a fork it is refused with UsageError.
+    """
 
     def __init__(
         self,
@@ -125,9 +129,11 @@ class Programmer:
         )
         self.requester = Requester(self.session, patience_ms=patience_ms)
         self.ledger = CommandLedger(self.requester, self.store)
+        self.turn = self.ledger.turn
         self.notices = self.ledger.notices
         self.found_out = self.ledger.found_out
 
+    @in_turn
     def connect(self) -> None:
         """Open the store and a session, look whether the memory is what it was, and resolve what is open.
 
@@ -149,6 +155,7 @@ class Programmer:
         finally:
             self.store.close()
 
+    @in_turn
     def end_session(self) -> None:
         """Close the session. If the answer gets lost it counts as closed all the same [SPEC 4]."""
         if not self.session.is_open:
@@ -252,6 +259,7 @@ class Programmer:
 
     # Programs: staged, read back as the pump reads them, and committed in one stroke.
 
+    @in_turn
     def stage_program(
         self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
     ) -> StagedProgram:
@@ -365,6 +373,7 @@ class Programmer:
             start=start,
         )
 
+    @in_turn
     def _set_program(self, stage: Callable[[], StagedProgram], *, start: bool) -> Executed[ProgCommitReply]:
         """Stage and commit; both again where the commit never arrived, since its staging died with the session."""
         return self.requester.again(lambda: self.commit_program(stage(), start=start), STAGINGS, NotExecuted)
@@ -415,6 +424,7 @@ class Programmer:
         )
 
     @with_plain_numbers
+    @in_turn
     def bolus(self, volume_nl: int, duration_s: int) -> Executed[BolusCommitReply]:
         """PREPARE, then COMMIT."""
         return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
