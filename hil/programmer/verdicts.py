@@ -83,7 +83,8 @@ def _end_of_bolus(entries: list[LogEntry], after_seq: int) -> LogVerdict:
         if entry.seq > after_seq and entry.type in {LogType.BOLUS_END, LogType.PRIME_END}:
             end = entry.details()
             whole = end.reason == BolusEndReason.COMPLETE
-            nothing = not end.delivered_nl and not end.uncertain_nl
+            # what was cancelled, stopped or in an alarm before its first stroke had begun all the same [SPEC 6]
+            nothing = end.reason == BolusEndReason.POWER and not end.delivered_nl and not end.uncertain_nl
             outcome = Outcome.DONE if whole else Outcome.NOT_STARTED if nothing else Outcome.PARTIAL
             return LogVerdict(outcome, end.delivered_nl, end.uncertain_nl)
     return LogVerdict(Outcome.RUNNING)
