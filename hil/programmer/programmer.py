@@ -14,7 +14,7 @@ from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, Pump
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
-from hil.programmer.encoding import encoded, with_plain_numbers
+from hil.programmer.encoding import NOTHING_SENT, encoded, expect, expect_row, shown, with_plain_numbers
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.log_reading import OLDEST, LogHistory, read_log
 from hil.programmer.requester import PATIENCE_MS, Requester
@@ -22,6 +22,7 @@ from hil.programmer.staging import (
     STAGINGS,
     DayGroup,
     StagedProgram,
+    day_groups,
     flex_header,
     flex_program,
     simple_header,
@@ -62,6 +63,7 @@ from protocol.messages.program import (
     ProgBegin,
     ProgCommit,
     ProgCommitReply,
+    Segment,
 )
 from protocol.messages.reading import (
     GetDelivery,
@@ -85,7 +87,7 @@ if TYPE_CHECKING:
     from hil.programmer.entropy import Entropy
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
-    from protocol.messages.program import ProgramHeader, Segment
+    from protocol.messages.program import ProgramHeader
 
 Reply = TypeVar("Reply")
 
@@ -264,13 +266,14 @@ class Programmer:
         self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
     ) -> StagedProgram:
         """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
-        for wanted in staging_requests(NOT_READ if base_rev is None else base_rev, header, tuple(segments)):
+        rows = expect_row("segments", segments, Segment, "a Segment")
+        for wanted in staging_requests(NOT_READ if base_rev is None else base_rev, header, rows):
             encoded(wanted)  # before the first of them is sent
         deadline = self.requester.deadline()
 
         def stage() -> StagedProgram:
             rev = self.status().program_rev if base_rev is None else base_rev
-            return stage_once(self.requester, rev, header, tuple(segments), deadline)
+            return stage_once(self.requester, rev, header, rows, deadline)
 
         return self.requester.again(stage, STAGINGS, LinkError, deadline)
 
@@ -303,6 +306,7 @@ class Programmer:
         base_rev: int | None = None,
     ) -> StagedProgram:
         """Stage infusion by the time of day; what is not named is taken as `stage_simple_program` takes it."""
+        groups = day_groups(groups)
         self._check_header(partial(flex_header, groups), concentration_ng_per_ml, drug_id, base_rev)
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = flex_program(groups, concentration, drug)
@@ -324,6 +328,7 @@ class Programmer:
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
+        expect("staged", staged, StagedProgram, "what stage_program returned")
         return self.ledger.execute(
             lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),
             resend=False,  # what it names died with the session
@@ -376,6 +381,7 @@ class Programmer:
     @in_turn
     def _set_program(self, stage: Callable[[], StagedProgram], *, start: bool) -> Executed[ProgCommitReply]:
         """Stage and commit; both again where the commit never arrived, since its staging died with the session."""
+        encoded(ProgCommit(NO_CMD_ID, NOT_READ, NOT_READ, start))
         return self.requester.again(lambda: self.commit_program(stage(), start=start), STAGINGS, NotExecuted)
 
     def abort_program(self) -> None:
@@ -414,6 +420,7 @@ class Programmer:
 
     def commit_bolus(self, prepared: PreparedBolus) -> Executed[BolusCommitReply]:
         """Deliver what was prepared: the volume that the pump announced, once or not at all."""
+        expect("prepared", prepared, PreparedBolus, "what prepare_bolus returned")
         volume_nl = prepared.announced.quantised_nl
         return self.ledger.execute(
             lambda cmd_id: BolusCommit(
@@ -466,8 +473,8 @@ class Programmer:
         """Tell the pump what the syringe did. What is not named stays as it is; `filled_nl` is the whole content."""
         if type(rinsed_twice) is not bool:
             raise UsageError(
-                f"REFILL cannot be sent: rinsed_twice is {rinsed_twice!r}, not True or False",
-                advice="nothing was sent",
+                f"REFILL cannot be sent: rinsed_twice is {shown(rinsed_twice)}, not True or False",
+                advice=NOTHING_SENT,
             )
         named = Refill(
             NO_CMD_ID,

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from hil.errors import DeviceError, UsageError
 from hil.procedures import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
+from hil.programmer.encoding import expect, expect_row, plain
 from hil.refusal_words import sentence_of_program_refusals
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (
@@ -131,6 +132,30 @@ def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: i
         drug_id=drug_id,
         concentration_ng_per_ml=concentration_ng_per_ml,
         groups=padded_groups([Group(EVERY_DAY, 1, dose_ng_per_day)]),
+    )
+
+
+def day_groups(groups: object) -> tuple[DayGroup, ...]:
+    """Groups of days as a caller gave them, their numbers made plain; UsageError for what is none, by its place."""
+
+    def whole(name: str, value: object) -> int:
+        return expect(name, plain(value), int, "a whole number")
+
+    rows = expect_row("groups", groups, DayGroup, "a DayGroup")
+    return tuple(
+        DayGroup(
+            cast("Days", whole(f"groups[{number}].days", group.days)),  # Days(-1) would be every day
+            tuple(
+                DoseStep(
+                    whole(f"groups[{number}].steps[{index}].start_min", step.start_min),
+                    whole(f"groups[{number}].steps[{index}].dose_ng_per_hour", step.dose_ng_per_hour),
+                )
+                for index, step in enumerate(
+                    expect_row(f"groups[{number}].steps", group.steps, DoseStep, "a DoseStep")
+                )
+            ),
+        )
+        for number, group in enumerate(rows)
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import astuple
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 import pytest
@@ -18,6 +18,7 @@ from hil.cli.quantities import Quantity, exact, wall_time
 from hil.cli.tables import alarm_lines, reply_rows, reservoir_rows
 from hil.errors import UsageError
 from hil.programmer.programmer import Programmer
+from hil.programmer.staging import DayGroup, DoseStep
 from hil.quantity_words import decimal_text
 from hil.refusal_words import sentence_of_refusal
 from protocol.identifiers import (
@@ -35,10 +36,16 @@ from protocol.identifiers import (
 from protocol.log.types import LogName
 from protocol.messages.alarms import AlarmRow, GetAlarmsReply
 from protocol.messages.errors import refusal
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CommandResult, QueryCmdReply
 from protocol.messages.stop import Stop
 from protocol.messages.time import TimeSetReply
 from tests.unit.hil.runs import pytest_on
+
+
+def flexible(pump: Programmer, days: Any, steps: Any) -> Any:
+    """Set a flexible program of one group, of any values."""
+    return pump.set_flex_program([DayGroup(days, steps)])
+
 
 NOBODY_WRITES_SO = [
     "2_5",
@@ -309,6 +316,27 @@ WRONG: list[tuple[str, Callable[[Programmer], Any], tuple[str, ...]]] = [
     ("rinsed 1", lambda p: p.refill(1, aspirated_nl=0, rinsed_twice=1), ("REFILL", "rinsed_twice")),  # type: ignore[arg-type]
     ("confirm", lambda p: p.set_time(0, 0, confirm=1), ("TIME_SET", "True or False")),  # type: ignore[arg-type]
     ("clear", lambda p: p.link_stats(clear="no"), ("GET_LINK_STATS", "clear", "True or False")),  # type: ignore[arg-type]
+    ("no request", lambda p: p.request(7), ("a request of protocol.messages", "7")),  # type: ignore[arg-type]
+    ("an answer", lambda p: p.request(QueryCmdReply), ("a request of protocol.messages",)),  # type: ignore[arg-type]
+    ("no bolus", lambda p: p.commit_bolus(None), ("prepared is None", "prepare_bolus")),  # type: ignore[arg-type]
+    ("no program", lambda p: p.commit_program(3), ("staged is 3", "stage_program")),  # type: ignore[arg-type]
+    ("no header", lambda p: p.stage_program(10**5000, ()), ("PROG_BEGIN", "a number of 16610 bits")),  # type: ignore[arg-type]
+    ("no segments", lambda p: p.stage_program(None, 5), ("segments is 5", "a list or tuple")),  # type: ignore[arg-type]
+    ("start", lambda p: p.set_simple_program(300_000, start=2), ("PROG_COMMIT", "start", "True or False")),  # type: ignore[arg-type]
+    ("no groups", lambda p: p.set_flex_program(5), ("groups is 5", "a DayGroup")),  # type: ignore[arg-type]
+    ("no group", lambda p: p.set_flex_program([(127, [])]), ("groups[0]", "a DayGroup")),  # type: ignore[list-item]
+    ("no steps", lambda p: flexible(p, 127, 8_000), ("groups[0].steps is 8000",)),
+    ("no step", lambda p: flexible(p, 127, [(0, 8_000)]), ("groups[0].steps[0]", "a DoseStep")),
+    ("days in text", lambda p: flexible(p, "127", [DoseStep(0, 8_000)]), ("groups[0].days is '127'",)),
+    ("half a day", lambda p: flexible(p, 127.5, [DoseStep(0, 8_000)]), ("groups[0].days is 127.5",)),
+    ("negative days", lambda p: flexible(p, -1, [DoseStep(0, 8_000)]), ("PROG_BEGIN", "day_mask is -1")),
+    (
+        "a float dose",
+        lambda p: flexible(p, 127, [DoseStep(0, cast("int", 8e3))]),
+        ("groups[0].steps[0].dose_ng_per_hour",),
+    ),
+    ("a minute in text", lambda p: flexible(p, 127, [DoseStep("0", 8_000)]), ("steps[0].start_min is '0'",)),  # type: ignore[arg-type]
+    ("a minute that is true", lambda p: flexible(p, 127, [DoseStep(False, 1)]), ("start_min is False",)),
     (
         "whole",
         lambda p: p.request(Stop(1, a_whole_number(60), StopReason.CLINICAL, OnExpiry.ALARM_ONLY)),
@@ -337,6 +365,7 @@ def test_a_value_that_no_field_carries_is_a_usage_error_before_anything_is_filed
 WHOLE: list[Callable[[Programmer, Any], Any]] = [
     lambda p, n: p.bolus(n(20_000), n(600)),
     lambda p, n: p.refill(n(18_000_000), aspirated_nl=n(0), low_alarm_nl=n(2_000_000), drug_id=n(1)),
+    lambda p, n: flexible(p, n(127), [DoseStep(n(0), n(8_000))]),
     lambda p, n: p.set_simple_program(n(200_000), concentration_ng_per_ml=n(500_000), drug_id=n(1)),
     lambda p, n: p.stop(n(3_600), reason=n(1)),
     lambda p, n: p.set_time(n(825_000_000), n(60), confirm=True),
