@@ -201,6 +201,22 @@ def test_where_nothing_is_open_a_lost_memory_is_said_once_and_work_goes_on(clini
     assert sum("lost memory" in notice for notice in third.notices) == 1
 
 
+def test_a_stop_that_a_doubted_memory_has_carried_out_does_not_make_it_believed_of_what_was_before(
+    clinic: Clinic,
+) -> None:
+    cmd_id = give_unanswered(clinic, clinic.pump())
+    bench = clinic.pump()
+    run_past(bench)
+    for _ in range(2):
+        pump = clinic.programmer(bench)
+        assert pump.stop().outcome is Outcome.DONE, "a STOP gets through, whatever is unknown"
+        with pytest.raises(OutcomeUnknown):
+            pump.query(cmd_id)
+        with pytest.raises(OutcomeUnknown):
+            pump.bolus(VOLUME_NL, 600)
+        pump.close()
+
+
 def test_after_a_human_has_accepted_it_the_pump_is_trusted_from_what_it_is_now(clinic: Clinic) -> None:
     cmd_id = give_unanswered(clinic, clinic.pump())
     bench = clinic.pump()
