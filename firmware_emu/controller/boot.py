@@ -48,6 +48,8 @@ RESTART_MS = MS_PER_S  # ticks go on one second behind the last one known, never
 UNSAVED_STROKES_MAX = (
     2  # of a bolus, behind a checkpoint beside which a newer one was damaged: each stroke has its own
 )
+LIFE_MAX_MS = (1 << 31) * MS_PER_S  # 68 years: no battery lasts so long, and the wire can tell twice that
+U32_MAX, U64_MAX = (1 << 32) - 1, (1 << 64) - 1
 _SELF_TEST_BYTES = 16
 
 _T = TypeVar("_T")
@@ -171,16 +173,25 @@ class _Restart(NamedTuple):
 
     # Reading
 
-    def _load(self, region: Region, unpack: Callable[[bytes], _T], default: _T) -> _T:
-        """A record; `default` where nothing was ever written, or where it cannot be read."""
+    def _load(
+        self,
+        region: Region,
+        unpack: Callable[[bytes], _T],
+        default: _T,
+        can_be: Callable[[_T], bool] = lambda _: True,
+    ) -> _T:
+        """A record; `default` where nothing was ever written, where it cannot be read, or holds what cannot be."""
         data = self.memory.read_record(region)
         if data == b"":
             return default
         if data is not None:
             try:
-                return unpack(data)
+                found = unpack(data)
             except (ValueError, ProtocolError):
                 pass
+            else:
+                if can_be(found):
+                    return found
         self.corrupt.add(region)
         return default
 
@@ -190,23 +201,53 @@ class _Restart(NamedTuple):
         data = None if self.report.checkpoint_lost else self.memory.read_checkpoint()
         if data is not None:
             try:
-                return Checkpoint.unpack(data, model.stroke_nl, detect_ms, model.stall_recovery_edges)
+                found = Checkpoint.unpack(data, model.stroke_nl, detect_ms, model.stall_recovery_edges)
             except ValueError:
                 pass
+            else:
+                if self._can_be(found):
+                    return found
         self.corrupt.add(Region.RESERVOIR)  # without the counters its belief is worth nothing
         detector = StallDetector(detect_ms, model.stall_recovery_edges)
         return Checkpoint(0, 0, 0, Counters(), detector, Deliveries(Basal.at(0, model.stroke_nl)))
+
+    def _can_be(self, checkpoint: Checkpoint) -> bool:
+        """Whether a pump can have come to such numbers: what the wire has no room for nobody has lived to see."""
+        counters = checkpoint.counters
+        strokes = max(counters.commanded, counters.strokes)
+        return (
+            checkpoint.tick_ms <= LIFE_MAX_MS
+            and strokes * self.model.stroke_nl <= U64_MAX
+            and checkpoint.belief_nl <= self.model.reservoir_size_nl
+        )
+
+    def _latest_ms(self, checkpoint: Checkpoint, log: EventLog) -> int:
+        """The last tick of which anything tells; nothing can have begun after it, and the crystal is behind no more."""
+        return max(self.pins.crystal.latched_ms() + MS_PER_S, checkpoint.tick_ms, log.newest_tick_ms)
 
     def _records(self, checkpoint: Checkpoint) -> Records:
         model = self.model
         identity = self._load(Region.IDENTITY, Identity.unpack, Identity())
         if Region.IDENTITY in self.corrupt:
             identity = _drawn_identity(self.pins)
+        log = EventLog(self.memory, chain_key=identity.chain_key, epoch=identity.epoch)
+        latest_ms = self._latest_ms(checkpoint, log)
+        latest_expiry_ms = latest_ms + model.max_stop_s * MS_PER_S
         records = Records(
             self.memory,
-            EventLog(self.memory, chain_key=identity.chain_key, epoch=identity.epoch),
+            log,
             identity=identity,
-            therapy=self._load(Region.THERAPY, TherapyRecord.unpack, TherapyRecord(state=State.RUN)),
+            therapy=self._load(
+                Region.THERAPY,
+                TherapyRecord.unpack,
+                TherapyRecord(state=State.RUN),
+                lambda found: (
+                    (found.stopped_at_ms or 0) <= latest_ms
+                    and (found.stop_expires_ms or 0) <= latest_expiry_ms
+                    and found.boot_count < U32_MAX
+                    and found.program_rev < U32_MAX
+                ),
+            ),
             program=self._load(Region.PROGRAM, Program.unpack, None),
             reservoir=self._load(
                 Region.RESERVOIR,
@@ -214,8 +255,18 @@ class _Restart(NamedTuple):
                 ReservoirBelief(model.stroke_nl),
             ),
             ledger=self._load(Region.LEDGER, Ledger.unpack, Ledger()),
-            alarms=self._load(Region.ALARMS, Alarms.unpack, Alarms()),
-            window=self._load(Region.BOLUS_WINDOW, BolusWindow.unpack, BolusWindow()),
+            alarms=self._load(
+                Region.ALARMS,
+                Alarms.unpack,
+                Alarms(),
+                lambda found: all(each.on_ms <= latest_ms for each in found.occurrences.values()),
+            ),
+            window=self._load(
+                Region.BOLUS_WINDOW,
+                BolusWindow.unpack,
+                BolusWindow(),
+                lambda found: all(each.end_ms <= latest_ms for each in found.ended),
+            ),
             wall_clock=self._load(Region.WALL_CLOCK, WallClock.unpack, WallClock()),
             service=self._load(
                 Region.SERVICE,

@@ -1,0 +1,121 @@
+"""A record whose check is right and whose value no pump can have come to is damaged all the same, and is told so."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from firmware_emu.controller.alarms.alarms import Alarms
+from firmware_emu.controller.memory.memory import Memory
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.bolus_window import BolusWindow, Ended
+from firmware_emu.controller.therapy.therapy_record import TherapyRecord
+from protocol.identifiers import AlarmId, ProgramSlot
+from protocol.log.types import LogName
+from protocol.messages.alarms import GetAlarms
+from protocol.messages.log import LogStatus
+from protocol.messages.program import GetProgram
+from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
+from protocol.messages.reservoir import GetReservoir
+from protocol.messages.time import GetTime
+from tests.unit.controller.test_commands_in_each_state import in_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.simulation.conversation import Conversation
+
+CAPACITY = 1_000
+FAR_MS = 1 << 44
+READING = (
+    GetStatus(),
+    GetInfo(),
+    GetTime(0),
+    GetProgram(ProgramSlot.ACTIVE, 0),
+    GetDelivery(),
+    GetAlarms(),
+    GetReservoir(),
+    LogStatus(LogName.MAIN),
+)
+
+
+def therapy(**wrong: int) -> Callable[[bytes], bytes]:
+    return lambda data: replace(TherapyRecord.unpack(data), **wrong).pack()  # type: ignore[arg-type]
+
+
+def alarm_to_come(data: bytes) -> bytes:
+    alarms = Alarms.unpack(data)
+    for each in alarms.occurrences.values():
+        each.on_ms = FAR_MS
+    return alarms.pack()
+
+
+def window_to_come(data: bytes) -> bytes:
+    window = BolusWindow.unpack(data)
+    window.ended = [Ended(FAR_MS, 500)]
+    return window.pack()
+
+
+def checkpoint(offset: int, layout: str, value: int) -> Callable[[bytes], bytes]:
+    """The checkpoint with one of its numbers replaced: status_rev, tick, belief, commanded, seen ..."""
+    return lambda data: data[:offset] + struct.pack(layout, value) + data[offset + struct.calcsize(layout) :]
+
+
+RECORDS: list[tuple[Region, Callable[[bytes], bytes]]] = [
+    (Region.THERAPY, therapy(stopped_at_ms=FAR_MS)),
+    (Region.THERAPY, therapy(stop_expires_ms=FAR_MS)),
+    (Region.THERAPY, therapy(boot_count=0xFFFF_FFFF)),
+    (Region.ALARMS, alarm_to_come),
+    (Region.BOLUS_WINDOW, window_to_come),
+]
+CHECKPOINTS = [
+    checkpoint(4, "<Q", (1 << 64) - 2),  # the tick
+    checkpoint(12, "<q", 1 << 40),  # what is believed to be left
+    checkpoint(20, "<Q", (1 << 64) - 1),  # strokes commanded
+    checkpoint(28, "<Q", (1 << 64) - 1),  # basal strokes seen
+]
+
+
+def restarted_with(change: Callable[[Memory], None]) -> Conversation:
+    """An empty, stopped pump after a loss of power in which somebody wrote to its memory, with right checks."""
+    talk = in_state("empty stop").fork()
+    talk.pump.cut_power()
+    memory = Memory(talk.pump.plant.flash, CAPACITY)
+    memory.recover()
+    change(memory)
+    talk.pump.restore_power()
+    talk.wait(0)
+    return talk
+
+
+def check_that_it_is_told(talk: Conversation, region: Region) -> None:
+    for message in READING:
+        talk.granted(message)
+    rows = {row.alarm_id: row.value for row in talk.granted(GetAlarms()).alarms}
+    assert region in {rows.get(AlarmId.MEM_CRITICAL), rows.get(AlarmId.MEM_NONCRITICAL)}
+
+
+@pytest.mark.parametrize(("region", "forge"), RECORDS)
+def test_a_record_of_what_is_still_to_come_is_a_damaged_one(
+    region: Region, forge: Callable[[bytes], bytes]
+) -> None:
+    def change(memory: Memory) -> None:
+        data = memory.read_record(region)
+        assert data
+        memory.stage(region, forge(data))
+        memory.commit()
+
+    check_that_it_is_told(restarted_with(change), region)
+
+
+@pytest.mark.parametrize("forge", CHECKPOINTS)
+def test_a_checkpoint_that_no_pump_lives_to_write_is_a_damaged_one(forge: Callable[[bytes], bytes]) -> None:
+    def change(memory: Memory) -> None:
+        data = memory.read_checkpoint()
+        assert data
+        memory.checkpoint(forge(data))
+
+    check_that_it_is_told(restarted_with(change), Region.RESERVOIR)
