@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from hil.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,6 +69,13 @@ class RigTone(NamedTuple):
     duration_ms: int
 
 
+def whole(name: str, value: object) -> int:
+    """A time in ms or a volume in nL that a rig is asked for; UsageError where it is no whole number from 0 on."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UsageError(f"{name} is {value!r}, and a whole number from 0 on is expected")
+    return value
+
+
 class Rig(Protocol):
     """What a rig can do to the bench around a pump, and see of it."""
 
@@ -116,6 +125,8 @@ class Rig(Protocol):
 
     def stall(self, *, on: bool) -> None:
         """Hold the rotor, or let it go: the fault motor-stall."""
+        if type(on) is not bool:
+            raise UsageError(f"on is {on!r}, and True or False is expected")
         if on:
             self.inject("motor-stall")
         else:

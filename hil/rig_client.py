@@ -46,6 +46,9 @@ class RigClient(Rig):
 
         Without it, the bench is shared with everybody who has the token, and refuses what somebody has leased.
         """
+        for name, value in (("url", url), ("token", token)):
+            if not isinstance(value, str):
+                raise UsageError(f"{name} is {type(value).__name__}, and text is expected")
         host, port = _place_of(url)
         if not (token.isascii() and token.isprintable()):
             raise BadConfiguration(
@@ -112,10 +115,10 @@ class RigClient(Rig):
 
     def inject(self, fault: str, **parameters: int) -> None:
         body = {"on": True, "parameters": parameters}
-        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", body, read=_nothing)
+        self._request("PUT", _path_of_fault(fault), body, read=_nothing)
 
     def clear(self, fault: str) -> None:
-        self._request("PUT", f"/v1/faults/{quote(fault, safe='')}", {"on": False}, read=_nothing)
+        self._request("PUT", _path_of_fault(fault), {"on": False}, read=_nothing)
 
     def tones(self) -> tuple[RigTone, ...]:
         return self._request(
@@ -172,7 +175,7 @@ class RigClient(Rig):
             headers["Pumpbench-Lease"] = self._lease
         content = None
         if body is not None:
-            content = json.dumps(body).encode()
+            content = _json_of(body, f"{method} {path}")
             headers["Content-Type"] = "application/json"
         try:
             self._connection.request(method, path, body=content, headers=headers)
@@ -209,6 +212,21 @@ def _place_of(url: str) -> tuple[str, int]:
     if not host or not port or place.scheme != "http" or not url.isprintable() or " " in url:
         raise BadConfiguration(f"{url!r} is no address of a rig control", advice="write http://HOST:PORT")
     return host, port
+
+
+def _json_of(body: Mapping[str, object], what: str) -> bytes:
+    """A body as JSON; UsageError for values of which JSON has no like, before anything is sent."""
+    try:
+        return json.dumps(body, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"{what} cannot be asked of a rig: {error}", advice="nothing was sent") from error
+
+
+def _path_of_fault(fault: str) -> str:
+    """Where a fault is; UsageError where its name is no text."""
+    if not isinstance(fault, str):
+        raise UsageError(f"the name of a fault is text, and this is {type(fault).__name__}")
+    return f"/v1/faults/{quote(fault, safe='')}"
 
 
 def _nothing(_answer: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from firmware_emu.bench.virtual import VirtualBench
 from hil.capabilities import TargetCapability
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
+from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult, whole
 from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ class EmulatedRig(Rig):
             raise UsageError(
                 f"the pump has {bench.received_bytes} bytes and never will have {after_received}"
             )
-        self._target.keep(bench.advance(duration_ms))
+        self._target.keep(bench.advance(whole("duration_ms", duration_ms)))
         return bench.now_ms
 
     def run_until(self, what: str, limit_ms: int) -> RunResult:
@@ -171,25 +171,33 @@ class EmulatedRig(Rig):
             until = Until(what)
         except ValueError as error:
             raise UsageError(f"a run cannot end at {what!r}", advice="name event or alarm") from error
-        time_run = bench.run_until(until, limit_ms)
+        time_run = bench.run_until(until, whole("limit_ms", limit_ms))
         events = tuple(RigEvent(*shown(entry)) for entry in time_run.events)
         return RunResult(bench.now_ms, time_run.reached, events)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         bench = self._target.bench
         if after_writes is None:
+            if torn_after_bytes is not None:
+                raise UsageError(
+                    "torn_after_bytes says how a write is torn", advice="say which one with after_writes"
+                )
             _do(lambda: actions.cut_power(bench))
         else:
             _do(lambda: actions.arm_power_cut(bench, after_writes, torn_after_bytes))
 
     def power_restore(self, off_ms: int = 0) -> bool:
-        return _do(lambda: actions.restore_power(self._target.bench, off_ms))
+        return _do(lambda: actions.restore_power(self._target.bench, whole("off_ms", off_ms)))
 
     def aspirate(self, volume_nl: int | None = None) -> int:
-        return _do(lambda: actions.aspirate(self._target.bench, volume_nl))
+        wanted_nl = None if volume_nl is None else whole("volume_nl", volume_nl)
+        return _do(lambda: actions.aspirate(self._target.bench, wanted_nl))
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int | None = None) -> int:
-        return _do(lambda: actions.fill(self._target.bench, volume_nl, concentration_ng_per_ml))
+        wanted_nl, concentration = whole("volume_nl", volume_nl), concentration_ng_per_ml
+        if concentration is not None:
+            concentration = whole("concentration_ng_per_ml", concentration)
+        return _do(lambda: actions.fill(self._target.bench, wanted_nl, concentration))
 
     def faults(self) -> tuple[RigFault, ...]:
         return tuple(
