@@ -7,6 +7,7 @@ object `{"error": sentence}`.
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Request, Response
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, BenchLostError, LeasedError, NotNowError
@@ -115,6 +117,24 @@ STATUS = {NotNowError: 409, LeasedError: 423, BenchLostError: 503}
 """The status of a refusal of the bench; 422 of any other."""
 
 
+async def _sent_twice(request: Request) -> str | None:
+    """A name that one object of the body has twice; None where none has, or where the body is no JSON."""
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        twice.extend(name for name in names if names.count(name) > 1)
+        return dict(pairs)
+
+    try:
+        json.loads(await request.body(), object_pairs_hook=look)
+    except ClientDisconnect as gone:
+        raise HTTPException(400, "the body did not come whole") from gone
+    except (ValueError, RecursionError):
+        return None  # told by whoever reads it
+    return twice[0] if twice else None
+
+
 class JsonRoute(APIRoute):
     """A route whose body says that it is JSON, where there is one: what a form of a web page sends cannot say so."""
 
@@ -128,6 +148,12 @@ class JsonRoute(APIRoute):
             if self.body_field is not None and has_body and media_type != "application/json":
                 sentence = "send JSON, and say so: Content-Type: application/json"
                 return refused(415, sentence, {"connection": "close"})
+            if request.url.query:
+                return refused(422, "no path takes a query; what is asked for stands in the body")
+            if self.body_field is not None and has_body:
+                twice = await _sent_twice(request)
+                if twice is not None:
+                    return refused(422, f"{twice}: it is there twice, and one would win unseen")
             return await handle(request)
 
         return handle_json

@@ -229,3 +229,23 @@ def test_a_disk_that_is_full_ends_the_bench_and_whoever_asked_is_told_why(tmp_pa
     assert ("cannot write image" if status == 503 else "the bench is closing") in answer["error"]
     assert (ended.code, "Traceback" in ended.err) == (7, False), ended.err
     assert "cannot write image" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "why"),
+    [
+        (b"/v1/power/cut?after_writes=5", b"{}", "query"),
+        (b"/v1/clock/advance?ms=5", b'{"ms": 1}', "query"),
+        (b"/v1/clock/advance", b'{"ms": 1, "ms": 5}', "ms: it is there twice"),
+        (b"/v1/syringe/aspirate", b'{"nl": 5, "nl": null}', "nl: it is there twice"),
+    ],
+)
+def test_what_would_be_left_out_unseen_is_refused_and_nothing_is_done(
+    bench: ThreadBench, path: bytes, body: bytes, why: str
+) -> None:
+    before = bench.rig("GET", "/v1/state")
+    headers = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    status, _, answer = exchange(bench, request(bench, b"POST %s" % path, headers) + body)
+    assert status == 422
+    assert why in answer["error"]
+    assert bench.rig("GET", "/v1/state") == before
