@@ -270,15 +270,31 @@ _PROGRAM_UNITS = {
 }
 
 
-def sentence_of_program_refusals(refusals: Sequence[ProgramRefusal]) -> str:
-    """Why a staged program would be refused, each reason with its values and cause."""
+NO_PLACE = 0xFF  # group or index of a refusal that is about none in particular [SPEC 6]
+_PROGRAM_CAUSES = {
+    ErrorCode.TIME_RANGE: "the first step of a day begins at minute 0, and each other one after the one before it",
+}
+
+
+def sentence_of_program_refusals(refusals: Sequence[ProgramRefusal], *, with_places: bool = False) -> str:
+    """Why a staged program would be refused, each reason with its values and cause, and its place where that tells."""
     reasons = []
     for refused in refusals:
         unit = _PROGRAM_UNITS.get(refused.code, "")
         values = (refused.value, refused.limit, refused.nearest)
         value, limit, nearest = (amount(number, unit) for number in values)
+        cause = _PROGRAM_CAUSES.get(refused.code, CAUSES[refused.code].cause)
         reasons.append(
-            f"{refused.code.name}: value {value}, limit {limit}, nearest acceptable {nearest}: "
-            f"{CAUSES[refused.code].cause}"
+            f"{refused.code.name}{_place(refused) if with_places else ''}: value {value}, limit {limit}, nearest acceptable {nearest}: "
+            f"{cause}"
         )
     return "; ".join(reasons)
+
+
+def _place(refused: ProgramRefusal) -> str:
+    """Where in the program it is, both counted from 1: " in group 2, step 1"; "" where it is the whole program."""
+    if refused.group == NO_PLACE:
+        return ""
+    return f" in group {refused.group + 1}" + (
+        "" if refused.index == NO_PLACE else f", step {refused.index + 1}"
+    )

@@ -88,8 +88,9 @@ class DayGroup(NamedTuple):
 class ProgramRefused(DeviceError):
     """The pump read the staged program and would not run it."""
 
-    def __init__(self, refusals: Sequence[ProgramRefusal]) -> None:
-        reasons = sentence_of_program_refusals(refusals)
+    def __init__(self, refusals: Sequence[ProgramRefusal], *, flexible: bool = False) -> None:
+        """Of a flexible program each reason is told with its group and step."""
+        reasons = sentence_of_program_refusals(refusals, with_places=flexible)
         super().__init__(f"the pump refuses this program ({reasons})", advice="nothing was changed")
         self.refusals = tuple(refusals)
 
@@ -233,7 +234,7 @@ def stage_once(
         requester.request_once(request, deadline)
     verified = requester.request_once(ProgVerify(), deadline)
     if verified.refusals:
-        raise ProgramRefused(verified.refusals)
+        raise ProgramRefused(verified.refusals, flexible=header.mode is InfusionMode.FLEX)
     if verified.staged_crc != staged_crc(header, segments):
         raise DeviceError(
             "the pump reads another program than was staged",

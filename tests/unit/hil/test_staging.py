@@ -115,3 +115,16 @@ def test_more_groups_than_a_week_has_days_are_refused_before_anything_is_sent(be
     with pytest.raises(UsageError, match="above 0"):
         pump.stage_flex_program([DayGroup(Days.EVERY_DAY, HALVES)], concentration_ng_per_ml=0)
     assert pump.status().program_rev == 1
+
+
+def test_a_refused_step_is_named_by_its_place_and_by_the_order_that_it_breaks(bench: TestBench) -> None:
+    days = (
+        DayGroup(Days.WORKDAYS, (DoseStep(0, 8_000),)),
+        DayGroup(Days.WEEKEND, (DoseStep(0, 8_000), DoseStep(60, 8_000), DoseStep(60, 8_000))),
+    )
+    with pytest.raises(ProgramRefused) as caught:
+        bench.open_programmer().set_flex_program(days)
+    said = str(caught.value)
+    assert "TIME_RANGE in group 2, step 3: value 60 min" in said
+    assert "after the one before it" in said
+    assert "clock" not in said, "60 is a time that the pump's clock can have"
