@@ -284,9 +284,9 @@ def sentence_of_program_refusals(refusals: Sequence[ProgramRefusal], *, with_pla
         values = (refused.value, refused.limit, refused.nearest)
         value, limit, nearest = (amount(number, unit) for number in values)
         cause = _PROGRAM_CAUSES.get(refused.code, CAUSES[refused.code].cause)
+        place = _place(refused) if with_places else ""
         reasons.append(
-            f"{refused.code.name}{_place(refused) if with_places else ''}: value {value}, limit {limit}, nearest acceptable {nearest}: "
-            f"{cause}"
+            f"{refused.code.name}{place}: value {value}, limit {limit}, nearest acceptable {nearest}: {cause}"
         )
     return "; ".join(reasons)
 

@@ -126,6 +126,17 @@ def test_a_token_dies_with_the_next_prepare_and_with_the_session(talk: Conversat
     assert talk.code(BolusCommit(1, 20_000, 600, second, 1)) is E.TOKEN
 
 
+def test_a_token_dies_with_the_next_prepare_also_where_that_is_refused(talk: Conversation) -> None:
+    for volume_nl, duration_s, program_rev, why in (
+        (20_000, 0, 1, E.RATE),
+        (600_000, 86_400, 1, E.BOLUS_MAX),
+        (20_000, 600, 9, E.REV_MISMATCH),
+    ):
+        token = talk.granted(prepare(20_000, 600)).token
+        assert talk.code(prepare(volume_nl, duration_s)._replace(program_rev=program_rev)) is why
+        assert talk.code(BolusCommit(1, 20_000, 600, token, 1)) is E.TOKEN
+
+
 # Windows and gap
 
 
