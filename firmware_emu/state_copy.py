@@ -1,7 +1,7 @@
 """A copy of an object with all that it can change, and nothing that it cannot: how a pump is forked.
 
-Shared is what cannot change: numbers, text, bytes, enums, frozen dataclasses, classes, ciphers, functions without a
-state of their own, and tuples of these. Whatever else is reached is copied once, by its slots and its attributes,
+Shared is what cannot change: numbers, text, bytes, enums, frozen dataclasses, classes, functions without a state of
+their own, and tuples of these. Whatever else is reached is copied once, by its slots and its attributes,
 never by what they happen to hold. A kind of object that this module does not know is a TypeError: to share it might
 let two pumps change each other.
 """
@@ -13,8 +13,6 @@ from enum import Enum
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from cryptography.hazmat.primitives.ciphers.aead import AESCCM
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,7 +20,7 @@ State = TypeVar("State")
 Memo = dict[int, Any]
 OWN_PACKAGES: Final = ("firmware_emu", "protocol")
 _SHARED: set[type] = {int, str, bytes, bool, float, type(None), range}
-_SHARED |= {type, BuiltinFunctionType, AESCCM}
+_SHARED |= {type, BuiltinFunctionType}
 _COPIERS: dict[type, Callable[[Any, Memo], Any]] = {}
 
 
