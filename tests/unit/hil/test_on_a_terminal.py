@@ -97,6 +97,27 @@ def test_what_is_too_long_for_a_terminal_goes_on_in_its_own_column() -> None:
     assert lines[1].startswith(" " * 13)
 
 
+WORDS_OF_STATUS = ("EMULATED", "RUN", "300", "alarms", "none", "revision")
+
+
+@for_each("columns", [1, 4, 12, 18, 20])
+def test_a_terminal_that_is_too_narrow_for_a_table_still_gets_every_word(columns: int) -> None:
+    shown = "".join("".join(without_style(drawn(*STATUS, columns=columns))).split())
+    assert [word for word in WORDS_OF_STATUS if word not in shown] == []
+
+
+@pytest.mark.parametrize("size", ["\u00b2", "0", "-4", "1e3", "9" * 12, ""])
+def test_a_size_in_the_environment_that_is_none_is_passed_over(size: str) -> None:
+    """A bolus that was given must not end in a traceback because its answer could not be drawn."""
+    bolus = ("bolus", "--volume", "0.02", "--duration", "600", "--yes", "--target", "emulator")
+    assert "RUNNING" in drawn(*bolus, COLUMNS=size, LINES=size)
+
+
+def test_a_size_in_the_environment_that_is_none_ends_no_log(tmp_path: Path) -> None:
+    seen = drawn("log", "--target", "emulator", stream="stderr", COLUMNS="\u00b2", LINES="\u00b2")
+    assert "entries, no gap" in seen
+
+
 def test_no_color_takes_the_colours_away() -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", drawn(*STATUS, NO_COLOR="1"))
 
@@ -125,7 +146,24 @@ def test_the_status_is_redrawn_in_place_until_an_interrupt() -> None:
     assert (process.returncode, "Traceback" in said) == (0, False)
     assert "\x1b[1A" in seen  # up a line, over what was there
     assert "\x1b[2J" not in seen  # what was on the terminal before stays
-    assert seen.rstrip().endswith("\x1b[?25h")  # the cursor is back
+    assert "\x1b[?25l" not in seen  # the cursor stays: who is killed could not bring it back
+
+
+def test_a_status_that_is_redrawn_leaves_no_row_away_where_the_terminal_has_fewer_lines() -> None:
+    """The alarms are among the last rows."""
+    terminal = Terminal(columns=20)
+    process = started(terminal, *STATUS, "--watch", stream="stdout")
+    seen = ""
+    while seen.count("program") < 2:
+        more = terminal.read()
+        assert more, seen
+        assert " ... " not in more
+        seen += more
+    process.send_signal(signal.SIGINT)
+    assert "alarms" in seen
+    "".join(iter(terminal.read, ""))
+    process.communicate(timeout=PATIENCE_S)
+    terminal.close()
 
 
 @pytest.fixture
