@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from hil.cli.output import tell
+
 VARIABLE = "_PUMPBENCH_COMPLETE"  # click's name: its own scripts set it
 WHERE = {
     "bash": 'eval "$(pumpbench completion bash)" in ~/.bashrc',
@@ -20,4 +22,4 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
     script = get_completion_class(shell)
     assert script is not None, f"click completes in {shell}"  # noqa: S101 - the choice lists what click has
-    click.echo(script(ctx.find_root().command, {}, "pumpbench", VARIABLE).source())
+    tell(script(ctx.find_root().command, {}, "pumpbench", VARIABLE).source())

@@ -242,14 +242,15 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> Non
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():  # None is one that was closed
         raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
     try:
         said_yes = click.confirm(f"{what}?", err=True)
     except (
         click.Abort,
         UnicodeDecodeError,
-    ):  # Ctrl-C, Ctrl-D, or a byte that the terminal's encoding does not have
+        OSError,
+    ):  # Ctrl-C, Ctrl-D, a byte that the terminal's encoding does not have, or a question that nobody could read
         say("")  # the prompt's line is still open
         said_yes = False
     if not said_yes:

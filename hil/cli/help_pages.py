@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hil.cli.output import tell
 from hil.errors import EXIT_CODE_WORDS, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,12 @@ class ListsWholeSentences(click.Group):
             )
 
 
-def exit_codes() -> str:
-    """Every exit code, what it says and what it does not."""
+def exit_codes(name: str | None) -> str:
+    """Every exit code, what it says and what it does not. UsageError where one command's are asked for."""
+    if name is not None:
+        raise UsageError(
+            f"there are no exit codes of {name!r} alone", advice="leave it out: each has one meaning"
+        )
     width = max(len(code.name) for code in ExitCode)
     lines = [f"{code:>3}  {code.name:<{width}}  {words}" for code, words in EXIT_CODE_WORDS.items()]
     return "\n".join(["Exit codes of pumpbench. None is ever used for anything else.", "", *lines])
@@ -44,7 +49,7 @@ def json_schema(name: str | None) -> str:
 
 
 PAGES: dict[str, Callable[[str | None], str]] = {
-    "exit-codes": lambda _name: exit_codes(),
+    "exit-codes": exit_codes,
     "json-schema": json_schema,
 }
 
@@ -59,8 +64,7 @@ def help_page(ctx: click.Context, page: str | None, command: str | None) -> None
     json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, `error` of its errors.
     """
     if page is not None:
-        click.echo(PAGES[page](command))
+        tell(PAGES[page](command))
         return
     root = ctx.find_root()
-    click.echo(root.command.get_help(root))
-    click.echo(f"\nPages of `pumpbench help`: {', '.join(PAGES)}")
+    tell(f"{root.command.get_help(root)}\n\nPages of `pumpbench help`: {', '.join(PAGES)}")

@@ -10,11 +10,13 @@ import importlib
 import io
 import os
 import sys
+import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from hil.cli.interrupts import ending_of, exit_unheard, hear_none, hear_one
+from hil.cli.output import writing
 from hil.errors import AnswerNotWritten, PumpbenchError
 from hil.installation import check_protocol_is_ours
 
@@ -108,11 +110,25 @@ def _run() -> int:
         with contextlib.suppress(OSError):
             error.show()
         return error.exit_code
+    except OSError as error:
+        hear_none()
+        return _say(_of_stdout(error))
     except click.Abort as error:  # what click makes of Ctrl-C, and of a stdin that ended
         hear_none()
         return _say(ending_of(error))
     hear_none()
     return ended if isinstance(ended, int) else 0  # a number is that of click's own ending, as after --help
+
+
+def _of_stdout(error: OSError) -> PumpbenchError:
+    """The error of a page of click's own, as `--help`, that stdout did not take; any other error is raised again."""
+    if all(frame.f_code is not click.echo.__code__ for frame, _ in traceback.walk_tb(error.__traceback__)):
+        raise error
+    try:
+        with writing():
+            raise error
+    except AnswerNotWritten as not_written:
+        return not_written
 
 
 def _say(error: PumpbenchError) -> int:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hil.cli.completion import WHERE
 from hil.cli.main import GROUPS, cli
-from hil.errors import EXIT_CODE_WORDS, ExitCode, PumpbenchError
+from hil.errors import EXIT_CODE_WORDS, ExitCode, PumpbenchError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +84,8 @@ def test_what_a_shell_asks_for_is_completed_from_the_commands_there_are() -> Non
     command = [sys.executable, "-m", "hil.cli"]
     done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["plain,bolus"]
+
+
+def test_exit_codes_of_one_command_are_refused_since_there_are_none() -> None:
+    result = CliRunner().invoke(cli, ["help", "exit-codes", "bolus"])
+    assert isinstance(result.exception, UsageError)

@@ -1,0 +1,74 @@
+"""Standard streams that are closed or take nothing: one sentence and an exit code that says so, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.for_each import for_each
+
+HOUSE = Path(__file__).resolve().parents[3]
+PUMPBENCH = [sys.executable, "-m", "hil.cli"]
+NOBODY = ("--target", "pty:./nobody")
+
+
+def ended(*arguments: str, redirected: str) -> tuple[int, str]:
+    """Exit code and stderr of `pumpbench` with its streams as a shell has redirected them."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirected}', "sh", *PUMPBENCH, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@for_each(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("program", "--help"),
+        ("program", "bolus", "--help"),
+        ("emulate", "--help"),
+        ("hil", "run", "--help"),
+        ("help",),
+        ("help", "exit-codes"),
+        ("help", "json-schema"),
+        ("completion", "bash"),
+    ],
+)
+def test_a_page_that_stdout_does_not_take_is_exit_12_and_one_sentence(arguments: tuple[str, ...]) -> None:
+    code, said = ended(*arguments, redirected=">/dev/full")
+    assert (code, said.count("\n")) == (12, 1), said
+    assert "No space left" in said
+
+
+@pytest.mark.parametrize("redirected", ["<&-", "<&- 2>&-"])
+def test_a_question_is_asked_of_nobody_where_stdin_is_closed(redirected: str) -> None:
+    code, said = ended("program", "stop", *NOBODY, redirected=redirected)
+    assert code == 2, said
+    assert "2>&-" in redirected or said.rstrip().endswith("add --yes in scripts")
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "2>/dev/full"])
+def test_a_question_that_nobody_can_read_is_no_yes(redirected: str) -> None:
+    master, slave = os.openpty()
+    os.write(master, b"y\n")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirected}', "sh", *PUMPBENCH, "program", "stop", *NOBODY],
+        stdin=slave,
+        capture_output=True,
+        cwd=HOUSE,
+        timeout=60,
+        check=False,
+    )
+    os.close(slave)
+    os.close(master)
+    assert done.returncode == {"2>&-": 2, "2>/dev/full": 13}[redirected], done
