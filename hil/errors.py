@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from protocol.messages.errors import ErrorReply
 
 
+def in_one_line(text: str) -> str:
+    """The text with a backslash and the code of each character that would begin a line or move a cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode-escape").decode("ascii") for c in text)
+
+
 class ExitCode(IntEnum):
     """Exit codes of `pumpbench`. 0 to 6 mean what pytest says, 2 is also click's usage; ours are never reused."""
 
@@ -68,8 +73,8 @@ class PumpbenchError(Exception):
         return f"{self.message}; {self.advice}" if self.advice else self.message
 
     def one_line(self) -> str:
-        """Whose fault, what happened and what to do, for a terminal."""
-        return f"{self.accused}: {self}"
+        """Whose fault, what happened and what to do, for a terminal, whose cursor no name in it moves."""
+        return in_one_line(f"{self.accused}: {self}")
 
 
 class UsageError(PumpbenchError):

@@ -35,7 +35,10 @@ class Log:
                 self.dropped += 1
 
     def _write(self, line: str) -> bool:
-        data = line.encode(errors="backslashreplace").replace(b"\n", b" ")[: LINE_MAX_BYTES - 1] + b"\n"
+        plain = "".join(
+            c if c.isprintable() else c.encode("unicode-escape").decode() for c in line.replace("\n", " ")
+        )
+        data = plain.encode()[: LINE_MAX_BYTES - 1] + b"\n"
         try:
             ready = self._poll.poll(0)
             return bool(ready) and os.write(self._descriptor, data) == len(data)

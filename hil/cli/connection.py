@@ -12,6 +12,7 @@ import click
 
 from hil import address as addresses
 from hil.cli.documents import ErrorPart, error_fields, json_text
+from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.interrupts import ending_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.tables import table
@@ -92,11 +93,46 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         except (PumpbenchError, KeyboardInterrupt) as caught:
             error = caught if isinstance(caught, PumpbenchError) else ending_of(caught)
             if shared.as_json and error not in shared.told:
-                with suppress(AnswerNotWritten):
-                    tell(json_text("error", ErrorPart(error=error_fields(error))))
+                _tell_error(error)
             raise error from error.__cause__
 
     return wrapped
+
+
+def _tell_error(error: PumpbenchError) -> None:
+    """The document of an error, where stdout takes it: stderr and the exit code say it too."""
+    with suppress(AnswerNotWritten):
+        tell(json_text("error", ErrorPart(error=error_fields(error))))
+
+
+class TellsUsageErrors(ListsWholeSentences):
+    """A group whose commands tell a program that asked for JSON also what is wrong with the command line itself."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it; what follows `--` is no option."""
+        options = args[: args.index("--")] if "--" in args else args
+        ctx.meta[_WANTS_JSON] = "--json" in options
+        with _telling_usage_errors(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it: the command's own options are read here too."""
+        with _telling_usage_errors(ctx):
+            return super().invoke(ctx)
+
+
+_WANTS_JSON = f"{__name__}.wants_json"
+
+
+@contextmanager
+def _telling_usage_errors(ctx: click.Context) -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        if ctx.meta[_WANTS_JSON]:
+            path = (error.ctx or ctx).command_path
+            _tell_error(UsageError(error.format_message(), advice=f"see `{path} --help`"))
+        raise
 
 
 def require_target(options: Options) -> None:

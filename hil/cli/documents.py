@@ -184,7 +184,12 @@ def _plain(value: Any, *, clock_is_valid: bool = True) -> Any:
             return [_plain(part, clock_is_valid=clock_is_valid) for part in value]
         case bytes():
             return value.hex()
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> str:
+    """A text; half of a character, from a file's name that is none, is told by its number, since readers refuse it."""
+    return value.encode("utf-8", "backslashreplace").decode()
 
 
 def _clock_is_valid(fields: Mapping[str, Any]) -> bool:

@@ -13,9 +13,17 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli import tables
-from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
+from hil.cli.connection import (
+    Options,
+    TellsUsageErrors,
+    confirm,
+    connected,
+    one_of,
+    require_target,
+    show,
+    with_options,
+)
 from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
-from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
 
 
-@click.group(cls=ListsWholeSentences, help="Talk to a pump as its programmer.")
+@click.group(cls=TellsUsageErrors, help="Talk to a pump as its programmer.")
 def program() -> None:
     """Group of the programmer's commands."""
 

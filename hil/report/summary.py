@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from hil.errors import in_one_line
 from hil.report.records import Verdict
 
 if TYPE_CHECKING:
@@ -14,11 +15,6 @@ TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
 DID_NOT_RUN = "did not run"
 BAD = (Verdict.FAILED, Verdict.ERROR)
-
-
-def in_one_line(text: str) -> str:
-    """The text with a backslash and the code of each character that would begin a line or move a cursor."""
-    return "".join(c if c.isprintable() else c.encode("unicode-escape").decode("ascii") for c in text)
 
 
 def summary_of(run: RunRecord) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hil.errors import BadConfiguration, ExitCode, PumpbenchError
+from hil.errors import BadConfiguration, ExitCode, PumpbenchError, in_one_line
 from hil.report.directory import ReportDirectory, xml_safe
 from hil.report.records import (
     ACCUSED,
@@ -33,7 +33,7 @@ from hil.report.records import (
     RunRecord,
     Verdict,
 )
-from hil.report.summary import in_one_line, why_nothing_was_shown
+from hil.report.summary import why_nothing_was_shown
 from hil.run.endings import EndedBySignal, Endings, as_the_system_sees, discard_stdout
 
 if TYPE_CHECKING:

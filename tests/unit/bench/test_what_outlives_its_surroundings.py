@@ -82,9 +82,9 @@ def test_a_log_that_cannot_be_written_raises_nothing(where: str) -> None:
 
 def test_a_sentence_is_one_line_of_bounded_length_whatever_is_in_it(small_pipe: tuple[int, int]) -> None:
     read_end, write_end = small_pipe
-    Log("pump", write_end).say("two\nlines \udcff " + "x" * 5_000)
+    Log("pump", write_end).say("two\nlines \udcff\x1b[2J " + "x" * 5_000)
     line = os.read(read_end, PIPE_BYTES)
-    assert line.startswith(b"pump: two lines \\udcff xxx")
+    assert line.startswith(b"pump: two lines \\udcff\\x1b[2J xxx")
     assert line.count(b"\n") == 1
     assert len(line) == LINE_MAX_BYTES
 

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 from click.testing import CliRunner, Result
 
 from hil.cli import main
 from hil.cli.documents import error_fields, json_text
+from hil.cli.json_schema import json_schema
 from hil.errors import DeviceError, NotExecuted, OutcomeUnknown
 from hil.outcome_store import FiledCommand, OutcomeStore
 from protocol.identifiers import Opcode, Outcome, Role, StatusFlag
@@ -124,6 +126,40 @@ def test_an_error_is_a_document_on_stdout(arguments: tuple[str, ...], fields: di
     assert (told["schema"], told["version"]) == ("pumpbench/error", 1)
     assert told["error"].items() >= fields.items()
     assert told["error"]["message"]
+
+
+@for_each(
+    ("arguments", "path"),
+    [
+        (("bolus", "--dose", "\u0663", "--duration", "60"), "program bolus"),
+        (("bolus", "--dose", "1", "--volume", "1", "--duration", "60"), "program bolus"),
+        (("stop", "--max-hours", "0"), "program stop"),
+        (("status", "--no-such-option"), "program status"),
+        (("void",), "program void"),
+        (("no-such-command",), "program"),
+    ],
+)
+def test_what_is_wrong_with_the_command_line_itself_is_a_document_too(
+    arguments: tuple[str, ...], path: str
+) -> None:
+    result = run(*arguments)
+    told = json.loads(result.stdout)
+    jsonschema.Draft202012Validator(json_schema("error")).validate(told)
+    assert (result.exit_code, told["error"]["exit_code"]) == (2, 2)
+    assert told["error"]["advice"].endswith(f"{path} --help`")
+    assert told["error"]["message"] in result.stderr
+    assert CliRunner().invoke(main.cli, ["program", *arguments]).stdout == ""
+
+
+def test_json_behind_two_dashes_is_no_option() -> None:
+    assert CliRunner().invoke(main.cli, ["program", "void", "--", "x", "--json"]).stdout == ""
+
+
+def test_a_document_has_no_half_of_a_character_which_many_readers_refuse() -> None:
+    """A name of a file may have bytes that are no text."""
+    told = json_text("test", {"path": "/x\udcff", "names": ["\udcfe\U0001f600"]})
+    assert json.loads(told)["path"] == "/x\\udcff"
+    assert json.loads(told)["names"] == ["\\udcfe\U0001f600"]
 
 
 def test_an_error_names_its_command_and_what_became_of_it() -> None:

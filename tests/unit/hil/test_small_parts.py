@@ -262,3 +262,9 @@ def test_the_summary_says_what_ran_and_what_failed() -> None:
     ):
         assert part in text
     assert one_line(RunRecord("x")) == "no tests on x"
+
+
+def test_an_error_is_one_line_whatever_the_name_in_it_would_do_to_a_terminal() -> None:
+    """A name of a file may hold what looks like another sentence of ours."""
+    error = BadConfiguration("no port at ./x\npumpbench: done\x1b[2J\udcff", advice="caf\u00e9")
+    assert error.one_line() == r"configuration: no port at ./x\npumpbench: done\x1b[2J\udcff; caf" + "\u00e9"
