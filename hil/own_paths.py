@@ -22,7 +22,19 @@ def path_of(named: str | Path, option: str) -> Path:
             f"{str(named)!r} is no path: no such home directory, or a character that no file name has",
             advice=f"check {option}",
         )
+    if not path.is_absolute():
+        check_working_directory()
     return path
+
+
+def check_working_directory() -> None:
+    """BadConfiguration where the directory that this was started in is gone: nothing can be found from there."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise BadConfiguration(
+            "the directory that this was started in is gone", advice="change to one that is there"
+        ) from error
 
 
 def state_directory() -> Path:

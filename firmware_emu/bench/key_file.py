@@ -8,6 +8,7 @@ killed one left is removed by the next.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -39,7 +40,7 @@ class KeyFile:
         try:
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)  # before it has content: an empty one is never swept
-            os.write(self._descriptor, json.dumps(rows).encode())
+            _write_whole(self._descriptor, json.dumps(rows).encode())
         except OSError as error:
             _remove(self.path)
             pass_on_out_of_resources(error)
@@ -53,10 +54,17 @@ class KeyFile:
         os.close(self._descriptor)
 
 
+def _write_whole(descriptor: int, content: bytes) -> None:
+    if os.write(descriptor, content) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _own_directory() -> Path:
     shared = "/tmp"  # noqa: S108 - the directory made in it is new, and ours alone
     named = (os.environ.get("XDG_RUNTIME_DIR"), os.environ.get("TMPDIR"), shared)
     for place in map(Path, filter(None, named)):
+        if not place.is_absolute():  # the ready line tells the path to programs that were started elsewhere
+            continue
         directory = place / f"{PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
         try:
             directory.mkdir(mode=0o700)

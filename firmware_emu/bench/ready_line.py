@@ -51,7 +51,9 @@ def _json_line(opened: Mapping[str, object]) -> str:
 def _lines_for_people(opened: Mapping[str, object]) -> str:
     """Where the pump is, how to talk to it and its bench, and how to end it."""
     target, port, link = str(opened["target"]), opened["port"], opened["link"]
-    if port and link:
+    if (
+        port and link and str(link).isprintable()
+    ):  # else it would be another name on the terminal, or more lines
         target = target.replace(str(port), str(link))  # the name that stays the same over restarts
     lines = [
         f"An emulated pump is ready at {target}. It is not a medical device.",

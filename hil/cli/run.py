@@ -17,6 +17,7 @@ from hil.cli.output import say, tell
 from hil.cli.quantities import WholeNumber
 from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
+from hil.own_paths import check_working_directory
 from hil.report.directory import ReportDirectory
 from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
@@ -213,6 +214,7 @@ def _choosing(expression: str | None) -> list[str]:
 
 def _become_pytest(arguments: list[str]) -> NoReturn:
     """Replace this process by a pytest on the suite, which knows no plugin and no settings but ours."""
+    check_working_directory()  # pytest would end in a traceback
     suite = Path(__file__).resolve().parent.parent / "suite"
     if not any(suite.glob("test_*.py")):
         raise BadConfiguration(

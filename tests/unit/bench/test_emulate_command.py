@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.version import VERSION
 from protocol.identifiers import State
 from protocol.link.development_keys import DEVELOPMENT_KEYS
-from tests.unit.bench.processes import EMULATE, Caller, Emulator
+from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,6 +71,35 @@ def test_the_key_file_of_a_killed_emulator_is_removed_by_the_next_and_no_other(s
     start()
     assert not Path(killed.ready["keys"]).parent.exists()
     assert Path(living.ready["keys"]).exists()
+
+
+@pytest.mark.parametrize("name", ["XDG_RUNTIME_DIR", "TMPDIR"])
+def test_the_key_file_is_in_no_place_that_is_told_from_where_the_emulator_was_started(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its path is for programs that were started elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setenv(name, ".")
+    keys = KeyFile([])
+    keys.remove()
+    assert keys.path.is_absolute()
+
+
+def test_a_key_file_that_is_not_written_whole_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    """The key of a role that was cut off would be missing without a word."""
+    done = subprocess.run(
+        [*EMULATE],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (10, "", 1), done
+    assert "keys.json cannot be written" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_sent_the_moment_the_line_is_ready_is_answered(start: Start) -> None:

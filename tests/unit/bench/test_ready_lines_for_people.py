@@ -9,12 +9,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from pathlib import Path
 
+from tests.support.for_each import for_each
 from tests.unit.bench.processes import DEADLINE_S, EMULATE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PROGRAM = [sys.executable, "-m", "hil.cli", "program"]
 
@@ -74,3 +73,13 @@ def test_with_json_ready_a_terminal_gets_the_object_that_a_pipe_gets() -> None:
     (line,) = emulator.lines("{")
     assert json.loads(line)["ready"] is True
     assert emulator.end() == 0
+
+
+@for_each("name", [b"pu\xffmp", b"pump\nEnd it: never", b"pu\x1b[2Jmp"])
+def test_a_link_that_cannot_be_shown_is_told_by_its_port(name: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        emulator = OnTerminal("--link", Path(directory, os.fsdecode(name)))
+        where, talk, _end = emulator.lines("End it:")
+        assert re.fullmatch(r"An emulated pump is ready at pty:/dev/pts/\d+\. .*", where)
+        assert re.search(r" --target pty:/dev/pts/\d+$", talk)
+        assert emulator.end() == 0

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hil.connected_programmer import connect
 from hil.errors import BadConfiguration
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path, fingerprint_of
+from tests.support.for_each import for_each
 
 KEY = b"0123456789abcdef"
 HOUSE = Path(__file__).resolve().parents[3]
@@ -61,6 +63,33 @@ def test_a_state_directory_that_cannot_be_is_exit_10_before_a_port_is_greeted(
     os.close(master)
     os.close(slave)
     assert (code, said.count("\n")) == (10, 1), said
+
+
+@for_each(
+    "arguments",
+    [
+        ("program", "status", "--target", "emulator", "--state", "state.json"),
+        ("program", "status", "--target", "emulator", "--key", "key.json"),
+        ("hil", "list"),
+        ("hil", "run"),
+        ("hil", "run", "--report", "{elsewhere}"),
+        ("emulate", "--image", "image"),
+    ],
+)
+def test_a_directory_that_is_gone_is_told_as_that(arguments: tuple[str, ...]) -> None:
+    with tempfile.TemporaryDirectory() as elsewhere:
+        command = [sys.executable, "-m", "hil.cli", *(each.format(elsewhere=elsewhere) for each in arguments)]
+        done = subprocess.run(
+            ["sh", "-c", 'mkdir "$0" && cd "$0" && rmdir "$0" && exec "$@"', f"{elsewhere}/gone", *command],
+            env={**os.environ, "PYTHONPATH": str(HOUSE)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    sentence = done.stderr.splitlines()[-1]
+    assert (done.returncode, "Traceback" in done.stderr) == (10, False), done.stderr
+    assert "the directory that this was started in is gone" in sentence
 
 
 @pytest.mark.parametrize("home", ["XDG_STATE_HOME", "HOME"])
