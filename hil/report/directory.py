@@ -49,6 +49,12 @@ class ReportDirectory:
                 f"the report cannot be written to {path}: the directory that this was started in is gone",
                 advice="change to one that is there",
             ) from error
+        if os.path.expandvars(self.path) != str(self.path):
+            raise BadConfiguration(
+                f"the report cannot be written to {self.path}: pytest takes what begins with $ there for a variable, "
+                "and would write its part elsewhere",
+                advice="name another directory",
+            )
         self._descriptor = -1
 
     @property

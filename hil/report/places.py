@@ -20,7 +20,7 @@ def check_place(option: str, path: str | None, report: str | None) -> None:
         raise BadConfiguration(
             f"{option} names a file of the report, {path}", advice="name another file, or leave it out"
         )
-    place = os.path.abspath(os.path.expanduser(path))  # noqa: PTH100, PTH111 - as pytest does it
+    place = _as_pytest_finds(option, path)
     was_there = os.path.lexists(place)
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
@@ -35,8 +35,15 @@ def check_place(option: str, path: str | None, report: str | None) -> None:
         ) from error
 
 
+def _as_pytest_finds(option: str, path: str) -> str:
+    """Where pytest will write: of its own report it reads `~` and variables in the name, of other files neither."""
+    if option == "--junitxml":
+        path = os.path.expanduser(os.path.expandvars(path))  # noqa: PTH111 - as pytest does it
+    return os.path.abspath(path)  # noqa: PTH100
+
+
 def _is_ours(option: str, path: str, report: str) -> bool:
-    place, directory = (os.path.realpath(os.path.expanduser(each)) for each in (path, report))  # noqa: PTH111
+    place, directory = os.path.realpath(_as_pytest_finds(option, path)), os.path.realpath(report)
     ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
     names = {name + more for name in ours for more in ("", ".new")}
     return os.path.dirname(place) == directory and os.path.basename(place) in names  # noqa: PTH119, PTH120

@@ -496,3 +496,20 @@ def test_a_file_of_pytest_that_is_a_link_to_one_of_ours_is_refused(green: Path, 
 def test_pytests_own_report_may_be_named_where_it_lies(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report", "--junitxml=report/junit.xml")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_directory_whose_name_pytest_would_read_as_a_variable_is_refused(tmp_path: Path) -> None:
+    """Its part of the report would lie elsewhere, and beside ours nothing would be missed."""
+    (tmp_path / "$NAME").mkdir()
+    done = hil_run(tmp_path, "--report", "$NAME/report", env={"NAME": "other"})
+    assert (done.returncode, done.stderr.count("\n")) == (10, 1), done.stdout + done.stderr
+    assert "takes what begins with $" in done.stderr
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["$NAME"]
+
+
+def test_a_variable_hides_no_file_of_the_report_from_us(green: Path, tmp_path: Path) -> None:
+    before = contents(green)
+    arguments = (*IN_PROCESS, str(green), "--junitxml=$PLACE/report.json")
+    done = pytest_on(tmp_path, ONE_TEST, *arguments, env={"PLACE": str(green)})
+    assert done.returncode == 10, done.stdout + done.stderr
+    assert contents(green) == before
