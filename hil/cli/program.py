@@ -235,7 +235,16 @@ def show_history(options: Options, history: LogHistory, lines: LogLines) -> None
     shown = lost + lines.lines(history.entries)
     if shown:
         tell("\n".join(shown))
-    say(f"{len(history.entries)} entries, no gap")
+    say(completeness(history))
+
+
+def completeness(history: LogHistory) -> str:
+    """How many entries there are, and how many that were asked for are missing: not a word of whole where it is not."""
+    lost = sum(gone.last_seq - gone.first_seq + 1 for gone in history.lost)
+    missing = [f"{lost} lost"] if lost else []
+    if history.corrupt_seqs:
+        missing.append(f"{len(history.corrupt_seqs)} that cannot be read")
+    return f"{len(history.entries)} entries, {' and '.join(missing) or 'no gap'}"
 
 
 @program.command()

@@ -8,6 +8,8 @@ from typing import Any
 
 from hil.bench_session import TestBench
 from hil.cli.log_lines import LogLines, cells
+from hil.cli.program import completeness
+from hil.programmer.log_reading import LogHistory, LostRange
 from protocol.codec.layouts import decode
 from protocol.identifiers import Role
 from protocol.log.data import (
@@ -22,7 +24,7 @@ from protocol.log.data import (
     WallInvalidData,
 )
 from protocol.log.entry import LogEntry, actor_of, pack_data
-from protocol.log.types import Actor, BootCause, DeliveryKind, LogFlag, LogType
+from protocol.log.types import Actor, BootCause, DeliveryKind, LogFlag, LogName, LogType
 from tests.support.for_each import for_each
 from tests.unit.protocol.test_derived_codec import smallest
 
@@ -215,3 +217,18 @@ def test_data_of_every_type_reads_as_one_line(log_type: LogType) -> None:
 def test_data_without_meaning_is_shown_in_hex_and_does_not_raise() -> None:
     (line,) = LogLines().lines([LogEntry(1, 2, 3, LogType.BOOT, Actor.PUMP, data=b"\xff" * 12)])
     assert "ff" * 12 in line
+
+
+@for_each(
+    ("lost", "corrupt", "said"),
+    [
+        ((), (), "0 entries, no gap"),
+        ((LostRange(1, 41),), (), "0 entries, 41 lost"),
+        ((), (7,), "0 entries, 1 that cannot be read"),
+        ((LostRange(1, 2), LostRange(4, 4)), (7, 9), "0 entries, 3 lost and 2 that cannot be read"),
+    ],
+)
+def test_a_log_that_misses_what_was_asked_for_is_not_called_one_without_a_gap(
+    lost: tuple[LostRange, ...], corrupt: tuple[int, ...], said: str
+) -> None:
+    assert completeness(LogHistory(LogName.MAIN, 1, 1, 1, (), lost, corrupt)) == said
