@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import termios
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -280,6 +281,8 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> Non
         return
     if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():  # None is one that was closed
         raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
+    with suppress(termios.error, OSError):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer to this
     try:
         said_yes = click.confirm(f"{what}?", err=True)
     except (

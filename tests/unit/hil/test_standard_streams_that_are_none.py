@@ -1,4 +1,4 @@
-"""Standard streams that are closed or take nothing: one sentence and an exit code that says so, never a traceback."""
+"""Standard streams that are closed, take nothing or hold an older answer: one sentence, never a traceback or a yes."""
 
 from __future__ import annotations
 
@@ -72,3 +72,25 @@ def test_a_question_that_nobody_can_read_is_no_yes(redirected: str) -> None:
     os.close(slave)
     os.close(master)
     assert done.returncode == {"2>&-": 2, "2>/dev/full": 13}[redirected], done
+
+
+def test_what_was_typed_before_the_question_stood_there_is_no_answer_to_it() -> None:
+    """A yes to something else, or a line of a text that was pasted, would give a bolus."""
+    human, terminal = os.openpty()
+    os.write(human, b"y\n")
+    process = subprocess.Popen(
+        [*PUMPBENCH, "program", "stop", *NOBODY],
+        stdin=terminal,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=HOUSE,
+    )
+    os.close(terminal)
+    assert process.stderr is not None
+    seen = b""
+    while b"[y/N]:" not in seen and (more := os.read(process.stderr.fileno(), 4_096)):
+        seen += more
+    os.write(human, b"n\n")
+    _, said = process.communicate(timeout=60)
+    os.close(human)
+    assert (process.returncode, b"nothing was sent" in said) == (13, True), seen + said

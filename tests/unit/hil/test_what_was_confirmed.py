@@ -173,20 +173,23 @@ def test_two_names_of_one_state_file_are_one_lock_and_a_link_stays_a_link(
 
 def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Path) -> None:
     human, terminal = pty.openpty()
-    os.write(human, b"n\n")
     heard = []
     for arguments in (("stop", "--yes"), ("bolus", "--volume", "0.02", "--duration", "600")):
         emulator = Emulator()  # each with a memory of its own
-        done = subprocess.run(
+        process = subprocess.Popen(
             command(emulator, tmp_path / "state.json", *arguments),
             stdin=terminal,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE_S,
-            check=False,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
+        assert process.stderr is not None
+        seen = b""
+        while b"[y/N]:" not in seen and (more := os.read(process.stderr.fileno(), 4_096)):
+            seen += more
+        os.write(human, b"n\n")
+        _, rest = process.communicate(timeout=DEADLINE_S)
         emulator.end()
-        heard.append(done.stderr)
+        heard.append((seen + rest).decode())
     os.close(human)
     os.close(terminal)
     assert heard[0] == ""
