@@ -17,6 +17,8 @@ from pathlib import Path
 from hil.errors import BadConfiguration
 
 ROOM_BYTES = 16_384  # more than one outcome, its marks and the filing system's own rounding can add
+BESIDE = ("pumpbench-new", "pumpbench-lock")
+"""Files beside one called NAME are .NAME.pumpbench-new and so on: names that nobody has for files of their own."""
 NO_DIRECTORY_SYNC = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno.ENOTSUP})
 """Of a directory that may not be read, or of a filing system that syncs none: the new content is in place then."""
 
@@ -32,7 +34,7 @@ class StateFile:
         self.path = Path(
             os.path.realpath(path)
         )  # two names of one file are one lock, and a link stays a link
-        self._beside = Path(f"{self.path}.new")
+        self._beside, self._lock_path = (self.path.parent / f".{self.path.name}.{what}" for what in BESIDE)
         self._lock_fd: int | None = None
         self._reserved_fd: int | None = None
 
@@ -52,7 +54,7 @@ class StateFile:
         if self.path.exists() and not self.path.is_file():
             raise OSError(errno.EINVAL, "it is no regular file")
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock_fd = _opened(Path(f"{self.path}.lock"), os.O_RDWR)
+        self._lock_fd = _opened(self._lock_path, os.O_RDWR)
         try:
             self._lock(self._lock_fd)
             self._refuse_second_name()

@@ -100,7 +100,7 @@ def test_a_script_may_name_its_state_file_or_keep_nothing(port: str, tmp_path: P
     with hil.connect(port, state=False) as pump:
         assert pump.ledger.filed(stop.cmd_id) is None
         assert pump.resume(program_rev=pump.status().program_rev).cmd_id > stop.cmd_id
-    assert {path.name for path in tmp_path.iterdir()} == {"mine.json", "mine.json.lock"}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.json", ".mine.json.pumpbench-lock"}
 
 
 def test_two_scripts_do_not_share_a_key(port: str) -> None:

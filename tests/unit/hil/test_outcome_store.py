@@ -266,7 +266,7 @@ def test_closing_twice_is_fine_also_where_the_last_marks_found_no_place(tmp_path
     store = OutcomeStore(tmp_path / "gone" / "state.json", key=KEY)
     store.open()
     store.mark(MEMORY, Marks(1, 2, 3))
-    (tmp_path / "gone" / "state.json.lock").unlink()
+    (tmp_path / "gone" / ".state.json.pumpbench-lock").unlink()
     (tmp_path / "gone").rmdir()
     store.close()
     store.close()

@@ -50,10 +50,10 @@ def names_in(place: Path) -> set[str]:
 def test_opening_a_store_makes_no_file_of_its_own_and_leaves_no_temporary_one(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     with OutcomeStore(path, key=KEY):
-        assert names_in(tmp_path) == {"state.json.lock"}
+        assert names_in(tmp_path) == {".state.json.pumpbench-lock"}
     content = with_one_command(path).read_bytes()
     with OutcomeStore(path, key=KEY):
-        assert names_in(tmp_path) == {"state.json", "state.json.lock"}
+        assert names_in(tmp_path) == {"state.json", ".state.json.pumpbench-lock"}
     assert path.read_bytes() == content
 
 
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_replaced_is_told_before_anything_is_sent_and_leav
     ):
         pump.connect()
     assert bench.channel.sent_bytes == sent
-    assert not mounted.with_name("mounted.json.new").exists()
+    assert not mounted.with_name(".mounted.json.pumpbench-new").exists()
     with pytest.raises(BadConfiguration):  # the lock was given back
         OutcomeStore(mounted, key=KEY).open()
 

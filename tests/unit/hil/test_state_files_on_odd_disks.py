@@ -71,7 +71,7 @@ def test_a_filing_system_without_locks_is_told_as_that_and_not_as_in_use(tmp_pat
     assert ended.returncode == 10
     assert "state.json cannot be locked (" in ended.stdout
     assert "nothing was sent; name one with --state on a filing system that has locks" in ended.stdout
-    assert names_in(tmp_path) == {"state.json.lock"}
+    assert names_in(tmp_path) == {".state.json.pumpbench-lock"}
 
 
 @pytest.mark.parametrize("error", ["EAGAIN", "EACCES"])
@@ -88,7 +88,7 @@ def test_a_directory_that_may_not_be_read_keeps_the_state_file_as_any_other(tmp_
     ended = run(FILE_ONE, path, WITHOUT_ROOTS_RIGHTS)
     place.chmod(0o700)
     assert (ended.returncode, ended.stdout) == (0, "")
-    assert (filed_in(path), names_in(place)) == (1, {"state.json", "state.json.lock"})
+    assert (filed_in(path), names_in(place)) == (1, {"state.json", ".state.json.pumpbench-lock"})
 
 
 @pytest.mark.parametrize("error", ["EINVAL", "EOPNOTSUPP", "EPERM"])
@@ -112,19 +112,19 @@ def test_a_replacement_that_failed_leaves_the_old_content_and_nothing_beside_it(
     path = tmp_path / "state.json"
     ended = run(FILE_ONE, path, refusing(call, "EIO"))
     assert (ended.returncode, "cannot be written" in ended.stdout) == (10, True)
-    assert names_in(tmp_path) == {"state.json.lock"}
+    assert names_in(tmp_path) == {".state.json.pumpbench-lock"}
     with OutcomeStore(path, key=KEY) as store:
         store.file(MEMORY, FiledCommand(5, STOP, 0, outcome="DONE"))
     content = path.read_bytes()
     ended = run(FILE_ONE, path, refusing(call, "EIO"))
     assert (ended.returncode, "cannot be replaced" in ended.stdout) == (10, True)
-    assert (path.read_bytes(), names_in(tmp_path)) == (content, {"state.json", "state.json.lock"})
+    assert (path.read_bytes(), names_in(tmp_path)) == (content, {"state.json", ".state.json.pumpbench-lock"})
 
 
 def test_the_room_that_a_killed_process_had_taken_is_given_back_by_the_next(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     assert run(DIE_WITH_ROOM_TAKEN, path, []).returncode == -signal.SIGKILL
-    left = tmp_path / "state.json.new"
+    left = tmp_path / ".state.json.pumpbench-new"
     assert left.stat().st_size > 0
     with OutcomeStore(path, key=KEY) as store:
         assert not left.exists()
@@ -136,26 +136,39 @@ def test_what_lies_in_the_place_of_the_next_content_is_removed_and_never_written
 ) -> None:
     path, another = tmp_path / "state.json", tmp_path / "another"
     another.write_text("not ours")
-    for lay in (path.with_name("state.json.new").symlink_to, path.with_name("state.json.new").hardlink_to):
+    for lay in (
+        path.with_name(".state.json.pumpbench-new").symlink_to,
+        path.with_name(".state.json.pumpbench-new").hardlink_to,
+    ):
         lay(another)
         with OutcomeStore(path, key=KEY) as store:
             store.file(MEMORY, FiledCommand(1, STOP, 0, outcome="DONE"))
         assert another.read_text() == "not ours"
-        assert names_in(tmp_path) == {"state.json", "state.json.lock", "another"}
+        assert names_in(tmp_path) == {"state.json", ".state.json.pumpbench-lock", "another"}
 
 
-@pytest.mark.parametrize("suffix", ["", ".new", ".lock"])
-def test_a_pipe_in_the_place_of_a_file_is_refused_at_once_and_stays(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / "state.json"
-    os.mkfifo(f"{path}{suffix}")
-    done = run(FILE_ONE, path, [])
+@pytest.mark.parametrize("name", ["state.json", ".state.json.pumpbench-new", ".state.json.pumpbench-lock"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once_and_stays(tmp_path: Path, name: str) -> None:
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    done = run(FILE_ONE, tmp_path / "state.json", [])
     assert (done.returncode, "no regular file" in done.stdout) == (10, True), done.stdout + done.stderr
-    assert (tmp_path / f"state.json{suffix}").is_fifo()
+    assert pipe.is_fifo()
+
+
+def test_somebodys_own_files_with_names_like_ours_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    own = [tmp_path / f"state.{more}" for more in ("new", "lock", "bak")]
+    for file in own:
+        file.write_text("mine")
+    with OutcomeStore(path, key=KEY) as store:
+        store.file(MEMORY, FiledCommand(1, STOP, 0, outcome="DONE"))
+    assert [file.read_text() for file in own] == ["mine"] * 3
 
 
 def test_a_pipe_that_comes_while_the_file_is_held_makes_nobody_wait(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     with OutcomeStore(path, key=KEY) as store:
-        os.mkfifo(f"{path}.new")
+        os.mkfifo(path.with_name(".state.json.pumpbench-new"))
         with pytest.raises(BadConfiguration, match="no regular file"):
             store.file(MEMORY, FiledCommand(1, STOP, 0))
