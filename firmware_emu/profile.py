@@ -43,7 +43,7 @@ class PumpModel:
     noncritical_interval_s: int = 3_600
     stall_detect_s: int = 1_200
     stall_recovery_edges: int = 2
-    log_capacity: int = 1_000
+    log_capacity: int = 2_000
     empty_policy: EmptyPolicy = EmptyPolicy.MINIMUM_RATE
     service_life_months: int = 84
     eri_to_eos_days: int = 90

@@ -19,7 +19,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,7 +53,8 @@ NO_SYNC_OF_DIRECTORY = frozenset({errno.EACCES, errno.EPERM, errno.EINVAL, errno
 
 
 def profile_digest(profile: Profile) -> str:
-    """SHA-256 over all fields of a profile, to tell it from another."""
+    """SHA-256 over all fields of a profile, to tell it from another; but for its firmware, which may be renewed."""
+    profile = replace(profile, model=replace(profile.model, firmware_version=0))
     text = json.dumps(asdict(profile), sort_keys=True, default=bytes.hex)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -25,7 +25,7 @@ from firmware_emu.bench.errors import BadConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-MAGIC = b"PUMPIMG\x02"
+MAGIC = b"PUMPIMG\x03"
 FORMAT = 1
 MEMORY_MAX_BYTES = 16 * 1024 * 1024  # far above any pump's memory: a larger offset is damage
 RECORD_MAX_BYTES = 2 * MEMORY_MAX_BYTES

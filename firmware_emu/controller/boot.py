@@ -6,11 +6,13 @@ A bolus that power interrupted is closed with what is known of it, and never res
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.alarms import Alarms
 from firmware_emu.controller.damage import judge_damage
+from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.memory.ledger import Ledger
@@ -23,6 +25,7 @@ from firmware_emu.controller.therapy.bolus import BolusEnd
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
 from firmware_emu.controller.therapy.checkpoint import Checkpoint
 from firmware_emu.controller.therapy.counters import Counters
+from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
 from firmware_emu.controller.therapy.programs import Program
@@ -35,7 +38,7 @@ from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
 from protocol.log.data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
-from protocol.log.types import BolusEndReason, BootCause, LogType, RateChangeReason
+from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogType, RateChangeReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +93,15 @@ def _test_random_source(pins: Pins, records: Records) -> bool:
     return failed
 
 
+def _tell_firmware(records: Records, model: PumpModel) -> None:
+    """Log which program runs, where it is another than the log has told last."""
+    running = running_firmware(model)
+    if records.identity.firmware_told != running:
+        records.identity.firmware_told = running
+        records.enter(LogType.FW_INFO, running)
+        records.mark_dirty(Region.IDENTITY)
+
+
 def _drawn_identity(pins: Pins) -> Identity:
     """An identity that no other memory has."""
     return Identity(
@@ -122,6 +134,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         window=BolusWindow(),
         wall_clock=WallClock(),
         service=_service_of(model),
+        day=DayTotal(),
     )
     records.mark_dirty(*Region)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
@@ -129,11 +142,13 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
     log.begin_epoch(identity.epoch, 0)
     records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
+    _tell_firmware(records, model)
     rng_failed = _test_random_source(pins, records)
     if profile.wall_at_start_s is not None:
         records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
     if profile.implant is not None:
         implant(therapy, profile, profile.implant)
+    records.day = DayTotal.beginning(0, therapy.counters, records.therapy.state, records.wall_clock)
     return Booted(therapy, rng_failed, first=True)
 
 
@@ -151,10 +166,12 @@ class _Restart(NamedTuple):
         """Read the records, judge and repair what is damaged, and go on with the therapy."""
         checkpoint = self._checkpoint()
         records = self._records(checkpoint)
+        log_damage = records.log.damage()  # before anything is entered
         latched_ms = self.pins.crystal.latched_ms()
         tick_ms = max(latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
         records.tick_ms = tick_ms
         records.recovered = True
+        self._count_day(records, checkpoint.counters)
         basal = checkpoint.deliveries.basal
         therapy = Therapy(
             records, self.pins.rotor, self.model, Deliveries(basal), checkpoint.counters, checkpoint.detector
@@ -166,7 +183,7 @@ class _Restart(NamedTuple):
         self._announce(records, uncertain_nl)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_random_source(self.pins, records)
-        judge_damage(therapy, self.corrupt)
+        judge_damage(therapy, self.corrupt, log_damage)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
         return Booted(therapy, rng_failed, first=False)
@@ -273,6 +290,7 @@ class _Restart(NamedTuple):
                 lambda data: ServiceLife.unpack(data, model.service_life_months, model.eri_to_eos_days),
                 _service_of(model),
             ),
+            day=self._load(Region.DAY, DayTotal.unpack, DayTotal()),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
         self._rename(records)
@@ -301,9 +319,26 @@ class _Restart(NamedTuple):
                 records.therapy.state, records.therapy.reason = State.EOS, StateReason.EOS
             elif records.program is None and Region.PROGRAM not in self.corrupt:
                 records.therapy.state = State.STOP  # never programmed: no rate is safe
+            self._go_on_counting(records, checkpoint)
         elif checkpoint.status_rev != records.therapy.status_rev:
             # the checkpoint of the last commit is lost; an older one may not know of a refill
             self.corrupt.add(Region.RESERVOIR)
+
+    @staticmethod
+    def _go_on_counting(records: Records, checkpoint: Checkpoint) -> None:
+        """Put back the numbers that must never begin anew, from what else knows them."""
+        log, therapy = records.log, records.therapy
+        therapy.program_rev = log.number_told(LogType.PROGRAM_COMMIT, attrgetter("program_rev"))
+        therapy.boot_count = log.number_told(LogType.BOOT, attrgetter("boot_count"))
+        therapy.status_rev = checkpoint.status_rev
+
+    def _count_day(self, records: Records, counters: Counters) -> None:
+        """Go on with the day that was under way; one that cannot be read begins now."""
+        if Region.DAY in self.corrupt:
+            records.day = DayTotal.beginning(
+                records.tick_ms, counters, records.therapy.state, records.wall_clock
+            )
+        records.day.follow(counters)
 
     # Repairing
 
@@ -317,13 +352,15 @@ class _Restart(NamedTuple):
         therapy.boot_count += 1
         records.enter(LogType.BOOT, BootData(BootCause.POWER, therapy.boot_count))
         records.enter(LogType.RESET_BROWNOUT, ResetBrownoutData(uncertain_nl))
+        _tell_firmware(records, self.model)
         records.raise_alarm(AlarmId.RESET, therapy.boot_count)
         last_wall_s = records.wall_clock.wall_s(records.tick_ms)
         if records.wall_clock.lose_power():
             records.enter(LogType.WALL_INVALID, WallInvalidData(last_wall_s))
             records.raise_alarm(AlarmId.WALL_INVALID)
             records.mark_dirty(Region.WALL_CLOCK)
-        records.mark_dirty(Region.THERAPY)
+        records.day.flags |= DayFlag.WALL_INVALID
+        records.mark_dirty(Region.THERAPY, Region.DAY)
 
     def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
         """Close what was open, from the newest checkpoint that is left."""

@@ -17,10 +17,11 @@ from protocol.log.data import NvmFaultData
 from protocol.log.types import LogType, RateChangeReason
 
 if TYPE_CHECKING:
+    from firmware_emu.controller.memory.event_log import LogDamage
     from firmware_emu.controller.therapy.therapy import Therapy
 
 
-def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
+def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) -> None:
     """Log the damage, put back what can be known, raise the alarm, and leave a therapy that cannot be trusted."""
     records = therapy.records
     for region in sorted(corrupt):
@@ -41,7 +42,7 @@ def judge_damage(therapy: Therapy, corrupt: set[Region]) -> None:
             records.therapy.reason = StateReason.MEMORY
     elif corrupt:
         records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(corrupt))
-    else:
+    if not records.tell_log_damage(log_damage) and not corrupt:
         records.remedy(Remedy.REWRITE)
     if Region.ALARMS in corrupt:
         _raise_what_lasts(therapy)

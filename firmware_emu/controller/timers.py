@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.checkpoint import pack_checkpoint
+from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
 from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, State, StateReason
-from protocol.log.data import BatteryData, StoppedTooLongData, TimeRefData, TubeSetData
+from protocol.log.data import (
+    BatteryData,
+    DayTotalData,
+    StoppedTooLongData,
+    StrokeMismatchData,
+    TimeRefData,
+    TubeSetData,
+)
 from protocol.log.types import BolusEndReason, LogType, RateChangeReason
 
 if TYPE_CHECKING:
@@ -64,11 +72,15 @@ class Schedule:
         )
         self.last_tone: Tone | None = None
         self._checkpoint_due_ms = tick_ms
-        self.time_ref_due_ms = tick_ms + TIME_REF_MS
+        self.time_ref_due_ms = self.by_day_end_ms(tick_ms + TIME_REF_MS)
         self.battery_due_ms = tick_ms
         self._planned_ms = tick_ms
         self._unremembered_ms = NEVER_MS
         self._next_ms = tick_ms
+
+    def by_day_end_ms(self, at_ms: int) -> int:
+        """This tick or the end of the day, whichever comes first: what need not be exact falls into one commit."""
+        return min(at_ms, self.records.day.end_ms(self.records.wall_clock))
 
     def next_event_ms(self, *, every_stroke: bool) -> int:
         """Tick of the next event; with `every_stroke` each stroke is one, because its edge may be missing."""
@@ -243,7 +255,7 @@ def _run_service(schedule: Schedule, tick_ms: int) -> None:
         _enter_phase(schedule, phase, tick_ms)
         _run_service(schedule, tick_ms)
     elif tick_ms >= schedule.battery_due_ms:
-        schedule.battery_due_ms = tick_ms + BATTERY_MS
+        schedule.battery_due_ms = schedule.by_day_end_ms(tick_ms + BATTERY_MS)
 
 
 def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
@@ -285,6 +297,24 @@ def _tell_tube_set(schedule: Schedule, tick_ms: int) -> None:
     schedule.records.raise_alarm(AlarmId.TUBE_SET, stood_s)
 
 
+def _day_end_due_ms(schedule: Schedule) -> int | None:
+    records = schedule.records
+    return records.day.end_ms(records.wall_clock)
+
+
+def _end_day(schedule: Schedule, tick_ms: int) -> None:
+    """Log what the day delivered, and where strokes were commanded that nobody saw, how many [SPEC 8]."""
+    records, counters = schedule.records, schedule.therapy.counters
+    day, stroke_nl = records.day, schedule.therapy.model.stroke_nl
+    basal, bolus = day.delivered_strokes(counters)
+    commanded = day.commanded_since(counters)
+    records.enter(LogType.DAY_TOTAL, DayTotalData(basal * stroke_nl, bolus * stroke_nl, day.flags))
+    if commanded != basal + bolus:
+        records.enter(LogType.STROKE_MISMATCH, StrokeMismatchData(commanded, basal + bolus))
+    records.day = DayTotal.beginning(tick_ms, counters, records.therapy.state, records.wall_clock)
+    records.mark_dirty(Region.DAY)
+
+
 def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
     schedule.time_ref_due_ms = tick_ms + TIME_REF_MS
     clock = schedule.records.wall_clock
@@ -316,6 +346,7 @@ TIMERS: list[Timer] = [  # in the order in which they run where several are due 
     Timer("reservoir", _reservoir_due_ms, _check_reservoir, at_each_event=True),
     Timer("stopped too long", _stopped_too_long_due_ms, _tell_stopped_too_long),
     Timer("expiry of a stop", _stop_expires_due_ms, _expire_stop),
+    Timer("end of a day", _day_end_due_ms, _end_day),  # before those that fall into its commit
     Timer("service life", _service_due_ms, _run_service),
     Timer("step of a schedule", _step_due_ms, _step_rate),  # after those that change the state
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),

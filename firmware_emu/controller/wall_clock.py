@@ -52,6 +52,10 @@ class WallClock:
         local_ms = tick_ms + offset_ms + MS_PER_MINUTE * self.tz_minutes
         return (local_ms + _WEEKDAY_OF_DAY_0 * MS_PER_DAY) % MS_PER_WEEK
 
+    def until_midnight_ms(self, tick_ms: int) -> int:
+        """How long until the next local midnight, always more than 0."""
+        return MS_PER_DAY - self.week_ms(tick_ms) % MS_PER_DAY
+
     def delta_s(self, tick_ms: int, wall_s: int, tz_minutes: int) -> int:
         """By how much local time would move: new - old, saturated; 80000000h from an invalid clock."""
         if not self.valid:

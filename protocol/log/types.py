@@ -154,6 +154,13 @@ class DayFlag(NamedFlags):
     WALL_INVALID = 4
 
 
+class MemoryFault(Named):
+    """What is damaged: `cause` of MEM_NONCRITICAL, whose `value` is a region or the number of an entry [SPEC 8]."""
+
+    RECORD = 0
+    LOG = 1
+
+
 class SafeStateReason(Named):
     """Why the pump fell back to its safe state: `data[0]` of SAFE_STATE_ENTER [SPEC 8]."""
 

@@ -114,6 +114,7 @@ def test_each_boundary_is_one_event_at_its_millisecond_and_leaves_no_entry_in_th
     assert steps_in(talk) == wanted
     assert {entry.type for entry in talk.log() if entry.seq > logged} <= {
         LogType.TIME_REF,
+        LogType.DAY_TOTAL,
         LogType.LOG_CHECKPOINT,
     }
 

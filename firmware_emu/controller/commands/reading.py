@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
+from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.reservoir_belief import Prediction
@@ -40,7 +41,6 @@ from protocol.messages.reading import (
 )
 from protocol.messages.reservoir import GetReservoirReply
 from protocol.messages.time import GetTimeReply
-from protocol.wire.checksum import crc32c
 from protocol.wire.limits import MAX_PAYLOAD_BYTES
 
 if TYPE_CHECKING:
@@ -113,12 +113,12 @@ def _status_flags(device: DeviceContext) -> StatusFlag:
 def info(device: DeviceContext, request: RequestContext) -> GetInfoReply:
     """Which pump this is, and that it is virtual."""
     model, identity = device.model, device.records.identity
-    firmware = model.firmware_version.to_bytes(4, "little")
+    firmware = running_firmware(model)
     return GetInfoReply(
         model=model.model_number,
-        hw=model.hardware_revision,
-        fw=model.firmware_version,
-        fw_crc32=crc32c(firmware),
+        hw=firmware.hw,
+        fw=firmware.fw,
+        fw_crc32=firmware.fw_crc32,
         serial=model.serial.encode("ascii")[:SERIAL_BYTES].ljust(SERIAL_BYTES, b"\0"),
         implant_wall_s=identity.implant_wall_s,
         reservoir_size_nl=model.reservoir_size_nl,

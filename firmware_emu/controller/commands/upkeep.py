@@ -18,6 +18,7 @@ from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, U
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import ErrorCode, InfusionMode, Role, StateReason
 from protocol.log.data import AlarmAckData, RefillData, TimeSetData
+from protocol.log.entry import LogEntry
 from protocol.log.types import LogType, RateChangeReason
 from protocol.messages.alarms import AlarmAckReply
 from protocol.messages.conversation import EndSessionReply, PingReply
@@ -137,7 +138,8 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
     delta_s = clock.set(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
     data = TimeSetData(old_wall_s, wanted.wall_s, old_tz_minutes, wanted.tz_minutes)
     seq = records.enter(LogType.TIME_SET, data, actor=request.actor, cmd_id=wanted.cmd_id)
-    records.mark_dirty(Region.WALL_CLOCK)
+    records.day.clock_set(request.now.tick_ms, changed=delta_s != 0)
+    records.mark_dirty(Region.WALL_CLOCK, Region.DAY)
     records.remedy(Remedy.CLOCK)
     device.therapy.follow_rate(RateChangeReason.TIME_SET, actor=request.actor)
     return TimeSetReply(done(records, request, seq), delta_s)
@@ -181,12 +183,19 @@ def read_log(device: DeviceContext, request: RequestContext) -> LogReadReply:
     log = device.records.log
     if wanted.epoch not in (0, log.epoch):
         raise Refused(ErrorCode.EPOCH, wanted.epoch, limit=log.epoch, nearest=0, field="epoch")
-    return log.read(wanted, may_read_therapy=request.role in (Role.CLINICIAN, Role.SERVICE))
+    answer = log.read(wanted, may_read_therapy=request.role in (Role.CLINICIAN, Role.SERVICE))
+    if any(LogEntry.unpack(raw).type is LogType.CORRUPT_SLOT for raw in answer.entries):
+        device.records.tell_log_damage(log.damage())
+    return answer
 
 
 def log_status(device: DeviceContext, request: RequestContext) -> LogStatusReply:
     """What the log holds, after the pump has checked all of it."""
-    return device.records.log.status(request.message)
+    log = device.records.log
+    answer = log.status(request.message)
+    if answer.corrupt:
+        device.records.tell_log_damage(log.damage())
+    return answer
 
 
 def ping(device: DeviceContext, request: RequestContext) -> PingReply:  # noqa: ARG001 - every handler has both

@@ -6,15 +6,18 @@ The rings themselves are `log_ring`; what the data of an entry mean is `protocol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.controller.memory.log_ring import LogRing
-from protocol.log.data import LogErasedData
+from protocol.codec.atoms import Malformed
+from protocol.log.data import LogCorruptData, LogErasedData
 from protocol.log.entry import DATA_BYTES, LogEntry, pack_data
 from protocol.log.types import Actor, LogFlag, LogName, LogType
 from protocol.messages.log import LogReadReply, LogStatusReply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware_emu.controller.memory.memory import Memory
     from protocol.messages.log import LogRead, LogStatus
 
@@ -23,6 +26,14 @@ _THERAPY_RANGES: Final = frozenset({0x03, 0x04})
 _THERAPY_TYPES: Final = frozenset({LogType.DAY_TOTAL, LogType.REFILL})
 _EPOCH_MASK: Final = 0xFFFF
 _NO_FLAGS: Final = LogFlag(0)
+CORRUPT_ROWS_MAX: Final = 8  # of one log at a time: all of them must fit into one commit
+
+
+class LogDamage(NamedTuple):
+    """Slots that cannot be read: the first, 0 for none, and what tells of those that nothing tells of yet."""
+
+    first_seq: int
+    untold: tuple[tuple[LogName, LogCorruptData], ...]
 
 
 class EventLog:
@@ -64,10 +75,40 @@ class EventLog:
         actor: int = Actor.PUMP,
         cmd_id: int = 0,
         flags: LogFlag = _NO_FLAGS,
+        log: LogName | None = None,
     ) -> int:
-        """Stage an entry in the log of its type; returns its number. `data` up to 12 bytes, the rest is 0."""
-        ring = self._security if log_type >> 8 == _SECURITY_RANGE else self._main
-        return ring.append(log_type, data.ljust(DATA_BYTES, b"\0"), tick_ms, actor, cmd_id, flags)
+        """Stage an entry in the log of its type, or in the one named; returns its number. `data`: up to 12 bytes."""
+        if log is None:
+            log = LogName.SECURITY if log_type >> 8 == _SECURITY_RANGE else LogName.MAIN
+        return self._ring(log).append(log_type, data.ljust(DATA_BYTES, b"\0"), tick_ms, actor, cmd_id, flags)
+
+    def number_told(self, log_type: LogType, number_of: Callable[[Any], int]) -> int:
+        """What the newest entry of a type says, of a number that each such entry raises by at most 1.
+
+        Where that entry may be one that is overwritten or damaged, the newest `seq`: the number was never higher.
+        """
+        for seq in range(self._main.newest_seq, self._main.oldest_seq - 1, -1) if self.last_seq else ():
+            entry = self._main.read(seq)
+            if entry is None:
+                return self.last_seq
+            if entry.type is log_type:
+                data = _details_of(entry)
+                return self.last_seq if data is None else number_of(data)
+        return self.last_seq if self.is_wrapped else 0
+
+    def damage(self) -> LogDamage:
+        """Damaged slots of both logs, told and untold. To be asked while no entry waits for its commit."""
+        untold: list[tuple[LogName, LogCorruptData]] = []
+        first_seq = 0
+        for name in LogName:
+            ring = self._ring(name)
+            damaged = ring.damaged_seqs()
+            first_seq = first_seq or next(iter(damaged), 0)
+            rows = [_details_of(entry) for entry in ring.entries_of(LogType.LOG_CORRUPT)] if damaged else []
+            told = [range(row.first_seq, row.first_seq + row.entries) for row in rows if row is not None]
+            unknown = [seq for seq in damaged if not any(seq in seqs for seqs in told)]
+            untold += [(name, row) for row in _rows_of(unknown)]
+        return LogDamage(first_seq, tuple(untold))
 
     def begin_epoch(
         self, epoch: int, tick_ms: int, *, old_first: int = 0, old_last: int = 0, flags: LogFlag = _NO_FLAGS
@@ -111,6 +152,25 @@ class EventLog:
 
     def _ring(self, log: LogName) -> LogRing:
         return self._main if log is LogName.MAIN else self._security
+
+
+def _details_of(entry: LogEntry) -> Any:
+    """The data of an entry; None where they are not what its type says."""
+    try:
+        return entry.details()
+    except Malformed:
+        return None
+
+
+def _rows_of(seqs: list[int]) -> list[LogCorruptData]:
+    """A row for each run of damaged slots; where there are many, the last takes in all the rest."""
+    rows: list[LogCorruptData] = []
+    for seq in seqs:
+        if rows and (seq == rows[-1].first_seq + rows[-1].entries or len(rows) == CORRUPT_ROWS_MAX):
+            rows[-1] = rows[-1]._replace(entries=seq + 1 - rows[-1].first_seq)
+        else:
+            rows.append(LogCorruptData(seq, 1))
+    return rows
 
 
 def _passes(ranges: int, log_type: LogType) -> bool:

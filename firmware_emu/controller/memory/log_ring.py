@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT_INTERVAL: Final = 64
 _LINK_BYTES: Final = 8
+_TYPE_BYTES: Final = slice(10, 12)  # of a slot: the type of its entry [SPEC 8]
 _ERASED: Final = (b"\xff" * LOG_SLOT_BYTES, b"\x00" * LOG_SLOT_BYTES)
 
 
@@ -100,6 +101,17 @@ class LogRing:
             bad_checkpoints += 1
             first_bad_seq = first_bad_seq or span_start
         return RingCheck(corrupt, bad_checkpoints, first_bad_seq)
+
+    def damaged_seqs(self) -> list[int]:
+        """Numbers from oldest to newest whose slot does not hold the entry whole."""
+        return [seq for seq, raw in self._raw_entries() if _seq_of(raw) != seq or not entry_is_intact(raw)]
+
+    def entries_of(self, log_type: LogType) -> Iterator[LogEntry]:
+        """The entries of one type that can be read, from the oldest to the newest."""
+        wanted = log_type.to_bytes(2, "little")
+        for seq, raw in self._raw_entries():
+            if raw[_TYPE_BYTES] == wanted and (entry := _parse(raw, seq)) is not None:
+                yield entry
 
     # The parts
 

@@ -40,6 +40,7 @@ class Region(IntEnum):
     WALL_CLOCK = 8
     SERVICE = 9
     TEXTS = 10
+    DAY = 11
 
 
 # Damage here leaves no therapy that may be trusted; damage elsewhere costs comfort [DOMAIN 8.4, fault 40].
@@ -83,6 +84,7 @@ _CAPACITY_BYTES: Final = {
     Region.WALL_CLOCK: 64,
     Region.SERVICE: 256,
     Region.TEXTS: 4 * 65 + 12,  # patient id, notes, drug name, catheter model: 64 characters each
+    Region.DAY: 64,  # where the local day began
 }
 _VERSION: Final = dict.fromkeys(Region, 1)
 

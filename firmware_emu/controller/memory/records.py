@@ -12,25 +12,27 @@ from typing import TYPE_CHECKING, Final, Protocol
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
+from protocol.identifiers import AlarmId
 from protocol.log.data import AlarmOffData, AlarmOnData, NoData
 from protocol.log.entry import pack_data
-from protocol.log.types import Actor, LogFlag, LogType
+from protocol.log.types import Actor, LogFlag, LogType, MemoryFault
 
 if TYPE_CHECKING:
     from firmware_emu.controller.alarms.alarm_table import Remedy
     from firmware_emu.controller.alarms.alarms import Alarms
-    from firmware_emu.controller.memory.event_log import EventLog
+    from firmware_emu.controller.memory.event_log import EventLog, LogDamage
     from firmware_emu.controller.memory.identity import Identity
     from firmware_emu.controller.memory.ledger import Ledger
     from firmware_emu.controller.memory.memory import Memory
     from firmware_emu.controller.service_life import ServiceLife
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
+    from firmware_emu.controller.therapy.day_total import DayTotal
     from firmware_emu.controller.therapy.programs import Program
     from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
     from firmware_emu.controller.therapy.therapy_record import TherapyRecord
     from firmware_emu.controller.wall_clock import WallClock
     from firmware_emu.events import Event
-    from protocol.identifiers import AlarmId
+    from protocol.log.types import LogName
 
 _NO_DATA: Final = NoData()
 
@@ -56,6 +58,7 @@ class Records:
     window: BolusWindow
     wall_clock: WallClock
     service: ServiceLife
+    day: DayTotal
     tick_ms: int = 0
     recovered: bool = False
     events: list[Event] = field(default_factory=list)
@@ -76,13 +79,17 @@ class Records:
         *,
         actor: int = Actor.PUMP,
         cmd_id: int = 0,
+        log: LogName | None = None,
     ) -> int:
-        """Log an entry, durable after the next commit; returns its number."""
+        """Log an entry in the log of its type, or in the one that is named; returns its number.
+
+        It is durable after the next commit.
+        """
         flags = LogFlag.WALL_VALID if self.wall_clock.valid else LogFlag(0)
         if self.recovered:
             flags |= LogFlag.POWER_CUT_RECOVERED
         seq = self.log.append(
-            log_type, pack_data(data), tick_ms=self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags
+            log_type, pack_data(data), self.tick_ms, actor=actor, cmd_id=cmd_id, flags=flags, log=log
         )
         self.mark_dirty(Region.THERAPY)
         self.tell(LogWritten(seq, log_type, int(actor), cmd_id, data))
@@ -119,6 +126,14 @@ class Records:
             self._tell_cleared(alarm_id)
         if ended or before != self.alarms.latched_mask:
             self.mark_dirty(Region.ALARMS)
+
+    def tell_log_damage(self, damage: LogDamage) -> bool:
+        """Log damaged slots of the logs, each once, and raise the alarm; returns whether there are any, told or not."""
+        for log, row in damage.untold:
+            self.enter(LogType.LOG_CORRUPT, row, log=log)
+        if damage.first_seq:
+            self.raise_alarm(AlarmId.MEM_NONCRITICAL, damage.first_seq, MemoryFault.LOG)
+        return bool(damage.first_seq)
 
     def _tell_cleared(self, alarm_id: AlarmId) -> None:
         seq = self.enter(LogType.ALARM_OFF, AlarmOffData(alarm_id))
@@ -164,4 +179,5 @@ _HOMES: Final = {
     Region.BOLUS_WINDOW: "window",
     Region.WALL_CLOCK: "wall_clock",
     Region.SERVICE: "service",
+    Region.DAY: "day",
 }

@@ -39,7 +39,7 @@ from protocol.log.data import (
     StallRecoveredData,
     StopData,
 )
-from protocol.log.types import Actor, BolusEndReason, LogType, RateChangeReason, SafeStateReason
+from protocol.log.types import Actor, BolusEndReason, DayFlag, LogType, RateChangeReason, SafeStateReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.records import Records
@@ -231,6 +231,9 @@ class Therapy:
             therapy.stopped_at_ms = therapy.stop_expires_ms = None
         elif therapy.stopped_at_ms is None:
             therapy.stopped_at_ms = records.tick_ms
+        if therapy.state not in DELIVERING and DayFlag.STOPPED not in records.day.flags:
+            records.day.flags |= DayFlag.STOPPED
+            records.mark_dirty(Region.DAY)
         if reason in _SAFE_REASONS and therapy.state in (State.SAFE_STATE, State.FAULT_STOP):
             records.enter(LogType.SAFE_STATE_ENTER, SafeStateEnterData(_SAFE_REASONS[reason]))
         records.mark_dirty(Region.THERAPY)

@@ -28,7 +28,7 @@ DAMAGES: tuple[frozenset[Region], ...] = (
     frozenset({Region.THERAPY, Region.ALARMS}),
     frozenset({Region.ALARMS, Region.SERVICE}),
 )
-CRITICAL = frozenset(Region) - {Region.ALARMS, Region.WALL_CLOCK, Region.SERVICE, Region.TEXTS}
+CRITICAL = frozenset(Region) - {Region.ALARMS, Region.WALL_CLOCK, Region.SERVICE, Region.TEXTS, Region.DAY}
 
 
 def flip(talk: Conversation, offset: int) -> None:

@@ -90,8 +90,8 @@ def test_a_chain_checkpoint_in_a_damaged_slot_is_told_and_asking_goes_on(log: Lo
         talk.open()
         talk.granted(Stop(1, 60, StopReason.CLINICAL))
     flash = talk.pump.plant.flash
-    slots = {LogName.MAIN: 1_000, LogName.SECURITY: 100}  # a tenth [SPEC 8]
-    ring = flash.size_bytes - LOG_ENTRY_BYTES * (sum(slots.values()) if log is LogName.MAIN else 100)
+    slots = {LogName.MAIN: 2_000, LogName.SECURITY: 200}  # a tenth [SPEC 8]
+    ring = flash.size_bytes - LOG_ENTRY_BYTES * (sum(slots.values()) if log is LogName.MAIN else 200)
     offset = ring + 63 * LOG_ENTRY_BYTES
     assert flash.read(offset, 4) == (64).to_bytes(4, "little")
     flash.load([(offset + 8, bytes([flash.read(offset + 8, 1)[0] ^ 1]))])

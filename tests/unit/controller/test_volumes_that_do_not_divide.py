@@ -73,7 +73,7 @@ def test_each_limit_is_told_in_its_own_field() -> None:
         "hello_per_day": 1_000,
     }
     assert (told["max_segments"], told["max_payload"]) == (91, 224)  # [SPEC 2, 6.2]
-    assert (told["hello_per_min"], told["log_capacity"]) == (10, 1_000)
+    assert (told["hello_per_min"], told["log_capacity"]) == (10, 2_000)
     delivery = implanted().fork().granted(GetDelivery())
     assert (delivery.hour_max_nl, delivery.day_max_nl) == (HOUR_MAX_NL, DAY_MAX_NL)
 
