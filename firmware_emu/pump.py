@@ -83,6 +83,7 @@ class Pump:
         self._memory_id = memory_id  # until a start has taken it
         self._notes: list[Note] = []
         self._traces_frames = True
+        self._sent = b""  # in this step, before its bytes are handed over
 
     @classmethod
     def new(cls, profile: Profile, seed: bytes, now: Now = START, memory_id: int | None = None) -> Pump:
@@ -119,14 +120,16 @@ class Pump:
         """Run to this moment, then take `received`. ValueError where time would go back."""
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
-        sent = b""
         wake_at_ms = self._run_until(now)
         if received and self.controller is not None:
             controller = self.controller
             self._receive(received)
-            sent = controller.take_answered()
+            sent = self._sent + controller.take_answered()
             wake_at_ms = self._next_event_ms()
-        wake_line_ms = None if self.controller is None else self.controller.link.deadline_ms()
+        else:
+            sent = self._sent
+        self._sent = b""
+        wake_line_ms = None if self.controller is None else self.controller.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
@@ -138,13 +141,15 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            line_ms = None if self.controller is None else self.controller.link.deadline_ms()
+            line_ms = None if self.controller is None else self.controller.deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
                 deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
                 if at_ms is None or deadline_ms < at_ms:
                     self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
                     self._receive(b"")
+                    if self.controller is not None:
+                        self._sent += self.controller.take_answered()
                     continue
             if at_ms is None or at_ms > now.pump_ms:
                 self.now = now
@@ -187,6 +192,9 @@ class Pump:
             except PowerCut as cut:
                 self._power_cut(cut)
             else:
+                if self.controller.records.hints.untold:
+                    self.controller.send_hint(TickNow(self._tick_ms(), self.now.line_ms))
+                    self._sent += self.controller.take_answered()
                 self._collect()
         self.plant.advance_to(self.now.pump_ms)
 

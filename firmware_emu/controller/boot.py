@@ -20,6 +20,7 @@ from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
 from firmware_emu.controller.provisioning import implant
+from firmware_emu.controller.self_test import random_source_fails
 from firmware_emu.controller.service_life import ServiceLife
 from firmware_emu.controller.therapy.bolus import BolusEnd
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
@@ -53,7 +54,6 @@ UNSAVED_STROKES_MAX = (
 )
 LIFE_MAX_MS = (1 << 31) * MS_PER_S  # 68 years: no battery lasts so long, and the wire can tell twice that
 U32_MAX, U64_MAX = (1 << 32) - 1, (1 << 64) - 1
-_SELF_TEST_BYTES = 16
 
 _T = TypeVar("_T")
 
@@ -79,12 +79,8 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
 
 
 def _test_random_source(pins: Pins, records: Records) -> bool:
-    """Whether the random source fails its self-test; therapy goes on without one, sessions do not.
-
-    It fails where two draws are equal, or one is all alike: that is no source of keys [SPEC 4, H6].
-    """
-    first, second = (pins.entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
-    failed = first == second or len(set(first)) == 1
+    """Whether the random source fails its self-test; therapy goes on without one, sessions do not."""
+    failed = random_source_fails(pins.entropy)
     if failed:
         records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.ENTROPY))
         records.raise_alarm(AlarmId.RNG_FAILED)

@@ -20,12 +20,13 @@ from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode, path_offset
-from protocol.identifiers import Capability, ErrorCode, State, StateReason
+from protocol.identifiers import Capability, ErrorCode, Opcode, State, StateReason
 from protocol.link.connection import Direction
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
 from protocol.log.types import LogType
+from protocol.messages.conversation import EventHint
 from protocol.messages.errors import ErrorReply, refusal
 from protocol.registry import cmd_crc, command_at
 from protocol.wire.limits import LinkLimits
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent, SessionInfo
 
-CAPABILITIES = Capability.FLEX
+CAPABILITIES = Capability.FLEX | Capability.EVENTS
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 
@@ -122,8 +123,33 @@ class Controller:
                 self._note(event)
             self.answered += link.take_output()
         self.answered += link.take_output()
+        if self.records.hints.untold:
+            self.send_hint(now)
         if link.observing:
             self._trace_frames()
+
+    def deadline_ms(self) -> int | None:
+        """The line time at which `receive` must be called even if no byte comes."""
+        link_ms, hints = self.link.deadline_ms(), self.records.hints
+        if link_ms is None or not hints.untold:
+            return link_ms  # a hint needs a session, and a session has a deadline
+        hint_ms = hints.due_line_ms()
+        return link_ms if hint_ms is None else min(link_ms, hint_ms)
+
+    def send_hint(self, now: TickNow) -> None:
+        """Tell the client that something has changed, once it may be told; never between a request and its answer."""
+        hints, records = self.records.hints, self.records
+        due_ms = hints.due_line_ms()
+        if due_ms is None or now.line_ms < due_ms or self.link.session is None:
+            return
+        hint = EventHint(hints.changed, records.therapy.status_rev, records.log.last_seq)
+        self.link.announce(Opcode.EVENT_HINT, encode(hint))
+        hints.sent(now.line_ms)
+        if self.link.session is None:
+            self._run_link(now)  # it was the last frame that the session's counter had room for
+        if self.link.observing:
+            self._trace_frames()
+        self.answered += self.link.take_output()
 
     def _trace_frames(self) -> None:
         """Frames since the last call; called before a request is answered, so that the trace has them in order."""

@@ -8,6 +8,7 @@ from construct import Bytes
 from protocol.codec.atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
 from protocol.codec.layouts import message
 from protocol.identifiers import (
+    AlarmClass,
     AlarmId,
     DenyReason,
     ErrorCode,
@@ -77,6 +78,13 @@ class ResetBrownoutData(NamedTuple):
 @data_of(LogType.POST_FAIL, "failed" / flags_of(SelfTestFault, U32))
 class PostFailData(NamedTuple):
     """A self-test found these parts wrong."""
+
+    failed: SelfTestFault
+
+
+@data_of(LogType.SELF_TEST, "failed" / flags_of(SelfTestFault, U32) * "0: all good")
+class SelfTestData(NamedTuple):
+    """Somebody had the device tested, and so it was found."""
 
     failed: SelfTestFault
 
@@ -299,6 +307,13 @@ class AlarmOffData(NamedTuple):
     """The condition ended."""
 
     alarm_id: AlarmId
+
+
+@data_of(LogType.ALARM_TEST, "alarm_class" / enum_of(AlarmClass))
+class AlarmTestData(NamedTuple):
+    """Somebody let the tone of a class be heard."""
+
+    alarm_class: AlarmClass
 
 
 @data_of(LogType.STALL, "missed_edges" / U32)

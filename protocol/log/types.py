@@ -22,6 +22,7 @@ class LogType(Named):
     WATCHDOG = 0x0107
     SAFE_STATE_ENTER = 0x0108
     EOS = 0x0109
+    SELF_TEST = 0x010A
     TIME_SET = 0x0201
     WALL_INVALID = 0x0202
     TIME_REF = 0x0203
@@ -49,6 +50,7 @@ class LogType(Named):
     ALARM_ON = 0x0501
     ALARM_ACK = 0x0502
     ALARM_OFF = 0x0503
+    ALARM_TEST = 0x0504
     STALL = 0x0601
     STALL_RECOVERED = 0x0602
     TUBE_SET = 0x0603

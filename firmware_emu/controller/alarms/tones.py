@@ -25,6 +25,12 @@ class ToneIntervals(NamedTuple):
     non_critical_ms: int
 
 
+def tone_of(alarm_class: AlarmClass, at_ms: int) -> Tone:
+    """The tone of a class, beginning at this tick."""
+    critical = alarm_class is AlarmClass.CRITICAL
+    return Tone(at_ms, critical, CRITICAL_TONE_MS if critical else NON_CRITICAL_TONE_MS)
+
+
 def next_tone(alarms: Alarms, from_ms: int, intervals: ToneIntervals) -> Tone | None:
     """The first tone that begins at or after `from_ms` as things stand; None where there is none to come.
 
@@ -36,11 +42,11 @@ def next_tone(alarms: Alarms, from_ms: int, intervals: ToneIntervals) -> Tone | 
     if non_critical_ms is not None:
         at_ms = _first_from(from_ms, non_critical_ms, intervals.non_critical_ms)
         if critical_ms is None or at_ms < critical_ms:
-            return Tone(at_ms, critical=False, duration_ms=NON_CRITICAL_TONE_MS)
+            return tone_of(AlarmClass.NON_CRITICAL, at_ms)
     if critical_ms is None:
         return None
     at_ms = _first_from(from_ms, critical_ms, intervals.critical_ms)
-    return Tone(at_ms, critical=True, duration_ms=CRITICAL_TONE_MS)
+    return tone_of(AlarmClass.CRITICAL, at_ms)
 
 
 def _first_from(from_ms: int, start_ms: int, interval_ms: int) -> int:

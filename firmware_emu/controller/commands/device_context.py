@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.commands.request_context import Refused
+from firmware_emu.controller.event_hints import NOTHING
 from protocol.identifiers import ErrorCode, State
 from protocol.log.types import LogType
 
@@ -67,6 +68,7 @@ class DeviceContext:
     def forget_session(self) -> None:
         """Drop token and staging with their session; critical alarms that were silenced in it sound again [SPEC 4]."""
         self.token = None
+        self.records.hints.subscribe(NOTHING)
         if self.staging is not None:
             self.staging = None
             self.records.enter(LogType.STAGE_LOST)

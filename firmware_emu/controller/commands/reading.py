@@ -23,7 +23,7 @@ from protocol.identifiers import (
     StatusFlag,
 )
 from protocol.messages.alarms import ALARM_ROWS_MAX, AlarmRow, GetAlarmsReply
-from protocol.messages.conversation import GetLinkStatsReply
+from protocol.messages.conversation import GetLinkStatsReply, SubscribeReply
 from protocol.messages.program import (
     SEGMENTS_MAX,
     SEGMENTS_PER_REPLY_MAX,
@@ -46,7 +46,7 @@ from protocol.wire.limits import MAX_PAYLOAD_BYTES
 if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.therapy.programs import Program
-    from protocol.messages.conversation import GetLinkStats
+    from protocol.messages.conversation import GetLinkStats, Subscribe
     from protocol.messages.program import GetProgram
     from protocol.messages.time import GetTime
 
@@ -69,6 +69,7 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
     therapy, clock, alarms = records.therapy, records.wall_clock, records.alarms
     battery, deliveries = device.pins.battery, delivery.deliveries
     bolus = deliveries.current
+    records.hints.status_read()
     return GetStatusReply(  # positional arguments: a third of the cost of keywords on this path
         therapy.status_rev & 0xFFFF_FFFF,
         tick_ms // MS_PER_S,  # t_mono_s
@@ -96,6 +97,13 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
         therapy.stopped_by,
         therapy.stop_expires_s,  # stop_expires_t_mono_s
     )
+
+
+def subscribe(device: DeviceContext, request: RequestContext) -> SubscribeReply:
+    """Tell this session's client of changes from now on; a mask of 0 ends that."""
+    wanted: Subscribe = request.message
+    device.records.hints.subscribe(wanted.mask)
+    return SubscribeReply()
 
 
 def _status_flags(device: DeviceContext) -> StatusFlag:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from firmware_emu.controller.commands import boluses, programming, reading, stopping, upkeep
+from firmware_emu.controller.commands import boluses, programming, reading, stopping, testing, upkeep
 from protocol.identifiers import Opcode
 from protocol.registry import VENDORS
 
@@ -42,8 +42,11 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     Opcode.LOG_READ: upkeep.read_log,
     Opcode.LOG_STATUS: upkeep.log_status,
     Opcode.ALARM_ACK: upkeep.acknowledge,
+    Opcode.ALARM_TEST: testing.alarm_test,
     Opcode.TIME_SET: upkeep.set_time,
     Opcode.REFILL: upkeep.refill,
+    Opcode.SUBSCRIBE: reading.subscribe,
+    Opcode.SELF_TEST: testing.self_test,
     Opcode.PING: upkeep.ping,
     Opcode.END_SESSION: upkeep.end_session,
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from firmware_emu.controller.event_hints import EventHints
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
@@ -63,6 +64,7 @@ class Records:
     recovered: bool = False
     events: list[Event] = field(default_factory=list)
     """What has happened since `take_events`, in this order; what was logged, once it is committed."""
+    hints: EventHints = field(default_factory=EventHints)
     _uncommitted: list[Event] = field(default_factory=list)
     _dirty: set[Region] = field(default_factory=set)
 
@@ -154,6 +156,8 @@ class Records:
         self.memory.stage_checkpoint(checkpoint)
         self.memory.commit()
         self._dirty.clear()
+        if self.hints.mask:
+            self.hints.note(self._uncommitted)
         self.events += self._uncommitted
         self._uncommitted.clear()
 

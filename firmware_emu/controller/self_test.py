@@ -1,0 +1,76 @@
+"""What the pump can test of itself: a row each, by the bit under which SELF_TEST and the log tell it [SPEC 6]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from firmware_emu.controller.memory.memory_map import Region
+from protocol.identifiers import BatteryPhase, SelfTestFault
+from protocol.log.data import NvmFaultData
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.pins import EntropyPin, Pins
+    from firmware_emu.profile import PumpModel
+
+    Test = Callable[[Records, Pins, PumpModel], bool]
+
+_SELF_TEST_BYTES: Final = 16
+
+
+def random_source_fails(entropy: EntropyPin) -> bool:
+    """Whether two draws are equal, or one is all alike: that is no source of keys [SPEC 4, H6]."""
+    first, second = (entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
+    return first == second or len(set(first)) == 1
+
+
+def _memory_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
+    """Whether a record cannot be read back; it is logged, and written anew from what is in use."""
+    memory = records.memory
+    damaged = [region for region in Region if memory.read_record(region) is None]
+    for region in damaged:
+        records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
+        records.mark_dirty(region)
+    return bool(damaged) or memory.read_checkpoint() is None
+
+
+def _log_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
+    """Whether a slot cannot be read, or a chain does not match what it covers."""
+    found = [records.log.status(LogStatus(name)) for name in LogName]
+    records.tell_log_damage(records.log.damage())
+    return any(each.corrupt or each.bad_checkpoints for each in found)
+
+
+def _clock_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
+    """Whether the wall clock is not valid, or running time lies behind what is in the log."""
+    return not records.wall_clock.valid or records.tick_ms < records.log.newest_tick_ms
+
+
+def _random_source_fails(_records: Records, pins: Pins, _model: PumpModel) -> bool:
+    return random_source_fails(pins.entropy)
+
+
+def _battery_fails(records: Records, pins: Pins, model: PumpModel) -> bool:
+    """Whether it must be replaced: by its phase, or by its voltage now."""
+    millivolts = pins.battery.millivolts(records.tick_ms)
+    return records.service.phase is not BatteryPhase.OK or millivolts <= model.battery_eri_mv
+
+
+TESTS: Final[
+    dict[SelfTestFault, Test]
+] = {  # the log first: it is read as it lies there, before anything is entered
+    SelfTestFault.LOG: _log_fails,
+    SelfTestFault.MEMORY: _memory_fails,
+    SelfTestFault.CLOCK: _clock_fails,
+    SelfTestFault.ENTROPY: _random_source_fails,
+    SelfTestFault.BATTERY: _battery_fails,
+}
+
+
+def run_self_test(records: Records, pins: Pins, model: PumpModel) -> SelfTestFault:
+    """Run all tests; returns what failed."""
+    return SelfTestFault(sum(fault for fault, fails in TESTS.items() if fails(records, pins, model)))
