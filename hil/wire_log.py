@@ -16,6 +16,7 @@ from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
 from protocol.link.connection import Direction, FrameRecord
 from protocol.messages.errors import ErrorReply
 from protocol.messages.handshake import HANDSHAKE_MESSAGES
+from protocol.registry import EVENTS
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def _message_class(frame: Frame) -> type:
         return HANDSHAKE_MESSAGES[Handshake(frame.opcode)]
     if frame.kind == Kind.ERROR:
         return ErrorReply
+    if frame.kind == Kind.EVENT:
+        return EVENTS[Opcode(frame.opcode)]
     command = known_command(frame.opcode)
     return command.request if frame.kind == Kind.REQUEST else command.response
 

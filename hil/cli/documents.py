@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NotRequir
 
 from hil.cli.tables import iso_time
 from hil.errors import ExitCode, PumpbenchError
-from protocol.identifiers import DeviceKind, ErrorCode, Outcome, StatusFlag
+from protocol.identifiers import AlarmClass, DeviceKind, ErrorCode, Outcome, StatusFlag
 from protocol.log.types import LogFlag, LogName
 
 if TYPE_CHECKING:
@@ -66,6 +66,12 @@ class LostEntries(TypedDict):
 
     first_seq: Annotated[int, "number of the first entry that is lost"]
     last_seq: Annotated[int, "number of the last entry that is lost"]
+
+
+class AlarmTestPart(TypedDict):
+    """A tone that was played."""
+
+    alarm_class: Annotated[AlarmClass, "whose tone it was"]
 
 
 class EntryPart(TypedDict):

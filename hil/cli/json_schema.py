@@ -31,7 +31,7 @@ from protocol.log.data import DATA_OF
 from protocol.log.entry import LogEntry
 from protocol.messages.alarms import AlarmAckReply, GetAlarmsReply
 from protocol.messages.bolus import BolusCancelReply, BolusCommitReply
-from protocol.messages.conversation import GetLinkStatsReply
+from protocol.messages.conversation import GetLinkStatsReply, SelfTestReply
 from protocol.messages.ledger import QueryCmdReply, VoidCmdReply
 from protocol.messages.program import GetProgramReply, ProgCommitReply
 from protocol.messages.reading import GetDeliveryReply, GetInfoReply, GetLimitsReply, GetStatusReply
@@ -61,6 +61,8 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "void": ((VoidCmdReply, documents.VoidPart),),
     "ping": ((documents.PingPart,),),
     "ack": ((AlarmAckReply,),),
+    "alarm-test": ((documents.AlarmTestPart,),),
+    "self-test": ((SelfTestReply,),),
     "accept": ((documents.AcceptPart,),),
     "set": ((ExecutedPart[ProgCommitReply],),),
     "bolus": ((ExecutedPart[BolusCommitReply],),),

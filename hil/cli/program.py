@@ -28,11 +28,11 @@ from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
-from hil.errors import DeviceError, UsageError
+from hil.errors import DeviceError, LinkError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
-from hil.programmer.log_reading import OLDEST, read_log
+from hil.programmer.log_reading import OLDEST
 from hil.programmer.verdicts import DID_NOT_HAPPEN
-from protocol.identifiers import AlarmId, InfusionMode
+from protocol.identifiers import AlarmClass, AlarmId, InfusionMode
 from protocol.log.types import LogName
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from hil.programmer.log_reading import LogHistory, Progress
     from hil.programmer.programmer import Programmer
+    from protocol.log.entry import LogEntry
 
 
 @click.group(cls=TellsUsageErrors, help="Talk to a pump as its programmer.")
@@ -172,12 +173,26 @@ def log(options: Options, security: bool, from_seq: int, last: int | None, follo
     with connected(options) as pump, ending_by_interrupt(follow):
         if last is not None:
             from_seq = max(1, pump.log_status(which).last_seq - last + 1)
-        with log_progress() as progress:
-            history = read_log(pump.request, which, from_seq, progress=progress)
+        history = read_history(pump, which, from_seq)
         show_history(options, history, lines)
         if follow:
             for more in new_entries(pump, which, history, every_period(pump, again=True)):
                 show_history(options, more, lines)
+
+
+def read_history(pump: Programmer, which: LogName, from_seq: int) -> LogHistory:
+    """A log, with its progress on a terminal; a line that stays away is said with the entry to go on from."""
+    with log_progress() as progress:
+        reader = pump.log(which, from_seq=from_seq, progress=progress)
+        try:
+            return reader.history()
+        except LinkError as error:
+            if reader.next_seq == from_seq:
+                raise
+            raise LinkError(
+                f"the log was read up to entry {reader.next_seq - 1}, then the line was lost: {error.message}",
+                advice="read it again once the line is good",
+            ) from error
 
 
 @contextlib.contextmanager
@@ -228,13 +243,15 @@ def show_history(options: Options, history: LogHistory, lines: LogLines) -> None
         )
         tell(json_text(options.command, part))
         return
-    lost = [
-        f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
-        for gone in history.lost
+    shown: list[tuple[LogEntry | None, str]] = [
+        *zip(history.entries, lines.lines(history.entries), strict=True)
     ]
-    shown = lost + lines.lines(history.entries)
+    for gone in history.lost:
+        line = f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
+        place = sum(entry is None or entry.seq < gone.first_seq for entry, _ in shown)
+        shown.insert(place, (None, line))
     if shown:
-        tell("\n".join(shown))
+        tell("\n".join(line for _, line in shown))
     say(completeness(history))
 
 
@@ -304,6 +321,36 @@ def ack(options: Options, alarm: str) -> None:
         seen = pump.acknowledge_alarm(AlarmId[alarm.upper()])
     still = "its cause is still there" if seen.still_active else "its cause is gone"
     show(options, f"{alarm.upper()} acknowledged; {still}", seen._asdict(), done="ALARM_ACK was carried out")
+
+
+@program.command("alarm-test")
+@click.argument("alarm_class", metavar="CLASS", type=one_of(AlarmClass, any_case=True))
+@with_options
+def alarm_test(options: Options, alarm_class: str) -> None:
+    """Let the tone of a class of alarms be heard once: CRITICAL or NON_CRITICAL."""
+    require_target(options)
+    wanted = AlarmClass[alarm_class.upper()]
+    with connected(options, changes="ALARM_TEST") as pump:
+        pump.test_alarm(wanted)
+    played = f"the tone of a {wanted.name.lower().replace('_', '-')} alarm was played"
+    show(options, played, {"alarm_class": wanted}, done="ALARM_TEST was carried out")
+
+
+@program.command("self-test")
+@with_options
+def self_test(options: Options) -> None:
+    """Have a stopped pump test itself; needs a service key (--role service)."""
+    require_target(options)
+    with connected(options, changes="SELF_TEST") as pump:
+        failed = pump.self_test()
+    error = None
+    found = "the pump found nothing wrong"
+    if failed:
+        found = f"the pump found wrong: {failed}"
+        error = DeviceError(found, advice="read its alarms and its log; do not rely on it")
+    show(options, found, {"failed": failed}, done="SELF_TEST was carried out", error=error)
+    if error is not None:
+        raise error
 
 
 @program.command()

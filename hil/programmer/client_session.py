@@ -6,6 +6,7 @@ conclusions; what may be asked again, and when, is `requester` and `command_ledg
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.deadline import Deadline
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from protocol.messages.errors import ErrorReply
 
 MS_PER_S = 1_000
+HINTS_KEPT = 16  # a newer one says all that an older one said, until the status is read
 FIRST_PAUSE_MS = 500  # after a handshake that nobody answered; it doubles [SPEC 4, H1]
 GREETINGS_OF_A_HANDSHAKE = len(TIMEOUTS_MS)
 CURED_BY_WAITING = frozenset({RejectReason.LIMITED, RejectReason.BUSY})
@@ -86,6 +88,7 @@ class ClientSession:
         self._end.observing = True
         self._open = False
         self._requests_left = 0
+        self._hints: deque[bytes] = deque(maxlen=HINTS_KEPT)
 
     @property
     def is_open(self) -> bool:
@@ -200,6 +203,8 @@ class ClientSession:
                 case link.Unknown() | None:
                     self._open = False
                     return NoReply("no answer came")
+                case link.Announcement(payload=hint):
+                    self._hints.append(hint)
                 case _:
                     continue
 
@@ -212,6 +217,23 @@ class ClientSession:
         deadline = Deadline.after(duration_ms, self.now_ms())
         while not deadline.passed(self.now_ms()):
             self.channel.receive(deadline.at_ms)
+
+    def next_hint(self, wait_ms: int) -> bytes | None:
+        """The next EVENT_HINT that came or comes in time, as the pump sent it; None where none does."""
+        deadline = Deadline.after(wait_ms, self.now_ms())
+        while not self._hints and self._open:
+            match self._next_event(deadline):
+                case link.Announcement(payload=hint):
+                    self._hints.append(hint)
+                case link.SessionLost():
+                    self._open = False
+                case None:
+                    break
+        return self._hints.popleft() if self._hints else None
+
+    def drop_hints(self) -> None:
+        """Forget the hints that have come: whoever reads the status has asked for all that they said."""
+        self._hints.clear()
 
     def _next_event(self, deadline: Deadline) -> object | None:
         """The next event of the link; None at the deadline."""

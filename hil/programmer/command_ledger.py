@@ -24,7 +24,7 @@ from hil.errors import (
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.client_session import NoReply, Refused, Replied
 from hil.programmer.encoding import encoded
-from hil.programmer.log_reading import read_log
+from hil.programmer.log_reading import LogReader
 from hil.programmer.recognition import Continuity, KnownPump, Recognition
 from hil.programmer.requester import Requester, read_reply, session_is_gone
 from hil.programmer.turn import Turn, in_turn
@@ -476,9 +476,9 @@ class CommandLedger:
     def _resolved_by_log(self, known: KnownPump, filed: FiledCommand, deadline: Deadline) -> FiledCommand:
         """Too old for the pump's ledger: consult its log."""
         try:
-            history = read_log(
+            history = LogReader(
                 lambda request: self._requester.request(request, deadline), LogName.MAIN, filed.after_seq + 1
-            )
+            ).history()
         except (BenchLost, LinkError) as error:
             raise self.is_unknown(filed, str(error)) from error
         verdict = verdict_of_log(filed, self._session.key.role, history)

@@ -1,8 +1,13 @@
-"""Reads a pump's log whole, page by page, and proves that no entry is missing."""
+"""Reads a pump's log page by page, and proves that no entry is missing.
+
+The proof stands on three numbers of each page: all from the one that was asked for to `next_seq` was looked at, and
+what lies below `oldest_seq` is gone, and is given as a `LostRange` in its place.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from hil.errors import DeviceError
 from protocol.errors import RemoteError
@@ -46,40 +51,80 @@ class LogHistory(NamedTuple):
         return not self.lost and not self.corrupt_seqs
 
 
-def read_log(
-    ask: Callable[[LogRead], LogReadReply],
-    log: LogName,
-    from_seq: int,
-    filter_bits: int = NO_FILTER,
-    *,
-    progress: Progress | None = None,
-) -> LogHistory:
-    """The log from an entry on, asked for page by page; each page is checked against those before it.
+class LogReader:
+    """An iterator over a log: each `LogEntry` in order, and where some are gone a `LostRange` in their place.
 
-    `progress` is told after each page but the last how many entries have been read, and of how many.
+    A LinkError leaves it where it is: whoever asks it again goes on at `next_seq`, over whatever line there is then.
+    Any other error is for good: the log has another epoch (DeviceRefused), or contradicts itself (DeviceError).
     """
-    first_seq = None if from_seq == OLDEST else from_seq
-    next_seq, epoch = from_seq, ANY_EPOCH
-    entries: list[LogEntry] = []
-    lost: list[LostRange] = []
-    while True:
-        page = ask(LogRead(log, epoch, next_seq, LOG_READ_MAX, filter_bits))
-        epoch = page.epoch
-        start_seq = max(next_seq, page.oldest_seq)
-        if first_seq is None:
-            first_seq = start_seq
-        elif page.oldest_seq > next_seq:
-            lost.append(LostRange(next_seq, page.oldest_seq - 1))
-        if page.next_seq <= next_seq and page.next_seq <= page.newest_seq:
-            raise DeviceError(f"the log does not go on after entry {next_seq}: the pump repeats itself")
-        entries += _entries_of(page, start_seq, filter_bits)
-        next_seq = max(page.next_seq, next_seq)
-        if page.next_seq > page.newest_seq:
-            break
-        if progress is not None:
-            progress(next_seq - first_seq, page.newest_seq + 1 - first_seq)
-    corrupt = tuple(entry.seq for entry in entries if entry.type == LogType.CORRUPT_SLOT)
-    return LogHistory(log, epoch, first_seq, next_seq, tuple(entries), tuple(lost), corrupt)
+
+    def __init__(
+        self,
+        ask: Callable[[LogRead], LogReadReply],
+        log: LogName,
+        from_seq: int = OLDEST,
+        filter_bits: int = NO_FILTER,
+        *,
+        progress: Progress | None = None,
+    ) -> None:
+        """`progress` is told after each page but the last how many numbers have been looked at, and of how many."""
+        self.log = log
+        self.epoch = ANY_EPOCH
+        """The log's epoch; 0 until the first page is there."""
+        self.first_seq = from_seq
+        """The number of the first item, lost or not; 0 until the first page is there where the oldest was asked for."""
+        self.next_seq = from_seq
+        """The number from which on nothing has been given yet."""
+        self.at_end = False
+        """Whether everything up to the newest entry has been asked for."""
+        self._ask = ask
+        self._filter_bits = filter_bits
+        self._progress = progress
+        self._asked_to = from_seq
+        self._waiting: deque[LogEntry | LostRange] = deque()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LogEntry | LostRange:
+        while not self._waiting:
+            self.next_seq = self._asked_to
+            if self.at_end:
+                raise StopIteration
+            self._read_page()
+        item = self._waiting.popleft()
+        self.next_seq = (item.last_seq if isinstance(item, LostRange) else item.seq) + 1
+        return item
+
+    def history(self) -> LogHistory:
+        """All that is left, in one piece, with the proof that nothing is missing but what it names."""
+        first_seq = self.next_seq
+        items = tuple(self)
+        entries = tuple(item for item in items if isinstance(item, LogEntry))
+        lost = tuple(item for item in items if isinstance(item, LostRange))
+        corrupt = tuple(entry.seq for entry in entries if entry.type == LogType.CORRUPT_SLOT)
+        return LogHistory(
+            self.log, self.epoch, first_seq or self.first_seq, self.next_seq, entries, lost, corrupt
+        )
+
+    def _read_page(self) -> None:
+        """Ask for the next page, and check it against those before it."""
+        asked = self._asked_to
+        page = self._ask(LogRead(self.log, self.epoch, asked, LOG_READ_MAX, self._filter_bits))
+        start_seq = max(asked, page.oldest_seq)
+        if page.next_seq <= asked and page.next_seq <= page.newest_seq:
+            raise DeviceError(f"the log does not go on after entry {asked}: the pump repeats itself")
+        entries = _entries_of(page, start_seq, self._filter_bits)
+        if self.first_seq == OLDEST:
+            self.first_seq = start_seq
+        elif page.oldest_seq > asked:
+            self._waiting.append(LostRange(asked, page.oldest_seq - 1))
+        self._waiting += entries
+        self.epoch = page.epoch
+        self._asked_to = max(page.next_seq, asked)
+        self.at_end = page.next_seq > page.newest_seq
+        if not self.at_end and self._progress is not None:
+            self._progress(self._asked_to - self.first_seq, page.newest_seq + 1 - self.first_seq)
 
 
 def _entries_of(page: LogReadReply, start_seq: int, filter_bits: int) -> list[LogEntry]:

@@ -16,7 +16,7 @@ from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
 from hil.programmer.encoding import NOTHING_SENT, encoded, expect, expect_row, shown, with_plain_numbers
 from hil.programmer.entropy import SystemEntropy
-from hil.programmer.log_reading import OLDEST, LogHistory, read_log
+from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
 from hil.programmer.requester import PATIENCE_MS, Requester
 from hil.programmer.staging import (
     STAGINGS,
@@ -32,19 +32,23 @@ from hil.programmer.staging import (
 )
 from hil.programmer.turn import in_turn
 from hil.wire_log import WireLog
+from protocol.codec.layouts import decode
 from protocol.identifiers import (
+    AlarmClass,
     AlarmId,
     BolusKind,
+    EventFlag,
     OnExpiry,
     ProgramSlot,
     RefillFlag,
     Role,
+    SelfTestFault,
     StopReason,
     TimeSetReason,
 )
 from protocol.link.development_keys import development_key
 from protocol.log.types import LogName
-from protocol.messages.alarms import AlarmAck, AlarmAckReply, GetAlarms, GetAlarmsReply
+from protocol.messages.alarms import AlarmAck, AlarmAckReply, AlarmTest, GetAlarms, GetAlarmsReply
 from protocol.messages.bolus import (
     BolusCancel,
     BolusCancelReply,
@@ -53,7 +57,15 @@ from protocol.messages.bolus import (
     BolusPrepare,
     BolusPrepareReply,
 )
-from protocol.messages.conversation import EndSession, GetLinkStats, GetLinkStatsReply, Ping
+from protocol.messages.conversation import (
+    EndSession,
+    EventHint,
+    GetLinkStats,
+    GetLinkStatsReply,
+    Ping,
+    SelfTest,
+    Subscribe,
+)
 from protocol.messages.ledger import OWN_KEY, QueryCmdReply, VoidCmdReply
 from protocol.messages.log import LogStatus, LogStatusReply
 from protocol.messages.program import (
@@ -85,6 +97,7 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.command_ledger import Executed
     from hil.programmer.entropy import Entropy
+    from hil.programmer.log_reading import Progress
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
     from protocol.messages.program import ProgramHeader
@@ -95,6 +108,7 @@ U32 = 0xFFFF_FFFF
 ACTIVE_BOLUS = 0  # in place of a command id
 NOT_READ = 0  # in place of what is read from the pump later, while the rest of a request is looked at
 DEFAULT_MAX_STOP_S = 172_800  # 48 h [SPEC 6]
+ALL_EVENTS = sum(EventFlag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +201,10 @@ class Programmer:
     # What may be read. Reading changes nothing and may be asked again at will.
 
     def status(self) -> GetStatusReply:
-        """What the pump believes and does."""
-        return self.request(GetStatus())
+        """What the pump believes and does; hints that came before it say nothing more."""
+        seen = self.request(GetStatus())
+        self.session.drop_hints()
+        return seen
 
     def info(self) -> GetInfoReply:
         """Which pump this is, and whether it is a real one."""
@@ -236,12 +252,43 @@ class Programmer:
         self, log: LogName = LogName.MAIN, *, from_seq: int = OLDEST, type_filter: int = 0
     ) -> LogHistory:
         """The log from an entry on (0: the oldest), whole; DeviceError if entries are missing that should be there."""
-        return read_log(self.request, log, from_seq, type_filter)
+        return self.log(log, from_seq=from_seq, type_filter=type_filter).history()
+
+    @with_plain_numbers
+    def log(
+        self,
+        log: LogName = LogName.MAIN,
+        *,
+        from_seq: int = OLDEST,
+        type_filter: int = 0,
+        progress: Progress | None = None,
+    ) -> LogReader:
+        """The log from an entry on, one by one; what is lost is a value of its own, and a LinkError is not the end."""
+        return LogReader(self.request, log, from_seq, type_filter, progress=progress)
 
     @with_plain_numbers
     def log_status(self, log: LogName = LogName.MAIN) -> LogStatusReply:
         """What a log holds, by the pump's own check of its chain."""
         return self.request(LogStatus(log))
+
+    @with_plain_numbers
+    def subscribe(self, mask: int = ALL_EVENTS) -> None:
+        """Be told of these changes (bits of EventFlag; 0: none) for as long as this session lasts; see `next_hint`."""
+        self.request(Subscribe(EventFlag(mask)))
+
+    @with_plain_numbers
+    def next_hint(self, wait_ms: int = 0) -> EventHint | None:
+        """The next hint that something has changed; None where none comes in time. Ask `status` what it was."""
+        payload = self.session.next_hint(wait_ms)
+        return None if payload is None else decode(EventHint, payload, allow_tail=True)
+
+    def test_alarm(self, alarm_class: AlarmClass) -> None:
+        """Let the tone of a class be heard once."""
+        self.request(AlarmTest(alarm_class))
+
+    def self_test(self) -> SelfTestFault:
+        """Have the stopped pump test itself; returns what it found wrong, 0 for nothing."""
+        return self.request(SelfTest()).failed
 
     def ping(self) -> None:
         """Ask whether somebody is there; LinkError if not."""

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from hil.noise import Direction, FaultyLine
 from hil.plugin import needs, starts_as, verifies
+from hil.programmer.log_reading import LostRange
 from hil.suite.observing import MS_PER_DAY, LogMark, time_of_ms
 from hil.suite.raw_client import RawClient
 from hil.suite.refusals import refused
 from hil.suite.sample_requests import SAMPLE_REQUESTS
 from protocol.codec.layouts import encode
 from protocol.identifiers import ErrorCode, Opcode, Outcome, Role
+from protocol.log.data import FwInfoData
 from protocol.log.entry import LogEntry
-from protocol.log.types import LogName, LogType
+from protocol.log.types import DayFlag, LogName, LogType
 from protocol.messages.log import LogRead
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from protocol.messages.log import LogReadReply
 
 LOG_READ_MAX = 6  # [SPEC 8]
+BUSY_MONTH_ENTRIES = 1_200  # 30 days of a program with many boluses [DOMAIN SR-81]
 
 FAR = 0x7FFF_0000
 
@@ -214,6 +217,70 @@ def test_at_least_every_18_hours_the_log_ties_the_two_clocks_together(
     assert max(later - earlier for earlier, later in pairwise(times)) <= 18 * 3_600
     wall_less_mono = {entry.details().wall_s - entry.t_mono_s for entry in references}
     assert len(wall_less_mono) == 1
+
+
+@verifies("LOG-013")
+@needs("time", "reset")
+def test_each_local_midnight_has_its_total_and_the_totals_add_up_to_what_was_delivered(
+    running: Programmer, pump_rig: Rig
+) -> None:
+    running.bolus(20_000, 600)
+    pump_rig.advance(4 * MS_PER_DAY)
+    history = running.read_log().entries
+    totals = [entry for entry in history if entry.type is LogType.DAY_TOTAL]
+    reference = next(entry for entry in history if entry.type is LogType.TIME_REF)
+    told = reference.details()
+    local_less_mono_s = told.wall_s + 60 * told.tz_minutes - reference.t_mono_s
+    assert len(totals) == 4
+    assert {(entry.t_mono_s + local_less_mono_s) % 86_400 for entry in totals} == {0}
+    assert [entry.details().bolus_nl for entry in totals] == [20_000, 0, 0, 0]
+    assert len({entry.details().basal_nl for entry in totals[1:]}) == 1
+    since_ms = running.time().t_mono_s * 1_000 - time_of_ms(totals[-1])
+    delivered_nl = sum(entry.details().basal_nl + entry.details().bolus_nl for entry in totals)
+    status, stroke_nl = running.status(), running.limits().stroke_nl
+    after_nl = status.rate_nl_per_day * since_ms // MS_PER_DAY
+    assert abs(status.delivered_total_nl - delivered_nl - after_nl) <= stroke_nl
+
+
+@verifies("LOG-014")
+@needs("time", "reset")
+def test_the_day_in_which_the_clock_was_set_says_so_and_ends_at_the_new_midnight(
+    running: Programmer, pump_rig: Rig
+) -> None:
+    mark = LogMark(running)
+    time = running.time()
+    running.set_time(time.wall_s + 7_200, time.tz_minutes, confirm=True)
+    pump_rig.advance(2 * MS_PER_DAY)
+    entries = [e for e in running.read_log(from_seq=mark.seq + 1).entries if e.type is LogType.DAY_TOTAL]
+    ahead_s = time.wall_s + 7_200 + 60 * time.tz_minutes - time.t_mono_s
+    assert [(entry.t_mono_s + ahead_s) % 86_400 <= 1 for entry in entries] == [True] * len(entries)
+    assert [entry.details().flags for entry in entries] == [DayFlag.CLOCK_CHANGED, DayFlag(0)]
+
+
+@verifies("LOG-015")
+def test_the_log_has_room_for_30_days_of_a_busy_program(pump: Programmer) -> None:
+    assert pump.limits().log_capacity >= BUSY_MONTH_ENTRIES
+
+
+@verifies("LOG-016")
+@needs("reset")
+def test_the_log_says_which_firmware_runs(pump: Programmer) -> None:
+    told = [entry.details() for entry in pump.read_log().entries if entry.type is LogType.FW_INFO]
+    info = pump.info()
+    assert told[-1] == FwInfoData(info.fw, info.fw_crc32, info.hw)
+
+
+@verifies("LOG-002")
+@starts_as(model={"log_capacity": 200})
+def test_what_is_lost_is_a_value_of_its_own_in_its_place(pump: Programmer) -> None:
+    fill_log(pump, 300)
+    reader = pump.log(from_seq=1)
+    first, *entries = reader
+    oldest = pump.log_status().first_seq
+    assert first == LostRange(1, oldest - 1)
+    assert [item.seq for item in entries if isinstance(item, LogEntry)] == list(
+        range(oldest, reader.next_seq)
+    )
 
 
 @verifies("LOG-001", "LED-007")

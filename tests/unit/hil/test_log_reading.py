@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hil.errors import DeviceError
-from hil.programmer.log_reading import LogHistory, LostRange, read_log
+from hil.errors import DeviceError, LinkError
+from hil.programmer.log_reading import LogHistory, LogReader, LostRange
 from protocol.log.entry import LogEntry
 from protocol.log.types import Actor, LogName, LogType
 from protocol.messages.log import LogRead, LogReadReply
@@ -34,7 +34,7 @@ class Log:
 
 
 def read(log: Log, from_seq: int = 0) -> LogHistory:
-    return read_log(log.page, LogName.MAIN, from_seq)
+    return LogReader(log.page, LogName.MAIN, from_seq).history()
 
 
 @pytest.mark.parametrize(("oldest", "newest"), [(1, 1), (1, 6), (1, 7), (1, 100), (51, 60)])
@@ -88,7 +88,7 @@ def test_a_pump_that_repeats_itself_does_not_hang_us() -> Any:
         return log.page(request)._replace(next_seq=7)
 
     with pytest.raises(DeviceError, match="repeats itself"):
-        read_log(again, LogName.MAIN, 0)
+        LogReader(again, LogName.MAIN, 0).history()
 
 
 def test_a_damaged_entry_is_an_error_of_the_device() -> Any:
@@ -96,14 +96,14 @@ def test_a_damaged_entry_is_an_error_of_the_device() -> Any:
         return LogReadReply(request.log, 1, 1, 2, 1, 1, (entry(1)[:-1] + b"\0",))
 
     with pytest.raises(DeviceError, match="cannot be read"):
-        read_log(damaged, LogName.MAIN, 0)
+        LogReader(damaged, LogName.MAIN, 0).history()
 
 
 def test_a_corrupt_slot_is_counted_and_is_no_gap() -> Any:
     def page(request: LogRead) -> LogReadReply:
         return LogReadReply(request.log, 1, 1, 3, 1, 2, (entry(1), entry(2, LogType.CORRUPT_SLOT)))
 
-    history = read_log(page, LogName.MAIN, 0)
+    history = LogReader(page, LogName.MAIN, 0).history()
     assert history.corrupt_seqs == (2,)
     assert not history.complete
 
@@ -112,6 +112,45 @@ def test_an_empty_log_is_empty() -> Any:
     def page(request: LogRead) -> LogReadReply:
         return LogReadReply(request.log, 1, 0, 1, 0, 0, ())
 
-    history = read_log(page, LogName.MAIN, 0)
+    history = LogReader(page, LogName.MAIN, 0).history()
     assert history.entries == ()
     assert history.complete
+
+
+def test_entries_and_what_is_lost_come_in_their_order() -> None:
+    log = Log(1, 30)
+    pages = iter(range(100))
+
+    def overwrite() -> None:
+        if next(pages) == 1:
+            log.oldest, log.newest = 20, 24
+
+    log.on_page = overwrite
+    reader = LogReader(log.page, LogName.MAIN)
+    items = [item if isinstance(item, LostRange) else item.seq for item in reader]
+    assert items == [*range(1, 7), LostRange(7, 19), *range(20, 25)]
+    assert (reader.first_seq, reader.next_seq, reader.at_end) == (1, 25, True)
+
+
+def test_a_reader_that_lost_its_line_goes_on_where_it_was() -> None:
+    log = Log(1, 40)
+    calls = iter(range(100))
+
+    def fail_at_times() -> None:
+        if next(calls) % 3 == 1:
+            raise LinkError("the line is gone")
+
+    log.on_page = fail_at_times
+    reader = LogReader(log.page, LogName.MAIN)
+    seqs: list[int] = []
+    losses = 0
+    while not reader.at_end:
+        try:
+            for item in reader:
+                assert isinstance(item, LogEntry)
+                seqs.append(item.seq)
+        except LinkError:
+            losses += 1
+            assert reader.next_seq == seqs[-1] + 1
+    assert losses >= 2
+    assert seqs == list(range(1, 41))
