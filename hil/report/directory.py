@@ -225,11 +225,11 @@ class ReportDirectory:
             os.unlink(name, dir_fd=self._descriptor)
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Write into the directory that is held, whatever its path leads to, and only what nobody else has made."""
+        """Write into the directory that is held, and only what nobody else has made; a report may hold a pump's log."""
         held, beside = self._descriptor, f".{name}.pumpbench-new"  # no name of anybody else's file
         try:
             self._remove(beside)
-            with os.fdopen(os.open(beside, _OPEN_NEW, 0o666, dir_fd=held), "wb") as file:
+            with os.fdopen(os.open(beside, _OPEN_NEW, 0o600, dir_fd=held), "wb") as file:
                 file.write(content)
             os.replace(beside, name, src_dir_fd=held, dst_dir_fd=held)
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.programmer.staging import simple_program
-from protocol.identifiers import AlarmId, Opcode
+from protocol.identifiers import AlarmClass, AlarmId, Opcode, Role
 from protocol.log.types import LogName
 from protocol.messages.log import LogRead
 from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite
@@ -28,6 +28,7 @@ class Script(NamedTuple):
 
     act: Callable[[Operator], object]
     before: Callable[[Operator], object] = lambda _person: None
+    role: Role = Role.CLINICIAN
 
 
 def reading(ask: Callable[[Programmer], object]) -> Script:
@@ -101,6 +102,13 @@ SCRIPTS = {
     ),
     Opcode.TIME_SET: reading(_set_time),
     Opcode.REFILL: reading(lambda p: p.refill(18_000_000, aspirated_nl=17_000_000)),
+    Opcode.ALARM_TEST: reading(lambda p: p.test_alarm(AlarmClass.CRITICAL)),
+    Opcode.SUBSCRIBE: reading(lambda p: p.subscribe()),
+    Opcode.SELF_TEST: Script(
+        lambda operator: operator.tries(lambda p: p.self_test()),
+        lambda operator: operator.tries(lambda p: p.stop()),
+        Role.SERVICE,
+    ),
     Opcode.PING: reading(lambda p: p.ping()),
     Opcode.END_SESSION: reading(lambda p: p.end_session()),
 }

@@ -14,6 +14,7 @@ from firmware_emu.controller.commands.table import HANDLERS
 from hil.errors import CommandRefused, LinkError, NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.noise import Direction
 from protocol.identifiers import ErrorCode, Opcode
+from protocol.link.development_keys import development_key
 from protocol.registry import COMMANDS
 from tests.simulation.link_checkers import check_everything
 from tests.simulation.link_commands import COMMIT_IS_FRAME, SCRIPTS
@@ -62,8 +63,8 @@ MORE_HARMS_FOR_COMMANDS = (
 
 def _play(opcode: Opcode, harm: Harm | None, way: Direction, n: int) -> tuple[World, Operator, object]:
     world = World(seed=n + 1)
-    operator = Operator(world)
     script = SCRIPTS[opcode]
+    operator = Operator(world, key=development_key(script.role))
     operator.programmer.connect()
     script.before(operator)
     if harm is not None:
@@ -74,7 +75,7 @@ def _play(opcode: Opcode, harm: Harm | None, way: Direction, n: int) -> tuple[Wo
 def _frames_of(opcode: Opcode, way: Direction) -> int:
     """How many frames the exchange has in one direction when nothing goes wrong."""
     world = World()
-    operator = Operator(world)
+    operator = Operator(world, key=development_key(SCRIPTS[opcode].role))
     operator.programmer.connect()
     SCRIPTS[opcode].before(operator)
     before = len(operator.line.seen(way))

@@ -57,11 +57,13 @@ def test_every_opcode_at_many_lengths_is_answered_or_refused(role: Role) -> None
 
 def test_a_length_other_than_the_exact_one_is_refused_and_changes_nothing() -> None:
     talk = Conversation.with_new_pump()
+    service = Conversation(Conversation.with_new_pump().pump, Role.SERVICE)
     for opcode, message in HANDLED.items():
         payload = encode(message)
+        asked = talk if Role.CLINICIAN in COMMANDS[opcode].roles else service
         for wrong in (payload + b"\0", payload[:-1]):
             if wrong != payload:
-                answer = answer_to(talk, opcode, wrong)
+                answer = answer_to(asked, opcode, wrong)
                 assert isinstance(answer, Refusal)
                 assert answer.error.code is ErrorCode.LENGTH, opcode.name
     assert talk.granted(GetStatus()).last_cmd_id == 0

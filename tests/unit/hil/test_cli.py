@@ -155,7 +155,7 @@ def test_every_question_has_a_table_and_json(command: str, part: str) -> None:
 def test_the_log_as_json_says_that_it_is_complete() -> None:
     log = json.loads(output("program", "log", "--json", "--last", "3"))
     assert log["complete"]
-    assert [entry["seq"] for entry in log["entries"]] == [4, 5, 6]
+    assert [entry["seq"] for entry in log["entries"]] == [5, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -212,6 +212,9 @@ def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
         (("program", "stop", "--role", "observer", "--yes", *EMULATOR), 8, "ROLE"),
         (("program", "time", "2026-03-02T10:00:00"), 2, "offset"),
         (("program", "ack", "empty", *EMULATOR), 2, "not there"),
+        (("program", "self-test", "--role", "service", *EMULATOR), 8, "RUNNING"),
+        (("program", "self-test", *EMULATOR), 8, "ROLE"),
+        (("program", "alarm-test", "critical", "--role", "patient", *EMULATOR), 8, "ROLE"),
         (("program", "accept", "3", "--yes", *EMULATOR), 2, "not one whose outcome is unknown"),
         (("program", "bolus", "--duration", "600", "--yes"), 2, "either --dose or --volume"),
         (("program", "bolus", "--volume", "0.0000001", "--duration", "600"), 2, "exactly"),
@@ -252,6 +255,8 @@ CHANGES = [
     ("time", "2026-03-02T11:30:00+01:00", "--yes"),
     ("void", "9"),
     ("ack", "empty"),
+    ("alarm-test", "critical"),
+    ("self-test",),
     ("accept", "3", "--yes"),
     ("link", "--clear"),
 ]

@@ -18,7 +18,7 @@ from hil.cli.documents import json_text
 from hil.cli.json_schema import DOCUMENTS, json_schema
 from hil.cli.program import program
 from hil.errors import UsageError
-from protocol.identifiers import AlarmId
+from protocol.identifiers import AlarmId, Role, SelfTestFault
 from protocol.log.data import DATA_OF
 from tests.support.for_each import for_each
 from tests.unit.hil.test_json_documents import unknown_command
@@ -34,8 +34,9 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "refill": [("--filled", "20", "--aspirated", "17", "--yes")],
     "time": [(), ("2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes")],
     "log": [(), ("--security",)],
+    "alarm-test": [("critical",), ("NON_CRITICAL",)],
 }
-"""Of each command that needs any; `accept`, `ack` and `error` have tests of their own."""
+"""Of each command that needs any; `accept`, `ack`, `self-test` and `error` have tests of their own."""
 
 
 def closed(schema: Any) -> Any:
@@ -84,7 +85,7 @@ def test_every_schema_is_one_of_its_dialect(name: str) -> None:
     assert json_schema(name)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-@pytest.mark.parametrize("name", sorted(set(program.commands) - {"accept", "ack"}))
+@pytest.mark.parametrize("name", sorted(set(program.commands) - {"accept", "ack", "self-test"}))
 def test_what_a_command_prints_is_valid_by_its_schema(name: str) -> None:
     for arguments in ARGUMENTS.get(name, NOTHING):
         check(name, printed(name, *arguments))
@@ -101,6 +102,13 @@ def test_what_ack_prints_is_valid_by_its_schema(bench: TestBench) -> None:
     seen = pump.acknowledge_alarm(AlarmId.MOTOR_STALL)
     check("ack", json.loads(json_text("ack", seen)))
     check("alarms", json.loads(json_text("alarms", pump.alarms())))
+
+
+def test_what_self_test_prints_is_valid_by_its_schema(bench: TestBench) -> None:
+    bench.open_programmer().stop()
+    pump = bench.open_programmer(Role.SERVICE)
+    for failed in (pump.self_test(), SelfTestFault.LOG | SelfTestFault.CLOCK):
+        check("self-test", json.loads(json_text("self-test", {"failed": failed})))
 
 
 def test_errors_are_valid_by_their_schema() -> None:

@@ -7,11 +7,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from hil.bench_session import TestBench
-from hil.cli.program import new_entries
+from hil.cli.connection import Options
+from hil.cli.log_lines import LogLines
+from hil.cli.program import new_entries, show_history
+from hil.programmer.log_reading import LostRange
 from protocol.log.types import LogName
 
 HOUSE = Path(__file__).resolve().parents[3]
+FOR_PEOPLE = Options(None, False, None, None, None, False, False, "log", [])
 PROGRAM = [sys.executable, "-u", "-m", "hil.cli", "program"]
 
 
@@ -61,3 +67,18 @@ def test_the_log_is_followed_until_an_interrupt_that_ends_it_well() -> None:
     printed = interrupted_after(["log", "--follow", "--target", "emulator"], "#6 ")
     numbers = re.findall(r"^#(\d+) ", printed, re.MULTILINE)
     assert numbers == sorted(set(numbers), key=int)
+
+
+def test_what_the_log_has_lost_is_a_line_in_its_place_and_counted_at_the_end(
+    bench: TestBench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history = bench.open_programmer().read_log()
+    kept = tuple(entry for entry in history.entries if entry.seq != 3)
+    holed = history._replace(entries=kept, lost=(LostRange(3, 3),))
+    show_history(FOR_PEOPLE, holed, LogLines())
+    shown, said = capsys.readouterr()
+    lines = shown.splitlines()
+    assert lines[1].startswith("#2 ")
+    assert lines[2] == "entries 3 to 3 are lost: the log overwrote them"
+    assert lines[3].startswith("#4 ")
+    assert said.strip() == f"{len(kept)} entries, 1 lost"
