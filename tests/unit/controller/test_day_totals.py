@@ -57,6 +57,7 @@ def test_each_local_midnight_has_its_total_and_the_totals_add_up_to_all_that_was
     [
         (7_200, 0, 12 * MS_PER_HOUR),
         (-7_200, 0, 16 * MS_PER_HOUR),
+        (46_800, 0, 25 * MS_PER_HOUR),  # it jumps over a midnight
         (0, 840, 24 * MS_PER_HOUR),
         (0, -420, 21 * MS_PER_HOUR),
         (40 * 365 * S_PER_DAY, 0, MIDNIGHT_MS),
