@@ -286,7 +286,9 @@ class _Restart(NamedTuple):
                 lambda data: ServiceLife.unpack(data, model.service_life_months, model.eri_to_eos_days),
                 _service_of(model),
             ),
-            day=self._load(Region.DAY, DayTotal.unpack, DayTotal()),
+            day=self._load(
+                Region.DAY, DayTotal.unpack, DayTotal(), lambda found: found.since_ms <= latest_ms
+            ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
         self._rename(records)
