@@ -79,6 +79,9 @@ class EntropyPin(Protocol):
     def draw(self, stream: str, length: int) -> bytes:
         """Random bytes of a named stream; each random process draws from its own [design 3]."""
 
+    def root_key(self) -> bytes:
+        """16 bytes burnt into the chip when it was made, the same at every start; they never leave it."""
+
 
 class BatteryPin(Protocol):
     def millivolts(self, now_ms: int) -> int:

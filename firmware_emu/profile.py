@@ -95,6 +95,8 @@ class Profile:
     name: str = "implanted"
     model: PumpModel = PumpModel()
     keys: tuple[PairedKey, ...] = ()
+    card_key: bytes | None = field(default=None, repr=False)
+    """The key of the implant card; None where the card of this pump is lost for good."""
     implant: Implant | None = Implant()
     wall_at_start_s: int | None = None
     tz_minutes: int = 0

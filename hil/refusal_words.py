@@ -15,7 +15,7 @@ from hil.quantity_words import (
 )
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import offset_of
-from protocol.identifiers import AlarmId, ErrorCode, Role, State
+from protocol.identifiers import AlarmId, ErrorCode, Missing, Role, State
 from protocol.registry import command_at
 
 if TYPE_CHECKING:
@@ -57,7 +57,22 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
         "the key's role may not do this", "use a key of a role that may, with --role or --key"
     ),
     ErrorCode.KEY_REVOKED: CauseAndWayOn("this key was revoked", "use another key, with --key"),
-    ErrorCode.PAIRING_CLOSED: CauseAndWayOn("the pump takes no new keys now", "open its pairing first"),
+    ErrorCode.PAIRING_CLOSED: CauseAndWayOn(
+        "keys change only in an open window and with a magnet over the pump",
+        "hold the magnet over the pump and try again",
+    ),
+    ErrorCode.KEY_ID: CauseAndWayOn(
+        "the key id is taken by another key, or no programmer can have it", "choose another id"
+    ),
+    ErrorCode.KEY_SLOTS: CauseAndWayOn(
+        "all of the pump's key slots are taken", "`pumpbench program keys revoke` frees one"
+    ),
+    ErrorCode.LAST_CLINICIAN: CauseAndWayOn(
+        "it is the only clinician's key of this pump", "pair another clinician first"
+    ),
+    ErrorCode.KEY_SEAL: CauseAndWayOn(
+        "the new key was not sealed for this request, or was changed on its way", "pair it anew"
+    ),
     ErrorCode.UNSUPPORTED_OP: CauseAndWayOn(
         "this pump does not have the command", "`pumpbench program info` says which firmware it has"
     ),
@@ -107,6 +122,9 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
     ),
     ErrorCode.DOSE: CauseAndWayOn(
         "rate and concentration do not give the dose that was prescribed", "look at dose and concentration"
+    ),
+    ErrorCode.CONFIG_VALUE: CauseAndWayOn(
+        "this item of the configuration does not take the value", "choose the nearest that it takes"
     ),
     ErrorCode.TOKEN: CauseAndWayOn(
         "what permitted the bolus has expired (10 s), was used, or is of another session",
@@ -225,10 +243,19 @@ def _alarms_of(error: ErrorReply) -> str:
     return " and ".join(alarm.name for alarm in AlarmId if error.detail >> alarm & 1)
 
 
+_MISSING = {Missing.WINDOW: "the window is closed", Missing.PROXIMITY: "there is no magnet"}
 _SPECIAL: dict[ErrorCode, Callable[[ErrorReply], str]] = {
     ErrorCode.SESSION_EXPIRED: lambda _: "",
     ErrorCode.TOKEN: lambda _: "",
     ErrorCode.VERIFY_CRC: lambda _: "",
+    ErrorCode.PAIRING_CLOSED: lambda e: " and ".join(
+        words for flag, words in _MISSING.items() if e.detail & flag
+    ),
+    ErrorCode.KEY_ID: lambda e: f"key id {e.detail}" + (f", {e.nearest} is free" if e.nearest else ""),
+    ErrorCode.KEY_SLOTS: lambda e: f"key id {e.detail}, and there are {e.limit} slots",
+    ErrorCode.LAST_CLINICIAN: lambda e: f"key id {e.detail}",
+    ErrorCode.KEY_SEAL: lambda e: f"key id {e.detail}",
+    ErrorCode.KEY_REVOKED: lambda e: f"key id {e.detail}",
     ErrorCode.ROLE: lambda e: f"role {Role(e.detail).name.lower()}" if e.detail in set(Role) else "",
     ErrorCode.UNSUPPORTED_OP: lambda e: f"opcode 0x{e.detail:02X}",
     ErrorCode.STOPPED: _state_of,

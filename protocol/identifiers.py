@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, IntFlag
 
 PROTOCOL_VERSION = 1
+CARD_KEY_ID = 0  # of the implant card, which is no paired key [SPEC 11]
 
 
 class Named(IntEnum):
@@ -130,6 +131,7 @@ class Opcode(Named):
     KEY_ADD = 0x58
     KEY_REVOKE = 0x59
     KEY_LIST = 0x5A
+    PAIRING_OPEN = 0x5B
     SELF_TEST = 0x60
     PING = 0x7E
     END_SESSION = 0x7F
@@ -190,6 +192,10 @@ class ErrorCode(Named):
     ROLE = 0x0201
     KEY_REVOKED = 0x0202
     PAIRING_CLOSED = 0x0203
+    KEY_ID = 0x0204
+    KEY_SLOTS = 0x0205
+    LAST_CLINICIAN = 0x0206
+    KEY_SEAL = 0x0207
     UNSUPPORTED_OP = 0x0301
     LENGTH = 0x0302
     RESERVED_BITS = 0x0303
@@ -213,6 +219,7 @@ class ErrorCode(Named):
     SEGMENTS = 0x0508
     CONC = 0x0509
     DOSE = 0x050A
+    CONFIG_VALUE = 0x050B
     TOKEN = 0x0601
     CMD_ID_OLD = 0x0602
     CMD_ID_MISMATCH = 0x0603
@@ -424,6 +431,13 @@ class ConfigId(Named):
     CRITICAL_INTERVAL_S = 12
     NONCRITICAL_INTERVAL_S = 13
     PATIENT_MAY_READ_THERAPY = 14
+
+
+class Missing(NamedFlags):
+    """What PAIRING_CLOSED lacks, in its `detail` [SPEC 11]."""
+
+    WINDOW = 1
+    PROXIMITY = 2
 
 
 class EventFlag(NamedFlags):

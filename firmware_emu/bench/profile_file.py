@@ -6,6 +6,7 @@ A file names only what differs from the built-in profile that it is `based_on`:
     based_on = "implanted"                # or "factory": never filled, never programmed, clock not set
     wall_clock = 2026-03-02T10:00:00+01:00
     vendor_messages = ["motor"]           # of an installed package: entry points of the group pumpbench.messages
+    card_key = "ffeeddccbbaa99887766554433221100"  # of the implant card, which pairs anew where all keys are lost
     [model]                               # fields of firmware_emu.profile.PumpModel
     accuracy_ppm = 1_145_000
     [implant]                             # fields of firmware_emu.profile.Implant
@@ -43,13 +44,14 @@ from firmware_emu.bench.profile_rules import (
 from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
 from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
 from protocol.identifiers import Role
-from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, is_published
 from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
 
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FILE_BYTES_MAX: Final = 64 * 1024
 """A hundred times what a profile needs; /dev/zero must not hang us."""
 SHOWN_CHARACTERS: Final = 80
+SECRETS: Final = frozenset({"key", "card_key"})
 
 PUBLISHED_KEYS: Final = tuple(
     PairedKey(key.key_id, int(key.role), key.key, development=True) for key in DEVELOPMENT_KEYS
@@ -59,10 +61,11 @@ BUILT_IN: Final = {
     "implanted": Profile(
         name="implanted",
         keys=PUBLISHED_KEYS,
+        card_key=DEVELOPMENT_CARD,
         implant=Implant(),
         wall_at_start_s=int((datetime(2026, 3, 2, 10, tzinfo=UTC) - WALL_EPOCH).total_seconds()),
     ),
-    "factory": Profile(name="factory", keys=PUBLISHED_KEYS, implant=None),
+    "factory": Profile(name="factory", keys=PUBLISHED_KEYS, card_key=DEVELOPMENT_CARD, implant=None),
 }
 """[DOMAIN 0.5]; the clock of the implanted one is that of WE-20, so that every run of it is the same."""
 
@@ -163,6 +166,9 @@ def _profile(tables: Table, stem: str) -> Profile:
         rest["tz_minutes"] = (wall_clock.utcoffset() or timedelta()) // timedelta(minutes=1)
     if "keys" in top:
         rest["keys"] = _keys(top["keys"])
+        rest["card_key"] = None  # who has secret keys of his own gets no published one beside them
+    if "card_key" in top:
+        rest["card_key"] = bytes.fromhex(top["card_key"])
     return replace(base, name=top.get("name", stem), model=model, implant=implant, **rest)
 
 
@@ -213,8 +219,8 @@ def _keys(entries: list[Table]) -> tuple[PairedKey, ...]:
         if any(fields["key_id"] == other.key_id for other in keys):
             raise _Wrong(f"{place}key_id must be its own, but {fields['key_id']} was there before")
         key = bytes.fromhex(fields["key"])
-        published = any(key == other.key for other in DEVELOPMENT_KEYS)
-        keys.append(PairedKey(fields["key_id"], int(Role[fields["role"].upper()]), key, published))
+        role = int(Role[fields["role"].upper()])
+        keys.append(PairedKey(fields["key_id"], role, key, is_published(key)))
     return tuple(keys)
 
 
@@ -225,7 +231,7 @@ def _checked(table: Table, rules: dict[str, Rule], place: str) -> Table:
         if rule is None:
             raise _Wrong(_unknown(name, rules, place))
         if not rule.accepts(value):
-            shown = _count(value) if name == "key" else _shown(value)
+            shown = _count(value) if name in SECRETS else _shown(value)
             raise _Wrong(f"{place}{name} must be {rule.expected}, is {shown}")
     return table
 

@@ -80,6 +80,7 @@ TOP_RULES: Final = {
         "a list of names of installed messages",
         lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     ),
+    "card_key": KEY,
     "model": Rule("a table, [model]", lambda value: isinstance(value, dict)),
     "implant": Rule("a table, [implant]", lambda value: isinstance(value, dict)),
     "components": Rule("a table, [components]", lambda value: isinstance(value, dict)),
@@ -149,7 +150,7 @@ COMPONENT_RULES: Final = dict.fromkeys(
 )
 
 KEY_RULES: Final = {
-    "key_id": whole(1, U16_MAX),
+    "key_id": whole(1, U16_MAX - 1),  # 65535 means one's own
     "role": one_of(*(role.name.lower() for role in Role)),
     "key": KEY,
 }

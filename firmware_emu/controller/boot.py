@@ -15,10 +15,12 @@ from firmware_emu.controller.damage import judge_damage
 from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
+from firmware_emu.controller.memory.key_ring import KeyRing
 from firmware_emu.controller.memory.ledger import Ledger
 from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
+from firmware_emu.controller.memory.settings import Settings, Texts
 from firmware_emu.controller.provisioning import implant
 from firmware_emu.controller.self_test import random_source_fails
 from firmware_emu.controller.service_life import ServiceLife
@@ -75,7 +77,7 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
     report = memory.recover()
     if memory.is_blank():
         return _boot_blank(memory, pins, profile, memory_id)
-    return _Restart(memory, pins, profile.model, report, set(report.corrupt), memory_id).run()
+    return _Restart(memory, pins, profile, report, set(report.corrupt), memory_id).run()
 
 
 def _test_random_source(pins: Pins, records: Records) -> bool:
@@ -131,7 +133,11 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         wall_clock=WallClock(),
         service=_service_of(model),
         day=DayTotal(),
+        settings=Settings(),
+        texts=Texts(),
+        keys=KeyRing(pins.entropy.root_key(), profile.card_key),
     )
+    records.keys.fill(profile.keys)
     records.mark_dirty(*Region)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
@@ -153,7 +159,7 @@ class _Restart(NamedTuple):
 
     memory: Memory
     pins: Pins
-    model: PumpModel
+    profile: Profile
     report: RecoveryReport
     corrupt: set[Region]
     memory_id: int | None
@@ -169,8 +175,9 @@ class _Restart(NamedTuple):
         records.recovered = True
         self._count_day(records, checkpoint.counters)
         basal = checkpoint.deliveries.basal
+        model = records.settings.applied_to(self.model)
         therapy = Therapy(
-            records, self.pins.rotor, self.model, Deliveries(basal), checkpoint.counters, checkpoint.detector
+            records, self.pins.rotor, model, Deliveries(basal), checkpoint.counters, checkpoint.detector
         )
         latest_cut_ms = latched_ms + MS_PER_S - 1
         uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
@@ -183,6 +190,11 @@ class _Restart(NamedTuple):
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
         return Booted(therapy, rng_failed, first=False)
+
+    @property
+    def model(self) -> PumpModel:
+        """The pump as it was made; what the clinic may change of it is in the settings."""
+        return self.profile.model
 
     # Reading
 
@@ -289,11 +301,25 @@ class _Restart(NamedTuple):
             day=self._load(
                 Region.DAY, DayTotal.unpack, DayTotal(), lambda found: found.since_ms <= latest_ms
             ),
+            settings=self._load(Region.SETTINGS, Settings.unpack, Settings()),
+            texts=self._load(Region.TEXTS, Texts.unpack, Texts()),
+            keys=self._keys(),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
         self._rename(records)
         self._doubt(records, checkpoint)
         return records
+
+    def _keys(self) -> KeyRing:
+        """The paired keys, from the record or its copy; with both damaged nobody is paired, and the card is left."""
+        root_key, card_key = self.pins.entropy.root_key(), self.profile.card_key
+        nobody = KeyRing(root_key, card_key)
+
+        def unpack(data: bytes) -> KeyRing:
+            return KeyRing.unpack(data, root_key, card_key)
+
+        found = [self._load(region, unpack, nobody) for region in (Region.KEYS, Region.KEYS_COPY)]
+        return next((ring for ring in found if ring is not nobody), nobody)
 
     def _rename(self, records: Records) -> None:
         """Give a memory that has forgotten a new id: nobody may take "never received" from it [SPEC 9]."""

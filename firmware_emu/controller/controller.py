@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.boot import boot
 from firmware_emu.controller.commands.device_context import DeviceContext
+from firmware_emu.controller.commands.pairing import CARD_OPCODES
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.table import handler_of, handlers_of
 from firmware_emu.controller.events import FrameReceived, FrameSent
@@ -20,11 +21,12 @@ from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode, path_offset
-from protocol.identifiers import Capability, ErrorCode, Opcode, State, StateReason
+from protocol.identifiers import CARD_KEY_ID, Capability, ErrorCode, Opcode, State, StateReason
 from protocol.link.connection import Direction
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
+from protocol.log.entry import actor_of
 from protocol.log.types import LogType
 from protocol.messages.conversation import EventHint
 from protocol.messages.errors import ErrorReply, refusal
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent, SessionInfo
 
-CAPABILITIES = Capability.FLEX | Capability.EVENTS
+CAPABILITIES = Capability.FLEX | Capability.EVENTS | Capability.PAIRING
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 
@@ -83,7 +85,7 @@ class Controller:
         self.records.recovered = False
         self.started_blank = booted.first
         boot_count = self.records.therapy.boot_count
-        host = LinkHost(profile.keys, pins, boot_count, rng_failed=booted.rng_failed)
+        host = LinkHost(self.records.keys, pins, boot_count, rng_failed=booted.rng_failed)
         self.vendors = profile.vendor_messages
         for vendor in self.vendors:
             handlers_of(vendor)  # what cannot be answered must not be announced
@@ -95,7 +97,7 @@ class Controller:
                 gap_ms=model.gap_ms, hello_per_min=model.hello_per_min, hello_per_day=model.hello_per_day
             ),
         )
-        self.device = DeviceContext(self.records, self.therapy, model, pins, host, self.link.statistics)
+        self.device = DeviceContext(self.records, self.therapy, pins, host, self.link, self.link.statistics)
         self.refusals_logged_ms: deque[int] = deque(maxlen=REFUSALS_LOGGED_PER_HOUR)
         self.answered = b""
 
@@ -186,8 +188,9 @@ class Controller:
             return refusal(ErrorCode.UNSUPPORTED_OP, detail=received.opcode)
         opcode = command.opcode
         key_id, role, slot = session.key_id, session.role, session.slot
-        if role not in command.roles:
-            self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=role << 4 | slot)
+        if role not in command.roles and not (key_id == CARD_KEY_ID and opcode in CARD_OPCODES):
+            actor = actor_of(key_id, role, slot)
+            self.records.enter(LogType.ROLE_DENIED, RoleDeniedData(opcode, key_id), actor=actor)
             return refusal(ErrorCode.ROLE, detail=role)
         try:
             message: object = decode(command.request, received.payload)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protocol.identifiers import Role
-from protocol.link.development_keys import DeviceKey
-
 if TYPE_CHECKING:
+    from firmware_emu.controller.memory.key_ring import KeyRing
     from firmware_emu.pins import Pins
-    from firmware_emu.profile import PairedKey
+    from protocol.link.development_keys import DeviceKey
 
 
 class LinkHost:
@@ -17,18 +15,15 @@ class LinkHost:
 
     __slots__ = ("_boot_count", "_keys", "_pins", "_rng_failed")
 
-    def __init__(self, keys: tuple[PairedKey, ...], pins: Pins, boot_count: int, *, rng_failed: bool) -> None:
-        self._keys = {
-            key.key_id: DeviceKey(key.key_id, Role(key.role), key.key, slot, key.development)
-            for slot, key in enumerate(keys)
-        }
+    def __init__(self, keys: KeyRing, pins: Pins, boot_count: int, *, rng_failed: bool) -> None:
+        self._keys = keys
         self._pins = pins
         self._boot_count = boot_count
         self._rng_failed = rng_failed
 
     def key_of(self, key_id: int) -> DeviceKey | None:
-        """A paired programmer's key, or None."""
-        return self._keys.get(key_id)
+        """A paired programmer's key, or the implant card's; None where there is none."""
+        return self._keys.of(key_id)
 
     def draw(self, length: int) -> bytes:
         """Random bytes for sessions."""

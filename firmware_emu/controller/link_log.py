@@ -37,10 +37,10 @@ def note_link_event(records: Records, event: PumpEvent) -> None:
     match event:
         case SessionOpened(key=key, client_nonce=nonce):
             data: tuple[object, ...] = SessionOpenData(key.key_id, key.role, nonce[:SESSION_MARK_BYTES])
-            records.enter(LogType.SESSION_OPEN, data, actor=actor_of(key.role, key.slot))
+            records.enter(LogType.SESSION_OPEN, data, actor=actor_of(key.key_id, key.role, key.slot))
         case SessionClosed(reason=reason, key=key):
             data = SessionCloseData(reason, key.key_id)
-            records.enter(LogType.SESSION_CLOSE, data, actor=actor_of(key.role, key.slot))
+            records.enter(LogType.SESSION_CLOSE, data, actor=actor_of(key.key_id, key.role, key.slot))
         case HandshakeFailed(key_id=key_id, reason=reject):
             data = HsFailData(reject, key_id)
             records.enter(LogType.HS_FAIL, data, actor=Actor.UNAUTHENTICATED)

@@ -67,9 +67,6 @@ class Schedule:
         self.records: Records = therapy.records
         self.battery = battery
         self.sounder = sounder
-        self.tone_intervals = ToneIntervals(
-            therapy.model.critical_interval_s * MS_PER_S, therapy.model.noncritical_interval_s * MS_PER_S
-        )
         self.last_tone: Tone | None = None
         self._checkpoint_due_ms = tick_ms
         self.time_ref_due_ms = self.by_day_end_ms(tick_ms + TIME_REF_MS)
@@ -81,6 +78,12 @@ class Schedule:
     def by_day_end_ms(self, at_ms: int) -> int:
         """This tick or the end of the day, whichever comes first: what need not be exact falls into one commit."""
         return min(at_ms, self.records.day.end_ms(self.records.wall_clock))
+
+    @property
+    def tone_intervals(self) -> ToneIntervals:
+        """How often each class of alarm sounds, as the clinic has it now."""
+        model = self.therapy.model
+        return ToneIntervals(model.critical_interval_s * MS_PER_S, model.noncritical_interval_s * MS_PER_S)
 
     def next_event_ms(self, *, every_stroke: bool) -> int:
         """Tick of the next event; with `every_stroke` each stroke is one, because its edge may be missing."""

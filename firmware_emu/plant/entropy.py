@@ -11,6 +11,7 @@ import hashlib
 from firmware_emu.plant.component import Component, Json, StateError, boolean, field, integer, section
 
 BLOCK_BYTES = 32
+ROOT_KEY_BYTES = 16
 MEMORY_STREAM = "memory"
 
 
@@ -42,6 +43,12 @@ class Entropy(Component):
         ).digest()
         blocks = [hashlib.sha256(key + number.to_bytes(8, "big")).digest() for number in range(first, last)]
         return b"".join(blocks)[:length]
+
+    def root_key(self) -> bytes:
+        """The chip's own key, of seed and unit: no start and no draw changes it, and it is never stuck."""
+        return hashlib.sha256(b"%d:%s:root key%s" % (len(self.seed), self.seed, self.unit)).digest()[
+            :ROOT_KEY_BYTES
+        ]
 
     def reboot(self) -> None:
         """Start every stream anew, under another boot count."""

@@ -99,6 +99,10 @@ class ClientSession:
         """The line's time."""
         return self.channel.now_ms()
 
+    def wrap_key(self, associated: bytes, new_key: bytes) -> bytes:
+        """A new key wrapped for the next request of this session, which must carry it."""
+        return self._end.wrap_key(associated, new_key)
+
     def open(self, deadline: Deadline) -> None:
         """Open a session, trying again until the deadline.
 
@@ -193,6 +197,7 @@ class ClientSession:
                 case link.Response(opcode=answered, payload=answer) if answered == opcode:
                     return Replied(answer)
                 case link.Refusal(error=error):
+                    self._open = self._end.phase is Phase.OPEN  # some refusals end it: KEY_REVOKED
                     return Refused(error)
                 case link.SessionLost():
                     self._open = False

@@ -14,9 +14,11 @@ from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, Pump
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
+from hil.programmer.configuration import ConfigValue, decoded_value, encoded_value
 from hil.programmer.encoding import NOTHING_SENT, encoded, expect, expect_row, shown, with_plain_numbers
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
+from hil.programmer.pairing import Pairing
 from hil.programmer.requester import PATIENCE_MS, Requester
 from hil.programmer.staging import (
     STAGINGS,
@@ -37,6 +39,7 @@ from protocol.identifiers import (
     AlarmClass,
     AlarmId,
     BolusKind,
+    ConfigId,
     EventFlag,
     OnExpiry,
     ProgramSlot,
@@ -66,6 +69,7 @@ from protocol.messages.conversation import (
     SelfTest,
     Subscribe,
 )
+from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.ledger import OWN_KEY, QueryCmdReply, VoidCmdReply
 from protocol.messages.log import LogStatus, LogStatusReply
 from protocol.messages.program import (
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
     from hil.programmer.log_reading import Progress
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
+    from protocol.messages.keys import KeyRow
     from protocol.messages.program import ProgramHeader
 
 Reply = TypeVar("Reply")
@@ -146,6 +151,7 @@ class Programmer:
         self.requester = Requester(self.session, patience_ms=patience_ms)
         self.ledger = CommandLedger(self.requester, self.store)
         self.turn = self.ledger.turn
+        self._pairing = Pairing(self.requester, self.ledger)
         self.notices = self.ledger.notices
         self.found_out = self.ledger.found_out
 
@@ -293,6 +299,30 @@ class Programmer:
     def ping(self) -> None:
         """Ask whether somebody is there; LinkError if not."""
         self.request(Ping())
+
+    # What the clinic sets, and who is paired. Absolute: done twice is done once.
+
+    def configuration(self, config_id: ConfigId) -> ConfigValue:
+        """One item as it holds: a text, a number in the unit of its name, or whether."""
+        return decoded_value(config_id, self.request(ConfigRead(config_id)).value)
+
+    @with_plain_numbers
+    def configure(self, config_id: ConfigId, value: ConfigValue) -> None:
+        """Set one item. DeviceRefused, with the nearest value that is taken, where the pump does not take it."""
+        self.request(ConfigWrite(config_id, encoded_value(config_id, value)))
+
+    def paired_keys(self) -> tuple[KeyRow, ...]:
+        """Who is paired, without the keys. This and the next two need a magnet over the pump [SPEC 11]."""
+        return self._pairing.paired_keys()
+
+    def pair(self, key: DeviceKey) -> None:
+        """Pair another programmer's key. DeviceRefused where the pump does not take it."""
+        self._pairing.pair(key)
+
+    @with_plain_numbers
+    def revoke(self, key_id: int) -> None:
+        """Forget a key at once; DeviceRefused for the last clinician's."""
+        self._pairing.revoke(key_id)
 
     # What became of a command.
 

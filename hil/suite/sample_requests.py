@@ -28,7 +28,7 @@ from protocol.messages.alarms import AlarmAck, AlarmTest, GetAlarms
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, PatientBolus, Prime
 from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.conversation import EndSession, GetLinkStats, Ping, SelfTest, Subscribe
-from protocol.messages.keys import KeyAdd, KeyList, KeyRevoke
+from protocol.messages.keys import KeyAdd, KeyList, KeyRevoke, PairingOpen
 from protocol.messages.ledger import OWN_KEY, QueryCmd, VoidCmd
 from protocol.messages.log import LogRead, LogStatus
 from protocol.messages.program import (
@@ -99,6 +99,7 @@ _SAMPLES = (
     KeyAdd(0, Role.OBSERVER, bytes(24)),
     KeyRevoke(0),
     KeyList(),
+    PairingOpen(),
     SelfTest(),
     Ping(),
     EndSession(),

@@ -95,13 +95,22 @@ def decode(cls: type[Message], payload: bytes, *, allow_tail: bool = False) -> M
 
 def offset_of(cls: type, name: str) -> tuple[int, int]:
     """Where a field of the fixed part begins and ends in the payload; KeyError for any other name."""
+    offset = _begin_of(cls, name)
+    size = fixed_size(dict(_DECLARATIONS[cls].record.parts)[name])
+    if size is None:
+        raise KeyError(name)
+    return offset, offset + size
+
+
+def _begin_of(cls: type, name: str) -> int:
+    """Where a field begins, also one of a length that is told before it; KeyError for any other name."""
     offset = 0
     for part_name, layout in _DECLARATIONS[cls].record.parts:
+        if part_name == name:
+            return offset
         size = fixed_size(layout)
         if size is None:
             break
-        if part_name == name:
-            return offset, offset + size
         offset += size
     raise KeyError(name)
 
@@ -111,7 +120,7 @@ def path_offset(cls: type, path: str) -> int:
     first, _, rest = path.partition(".")
     if first.isdecimal():
         return int(first) * (fixed_size(_DECLARATIONS[cls].record) or 0)
-    offset = offset_of(cls, first)[0]
+    offset = _begin_of(cls, first)
     if not rest:
         return offset
     part = get_type_hints(cls)[first]

@@ -33,9 +33,11 @@ from protocol.link.session import (
     SessionKeys,
     client_proof,
     derive_keys,
+    pairing_key,
     peer_handle,
     pump_proof,
     same_secret,
+    wrap_key,
 )
 from protocol.messages.errors import ErrorReply
 from protocol.messages.handshake import ClientHello, ClientProof, HandshakeReject, PumpHello
@@ -147,6 +149,15 @@ class ClientEnd(Connection):
         self._send(sent, line_ms)
         return self._ctr
 
+    def wrap_key(self, associated: bytes, new_key: bytes) -> bytes:
+        """A new key wrapped for the next request of this session, which must be the KEY_ADD that carries it."""
+        if self._phase is not Phase.OPEN:
+            raise LocalError(
+                f"a key is wrapped for an open session, the client's state is: {self._phase.value}"
+            )
+        pairing = pairing_key(self._key.key, self._client_hello + self._pump_hello)
+        return wrap_key(pairing, self._sid, self._ctr + 1, associated, new_key)
+
     def next_event(self, line_ms: int) -> ClientEvent | None:
         """The next event, or None; bytes that have come count before time-outs that are due."""
         self._advance(line_ms)
@@ -250,7 +261,7 @@ class ClientEnd(Connection):
             return
         self._settle()
         self._events.append(Refusal(opcode, error))
-        if error.code is ErrorCode.SESSION_EXPIRED:
+        if error.code in (ErrorCode.SESSION_EXPIRED, ErrorCode.KEY_REVOKED):
             self._lose_session()
 
     def _receive_hint(self, frame: Frame) -> None:

@@ -33,6 +33,15 @@ DEVELOPMENT_KEYS = (
 )
 
 
+DEVELOPMENT_CARD = b"devkey:card....."
+"""The published key of the implant card of a pump that takes the development keys."""
+
+
+def is_published(key: bytes) -> bool:
+    """Whether a key is one of those that everybody can read here."""
+    return key == DEVELOPMENT_CARD or any(key == known.key for known in DEVELOPMENT_KEYS)
+
+
 def development_key(role: Role) -> DeviceKey:
     """The published key of a role."""
     return next(key for key in DEVELOPMENT_KEYS if key.role is role)

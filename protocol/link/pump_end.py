@@ -34,7 +34,7 @@ from protocol.link.events import (
     TagFailureBurst,
 )
 from protocol.link.handshake_rules import Answer, HandshakeHost, Proven, PumpHandshake
-from protocol.link.session import FROM_PUMP, TO_PUMP, pump_proof
+from protocol.link.session import FROM_PUMP, TO_PUMP, pairing_key, pump_proof, unwrap_key
 from protocol.log.types import SessionCloseReason
 from protocol.messages.errors import ErrorReply
 from protocol.messages.handshake import PumpHello, PumpProof
@@ -85,6 +85,7 @@ class _Session:
     deadline_ms: int
     client_proof: bytes
     pump_proof: Sent
+    transcript: bytes = field(repr=False)
     proofs_left: int = PROOF_REPEATS
     request_ctr: int = 0
     pump_ctr: int = 0
@@ -106,7 +107,15 @@ class _Session:
 class PumpEnd(Connection):
     """The pump's end: feed it bytes, take its events until None, answer each Request, send `take_output`."""
 
-    __slots__ = ("_events", "_handshake", "_pending", "_previous_sid", "_replay_report_ms", "_session")
+    __slots__ = (
+        "_events",
+        "_handshake",
+        "_host",
+        "_pending",
+        "_previous_sid",
+        "_replay_report_ms",
+        "_session",
+    )
 
     def __init__(
         self,
@@ -118,6 +127,7 @@ class PumpEnd(Connection):
     ) -> None:
         super().__init__(secured=secured, gap_ms=limits.gap_ms)
         self._events: deque[PumpEvent] = deque()
+        self._host = host
         self._handshake = PumpHandshake(
             host, caps=caps, secured=secured, limits=limits, events=self._events, statistics=self.statistics
         )
@@ -185,9 +195,17 @@ class PumpEnd(Connection):
         return True
 
     def end_session(self, reason: SessionCloseReason) -> None:
-        """Close the session by the pump's own wish (a key revoked); an open request is forgotten."""
+        """Close the session by the pump's own wish; an open request is forgotten."""
         self._pending = None
         self._close(reason)
+
+    def unwrap_key(self, associated: bytes, wrapped: bytes) -> bytes | None:
+        """The key that came wrapped in the open request; None where it was not wrapped for this very one."""
+        pending, session = self._pending, self._session
+        if pending is None or session is None:
+            raise LocalError("there is no open request that could bring a key")
+        pairing = pairing_key(session.key.key, session.transcript)
+        return unwrap_key(pairing, session.info.sid, pending.ctr, associated, wrapped)
 
     # A frame's way in
 
@@ -219,7 +237,12 @@ class PumpEnd(Connection):
         elif ctr == session.request_ctr:
             self._repeat_answer(frame, session)
         elif ctr > REQUEST_CTR_MAX:
-            self._refuse_expired(frame, session)
+            self._refuse_and_close(frame, session, ErrorCode.SESSION_EXPIRED, ctr, SessionCloseReason.COUNTER)
+        elif self._host.key_of(session.info.key_id) != session.key:
+            key_id = session.info.key_id
+            self._refuse_and_close(
+                frame, session, ErrorCode.KEY_REVOKED, key_id, SessionCloseReason.KEY_REVOKED
+            )
         else:
             session.take(frame, line_ms)
             self._events.append(Request(opcode, payload, ctr))
@@ -241,13 +264,13 @@ class PumpEnd(Connection):
             self._events.append(TagFailureBurst(session.tag_failures, session.key))
             self._close(SessionCloseReason.TAG_FAILURES)
 
-    def _refuse_expired(self, frame: Frame, session: _Session) -> None:
-        """End a session whose request counter went beyond its end, since nothing wraps (R9)."""
-        payload = encode(
-            ErrorReply(ErrorClass.SESSION, ErrorCode.SESSION_EXPIRED, StateChanged.NO, detail=frame.ctr)
-        )
+    def _refuse_and_close(
+        self, frame: Frame, session: _Session, code: ErrorCode, detail: int, reason: SessionCloseReason
+    ) -> None:
+        """End a session by a secured ERR: its counter is at its end (R9), or its key is revoked."""
+        payload = encode(ErrorReply(code.error_class, code, StateChanged.NO, detail=detail))
         self._transmit(self._seal_next(session, _ERROR, frame.opcode, frame.ctr & 0xFFFF, payload))
-        self._close(SessionCloseReason.COUNTER)
+        self._close(reason)
 
     def _hint_no_session(self, frame: Frame, line_ms: int) -> None:
         """Send an unsecured ERR, which proves nothing and counts as an unproven answer."""
@@ -321,6 +344,7 @@ class PumpEnd(Connection):
             deadline_ms=line_ms + SESSION_IDLE_MS,
             client_proof=proof,
             pump_proof=plain_frame(_HANDSHAKE, answer.opcode, answer.sid, 0, 0, answer.payload),
+            transcript=slot.client_hello + slot.pump_hello,
         )
         nonce = slot.client_hello[-NONCE_BYTES:]
         self._events.append(SessionOpened(key, decode(PumpHello, slot.pump_hello), nonce))

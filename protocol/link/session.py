@@ -19,10 +19,12 @@ from protocol.wire.limits import PEER_HANDLE_BYTES, PROOF_BYTES, TAG_BYTES
 
 TO_PUMP = 0
 FROM_PUMP = 1
+_PAIRING = 2  # in the place of a direction: a key that is wrapped for KEY_ADD
 same_secret = bytes_eq  # equality that takes the same time wherever the difference is
 NO_PROOF = bytes(PROOF_BYTES)  # suite NONE: the same handshake with zeros
 
 _NONCE = Struct("<BHI6x")
+_REST_NONCE_BYTES = 13
 
 
 class SessionKeys(NamedTuple):
@@ -86,3 +88,38 @@ def unseal(key: bytes, direction: int, sid: int, ctr: int, header: bytes, body: 
         return AESCCM(key, TAG_BYTES).decrypt(_NONCE.pack(direction, sid, ctr), body, header)
     except InvalidTag:
         return None
+
+
+def pairing_key(device_key: bytes, transcript: bytes) -> bytes:
+    """Kpair of a session; `transcript` is the payloads of both its hellos."""
+    return cmac(device_key, b"\x04PAIR" + transcript)
+
+
+def wrap_key(pairing: bytes, sid: int, ctr: int, associated: bytes, new_key: bytes) -> bytes:
+    """A new key sealed under Kpair for the KEY_ADD that is request `ctr` of this session [SPEC 6]."""
+    return AESCCM(pairing, TAG_BYTES).encrypt(_NONCE.pack(_PAIRING, sid, ctr), new_key, associated)
+
+
+def unwrap_key(pairing: bytes, sid: int, ctr: int, associated: bytes, wrapped: bytes) -> bytes | None:
+    """The key that was wrapped for this very request, or None."""
+    try:
+        return AESCCM(pairing, TAG_BYTES).decrypt(_NONCE.pack(_PAIRING, sid, ctr), wrapped, associated)
+    except InvalidTag:
+        return None
+
+
+def seal_at_rest(root_key: bytes, plain: bytes) -> bytes:
+    """Bytes that only the chip with this root key can read. The nonce follows from the content: no two have one."""
+    nonce = cmac(cmac(root_key, b"\x02REST"), plain)[:_REST_NONCE_BYTES]
+    return nonce + AESCCM(cmac(root_key, b"\x01REST"), TAG_BYTES).encrypt(nonce, plain, None)
+
+
+def open_at_rest(root_key: bytes, sealed: bytes) -> bytes:
+    """What `seal_at_rest` sealed; ValueError where it is damaged, or another chip's."""
+    nonce, body = sealed[:_REST_NONCE_BYTES], sealed[_REST_NONCE_BYTES:]
+    try:
+        return AESCCM(cmac(root_key, b"\x01REST"), TAG_BYTES).decrypt(nonce, body, None)
+    except InvalidTag:
+        raise ValueError(
+            "what was sealed cannot be opened: it is damaged, or sealed by another chip"
+        ) from None

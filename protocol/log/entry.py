@@ -7,7 +7,7 @@ from construct import Bytes
 from protocol.codec.atoms import U8, U16, U32, Malformed, enum_of, flags_of
 from protocol.codec.layouts import codec_of, decode, encode, message
 from protocol.errors import RemoteError
-from protocol.identifiers import ErrorCode, Role
+from protocol.identifiers import CARD_KEY_ID, ErrorCode, Role
 from protocol.log.data import DATA_OF
 from protocol.log.types import Actor, LogFlag, LogType
 from protocol.wire.checksum import crc16_ccitt_false
@@ -30,7 +30,7 @@ class CorruptEntry(RemoteError):
     "t_mono_s" / U32 * "running time",
     "t_ms" / U16 * "milliseconds of t_mono_s",
     "type" / enum_of(LogType, U16) * "what happened",
-    "actor" / U8 * "role << 4 | key slot 0 to 7; F0 pump, F1 unauthenticated, F2 proximity",
+    "actor" / U8 * "role << 4 | key slot 0 to 7; F0 pump, F1 unauthenticated, F2 proximity: the implant card",
     "flags" / flags_of(LogFlag) * "what else is so of it",
     "cmd_id" / U32 * "0 none",
     "data" / Bytes(DATA_BYTES) * "by type; the rest 0",
@@ -80,9 +80,9 @@ def pack_data(record: object) -> bytes:
     return encode(record).ljust(DATA_BYTES, b"\0")
 
 
-def actor_of(role: Role, slot: int) -> int:
-    """The actor byte of a paired key."""
-    return role << 4 | slot
+def actor_of(key_id: int, role: Role, slot: int) -> int:
+    """The actor byte of a paired key, or of the implant card, which counts as whoever stands near."""
+    return Actor.PROXIMITY if key_id == CARD_KEY_ID else role << 4 | slot
 
 
 def describe_actor(actor: int) -> str:

@@ -17,7 +17,7 @@ from firmware_emu.pump import Pump, Step
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, ProgramFlag, Role
 from protocol.link.client_end import ClientEnd, Phase
-from protocol.link.development_keys import DEVELOPMENT_KEYS, development_key
+from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, development_key
 from protocol.link.events import Hint, Refusal, Response
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogName
@@ -51,6 +51,7 @@ def profile_of(
     return Profile(
         model=replace(PumpModel(), **model),
         keys=KEYS,
+        card_key=DEVELOPMENT_CARD,
         implant=implant or Implant(),
         wall_at_start_s=wall_at_start_s,
     )
@@ -58,7 +59,13 @@ def profile_of(
 
 def factory_profile(**model: Any) -> Profile:
     """A pump as it left the factory."""
-    return Profile(name="factory", model=replace(PumpModel(), **model), keys=KEYS, implant=None)
+    return Profile(
+        name="factory",
+        model=replace(PumpModel(), **model),
+        keys=KEYS,
+        card_key=DEVELOPMENT_CARD,
+        implant=None,
+    )
 
 
 class Counting:

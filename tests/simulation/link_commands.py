@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.programmer.staging import simple_program
-from protocol.identifiers import AlarmClass, AlarmId, Opcode, Role
+from protocol.identifiers import AlarmClass, AlarmId, ConfigId, Opcode, Role
+from protocol.link.development_keys import DeviceKey
 from protocol.log.types import LogName
+from protocol.messages.keys import PairingOpen
 from protocol.messages.log import LogRead
 from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite
 
@@ -55,6 +57,11 @@ def _cut_power(operator: Operator) -> object:
     operator.world.pump.restore_power()
     operator.world.advance(0)
     return operator.tries(lambda programmer: programmer.alarms())
+
+
+def _hold_magnet(operator: Operator) -> object:
+    operator.world.pump.inject("magnet", {})
+    return operator.tries(lambda programmer: programmer.ping())
 
 
 def _set_time(programmer: Programmer) -> object:
@@ -108,6 +115,19 @@ SCRIPTS = {
         lambda operator: operator.tries(lambda p: p.self_test()),
         lambda operator: operator.tries(lambda p: p.stop()),
         Role.SERVICE,
+    ),
+    Opcode.CONFIG_READ: reading(lambda p: p.configuration(ConfigId.BOLUS_MAX_NL)),
+    Opcode.CONFIG_WRITE: reading(lambda p: p.configure(ConfigId.BOLUS_MAX_NL, 400_000)),
+    Opcode.KEY_ADD: Script(
+        lambda operator: operator.tries(
+            lambda p: p.pair(DeviceKey(40, Role.PATIENT, bytes(range(16)), 0, development=False))
+        ),
+        _hold_magnet,
+    ),
+    Opcode.KEY_REVOKE: Script(lambda operator: operator.tries(lambda p: p.revoke(1)), _hold_magnet),
+    Opcode.KEY_LIST: Script(lambda operator: operator.tries(lambda p: p.paired_keys()), _hold_magnet),
+    Opcode.PAIRING_OPEN: Script(
+        lambda operator: operator.tries(lambda p: p.request(PairingOpen())), _hold_magnet
     ),
     Opcode.PING: reading(lambda p: p.ping()),
     Opcode.END_SESSION: reading(lambda p: p.end_session()),

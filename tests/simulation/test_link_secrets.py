@@ -1,7 +1,7 @@
 """No key shows: every key byte string is looked for in all that is written, printed or raised in a whole story.
 
 Attack 8.1. Keys are looked for as bytes, hex, base64, and as Python would show them. The memory of the pump is
-the device itself and holds the key of its log's chain; keys of programmers and sessions are not even there.
+the device itself and holds the key of its log's chain; keys of programmers lie there sealed, those of sessions do not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hil.noise import Direction
 from protocol.codec.atoms import Malformed
 from protocol.errors import ProtocolError
 from protocol.identifiers import Role
-from protocol.link.development_keys import development_key
+from protocol.link.development_keys import DeviceKey, development_key
 from tests.simulation.operators import Operator
 from tests.simulation.scenario import SECOND_CLINICIAN, World
 
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from firmware_emu.events import TraceEntry
 
+NEW_KEY = DeviceKey(40, Role.PATIENT, b"a key for pairing"[:16], 0, development=False)
+REFUSED_KEY = NEW_KEY._replace(key=b"another, refused")  # of the same id
 OURS = ("protocol.", "firmware_emu.", "hil.")
 NOT_FOLLOWED = (type, types.ModuleType, types.FunctionType, types.MethodType, types.CodeType)
 
@@ -102,6 +104,9 @@ def told_story(world: Spy, state_file: Path) -> tuple[Operator, list[BaseExcepti
     operator.line.drop(Direction.FROM_PUMP, 100)
     note(operator.gives_bolus(2_000))
     operator.line.clear()
+    world.pump.inject("magnet", {})
+    note(operator.tries(lambda programmer: programmer.pair(NEW_KEY)))
+    note(operator.tries(lambda programmer: programmer.pair(REFUSED_KEY)))
     return operator, errors
 
 
@@ -109,14 +114,15 @@ def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Pa
     world = Spy()
     state_file = tmp_path / "state.json"
     operator, errors = told_story(world, state_file)
-    assert len(errors) >= 3
+    assert len(errors) >= 4
     world.advance(61_000)
     operator.programmer.connect()
     controller = world.pump.controller
     assert controller is not None
     assert controller.link._session is not None
-    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
+    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys} | {"added key": NEW_KEY.key}
     secrets |= {
+        "refused key": REFUSED_KEY.key,
         "session key of the pump": controller.link._session.sealing_key,
         "session key of the client": operator.programmer.session._end._keys.sealing,
         "proving key of the client": operator.programmer.session._end._keys.proving,
@@ -129,6 +135,7 @@ def test_no_key_shows_in_anything_that_is_written_printed_or_raised(tmp_path: Pa
         "the state file": state_file.read_bytes(),
         "rig control's state": repr(state).encode(),
         "the plant's snapshot": repr(world.pump.plant.to_json()).encode(),
+        "the memory": b"".join(data for _, data in world.pump.plant.flash.contents()),
         "errors": "\n".join(
             "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error)) for error in errors
         ).encode(),
@@ -144,7 +151,8 @@ def test_no_key_shows_in_the_repr_of_anything_that_pump_and_programmer_are_made_
     controller = world.pump.controller
     assert controller is not None
     assert controller.link._session is not None
-    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys}
+    secrets = {f"key {key.key_id}": key.key for key in world.profile.keys} | {"added key": NEW_KEY.key}
+    secrets["root key"] = world.pump.plant.entropy.root_key()
     secrets["chain key"] = controller.records.identity.chain_key
     secrets["session key"] = controller.link._session.sealing_key
     texts: dict[str, bytes] = {}

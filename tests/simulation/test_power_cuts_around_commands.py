@@ -13,11 +13,13 @@ import pytest
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import BolusKind, ErrorCode, Opcode, ProgramSlot, Role, StopReason
+from protocol.identifiers import BolusKind, ConfigId, ErrorCode, Opcode, ProgramSlot, Role, StopReason
 from protocol.log.types import LogName
 from protocol.messages.alarms import GetAlarms
 from protocol.messages.bolus import BolusPrepare
+from protocol.messages.configuration import ConfigRead
 from protocol.messages.conversation import EndSession, GetLinkStats, Ping
+from protocol.messages.keys import KeyList, PairingOpen
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.log import LogRead, LogStatus
 from protocol.messages.program import GetProgram, ProgAbort, ProgBegin, ProgVerify, ProgWrite, Segment
@@ -29,6 +31,7 @@ from protocol.registry import command_of
 from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.test_power_cuts_in_commands import CASES, WALL_S, seen
+from tests.support.pairing import bring_magnet
 
 WRITES_AT_LEAST = 4  # journal, record, log slot, mark
 TOO_FAST = BolusPrepare(BolusKind.BOLUS, 20_000, 1, 1)
@@ -45,6 +48,9 @@ NO_WRITES = (
     QueryCmd(1),
     LogRead(LogName.MAIN, 0, 0, 6),
     LogStatus(LogName.MAIN),
+    ConfigRead(ConfigId.BOLUS_MAX_NL),
+    PairingOpen(),
+    KeyList(),
     Ping(),
     BolusPrepare(BolusKind.BOLUS, 20_000, 600, 1),
     ProgBegin(1, simple_header(400_000, 500_000)),
@@ -124,6 +130,7 @@ def test_a_cut_in_what_is_only_logged_changes_no_therapy(name: str, torn_after_b
 
 def test_every_command_that_writes_has_its_power_cuts() -> None:
     talk = staged()
+    bring_magnet(talk)
     before = len(talk.writes)
     for message in NO_WRITES:
         talk.granted(message)

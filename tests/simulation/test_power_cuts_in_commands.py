@@ -16,10 +16,12 @@ from protocol.identifiers import (
     AlarmFlag,
     AlarmId,
     BolusKind,
+    ConfigId,
     OnExpiry,
     Outcome,
     ProgramSlot,
     RefillFlag,
+    Role,
     State,
     StopReason,
     TimeSetReason,
@@ -27,6 +29,8 @@ from protocol.identifiers import (
 from protocol.log.types import LogName, LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
+from protocol.messages.configuration import ConfigRead, ConfigWrite
+from protocol.messages.keys import KeyRevoke, PairingOpen
 from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.log import LogStatus
 from protocol.messages.program import GetProgram, ProgCommit
@@ -36,6 +40,7 @@ from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.support.pairing import key_add, listed, open_window
 
 CMD_ID = 7
 WALL_S = 826_000_000
@@ -101,6 +106,28 @@ def _void(talk: Conversation) -> object:
     return VoidCmd(CMD_ID)
 
 
+def _key_add(talk: Conversation) -> object:
+    open_window(talk)
+    return lambda late: key_add(late, 40, Role.CLINICIAN)  # wrapped for the very request that carries it
+
+
+def _key_revoke(talk: Conversation) -> object:
+    open_window(talk)
+    return KeyRevoke(1)
+
+
+def _config_number(talk: Conversation) -> object:
+    return ConfigWrite(ConfigId.BOLUS_MAX_NL, (300_000).to_bytes(4, "little"))
+
+
+def _config_text(talk: Conversation) -> object:
+    return ConfigWrite(ConfigId.NOTES, b"from 2 March on")
+
+
+def _config_date(talk: Conversation) -> object:
+    return ConfigWrite(ConfigId.IMPLANT_WALL_S, (WALL_S - 86_400).to_bytes(4, "little"))
+
+
 CASES = {
     "BOLUS_COMMIT": Case(_bolus_commit),
     "BOLUS_CANCEL": Case(_cancel),
@@ -112,6 +139,11 @@ CASES = {
     "TIME_SET": Case(_time_set),
     "ALARM_ACK": Case(_alarm_ack, cmd_id=None),
     "VOID_CMD": Case(_void),
+    "KEY_ADD": Case(_key_add, cmd_id=None),
+    "KEY_REVOKE": Case(_key_revoke, cmd_id=None),
+    "CONFIG_WRITE of a number": Case(_config_number, cmd_id=None),
+    "CONFIG_WRITE of a text": Case(_config_text, cmd_id=None),
+    "CONFIG_WRITE of the implant": Case(_config_date, cmd_id=None),
 }
 
 
@@ -138,6 +170,13 @@ class Seen(NamedTuple):
     stop_expires: bool
     acknowledged: frozenset[AlarmId]
     outcome: Outcome | None
+    paired: frozenset[int]
+    configured: tuple[bytes, ...]
+
+
+def asked(talk: Conversation, message: object) -> Any:
+    """The answer to a command, some of which can be made only as the next request of their session."""
+    return talk.ask(message(talk) if callable(message) else message)
 
 
 def seen(talk: Conversation, cmd_id: int | None) -> Seen:
@@ -160,7 +199,20 @@ def seen(talk: Conversation, cmd_id: int | None) -> Seen:
         if cmd_id is not None
         else latched & {AlarmId.BOLUS_PARTIAL},
         None if found is None else found.outcome,
+        _paired(talk),
+        tuple(
+            talk.granted(ConfigRead(config_id)).value
+            for config_id in (ConfigId.NOTES, ConfigId.BOLUS_MAX_NL, ConfigId.IMPLANT_WALL_S)
+        ),
     )
+
+
+def _paired(talk: Conversation) -> frozenset[int]:
+    """Ids of the paired keys, where a magnet lets us ask."""
+    if not talk.pump.truth().magnet_near:
+        return frozenset()
+    talk.granted(PairingOpen())
+    return frozenset(listed(talk))
 
 
 def writes_of(name: str) -> list[int]:
@@ -168,7 +220,7 @@ def writes_of(name: str) -> list[int]:
     talk, message = ready(name)
     done = talk.fork()
     before = len(done.writes)
-    done.granted(message)
+    asked(done, message)
     return [len(data) for _, data in done.writes[before:]]
 
 
@@ -176,7 +228,7 @@ def expected(name: str) -> tuple[Seen, Seen]:
     """Before and after the command, with a power cut between two steps in both cases."""
     talk, message = ready(name)
     before, after = talk.fork(), talk.fork()
-    after.granted(message)
+    asked(after, message)
     for each in (before, after):
         each.pump.cut_power()
         each.pump.restore_power()
@@ -202,7 +254,7 @@ def test_a_cut_in_any_write_leaves_the_old_state_or_the_new(name: str) -> None:
             cut = talk.fork()
             before = cut.granted(GetStatus())
             cut.pump.plant.cut_at_write(number, torn)
-            assert cut.ask(message) is None, "the answer left before the command was durable"
+            assert asked(cut, message) is None, "the answer left before the command was durable"
             assert cut.pump.powered, "a brown-out: power comes back at once"
             after = seen(cut, CASES[name].cmd_id)
             assert after in (old, new), f"write {number}, torn after {torn} of {length}"
@@ -228,7 +280,7 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     first = talk.fork()
     before = first.granted(GetStatus())
     first.pump.inject("power-cut-at-write", {"writes": middle, "torn_after_bytes": 1})
-    assert first.ask(message) is None
+    assert asked(first, message) is None
     first.wait(MS_PER_HOUR)
     counted = first.fork()
     counted.pump.restore_power()
@@ -253,7 +305,7 @@ def test_a_bolus_whose_commit_was_cut_is_closed_and_not_a_drop_comes_later() -> 
     for number in range(1, len(writes_of("BOLUS_COMMIT")) + 1):
         cut = talk.fork()
         cut.pump.plant.cut_at_write(number)
-        assert cut.ask(message) is None
+        assert asked(cut, message) is None
         found = cut.granted(QueryCmd(CMD_ID))
         assert found.outcome in (Outcome.NEVER_RECEIVED, Outcome.NOT_STARTED, Outcome.PARTIAL)
         assert found.delivered_nl == 0

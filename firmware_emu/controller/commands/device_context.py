@@ -6,7 +6,7 @@ The composition around it is `controller`; the commands are in `commands`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.event_hints import NOTHING
@@ -51,24 +51,45 @@ class Refilled(NamedTuple):
     concentration_ng_per_ml: int
 
 
+class PairingLink(Protocol):
+    """What unwraps a key that has come in the request under way."""
+
+    def unwrap_key(self, associated: bytes, wrapped: bytes) -> bytes | None: ...
+
+
+@dataclass(slots=True)
+class Pairing:
+    """The pairing window, in line time, and a recovery by the implant card, in ticks. In RAM alone [SPEC 11]."""
+
+    closes_line_ms: int | None = None
+    recovery_opens_ms: int | None = None
+
+
 @dataclass(slots=True, eq=False, repr=False)
 class DeviceContext:
     """One run's records and therapy, what is staged, and what the commands may look at besides."""
 
     records: Records
     therapy: Therapy
-    model: PumpModel
     pins: Pins
     host: LinkHost
+    link: PairingLink
     link_statistics: LinkStatistics
+    pairing: Pairing = field(default_factory=Pairing)
     staging: Staging | None = None
     token: Token | None = None
     refills: list[Refilled] = field(default_factory=list)
 
+    @property
+    def model(self) -> PumpModel:
+        """The pump with what the clinic has configured."""
+        return self.therapy.model
+
     def forget_session(self) -> None:
-        """Drop token and staging with their session; critical alarms that were silenced in it sound again [SPEC 4]."""
+        """Drop what dies with a session; critical alarms that were silenced in it sound again [SPEC 4]."""
         self.token = None
         self.records.hints.subscribe(NOTHING)
+        self.pairing.closes_line_ms = None
         if self.staging is not None:
             self.staging = None
             self.records.enter(LogType.STAGE_LOST)

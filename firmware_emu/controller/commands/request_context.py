@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from protocol.log.entry import actor_of
+
 if TYPE_CHECKING:
     from firmware_emu.now import TickNow
     from protocol.identifiers import ErrorCode, Opcode, Role
@@ -23,8 +25,8 @@ class RequestContext(NamedTuple):
 
     @property
     def actor(self) -> int:
-        """Who, as the log writes it: role << 4 | key slot [SPEC 8]."""
-        return self.role << 4 | self.slot
+        """Who, as the log writes it [SPEC 8]."""
+        return actor_of(self.key_id, self.role, self.slot)
 
     @property
     def cmd_id(self) -> int:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from firmware_emu.controller.commands import boluses, programming, reading, stopping, testing, upkeep
+from firmware_emu.controller.commands import (
+    boluses,
+    configuration,
+    pairing,
+    programming,
+    reading,
+    stopping,
+    testing,
+    upkeep,
+)
 from protocol.identifiers import Opcode
 from protocol.registry import VENDORS
 
@@ -47,6 +56,12 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     Opcode.REFILL: upkeep.refill,
     Opcode.SUBSCRIBE: reading.subscribe,
     Opcode.SELF_TEST: testing.self_test,
+    Opcode.CONFIG_READ: configuration.read,
+    Opcode.CONFIG_WRITE: configuration.write,
+    Opcode.KEY_ADD: pairing.add,
+    Opcode.KEY_REVOKE: pairing.revoke,
+    Opcode.KEY_LIST: pairing.list_keys,
+    Opcode.PAIRING_OPEN: pairing.open_window,
     Opcode.PING: upkeep.ping,
     Opcode.END_SESSION: upkeep.end_session,
 }

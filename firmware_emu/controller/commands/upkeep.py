@@ -16,7 +16,7 @@ from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import ErrorCode, InfusionMode, Role, StateReason
+from protocol.identifiers import CARD_KEY_ID, ErrorCode, InfusionMode, Role, StateReason
 from protocol.log.data import AlarmAckData, RefillData, TimeSetData
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogType, RateChangeReason
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from protocol.messages.time import TimeSet
 
 NEVER_S = 0xFFFF_FFFF
+_READS_THERAPY = frozenset({Role.CLINICIAN, Role.SERVICE})
 I32_MAX = 0x7FFF_FFFF
 
 
@@ -183,7 +184,8 @@ def read_log(device: DeviceContext, request: RequestContext) -> LogReadReply:
     log = device.records.log
     if wanted.epoch not in (0, log.epoch):
         raise Refused(ErrorCode.EPOCH, wanted.epoch, limit=log.epoch, nearest=0, field="epoch")
-    answer = log.read(wanted, may_read_therapy=request.role in (Role.CLINICIAN, Role.SERVICE))
+    may_read = request.role in _READS_THERAPY or device.records.settings.patient_may_read_therapy
+    answer = log.read(wanted, may_read_therapy=may_read and request.key_id != CARD_KEY_ID)
     if any(LogEntry.unpack(raw).type is LogType.CORRUPT_SLOT for raw in answer.entries):
         device.records.tell_log_damage(log.damage())
     return answer

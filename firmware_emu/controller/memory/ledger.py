@@ -7,11 +7,14 @@ writes the memory: whoever calls commits `pack()` before anything moves.
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from protocol.identifiers import ErrorCode, Opcode, Outcome
 from protocol.messages.ledger import CMD_ID_FIRST, CMD_ID_LAST, QueryCmdReply
 from protocol.wire.limits import CMD_ID_STEP_MAX
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 KEYS_MAX: Final = 8
 ENTRIES_PER_KEY: Final = 8
@@ -201,10 +204,23 @@ class Ledger:
         if of_key.find(cmd_id) is None and of_key.was_never_received(cmd_id):
             self._refused[key_id] = LedgerEntry(cmd_id, op, Outcome.REFUSED, reason, cmd_crc)
 
-    def forget_key(self, key_id: int) -> None:
-        """Drop all that is kept of a key that was revoked."""
-        self._keys.pop(key_id, None)
-        self._refused.pop(key_id, None)
+    def make_room(self, paired: Collection[int]) -> bool:
+        """See that each of these keys will find room for its first command; False where that cannot be.
+
+        A revoked key is forgotten only for that, so that its ids go on where they were if it is paired anew; and not
+        while a command of it is under way.
+        """
+        served = set(paired) | set(self._keys)
+        closed = [
+            key_id
+            for key_id, of_key in self._keys.items()
+            if key_id not in paired and not any(entry.is_open for entry in of_key.entries)
+        ]
+        for key_id in closed[: max(0, len(served) - KEYS_MAX)]:
+            del self._keys[key_id]
+            self._refused.pop(key_id, None)
+            served.discard(key_id)
+        return len(served) <= KEYS_MAX
 
     # Bytes
 

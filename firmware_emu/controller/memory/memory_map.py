@@ -41,6 +41,8 @@ class Region(IntEnum):
     SERVICE = 9
     TEXTS = 10
     DAY = 11
+    KEYS = 12
+    KEYS_COPY = 13
 
 
 # Damage here leaves no therapy that may be trusted; damage elsewhere costs comfort [DOMAIN 8.4, fault 40].
@@ -83,8 +85,10 @@ _CAPACITY_BYTES: Final = {
     Region.BOLUS_WINDOW: 128 * 12 + 32,
     Region.WALL_CLOCK: 64,
     Region.SERVICE: 256,
-    Region.TEXTS: 4 * 65 + 12,  # patient id, notes, drug name, catheter model: 64 characters each
+    Region.TEXTS: 4 * 65 + 12,  # patient id, notes, drug name, catheter model: 64 bytes each
     Region.DAY: 64,  # where the local day began
+    Region.KEYS: 256,  # 8 slots, sealed, see `key_ring`
+    Region.KEYS_COPY: 256,  # the same once more: one damaged record locks nobody out
 }
 _VERSION: Final = dict.fromkeys(Region, 1)
 

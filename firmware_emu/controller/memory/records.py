@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from firmware_emu.controller.alarms.alarms import Alarms
     from firmware_emu.controller.memory.event_log import EventLog, LogDamage
     from firmware_emu.controller.memory.identity import Identity
+    from firmware_emu.controller.memory.key_ring import KeyRing
     from firmware_emu.controller.memory.ledger import Ledger
     from firmware_emu.controller.memory.memory import Memory
+    from firmware_emu.controller.memory.settings import Settings, Texts
     from firmware_emu.controller.service_life import ServiceLife
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.controller.therapy.day_total import DayTotal
@@ -60,6 +62,9 @@ class Records:
     wall_clock: WallClock
     service: ServiceLife
     day: DayTotal
+    settings: Settings
+    texts: Texts
+    keys: KeyRing
     tick_ms: int = 0
     recovered: bool = False
     events: list[Event] = field(default_factory=list)
@@ -167,12 +172,10 @@ class Records:
         return events
 
     def _packed(self, region: Region) -> bytes:
-        name = _HOMES.get(region)
-        record: Packable | None = None if name is None else getattr(self, name)
+        record: Packable | None = getattr(self, _HOMES[region])
         return b"" if record is None else record.pack()
 
 
-# SETTINGS and TEXTS hold nothing yet.
 _HOMES: Final = {
     Region.IDENTITY: "identity",
     Region.THERAPY: "therapy",
@@ -184,4 +187,8 @@ _HOMES: Final = {
     Region.WALL_CLOCK: "wall_clock",
     Region.SERVICE: "service",
     Region.DAY: "day",
+    Region.SETTINGS: "settings",
+    Region.TEXTS: "texts",
+    Region.KEYS: "keys",
+    Region.KEYS_COPY: "keys",
 }

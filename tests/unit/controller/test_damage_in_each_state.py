@@ -28,7 +28,15 @@ DAMAGES: tuple[frozenset[Region], ...] = (
     frozenset({Region.THERAPY, Region.ALARMS}),
     frozenset({Region.ALARMS, Region.SERVICE}),
 )
-CRITICAL = frozenset(Region) - {Region.ALARMS, Region.WALL_CLOCK, Region.SERVICE, Region.TEXTS, Region.DAY}
+CRITICAL = frozenset(Region) - {
+    Region.ALARMS,
+    Region.WALL_CLOCK,
+    Region.SERVICE,
+    Region.TEXTS,
+    Region.DAY,
+    Region.KEYS,
+    Region.KEYS_COPY,
+}
 
 
 def flip(talk: Conversation, offset: int) -> None:

@@ -227,9 +227,25 @@ def test_a_full_ledger_fits_its_region_and_a_ninth_key_does_not() -> None:
     assert len(ledger.pack()) <= PLACES[Region.LEDGER].capacity_bytes
     with pytest.raises(ValueError, match="key 8"):
         ledger.record(8, LedgerEntry(1, BOLUS, Outcome.DONE, cmd_crc=CRC))
-    ledger.forget_key(0)
+    assert not ledger.make_room(range(9)), "nine keys that are paired find no room"
+    assert ledger.make_room(range(1, 9)), "key 0 was revoked"
     ledger.record(8, LedgerEntry(1, BOLUS, Outcome.DONE, cmd_crc=CRC))
     assert ledger.last_cmd_id(0) == 0
+
+
+def test_a_revoked_key_is_forgotten_where_another_needs_its_room_and_not_in_the_middle_of_its_command() -> (
+    None
+):
+    ledger = Ledger()
+    for key_id in range(KEYS_MAX):
+        outcome = Outcome.RUNNING if key_id == 3 else Outcome.DONE
+        ledger.record(key_id, LedgerEntry(7, BOLUS, outcome, cmd_crc=CRC))
+    assert ledger.make_room([0, 1, 2, 3, 4, 5])
+    assert ledger.last_cmd_id(6) == 7, "nobody needs its room: its ids go on where they were"
+    assert not ledger.make_room([0, 1, 2, 4, 5, 6, 7, 8]), "the bolus of key 3 is under way"
+    ledger.set_outcome(3, 7, Outcome.DONE)
+    assert ledger.make_room([0, 1, 2, 4, 5, 6, 7, 8])
+    assert (ledger.last_cmd_id(3), ledger.last_cmd_id(4)) == (0, 7)
 
 
 def test_a_copied_ledger_goes_its_own_way() -> None:

@@ -197,7 +197,7 @@ def test_the_data_of_an_entry_is_said_in_words(log_type: LogType, record: Any, w
 
 def test_a_person_reads_who_did_it_by_which_command_and_what_was_recovered() -> None:
     entry = LogEntry(
-        12, 3600, 250, LogType.WATCHDOG, actor_of(Role.CLINICIAN, 2), LogFlag.POWER_CUT_RECOVERED, 81
+        12, 3600, 250, LogType.WATCHDOG, actor_of(3, Role.CLINICIAN, 2), LogFlag.POWER_CUT_RECOVERED, 81
     )
     assert LogLines().lines([entry]) == [
         "#12  +0 d 01:00:00.250  clinician, key slot 2  WATCHDOG  command 81, recovered after a power cut"

@@ -52,6 +52,7 @@ TABLE = [
     (Opcode.KEY_ADD, "C", 28, 0),
     (Opcode.KEY_REVOKE, "C", 2, 0),
     (Opcode.KEY_LIST, "C", 0, 1),
+    (Opcode.PAIRING_OPEN, "C", 0, 4),
     (Opcode.SELF_TEST, "S", 0, 4),
     (Opcode.PING, "OPCS", 0, 0),
     (Opcode.END_SESSION, "OPCS", 0, 0),
