@@ -5,7 +5,9 @@ JSON: one object {key_id, role, key} with 32 hex digits, or a list of them as a 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import stat
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey
 from protocol.wire.limits import KEY_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 OTHERS = 0o077
@@ -60,6 +63,36 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
             f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
         )
     return found[0]
+
+
+@contextlib.contextmanager
+def written_key(path: Path, key: DeviceKey, *, gone_after: type[Exception]) -> Iterator[None]:
+    """A new key file, on the disk before the block pairs its key, which nobody could find again otherwise.
+
+    It goes again where the block ends with this exception, which says for certain that the key was not paired.
+    BadConfiguration where there is a file already, or none can be written.
+    """
+    text = json.dumps({"key_id": key.key_id, "role": key.role.name.lower(), "key": key.key.hex()})
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError as error:
+        raise BadConfiguration(
+            f"the key file {path} is there already, and would be replaced", advice="name another file"
+        ) from error
+    except OSError as error:
+        raise BadConfiguration(
+            f"the key file {path} cannot be written ({error.strerror})",
+            advice="name a place where you may write",
+        ) from error
+    try:
+        yield
+    except gone_after:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _key(row: Any, path: Path) -> DeviceKey:

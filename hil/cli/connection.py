@@ -88,7 +88,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         given = {name: kwargs.pop(name) for name in Options._fields if name in kwargs}
-        shared = Options(**given, command=click.get_current_context().command.name or "", told=[])
+        shared = Options(**given, command=_document_name(click.get_current_context()), told=[])
         try:
             command(shared, *args, **kwargs)
         except (PumpbenchError, KeyboardInterrupt) as caught:
@@ -134,6 +134,13 @@ def _telling_usage_errors(ctx: click.Context) -> Iterator[None]:
             path = (error.ctx or ctx).command_path
             _tell_error(UsageError(error.format_message(), advice=f"see `{path} --help`"))
         raise
+
+
+def _document_name(context: click.Context) -> str:
+    """The name of a command's document: its own, or that of its group below `program`, whose commands share one."""
+    group = context.parent.command.name if context.parent is not None else None
+    own = context.command.name or ""
+    return own if group in {None, "program"} else str(group)
 
 
 def require_target(options: Options) -> None:

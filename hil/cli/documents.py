@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Generic, NamedTuple, NotRequir
 
 from hil.cli.tables import iso_time
 from hil.errors import ExitCode, PumpbenchError
-from protocol.identifiers import AlarmClass, DeviceKind, ErrorCode, Outcome, StatusFlag
+from protocol.identifiers import AlarmClass, ConfigId, DeviceKind, ErrorCode, Outcome, StatusFlag
 from protocol.log.types import LogFlag, LogName
+from protocol.messages.keys import KeyRow  # noqa: TC001 - the schema is made from it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -143,6 +144,28 @@ class AcceptPart(TypedDict):
 
     cmd_id: Annotated[int, "id of the command"]
     accepted: Annotated[bool, "always true: it is filed as unknown for ever"]
+
+
+class ConfigItem(NamedTuple):
+    """One item of the configuration."""
+
+    config_id: Annotated[ConfigId, "which item; the unit of a number is the last part of its name"]
+    value: Annotated[str | int | bool, "a text, a number in that unit, or whether"]
+
+
+class ConfigPart(TypedDict):
+    """What the clinic has set."""
+
+    items: Annotated[list[ConfigItem], "the items that were asked for, or the one that was set"]
+    before: NotRequired[Annotated[str | int | bool, "what the item was before it was set"]]
+
+
+class KeysPart(TypedDict):
+    """Who is paired; empty where a programmer has revoked its own key."""
+
+    keys: Annotated[list[KeyRow], "the paired keys, in the order of their slots"]
+    added: NotRequired[Annotated[int, "id of the key that was paired"]]
+    revoked: NotRequired[Annotated[int, "id of the key that was revoked"]]
 
 
 def json_text(name: str, document: object) -> str:

@@ -64,6 +64,8 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "alarm-test": ((documents.AlarmTestPart,),),
     "self-test": ((SelfTestReply,),),
     "accept": ((documents.AcceptPart,),),
+    "config": ((documents.ConfigPart,),),
+    "keys": ((documents.KeysPart,),),
     "set": ((ExecutedPart[ProgCommitReply],),),
     "bolus": ((ExecutedPart[BolusCommitReply],),),
     "cancel": ((ExecutedPart[BolusCancelReply],),),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli import tables
+from hil.cli.configuration_command import config
 from hil.cli.connection import (
     Options,
     TellsUsageErrors,
@@ -24,6 +25,7 @@ from hil.cli.connection import (
     with_options,
 )
 from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
+from hil.cli.key_commands import keys
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.quantities import CMD_ID, Quantity
@@ -370,5 +372,5 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     show(options, filed, {"cmd_id": cmd_id, "accepted": True}, done="it was filed")
 
 
-for _command in THERAPY_COMMANDS:
+for _command in (*THERAPY_COMMANDS, config, keys):
     program.add_command(_command)

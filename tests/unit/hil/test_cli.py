@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hil.cli import main
+from hil.cli.key_commands import keys
 from hil.cli.program import program
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
@@ -259,8 +260,23 @@ CHANGES = [
     ("self-test",),
     ("accept", "3", "--yes"),
     ("link", "--clear"),
+    ("config", "notes", "by hand", "--yes"),
+    ("keys", "add", "patient", "new-key.json"),
+    ("keys", "revoke", "1", "--yes"),
 ]
-READS = ["status", "info", "limits", "delivery", "reservoir", "alarms", "link", "log", "time", "ping"]
+READS = [
+    "config",
+    "status",
+    "info",
+    "limits",
+    "delivery",
+    "reservoir",
+    "alarms",
+    "link",
+    "log",
+    "time",
+    "ping",
+]
 
 
 def test_what_changes_a_pump_and_what_reads_one_is_every_command() -> None:
@@ -353,9 +369,11 @@ def test_verbose_shows_each_frame_decoded_on_stderr_and_what_the_pump_has_droppe
     assert run("program", "ping", *EMULATOR).stderr == ""
 
 
-@pytest.mark.parametrize("command", sorted(program.commands))
+@pytest.mark.parametrize(
+    "command", [*sorted(set(program.commands) - {"keys"}), *(f"keys {name}" for name in keys.commands)]
+)
 def test_every_command_of_the_programmer_takes_v(command: str) -> None:
-    assert " -v " in output("program", command, "--help")
+    assert " -v " in output("program", *command.split(), "--help")
 
 
 def test_the_frames_of_a_session_that_could_not_be_opened_are_shown_too(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from hil.bench_session import TestBench
 from hil.cli import main
-from hil.cli.documents import json_text
+from hil.cli.documents import KeysPart, json_text
 from hil.cli.json_schema import DOCUMENTS, json_schema
 from hil.cli.program import program
 from hil.errors import UsageError
@@ -35,8 +35,9 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "time": [(), ("2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes")],
     "log": [(), ("--security",)],
     "alarm-test": [("critical",), ("NON_CRITICAL",)],
+    "config": [(), ("bolus-max",), ("notes", "by hand", "--yes")],
 }
-"""Of each command that needs any; `accept`, `ack`, `self-test` and `error` have tests of their own."""
+"""Of each command that needs any; `accept`, `ack`, `keys`, `self-test` and `error` have tests of their own."""
 
 
 def closed(schema: Any) -> Any:
@@ -85,7 +86,7 @@ def test_every_schema_is_one_of_its_dialect(name: str) -> None:
     assert json_schema(name)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-@pytest.mark.parametrize("name", sorted(set(program.commands) - {"accept", "ack", "self-test"}))
+@pytest.mark.parametrize("name", sorted(set(program.commands) - {"accept", "ack", "keys", "self-test"}))
 def test_what_a_command_prints_is_valid_by_its_schema(name: str) -> None:
     for arguments in ARGUMENTS.get(name, NOTHING):
         check(name, printed(name, *arguments))
@@ -109,6 +110,13 @@ def test_what_self_test_prints_is_valid_by_its_schema(bench: TestBench) -> None:
     pump = bench.open_programmer(Role.SERVICE)
     for failed in (pump.self_test(), SelfTestFault.LOG | SelfTestFault.CLOCK):
         check("self-test", json.loads(json_text("self-test", {"failed": failed})))
+
+
+def test_what_keys_prints_is_valid_by_its_schema(bench: TestBench) -> None:
+    bench.target.rig.inject("magnet")
+    paired = list(bench.open_programmer().paired_keys())
+    for part in (KeysPart(keys=paired), KeysPart(keys=paired, added=3), KeysPart(keys=[], revoked=3)):
+        check("keys", json.loads(json_text("keys", part)))
 
 
 def test_errors_are_valid_by_their_schema() -> None:
