@@ -60,6 +60,7 @@ from protocol.messages.bolus import (
     BolusPrepare,
     BolusPrepareReply,
 )
+from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.conversation import (
     EndSession,
     EventHint,
@@ -69,7 +70,6 @@ from protocol.messages.conversation import (
     SelfTest,
     Subscribe,
 )
-from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.ledger import OWN_KEY, QueryCmdReply, VoidCmdReply
 from protocol.messages.log import LogStatus, LogStatusReply
 from protocol.messages.program import (
