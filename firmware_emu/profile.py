@@ -37,6 +37,7 @@ class PumpModel:
     day_max_nl: int = 5_000_000
     program_day_max_nl: int = 5_000_000
     min_bolus_gap_s: int = 900
+    bolus_max_duration_s: int = 86_400
     max_stop_s: int = 172_800
     low_reservoir_alarm_nl: int = 2_000_000
     critical_interval_s: int = 600

@@ -113,6 +113,7 @@ MODEL_RULES: Final = {
     "day_max_nl": _VOLUME,
     "program_day_max_nl": _VOLUME,
     "min_bolus_gap_s": whole(0, 366 * 86_400),
+    "bolus_max_duration_s": whole(1, 49 * 86_400),
     "max_stop_s": _SECONDS,
     "low_reservoir_alarm_nl": _VOLUME,
     "critical_interval_s": _SECONDS,

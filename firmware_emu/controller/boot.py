@@ -175,13 +175,19 @@ class _Restart(NamedTuple):
         records.recovered = True
         self._count_day(records, checkpoint.counters)
         basal = checkpoint.deliveries.basal
+        bridge = checkpoint.deliveries.bridge
+        deliveries = Deliveries(basal)
+        deliveries.set_bridge(bridge)
         model = records.settings.applied_to(self.model)
         therapy = Therapy(
-            records, self.pins.rotor, model, Deliveries(basal), checkpoint.counters, checkpoint.detector
+            records, self.pins.rotor, model, deliveries, checkpoint.counters, checkpoint.detector
         )
         latest_cut_ms = latched_ms + MS_PER_S - 1
         uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
         basal.restart(tick_ms)
+        if bridge is not None:  # therapy, which goes on
+            uncertain_nl += max(0, bridge.strokes_due(latest_cut_ms)) * self.model.stroke_nl
+            bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent, SessionInfo
 
-CAPABILITIES = Capability.FLEX | Capability.EVENTS | Capability.PAIRING
+CAPABILITIES = Capability.FLEX | Capability.PRIME_AND_BRIDGE | Capability.EVENTS | Capability.PAIRING
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 
@@ -230,6 +230,7 @@ class Controller:
         """What is believed at `tick_ms`; the caller has turned until then."""
         records, therapy = self.records, self.therapy
         bolus = therapy.deliveries.current
+        left = therapy.deliveries.bridge if bolus is None else bolus
         return Belief(
             tick_ms=tick_ms,
             state=records.therapy.state,
@@ -240,7 +241,7 @@ class Controller:
             strokes_commanded=therapy.counters.commanded,
             strokes_seen=therapy.counters.strokes,
             bolus_cmd_id=0 if bolus is None else bolus.cmd_id,
-            bolus_left_nl=0 if bolus is None else bolus.left_nl,
+            bolus_left_nl=0 if left is None else left.left_nl,
             program_rev=records.therapy.program_rev,
             alarm_active=records.alarms.active_mask,
             alarm_latched=records.alarms.latched_mask,

@@ -71,6 +71,7 @@ class Schedule:
         self._checkpoint_due_ms = tick_ms
         self.time_ref_due_ms = self.by_day_end_ms(tick_ms + TIME_REF_MS)
         self.battery_due_ms = tick_ms
+        self._saved_strokes = 0
         self._planned_ms = tick_ms
         self._unremembered_ms = NEVER_MS
         self._next_ms = tick_ms
@@ -110,8 +111,8 @@ class Schedule:
         """Run all that is due at `tick_ms`. Raises PowerCut."""
         therapy, records = self.therapy, self.records
         therapy.turn_until(tick_ms)
-        on_top = therapy.deliveries.on_top
-        if self._checkpoint_due_ms <= tick_ms < self._planned_ms and not on_top and not records.changed:
+        counts = therapy.deliveries.each_stroke_counts
+        if self._checkpoint_due_ms <= tick_ms < self._planned_ms and not counts and not records.changed:
             self._save_counters(tick_ms)  # the usual case: an hour in which no stroke decided anything
             return
         if self._unremembered_ms <= tick_ms < min(self._planned_ms, self._checkpoint_due_ms):
@@ -122,7 +123,9 @@ class Schedule:
         self._run_timers(TIMERS, tick_ms)
         if records.changed:
             self.commit(tick_ms)
-        elif tick_ms >= self._checkpoint_due_ms or therapy.deliveries.on_top:
+        elif tick_ms >= self._checkpoint_due_ms or (
+            therapy.deliveries.each_stroke_counts and therapy.counters.commanded != self._saved_strokes
+        ):
             self._save_counters(tick_ms)
         elif tick_ms >= self._planned_ms:
             self.plan()
@@ -163,14 +166,16 @@ class Schedule:
         remembered = self.records.therapy
         remembered.status_rev = (remembered.status_rev + 1) & 0xFFFF_FFFF
         self.records.commit(pack_checkpoint(self.therapy, tick_ms))
+        self._saved_strokes = self.therapy.counters.commanded
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         self.plan()
 
     def _save_counters(self, tick_ms: int) -> None:
         """Write the counters alone, because only strokes have moved; raises PowerCut."""
         self.records.memory.checkpoint(pack_checkpoint(self.therapy, tick_ms))
+        self._saved_strokes = self.therapy.counters.commanded
         self._checkpoint_due_ms = checkpoint_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
-        if not self.therapy.deliveries.on_top and tick_ms < self._planned_ms:
+        if not self.therapy.deliveries.each_stroke_counts and tick_ms < self._planned_ms:
             self._next_ms = min(self._planned_ms, self._unremembered_ms, checkpoint_ms)
         else:
             self.plan()
@@ -183,6 +188,9 @@ def _next_on_top_ms(schedule: Schedule) -> int | None:
 def _end_deliveries(schedule: Schedule, _tick_ms: int) -> None:
     """End what has delivered all of its strokes and, in a critical alarm, all the rest [DOMAIN 2.2, 5]."""
     therapy = schedule.therapy
+    bridge = therapy.deliveries.bridge
+    if bridge is not None and not bridge.strokes_left:
+        therapy.set_bridge(None, None, RateChangeReason.BRIDGE)
     for delivery in therapy.deliveries.on_top:
         if not delivery.strokes_left:
             therapy.end_delivery(delivery)
@@ -218,6 +226,7 @@ def _tell_stopped_too_long(schedule: Schedule, tick_ms: int) -> None:
     stopped_s = schedule.therapy.stopped_ms(tick_ms) // MS_PER_S
     schedule.records.enter(LogType.STOPPED_TOO_LONG, StoppedTooLongData(stopped_s))
     schedule.records.raise_alarm(AlarmId.STOPPED_TOO_LONG, stopped_s)
+    schedule.therapy.end_all(BolusEndReason.ALARM)  # a prime
 
 
 def _stop_expires_due_ms(schedule: Schedule) -> int | None:
@@ -232,6 +241,7 @@ def _expire_stop(schedule: Schedule, tick_ms: int) -> None:
     stopped.stop_expired = True
     expired_ms = tick_ms if stopped.stop_expires_ms is None else stopped.stop_expires_ms
     records.raise_alarm(AlarmId.STOP_EXPIRED, therapy.stopped_ms(expired_ms) // MS_PER_S)
+    therapy.end_all(BolusEndReason.ALARM)  # a prime, whose rate may have left no room for a basal one
     empty = records.alarms.is_active(AlarmId.EMPTY)
     may_resume = records.program is not None and not (empty and policy is EmptyPolicy.MINIMUM_RATE)
     if stopped.on_expiry is OnExpiry.ALARM_ONLY or (empty and policy is EmptyPolicy.STOP):
@@ -273,6 +283,7 @@ def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
     records.enter(LogType.EOS)
     records.raise_alarm(AlarmId.EOS)
     therapy.change(Trigger.SERVICE_ENDED, StateReason.EOS, RateChangeReason.EOS)
+    therapy.set_bridge(None, BolusEndReason.EOS, RateChangeReason.EOS)
 
 
 def _step_due_ms(schedule: Schedule) -> int | None:

@@ -110,6 +110,7 @@ class BolusEndReason(Named):
     POWER = 4
     MISSING_EDGES = 5
     EOS = 6
+    REPLACED = 7
 
 
 class RateChangeReason(Named):
@@ -123,6 +124,7 @@ class RateChangeReason(Named):
     EOS = 5
     RESET = 6
     TIME_SET = 7
+    BRIDGE = 8
 
 
 class SessionCloseReason(Named):

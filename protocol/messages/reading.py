@@ -43,15 +43,15 @@ class GetStatus(NamedTuple):
     "state_reason" / enum_of(StateReason) * "why it is in this state",
     "mode" / enum_of(InfusionMode) * "how the active program infuses",
     "flags" / flags_of(StatusFlag) * "what else is so",
-    "rate_nl_per_day" / U32 * "the basal rate in effect",
+    "rate_nl_per_day" / U32 * "the basal rate in effect, or the bridge's",
     "program_rev" / U32 * "of the active program; 0 none yet",
     "bolus_cmd_id" / U32 * "0 none",
-    "bolus_left_nl" / U32 * "of the bolus that runs",
+    "bolus_left_nl" / U32 * "of the bolus that runs, or of the bridge",
     "reservoir_calc_nl" / U32 * "what the pump believes to be left",
     "delivered_total_nl" / U64 * "since the pump was made, from all sources",
     "batt_mv" / U16 * "voltage of the battery",
     "batt_pct" / U8 * "0 to 100",
-    "activity" / flags_of(Activity) * "what is delivered on top of the basal rate",
+    "activity" / flags_of(Activity) * "what is delivered on top of the basal rate, or in its place",
     "alarm_active" / U32 * "bit n: alarm n",
     "alarm_latched" / U32 * "bit n: alarm n",
     "last_seq" / U32 * "newest entry of the main log",
@@ -161,6 +161,7 @@ class GetLimits(NamedTuple):
     "program_day_max_nl" / U32 * "basal volume of a program in a day",
     "hello_per_min" / U16 * "unproven answers in any 60 s",
     "hello_per_day" / U16 * "unproven answers in any 24 h",
+    "bolus_max_duration_s" / U32 * "longest duration of a bolus or a prime",
 )
 class GetLimitsReply(NamedTuple):
     """What this pump refuses to exceed."""
@@ -180,6 +181,7 @@ class GetLimitsReply(NamedTuple):
     program_day_max_nl: int
     hello_per_min: int
     hello_per_day: int
+    bolus_max_duration_s: int
 
 
 @command(Opcode.GET_DELIVERY, "OPCS", while_unknown=True)

@@ -21,11 +21,12 @@ from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, d
 from protocol.link.events import Hint, Refusal, Response
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogName
-from protocol.messages.bolus import BolusCommit, BolusPrepare
+from protocol.messages.bolus import BolusCommit, BolusPrepare, Prime
 from protocol.messages.errors import ErrorReply
 from protocol.messages.log import LogRead
 from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
+    BridgeBlock,
     Group,
     ProgBegin,
     ProgramHeader,
@@ -228,6 +229,11 @@ class Conversation:
             BolusCommit(cmd_id, prepared.quantised_nl, duration_s, prepared.token, program_rev)
         )
 
+    def start_prime(self, cmd_id: int, volume_nl: int, duration_s: int, program_rev: int = 1) -> Any:
+        """Prepare and start a prime."""
+        prepared = self.granted(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, program_rev))
+        return self.granted(Prime(cmd_id, prepared.quantised_nl, duration_s, prepared.token, program_rev))
+
 
 def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: int = 1) -> ProgramHeader:
     """The header of a program of one dose a day."""
@@ -240,6 +246,15 @@ def simple_header(dose_ng_per_day: int, concentration_ng_per_ml: int, drug_id: i
         concentration_ng_per_ml,
         groups=padded_groups([Group(0x7F, 1, dose_ng_per_day)]),
     )
+
+
+def bridged(
+    program: tuple[ProgramHeader, tuple[Segment, ...]], volume_nl: int, rate_nl_per_day: int
+) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+    """A program with a bridge before it."""
+    header, segments = program
+    bridge = BridgeBlock(volume_nl, rate_nl_per_day)
+    return header._replace(flags=header.flags | ProgramFlag.BRIDGE, bridge=bridge), segments
 
 
 def flexible_program(

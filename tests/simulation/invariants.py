@@ -28,7 +28,7 @@ def assert_volumes_agree(talk: Conversation) -> None:
     uncertain_nl = sum(
         entry.details().uncertain_nl
         for entry in talk.log()
-        if entry.type in (LogType.RESET_BROWNOUT, LogType.BOLUS_END)
+        if entry.type in (LogType.RESET_BROWNOUT, LogType.BOLUS_END, LogType.PRIME_END)
     )
     turned_nl = truth.strokes_turned * talk.pump.profile.model.stroke_nl
     assert belief.delivered_total_nl <= turned_nl <= belief.delivered_total_nl + uncertain_nl

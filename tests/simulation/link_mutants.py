@@ -21,7 +21,7 @@ from firmware_emu.pump import Pump
 from hil.programmer.programmer import Programmer
 from hil.programmer.recognition import Recognition
 from protocol.codec.layouts import decode
-from protocol.identifiers import ErrorCode, Opcode
+from protocol.identifiers import BolusKind, ErrorCode, Opcode
 from protocol.link.client_end import ClientEnd
 from protocol.link.events import Request
 from protocol.link.pump_end import PumpEnd
@@ -46,7 +46,9 @@ class WithoutToken(Controller):
     def _handled(self, request: Request, *who: Any) -> object:
         if request.opcode == Opcode.BOLUS_COMMIT:
             wanted = decode(BolusCommit, request.payload)
-            self.device.token = Token(wanted.token, wanted.volume_nl, wanted.duration_s, 1 << 62)
+            self.device.token = Token(
+                wanted.token, BolusKind.BOLUS, wanted.volume_nl, wanted.duration_s, 1 << 62
+            )
         return super()._handled(request, *who)
 
 

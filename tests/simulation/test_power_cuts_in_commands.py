@@ -13,6 +13,7 @@ import pytest
 
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
 from protocol.identifiers import (
+    Activity,
     AlarmFlag,
     AlarmId,
     BolusKind,
@@ -28,17 +29,17 @@ from protocol.identifiers import (
 )
 from protocol.log.types import LogName, LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
-from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, Prime
 from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.keys import KeyRevoke, PairingOpen
 from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.log import LogStatus
-from protocol.messages.program import GetProgram, ProgCommit
+from protocol.messages.program import GetProgram, ProgCommit, Segment
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
-from tests.simulation.conversation import Conversation, profile_of
+from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.pairing import key_add, listed, open_window
 
@@ -56,6 +57,12 @@ class Case(NamedTuple):
 def _bolus_commit(talk: Conversation) -> object:
     prepared = talk.granted(BolusPrepare(BolusKind.BOLUS, 10_000, 600, 1))
     return BolusCommit(CMD_ID, 10_000, 600, prepared.token, 1)
+
+
+def _prime(talk: Conversation) -> object:
+    talk.granted(Stop(1, 86_400, StopReason.CLINICAL))
+    prepared = talk.granted(BolusPrepare(BolusKind.PRIME, 10_000, 600, 1))
+    return Prime(CMD_ID, 10_000, 600, prepared.token, 1)
 
 
 def _cancel(talk: Conversation) -> object:
@@ -79,6 +86,22 @@ def _resume(talk: Conversation) -> object:
 def _prog_commit(talk: Conversation) -> object:
     crc = talk.stage(400_000, 500_000, base_rev=1).staged_crc
     return ProgCommit(CMD_ID, 1, crc, start=True)
+
+
+def _prog_commit_with_a_bridge(talk: Conversation) -> object:
+    staged = bridged((simple_header(400_000, 500_000), (Segment(0, 800_000),)), 338_000, 700_000)
+    return ProgCommit(CMD_ID, 1, talk.stage_program(*staged, base_rev=1).staged_crc, start=True)
+
+
+def _refill_with_a_bridge(talk: Conversation) -> object:
+    """In the middle of an earlier bridge."""
+    staged = bridged((simple_header(300_000, 500_000), (Segment(0, 600_000),)), 338_000, 700_000)
+    crc = talk.stage_program(*staged, base_rev=1).staged_crc
+    talk.granted(ProgCommit(1, 1, crc, start=True))
+    talk.wait(MS_PER_HOUR)
+    staged = bridged((simple_header(400_000, 1_000_000, 2), (Segment(0, 400_000),)), 338_000, 600_000)
+    crc = talk.stage_program(*staged, base_rev=2).staged_crc
+    return Refill(CMD_ID, 0, 19_000_000, 2, RefillFlag.RINSED_TWICE, 1_000_000, 3_000_000, crc)
 
 
 def _refill(talk: Conversation) -> object:
@@ -130,11 +153,14 @@ def _config_date(talk: Conversation) -> object:
 
 CASES = {
     "BOLUS_COMMIT": Case(_bolus_commit),
+    "PRIME": Case(_prime),
     "BOLUS_CANCEL": Case(_cancel),
     "STOP": Case(_stop),
     "RESUME": Case(_resume),
     "PROG_COMMIT": Case(_prog_commit),
+    "PROG_COMMIT with a bridge": Case(_prog_commit_with_a_bridge),
     "REFILL": Case(_refill),
+    "REFILL with a bridge": Case(_refill_with_a_bridge),
     "REFILL with a program": Case(_refill_with_program),
     "TIME_SET": Case(_time_set),
     "ALARM_ACK": Case(_alarm_ack, cmd_id=None),
@@ -163,6 +189,7 @@ class Seen(NamedTuple):
     state: State
     state_reason: int
     rate_nl_per_day: int
+    bridge_left_nl: int
     program: object
     reservoir: object
     tz_minutes: int
@@ -190,6 +217,7 @@ def seen(talk: Conversation, cmd_id: int | None) -> Seen:
         status.state,
         status.state_reason,
         status.rate_nl_per_day,
+        status.bolus_left_nl if status.activity & Activity.BRIDGE else 0,
         (status.program_rev, program.crc, program.header),
         (reservoir.last_fill_nl, reservoir.last_aspirated_nl, reservoir.low_alarm_nl),
         status.tz_minutes,
@@ -243,7 +271,7 @@ def torn_at(length: int) -> set[int]:
 @pytest.mark.parametrize("name", CASES)
 def test_a_cut_in_any_write_leaves_the_old_state_or_the_new(name: str) -> None:
     old, new = expected(name)
-    if name != "BOLUS_COMMIT":  # which changes nothing but the ledger
+    if name not in ("BOLUS_COMMIT", "PRIME"):  # which change nothing but the ledger
         assert old != new
     talk, message = ready(name)
     lengths = writes_of(name)

@@ -14,6 +14,7 @@ from firmware_emu.controller.events import LogWritten, RateStepped
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import (
+    Activity,
     AlarmId,
     BolusKind,
     ErrorCode,
@@ -25,15 +26,22 @@ from protocol.identifiers import (
     TimeSetReason,
 )
 from protocol.log.types import BolusEndReason, LogType
-from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply
+from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply, Prime
 from protocol.messages.errors import ErrorReply
 from protocol.messages.ledger import QueryCmd, VoidCmd
-from protocol.messages.program import ProgCommit
+from protocol.messages.program import ProgCommit, Segment
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, flexible_program, profile_of, state_of
+from tests.simulation.conversation import (
+    Conversation,
+    bridged,
+    flexible_program,
+    profile_of,
+    simple_header,
+    state_of,
+)
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 from tests.support.sometimes import reaches, sometimes
@@ -80,6 +88,27 @@ class Life:
             sometimes("power went while a bolus was commanded", answered is None)
             if answered is None:
                 assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
+
+    def prime(self) -> None:
+        volume_nl, duration_s = self.random.randrange(500, 338_000), self.random.randrange(1_400, 8_000)
+        rev = self.status().program_rev
+        prepared = self.talk.ask(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, rev))
+        if isinstance(prepared, BolusPrepareReply):
+            wanted = Prime(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
+            answered = self.talk.ask(wanted)
+            sometimes("power went while a prime was commanded", answered is None)
+            if answered is None:
+                assert self.talk.granted(QueryCmd(wanted.cmd_id)).outcome is not Outcome.RUNNING
+
+    def bridge(self) -> None:
+        """A program with a bridge before it."""
+        if self.talk.pump.truth().power_cut_armed:
+            return
+        rev, pick = self.status().program_rev, self.random
+        volume_nl, rate = pick.randrange(500, 400_000), pick.randrange(100_000, 2_000_000)
+        staged = bridged((simple_header(100_000, 500_000), (Segment(0, 200_000),)), volume_nl, rate)
+        crc = self.talk.stage_program(*staged, base_rev=rev).staged_crc
+        self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
 
     def cancel(self) -> None:
         self.talk.ask(BolusCancel(self.next_id(), 0, 0xFFFF))
@@ -158,7 +187,7 @@ class Life:
         actions = (
             [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
         )
-        actions += [self.schedule] * 2
+        actions += [self.schedule] * 2 + [self.prime, self.bridge] * 2
         actions += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)
@@ -175,7 +204,7 @@ class Life:
         elapsed_ms = now.now_ms - before.now_ms
         turned = now.turned - before.turned
         assert turned * STROKE_NL * MS_PER_DAY <= 24_000_000 * elapsed_ms + 2 * STROKE_NL * MS_PER_DAY
-        if before.stands and now.stands and not logged & {LogType.RATE_CHANGE, LogType.BOOT}:
+        if before.stands and now.stands and not (logged & _MAY_FLOW or before.primes or now.primes):
             assert turned == 0, "delivered while stopped"
 
     def look_at_the_schedule(self) -> None:
@@ -184,7 +213,15 @@ class Life:
         assert controller is not None
         records, clock = controller.records, controller.records.wall_clock
         program, basal = records.program, controller.therapy.rate_nl_per_day
-        if records.therapy.state is not State.RUN or program is None or program.week is None:
+        bridge = controller.therapy.deliveries.bridge
+        if records.therapy.state is not State.RUN or program is None:
+            return
+        if bridge is not None:
+            sometimes("a bridge under way", bridge.delivered > 0)
+            assert not bridge.waits
+            assert basal == bridge.rate_nl_per_day == program.header.bridge.rate_nl_per_day
+            return
+        if program.week is None:
             return
         if not clock.valid:
             sometimes("a schedule without a time of day")
@@ -199,6 +236,9 @@ class Life:
                 assert basal == [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
 
 
+_MAY_FLOW = {LogType.RATE_CHANGE, LogType.BOOT, LogType.PRIME_START}
+
+
 class _Moment:
     """What is compared between two looks."""
 
@@ -209,6 +249,9 @@ class _Moment:
         self.tick_ms = belief.tick_ms
         self.turned = truth.strokes_turned
         self.stands = belief.state in (State.STOP, State.FAULT_STOP, State.EOS)
+        controller = talk.pump.controller
+        activity = Activity(0) if controller is None else controller.therapy.deliveries.activity
+        self.primes = bool(activity & Activity.PRIME)
 
 
 def note_what_was_reached(talk: Conversation) -> None:
@@ -219,6 +262,12 @@ def note_what_was_reached(talk: Conversation) -> None:
     sometimes("a bolus interrupted by an alarm", BolusEndReason.ALARM in reasons)
     sometimes("a bolus interrupted by a power cut", BolusEndReason.POWER in reasons)
     sometimes("a bolus cancelled", BolusEndReason.CANCELLED in reasons)
+    primes = {entry.details().reason for entry in entries if entry.type is LogType.PRIME_END}
+    sometimes("a prime delivered", BolusEndReason.COMPLETE in primes)
+    sometimes("a prime interrupted", bool(primes - {BolusEndReason.COMPLETE}))
+    bridges = {entry.details().reason for entry in entries if entry.type is LogType.BRIDGE_END}
+    sometimes("a bridge delivered", BolusEndReason.COMPLETE in bridges)
+    sometimes("a bridge replaced", BolusEndReason.REPLACED in bridges)
     alarms = {entry.details().alarm_id for entry in entries if entry.type is LogType.ALARM_ON}
     sometimes("a reservoir that ran low", AlarmId.LOW_RESERVOIR in alarms)
     sometimes("a reservoir believed empty", AlarmId.EMPTY in alarms)
@@ -228,6 +277,12 @@ def note_what_was_reached(talk: Conversation) -> None:
 
 @reaches(
     "a bolus cancelled",
+    "a bridge delivered",
+    "a bridge replaced",
+    "a bridge under way",
+    "a prime delivered",
+    "a prime interrupted",
+    "power went while a prime was commanded",
     "a schedule refused because nobody knew the time",
     "a schedule without a time of day",
     "a step of a schedule",
@@ -249,9 +304,9 @@ def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     for entry in talk.log():
-        if entry.type is LogType.BOLUS_START:
+        if entry.type in (LogType.BOLUS_START, LogType.PRIME_START):
             starts[entry.cmd_id] = starts.get(entry.cmd_id, 0) + 1
-        elif entry.type is LogType.BOLUS_END:
+        elif entry.type in (LogType.BOLUS_END, LogType.PRIME_END):
             ends[entry.cmd_id] = ends.get(entry.cmd_id, 0) + 1
     assert set(starts.values()) | set(ends.values()) <= {1}, "a bolus began or ended twice"
     running = talk.granted(GetStatus()).bolus_cmd_id

@@ -17,11 +17,11 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from protocol.identifiers import AlarmId, OnExpiry, RefillFlag, StopReason
 from protocol.log.types import LogType
 from protocol.messages.bolus import BolusCancel
-from protocol.messages.program import ProgCommit
-from protocol.messages.reading import GetStatus
+from protocol.messages.program import ProgCommit, Segment
+from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of, state_of
+from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header, state_of
 from tests.simulation.stepping import Act, Story, alarms_in, cuts, played
 
 DAY_STEPS = 10_000
@@ -56,8 +56,9 @@ def new_program(cmd_id: int, dose_ng_per_day: int) -> Act:
     return act
 
 
-def refill(cmd_id: int, filled_nl: int) -> Act:
-    return asking(Refill(cmd_id, 0, filled_nl, 1, RefillFlag(0), 500_000, 2_000_000))
+def refill(cmd_id: int, filled_nl: int, ng_per_ml: int = 500_000) -> Act:
+    low_alarm_nl = min(2_000_000, filled_nl // 2)
+    return asking(Refill(cmd_id, 0, filled_nl, 1, RefillFlag(0), ng_per_ml, low_alarm_nl))
 
 
 def busy_week() -> Story:
@@ -143,6 +144,42 @@ def test_a_busy_week_in_any_steps_with_any_looks_is_the_same_week(instants: list
         if random.random() < 0.5:
             talk.pump.belief()
     assert_same(played(talk, acts, WEEK_END_MS), week_in_one_go().fork())
+
+
+def primed_and_bridged() -> Story:
+    """A prime while stopped, a change of concentration with its bridge through a stop and a stall, and a bolus."""
+    hour = MS_PER_HOUR
+
+    def change(talk: Conversation) -> None:
+        program = (simple_header(300_000, 2_000_000), (Segment(0, 150_000),))
+        crc = talk.stage_program(*bridged(program, 338_250, 601_234), base_rev=1).staged_crc
+        talk.granted(Refill(4, 0, 1_500_000, 1, RefillFlag.RINSED_TWICE, 2_000_000, 900_000, crc))
+
+    return (
+        (hour + 17, asking(Stop(1, 7_200, StopReason.CLINICAL))),
+        (hour + 1_001, lambda talk: talk.start_prime(2, 338_000, 1_300)),
+        (2 * hour, asking(Resume(3, 1))),
+        (2 * hour + 123_457, change),
+        (5 * hour, asking(Stop(5, 86_000, StopReason.MRI, OnExpiry.RESUME))),
+        (6 * hour + 7, asking(Resume(6, 2))),
+        (8 * hour, stall(True)),
+        (10 * hour + 3, stall(False)),
+        (22 * hour, lambda talk: talk.start_prime(7, 20_500, 3_600, 2)),
+        (26 * hour, bolus(8, 40_000, 7_200)),
+        (30 * hour, refill(9, 1_000_000, 2_000_000)),
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_prime_and_a_bridge_in_ten_thousand_steps_are_the_same(seed: int) -> None:
+    end_ms = 40 * MS_PER_HOUR
+    once, stepped = (Conversation.with_new_pump(profile_of()) for _ in range(2))
+    played(once, primed_and_bridged(), end_ms)
+    delivered = once.fork().granted(GetDelivery())
+    assert (delivered.prime_nl, delivered.bridge_nl, delivered.bolus_nl) == (358_500, 338_000, 40_000)
+    events_ms = {entry.now.pump_ms for entry in once.trace if isinstance(entry.event, ProgramEvent)}
+    played(stepped, primed_and_bridged(), end_ms, cuts(seed, end_ms, DAY_STEPS, events_ms))
+    assert_same(stepped, once)
 
 
 @pytest.mark.parametrize("residual_nl", [0, 1_400_000])

@@ -1,23 +1,23 @@
-"""BOLUS_PREPARE, BOLUS_COMMIT, BOLUS_CANCEL, QUERY_CMD, VOID_CMD [SPEC 6, 9].
+"""BOLUS_PREPARE, BOLUS_COMMIT, PRIME, BOLUS_CANCEL, QUERY_CMD, VOID_CMD [SPEC 6, 9].
 
 State, revision and token are checked here; size, rate, windows and gap by `therapy.bolus.check_bolus`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.commands.device_context import Token
-from firmware_emu.controller.commands.ledgered import acted, repeated, unusable_id
+from firmware_emu.controller.commands.ledgered import acted, repeated, started, unusable_id
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
-from firmware_emu.controller.memory.ledger import LedgerEntry
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.bolus import ActiveBolus, check_bolus, quantised_nl, shortest_duration_s
 from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.reservoir_belief import check_content
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
-from protocol.log.data import BolusCancelData, CmdIntentData, CmdVoidData
+from protocol.log.data import BolusCancelData, CmdVoidData
 from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import (
     BolusCancel,
@@ -26,6 +26,8 @@ from protocol.messages.bolus import (
     BolusCommitReply,
     BolusPrepare,
     BolusPrepareReply,
+    Prime,
+    PrimeReply,
 )
 from protocol.messages.ledger import OWN_KEY, CommandResult, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
 
@@ -38,17 +40,16 @@ _OPS_OF_TARGETS = (0, Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME, O
 
 
 def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply:
-    """Say whether a bolus would be accepted, with a token that permits one COMMIT of it."""
+    """Say whether a bolus or a prime would be accepted, with a token that permits one COMMIT or PRIME of it."""
     wanted: BolusPrepare = request.message
     device.token = None
-    if wanted.kind is not BolusKind.BOLUS:
-        raise Refused(ErrorCode.ENUM, wanted.kind, limit=BolusKind.BOLUS, nearest=0, field="kind")
-    _check_state(device)
+    _check_state(device, wanted.kind)
     device.check_revision(wanted.program_rev, "program_rev")
     volume_nl = quantised_nl(wanted.volume_nl, device.model.stroke_nl)
-    _check_limits(device, request, volume_nl or wanted.volume_nl, wanted.duration_s)
+    _check_limits(device, request, wanted.kind, volume_nl or wanted.volume_nl, wanted.duration_s)
     value = device.draw_token()
-    device.token = Token(value, volume_nl, wanted.duration_s, request.now.line_ms + TOKEN_MS)
+    expires_ms = request.now.line_ms + TOKEN_MS
+    device.token = Token(value, wanted.kind, volume_nl, wanted.duration_s, expires_ms)
     window, limits = device.records.window, device.model
     return BolusPrepareReply(
         token=value,
@@ -63,19 +64,26 @@ def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply
 
 def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
     """Start a bolus: its intent is durable before the answer leaves, which leaves before the first stroke."""
-    records, therapy = device.records, device.therapy
-    wanted: BolusCommit = request.message
-    result = repeated(records, request)
+    return BolusCommitReply(*_commit(device, request, BolusKind.BOLUS))
+
+
+def prime(device: DeviceContext, request: RequestContext) -> PrimeReply:
+    """Start a prime, as a bolus is started."""
+    return PrimeReply(*_commit(device, request, BolusKind.PRIME))
+
+
+def _commit(device: DeviceContext, request: RequestContext, kind: BolusKind) -> tuple[CommandResult, int]:
+    """Start what was prepared; returns the result, and the volume delivered so far in nL."""
+    wanted: BolusCommit | Prime = request.message
+    result = repeated(device.records, request)
     if result is not None:
-        return BolusCommitReply(result, _found(device, request.key_id, wanted.cmd_id).delivered_nl)
-    _check_state(device)
+        return result, _found(device, request.key_id, wanted.cmd_id).delivered_nl
+    _check_state(device, kind)
     device.check_revision(wanted.program_rev, "program_rev")
-    _use_token(device, request, wanted)
-    _check_limits(device, request, wanted.volume_nl, wanted.duration_s)
-    intent = CmdIntentData(request.opcode, request.cmd_crc, wanted.volume_nl)
-    records.enter(LogType.CMD_INTENT, intent, actor=request.actor, cmd_id=wanted.cmd_id)
+    _use_token(device, request, kind)
+    _check_limits(device, request, kind, wanted.volume_nl, wanted.duration_s)
     bolus = ActiveBolus(
-        source=Source.BOLUS,
+        source=_RULES[kind].source,
         cmd_id=wanted.cmd_id,
         key_id=request.key_id,
         stroke_nl=device.model.stroke_nl,
@@ -83,19 +91,7 @@ def commit(device: DeviceContext, request: RequestContext) -> BolusCommitReply:
         duration_ms=wanted.duration_s * MS_PER_S,
         start_ms=request.now.tick_ms,
     )
-    seq = therapy.start_delivery(bolus, actor=request.actor)
-    entry = LedgerEntry(
-        wanted.cmd_id,
-        request.opcode,
-        Outcome.RUNNING,
-        cmd_crc=request.cmd_crc,
-        requested_nl=wanted.volume_nl,
-        accumulator_nl=therapy.delivered_nl(Source.BOLUS),
-        start_seq=seq,
-    )
-    records.ledger.record(request.key_id, entry)
-    records.mark_dirty(Region.LEDGER)
-    return BolusCommitReply(CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq), 0)
+    return started(device, request, bolus), 0
 
 
 def cancel(device: DeviceContext, request: RequestContext) -> BolusCancelReply:
@@ -153,15 +149,41 @@ def _found(device: DeviceContext, key_id: int, cmd_id: int) -> QueryCmdReply:
     return found if bolus is None else found._replace(delivered_nl=bolus.delivered_nl)
 
 
-def _check_state(device: DeviceContext) -> None:
-    """Refuse a bolus without RUN, in a critical alarm, or beside another bolus [SPEC 6]."""
-    code = _NOT_RUNNING.get(device.records.therapy.state)
-    if code is not None:
-        raise Refused(code, device.records.therapy.state)
+class _Rules(NamedTuple):
+    """What holds for a kind of bolus before it starts [SPEC 6]."""
+
+    source: Source
+    states: frozenset[State]
+    not_beside: frozenset[Source]
+    in_windows: bool
+    """Held to the windows and the gap; otherwise to what the reservoir is believed to hold."""
+
+
+_RULES: Final = {
+    BolusKind.BOLUS: _Rules(
+        Source.BOLUS, frozenset({State.RUN}), frozenset({Source.BOLUS, Source.PRIME}), in_windows=True
+    ),
+    BolusKind.PRIME: _Rules(
+        Source.PRIME,
+        frozenset({State.RUN, State.STOP}),
+        frozenset({Source.BOLUS, Source.PATIENT, Source.PERIODIC, Source.PRIME}),
+        in_windows=False,
+    ),
+}
+
+
+def _check_state(device: DeviceContext, kind: BolusKind) -> None:
+    """Refuse a bolus in a state not for it, in a critical alarm, beside another, and until a bridge is over."""
+    rules, state, deliveries = _RULES[kind], device.records.therapy.state, device.therapy.deliveries
+    if state not in rules.states:
+        raise Refused(_NOT_RUNNING[state], state)
     if device.records.alarms.critical_active:
         raise Refused(ErrorCode.ALARM_BLOCKS, device.records.alarms.active_mask)
-    if (bolus := device.therapy.deliveries.of_source(Source.BOLUS)) is not None:
-        raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
+    if deliveries.bridge is not None:
+        raise Refused(ErrorCode.BRIDGE_ACTIVE, deliveries.bridge.left_nl)
+    for other in deliveries.on_top:
+        if other.source in rules.not_beside:
+            raise Refused(ErrorCode.BOLUS_ACTIVE, other.cmd_id)
 
 
 _NOT_RUNNING = {
@@ -172,31 +194,39 @@ _NOT_RUNNING = {
 }
 
 
-def _use_token(device: DeviceContext, request: RequestContext, wanted: BolusCommit) -> None:
-    """Use up the token; refuse it where it is late or was given for another bolus."""
-    token = device.token
+def _use_token(device: DeviceContext, request: RequestContext, kind: BolusKind) -> None:
+    """Use up the token; refuse it where it is late or was given for another bolus, or for a prime."""
+    token, wanted = device.token, request.message
     if token is not None and token.value == wanted.token:
         device.token = None
-        prepared = (token.volume_nl, token.duration_s)
-        if request.now.line_ms < token.expires_line_ms and prepared == (wanted.volume_nl, wanted.duration_s):
+        prepared = (token.kind, token.volume_nl, token.duration_s)
+        named = (kind, wanted.volume_nl, wanted.duration_s)
+        if request.now.line_ms < token.expires_line_ms and prepared == named:
             return
     raise Refused(ErrorCode.TOKEN, wanted.token, field="token")
 
 
-def _check_limits(device: DeviceContext, request: RequestContext, volume_nl: int, duration_s: int) -> None:
-    therapy = device.therapy
+def _check_limits(
+    device: DeviceContext, request: RequestContext, kind: BolusKind, volume_nl: int, duration_s: int
+) -> None:
+    therapy, in_windows = device.therapy, _RULES[kind].in_windows
     refusal = check_bolus(
         volume_nl,
         duration_s,
         therapy.highest_basal_nl_per_day(duration_s * MS_PER_S),
         device.model,
-        device.records.window,
+        device.records.window if in_windows else None,
         request.now.tick_ms,
     )
+    if refusal is None and not in_windows:
+        refusal = check_content(volume_nl, device.records.reservoir)
     if refusal is not None:
         too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl
         if refusal.code is ErrorCode.RATE:
             least_nl = max(volume_nl, device.model.stroke_nl)
             highest, fastest = therapy.highest_basal_nl_per_day, device.model.rate_max_nl_per_day
-            refusal = refusal._replace(nearest=shortest_duration_s(least_nl, highest, fastest) or 0)
-        raise Refused(*refusal, field="duration_s" if too_fast else "volume_nl")
+            shortest_s = shortest_duration_s(least_nl, highest, fastest) or 0
+            within = shortest_s <= device.model.bolus_max_duration_s
+            refusal = refusal._replace(nearest=shortest_s if within else 0)
+        of_time = too_fast or refusal.code is ErrorCode.TIME_RANGE
+        raise Refused(*refusal, field="duration_s" if of_time else "volume_nl")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy.therapy import Therapy
     from firmware_emu.pins import Pins
     from firmware_emu.profile import PumpModel
+    from protocol.identifiers import BolusKind
     from protocol.link.connection import LinkStatistics
     from protocol.messages.program import ProgramHeader, Segment
 
@@ -26,9 +27,10 @@ TOKEN_BYTES = 4
 
 
 class Token(NamedTuple):
-    """Permission to deliver one prepared bolus, for a short while of line time."""
+    """Permission to deliver one prepared bolus or prime, for a short while of line time."""
 
     value: int
+    kind: BolusKind
     volume_nl: int
     duration_s: int
     expires_line_ms: int

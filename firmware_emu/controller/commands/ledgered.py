@@ -8,12 +8,16 @@ from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.memory.ledger import LedgerEntry
 from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import Outcome
+from protocol.log.data import CmdIntentData
+from protocol.log.types import LogType
 from protocol.messages.ledger import CommandResult
 from protocol.wire.limits import CMD_ID_STEP_MAX
 
 if TYPE_CHECKING:
+    from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.commands.request_context import RequestContext
     from firmware_emu.controller.memory.records import Records
+    from firmware_emu.controller.therapy.delivery_sources import Delivery
     from protocol.identifiers import ErrorCode
 
 
@@ -43,6 +47,26 @@ def done(records: Records, request: RequestContext, seq: int) -> CommandResult:
     records.ledger.record(request.key_id, entry)
     records.mark_dirty(Region.LEDGER)
     return CommandResult(dup=False, outcome=Outcome.DONE, reason=0, seq=seq)
+
+
+def started(device: DeviceContext, request: RequestContext, delivery: Delivery) -> CommandResult:
+    """Enter a command that moves drug, begin what it asked for, and answer for it: the intent is durable before all."""
+    records, therapy = device.records, device.therapy
+    intent = CmdIntentData(request.opcode, request.cmd_crc, delivery.volume_nl)
+    records.enter(LogType.CMD_INTENT, intent, actor=request.actor, cmd_id=request.cmd_id)
+    seq = therapy.start_delivery(delivery, actor=request.actor)
+    entry = LedgerEntry(
+        request.cmd_id,
+        request.opcode,
+        Outcome.RUNNING,
+        cmd_crc=request.cmd_crc,
+        requested_nl=delivery.volume_nl,
+        accumulator_nl=therapy.delivered_nl(delivery.source),
+        start_seq=seq,
+    )
+    records.ledger.record(request.key_id, entry)
+    records.mark_dirty(Region.LEDGER)
+    return CommandResult(dup=False, outcome=Outcome.RUNNING, reason=0, seq=seq)
 
 
 def acted(records: Records, request: RequestContext, seq: int) -> CommandResult:

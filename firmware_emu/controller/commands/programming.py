@@ -10,11 +10,12 @@ from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.stopping import check_not_empty
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.bridge import Bridge
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.programs import Program, unsupported, verify
-from protocol.identifiers import ErrorCode, Role, StateReason
+from protocol.identifiers import ErrorCode, ProgramFlag, Role, StateReason
 from protocol.log.data import ProgramCommitData
-from protocol.log.types import LogType, RateChangeReason
+from protocol.log.types import BolusEndReason, LogType, RateChangeReason
 from protocol.messages.program import (
     ProgAbortReply,
     ProgBeginReply,
@@ -124,7 +125,10 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
     records.mark_dirty(Region.PROGRAM, Region.THERAPY)
     records.remedy(Remedy.PROGRAM)
     device.therapy.leave_stopped(Role.CLINICIAN)
-    device.therapy.follow_rate(RateChangeReason.PROGRAM, actor=actor)
+    bridge = None
+    if program.header.flags & ProgramFlag.BRIDGE:
+        bridge = Bridge.of(program.header.bridge, device.model.stroke_nl, records.tick_ms)
+    device.therapy.set_bridge(bridge, BolusEndReason.REPLACED, RateChangeReason.PROGRAM, actor=actor)
     return seq
 
 

@@ -70,6 +70,7 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
     battery, deliveries = device.pins.battery, delivery.deliveries
     bolus = deliveries.current
     records.hints.status_read()
+    left = deliveries.bridge if bolus is None else bolus
     return GetStatusReply(  # positional arguments: a third of the cost of keywords on this path
         therapy.status_rev & 0xFFFF_FFFF,
         tick_ms // MS_PER_S,  # t_mono_s
@@ -79,10 +80,10 @@ def status(device: DeviceContext, request: RequestContext) -> GetStatusReply:
         therapy.reason,
         delivery.mode,
         _status_flags(device),
-        deliveries.basal.rate_nl_per_day,
+        deliveries.rate_nl_per_day,
         therapy.program_rev,
         0 if bolus is None else bolus.cmd_id,
-        0 if bolus is None else bolus.left_nl,
+        0 if left is None else left.left_nl,
         records.reservoir.calc_nl,
         delivery.counters.strokes * device.model.stroke_nl,  # delivered_total_nl
         battery.millivolts(tick_ms),
@@ -158,6 +159,7 @@ def limits(device: DeviceContext, request: RequestContext) -> GetLimitsReply:  #
         program_day_max_nl=model.program_day_max_nl,
         hello_per_min=model.hello_per_min,
         hello_per_day=model.hello_per_day,
+        bolus_max_duration_s=model.bolus_max_duration_s,
     )
 
 

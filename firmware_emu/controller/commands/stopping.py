@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.commands.ledgered import acted, done, repeated
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
+from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import AlarmId, ErrorCode, OnExpiry, Role, State, StopReason
@@ -55,6 +56,9 @@ def resume(device: DeviceContext, request: RequestContext) -> ResumeReply:
         raise Refused(ErrorCode.ROLE, request.role)
     if records.program is None:
         raise Refused(ErrorCode.NO_STAGED)
+    prime = device.therapy.deliveries.of_source(Source.PRIME)
+    if therapy.state is State.STOP and prime is not None:  # its rate left no room for a basal one
+        raise Refused(ErrorCode.BOLUS_ACTIVE, prime.cmd_id)
     check_not_empty(device)
     device.check_revision(wanted.program_rev, "program_rev")
     seq = device.therapy.resume(actor=request.actor, cmd_id=wanted.cmd_id)

@@ -38,6 +38,7 @@ HANDLERS: Final[Mapping[int, Handler]] = {
     Opcode.GET_RESERVOIR: reading.reservoir,
     Opcode.BOLUS_PREPARE: boluses.prepare,
     Opcode.BOLUS_COMMIT: boluses.commit,
+    Opcode.PRIME: boluses.prime,
     Opcode.QUERY_CMD: boluses.query,
     Opcode.VOID_CMD: boluses.void,
     Opcode.BOLUS_CANCEL: boluses.cancel,

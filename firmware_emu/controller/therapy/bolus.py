@@ -211,7 +211,7 @@ def check_rate(
     shortest_s = minimum_duration_s(
         max(volume_nl, limits.stroke_nl), highest_basal_nl_per_day, limits.rate_max_nl_per_day
     )
-    nearest_s = 0 if shortest_s is None else shortest_s
+    nearest_s = 0 if shortest_s is None or shortest_s > limits.bolus_max_duration_s else shortest_s
     if volume_nl < limits.stroke_nl:
         return Refusal(ErrorCode.RATE, volume_nl, limits.stroke_nl, nearest_s)
     if shortest_s is None or duration_s < shortest_s:
@@ -237,6 +237,9 @@ def check_bolus(
     if volume_nl > limits.bolus_max_nl:
         nearest_nl = quantised_nl(limits.bolus_max_nl, limits.stroke_nl)
         return Refusal(ErrorCode.BOLUS_MAX, volume_nl, limits.bolus_max_nl, nearest_nl)
+    if duration_s > (longest_s := limits.bolus_max_duration_s):
+        within_s = 0 if check_rate(volume_nl, longest_s, highest_basal_nl_per_day, limits) else longest_s
+        return Refusal(ErrorCode.TIME_RANGE, duration_s, longest_s, within_s)
     if window is None:
         return None
     for code, used_nl, limit_nl in (

@@ -1,7 +1,8 @@
 """The sources of delivery, a row each, and those of them that deliver now.
 
-A source asks for strokes: the basal rate always, others on top of it for a while. What tells one from another stands
-in its row; adding a source is `register_source`, and an object like `ActiveBolus` for what it delivers at a time.
+A source asks for strokes: the basal rate always, or a bridge in its place, others on top of it for a while. What tells
+one from another stands in its row; adding a source is `register_source`, and an object like `ActiveBolus` for what it
+delivers at a time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from firmware_emu.controller.therapy.bolus import ActiveBolus
+from firmware_emu.controller.therapy.bridge import Bridge
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal, Foreseeable, StrokeSource
 from protocol.identifiers import Activity, AlarmId, Opcode
@@ -71,7 +73,7 @@ class SourceRow(NamedTuple):
     source: Source
     priority: int
     """Whose stroke turns first where two fall due together: the lower number."""
-    unpack: Callable[[bytes, int], Basal | Delivery]
+    unpack: Callable[[bytes, int], Basal | Bridge | Delivery]
     """From the checkpoint's bytes and the volume of a stroke in nL; ValueError for bytes that were never packed."""
     activity: Activity = Activity(0)
     opcode: Opcode | None = None
@@ -92,10 +94,10 @@ SOURCES: Final[dict[Source, SourceRow]] = {}
 
 def register_source(row: SourceRow) -> None:
     """Add a source. ValueError where there is one of that name, or where it would suspend the basal rate."""
-    if row.source in SOURCES:
-        raise ValueError(f"the source {row.source.name} is there already")
     if Source.BASAL in row.suspends:
         raise ValueError(f"{row.source.name} cannot suspend the basal rate")
+    if row.source in SOURCES:
+        raise ValueError(f"the source {row.source.name} is there already")
     SOURCES[row.source] = row
 
 
@@ -105,14 +107,29 @@ def source_of_command(opcode: int) -> SourceRow:
 
 
 class Deliveries:
-    """The basal rate, and what is delivered on top of it: at most one of each source, in the order of priority."""
+    """The basal rate, what is delivered on top of it, and what is in its place.
 
-    __slots__ = ("activity", "basal", "on_top")
+    On top is at most one of each source, in the order of priority; in its place a bridge, until that is over.
+    """
+
+    __slots__ = ("activity", "basal", "bridge", "on_top")
 
     def __init__(self, basal: Basal) -> None:
         self.basal = basal
+        self.bridge: Bridge | None = None
         self.on_top: tuple[Delivery, ...] = ()
         self.activity = Activity(0)
+
+    @property
+    def rate_nl_per_day(self) -> int:
+        """The basal rate in effect: that of the bridge while it delivers in its place."""
+        basal_nl_per_day, bridge = self.basal.rate_nl_per_day, self.bridge
+        return basal_nl_per_day if bridge is None else basal_nl_per_day or bridge.accumulator.rate_nl_per_day
+
+    @property
+    def each_stroke_counts(self) -> bool:
+        """Whether each stroke is an event with a checkpoint of its own: of all but the basal rate."""
+        return bool(self.on_top) or self.bridge is not None
 
     @property
     def current(self) -> Delivery | None:
@@ -128,9 +145,16 @@ class Deliveries:
         return next((d for d in self.on_top if (d.key_id, d.cmd_id) == (key_id, cmd_id)), None)
 
     def next_stroke_ms(self) -> int | None:
-        """When the next stroke on top of the basal rate falls; None where none is foreseen."""
-        due = (delivery.stroke_ms(1) for delivery in self.on_top)
+        """When the next stroke falls that is not of the basal rate; None where none is foreseen."""
+        due = [delivery.stroke_ms(1) for delivery in self.on_top]
+        if self.bridge is not None:
+            due.append(self.bridge.stroke_ms(1))
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
+
+    def set_bridge(self, bridge: Bridge | None) -> None:
+        """Put a bridge in the place of the basal rate, or none; whoever calls sees to the rates."""
+        self.bridge = bridge
+        self.note_activity()
 
     def start(self, delivery: Delivery, tick_ms: int) -> None:
         """Begin to deliver; ValueError where its source delivers already."""
@@ -152,15 +176,26 @@ class Deliveries:
 
     def _set(self, on_top: tuple[Delivery, ...]) -> None:
         self.on_top = tuple(sorted(on_top, key=lambda delivery: SOURCES[delivery.source].priority))
+        self.note_activity()
+
+    def note_activity(self) -> None:
+        """Work out anew what `activity` says, after something was suspended or goes on."""
         self.activity = Activity(0)
-        for delivery in on_top:
-            suspended = Activity(0) if delivery.suspended_ms is None else Activity.SUSPENDED_BOLUS
-            self.activity |= SOURCES[delivery.source].activity | suspended
+        waiting = [(delivery.source, delivery.suspended_ms is not None) for delivery in self.on_top]
+        if self.bridge is not None:
+            waiting.append((Source.BRIDGE, self.bridge.waits))
+        for source, waits in waiting:
+            self.activity |= SOURCES[source].activity | (Activity.SUSPENDED_BOLUS if waits else Activity(0))
 
     def pack(self) -> bytes:
         """A list: source, length and bytes of each."""
         packed = _BASAL_HEADER + self.basal.pack()
-        for delivery in self.on_top:
+        if not self.each_stroke_counts:
+            return packed
+        others: list[Bridge | Delivery] = [*self.on_top]
+        if self.bridge is not None:
+            others.append(self.bridge)
+        for delivery in others:
             data = delivery.pack()
             packed += _ITEM.pack(delivery.source, len(data)) + data
         return packed
@@ -169,6 +204,7 @@ class Deliveries:
     def unpack(cls, data: bytes, stroke_nl: int) -> Deliveries:
         """The deliveries as they were packed; ValueError for bytes that this program never wrote."""
         basal: Basal | None = None
+        bridge: Bridge | None = None
         on_top: list[Delivery] = []
         while data:
             number, length = _ITEM.unpack_from(data)
@@ -179,11 +215,14 @@ class Deliveries:
             found = row.unpack(packed, stroke_nl)
             if isinstance(found, Basal):
                 basal = found
+            elif isinstance(found, Bridge):
+                bridge = found
             else:
                 on_top.append(found)
         if basal is None:
             raise ValueError("deliveries without a basal rate")
         deliveries = cls(basal)
+        deliveries.bridge = bridge
         deliveries._set(tuple(on_top))
         return deliveries
 
@@ -196,5 +235,31 @@ register_source(
         unpack=ActiveBolus.unpack,
         activity=Activity.BOLUS,
         opcode=Opcode.BOLUS_COMMIT,
+    )
+)
+register_source(
+    SourceRow(
+        Source.PRIME,
+        priority=1,
+        unpack=ActiveBolus.unpack,
+        activity=Activity.PRIME,
+        opcode=Opcode.PRIME,
+        log_kind=DeliveryKind.PRIME,
+        start_type=LogType.PRIME_START,
+        end_type=LogType.PRIME_END,
+        counts_in_windows=False,
+    )
+)
+register_source(
+    SourceRow(
+        Source.BRIDGE,
+        priority=0,
+        unpack=Bridge.unpack,
+        activity=Activity.BRIDGE,
+        log_kind=DeliveryKind.BRIDGE,
+        start_type=LogType.BRIDGE_START,
+        end_type=LogType.BRIDGE_END,
+        counts_in_windows=False,
+        partial_alarm=None,
     )
 )

@@ -12,11 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import saturated_u32
+from firmware_emu.controller.therapy.bolus import quantised_nl
 from firmware_emu.controller.therapy.week import Week
 from firmware_emu.units import MINUTES_PER_DAY, NL_PER_ML
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
 from protocol.messages.program import (
+    BRIDGE_PLACE,
+    BRIDGE_RATE,
+    BRIDGE_VOLUME,
     GROUPS_MAX,
     REFUSALS_MAX,
     SEGMENTS_MAX,
@@ -44,7 +48,7 @@ SEGMENT_BYTES: Final = 6
 _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE})
 _MODES: Final = _CONSTANT_MODES | {InfusionMode.FLEX}
 _CONSTANT_RATE: Final = struct.Struct("<I")  # behind the segments of a flexible program
-_SUPPORTED_FLAGS: Final = ProgramFlag(0)
+_SUPPORTED_FLAGS: Final = ProgramFlag.BRIDGE
 
 
 class Unsupported(NamedTuple):
@@ -194,6 +198,7 @@ def verify(header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
     groups = tuple(_groups(header, segments))
     totals_nl = tuple(_day_total_nl(rows) for _, rows in groups)
     refusals = [*_refused_structure(header, segments), *_refused_rates(header, segments, limits)]
+    refusals += _refused_bridge(header, limits)
     for number, ((group, rows), total_nl) in enumerate(zip(groups, totals_nl, strict=True)):
         refusals += _refused_day(header, number, group, len(rows), total_nl, limits)
     shown = tuple(
@@ -205,6 +210,7 @@ def verify(header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
         for refusal in refusals[:REFUSALS_MAX]
     )
     peak_rate = max((segment.rate_nl_per_day for segment in segments), default=0)
+    peak_rate = max(peak_rate, header.bridge.rate_nl_per_day)
     return Verification(tuple(saturated_u32(total) for total in totals_nl), peak_rate, shown)
 
 
@@ -277,6 +283,26 @@ def _refused_rates(
             nearest = min(max(rate, lowest), highest)
             if rate != nearest:
                 yield ProgramRefusal(ErrorCode.RATE, number, index, rate, nearest, nearest)
+
+
+def _refused_bridge(header: ProgramHeader, limits: PumpModel) -> Iterator[ProgramRefusal]:
+    """Refuse a bridge of less than a stroke or more than a reservoir, at a rate that the pump cannot run."""
+    if not header.flags & ProgramFlag.BRIDGE:
+        return
+    volume_nl, rate = header.bridge
+    most_nl = quantised_nl(limits.reservoir_size_nl, limits.stroke_nl)
+    nearest_nl = min(max(volume_nl, limits.stroke_nl), most_nl)
+    if volume_nl != nearest_nl:
+        code = ErrorCode.RATE if volume_nl < nearest_nl else ErrorCode.RESERVOIR
+        yield ProgramRefusal(code, BRIDGE_PLACE, BRIDGE_VOLUME, volume_nl, nearest_nl, nearest_nl)
+    nearest = min(max(rate, limits.rate_min_nl_per_day), limits.rate_max_nl_per_day)
+    if rate != nearest:
+        yield ProgramRefusal(ErrorCode.RATE, BRIDGE_PLACE, BRIDGE_RATE, rate, nearest, nearest)
+    in_a_day_nl, day_max_nl = min(volume_nl, rate), limits.program_day_max_nl
+    if in_a_day_nl > day_max_nl:
+        yield ProgramRefusal(
+            ErrorCode.DAY_MAX, BRIDGE_PLACE, BRIDGE_RATE, in_a_day_nl, day_max_nl, day_max_nl
+        )
 
 
 def _refused_day(

@@ -137,6 +137,14 @@ def check_fill(filled_nl: int, reservoir_size_nl: int) -> Refusal | None:
     return Refusal(ErrorCode.RESERVOIR, filled_nl, reservoir_size_nl, reservoir_size_nl)
 
 
+def check_content(volume_nl: int, belief: ReservoirBelief) -> Refusal | None:
+    """Refuse a volume that the reservoir is not believed to hold, as one that nobody has filled."""
+    if volume_nl <= belief.calc_nl:
+        return None
+    nearest_nl = belief.calc_nl // belief.stroke_nl * belief.stroke_nl
+    return Refusal(ErrorCode.RESERVOIR, volume_nl, belief.calc_nl, nearest_nl)
+
+
 def _reached_ms(strokes: int, basal: BasalToCome, on_top: Sequence[Foreseeable]) -> int | None:
     if not strokes:
         return basal.reached_ms

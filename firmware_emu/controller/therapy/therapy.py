@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.events import RateStepped
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.therapy.bridge import AfterBridge, Bridge
 from firmware_emu.controller.therapy.counters import Counters, Source
+from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import fire
 from firmware_emu.controller.therapy.modes import DELIVERING, Trigger
@@ -67,8 +69,8 @@ class Therapy:
 
     @property
     def rate_nl_per_day(self) -> int:
-        """The basal rate in effect."""
-        return self.deliveries.basal.rate_nl_per_day
+        """The basal rate in effect, or that of the bridge in its place."""
+        return self.deliveries.rate_nl_per_day
 
     @property
     def mode(self) -> InfusionMode:
@@ -96,16 +98,24 @@ class Therapy:
         return 0 if since is None else tick_ms - since
 
     def wanted_rate_nl_per_day(self) -> int:
-        """The basal rate that the state asks for."""
-        state, program = self.records.therapy.state, self.records.program
+        """The basal rate that the state asks for, or that of the bridge in its place."""
+        state, bridge = self.records.therapy.state, self.deliveries.bridge
         if state is State.SAFE_STATE:
             return self.model.safe_rate_nl_per_day
-        if state is not State.RUN or program is None:
+        if state is not State.RUN:
             return 0
-        week, clock = program.week, self.records.wall_clock
-        if week is None or not clock.valid:
+        return (
+            self._program_rate_nl_per_day(self.records.tick_ms) if bridge is None else bridge.rate_nl_per_day
+        )
+
+    def _program_rate_nl_per_day(self, tick_ms: int) -> int:
+        """The rate of the active program at a moment, as the clock goes now; 0 where there is none."""
+        program, clock = self.records.program, self.records.wall_clock
+        if program is None:
+            return 0
+        if program.week is None or not clock.valid:
             return program.rate_nl_per_day
-        return week.rate_at(clock.week_ms(self.records.tick_ms))
+        return program.week.rate_at(clock.week_ms(tick_ms))
 
     def _running_week(self, clock: WallClock) -> Week | None:
         """The week that the basal rate follows by this clock; None where it does not ask for the time of day."""
@@ -115,9 +125,9 @@ class Therapy:
         return program.week if clock.valid else None
 
     def next_step_ms(self) -> int | None:
-        """When the basal rate changes next because the time of day says so."""
+        """When the basal rate changes next because the time of day says so; a bridge has no time of day."""
         week, tick_ms = self._running_week(self.records.wall_clock), self.records.tick_ms
-        if week is None:
+        if week is None or self.deliveries.bridge is not None:
             return None
         week_ms = self.records.wall_clock.week_ms(tick_ms)
         if week.rate_at(week_ms) != self.rate_nl_per_day:
@@ -127,7 +137,19 @@ class Therapy:
 
     def basal_to_come(self) -> BasalToCome:
         """The basal strokes that will fall if nothing changes but the time of day."""
-        week, basal = self._running_week(self.records.wall_clock), self.deliveries.basal
+        basal, bridge = self.deliveries.basal, self.deliveries.bridge
+        if bridge is None or bridge.waits:
+            return self._program_to_come(basal)
+        end_ms = bridge.stroke_ms(bridge.strokes_left)
+        if end_ms is None:  # its last stroke was turned in this very moment
+            end_ms = basal.reached_ms
+        rate_nl_per_day = self._program_rate_nl_per_day(end_ms)
+        then = Basal.at(end_ms, self.model.stroke_nl, rate_nl_per_day, basal.owed)
+        return AfterBridge(bridge, self._program_to_come(then))
+
+    def _program_to_come(self, basal: Basal) -> BasalToCome:
+        """The strokes to come of a basal accumulator, over the schedule where the program has one."""
+        week = self._running_week(self.records.wall_clock)
         if week is None:
             return basal
         return ScheduledBasal(basal, week, self.records.wall_clock.week_ms(basal.reached_ms))
@@ -147,6 +169,8 @@ class Therapy:
         self.records.tick_ms = tick_ms
         deliveries = self.deliveries
         self._turn(Source.BASAL, deliveries.basal, tick_ms)
+        if deliveries.bridge is not None:
+            self._turn(Source.BRIDGE, deliveries.bridge, tick_ms)
         for delivery in deliveries.on_top:
             self._turn(delivery.source, delivery, tick_ms)
 
@@ -240,13 +264,49 @@ class Therapy:
 
     def follow_rate(self, why: RateChangeReason, *, actor: int = Actor.PUMP) -> None:
         """Deliver at the rate that the state asks for from now on."""
-        old, new = self.rate_nl_per_day, self.wanted_rate_nl_per_day()
+        self._change_rate(self.rate_nl_per_day, why, actor)
+
+    def _change_rate(self, old: int, why: RateChangeReason, actor: int) -> None:
+        """Go on from the rate that was in effect: by the basal rate, or by the bridge in its place."""
+        bridge, new = self.deliveries.bridge, self.wanted_rate_nl_per_day()
+        bridging = bridge is not None and self.records.therapy.state is State.RUN
+        if bridge is not None and bridging is bridge.waits:
+            if bridging:
+                self._let_bridge_go_on(bridge)
+            else:
+                bridge.wait(self.records.tick_ms)
+            self.deliveries.note_activity()
+            self.records.mark_dirty(Region.THERAPY)
+        basal_nl_per_day = 0 if bridging else new
+        if self.deliveries.basal.rate_nl_per_day != basal_nl_per_day:
+            self.deliveries.basal.set_rate(self.records.tick_ms, basal_nl_per_day)
         if old == new:
             return
-        self.deliveries.basal.set_rate(self.records.tick_ms, new)
         if not new:
             self.detector.reset_row()
         self.records.enter(LogType.RATE_CHANGE, RateChangeData(old, new, why), actor=actor)
+
+    def _let_bridge_go_on(self, bridge: Bridge) -> None:
+        if not bridge.begun:
+            row = SOURCES[Source.BRIDGE]
+            data = BolusStartData(bridge.volume_nl, bridge.duration_s, row.log_kind)
+            self.records.enter(row.start_type, data)
+        bridge.go_on(self.records.tick_ms)
+
+    def set_bridge(
+        self,
+        bridge: Bridge | None,
+        early: BolusEndReason | None,
+        why: RateChangeReason,
+        *,
+        actor: int = Actor.PUMP,
+    ) -> None:
+        """End the bridge that there is, complete or early for a reason, and go on with another one or the program."""
+        old, ended = self.rate_nl_per_day, self.deliveries.bridge
+        if ended is not None and ended.begun:
+            self.close_delivery(SOURCES[Source.BRIDGE], 0, 0, ended.volume_nl, ended.end(early))
+        self.deliveries.set_bridge(bridge)
+        self._change_rate(old, why, actor)
 
     def step_rate(self) -> None:
         """Go on at the rate of the segment that begins; it follows from program and clock, so the log has no entry."""

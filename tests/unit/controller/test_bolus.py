@@ -163,10 +163,21 @@ def test_we_35_the_shortest_durations() -> None:
 def test_the_minimum_duration_is_accepted_and_a_second_less_is_not(volume_nl: int, basal: int) -> None:
     shortest_s = minimum_duration_s(volume_nl, basal, LIMITS.rate_max_nl_per_day)
     assert shortest_s is not None
+    if shortest_s > LIMITS.bolus_max_duration_s:
+        for duration_s in (1, LIMITS.bolus_max_duration_s, shortest_s):
+            found = refused(volume_nl, duration_s, basal)
+            assert found is not None
+            assert found.nearest == 0, "there is none"
+        return
     assert refused(volume_nl, shortest_s, basal) is None
     below = refused(volume_nl, shortest_s - 1, basal)
     assert below is not None
     assert (below.code, below.nearest) == (ErrorCode.RATE, shortest_s)
+
+
+def test_a_bolus_that_lasts_too_long_is_refused_with_the_longest_duration() -> None:
+    assert refused(50_000, 86_400) is None
+    assert refused(50_000, 86_401) == Refusal(ErrorCode.TIME_RANGE, 86_401, 86_400, 86_400)
 
 
 def test_no_duration_is_refused() -> None:

@@ -61,7 +61,12 @@ def start_of(cls: type, name: str) -> int:
         (prepare(4_294_967_000, 0xFFFF_FFFF), E.BOLUS_MAX, "volume_nl", 500_000, 500_000),
         (prepare(500_500, 7_200), E.BOLUS_MAX, "volume_nl", 500_000, 500_000),
         (prepare(20_000, 600, rev=2), E.REV_MISMATCH, "program_rev", 1, 1),
-        (prepare(20_000, 600, kind=BolusKind.PRIME), E.ENUM, "kind", 1, 0),
+        (prepare(20_000, 86_401), E.TIME_RANGE, "duration_s", 86_400, 86_400),
+        (prepare(20_000, 86_401, kind=BolusKind.PRIME), E.TIME_RANGE, "duration_s", 86_400, 86_400),
+        (prepare(499, 600, kind=BolusKind.PRIME), E.RATE, "volume_nl", 500, 2),
+        (prepare(338_000, 1_247, kind=BolusKind.PRIME), E.RATE, "duration_s", 24_000_000, 1_248),
+        (prepare(500_500, 7_200, kind=BolusKind.PRIME), E.BOLUS_MAX, "volume_nl", 500_000, 500_000),
+        (prepare(338_000, 1_500, rev=0, kind=BolusKind.PRIME), E.REV_MISMATCH, "program_rev", 1, 1),
     ],
 )
 def test_prepare_names_the_field_the_limit_and_the_nearest_value(

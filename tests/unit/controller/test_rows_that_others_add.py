@@ -61,12 +61,13 @@ def begin_prime(schedule: Schedule, tick_ms: int) -> None:
 @pytest.fixture
 def third_source() -> Iterator[None]:
     """A prime that begins by itself, 61 s after the pump was started."""
+    ours = SOURCES.pop(Source.PRIME)  # whose place it takes
     register_source(PRIME)
     timer = Timer("a prime", prime_due_ms, begin_prime)
     TIMERS.append(timer)
     yield
     TIMERS.remove(timer)
-    del SOURCES[Source.PRIME]
+    SOURCES[Source.PRIME] = ours
 
 
 @pytest.mark.usefixtures("third_source")

@@ -46,6 +46,7 @@ def implanted() -> Conversation:
             rate_max_nl_per_day=23_999_999,
             safe_rate_nl_per_day=6_007,
             max_stop_s=172_799,
+            bolus_max_duration_s=86_399,
         )
     )
     talk.wait_until(MS_PER_HOUR)
@@ -71,6 +72,7 @@ def test_each_limit_is_told_in_its_own_field() -> None:
         "stroke_nl": STROKE_NL,
         "program_day_max_nl": PROGRAM_DAY_MAX_NL,
         "hello_per_day": 1_000,
+        "bolus_max_duration_s": 86_399,
     }
     assert (told["max_segments"], told["max_payload"]) == (91, 224)  # [SPEC 2, 6.2]
     assert (told["hello_per_min"], told["log_capacity"]) == (10, 2_000)

@@ -19,7 +19,7 @@ from tests.unit.protocol.test_derived_codec import smallest
 TABLE = [
     (Opcode.GET_STATUS, "OPCS", 0, 78),
     (Opcode.GET_INFO, "OPCS", 0, 48),
-    (Opcode.GET_LIMITS, "OPCS", 0, 50),
+    (Opcode.GET_LIMITS, "OPCS", 0, 54),
     (Opcode.GET_TIME, "OPCS", 4, 20),
     (Opcode.GET_PROGRAM, "OPCS", 2, 110),
     (Opcode.GET_DELIVERY, "OPCS", 0, 72),
