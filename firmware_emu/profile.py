@@ -19,6 +19,13 @@ class EmptyPolicy(StrEnum):
     STOP = "stop"
 
 
+class CommitMode(StrEnum):
+    """How a program update is written; the second stands still meanwhile, as pumps in the field did [SPEC 15]."""
+
+    ATOMIC = "atomic"
+    STOP_WRITE_VERIFY_RESTART = "stop_write_verify_restart"
+
+
 @dataclass(frozen=True, slots=True)
 class PumpModel:
     """One model of pump. Volumes in nL, rates in nL/day, times in s unless the name says otherwise."""
@@ -46,6 +53,7 @@ class PumpModel:
     stall_recovery_edges: int = 2
     log_capacity: int = 2_000
     empty_policy: EmptyPolicy = EmptyPolicy.MINIMUM_RATE
+    commit_mode: CommitMode = CommitMode.ATOMIC
     service_life_months: int = 84
     eri_to_eos_days: int = 90
     battery_capacity_mah: int = 1_000

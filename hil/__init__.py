@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused
     from hil.rig import Rig
     from hil.rig_client import RigClient
+    from protocol.messages.program import BridgeBlock
 
     __version__: str
 
 __all__ = [
     "BadConfiguration",
     "BenchLost",
+    "BridgeBlock",
     "CommandRefused",
     "DayGroup",
     "Days",
@@ -60,6 +62,7 @@ __all__ = [
 
 # Where a name comes from; all others in __all__ are errors.
 _MODULES = {
+    "BridgeBlock": "protocol.messages.program",
     "DayGroup": "hil.programmer.staging",
     "Days": "hil.programmer.staging",
     "DoseStep": "hil.programmer.staging",

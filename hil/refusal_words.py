@@ -16,6 +16,7 @@ from hil.quantity_words import (
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import offset_of
 from protocol.identifiers import AlarmId, ErrorCode, Missing, Role, State
+from protocol.messages.program import BRIDGE_PLACE, BRIDGE_RATE, BRIDGE_VOLUME
 from protocol.registry import command_at
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
     ErrorCode.RESERVOIR: CauseAndWayOn(
         "it does not go with what the reservoir holds", "look at the volumes: they are mL"
     ),
-    ErrorCode.TIME_RANGE: CauseAndWayOn("it is no time that the pump's clock can have", "correct it"),
+    ErrorCode.TIME_RANGE: CauseAndWayOn("it is no time that the pump can keep to", "correct it"),
     ErrorCode.SEGMENTS: CauseAndWayOn("the parts of the program do not go together", "stage it anew"),
     ErrorCode.CONC: CauseAndWayOn(
         "it is another drug or concentration than the pump knows of",
@@ -262,6 +263,7 @@ _SPECIAL: dict[ErrorCode, Callable[[ErrorReply], str]] = {
     ErrorCode.SAFE_STATE: _state_of,
     ErrorCode.EOS: _state_of,
     ErrorCode.BOLUS_ACTIVE: lambda e: f"command {e.detail}",
+    ErrorCode.BRIDGE_ACTIVE: lambda e: f"{ml(e.detail)} of the bridge are left",
     ErrorCode.ALARM_BLOCKS: _alarms_of,
     ErrorCode.CMD_ID_OLD: _command_of,
     ErrorCode.CMD_ID_MISMATCH: _command_of,
@@ -303,15 +305,22 @@ _PROGRAM_CAUSES = {
 }
 
 
+_BLOCK_PLACES = {
+    (BRIDGE_PLACE, BRIDGE_VOLUME): (" in the volume of the bridge", "nL"),
+    (BRIDGE_PLACE, BRIDGE_RATE): (" in the rate of the bridge", "nL/day"),
+}
+
+
 def sentence_of_program_refusals(refusals: Sequence[ProgramRefusal], *, with_places: bool = False) -> str:
     """Why a staged program would be refused, each reason with its values and cause, and its place where that tells."""
     reasons = []
     for refused in refusals:
-        unit = _PROGRAM_UNITS.get(refused.code, "")
+        block = _BLOCK_PLACES.get((refused.group, refused.index))
+        unit = _PROGRAM_UNITS.get(refused.code, "") if block is None else block[1]
         values = (refused.value, refused.limit, refused.nearest)
         value, limit, nearest = (amount(number, unit) for number in values)
         cause = _PROGRAM_CAUSES.get(refused.code, CAUSES[refused.code].cause)
-        place = _place(refused) if with_places else ""
+        place = block[0] if block is not None else _place(refused) if with_places else ""
         reasons.append(
             f"{refused.code.name}{place}: value {value}, limit {limit}, nearest acceptable {nearest}: {cause}"
         )

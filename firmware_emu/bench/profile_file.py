@@ -42,7 +42,7 @@ from firmware_emu.bench.profile_rules import (
     one_of,
 )
 from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
-from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, Profile
+from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, is_published
 from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
@@ -145,6 +145,8 @@ def _profile(tables: Table, stem: str) -> Profile:
     fields = dict(_checked(top.get("model", {}), MODEL_RULES, "model."))
     if "empty_policy" in fields:
         fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
+    if "commit_mode" in fields:
+        fields["commit_mode"] = CommitMode(fields["commit_mode"])
     if "components" in top:
         fields["components"] = _components(top["components"])
     model = replace(base.model, **fields)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.plant.components import PARTS
-from firmware_emu.profile import EmptyPolicy, Implant, PumpModel
+from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PumpModel
 from firmware_emu.units import NL_PER_ML
 from protocol.identifiers import Role
 
@@ -122,6 +122,7 @@ MODEL_RULES: Final = {
     "stall_recovery_edges": whole(1, 1_000),
     "log_capacity": whole(64, 65_536),
     "empty_policy": one_of(*EmptyPolicy),
+    "commit_mode": one_of(*CommitMode),
     "service_life_months": whole(1, 1_200),
     "eri_to_eos_days": whole(1, 3_660),
     "battery_capacity_mah": whole(1, 100_000),

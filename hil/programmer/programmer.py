@@ -27,10 +27,12 @@ from hil.programmer.staging import (
     day_groups,
     flex_header,
     flex_program,
+    minimum_rate_program,
     simple_header,
     simple_program,
     stage_once,
     staging_requests,
+    with_bridge,
 )
 from hil.programmer.turn import in_turn
 from hil.wire_log import WireLog
@@ -59,6 +61,8 @@ from protocol.messages.bolus import (
     BolusCommitReply,
     BolusPrepare,
     BolusPrepareReply,
+    Prime,
+    PrimeReply,
 )
 from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.conversation import (
@@ -105,7 +109,7 @@ if TYPE_CHECKING:
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
     from protocol.messages.keys import KeyRow
-    from protocol.messages.program import ProgramHeader
+    from protocol.messages.program import BridgeBlock, ProgramHeader
 
 Reply = TypeVar("Reply")
 
@@ -120,6 +124,7 @@ ALL_EVENTS = sum(EventFlag)
 class PreparedBolus:
     """What was asked for and what the pump would deliver; its token lives 10 s."""
 
+    kind: BolusKind
     volume_nl: int
     duration_s: int
     program_rev: int
@@ -362,16 +367,32 @@ class Programmer:
         concentration_ng_per_ml: int | None = None,
         drug_id: int | None = None,
         base_rev: int | None = None,
+        bridge: BridgeBlock | None = None,
     ) -> StagedProgram:
         """Stage simple continuous infusion of a dose.
 
         Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
+        A `bridge` is what of the old drug goes before it, in nL, and its rate in nL/day.
         """
         self._check_header(
-            partial(simple_header, dose_ng_per_day), concentration_ng_per_ml, drug_id, base_rev
+            partial(simple_header, dose_ng_per_day), concentration_ng_per_ml, drug_id, base_rev, bridge
         )
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = simple_program(dose_ng_per_day, concentration, drug)
+        return self.stage_program(with_bridge(header, bridge), segments, base_rev=base_rev)
+
+    @with_plain_numbers
+    def stage_minimum_rate_program(
+        self,
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        base_rev: int | None = None,
+    ) -> StagedProgram:
+        """Stage the pump's own lowest rate, which keeps its path open; the rest as `stage_simple_program` takes it."""
+        self._check_header(partial(simple_header, NOT_READ), concentration_ng_per_ml, drug_id, base_rev)
+        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
+        header, segments = minimum_rate_program(concentration, drug, self.limits().safe_rate_nl_per_day)
         return self.stage_program(header, segments, base_rev=base_rev)
 
     def stage_flex_program(
@@ -381,13 +402,14 @@ class Programmer:
         concentration_ng_per_ml: int | None = None,
         drug_id: int | None = None,
         base_rev: int | None = None,
+        bridge: BridgeBlock | None = None,
     ) -> StagedProgram:
         """Stage infusion by the time of day; what is not named is taken as `stage_simple_program` takes it."""
         groups = day_groups(groups)
-        self._check_header(partial(flex_header, groups), concentration_ng_per_ml, drug_id, base_rev)
+        self._check_header(partial(flex_header, groups), concentration_ng_per_ml, drug_id, base_rev, bridge)
         concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
         header, segments = flex_program(groups, concentration, drug)
-        return self.stage_program(header, segments, base_rev=base_rev)
+        return self.stage_program(with_bridge(header, bridge), segments, base_rev=base_rev)
 
     @staticmethod
     def _check_header(
@@ -395,13 +417,14 @@ class Programmer:
         concentration_ng_per_ml: int | None,
         drug_id: int | None,
         base_rev: int | None,
+        bridge: BridgeBlock | None = None,
     ) -> None:
         """UsageError where a field cannot carry what is named, before the pump is asked for the rest."""
         named = header_of(
             NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
             NOT_READ if drug_id is None else drug_id,
         )
-        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, named))
+        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, with_bridge(named, bridge)))
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
@@ -420,6 +443,7 @@ class Programmer:
         drug_id: int | None = None,
         start: bool = True,
         base_rev: int | None = None,
+        bridge: BridgeBlock | None = None,
     ) -> Executed[ProgCommitReply]:
         """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never arrived.
 
@@ -431,6 +455,7 @@ class Programmer:
                 concentration_ng_per_ml=concentration_ng_per_ml,
                 drug_id=drug_id,
                 base_rev=base_rev,
+                bridge=bridge,
             ),
             start=start,
         )
@@ -443,6 +468,7 @@ class Programmer:
         drug_id: int | None = None,
         start: bool = True,
         base_rev: int | None = None,
+        bridge: BridgeBlock | None = None,
     ) -> Executed[ProgCommitReply]:
         """Stage, verify and commit infusion by the time of day, as `set_simple_program` does; the clock must be set."""
         return self._set_program(
@@ -451,6 +477,24 @@ class Programmer:
                 concentration_ng_per_ml=concentration_ng_per_ml,
                 drug_id=drug_id,
                 base_rev=base_rev,
+                bridge=bridge,
+            ),
+            start=start,
+        )
+
+    @with_plain_numbers
+    def set_minimum_rate_program(
+        self,
+        *,
+        concentration_ng_per_ml: int | None = None,
+        drug_id: int | None = None,
+        start: bool = True,
+        base_rev: int | None = None,
+    ) -> Executed[ProgCommitReply]:
+        """Stage, verify and commit the pump's own lowest rate, as `set_simple_program` does."""
+        return self._set_program(
+            lambda: self.stage_minimum_rate_program(
+                concentration_ng_per_ml=concentration_ng_per_ml, drug_id=drug_id, base_rev=base_rev
             ),
             start=start,
         )
@@ -482,25 +526,35 @@ class Programmer:
         self, volume_nl: int, duration_s: int, *, program_rev: int | None = None
     ) -> PreparedBolus:
         """Ask whether a bolus would be accepted; DeviceRefused tells the nearest that would."""
+        return self._prepare(BolusKind.BOLUS, volume_nl, duration_s, program_rev)
+
+    def _prepare(
+        self, kind: BolusKind, volume_nl: int, duration_s: int, program_rev: int | None
+    ) -> PreparedBolus:
         rev = NOT_READ if program_rev is None else program_rev
-        wanted = BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev)
+        wanted = BolusPrepare(kind, volume_nl, duration_s, rev)
         encoded(wanted)
         if program_rev is None:
             wanted = wanted._replace(program_rev=self.status().program_rev)
         announced = self.request(wanted)
         if not 0 < announced.quantised_nl <= volume_nl:
             raise DeviceError(
-                f"the pump announced {announced.quantised_nl} nL for a bolus of {volume_nl} nL",
+                f"the pump announced {announced.quantised_nl} nL for a {kind.name.lower()} of {volume_nl} nL",
                 advice="do not commit it; check its firmware",
             )
-        return PreparedBolus(volume_nl, duration_s, wanted.program_rev, announced)
+        return PreparedBolus(kind, volume_nl, duration_s, wanted.program_rev, announced)
 
     def commit_bolus(self, prepared: PreparedBolus) -> Executed[BolusCommitReply]:
         """Deliver what was prepared: the volume that the pump announced, once or not at all."""
         expect("prepared", prepared, PreparedBolus, "what prepare_bolus returned")
+        return self._commit_prepared(BolusCommit, prepared)
+
+    def _commit_prepared(
+        self, command: Callable[[int, int, int, int, int], Request[Reply]], prepared: PreparedBolus
+    ) -> Executed[Reply]:
         volume_nl = prepared.announced.quantised_nl
         return self.ledger.execute(
-            lambda cmd_id: BolusCommit(
+            lambda cmd_id: command(
                 cmd_id, volume_nl, prepared.duration_s, prepared.announced.token, prepared.program_rev
             ),
             volume_nl=volume_nl,
@@ -512,6 +566,22 @@ class Programmer:
     def bolus(self, volume_nl: int, duration_s: int) -> Executed[BolusCommitReply]:
         """PREPARE, then COMMIT."""
         return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
+
+    @with_plain_numbers
+    def prepare_prime(
+        self, volume_nl: int, duration_s: int, *, program_rev: int | None = None
+    ) -> PreparedBolus:
+        """Ask whether a prime would be accepted; how much of tubing and catheter to fill is the caller's to know."""
+        return self._prepare(BolusKind.PRIME, volume_nl, duration_s, program_rev)
+
+    def commit_prime(self, prepared: PreparedBolus) -> Executed[PrimeReply]:
+        """Prime with what was prepared: the volume that the pump announced, once or not at all."""
+        return self._commit_prepared(Prime, prepared)
+
+    @with_plain_numbers
+    def prime(self, volume_nl: int, duration_s: int) -> Executed[PrimeReply]:
+        """PREPARE, then PRIME."""
+        return self.commit_prime(self.prepare_prime(volume_nl, duration_s))
 
     @with_plain_numbers
     def cancel_bolus(self, target_cmd_id: int = ACTIVE_BOLUS) -> Executed[BolusCancelReply]:
@@ -571,6 +641,26 @@ class Programmer:
             lambda cmd_id: wanted._replace(cmd_id=cmd_id),
             volume_nl=filled_nl,
             resend=not staged_crc,
+        )
+
+    def refill_with_program(
+        self,
+        staged: StagedProgram,
+        filled_nl: int,
+        *,
+        aspirated_nl: int,
+        low_alarm_nl: int | None = None,
+        rinsed_twice: bool = False,
+    ) -> Executed[RefillReply]:
+        """Fill with another drug, and commit its staged program in the same stroke; the rest as `refill`."""
+        return self.refill(
+            filled_nl,
+            aspirated_nl=aspirated_nl,
+            concentration_ng_per_ml=staged.header.concentration_ng_per_ml,
+            drug_id=staged.header.drug_id,
+            low_alarm_nl=low_alarm_nl,
+            rinsed_twice=rinsed_twice,
+            staged_crc=staged.crc,
         )
 
     @with_plain_numbers

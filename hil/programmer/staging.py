@@ -15,10 +15,11 @@ from hil.errors import DeviceError, UsageError
 from hil.procedures import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
 from hil.programmer.encoding import expect, expect_row, plain
 from hil.refusal_words import sentence_of_program_refusals
-from protocol.identifiers import InfusionMode, ProgramFlag
+from protocol.identifiers import CommitMode, InfusionMode, ProgramFlag
 from protocol.messages.program import (
     GROUPS_MAX,
     SEGMENTS_PER_WRITE_MAX,
+    BridgeBlock,
     Group,
     ProgBegin,
     ProgramHeader,
@@ -29,6 +30,7 @@ from protocol.messages.program import (
     padded_groups,
     staged_crc,
 )
+from protocol.messages.reading import GetInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,13 +87,28 @@ class DayGroup(NamedTuple):
         )
 
 
+ADVICE_OF_REFUSAL = {
+    CommitMode.ATOMIC: "nothing was changed",
+    CommitMode.STOP_WRITE_VERIFY_RESTART: (
+        "this pump stands still while it is programmed, and does so now: program it, or start its old program with "
+        "`pumpbench program resume`"
+    ),
+}
+
+
 class ProgramRefused(DeviceError):
     """The pump read the staged program and would not run it."""
 
-    def __init__(self, refusals: Sequence[ProgramRefusal], *, flexible: bool = False) -> None:
+    def __init__(
+        self,
+        refusals: Sequence[ProgramRefusal],
+        *,
+        flexible: bool = False,
+        commit_mode: CommitMode = CommitMode.ATOMIC,
+    ) -> None:
         """Of a flexible program each reason is told with its group and step."""
         reasons = sentence_of_program_refusals(refusals, with_places=flexible)
-        super().__init__(f"the pump refuses this program ({reasons})", advice="nothing was changed")
+        super().__init__(f"the pump refuses this program ({reasons})", advice=ADVICE_OF_REFUSAL[commit_mode])
         self.refusals = tuple(refusals)
 
 
@@ -198,6 +215,13 @@ def flex_header(groups: Sequence[DayGroup], concentration_ng_per_ml: int, drug_i
     )
 
 
+def with_bridge(header: ProgramHeader, bridge: BridgeBlock | None) -> ProgramHeader:
+    """The header with a bridge before the program: a volume of the old drug at a rate, then the program."""
+    if bridge is None:
+        return header
+    return header._replace(flags=header.flags | ProgramFlag.BRIDGE, bridge=bridge)
+
+
 def minimum_rate_program(
     concentration_ng_per_ml: int, drug_id: int, rate_nl_per_day: int
 ) -> tuple[ProgramHeader, tuple[Segment, ...]]:
@@ -234,7 +258,9 @@ def stage_once(
         requester.request_once(request, deadline)
     verified = requester.request_once(ProgVerify(), deadline)
     if verified.refusals:
-        raise ProgramRefused(verified.refusals, flexible=header.mode is InfusionMode.FLEX)
+        commit_mode = requester.request_once(GetInfo(), deadline).commit_mode
+        flexible = header.mode is InfusionMode.FLEX
+        raise ProgramRefused(verified.refusals, flexible=flexible, commit_mode=commit_mode)
     if verified.staged_crc != staged_crc(header, segments):
         raise DeviceError(
             "the pump reads another program than was staged",

@@ -38,12 +38,16 @@ class Token(NamedTuple):
 
 @dataclass(slots=True)
 class Staging:
-    """A program on its way in. `verified_crc` is None until VERIFY found no refusal."""
+    """A program on its way in. `verified_crc` is None until VERIFY found no refusal.
+
+    `restarts`: the pump was stopped for it, and its commit starts it again [SPEC 15].
+    """
 
     base_rev: int
     header: ProgramHeader
     segments: list[Segment] = field(default_factory=list)
     verified_crc: int | None = None
+    restarts: bool = False
 
 
 class Refilled(NamedTuple):

@@ -13,6 +13,7 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bridge import Bridge
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.programs import Program, unsupported, verify
+from firmware_emu.profile import CommitMode
 from protocol.identifiers import ErrorCode, ProgramFlag, Role, StateReason
 from protocol.log.data import ProgramCommitData
 from protocol.log.types import BolusEndReason, LogType, RateChangeReason
@@ -37,7 +38,12 @@ def begin(device: DeviceContext, request: RequestContext) -> ProgBeginReply:
     refused = unsupported(wanted.header)
     if refused is not None:
         raise Refused(refused.code, refused.value, limit=refused.limit, field=f"header.{refused.field}")
-    device.staging = Staging(wanted.base_rev, wanted.header)
+    restarts = device.staging is not None and device.staging.restarts
+    if device.model.commit_mode is CommitMode.STOP_WRITE_VERIFY_RESTART:
+        if (bolus := device.therapy.deliveries.current) is not None:
+            raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
+        restarts |= device.therapy.stop_for_update(actor=request.actor)
+    device.staging = Staging(wanted.base_rev, wanted.header, restarts=restarts)
     return ProgBeginReply()
 
 
@@ -75,17 +81,16 @@ def commit(device: DeviceContext, request: RequestContext) -> ProgCommitReply:
     device.check_in_service()
     if (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
-    if wanted.start:
+    start = wanted.start or (device.staging is not None and device.staging.restarts)
+    if start:
         check_not_empty(device)
     program = verified_program(device, wanted.base_rev, wanted.staged_crc)
     filled = (records.reservoir.drug_id, records.reservoir.concentration_ng_per_ml)
     if program.drug != filled:
         raise Refused(ErrorCode.CONC, program.drug[1], limit=filled[1])
     seq = adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
-    if wanted.start:
-        device.therapy.change(
-            Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM, actor=request.actor
-        )
+    if start:
+        start_therapy(device, actor=request.actor)
     return ProgCommitReply(done(records, request, seq), therapy.program_rev, therapy.state)
 
 
@@ -130,6 +135,11 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
         bridge = Bridge.of(program.header.bridge, device.model.stroke_nl, records.tick_ms)
     device.therapy.set_bridge(bridge, BolusEndReason.REPLACED, RateChangeReason.PROGRAM, actor=actor)
     return seq
+
+
+def start_therapy(device: DeviceContext, *, actor: int) -> None:
+    """Start the program that was just adopted."""
+    device.therapy.change(Trigger.THERAPY_STARTED, StateReason.COMMAND, RateChangeReason.PROGRAM, actor=actor)
 
 
 def _staged(device: DeviceContext) -> Staging:

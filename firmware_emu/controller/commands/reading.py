@@ -134,7 +134,7 @@ def info(device: DeviceContext, request: RequestContext) -> GetInfoReply:
         kind=DeviceKind.EMULATOR,
         dev_key=device.key_is_development(request.key_id),
         profile=SecurityProfile.SECURED if model.secured else SecurityProfile.OPEN,
-        commit_mode=CommitMode.ATOMIC,
+        commit_mode=CommitMode[model.commit_mode.name],
         tubing_nl=model.tubing_nl,
         memory_id=identity.memory_id,
     )

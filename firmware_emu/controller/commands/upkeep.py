@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.commands.device_context import Refilled
 from firmware_emu.controller.commands.ledgered import done, repeated
-from firmware_emu.controller.commands.programming import adopt, verified_program
+from firmware_emu.controller.commands.programming import adopt, start_therapy, verified_program
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bolus import minimum_duration_s
@@ -64,7 +64,10 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
     records.mark_dirty(Region.RESERVOIR)
     records.remedy(Remedy.REFILL)
     if program is not None:
+        restarts = device.staging is not None and device.staging.restarts
         adopt(device, program, actor=request.actor, cmd_id=wanted.cmd_id)
+        if restarts:
+            start_therapy(device, actor=request.actor)
     if therapy.reason is StateReason.EMPTY_POLICY:
         device.therapy.change(
             Trigger.REFILLED_AFTER_EMPTY, StateReason.COMMAND, RateChangeReason.RESUME, actor=request.actor

@@ -343,6 +343,21 @@ class Therapy:
         records.mark_dirty(Region.THERAPY)
         return seq
 
+    def stop_for_update(self, *, actor: int) -> bool:
+        """Stand still while a program is written; returns whether the pump had delivered [SPEC 15].
+
+        Such a stop has no expiry, as in the field: after 48 h its alarm sounds.
+        """
+        therapy = self.records.therapy
+        if therapy.state not in DELIVERING:
+            return False
+        data = StopData(0, StopReason.SERVICE, OnExpiry.ALARM_ONLY)
+        self.records.enter(LogType.STOP, data, actor=actor)
+        self.change(Trigger.STOP_COMMANDED, StateReason.COMMAND, RateChangeReason.STOP, actor=actor)
+        therapy.stop_reason, therapy.on_expiry = StopReason.SERVICE, OnExpiry.ALARM_ONLY
+        therapy.stopped_by = Role.CLINICIAN
+        return True
+
     def leave_stopped(self, role: Role) -> None:
         """Count a first program that is not started as a therapy stopped from now on.
 

@@ -168,7 +168,7 @@ def test_every_field_has_a_title_and_what_is_no_data_of_a_log_entry_a_meaning(na
 def test_units_are_in_the_titles() -> None:
     properties = json_schema("status")["properties"]
     assert properties["rate_nl_per_day"]["title"] == "rate, in nL/day"
-    assert properties["rate_nl_per_day"]["description"] == "the basal rate in effect"
+    assert properties["rate_nl_per_day"]["description"] == "the basal rate in effect, or the bridge's"
 
 
 def test_the_page_prints_one_schema_or_all_and_refuses_what_there_is_not() -> None:
