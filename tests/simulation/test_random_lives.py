@@ -84,6 +84,7 @@ class Life:
         prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
             commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
+            self.cut_at_times()
             answered = self.talk.ask(commit)
             sometimes("power went while a bolus was commanded", answered is None)
             if answered is None:
@@ -95,6 +96,7 @@ class Life:
         prepared = self.talk.ask(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
             wanted = Prime(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
+            self.cut_at_times()
             answered = self.talk.ask(wanted)
             sometimes("power went while a prime was commanded", answered is None)
             if answered is None:
@@ -181,6 +183,11 @@ class Life:
             plant.cut_at_write(self.random.randrange(1, 12), self.random.randrange(0, 40))
         else:
             plant.cut_at_stroke(self.random.randrange(1, 20))
+
+    def cut_at_times(self) -> None:
+        """Let power go in one of the next writes, now and then."""
+        if self.random.random() < 0.05:
+            self.talk.pump.plant.cut_at_write(self.random.randrange(1, 4), self.random.randrange(0, 40))
 
     def live(self, steps: int) -> Conversation:
         """Let it happen, and look after each piece."""
