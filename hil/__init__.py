@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import Programmer
     from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused
+    from hil.programs.infusion_program import InfusionProgram
+    from hil.programs.reading import read_program
     from hil.rig import Rig
     from hil.rig_client import RigClient
     from protocol.messages.program import BridgeBlock
@@ -45,6 +47,7 @@ __all__ = [
     "DoseStep",
     "Executed",
     "InUse",
+    "InfusionProgram",
     "LinkError",
     "NotExecuted",
     "OutcomeUnknown",
@@ -58,6 +61,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "connect",
+    "read_program",
 ]
 
 # Where a name comes from; all others in __all__ are errors.
@@ -67,11 +71,13 @@ _MODULES = {
     "Days": "hil.programmer.staging",
     "DoseStep": "hil.programmer.staging",
     "Executed": "hil.programmer.command_ledger",
+    "InfusionProgram": "hil.programs.infusion_program",
     "ProgramRefused": "hil.programmer.staging",
     "Programmer": "hil.programmer.programmer",
     "Rig": "hil.rig",
     "RigClient": "hil.rig_client",
     "connect": "hil.connected_programmer",
+    "read_program": "hil.programs.reading",
 }
 
 

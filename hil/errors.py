@@ -52,7 +52,7 @@ EXIT_CODE_WORDS = {
     ExitCode.BAD_CONFIGURATION: "an address, file, profile or option that cannot be right; nothing was sent",
     ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
-    ExitCode.DECLINED: "a question was not answered with yes: nothing was sent",
+    ExitCode.DECLINED: "a question was not answered with yes: nothing was changed",
     ExitCode.INTERRUPTED: "Ctrl-C, before a command had left: nothing was sent",
 }
 """What each exit code says, for the page of them."""

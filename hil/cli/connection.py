@@ -279,15 +279,16 @@ def _table(rows: Rows) -> str:
     return drawn_table(rows)
 
 
-def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> None:
+def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent", option: str = "--yes") -> None:
     """Ask a human before anything is prepared; refuse to guess where there is none.
 
-    Declined where he does not say yes, also by Ctrl-C or Ctrl-D; `otherwise` says what is so then.
+    Declined where he does not say yes, also by Ctrl-C or Ctrl-D; `otherwise` says what is so then, and `option` what
+    says yes in a script.
     """
     if yes:
         return
     if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():  # None is one that was closed
-        raise UsageError(f"{what}: there is no terminal to ask for a yes", advice="add --yes in scripts")
+        raise UsageError(f"{what}: there is no terminal to ask for a yes", advice=f"add {option} in scripts")
     with suppress(termios.error, OSError):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer to this
     try:
@@ -301,3 +302,14 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent") -> Non
         said_yes = False
     if not said_yes:
         raise Declined(otherwise)
+
+
+def typed_again(what: str, *, option: str, otherwise: str = "nothing was sent") -> str:
+    """What a human types at a prompt; UsageError where there is no terminal, Declined by Ctrl-C or Ctrl-D."""
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}: there is no terminal to type it at", advice=f"add {option} in scripts")
+    try:
+        return str(click.prompt(what, err=True))
+    except (click.Abort, UnicodeDecodeError):
+        say("")
+        raise Declined(otherwise) from None

@@ -124,7 +124,20 @@ class ExecutedPart(TypedDict, Generic[Reply]):
     reply: Annotated[
         Reply | None, "the pump's answer; null where it was lost and the outcome was learnt by asking"
     ]
+    warnings: NotRequired[Annotated[list[str], "what was warned of and confirmed; present with a program"]]
     error: NotRequired[Annotated[ErrorFields, "present where the command did not do all that was asked for"]]
+
+
+class CheckedPart(TypedDict):
+    """What `write --check` prints: how the pump reads the program, and what has to be confirmed."""
+
+    checked: Annotated[bool, "always true: nothing was changed"]
+    day_totals_nl: Annotated[
+        list[int], "the pump's own reading: volume of the basal rate, a day of each group"
+    ]
+    peak_rate_nl_per_day: Annotated[int, "the pump's own reading: the fastest rate, boluses aside"]
+    staged_crc: Annotated[int, "CRC-32C of the program, as GET_PROGRAM tells it once it is active"]
+    warnings: Annotated[list[str], "what has to be confirmed where it is written"]
 
 
 class VoidPart(NoticesPart):

@@ -48,9 +48,17 @@ def json_schema(name: str | None) -> str:
     return schema_page(name)
 
 
+def program_schema() -> str:
+    """The JSON Schema of a program file, for editors."""
+    from hil.programs.schema import program_schema_page  # noqa: PLC0415 - as above
+
+    return program_schema_page()
+
+
 PAGES: dict[str, Callable[[str | None], str]] = {
     "exit-codes": exit_codes,
     "json-schema": json_schema,
+    "program-schema": lambda _name: program_schema(),
 }
 
 
@@ -61,7 +69,8 @@ PAGES: dict[str, Callable[[str | None], str]] = {
 def help_page(ctx: click.Context, page: str | None, command: str | None) -> None:
     """Print a page, or without one what there is.
 
-    json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, `error` of its errors.
+    json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, `error` of its errors;
+    program-schema that of the files of `pumpbench program write`.
     """
     if page is not None:
         tell(PAGES[page](command))

@@ -1,4 +1,5 @@
-"""`pumpbench program`: reading a pump, and the small commands; those that change therapy are in `therapy_commands`.
+"""`pumpbench program`: reading a pump, and the small commands. Programs are in `program_commands`, therapy in
+`therapy_commands`.
 
 A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
 """
@@ -28,6 +29,7 @@ from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPar
 from hil.cli.key_commands import keys
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
+from hil.cli.program_commands import PROGRAM_COMMANDS
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, LinkError, UsageError
@@ -372,5 +374,5 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     show(options, filed, {"cmd_id": cmd_id, "accepted": True}, done="it was filed")
 
 
-for _command in (*THERAPY_COMMANDS, config, keys):
+for _command in (*PROGRAM_COMMANDS, *THERAPY_COMMANDS, config, keys):
     program.add_command(_command)

@@ -1,7 +1,7 @@
 """Quantities as people write them, read exactly or refused: the types of every option that takes a number or a date.
 
 ASCII digits with at most one point, no sign, exponent or underscore, within the range of the field that carries it on
-the wire. Nothing else of the command line turns text into a number.
+the wire. Nothing else of the command line turns text into a number; `hil.quantity_reading` does it.
 """
 
 from __future__ import annotations
@@ -13,49 +13,14 @@ from typing import Any, Final, NamedTuple
 import click
 
 from hil.outcome_store import LAST_CMD_ID
-from hil.quantity_words import PLACES_OF_MCG, PLACES_OF_ML, U32_MAX, WALL_EPOCH, decimal_text
+from hil.quantity_reading import exact, range_text, shown
+from hil.quantity_words import PLACES_OF_MCG, PLACES_OF_ML, U32_MAX, WALL_EPOCH
 from hil.targets.choices import whole_number
 
 U16_MAX: Final = 0xFFFF
 LAST_MOMENT = WALL_EPOCH + timedelta(seconds=U32_MAX)
 TZ_MINUTES = range(-720, 840 + 1)  # [SPEC 6], TIME_SET
 _FINER_THAN_A_SECOND = re.compile("[.,]0*[1-9]")  # Python drops what is finer than a microsecond
-_NUMBER = re.compile(r"(?P<whole>[0-9]*)(\.(?P<part>[0-9]*))?")
-
-
-def exact(text: str, places: int, unit: str, low: int = 0, high: int = U32_MAX) -> int:
-    """A decimal number of a unit, as a whole number of its 10^-places; ValueError says why it is none, or too large."""
-    found = _NUMBER.fullmatch(text)
-    whole, part = (found["whole"], (found["part"] or "").rstrip("0")) if found else ("", "")
-    if found is None or not (whole or found["part"]):
-        example = "25 or 0.5" if places else "25"
-        raise ValueError(f"{_shown(text)} is no number{_of(unit)}: write digits, as {example}")
-    if len(part) > places:
-        decimals = f"at most {places} decimals" if places else "no decimals"
-        raise ValueError(f"{_shown(text)} cannot be told exactly{_in(unit)}: {decimals}")
-    digits = (whole + part.ljust(places, "0")).lstrip("0") or "0"
-    if len(digits) > len(str(high)) or not low <= int(digits) <= high:
-        raise ValueError(f"{_shown(text)} is out of range: {range_text(places, unit, low, high)}")
-    return int(digits)
-
-
-def range_text(places: int, unit: str, low: int, high: int) -> str:
-    """The range of a quantity: `0 to 4294.967295 mL`."""
-    return f"{decimal_text(low, places)} to {decimal_text(high, places)} {unit}".rstrip()
-
-
-def _of(unit: str) -> str:
-    return f" of {unit}" if unit else ""
-
-
-def _in(unit: str) -> str:
-    return f" in {unit}" if unit else ""
-
-
-def _shown(text: str) -> str:
-    """What was written, cut where it is long: it is there to be found again."""
-    longest = 40
-    return repr(text) if len(text) <= longest else f"{text[:longest]!r}..."
 
 
 class Quantity(click.ParamType[int]):
@@ -135,18 +100,18 @@ def wall_time(text: str) -> WallTime:
     try:
         wanted = datetime.fromisoformat(text if text.isascii() else "")
     except ValueError:
-        raise ValueError(f"{_shown(text)} is no ISO time: write it as 2026-03-02T10:00:00+01:00") from None
+        raise ValueError(f"{shown(text)} is no ISO time: write it as 2026-03-02T10:00:00+01:00") from None
     offset = wanted.utcoffset()
     if offset is None:
-        raise ValueError(f"{_shown(text)} has no offset from UTC; add +00:00 or your own")
+        raise ValueError(f"{shown(text)} has no offset from UTC; add +00:00 or your own")
     tz_minutes, odd = divmod(offset, timedelta(minutes=1))
     if odd or _FINER_THAN_A_SECOND.search(text):
         raise ValueError(
-            f"{_shown(text)} is finer than the pump's clock: whole seconds, whole minutes of offset"
+            f"{shown(text)} is finer than the pump's clock: whole seconds, whole minutes of offset"
         )
     if tz_minutes not in TZ_MINUTES:
-        raise ValueError(f"{_shown(text)} has an offset out of range: -12:00 to +14:00")
+        raise ValueError(f"{shown(text)} has an offset out of range: -12:00 to +14:00")
     if not WALL_EPOCH <= wanted <= LAST_MOMENT:
         last = f"{LAST_MOMENT:%Y-%m-%dT%H:%M:%S}+00:00"
-        raise ValueError(f"{_shown(text)} is out of range: 2000-01-01T00:00:00+00:00 to {last}")
+        raise ValueError(f"{shown(text)} is out of range: 2000-01-01T00:00:00+00:00 to {last}")
     return WallTime((wanted - WALL_EPOCH) // timedelta(seconds=1), tz_minutes, wanted.isoformat())

@@ -1,4 +1,4 @@
-"""The commands of `pumpbench program` that change therapy: set, bolus, cancel, stop, resume, refill, time.
+"""The commands of `pumpbench program` that change therapy: bolus, cancel, stop, resume, refill, time.
 
 Each asks a human before it prepares anything; between PREPARE and COMMIT nobody is asked. What a human has said yes
 to is what is sent: it names the program that was there when he was asked, and a pump that has another one refuses.
@@ -22,24 +22,24 @@ from hil.cli.connection import (
     with_options,
 )
 from hil.cli.output import say
-from hil.cli.quantities import CMD_ID, MCG, MCG_PER_DAY, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
+from hil.cli.quantities import CMD_ID, MCG, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
-from hil.procedures import rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.procedures import volume_for_dose_nl
 from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
-from hil.quantity_words import U32_MAX, duration, mcg, mcg_per_day, mcg_per_ml, ml, ml_per_day
+from hil.quantity_words import U32_MAX, duration, mcg, mcg_per_ml, ml
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
 from protocol.messages.reading import GetDeliveryReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hil.cli.tables import Rows
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import PreparedBolus, Programmer
+    from hil.programs.warnings import Warned
     from protocol.messages.bolus import BolusCommitReply
-    from protocol.messages.program import ProgCommitReply
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
@@ -54,11 +54,17 @@ DRUG = click.option("--drug", "drug_id", type=U16, help="Drug number (default: t
 
 
 def report(
-    options: Options, executed: Executed[Any], more: Rows | None = None, *, error: DeviceError | None = None
+    options: Options,
+    executed: Executed[Any],
+    more: Rows | None = None,
+    *,
+    error: DeviceError | None = None,
+    warned: Sequence[Warned] | None = None,
 ) -> None:
     """Say what a command did; before the session ends, since nothing after it may keep the answer back.
 
-    DeviceError, once it is said, where the pump did less than was asked. `error` is what the caller raises next.
+    DeviceError, once it is said, where the pump did less than was asked. `error` is what the caller raises next;
+    `warned` what was confirmed of a program, None of what is no program.
     """
     shortfall = None if executed.outcome in AS_ASKED else _shortfall(executed)
     show(
@@ -70,6 +76,7 @@ def report(
             "delivered_nl": executed.delivered_nl,
             "uncertain_nl": executed.uncertain_nl,
             "reply": executed.answer,
+            **({} if warned is None else {"warnings": [each.name for each in warned]}),
         },
         done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",
@@ -85,78 +92,6 @@ def _shortfall(executed: Executed[Any]) -> DeviceError:
         f"{ml(executed.delivered_nl)} delivered, {ml(executed.uncertain_nl)} uncertain",
         advice="read the log before you decide on another",
     )
-
-
-@click.command(name="set")
-@click.option("--dose", "dose_ng_per_day", type=MCG_PER_DAY, required=True, help="Dose in mcg/day.")
-@CONCENTRATION
-@DRUG
-@click.option("--start/--no-start", default=True, help="Run the program, or keep the pump's state.")
-@YES
-@with_options
-def set_program(
-    options: Options,
-    *,
-    dose_ng_per_day: int,
-    concentration_ng_per_ml: int | None,
-    drug_id: int | None,
-    start: bool,
-    yes: bool,
-) -> None:
-    """Program simple continuous infusion of a dose."""
-    require_target(options)
-    with connected(options, settled=True) as pump:
-        rate, executed = set_as_confirmed(
-            pump,
-            dose_ng_per_day,
-            concentration_ng_per_ml=concentration_ng_per_ml,
-            drug_id=drug_id,
-            start=start,
-            ask=partial(confirm, yes=yes),
-        )
-        report(options, executed, [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))])
-
-
-def set_as_confirmed(
-    pump: Programmer,
-    dose_ng_per_day: int,
-    *,
-    concentration_ng_per_ml: int | None = None,
-    drug_id: int | None = None,
-    start: bool = True,
-    ask: Callable[[str], None],
-) -> tuple[int, Executed[ProgCommitReply]]:
-    """Program what `ask` was told, unless it raises; returns the rate in nL/day too.
-
-    CommandRefused where the pump's program changed since: drug and concentration may not be those of the question.
-    """
-    base_rev = pump.status().program_rev  # read first: what changes after it is refused
-    active = pump.program().header
-    concentration = (
-        active.concentration_ng_per_ml if concentration_ng_per_ml is None else concentration_ng_per_ml
-    )
-    if concentration_ng_per_ml is None and not concentration:
-        raise UsageError("the pump has no program yet", advice="name the drug's --concentration and --drug")
-    if not concentration:
-        raise UsageError("a drug has a concentration above 0", advice="name the one that is in the pump")
-    rate_nl_per_day = rate_for_dose_nl_per_day(dose_ng_per_day, concentration)
-    if rate_nl_per_day > U32_MAX:
-        raise UsageError(
-            f"--dose {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} is {ml_per_day(rate_nl_per_day)}, "
-            f"and a rate can be told up to {ml_per_day(U32_MAX)}",
-            advice="look at dose and --concentration",
-        )
-    ask(
-        f"program {mcg_per_day(dose_ng_per_day)} of {mcg_per_ml(concentration)} ({ml_per_day(rate_nl_per_day)})"
-    )
-    executed = pump.set_simple_program(
-        dose_ng_per_day,
-        concentration_ng_per_ml=concentration,
-        drug_id=active.drug_id if drug_id is None else drug_id,
-        start=start,
-        base_rev=base_rev,
-    )
-    return rate_nl_per_day, executed
 
 
 @click.command()
@@ -384,4 +319,4 @@ def _signed(value: int) -> int:
     return value - (1 << 32 if value >> 31 else 0)
 
 
-THERAPY_COMMANDS = (set_program, bolus, cancel, stop, resume, refill, time)
+THERAPY_COMMANDS = (bolus, cancel, stop, resume, refill, time)

@@ -35,6 +35,8 @@ from hil.programmer.staging import (
     with_bridge,
 )
 from hil.programmer.turn import in_turn
+from hil.programs.checks import refusals
+from hil.programs.infusion_program import InfusionProgram
 from hil.wire_log import WireLog
 from protocol.codec.layouts import decode
 from protocol.identifiers import (
@@ -498,6 +500,22 @@ class Programmer:
             ),
             start=start,
         )
+
+    def write_program(
+        self, program: InfusionProgram, *, start: bool = True, base_rev: int | None = None
+    ) -> Executed[ProgCommitReply]:
+        """Check, stage, verify and commit a program of any mode, as `set_simple_program` does.
+
+        UsageError, before it is staged, where it is known here already that this pump cannot run it.
+        """
+        expect("program", program, InfusionProgram, "an InfusionProgram")
+        limits = self.limits()
+        if found := refusals(program, limits):
+            raise UsageError(
+                f"this pump cannot run the program: {'; '.join(found)}", advice="nothing was sent"
+            )
+        header, segments = program.for_pump(limits.safe_rate_nl_per_day).on_wire()
+        return self._set_program(lambda: self.stage_program(header, segments, base_rev=base_rev), start=start)
 
     @in_turn
     def _set_program(self, stage: Callable[[], StagedProgram], *, start: bool) -> Executed[ProgCommitReply]:

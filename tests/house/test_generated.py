@@ -12,6 +12,10 @@ import pytest
 
 DOCUMENTS = {
     "generate_mode_diagram.py": ("firmware_emu/DESIGN.md", "stateDiagram-v2\n"),
+    "generate_program_schema.py": (
+        "hil/programs/program.schema.json",
+        '"title": "pumpbench program file",\n',
+    ),
     "generate_spec_tables.py": ("protocol/SPEC.md", "<!-- table: commands -->\n"),
     "lock_messages.py": (None, ""),
 }
@@ -32,7 +36,7 @@ def check(generator: str, place: Path) -> subprocess.CompletedProcess[str]:
 def copied(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packages, their documents and the scripts in a place of their own."""
     place = tmp_path_factory.mktemp("project")
-    for part in ("protocol", "firmware_emu", "scripts", "fixtures"):
+    for part in ("protocol", "firmware_emu", "hil", "scripts", "fixtures"):
         shutil.copytree(root / part, place / part, ignore=shutil.ignore_patterns("__pycache__"))
     return place
 

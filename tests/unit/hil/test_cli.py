@@ -247,6 +247,9 @@ def test_the_state_file_is_where_it_was_named(tmp_path: Path) -> None:
 
 CHANGES = [
     ("set", "--dose", "350", "--yes"),
+    ("minimum-rate", "--yes"),
+    ("flex", "00:00=12mcg/h", "--yes"),
+    ("write", "program.toml", "--yes"),
     ("bolus", "--volume", "0.02", "--duration", "600", "--yes"),
     ("cancel",),
     ("stop", "--yes"),
@@ -276,6 +279,7 @@ READS = [
     "log",
     "time",
     "ping",
+    "show",
 ]
 
 

@@ -24,11 +24,15 @@ from tests.support.for_each import for_each
 from tests.unit.hil.test_json_documents import unknown_command
 
 EMULATOR = ("--target", "emulator", "--json")
+SIMPLE = str(Path(__file__).resolve().parents[3] / "fixtures" / "programs" / "simple.toml")
 NOTHING: list[tuple[str, ...]] = [()]
 ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "query": [("9",)],
     "void": [("9",)],
     "set": [("--dose", "350", "--yes")],
+    "minimum-rate": [("--yes", "--accept", "dose-change", "--accept", "refill-late")],
+    "flex": [("00:00=12mcg/h", "06:00=13mcg/h", "--yes")],
+    "write": [(SIMPLE, "--yes"), (SIMPLE, "--check")],
     "bolus": [("--volume", "0.02", "--duration", "600", "--yes")],
     "stop": [("--yes",)],
     "refill": [("--filled", "20", "--aspirated", "17", "--yes")],

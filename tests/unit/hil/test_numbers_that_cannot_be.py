@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from hil.bench_session import TestBench
 from hil.cli.main import cli
 from hil.cli.program import program
-from hil.cli.quantities import Quantity, exact, wall_time
+from hil.cli.quantities import Quantity, wall_time
 from hil.cli.tables import alarm_lines, reply_rows, reservoir_rows
 from hil.errors import UsageError
 from hil.programmer.programmer import Programmer
 from hil.programmer.staging import DayGroup, DoseStep
+from hil.quantity_reading import exact
 from hil.quantity_words import decimal_text
 from hil.refusal_words import sentence_of_refusal
 from protocol.identifiers import (

@@ -10,7 +10,6 @@ import pytest
 from hil.bench_session import TestBench
 from hil.capabilities import TargetCapability, parse_needs
 from hil.cli.documents import json_text
-from hil.cli.quantities import exact
 from hil.cli.tables import alarm_names, moment, wall_text
 from hil.deadline import Deadline
 from hil.errors import (
@@ -27,6 +26,7 @@ from hil.errors import (
 from hil.installation import check_protocol_is_ours
 from hil.key_file import read_key
 from hil.noise import Direction
+from hil.quantity_reading import exact
 from hil.quantity_words import decimal_text, duration, mcg_per_day, ml
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from hil.report.summary import one_line, summary_of

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.cli.connection import Options
-from hil.cli.therapy_commands import bolus_as_confirmed, report, set_as_confirmed
+from hil.cli.program_commands import set_as_confirmed
+from hil.cli.therapy_commands import bolus_as_confirmed, report
 from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
@@ -70,8 +71,8 @@ def test_a_program_is_refused_where_another_was_committed_while_a_human_was_aske
 def test_where_nothing_changed_what_was_asked_is_done(bench: TestBench) -> None:
     questions: list[str] = []
     pump = bench.open_programmer()
-    rate_nl_per_day, executed = set_as_confirmed(pump, 350_000, ask=questions.append)
-    assert (rate_nl_per_day, executed.outcome) == (700_000, Outcome.DONE)
+    seen, executed = set_as_confirmed(pump, 350_000, ask=questions.append)
+    assert (seen.program.peak_rate_nl_per_day, executed.outcome) == (700_000, Outcome.DONE)
     prepared, given = bolus_as_confirmed(pump, 600, dose_ng=DOSE_NG, ask=questions.append)
     assert (prepared.volume_nl, given.outcome) == (50_000, Outcome.RUNNING)
     assert questions == [
