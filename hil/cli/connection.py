@@ -302,14 +302,3 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent", option
         said_yes = False
     if not said_yes:
         raise Declined(otherwise)
-
-
-def typed_again(what: str, *, option: str, otherwise: str = "nothing was sent") -> str:
-    """What a human types at a prompt; UsageError where there is no terminal, Declined by Ctrl-C or Ctrl-D."""
-    if not sys.stdin.isatty():
-        raise UsageError(f"{what}: there is no terminal to type it at", advice=f"add {option} in scripts")
-    try:
-        return str(click.prompt(what, err=True))
-    except (click.Abort, UnicodeDecodeError):
-        say("")
-        raise Declined(otherwise) from None

@@ -76,7 +76,7 @@ def set_program(
         )
         rate = seen.program.peak_rate_nl_per_day
         more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
-        report(options, executed, more + warning_rows(seen.warned), warned=seen.warned)
+        report(options, executed, more + warning_rows(seen.warned), fields=_warnings(seen))
 
 
 def set_as_confirmed(
@@ -232,6 +232,10 @@ def write(
         _write(options, pump, seen, start=start, accepted=accepted, yes=yes)
 
 
+def _warnings(seen: Reviewed) -> dict[str, object]:
+    return {"warnings": [each.name for each in seen.warned]}
+
+
 def _checked_text(file: Path, seen: Reviewed) -> str:
     return "\n".join([*seen.lines, f"{file}: the pump would run it; nothing was changed"])
 
@@ -264,7 +268,7 @@ def _write(
         accept=accepting(accepted),
         ask=partial(confirm, yes=yes, otherwise=UNCHANGED),
     )
-    report(options, executed, warning_rows(seen.warned), warned=seen.warned)
+    report(options, executed, warning_rows(seen.warned), fields=_warnings(seen))
 
 
 @click.command(name="show")

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from hil.cli.connection import confirm, typed_again
+from hil.cli.connection import confirm
 from hil.cli.output import say
 from hil.cli.tables import table
-from hil.errors import BadConfiguration, Declined, UsageError
+from hil.errors import BadConfiguration, UsageError
 from hil.programs.checks import daily_echo, refusals
 from hil.programs.infusion_program import InfusionProgram
-from hil.programs.measures import CONCENTRATION
 from hil.programs.review import reading_rows, review_lines, settings
 from hil.programs.warnings import NAMES, PumpNow, Warned, warnings
-from hil.quantity_reading import exact
-from hil.quantity_words import PLACES_OF_MCG, mcg_per_day, mcg_per_ml
+from hil.quantity_words import mcg_per_day, mcg_per_ml
 from protocol.identifiers import InfusionMode
 
 if TYPE_CHECKING:
@@ -74,13 +72,11 @@ def active_program(pump: Programmer) -> InfusionProgram | None:
     return InfusionProgram.from_wire(reply.header, reply.segments)
 
 
-def reviewed(
-    pump: Programmer, program: InfusionProgram, *, file: str = "", fill_nl: int | None = None
-) -> Reviewed:
+def reviewed(pump: Programmer, program: InfusionProgram, *, file: str = "") -> Reviewed:
     """Check a program here, let the pump read it, and see what there is to confirm; nothing is changed by it.
 
     BadConfiguration says in the words of the file, where there is one, why it cannot be run, ProgramRefused in those
-    of the pump. `fill_nl` is what a refill will have filled.
+    of the pump.
     """
     base_rev = pump.status().program_rev  # read first: what changes after it is refused
     active, limits = active_program(pump), pump.limits()
@@ -90,7 +86,7 @@ def reviewed(
     staged = pump.stage_program(*resolved.on_wire(), base_rev=base_rev)
     pump.abort_program()  # it was staged to be read; whoever says no leaves nothing behind
     held = pump.reservoir()
-    now = PumpNow(active, held.reservoir_calc_nl if fill_nl is None else fill_nl, held.low_alarm_nl)
+    now = PumpNow(active, held.reservoir_calc_nl, held.low_alarm_nl)
     return Reviewed(base_rev, active, resolved, staged, warnings(resolved, now))
 
 
@@ -104,7 +100,7 @@ def refuse_another_drug(seen: Reviewed) -> None:
         raise UsageError(
             f"the program is for drug number {program.drug_id} of {mcg_per_ml(program.concentration_ng_per_ml)}, and "
             f"the reservoir holds drug number {active.drug_id} of {mcg_per_ml(active.concentration_ng_per_ml)}",
-            advice="a program for another drug is written with its refill: `pumpbench program refill --program FILE`",
+            advice="nothing was changed: another drug comes with its refill, `pumpbench program refill`",
         )
 
 
@@ -135,13 +131,10 @@ def summary(program: InfusionProgram | None) -> str:
     return f"{words} of {mcg_per_ml(program.concentration_ng_per_ml)}"
 
 
-def accepting(accepted: Sequence[str], *, again_ng_per_ml: int | None = None) -> Callable[[Warned], None]:
+def accepting(accepted: Sequence[str]) -> Callable[[Warned], None]:
     """What confirms warnings: those that were named on the command line, the others by a human at the terminal."""
 
     def accept(warned: Warned) -> None:
-        if warned.retype_ng_per_ml is not None:
-            _retype(warned, warned.retype_ng_per_ml, again_ng_per_ml)
-            return
         confirm(
             f"{warned.name}: {warned.sentence}; go on all the same",
             yes=warned.name in accepted,
@@ -150,22 +143,3 @@ def accepting(accepted: Sequence[str], *, again_ng_per_ml: int | None = None) ->
         )
 
     return accept
-
-
-def _retype(warned: Warned, wanted_ng_per_ml: int, again_ng_per_ml: int | None) -> None:
-    """Have the new concentration typed a second time; Declined where it is another number."""
-    typed = again_ng_per_ml
-    if typed is None:
-        text = typed_again(
-            f"{warned.name}: {warned.sentence}; type the new concentration again, in mcg/mL",
-            option="--concentration-again",
-            otherwise=UNCHANGED,
-        )
-        try:
-            typed = exact(text.removesuffix(CONCENTRATION.unit).strip(), PLACES_OF_MCG, CONCENTRATION.unit)
-        except ValueError as error:
-            raise Declined(f"{error}; {UNCHANGED}") from error
-    if typed != wanted_ng_per_ml:
-        raise Declined(
-            f"{mcg_per_ml(typed)} was typed again, and the program has {mcg_per_ml(wanted_ng_per_ml)}; {UNCHANGED}"
-        )

@@ -33,12 +33,11 @@ from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopR
 from protocol.messages.reading import GetDeliveryReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
     from hil.cli.tables import Rows
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import PreparedBolus, Programmer
-    from hil.programs.warnings import Warned
     from protocol.messages.bolus import BolusCommitReply
 
 S_PER_HOUR = 3_600
@@ -58,13 +57,13 @@ def report(
     executed: Executed[Any],
     more: Rows | None = None,
     *,
+    fields: Mapping[str, object] | None = None,
     error: DeviceError | None = None,
-    warned: Sequence[Warned] | None = None,
 ) -> None:
     """Say what a command did; before the session ends, since nothing after it may keep the answer back.
 
-    DeviceError, once it is said, where the pump did less than was asked. `error` is what the caller raises next;
-    `warned` what was confirmed of a program, None of what is no program.
+    `more` is for people and `fields` for programs. DeviceError, once it is said, where the pump did less than was
+    asked. `error` is what the caller raises next.
     """
     shortfall = None if executed.outcome in AS_ASKED else _shortfall(executed)
     show(
@@ -76,7 +75,7 @@ def report(
             "delivered_nl": executed.delivered_nl,
             "uncertain_nl": executed.uncertain_nl,
             "reply": executed.answer,
-            **({} if warned is None else {"warnings": [each.name for each in warned]}),
+            **(fields or {}),
         },
         done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
         advice=f"do not repeat it; `pumpbench program query {executed.cmd_id}` says what became of it",

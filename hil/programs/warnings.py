@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LARGE_CHANGE = Fraction(20, 100)  # more than that; 20 % itself is not large [DOMAIN 2.3]
 SOONEST_REFILL_DAYS, LATEST_REFILL_DAYS = 7, 183  # [DOMAIN 2.3]: 7 days, 6 months
-RETYPED_FACTOR = 2  # of a concentration, from here on [DOMAIN RH-20]
 
 
 class PumpNow(NamedTuple):
@@ -33,11 +32,10 @@ class PumpNow(NamedTuple):
 
 
 class Warned(NamedTuple):
-    """Something to confirm. `retype` is what a human types again for it, as a concentration in ng/mL; None: a yes."""
+    """Something to confirm, by its name."""
 
     name: str
     sentence: str
-    retype_ng_per_ml: int | None = None
 
 
 class Rule(NamedTuple):
@@ -94,13 +92,11 @@ def _concentration(program: InfusionProgram, now: PumpNow) -> Iterator[Warned]:
     old, new = now.active.concentration_ng_per_ml, program.concentration_ng_per_ml
     if old == new:
         return
-    factor = Fraction(max(old, new), min(old, new))
     doses = sorted({day_ng(program, course) for course in program.courses})
     yield Warned(
         "concentration",
         f"the concentration changes from {mcg_per_ml(old)} to {mcg_per_ml(new)}; a day then has "
         f"{' or '.join(mcg_per_day(dose) for dose in doses)}",
-        new if factor >= RETYPED_FACTOR else None,
     )
 
 
@@ -147,7 +143,7 @@ RULES = (
     ),
     Rule(
         ("concentration",),
-        "another concentration, typed again from a factor of 2 on",
+        "another concentration, with the dose that a day then has",
         "DOMAIN RH-20",
         _concentration,
     ),

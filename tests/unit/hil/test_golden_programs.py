@@ -113,7 +113,7 @@ def test_a_program_that_is_written_is_shown_as_the_file_that_it_came_from(
         return
     if path.stem in WITH_A_REFILL:
         result = run("write", str(path), "--yes", *ACCEPTED, *address)
-        assert "a program for another drug is written with its refill" in str(result.exception)
+        assert "another drug comes with its refill" in str(result.exception)
         return
     written = run("write", str(path), "--yes", *ACCEPTED, *address)
     assert written.exit_code == 0, written.exception

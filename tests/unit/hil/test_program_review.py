@@ -23,6 +23,7 @@ from hil.programs.infusion_program import InfusionProgram
 from hil.programs.reading import program_of
 from hil.programs.review import review_lines, settings
 from hil.programs.warnings import NAMES, PumpNow, warnings
+from hil.programs.writing import toml_text
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot, State
 from protocol.messages.program import BridgeBlock, PatientBlock, PeriodicBlock
 from tests.support.for_each import for_each
@@ -101,13 +102,20 @@ def test_each_warning_has_a_program_here() -> None:
     assert {name for _, _, names in WARNED for name in names} == set(NAMES)
 
 
-@pytest.mark.parametrize(("new_ng_per_ml", "retyped"), [(999_999, False), (1_000_000, True), (250_000, True)])
-def test_a_concentration_that_changes_by_a_factor_of_two_is_typed_again(
-    new_ng_per_ml: int, retyped: bool
-) -> None:
-    found = {each.name: each for each in warnings(simple(300_000, new_ng_per_ml), NOW)}
-    assert found["concentration"].retype_ng_per_ml == (new_ng_per_ml if retyped else None)
-    assert "a day then has 300 mcg/day" in found["concentration"].sentence
+@pytest.mark.parametrize("new_ng_per_ml", [1_000_000, 250_000])
+def test_another_concentration_says_which_dose_a_day_then_has(new_ng_per_ml: int) -> None:
+    found = {each.name: each for each in warnings(simple(310_000, new_ng_per_ml), NOW)}
+    assert "a day then has 310 mcg/day" in found["concentration"].sentence
+
+
+def test_a_program_for_another_drug_is_checked_and_written_with_its_refill_alone(tmp_path: Path) -> None:
+    path = tmp_path / "strong.toml"
+    path.write_text(toml_text(simple(300_000, 2_000_000)))
+    checked = run("write", str(path), "--check", *EMULATOR)
+    assert "the concentration changes from 500 mcg/mL to 2000 mcg/mL" in checked.stdout
+    result = run("write", str(path), "--yes", *(f"--accept={name}" for name in NAMES), *EMULATOR)
+    assert "another drug comes with its refill" in str(result.exception)
+    assert "PROG_COMMIT" not in result.stdout
 
 
 def test_all_settings_stand_side_by_side_and_those_that_differ_are_marked() -> None:
