@@ -182,33 +182,37 @@ def test_a_warning_is_not_confirmed_by_yes_alone(arguments: tuple[str, ...], nam
     assert name in document["warnings"]
 
 
-def typed(answers: bytes, *arguments: str) -> tuple[int, str, str]:
-    """A command whose prompts are answered on a terminal: exit code, stdout and stderr."""
+def typed(answers: list[bytes], *arguments: str) -> tuple[int, str, str]:
+    """A command whose questions are answered on a terminal, each once it stands there: exit code, stdout and stderr."""
     human, terminal = pty.openpty()
-    os.write(human, answers)
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-m", "hil.cli", "program", *arguments, *EMULATOR],
         stdin=terminal,
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         cwd=HOUSE,
-        timeout=60,
-        check=False,
     )
-    os.close(human)
     os.close(terminal)
-    return done.returncode, done.stdout, done.stderr
+    assert process.stderr is not None
+    said = b""
+    for number, answer in enumerate(answers, start=1):
+        while said.count(b"[y/N]: ") < number:
+            byte = process.stderr.read(1)
+            assert byte, said
+            said += byte
+        os.write(human, answer)
+    out, rest = process.communicate(timeout=60)
+    os.close(human)
+    return process.returncode, out.decode(), (said + rest).decode()
 
 
 @for_each(
-    ("answers", "code", "questions"),
-    [(b"n\n", 13, 1), (b"y\nn\n", 13, 2), (b"y\ny\n", 0, 2)],
+    ("answers", "code"),
+    [([b"n\n"], 13), ([b"y\n", b"n\n"], 13), ([b"y\n", b"y\n"], 0)],
 )
-def test_who_declines_a_warning_or_the_program_has_sent_nothing(
-    answers: bytes, code: int, questions: int
-) -> None:
+def test_who_declines_a_warning_or_the_program_has_changed_nothing(answers: list[bytes], code: int) -> None:
     found, out, err = typed(answers, "set", "--dose", "400")
-    assert (found, err.count("[y/N]")) == (code, questions), err
+    assert (found, err.count("[y/N]")) == (code, len(answers)), err
     assert err.index("* every day, prescribed  300 mcg/day") < err.index("[y/N]")
     assert ("PROG_COMMIT" in out) == (code == 0)
     if code:
