@@ -67,3 +67,13 @@ def duration(seconds: int) -> str:
         if count:
             parts.append(f"{count} {name}")
     return " ".join(parts) or "0 s"
+
+
+def duration_of_ms(milliseconds: int) -> str:
+    """Milliseconds as days, hours, minutes, seconds, rounded up to a whole second."""
+    return duration(-(-milliseconds // 1_000))
+
+
+def percent(part: int, whole: int) -> str:
+    """Part of a whole in percent, to the nearest hundredth, halves up; neither may be below 0."""
+    return f"{decimal_text((20_000 * part + whole) // (2 * whole), 2)} %"

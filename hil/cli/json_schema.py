@@ -23,7 +23,7 @@ from typing import (
     is_typeddict,
 )
 
-from hil.cli import documents
+from hil.cli import documents, procedure_documents
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import declaration_of, declared_classes
@@ -75,8 +75,12 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "cancel": ((ExecutedPart[BolusCancelReply],),),
     "stop": ((ExecutedPart[StopReply],),),
     "resume": ((ExecutedPart[ResumeReply],),),
-    "refill": ((ExecutedPart[RefillReply],),),
+    "refill": ((ExecutedPart[RefillReply], procedure_documents.RefillPart),),
     "time": ((GetTimeReply, documents.TimePart), (ExecutedPart[TimeSetReply],)),
+    "dose": ((procedure_documents.DosePart,),),
+    "path": ((procedure_documents.PathPart,),),
+    "bridge": ((procedure_documents.BridgePart,),),
+    "dates": ((procedure_documents.DatesPart,),),
     "error": ((documents.ErrorPart,),),
 }
 # Fields whose hint says Any where they are written: what they hold is known here alone.

@@ -1,4 +1,4 @@
-"""The commands of `pumpbench program` that change therapy: bolus, cancel, stop, resume, refill, time.
+"""The commands of `pumpbench program` that change therapy: bolus, cancel, stop, resume, time.
 
 Each asks a human before it prepares anything; between PREPARE and COMMIT nobody is asked. What a human has said yes
 to is what is sent: it names the program that was there when he was asked, and a pump that has another one refuses.
@@ -26,6 +26,7 @@ from hil.cli.quantities import CMD_ID, MCG, MCG_PER_ML, ML, U16, Moment, Quantit
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures import volume_for_dose_nl
+from hil.procedures.reservoir import RefillCheck, check_refill
 from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from hil.quantity_words import U32_MAX, duration, mcg, mcg_per_ml, ml
@@ -227,56 +228,39 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             )
 
 
+_TOO_LITTLE = (
+    "more",
+    "too little was delivered: look for a stall, a blocked catheter that may open, a needle beside the reservoir",
+)
+_TOO_MUCH = (
+    "less",
+    "too much was delivered or less was filled in: look at the patient, the pump and what was entered",
+)
+
+
+def sentence_to_investigate(check: RefillCheck) -> str:
+    """What a difference at a refill means that must be investigated before the pump runs [DOMAIN 6.8, RH-16]."""
+    side, what = _TOO_LITTLE if check.delta_nl > 0 else _TOO_MUCH
+    difference = f"{ml(abs(check.delta_nl))} {side} than expected came out at the refill"
+    return f"INVESTIGATE before the pump runs: {difference}; {what}"
+
+
+def check_of_last_refill(pump: Programmer) -> str:
+    """What must be investigated of the last refill, by its difference alone; "" where nothing must."""
+    last = pump.reservoir()
+    check = check_refill(last.last_expected_nl, last.last_expected_nl, last.last_aspirated_nl)
+    return sentence_to_investigate(check) if check.investigate else ""
+
+
 @click.command()
 @with_options
 def resume(options: Options) -> None:
     """Start the active program again."""
     require_target(options)
     with connected(options, settled=True) as pump:
+        if heard := check_of_last_refill(pump):
+            say(f"pumpbench: {heard}")
         report(options, pump.resume())
-
-
-@click.command()
-@click.option("--filled", "filled_nl", type=ML, required=True, help="mL in the reservoir after filling.")
-@click.option("--aspirated", "aspirated_nl", type=ML, required=True, help="mL that came out before.")
-@CONCENTRATION
-@DRUG
-@click.option(
-    "--low-alarm", "low_alarm_nl", type=ML, help="mL at which the low alarm sounds (default: as it is)."
-)
-@click.option("--rinsed-twice", is_flag=True, help="The reservoir was rinsed twice.")
-@YES
-@with_options
-def refill(
-    options: Options,
-    *,
-    filled_nl: int,
-    aspirated_nl: int,
-    concentration_ng_per_ml: int | None,
-    drug_id: int | None,
-    low_alarm_nl: int | None,
-    rinsed_twice: bool,
-    yes: bool,
-) -> None:
-    """Tell the pump what the syringe did."""
-    require_target(options)
-    with connected(options, settled=True) as pump:
-        active = pump.program().header  # read first: what a human says yes to is what is sent
-        concentration = (
-            active.concentration_ng_per_ml if concentration_ng_per_ml is None else concentration_ng_per_ml
-        )
-        drug = active.drug_id if drug_id is None else drug_id
-        words = f"{ml(aspirated_nl)} out, {ml(filled_nl)} in, drug number {drug}, {mcg_per_ml(concentration)}"
-        confirm(f"record a refill: {words}", yes=yes)
-        executed = pump.refill(
-            filled_nl,
-            aspirated_nl=aspirated_nl,
-            concentration_ng_per_ml=concentration,
-            drug_id=drug,
-            low_alarm_nl=low_alarm_nl,
-            rinsed_twice=rinsed_twice,
-        )
-        report(options, executed)
 
 
 @click.command(name="time")
@@ -318,4 +302,4 @@ def _signed(value: int) -> int:
     return value - (1 << 32 if value >> 31 else 0)
 
 
-THERAPY_COMMANDS = (bolus, cancel, stop, resume, refill, time)
+THERAPY_COMMANDS = (bolus, cancel, stop, resume, time)

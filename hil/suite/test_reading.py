@@ -141,7 +141,7 @@ def test_both_clocks_run_with_the_time_of_the_bench(pump: Programmer, pump_rig: 
     assert after.boot_count == before.boot_count
 
 
-@verifies("STA-005")
+@verifies("STA-005", "PRC-008")
 @needs("time", "reset")
 def test_low_and_empty_come_in_the_second_that_was_predicted(pump: Programmer, pump_rig: Rig) -> None:
     pump_rig.advance(12_345_678)
@@ -158,6 +158,22 @@ def test_low_and_empty_come_in_the_second_that_was_predicted(pump: Programmer, p
         assert row.on_t_mono_s == due_s
     rows = pump.alarms().alarms
     assert [row.alarm_class for row in rows] == [AlarmClass.CRITICAL, AlarmClass.NON_CRITICAL]
+
+
+@verifies("PRC-009")
+@needs("reset")
+def test_the_date_of_low_follows_a_change_of_the_rate_and_a_bolus_from_its_start(pump: Programmer) -> None:
+    reservoir, status = pump.reservoir(), pump.status()
+    left_nl = reservoir.reservoir_calc_nl - reservoir.low_alarm_nl
+    a_stroke_s = pump.limits().stroke_nl * 86_400 // status.rate_nl_per_day
+    for dose_ng_per_day, rate_nl_per_day in ((600_000, 1_200_000), (150_000, 300_000), (300_000, 600_000)):
+        pump.set_simple_program(dose_ng_per_day)
+        due_s = pump.status().t_mono_s + left_nl * 86_400 // rate_nl_per_day
+        assert abs(pump.reservoir().low_t_mono_s - due_s) <= a_stroke_s
+    before_s = pump.reservoir().low_t_mono_s
+    pump.bolus(volume_nl=100_000, duration_s=600)
+    earlier_s = before_s - pump.reservoir().low_t_mono_s
+    assert abs(earlier_s - 100_000 * 86_400 // 600_000) <= a_stroke_s
 
 
 @verifies("STA-007")

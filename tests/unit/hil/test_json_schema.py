@@ -40,6 +40,24 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "log": [(), ("--security",)],
     "alarm-test": [("critical",), ("NON_CRITICAL",)],
     "config": [(), ("bolus-max",), ("notes", "by hand", "--yes")],
+    "dose": [
+        (),
+        ("--dose", "90", "--concentration", "2000"),
+        (
+            "--bolus",
+            "25",
+            "--duration",
+            "600",
+            "--every",
+            "6:00",
+            "--stopped",
+            "24:00",
+            "--if-in-truth",
+            "2000",
+        ),
+    ],
+    "path": [("--length-cm", "114", "--trimmed-cm", "24")],
+    "bridge": [("--length-cm", "90", "--concentration", "2000", "--dispersion", "10")],
 }
 """Of each command that needs any; `accept`, `ack`, `keys`, `self-test` and `error` have tests of their own."""
 

@@ -1,0 +1,268 @@
+"""`pumpbench program refill`: what the syringe did, checked before it is told to the pump, and what follows from it.
+
+Expected and measured volume are compared first, since a catheter that was blocked may open and give what it held back:
+who restarts a pump must have heard of it [DOMAIN 6.8, RH-16]. A new concentration is typed twice (RH-20), and comes
+with its program and the bridge for what is still in the path.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from hil.cli.connection import Options, confirm, connected, require_target, with_options
+from hil.cli.output import say
+from hil.cli.procedure_documents import RefillPart
+from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
+from hil.cli.reservoir_dates import PumpDates, dates_document, dates_rows, read_dates
+from hil.cli.therapy_commands import CONCENTRATION, DRUG, YES, report, sentence_to_investigate
+from hil.errors import Declined, PumpbenchError, UsageError
+from hil.procedures import nearest, rate_for_dose_nl_per_day
+from hil.procedures.doses import given_by_mistake_ng, must_be_retyped
+from hil.procedures.fluid_path import RESIDUAL_NL, mixed_concentration_ng_per_ml
+from hil.procedures.reservoir import HIGHEST_RATIO, LOWEST_RATIO, RefillCheck, check_refill
+from hil.programmer.staging import simple_program
+from hil.quantity_words import mcg_per_day, mcg_per_ml, ml, ml_per_day, percent
+from protocol.identifiers import InfusionMode, ProgramFlag
+from protocol.messages.program import BridgeBlock
+
+if TYPE_CHECKING:
+    from hil.cli.tables import Rows
+    from hil.programmer.programmer import Programmer
+    from protocol.messages.program import ProgramHeader
+
+PPM: Final = 1_000_000
+
+
+class _Wanted(NamedTuple):
+    """What the command line says of a refill; None is as it is."""
+
+    filled_nl: int
+    aspirated_nl: int
+    concentration_ng_per_ml: int | None
+    again_ng_per_ml: int | None
+    drug_id: int | None
+    low_alarm_nl: int | None
+    rinsed_twice: bool
+    dose_ng_per_day: int | None
+    bridge_nl: int | None
+    bridge_ng_per_day: int | None
+    no_bridge: bool
+    yes: bool
+
+
+class _Change(NamedTuple):
+    """The program that a new drug or concentration needs, and the bridge before it; a volume of 0 is none."""
+
+    old_ng_per_ml: int
+    new_ng_per_ml: int
+    drug_id: int
+    dose_ng_per_day: int
+    bridge: BridgeBlock
+
+    def words(self) -> str:
+        """What the pump will do then, and what the patient gets where the concentration was told wrongly."""
+        rate = ml_per_day(rate_for_dose_nl_per_day(self.dose_ng_per_day, self.new_ng_per_ml))
+        told = f"then {mcg_per_day(self.dose_ng_per_day)} of {mcg_per_ml(self.new_ng_per_ml)} ({rate})"
+        if self.bridge.volume_nl:
+            told += (
+                f" after a bridge of {ml(self.bridge.volume_nl)} at {ml_per_day(self.bridge.rate_nl_per_day)}"
+            )
+        else:
+            told += " without a bridge"
+        if self.new_ng_per_ml != self.old_ng_per_ml:
+            wrong = given_by_mistake_ng(self.dose_ng_per_day, self.new_ng_per_ml, self.old_ng_per_ml)
+            given = mcg_per_day(nearest(wrong))
+            told += f"; if the drug is still of {mcg_per_ml(self.old_ng_per_ml)} that gives {given}"
+        return told
+
+
+@click.command()
+@click.option("--filled", "filled_nl", type=ML, required=True, help="mL in the reservoir after filling.")
+@click.option("--aspirated", "aspirated_nl", type=ML, required=True, help="mL that came out before.")
+@CONCENTRATION
+@click.option(
+    "--concentration-again",
+    "again_ng_per_ml",
+    type=MCG_PER_ML,
+    help="The same once more, where it changes by a factor of 2 or more and nobody can be asked.",
+)
+@DRUG
+@click.option(
+    "--low-alarm", "low_alarm_nl", type=ML, help="mL at which the low alarm sounds (default: as it is)."
+)
+@click.option("--rinsed-twice", is_flag=True, help="The reservoir was rinsed twice.")
+@click.option(
+    "--dose",
+    "dose_ng_per_day",
+    type=MCG_PER_DAY,
+    help="Of another drug or concentration: simple infusion of this dose (default: the dose of before).",
+)
+@click.option(
+    "--bridge-ml", "bridge_nl", type=ML, help="Old drug to deliver first: the path, as `bridge` shows it."
+)
+@click.option(
+    "--bridge-dose", "bridge_ng_per_day", type=MCG_PER_DAY, help="During the bridge (default: as before)."
+)
+@click.option("--no-bridge", is_flag=True, help="The path holds the new drug already.")
+@YES
+@with_options
+def refill(options: Options, **given: Any) -> None:
+    """Tell the pump what the syringe did, and see whether it fits what the pump expected."""
+    require_target(options)
+    wanted = _Wanted(**given)
+    with connected(options, settled=True) as pump:
+        status, header = pump.status(), pump.program().header  # read first: a human says yes to these
+        change = _change(wanted, header) if status.mode is not InfusionMode.NONE else None
+        before = pump.reservoir()
+        check = check_refill(before.last_fill_nl, before.reservoir_calc_nl, wanted.aspirated_nl)
+        for sentence in _warnings(wanted, check, change):
+            say(f"pumpbench: {sentence}")
+        if check.investigate:
+            confirm(
+                "this must be investigated before the patient leaves; record it all the same", yes=wanted.yes
+            )
+        if change is not None:
+            _retype(wanted, change)
+        concentration = (
+            header.concentration_ng_per_ml
+            if wanted.concentration_ng_per_ml is None
+            else wanted.concentration_ng_per_ml
+        )
+        drug = header.drug_id if wanted.drug_id is None else wanted.drug_id
+        volumes = f"{ml(wanted.aspirated_nl)} out, {ml(wanted.filled_nl)} in"
+        words = f"{volumes}, drug number {drug}, {mcg_per_ml(concentration)}"
+        confirm(f"record a refill: {words}{f', {change.words()}' if change else ''}", yes=wanted.yes)
+        executed = pump.refill(
+            wanted.filled_nl,
+            aspirated_nl=wanted.aspirated_nl,
+            concentration_ng_per_ml=concentration,
+            drug_id=drug,
+            low_alarm_nl=wanted.low_alarm_nl,
+            rinsed_twice=wanted.rinsed_twice,
+            staged_crc=0 if change is None else _staged(pump, change, status.program_rev),
+        )
+        after = _dates_after(pump)
+        fields = {**_refill_part(check, after)}
+        report(options, executed, [*check_rows(check), *_dates_rows(after)], fields=fields)
+
+
+def _change(wanted: _Wanted, header: ProgramHeader) -> _Change | None:
+    """The program that a new drug or concentration needs; None where both stay. UsageError where a part is missing."""
+    old = header.concentration_ng_per_ml
+    new = old if wanted.concentration_ng_per_ml is None else wanted.concentration_ng_per_ml
+    drug = header.drug_id if wanted.drug_id is None else wanted.drug_id
+    of_change = (wanted.dose_ng_per_day, wanted.bridge_nl, wanted.bridge_ng_per_day, wanted.no_bridge or None)
+    if (new, drug) == (old, header.drug_id):
+        if any(each is not None for each in of_change):
+            raise UsageError(
+                "nothing was sent: --dose and a bridge are for another drug or concentration, and both stay",
+                advice="`pumpbench program set` changes the dose",
+            )
+        return None
+    if not new:
+        raise UsageError("a drug has a concentration above 0", advice="name the one that was filled in")
+    if (wanted.bridge_nl is None) != wanted.no_bridge:
+        raise UsageError(
+            f"nothing was sent: {mcg_per_ml(old)} is still in tubing and catheter, and the new rate would give it",
+            advice="`pumpbench program bridge` says how much: name it as --bridge-ml, or say --no-bridge",
+        )
+    old_dose = header.groups[0].dose_ng_per_day if header.mode is InfusionMode.SIMPLE else None
+    dose = old_dose if wanted.dose_ng_per_day is None else wanted.dose_ng_per_day
+    bridge_dose = old_dose if wanted.bridge_ng_per_day is None else wanted.bridge_ng_per_day
+    if dose is None or (wanted.bridge_nl and bridge_dose is None):
+        raise UsageError(
+            "nothing was sent: a new drug needs a simple program, and the one of before has no single dose",
+            advice="name --dose, and --bridge-dose for the bridge",
+        )
+    bridge = BridgeBlock()
+    if wanted.bridge_nl and bridge_dose is not None:
+        bridge = BridgeBlock(wanted.bridge_nl, rate_for_dose_nl_per_day(bridge_dose, old))
+    return _Change(old, new, drug, dose, bridge)
+
+
+def _staged(pump: Programmer, change: _Change, base_rev: int) -> int:
+    """Stage the program of a change and let the pump verify it; returns what REFILL names it by."""
+    header, segments = simple_program(change.dose_ng_per_day, change.new_ng_per_ml, change.drug_id)
+    if change.bridge.volume_nl:
+        header = header._replace(flags=header.flags | ProgramFlag.BRIDGE, bridge=change.bridge)
+    return pump.stage_program(header, segments, base_rev=base_rev).crc
+
+
+def _warnings(wanted: _Wanted, check: RefillCheck, change: _Change | None) -> list[str]:
+    """What a human must hear before he is asked anything."""
+    told = [sentence_to_investigate(check)] if check.investigate else []
+    if change is not None and not wanted.rinsed_twice:
+        mixed = mixed_concentration_ng_per_ml(
+            max(0, wanted.filled_nl - RESIDUAL_NL), change.new_ng_per_ml, RESIDUAL_NL, change.old_ng_per_ml
+        )
+        told.append(
+            f"without two rinses the reservoir is of {mcg_per_ml(nearest(mixed))}, since up to {ml(RESIDUAL_NL)} "
+            "of the old drug stay in it"
+        )
+    return told
+
+
+def _retype(wanted: _Wanted, change: _Change) -> None:
+    """Have a concentration that changes much typed once more; UsageError where it is another, or nobody is there."""
+    if not must_be_retyped(change.old_ng_per_ml, change.new_ng_per_ml):
+        return
+    from_to = f"from {mcg_per_ml(change.old_ng_per_ml)} to {mcg_per_ml(change.new_ng_per_ml)}"
+    again = wanted.again_ng_per_ml
+    if again is None:
+        if wanted.yes or not sys.stdin.isatty():
+            raise UsageError(
+                f"nothing was sent: the concentration changes {from_to}, by a factor of 2 or more",
+                advice="write it a second time, as --concentration-again",
+            )
+        question = f"the concentration changes {from_to}; type the new one again, in mcg/mL"
+        try:
+            again = click.prompt(question, type=MCG_PER_ML, err=True)
+        except (click.Abort, UnicodeDecodeError):
+            say("")
+            raise Declined("nothing was sent") from None
+    if again != change.new_ng_per_ml:
+        raise UsageError(
+            f"nothing was sent: the concentration was first {mcg_per_ml(change.new_ng_per_ml)} and then "
+            f"{mcg_per_ml(again or 0)}",
+            advice="read it from the vial",
+        )
+
+
+def _dates_after(pump: Programmer) -> PumpDates | None:
+    """The dates after a refill; None where they cannot be read, since the refill is recorded all the same."""
+    try:
+        return read_dates(pump)
+    except PumpbenchError:
+        return None
+
+
+def _dates_rows(dates: PumpDates | None) -> Rows:
+    if dates is None:
+        return [("dates", "could not be read; `pumpbench program dates` shows them")]
+    return dates_rows(dates)[1:]  # the reservoir's content is in the pump's answer
+
+
+def check_rows(check: RefillCheck) -> Rows:
+    """Expected against measured, and the verdict."""
+    rows = [("measured", f"{ml(check.measured_nl)} where {ml(check.expected_nl)} was expected")]
+    if check.ratio is not None:
+        told = percent(max(0, check.ratio.numerator), check.ratio.denominator)
+        bounds = " to ".join(
+            percent(each.numerator, each.denominator) for each in (LOWEST_RATIO, HIGHEST_RATIO)
+        )
+        rows.append(("ratio", f"{told} of what was programmed ({bounds} is within accuracy)"))
+    return [*rows, ("verdict", "investigate" if check.investigate else "as expected")]
+
+
+def _refill_part(check: RefillCheck, dates: PumpDates | None) -> RefillPart:
+    return RefillPart(
+        expected_nl=check.expected_nl,
+        measured_nl=check.measured_nl,
+        difference_nl=check.delta_nl,
+        ratio_ppm=None if check.ratio is None else nearest(check.ratio * PPM),
+        investigate=check.investigate,
+        dates=None if dates is None else dates_document(dates),
+    )
