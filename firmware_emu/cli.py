@@ -1,4 +1,4 @@
-"""`pumpbench emulate`: a pump on a port. Reads the command line; what it starts is in `bench.emulator`.
+"""`pumpbench emulate`: a pump on a port; `pumpbench profile`: which pump. What they do is in `bench`.
 
 Imports nothing of the pump until the command line is known to be right.
 """
@@ -198,3 +198,97 @@ def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty
         first, *_others, last = given
         raise click.UsageError(f"{last} and {first} exclude each other: one line a pump")
     return chosen
+
+
+@click.group()
+def profile() -> None:
+    """Which pump to emulate: see the profiles there are, and check one of your own."""
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="JSON.")
+
+
+@profile.command(name="list")
+@AS_JSON
+def list_profiles(as_json: bool) -> None:
+    """The profiles that are installed, each by the name that `emulate --profile` takes."""
+    from firmware_emu.bench.profile_file import profile_names, profile_summary  # noqa: PLC0415 - as above
+
+    summaries = {name: profile_summary(name) for name in profile_names()}
+    if as_json:
+        _tell_json("profiles", profiles=[{"name": name, "summary": text} for name, text in summaries.items()])
+        return
+    width = max(map(len, summaries))
+    click.echo("\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in summaries.items()))
+
+
+@profile.command()
+@click.argument("which", metavar="NAME|FILE")
+@AS_JSON
+@click.pass_context
+def show(context: click.Context, which: str, as_json: bool) -> None:
+    """A profile with every value it has, as a file to start one's own from. Device keys are not shown."""
+    from firmware_emu.bench.profile_file import load_profile  # noqa: PLC0415 - as above
+    from firmware_emu.bench.profile_text import profile_text  # noqa: PLC0415 - as above
+
+    try:
+        text = profile_text(load_profile(which))
+    except BenchError as error:
+        _end(context, error, as_json=as_json)
+        return
+    if as_json:
+        import tomllib  # noqa: PLC0415 - where it is asked for
+
+        _tell_json("profile", **tomllib.loads(text))
+        return
+    click.echo(text, nl=False)
+
+
+@profile.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@AS_JSON
+@click.pass_context
+def check(context: click.Context, files: tuple[str, ...], as_json: bool) -> None:
+    """Say of each file whether it is a profile, or what is wrong in it: key, what was expected, what came."""
+    from firmware_emu.bench.profile_file import load_profile  # noqa: PLC0415 - as above
+
+    faults: dict[str, BenchError | None] = {}
+    for file in files:
+        try:
+            load_profile(file)
+            faults[file] = None
+        except BenchError as error:
+            faults[file] = error
+    found = [error for error in faults.values() if error is not None]
+    if as_json:
+        told = [{"file": file, "fault": fault and str(fault)} for file, fault in faults.items()]
+        _tell_json("profile-check", good=not found, files=told)
+    else:
+        for file, fault in faults.items():
+            click.echo(f"{file} is a profile" if fault is None else str(fault), err=fault is not None)
+    if found:
+        context.exit(found[0].exit_code)
+
+
+@profile.command()
+def schema() -> None:
+    """The JSON Schema of profile files, for editors; it lies beside the installed profiles, too."""
+    import json  # noqa: PLC0415 - as above
+
+    from firmware_emu.bench.profile_rules import json_schema  # noqa: PLC0415 - as above
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _end(context: click.Context, error: BenchError, *, as_json: bool) -> None:
+    if as_json:
+        _tell_json("error", error={"message": str(error), "exit_code": int(error.exit_code)})
+    click.echo(f"pumpbench profile: {error}", err=True)
+    context.exit(error.exit_code)
+
+
+def _tell_json(name: str, /, **parts: object) -> None:
+    """A document that begins with its schema and version, as those of `pumpbench program` do."""
+    import json  # noqa: PLC0415 - as above
+
+    click.echo(json.dumps({"schema": f"pumpbench/{name}", "version": 1, **parts}, indent=2, default=str))

@@ -94,6 +94,16 @@ class Implant:
 
 
 @dataclass(frozen=True, slots=True)
+class Texts:
+    """What a pump keeps for people to read, at most 64 bytes each in UTF-8; "" is not said."""
+
+    patient_id: str = ""
+    notes: str = ""
+    drug_name: str = ""
+    catheter_model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """Everything a new pump is made from.
 
@@ -110,3 +120,4 @@ class Profile:
     wall_at_start_s: int | None = None
     tz_minutes: int = 0
     vendor_messages: tuple[str, ...] = ()
+    texts: Texts = Texts()

@@ -3,7 +3,9 @@
 A file names only what differs from the built-in profile that it is `based_on`:
 
     name = "fast pump"
+    summary = "One sentence on it."
     based_on = "implanted"                # or "factory": never filled, never programmed, clock not set
+    pump = "40 mL"                        # or "20 mL"
     wall_clock = 2026-03-02T10:00:00+01:00
     vendor_messages = ["motor"]           # of an installed package: entry points of the group pumpbench.messages
     card_key = "ffeeddccbbaa99887766554433221100"  # of the implant card, which pairs anew where all keys are lost
@@ -11,6 +13,16 @@ A file names only what differs from the built-in profile that it is `based_on`:
     accuracy_ppm = 1_145_000
     [implant]                             # fields of firmware_emu.profile.Implant
     filled_nl = 20_000_000
+    [patient]                             # texts that the pump keeps
+    id = "P-1"
+    [catheter]                            # instead of model.catheter_nl
+    length_mm = 1_140
+    trimmed_mm = 240
+    [drug]                                # its number and concentration are those of [implant]
+    name = "baclofen"
+    concentration_ng_per_ml = 2_000_000
+    [policies]                            # what a clinic decides; fields of PumpModel too
+    empty_policy = "minimum_rate"
     [components]                          # parts of the plant, each with its kind
     catheter = "plug-flow"
     [[keys]]                              # instead of the published development keys
@@ -32,17 +44,19 @@ from typing import Any, Final
 from firmware_emu.bench.errors import BadConfigurationError, pass_on_out_of_resources
 from firmware_emu.bench.extensions import Row, installed
 from firmware_emu.bench.profile_rules import (
-    COMPONENT_RULES,
-    IMPLANT_RULES,
+    CATHETER_NL_PER_CM,
+    CATHETER_RULES,
+    DRUG_FIELDS,
     KEY_RULES,
-    MODEL_RULES,
+    PUMPS,
+    TABLES,
     TOP_RULES,
     Rule,
     contradiction,
     one_of,
 )
 from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
-from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile
+from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile, Texts
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, is_published
 from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
@@ -52,6 +66,7 @@ FILE_BYTES_MAX: Final = 64 * 1024
 """A hundred times what a profile needs; /dev/zero must not hang us."""
 SHOWN_CHARACTERS: Final = 80
 SECRETS: Final = frozenset({"key", "card_key"})
+MM_PER_CM: Final = 10
 
 PUBLISHED_KEYS: Final = tuple(
     PairedKey(key.key_id, int(key.role), key.key, development=True) for key in DEVELOPMENT_KEYS
@@ -73,6 +88,13 @@ SHIPPED: Final = Path(__file__).resolve().parent.parent / "profiles"
 """What this installation brings beside the built-in ones; those of the same name there are examples."""
 
 COMPONENT_ENTRY_POINTS: Final = "pumpbench.components"
+
+SAID_AS: Final = {
+    ("pump", "reservoir_size_nl"): "pump",
+    ("catheter", "catheter_nl"): "catheter.length_mm",
+    ("drug", "drug_id"): "drug.number",
+}
+"""How a file says a field of model or implant, where it is not by the field's own name."""
 
 Table = dict[str, Any]
 
@@ -102,6 +124,12 @@ def profile_path(given: str | Path) -> Path | None:
 def profile_names() -> list[str]:
     """Names that `load_profile` knows: the built-in profiles, then the shipped ones."""
     return [*sorted(BUILT_IN), *sorted({path.stem for path in SHIPPED.glob("*.toml")} - set(BUILT_IN))]
+
+
+def profile_summary(name: str) -> str:
+    """What a shipped profile says of itself in one sentence; "" where it says nothing."""
+    summary = _tables(SHIPPED / f"{name}.toml").get("summary", "")
+    return summary if isinstance(summary, str) else ""
 
 
 class _Wrong(Exception):
@@ -142,17 +170,13 @@ def _read(path: Path) -> bytes:
 def _profile(tables: Table, stem: str) -> Profile:
     top = _checked(tables, TOP_RULES, "")
     base = BUILT_IN[top.get("based_on", "implanted")]
-    fields = dict(_checked(top.get("model", {}), MODEL_RULES, "model."))
-    if "empty_policy" in fields:
-        fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
-    if "commit_mode" in fields:
-        fields["commit_mode"] = CommitMode(fields["commit_mode"])
-    if "components" in top:
-        fields["components"] = _components(top["components"])
-    model = replace(base.model, **fields)
+    part = {name: _checked(top.get(name, {}), rules, f"{name}.") for name, rules in TABLES.items()}
+    model = replace(base.model, **_model_fields(top, part))
     implant = base.implant
-    if "implant" in top:
-        implant = replace(implant or Implant(), **_checked(top["implant"], IMPLANT_RULES, "implant."))
+    of_drug = {field: part["drug"][name] for name, field in DRUG_FIELDS.items() if name in part["drug"]}
+    if "implant" in top or of_drug:
+        fields = _said_once({"implant": part["implant"], "drug": of_drug})
+        implant = replace(implant or Implant(), **fields)
     fault = contradiction(model, implant)
     if fault is not None:
         raise _Wrong(fault)
@@ -171,7 +195,59 @@ def _profile(tables: Table, stem: str) -> Profile:
         rest["card_key"] = None  # who has secret keys of his own gets no published one beside them
     if "card_key" in top:
         rest["card_key"] = bytes.fromhex(top["card_key"])
-    return replace(base, name=top.get("name", stem), model=model, implant=implant, **rest)
+    texts = Texts(
+        part["patient"].get("id", ""),
+        part["patient"].get("notes", ""),
+        part["drug"].get("name", ""),
+        part["catheter"].get("model", ""),
+    )
+    return replace(base, name=top.get("name", stem), model=model, implant=implant, texts=texts, **rest)
+
+
+def _model_fields(top: Table, part: dict[str, Table]) -> Table:
+    """Fields of the model that a file names, wherever it does."""
+    of_pump = {"reservoir_size_nl": PUMPS[top["pump"]]} if "pump" in top else {}
+    fields = _said_once(
+        {
+            "model": part["model"],
+            "pump": of_pump,
+            "catheter": _catheter(part["catheter"]),
+            "policies": part["policies"],
+        }
+    )
+    if "empty_policy" in fields:
+        fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
+    if "commit_mode" in fields:
+        fields["commit_mode"] = CommitMode(fields["commit_mode"])
+    if part["components"]:
+        fields["components"] = _components(part["components"])
+    return fields
+
+
+def _said_once(tables: dict[str, Table]) -> Table:
+    """The settings of several tables together; none may be said in two."""
+    fields: Table = {}
+    said_in: dict[str, str] = {}
+    for name, table in tables.items():
+        for field, value in table.items():
+            place = SAID_AS.get((name, field), f"{name}.{field}")
+            if field in fields:
+                raise _Wrong(f"{place} must be said once, is said as {said_in[field]} too")
+            fields[field], said_in[field] = value, place
+    return fields
+
+
+def _catheter(table: Table) -> Table:
+    """The volume of what was implanted of a catheter, to the nearest nL, halves up [DOMAIN 4.2]."""
+    if not {"length_mm", "trimmed_mm", "volume_nl_per_cm"} & set(table):
+        return {}
+    if "length_mm" not in table:
+        raise _Wrong(f"catheter.length_mm is missing; it must be {CATHETER_RULES['length_mm'].expected}")
+    length_mm, trimmed_mm = table["length_mm"], table.get("trimmed_mm", 0)
+    if trimmed_mm >= length_mm:
+        raise _Wrong(f"catheter.trimmed_mm must be below catheter.length_mm = {length_mm}, is {trimmed_mm}")
+    nl_per_cm = table.get("volume_nl_per_cm", CATHETER_NL_PER_CM)
+    return {"catheter_nl": ((length_mm - trimmed_mm) * nl_per_cm + MM_PER_CM // 2) // MM_PER_CM}
 
 
 def _installed(group: str, name: str, row_class: type[Row], place: str) -> Row | None:
@@ -196,8 +272,7 @@ def _registered_vendors(names: list[str]) -> tuple[str, ...]:
 
 
 def _components(table: Table) -> tuple[tuple[str, str], ...]:
-    kinds = _checked(table, COMPONENT_RULES, "components.")
-    for part, kind in kinds.items():
+    for part, kind in table.items():
         if (part, kind) not in COMPONENTS:
             row = _installed(COMPONENT_ENTRY_POINTS, f"{part}.{kind}", ComponentRow, f"components.{part}")
             if row is not None:
@@ -207,7 +282,7 @@ def _components(table: Table) -> tuple[tuple[str, str], ...]:
             raise _Wrong(
                 f"components.{part} must be {known} or a kind of an installed package, is {_shown(kind)}"
             )
-    return tuple(sorted(kinds.items()))
+    return tuple(sorted(table.items()))
 
 
 def _keys(entries: list[Table]) -> tuple[PairedKey, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.plant.components import PARTS
 from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PumpModel
@@ -23,39 +23,76 @@ U16_MAX: Final = 0xFFFF
 U32_MAX: Final = 0xFFFF_FFFF
 SERIAL_BYTES: Final = 12
 KEY_HEX_DIGITS: Final = 32
+PUMPS: Final = {"20 mL": 20 * NL_PER_ML, "40 mL": 40 * NL_PER_ML}
+"""The models that a clinic chooses from, with their reservoirs [DOMAIN 0.3, C1]."""
 KEYS_MAX: Final = 8
 """Key slots of a pump [SPEC 11]."""
 LONGEST_OFFSET: Final = timedelta(hours=14)
+STORED_TEXT_BYTES: Final = 64
+"""Each text of a pump's memory [SPEC 6], CONFIG_WRITE."""
 
 
 class Rule(NamedTuple):
-    """One setting: what is expected, as a phrase after "must be", and whether a value is that."""
+    """One setting: what is expected, as a phrase after "must be", whether a value is that, and its JSON Schema."""
 
     expected: str
     accepts: Callable[[object], bool]
+    schema: dict[str, Any] = {}  # noqa: RUF012 - never written to
 
 
 def whole(least: int, most: int) -> Rule:
     """An integer in a range; TOML's true and false are none."""
     return Rule(
-        f"an integer from {least} to {most}", lambda value: type(value) is int and least <= value <= most
+        f"an integer from {least} to {most}",
+        lambda value: type(value) is int and least <= value <= most,
+        {"type": "integer", "minimum": least, "maximum": most},
     )
 
 
 def one_of(*names: str) -> Rule:
     """A word of a short list."""
-    return Rule("one of " + ", ".join(f'"{name}"' for name in names), lambda value: value in names)
+    return Rule(
+        "one of " + ", ".join(f'"{name}"' for name in names),
+        lambda value: value in names,
+        {"enum": list(names)},
+    )
 
 
 def text(expected: str, pattern: str) -> Rule:
     """A text that matches the pattern as a whole."""
-    return Rule(expected, lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None)
+    return Rule(
+        expected,
+        lambda value: isinstance(value, str) and re.fullmatch(pattern, value) is not None,
+        {"type": "string", "pattern": f"^{pattern}$"},
+    )
 
 
-YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool))
-TEXT: Final = Rule(
-    "a text of 1 to 60 printable characters",
-    lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= 60 and value.isprintable(),
+def table(name: str) -> Rule:
+    """A table; what may stand in it is another row of rules."""
+    return Rule(f"a table, [{name}]", lambda value: isinstance(value, dict), {"type": "object"})
+
+
+YES_OR_NO: Final = Rule("true or false", lambda value: isinstance(value, bool), {"type": "boolean"})
+
+
+def printable(most: int) -> Rule:
+    """A text of one line."""
+    return Rule(
+        f"a text of 1 to {most} printable characters",
+        lambda value: isinstance(value, str) and 1 <= len(value.strip()) <= most and value.isprintable(),
+        {"type": "string", "minLength": 1, "maxLength": most},
+    )
+
+
+TEXT: Final = printable(60)
+STORED_TEXT: Final = Rule(
+    f"a printable text of at most {STORED_TEXT_BYTES} bytes in UTF-8",
+    lambda value: (
+        isinstance(value, str)
+        and value.isprintable()
+        and len(value.encode(errors="replace")) <= STORED_TEXT_BYTES
+    ),
+    {"type": "string", "maxLength": STORED_TEXT_BYTES},
 )
 SERIAL: Final = text(f"1 to {SERIAL_BYTES} printable ASCII characters", f"[ -~]{{1,{SERIAL_BYTES}}}")
 KEY: Final = text(f"{KEY_HEX_DIGITS} hex digits", f"[0-9a-fA-F]{{{KEY_HEX_DIGITS}}}")
@@ -69,21 +106,30 @@ def _is_wall_clock(value: object) -> bool:
 
 
 WALL_CLOCK: Final = Rule(
-    "a date and time with its offset from UTC, between 2000 and 2099, as 2026-03-02T10:00:00Z", _is_wall_clock
+    "a date and time with its offset from UTC, between 2000 and 2099, as 2026-03-02T10:00:00Z",
+    _is_wall_clock,
+    {"type": "string", "format": "date-time"},
 )
 
 TOP_RULES: Final = {
     "name": TEXT,
+    "summary": printable(120),
     "based_on": one_of("implanted", "factory"),
+    "pump": one_of(*PUMPS),
     "wall_clock": WALL_CLOCK,
     "vendor_messages": Rule(
         "a list of names of installed messages",
         lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+        {"type": "array", "items": {"type": "string"}},
     ),
     "card_key": KEY,
-    "model": Rule("a table, [model]", lambda value: isinstance(value, dict)),
-    "implant": Rule("a table, [implant]", lambda value: isinstance(value, dict)),
-    "components": Rule("a table, [components]", lambda value: isinstance(value, dict)),
+    "model": table("model"),
+    "implant": table("implant"),
+    "patient": table("patient"),
+    "catheter": table("catheter"),
+    "drug": table("drug"),
+    "policies": table("policies"),
+    "components": table("components"),
     "keys": Rule(
         f"1 to {KEYS_MAX} tables, [[keys]]",
         lambda value: (
@@ -91,6 +137,7 @@ TOP_RULES: Final = {
             and 1 <= len(value) <= KEYS_MAX
             and all(isinstance(entry, dict) for entry in value)
         ),
+        {"type": "array", "minItems": 1, "maxItems": KEYS_MAX},
     ),
 }
 
@@ -147,8 +194,43 @@ IMPLANT_RULES: Final = {
     "implant_days_ago": whole(0, 36_600),
 }
 
+PATIENT_RULES: Final = {"id": STORED_TEXT, "notes": STORED_TEXT}
+
+CATHETER_RULES: Final = {
+    "model": STORED_TEXT,
+    "length_mm": whole(1, 10_000),
+    "trimmed_mm": whole(0, 10_000),
+    "volume_nl_per_cm": whole(1, 1_000_000),
+}
+CATHETER_NL_PER_CM: Final = 2_200  # 0.53 mm bore [DOMAIN 1.4]
+
+DRUG_RULES: Final = {
+    "number": IMPLANT_RULES["drug_id"],
+    "name": STORED_TEXT,
+    "concentration_ng_per_ml": IMPLANT_RULES["concentration_ng_per_ml"],
+}
+DRUG_FIELDS: Final = {"number": "drug_id", "concentration_ng_per_ml": "concentration_ng_per_ml"}
+"""What of a drug is a field of `Implant`; its name is a text of the pump."""
+
+POLICY_RULES: Final = {
+    name: MODEL_RULES[name]
+    for name in (
+        "empty_policy",
+        "low_reservoir_alarm_nl",
+        "bolus_max_nl",
+        "hour_max_nl",
+        "day_max_nl",
+        "program_day_max_nl",
+        "min_bolus_gap_s",
+        "max_stop_s",
+        "critical_interval_s",
+        "noncritical_interval_s",
+    )
+}
+"""What a clinic decides of a pump, all of it fields of `PumpModel`."""
+
 COMPONENT_RULES: Final = dict.fromkeys(
-    PARTS, Rule("the name of a kind", lambda value: isinstance(value, str))
+    PARTS, Rule("the name of a kind", lambda value: isinstance(value, str), {"type": "string"})
 )
 
 KEY_RULES: Final = {
@@ -202,3 +284,43 @@ def contradiction(model: PumpModel, implant: Implant | None) -> str | None:
             f"is {implant.dose_ng_per_day}, which gives {rate}"
         )
     return None
+
+
+TABLES: Final = {
+    "model": MODEL_RULES,
+    "implant": IMPLANT_RULES,
+    "patient": PATIENT_RULES,
+    "catheter": CATHETER_RULES,
+    "drug": DRUG_RULES,
+    "policies": POLICY_RULES,
+    "components": COMPONENT_RULES,
+}
+"""The tables of a profile file, each with its settings."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a profile file, for editors; it knows no rule that binds two settings."""
+    properties = {
+        name: {"description": f"must be {rule.expected}", **rule.schema} for name, rule in TOP_RULES.items()
+    }
+    for name, rules in TABLES.items():
+        properties[name] |= _object(rules)
+    properties["keys"]["items"] = {**_object(KEY_RULES), "required": list(KEY_RULES)}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:pumpbench:profile:1",
+        "title": "pumpbench profile",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _object(rules: dict[str, Rule]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": {
+            name: {"description": f"must be {rule.expected}", **rule.schema} for name, rule in rules.items()
+        },
+        "additionalProperties": False,
+    }

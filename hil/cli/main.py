@@ -38,6 +38,7 @@ class Group(NamedTuple):
 
 GROUPS = {
     "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
+    "profile": Group("firmware_emu.cli", "profile", "See and check profiles: which pump to emulate."),
     "program": Group("hil.cli.program", "program", "Talk to a pump as its programmer."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),

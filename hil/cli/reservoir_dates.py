@@ -217,9 +217,12 @@ def plan_by_wall_s(dates: PumpDates) -> int | None:
 
 
 def _odd_replacement(dates: PumpDates) -> list[str]:
-    """A date to replace the pump by that is not 84 months after its implant, while its battery is good."""
+    """A replacement that should be planned, or, while the battery is good, a date that is not the of 84 months."""
     local = implanted(dates)
     said_s = dates.reservoir.replace_by_wall_s
+    plan_s = plan_by_wall_s(dates)
+    if dates.wall_valid and plan_s is not None and plan_s <= dates.status.wall_s:
+        return ["the pump should be replaced soon, and the day to plan that is past"]
     if local is None or not said_s or dates.reservoir.battery_phase is not BatteryPhase.OK:
         return []
     due_s = _wall_s(service_dates(local).replace_by, dates.status.tz_minutes)

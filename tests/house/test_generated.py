@@ -16,6 +16,10 @@ DOCUMENTS = {
         "hil/programs/program.schema.json",
         '"title": "pumpbench program file",\n',
     ),
+    "generate_profile_schema.py": (
+        "fixtures/profiles/profile.schema.json",
+        '"title": "pumpbench profile",\n',
+    ),
     "generate_spec_tables.py": ("protocol/SPEC.md", "<!-- table: commands -->\n"),
     "lock_messages.py": (None, ""),
 }

@@ -99,6 +99,7 @@ def test_an_installed_emulator_knows_its_profiles_by_name(fresh: Path, tmp_path:
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout.splitlines()[0])["identity"]["serial"] == "EMU-40-00001"
     assert run(*command, "forty_millilitr", cwd=tmp_path).returncode == 10
+    assert list(fresh.parent.glob("lib/*/site-packages/firmware_emu/profiles/profile.schema.json"))
 
 
 def test_a_target_of_somebody_else_is_found_by_its_scheme(fresh: Path, tmp_path: Path) -> None:

@@ -19,7 +19,18 @@ from protocol.link.development_keys import DEVELOPMENT_KEYS
 from tests.unit.bench.processes import Emulator
 
 EXAMPLES = Path(__file__).parents[3] / "fixtures" / "profiles"
-NAMES = ["factory", "implanted", "forty_millilitre", "over_infusing", "suite_on_a_port"]
+NAMES = [
+    "factory",
+    "implanted",
+    "child",
+    "forty_millilitre",
+    "near_replacement",
+    "nearly_empty",
+    "old_tubing_volume",
+    "over_infusing",
+    "spinal",
+    "suite_on_a_port",
+]
 HEX_KEY = "00112233445566778899aabbccddeeff"
 
 
@@ -160,7 +171,10 @@ WRONG = {
         'components.catheter must be one of "plug-flow" or a kind of an installed package, is "straight"',
     ),
     "an unknown top key": ("modell = 1", "modell is no setting; did you mean model?"),
-    "an unknown top key like nothing": ("zzz = 1", "zzz is no setting; known are name, based_on"),
+    "an unknown top key like nothing": (
+        "zzz = 1",
+        "zzz is no setting; known are name, summary, based_on, pump",
+    ),
     "an unknown model key": (
         "model.stroke = 500",
         "model.stroke is no setting; did you mean model.stroke_nl?",
