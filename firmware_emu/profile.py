@@ -36,6 +36,7 @@ class PumpModel:
     accuracy_ppm: int = 1_000_000
     tubing_nl: int = 140_000
     catheter_nl: int = 198_000
+    catheter_dispersion_ppm: int = 0
     rate_min_nl_per_day: int = 48_000
     rate_max_nl_per_day: int = 24_000_000
     safe_rate_nl_per_day: int = 6_000

@@ -152,6 +152,7 @@ MODEL_RULES: Final = {
     "accuracy_ppm": whole(1, 10_000_000),
     "tubing_nl": whole(0, 10 * NL_PER_ML),
     "catheter_nl": whole(0, 10 * NL_PER_ML),
+    "catheter_dispersion_ppm": whole(0, 1_000_000),
     "rate_min_nl_per_day": _VOLUME,
     "rate_max_nl_per_day": _VOLUME,
     "safe_rate_nl_per_day": _VOLUME,
@@ -216,6 +217,7 @@ POLICY_RULES: Final = {
     name: MODEL_RULES[name]
     for name in (
         "empty_policy",
+        "commit_mode",
         "low_reservoir_alarm_nl",
         "bolus_max_nl",
         "hour_max_nl",

@@ -1,17 +1,22 @@
-"""The column of fluid from the rotor to the catheter's tip: plug flow, so drug arrives one path volume later.
+"""The column of fluid from the rotor to the catheter's tip: drug arrives one path volume later, mixed or not.
 
 All fluid that ever left the reservoir lies on one line, at the volume that had been emitted when it left.
 The column is the stretch of that line between `emitted - path` and `emitted`; pumping moves the stretch and
 touches nothing. So the drug that has passed a point is a function of position alone, and no row of strokes
 can be split wrongly.
 
+Without dispersion that is plug flow. With it what leaves the tip is the mean of what lies within so far on either side
+of it: a border becomes a zone over which the concentration changes in a straight line, drug arrives before the border
+and is still thin behind it, and none is made or lost [DOMAIN 4.3, RH-02]. Still a function of position alone. The zone
+has its full width from the first, and nothing diffuses while nothing moves: a model, of which no figure is published.
+
 Volumes are nL x 10^-6 (nl_ppm), masses fg x 10^-6 (fg_ppm), concentrations ng/mL: 1 nL x 1 ng/mL = 1 fg.
-No dispersion, no diffusion [DOMAIN 4.3 calls this disp = 0].
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from fractions import Fraction
 from math import gcd
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -44,26 +49,50 @@ class Batch(NamedTuple):
 class Catheter(Component):
     """Internal tubing and catheter, and what is in them."""
 
-    __slots__ = ("batches", "path_nl_ppm")
+    __slots__ = ("batches", "mixing_nl_ppm", "path_nl_ppm")
 
     def __init__(self, path_nl_ppm: int, concentration_ng_per_ml: int) -> None:
         """A path that is full of one fluid; at 0 ng/mL it is sterile water [DOMAIN 4.3]."""
         self.path_nl_ppm = path_nl_ppm
+        self.mixing_nl_ppm = 0
+        """How far fluid mixes to either side, at most the path; 0 is plug flow."""
         self.batches: tuple[Batch, ...] = (Batch(-path_nl_ppm, 0, concentration_ng_per_ml, 1),)
 
     @classmethod
     def of(cls, model: PumpModel, implant: Implant | None) -> Self:
         """The path of a new pump: full of its drug, or of water where it was never implanted."""
         path_nl_ppm = (model.tubing_nl + model.catheter_nl) * PPM
-        return cls(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
+        catheter = cls(path_nl_ppm, implant.concentration_ng_per_ml if implant else 0)
+        catheter.mixing_nl_ppm = path_nl_ppm * model.catheter_dispersion_ppm // PPM
+        return catheter
 
     def tip_fg_ppm(self, emitted_nl_ppm: int) -> int:
-        """Drug that has left the tip when so much fluid has left the reservoir."""
-        return self.drug_passed_fg_ppm(emitted_nl_ppm - self.path_nl_ppm)
+        """Drug that has left the tip when so much fluid has left the reservoir, rounded down."""
+        tip_nl_ppm, reach = emitted_nl_ppm - self.path_nl_ppm, self.mixing_nl_ppm
+        if not reach:
+            return self.drug_passed_fg_ppm(tip_nl_ppm)
+        return self._passed_sum(tip_nl_ppm - reach, tip_nl_ppm + reach) // (2 * reach)
 
     def tip_ng_per_ml(self, emitted_nl_ppm: int) -> int:
         """Concentration at the tip, rounded down."""
-        return self.concentration_ng_per_ml(emitted_nl_ppm - self.path_nl_ppm)
+        tip_nl_ppm, reach = emitted_nl_ppm - self.path_nl_ppm, self.mixing_nl_ppm
+        if not reach:
+            return self.concentration_ng_per_ml(tip_nl_ppm)
+        ends = [self.drug_passed_fg_ppm(tip_nl_ppm + side) for side in (-reach, reach)]
+        return (ends[1] - ends[0]) // (2 * reach)
+
+    def _passed_sum(self, start_nl_ppm: int, end_nl_ppm: int) -> Fraction:
+        """The integral of the drug passed over a stretch of the line, exactly."""
+        total = Fraction(0)
+        first, last = self._index_at(start_nl_ppm), self._index_at(end_nl_ppm)
+        for index in range(first, last + 1):
+            batch = self.batches[index]
+            begin = start_nl_ppm if index == first else batch.start_nl_ppm
+            end = end_nl_ppm if index == last else self.batches[index + 1].start_nl_ppm
+            before, behind = begin - batch.start_nl_ppm, end - batch.start_nl_ppm
+            grown = Fraction((behind**2 - before**2) * batch.numerator, 2 * batch.denominator)
+            total += (end - begin) * batch.passed_fg_ppm + grown
+        return total
 
     def lost_fg_ppm(self, emitted_nl_ppm: int) -> int:  # noqa: ARG002 - other catheters lose some
         """Drug that has left the path elsewhere than at the tip."""
@@ -89,7 +118,7 @@ class Catheter(Component):
             return
         batch = Batch(position_nl_ppm, self.drug_passed_fg_ppm(position_nl_ppm), numerator, denominator)
         kept = self.batches if last.start_nl_ppm < position_nl_ppm else self.batches[:-1]
-        at_tip = self._index_at(position_nl_ppm - self.path_nl_ppm)
+        at_tip = self._index_at(position_nl_ppm - self.path_nl_ppm - self.mixing_nl_ppm)
         self.batches = (*kept[at_tip:], batch)
 
     def _batch_at(self, position_nl_ppm: int) -> Batch:
