@@ -7,7 +7,7 @@ import sys
 import termios
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from hil.cli.tables import Rows
     from hil.programmer.programmer import Programmer
     from hil.wire_log import WireEntry
+
+
+Answer = TypeVar("Answer")
 
 
 def one_of(names: type[Enum], *, any_case: bool = False) -> click.Choice[str]:
@@ -287,18 +290,28 @@ def confirm(what: str, *, yes: bool, otherwise: str = "nothing was sent", option
     """
     if yes:
         return
-    if sys.stdin is None or sys.stderr is None or not sys.stdin.isatty():  # None is one that was closed
+    if not somebody_is_there():
         raise UsageError(f"{what}: there is no terminal to ask for a yes", advice=f"add {option} in scripts")
+    if not answer_to(lambda: click.confirm(f"{what}?", err=True)):
+        raise Declined(otherwise)
+
+
+def somebody_is_there() -> bool:
+    """Whether there is a terminal to ask at."""
+    # None is one that was closed
+    return sys.stdin is not None and sys.stderr is not None and sys.stdin.isatty()
+
+
+def answer_to(ask: Callable[[], Answer]) -> Answer | None:
+    """What a human answers; None where he ends the question by Ctrl-C or Ctrl-D, or cannot be understood."""
     with suppress(termios.error, OSError):
         termios.tcflush(sys.stdin, termios.TCIFLUSH)  # what was typed before is no answer to this
     try:
-        said_yes = click.confirm(f"{what}?", err=True)
+        return ask()
     except (
         click.Abort,
         UnicodeDecodeError,
         OSError,
     ):  # Ctrl-C, Ctrl-D, a byte that the terminal's encoding does not have, or a question that nobody could read
         say("")  # the prompt's line is still open
-        said_yes = False
-    if not said_yes:
-        raise Declined(otherwise)
+        return None

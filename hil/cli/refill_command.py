@@ -7,12 +7,19 @@ with its program and the bridge for what is still in the path.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
-from hil.cli.connection import Options, confirm, connected, require_target, with_options
+from hil.cli.connection import (
+    Options,
+    answer_to,
+    confirm,
+    connected,
+    require_target,
+    somebody_is_there,
+    with_options,
+)
 from hil.cli.output import say
 from hil.cli.procedure_documents import RefillPart
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
@@ -212,21 +219,19 @@ def _retype(wanted: _Wanted, change: _Change) -> None:
     from_to = f"from {mcg_per_ml(change.old_ng_per_ml)} to {mcg_per_ml(change.new_ng_per_ml)}"
     again = wanted.again_ng_per_ml
     if again is None:
-        if wanted.yes or not sys.stdin.isatty():
+        if wanted.yes or not somebody_is_there():
             raise UsageError(
                 f"nothing was sent: the concentration changes {from_to}, by a factor of 2 or more",
                 advice="write it a second time, as --concentration-again",
             )
         question = f"the concentration changes {from_to}; type the new one again, in mcg/mL"
-        try:
-            again = click.prompt(question, type=MCG_PER_ML, err=True)
-        except (click.Abort, UnicodeDecodeError):
-            say("")
-            raise Declined("nothing was sent") from None
+        again = answer_to(lambda: click.prompt(question, type=MCG_PER_ML, err=True))
+        if again is None:
+            raise Declined("nothing was sent")
     if again != change.new_ng_per_ml:
         raise UsageError(
             f"nothing was sent: the concentration was first {mcg_per_ml(change.new_ng_per_ml)} and then "
-            f"{mcg_per_ml(again or 0)}",
+            f"{mcg_per_ml(again)}",
             advice="read it from the vial",
         )
 

@@ -354,6 +354,48 @@ def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothi
     assert rest.decode().rstrip().endswith("pumpbench: declined: nothing was sent")
 
 
+@pytest.mark.parametrize(("typed", "code"), [(b"200\n", 2), (b"\x04", 13)], ids=["another", "Ctrl-D"])
+def test_a_concentration_that_is_typed_otherwise_the_second_time_is_not_sent(typed: bytes, code: int) -> None:
+    master, slave = os.openpty()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "hil.cli",
+            "program",
+            "refill",
+            "--filled",
+            "18",
+            "--aspirated",
+            "18",
+            "--concentration",
+            "2000",
+            "--no-bridge",
+            *EMULATOR,
+        ],
+        stdin=slave,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=HOUSE,
+        preexec_fn=lead_a_terminal,  # noqa: PLW1509 - one thread
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"in mcg/mL" not in said:
+        byte = process.stderr.read(1)
+        assert byte, said
+        said += byte
+    while process.poll() is None:
+        os.write(master, typed)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+    out, rest = process.communicate(timeout=60)
+    os.close(master)
+    os.close(slave)
+    assert (process.returncode, out) == (code, b"")
+    assert b"nothing was sent" in rest
+
+
 @pytest.mark.parametrize("command", ["status", "info"])
 def test_every_line_of_a_table_fits_a_terminal_of_80_columns(command: str) -> None:
     assert max(map(len, output("program", command).splitlines())) <= 80
