@@ -24,7 +24,7 @@ from hil.cli.quantities import MCG_PER_DAY
 from hil.cli.therapy_commands import CONCENTRATION as CONCENTRATION_OPTION
 from hil.cli.therapy_commands import DRUG, YES, report
 from hil.errors import UsageError
-from hil.procedures import rate_for_dose_nl_per_day
+from hil.procedures.doses import rate_for_dose_nl_per_day
 from hil.programs.infusion_program import InfusionProgram
 from hil.programs.measures import CONCENTRATION
 from hil.programs.reading import program_of_document, read_program

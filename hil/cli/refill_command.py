@@ -26,8 +26,7 @@ from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
 from hil.cli.reservoir_dates import PumpDates, dates_document, dates_rows, read_dates
 from hil.cli.therapy_commands import CONCENTRATION, DRUG, YES, report, sentence_to_investigate
 from hil.errors import Declined, PumpbenchError, UsageError
-from hil.procedures import nearest, rate_for_dose_nl_per_day
-from hil.procedures.doses import given_by_mistake_ng, must_be_retyped
+from hil.procedures.doses import given_by_mistake_ng, must_be_retyped, nearest, rate_for_dose_nl_per_day
 from hil.procedures.fluid_path import RESIDUAL_NL, mixed_concentration_ng_per_ml
 from hil.procedures.reservoir import HIGHEST_RATIO, LOWEST_RATIO, RefillCheck, check_refill
 from hil.programmer.staging import simple_program

@@ -25,7 +25,7 @@ from hil.cli.output import say
 from hil.cli.quantities import CMD_ID, MCG, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
-from hil.procedures import volume_for_dose_nl
+from hil.procedures.doses import volume_for_dose_nl
 from hil.procedures.reservoir import RefillCheck, check_refill
 from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN

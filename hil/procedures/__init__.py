@@ -5,21 +5,3 @@
 Nothing here talks to a pump or knows what time it is. Volumes in nL, rates in nL/day, doses in ng/day, concentrations
 in ng/mL, times in ms unless the name says otherwise. 1 nL of c ng/mL holds c / 10^6 ng of drug.
 """
-
-from hil.procedures.doses import (
-    NL_PER_ML,
-    S_PER_DAY,
-    dose_for_rate_ng_per_day,
-    nearest,
-    rate_for_dose_nl_per_day,
-    volume_for_dose_nl,
-)
-
-__all__ = [
-    "NL_PER_ML",
-    "S_PER_DAY",
-    "dose_for_rate_ng_per_day",
-    "nearest",
-    "rate_for_dose_nl_per_day",
-    "volume_for_dose_nl",
-]

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from hil.errors import DeviceError, UsageError
-from hil.procedures import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
+from hil.procedures.doses import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
 from hil.programmer.encoding import expect, expect_row, plain
 from hil.refusal_words import sentence_of_program_refusals
 from protocol.identifiers import CommitMode, InfusionMode, ProgramFlag

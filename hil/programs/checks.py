@@ -10,7 +10,7 @@ from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.procedures import (
+from hil.procedures.doses import (
     NL_PER_ML,
     bolus_rate_nl_per_day,
     dose_for_rate_ng_per_day,

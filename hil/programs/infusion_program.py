@@ -12,7 +12,7 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import UsageError
-from hil.procedures import S_PER_DAY, dose_for_rate_ng_per_day, rate_for_dose_nl_per_day
+from hil.procedures.doses import S_PER_DAY, dose_for_rate_ng_per_day, rate_for_dose_nl_per_day
 from hil.programmer.staging import MINUTES_PER_DAY, DayGroup, Days, flex_program
 from protocol.identifiers import InfusionMode, ProgramFlag
 from protocol.messages.program import (

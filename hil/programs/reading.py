@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hil.errors import BadConfiguration
-from hil.procedures import NL_PER_ML, nearest, rate_for_dose_nl_per_day, volume_for_dose_nl
+from hil.procedures.doses import NL_PER_ML, nearest, rate_for_dose_nl_per_day, volume_for_dose_nl
 from hil.programmer.staging import HOURS_PER_DAY, DayGroup, Days, DoseStep
 from hil.programs import declaration
 from hil.programs.declaration import BLOCKS, GROUP, IN_EACH_MODE, MODES, PROGRAM, Room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.procedures import dose_for_rate_ng_per_day, drug_ng, nearest
+from hil.procedures.doses import dose_for_rate_ng_per_day, drug_ng, nearest
 from hil.programmer.staging import HOURS_PER_DAY, Days
 from hil.programs.checks import daily_echo
 from hil.programs.declaration import MODES, days_in_words

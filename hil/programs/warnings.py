@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.procedures import drug_ng, nearest
+from hil.procedures.doses import drug_ng, nearest
 from hil.programmer.staging import Days
 from hil.programs.checks import day_ng, mean_nl_per_day
 from hil.programs.infusion_program import single_days

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.procedures import (
+from hil.procedures.doses import (
     NL_PER_ML,
     dose_for_rate_ng_per_day,
     drug_ng,

@@ -43,6 +43,7 @@ LIMITS = GetLimitsReply(
     program_day_max_nl=5_000_000,
     hello_per_min=10,
     hello_per_day=1_000,
+    bolus_max_duration_s=86_400,
 )
 
 # What is changed in a good file, into what, and what its sentence says.
