@@ -31,6 +31,8 @@ from firmware_emu.controller.therapy.counters import Counters
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
+from firmware_emu.controller.therapy.patient_requests import PatientRequests
+from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_without_power
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
 from firmware_emu.controller.therapy.stall_detector import StallDetector
@@ -136,6 +138,8 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
         settings=Settings(),
         texts=Texts(),
         keys=KeyRing(pins.entropy.root_key(), profile.card_key),
+        patient=PatientRequests(),
+        periodic=PeriodicSeries(),
     )
     records.keys.fill(profile.keys)
     records.mark_dirty(*Region)
@@ -193,6 +197,7 @@ class _Restart(NamedTuple):
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_random_source(self.pins, records)
         judge_damage(therapy, self.corrupt, log_damage)
+        pass_without_power(therapy)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
         return Booted(therapy, rng_failed, first=False)
@@ -310,6 +315,8 @@ class _Restart(NamedTuple):
             settings=self._load(Region.SETTINGS, Settings.unpack, Settings()),
             texts=self._load(Region.TEXTS, Texts.unpack, Texts()),
             keys=self._keys(),
+            patient=self._load(Region.PATIENT, PatientRequests.unpack, PatientRequests()),
+            periodic=self._load(Region.PERIODIC, PeriodicSeries.unpack, PeriodicSeries()),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
         self._rename(records)

@@ -21,7 +21,7 @@ from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode, path_offset
-from protocol.identifiers import CARD_KEY_ID, Capability, ErrorCode, Opcode, State, StateReason
+from protocol.identifiers import CARD_KEY_ID, Capability, ErrorCode, Opcode, Role, State, StateReason
 from protocol.link.connection import Direction
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from firmware_emu.profile import Profile
     from protocol.link.events import PumpEvent, SessionInfo
 
-CAPABILITIES = Capability.FLEX | Capability.PRIME_AND_BRIDGE | Capability.EVENTS | Capability.PAIRING
+CAPABILITIES = (
+    Capability.FLEX
+    | Capability.PATIENT_BOLUS
+    | Capability.PERIODIC
+    | Capability.PRIME_AND_BRIDGE
+    | Capability.EVENTS
+    | Capability.PAIRING
+)
 REFUSALS_LOGGED_PER_HOUR = 10  # so that a flood of refusals cannot push out the history of the therapy
 
 
@@ -166,6 +173,8 @@ class Controller:
         """Act on an event of the link other than a request, and log it."""
         if isinstance(event, SessionClosed | SessionOpened):
             self.device.forget_session()
+        if isinstance(event, SessionClosed) and event.key.role is Role.CLINICIAN:
+            self.device.count_requests_anew()
         note_link_event(self.records, event)
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)

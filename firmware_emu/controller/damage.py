@@ -12,6 +12,7 @@ from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.memory.memory_map import CRITICAL_REGIONS, Region
 from firmware_emu.controller.therapy.bolus_window import Ended
 from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.patient_requests import GRANTS_MAX
 from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
 from protocol.log.data import NvmFaultData
 from protocol.log.types import LogType, RateChangeReason
@@ -30,6 +31,9 @@ def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) 
     if Region.BOLUS_WINDOW in corrupt:  # what was given today is unknown: as much as may be
         records.window.ended.append(Ended(records.tick_ms, therapy.model.day_max_nl))
         records.window.last_end_ms = records.tick_ms
+    if Region.PATIENT in corrupt:  # as many as any program allows, and just now
+        records.patient.grants_ms = [records.tick_ms] * GRANTS_MAX
+        records.patient.lock(records.tick_ms)
     if Region.SERVICE in corrupt:
         _count_service_anew(therapy)
     if Region.WALL_CLOCK in corrupt:

@@ -13,6 +13,7 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.checkpoint import pack_checkpoint
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.periodic_bolus import start_due
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
 from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, State, StateReason
@@ -294,6 +295,15 @@ def _step_rate(schedule: Schedule, _tick_ms: int) -> None:
     schedule.therapy.step_rate()
 
 
+def _periodic_due_ms(schedule: Schedule) -> int | None:
+    next_ms = schedule.records.periodic.next_start_ms
+    return None if next_ms is None or schedule.records.therapy.state is State.EOS else next_ms
+
+
+def _start_periodic(schedule: Schedule, _tick_ms: int) -> None:
+    start_due(schedule.therapy)
+
+
 def _tube_set_due_ms(schedule: Schedule) -> int | None:
     """When a rotor that has turned will have stood too long; None where it never did, or that is told."""
     therapy, records = schedule.therapy, schedule.records
@@ -363,6 +373,7 @@ TIMERS: list[Timer] = [  # in the order in which they run where several are due 
     Timer("end of a day", _day_end_due_ms, _end_day),  # before those that fall into its commit
     Timer("service life", _service_due_ms, _run_service),
     Timer("step of a schedule", _step_due_ms, _step_rate),  # after those that change the state
+    Timer("periodic bolus", _periodic_due_ms, _start_periodic),  # when state and rate are those of this tick
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),
     Timer("time reference", lambda schedule: schedule.time_ref_due_ms, _enter_time_ref),
     Timer("tone", _tone_due_ms, _play_tone, remembered=False),  # after those that raise an alarm

@@ -8,6 +8,8 @@ from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
 from protocol.messages.command import command
 from protocol.messages.ledger import CommandResult
 
+NOT_BY_WAITING_S = 0xFFFF_FFFF  # in place of a time: nobody knows when, or never
+
 
 @command(Opcode.BOLUS_PREPARE, "C", therapy=True)
 @message(
@@ -128,8 +130,8 @@ class PatientBolus(NamedTuple):
     "result" / nested(CommandResult) * "RUNNING or REFUSED",
     "deny" / enum_of(DenyReason),
     Reserved(3),
-    "volume_nl" / U32,
-    "next_allowed_s" / U32 * "from now; 0 at once",
+    "volume_nl" / U32 * "of one bolus of the program, in whole strokes; 0 where it has none",
+    "next_allowed_s" / U32 * "from now, rounded up; 0 at once, FFFFFFFF not by waiting alone",
 )
 class PatientBolusReply(NamedTuple):
     """Granted, or why not and when next."""

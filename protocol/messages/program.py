@@ -16,9 +16,7 @@ SEGMENTS_MAX = GROUPS_MAX * SEGMENTS_PER_DAY_MAX
 SEGMENTS_PER_WRITE_MAX = 30
 SEGMENTS_PER_REPLY_MAX = 19
 REFUSALS_MAX = 8
-# Where a block is refused: `group` of its refusal is 80h + its flag, `index` the number of the field in the block.
-BRIDGE_PLACE = 0x84
-BRIDGE_VOLUME, BRIDGE_RATE = 0, 1
+NO_GROUP = 0xFF  # of a refusal that concerns none in particular
 
 
 @message(
@@ -213,8 +211,8 @@ class ProgVerify(NamedTuple):
 
 @message(
     "code" / enum_of(ErrorCode, U16),
-    "group" / U8 * "FF: no group; 80h + flag: a block",
-    "index" / U8 * "of the segment, or of the field in the block; FF: neither",
+    "group" / U8 * "FF: no group",
+    "index" / U8 * "of the segment; without a group the refused field's offset in the header; FF: neither",
     "value" / U32,
     "limit" / U32,
     "nearest" / U32 * "the nearest acceptable value",

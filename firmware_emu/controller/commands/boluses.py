@@ -14,6 +14,8 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.bolus import ActiveBolus, check_bolus, quantised_nl, shortest_duration_s
 from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.delivery_sources import SOURCES
+from firmware_emu.controller.therapy.foreseen import foreseen, waits_until_ms
 from firmware_emu.controller.therapy.reservoir_belief import check_content
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import BolusKind, ErrorCode, Opcode, Outcome, Role, State
@@ -54,7 +56,9 @@ def prepare(device: DeviceContext, request: RequestContext) -> BolusPrepareReply
     return BolusPrepareReply(
         token=value,
         quantised_nl=volume_nl,
-        end_t_mono_s=saturated_u32(request.now.tick_ms // MS_PER_S + wanted.duration_s),
+        end_t_mono_s=saturated_u32(
+            (request.now.tick_ms + _wait_ms(device, wanted.kind)) // MS_PER_S + wanted.duration_s,
+        ),
         hour_used_nl=window.hour_used_nl(request.now.tick_ms),
         hour_max_nl=limits.hour_max_nl,
         day_used_nl=window.day_used_nl(request.now.tick_ms),
@@ -108,7 +112,9 @@ def cancel(device: DeviceContext, request: RequestContext) -> BolusCancelReply:
     data = BolusCancelData(target_id, key_id)
     seq = records.enter(LogType.BOLUS_CANCEL, data, actor=request.actor, cmd_id=wanted.cmd_id)
     if target is not None:
-        therapy.end_delivery(target, BolusEndReason.CANCELLED)
+        end = therapy.end_delivery(target, BolusEndReason.CANCELLED)
+        if SOURCES[target.source].opcode is None:  # no command began it, so the ledger knows nothing of it
+            return BolusCancelReply(acted(records, request, seq), end.outcome, end.delivered_nl)
     found = records.ledger.query(key_id, target_id)
     known = target_id != 0 and found.op in _OPS_OF_TARGETS  # any other command is no bolus
     return BolusCancelReply(
@@ -206,14 +212,25 @@ def _use_token(device: DeviceContext, request: RequestContext, kind: BolusKind) 
     raise Refused(ErrorCode.TOKEN, wanted.token, field="token")
 
 
+def _wait_ms(device: DeviceContext, kind: BolusKind) -> int:
+    """For how long a bolus that is commanded now waits for a patient's; a prime waits for nothing."""
+    tick_ms = device.records.tick_ms
+    source = _RULES[kind].source
+    return waits_until_ms(source, foreseen(device.therapy.deliveries), tick_ms) - tick_ms
+
+
 def _check_limits(
     device: DeviceContext, request: RequestContext, kind: BolusKind, volume_nl: int, duration_s: int
 ) -> None:
-    therapy, in_windows = device.therapy, _RULES[kind].in_windows
+    therapy, in_windows, wait_ms = device.therapy, _RULES[kind].in_windows, _wait_ms(device, kind)
+
+    def highest_basal(duration_ms: int) -> int:
+        return therapy.highest_basal_nl_per_day(wait_ms + duration_ms)
+
     refusal = check_bolus(
         volume_nl,
         duration_s,
-        therapy.highest_basal_nl_per_day(duration_s * MS_PER_S),
+        highest_basal(duration_s * MS_PER_S),
         device.model,
         device.records.window if in_windows else None,
         request.now.tick_ms,
@@ -224,8 +241,8 @@ def _check_limits(
         too_fast = refusal.code is ErrorCode.RATE and volume_nl >= device.model.stroke_nl
         if refusal.code is ErrorCode.RATE:
             least_nl = max(volume_nl, device.model.stroke_nl)
-            highest, fastest = therapy.highest_basal_nl_per_day, device.model.rate_max_nl_per_day
-            shortest_s = shortest_duration_s(least_nl, highest, fastest) or 0
+            fastest = device.model.rate_max_nl_per_day
+            shortest_s = shortest_duration_s(least_nl, highest_basal, fastest) or 0
             within = shortest_s <= device.model.bolus_max_duration_s
             refusal = refusal._replace(nearest=shortest_s if within else 0)
         of_time = too_fast or refusal.code is ErrorCode.TIME_RANGE

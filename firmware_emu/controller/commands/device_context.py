@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.event_hints import NOTHING
+from firmware_emu.controller.memory.memory_map import Region
 from protocol.identifiers import ErrorCode, State
 from protocol.log.types import LogType
 
@@ -100,6 +101,11 @@ class DeviceContext:
             self.staging = None
             self.records.enter(LogType.STAGE_LOST)
         self.records.alarms.end_session(self.records.tick_ms)
+
+    def count_requests_anew(self) -> None:
+        """Count what patients ask for from now on: a clinician has had the counts until here."""
+        if self.records.patient.count_anew():
+            self.records.mark_dirty(Region.PATIENT)
 
     def draw_token(self) -> int:
         """A number for a token, never 0."""

@@ -12,6 +12,7 @@ from firmware_emu.controller.commands.stopping import check_not_empty
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bridge import Bridge
 from firmware_emu.controller.therapy.modes import Trigger
+from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries
 from firmware_emu.controller.therapy.programs import Program, unsupported, verify
 from firmware_emu.profile import CommitMode
 from protocol.identifiers import ErrorCode, ProgramFlag, Role, StateReason
@@ -127,7 +128,9 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
     records.therapy.last_program_wall_s = records.wall_clock.wall_s(records.tick_ms)
     data = ProgramCommitData(records.therapy.program_rev, program.crc)
     seq = records.enter(LogType.PROGRAM_COMMIT, data, actor=actor, cmd_id=cmd_id)
-    records.mark_dirty(Region.PROGRAM, Region.THERAPY)
+    records.periodic = PeriodicSeries.of(program.header, records.tick_ms)
+    records.patient.lock(records.tick_ms)
+    records.mark_dirty(Region.PROGRAM, Region.THERAPY, Region.PERIODIC, Region.PATIENT)
     records.remedy(Remedy.PROGRAM)
     device.therapy.leave_stopped(Role.CLINICIAN)
     bridge = None

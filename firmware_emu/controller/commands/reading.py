@@ -10,7 +10,9 @@ from firmware_emu.controller.commands.request_context import Refused, RequestCon
 from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.counters import Source
-from firmware_emu.controller.therapy.reservoir_belief import Prediction
+from firmware_emu.controller.therapy.foreseen import allotted_to_come, on_top_to_come
+from firmware_emu.controller.therapy.patient_bolus import patient_block
+from firmware_emu.controller.therapy.periodic_bolus import periodic_block
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
     CommitMode,
@@ -20,6 +22,7 @@ from protocol.identifiers import (
     ProgramFlag,
     ProgramSlot,
     SecurityProfile,
+    State,
     StatusFlag,
 )
 from protocol.messages.alarms import ALARM_ROWS_MAX, AlarmRow, GetAlarmsReply
@@ -262,10 +265,10 @@ def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirRep
     """The calculated reservoir, and when it will be low and empty if nothing changes."""
     records, tick_ms = device.records, request.now.tick_ms
     belief = records.reservoir
-    predicted = belief.predict(device.therapy.basal_to_come(), device.therapy.deliveries.on_top)
-    if device.therapy.never_filled:
-        predicted = Prediction(None, None)
-    low_s, empty_s = (NEVER_S if at_ms is None else saturated_u32(at_ms // MS_PER_S) for at_ms in predicted)
+    low_s, empty_s, low_all_patient_s = (
+        NEVER_S if at_ms is None else saturated_u32(at_ms // MS_PER_S)
+        for at_ms in _foreseen_moments_ms(device)
+    )
     replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))
     return GetReservoirReply(
         reservoir_calc_nl=belief.calc_nl,
@@ -277,10 +280,24 @@ def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirRep
         last_refill_wall_s=belief.last_refill_wall_s,
         low_t_mono_s=low_s,
         empty_t_mono_s=empty_s,
-        low_all_patient_t_mono_s=low_s,
+        low_all_patient_t_mono_s=low_all_patient_s,
         replace_by_wall_s=0 if replace_by_s is None else saturated_u32(replace_by_s),
         last_program_wall_s=records.therapy.last_program_wall_s,
-        ptm_granted=0,
-        ptm_denied=0,
+        ptm_granted=records.patient.granted,
+        ptm_denied=records.patient.denied,
         battery_phase=records.service.phase,
     )
+
+
+def _foreseen_moments_ms(device: DeviceContext) -> tuple[int | None, int | None, int | None]:
+    """When low, empty, and low with all that the patient may ask for will be reached; None where never."""
+    therapy, belief = device.therapy, device.records.reservoir
+    if therapy.never_filled:
+        return None, None, None
+    basal, on_top = therapy.basal_to_come(), on_top_to_come(therapy, periodic_block(therapy))
+    low_ms, empty_ms = belief.predict(basal, on_top)
+    block = patient_block(therapy)
+    if block is None or low_ms is None or device.records.therapy.state is not State.RUN:
+        return low_ms, empty_ms, low_ms
+    on_top.append(allotted_to_come(therapy, block, low_ms))
+    return low_ms, empty_ms, belief.predict(basal, on_top).low_ms

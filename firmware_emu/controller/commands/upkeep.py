@@ -12,6 +12,7 @@ from firmware_emu.controller.commands.programming import adopt, start_therapy, v
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bolus import minimum_duration_s
+from firmware_emu.controller.therapy.foreseen import end_ms, foreseen
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
 from firmware_emu.controller.wall_clock import TZ_MAX_MINUTES, TZ_MIN_MINUTES, UNCONFIRMED_DELTA_S
@@ -61,7 +62,8 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, reservoir.last_expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
     device.refills.append(Refilled(wanted.filled_nl, wanted.concentration_ng_per_ml))
-    records.mark_dirty(Region.RESERVOIR)
+    records.patient.lock(request.now.tick_ms)
+    records.mark_dirty(Region.RESERVOIR, Region.PATIENT)
     records.remedy(Remedy.REFILL)
     if program is not None:
         restarts = device.staging is not None and device.staging.restarts
@@ -157,10 +159,8 @@ def _check_bolus_beside(device: DeviceContext, request: RequestContext) -> None:
     tick_ms = request.now.tick_ms
     clock = replace(device.records.wall_clock)
     clock.set(tick_ms, wanted.wall_s, wanted.tz_minutes)
-    for bolus in device.therapy.deliveries.on_top:
-        end_ms = bolus.stroke_ms(bolus.strokes_left)
-        left_ms = bolus.duration_ms if end_ms is None else end_ms - tick_ms
-        basal = device.therapy.highest_basal_nl_per_day(left_ms, clock)
+    for bolus in foreseen(device.therapy.deliveries):
+        basal = device.therapy.highest_basal_nl_per_day(end_ms(bolus) - tick_ms, clock)
         shortest_s = minimum_duration_s(bolus.volume_nl, basal, device.model.rate_max_nl_per_day)
         if shortest_s is None or bolus.duration_ms < shortest_s * MS_PER_S:
             raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)

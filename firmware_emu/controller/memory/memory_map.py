@@ -43,6 +43,8 @@ class Region(IntEnum):
     DAY = 11
     KEYS = 12
     KEYS_COPY = 13
+    PATIENT = 14
+    PERIODIC = 15
 
 
 # Damage here leaves no therapy that may be trusted; damage elsewhere costs comfort [DOMAIN 8.4, fault 40].
@@ -55,6 +57,8 @@ CRITICAL_REGIONS: Final = frozenset(
         Region.RESERVOIR,
         Region.LEDGER,
         Region.BOLUS_WINDOW,
+        Region.PATIENT,
+        Region.PERIODIC,
     }
 )
 
@@ -89,6 +93,8 @@ _CAPACITY_BYTES: Final = {
     Region.DAY: 64,  # where the local day began
     Region.KEYS: 256,  # 8 slots, sealed, see `key_ring`
     Region.KEYS_COPY: 256,  # the same once more: one damaged record locks nobody out
+    Region.PATIENT: 14 + (255 + 12) * 8,  # the ticks of all grants of a window, see `patient_requests`
+    Region.PERIODIC: 32,
 }
 _VERSION: Final = dict.fromkeys(Region, 1)
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from firmware_emu.controller.service_life import ServiceLife
     from firmware_emu.controller.therapy.bolus_window import BolusWindow
     from firmware_emu.controller.therapy.day_total import DayTotal
+    from firmware_emu.controller.therapy.patient_requests import PatientRequests
+    from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries
     from firmware_emu.controller.therapy.programs import Program
     from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
     from firmware_emu.controller.therapy.therapy_record import TherapyRecord
@@ -65,6 +67,8 @@ class Records:
     settings: Settings
     texts: Texts
     keys: KeyRing
+    patient: PatientRequests
+    periodic: PeriodicSeries
     tick_ms: int = 0
     recovered: bool = False
     events: list[Event] = field(default_factory=list)
@@ -191,4 +195,6 @@ _HOMES: Final = {
     Region.TEXTS: "texts",
     Region.KEYS: "keys",
     Region.KEYS_COPY: "keys",
+    Region.PATIENT: "patient",
+    Region.PERIODIC: "periodic",
 }

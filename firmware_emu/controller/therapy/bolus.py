@@ -219,18 +219,10 @@ def check_rate(
     return None
 
 
-def check_bolus(
-    volume_nl: int,
-    duration_s: int,
-    highest_basal_nl_per_day: int,
-    limits: PumpModel,
-    window: BolusWindow | None,
-    tick_ms: int,
+def check_size(
+    volume_nl: int, duration_s: int, highest_basal_nl_per_day: int, limits: PumpModel
 ) -> Refusal | None:
-    """The rules for a bolus that would start at `tick_ms`; None where it may [SPEC 6].
-
-    Without a window it is held to rate and size alone: a prime moves drug through the path, not into the patient.
-    """
+    """The rules for one bolus by itself: rate, and the most and the longest that one may have."""
     refusal = check_rate(volume_nl, duration_s, highest_basal_nl_per_day, limits)
     if refusal is not None:
         return refusal
@@ -240,8 +232,11 @@ def check_bolus(
     if duration_s > (longest_s := limits.bolus_max_duration_s):
         within_s = 0 if check_rate(volume_nl, longest_s, highest_basal_nl_per_day, limits) else longest_s
         return Refusal(ErrorCode.TIME_RANGE, duration_s, longest_s, within_s)
-    if window is None:
-        return None
+    return None
+
+
+def check_windows(volume_nl: int, limits: PumpModel, window: BolusWindow, tick_ms: int) -> Refusal | None:
+    """The rules for what an hour and a day may have, for a bolus that would start at `tick_ms`."""
     for code, used_nl, limit_nl in (
         (ErrorCode.HOUR_MAX, window.hour_used_nl(tick_ms), limits.hour_max_nl),
         (ErrorCode.DAY_MAX, window.day_used_nl(tick_ms), limits.day_max_nl),
@@ -249,7 +244,25 @@ def check_bolus(
         if used_nl + volume_nl > limit_nl:
             nearest_nl = quantised_nl(max(0, limit_nl - used_nl), limits.stroke_nl)
             return Refusal(code, volume_nl, limit_nl, nearest_nl)
-    return _check_gap(limits, window, tick_ms)
+    return None
+
+
+def check_bolus(
+    volume_nl: int,
+    duration_s: int,
+    highest_basal_nl_per_day: int,
+    limits: PumpModel,
+    window: BolusWindow | None,
+    tick_ms: int,
+) -> Refusal | None:
+    """The rules for a clinician's bolus that would start at `tick_ms`; None where it may [SPEC 6].
+
+    Without a window it is held to rate and size alone: a prime moves drug through the path, not into the patient.
+    """
+    refusal = check_size(volume_nl, duration_s, highest_basal_nl_per_day, limits)
+    if refusal is not None or window is None:
+        return refusal
+    return check_windows(volume_nl, limits, window, tick_ms) or _check_gap(limits, window, tick_ms)
 
 
 def _check_gap(limits: PumpModel, window: BolusWindow, tick_ms: int) -> Refusal | None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ENTRIES_MAX: Final = 128
 _NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
@@ -52,6 +55,24 @@ class BolusWindow:
         """Volume that counts in the last 86,400 s."""
         return self.used_nl(tick_ms, MS_PER_DAY)
 
+    def fits_at_ms(
+        self, from_ms: int, volume_nl: int, window_ms: int, limit_nl: int, running: Sequence[Ended]
+    ) -> int | None:
+        """The first tick from `from_ms` on at which a volume fits under a limit, if nothing else is given.
+
+        `running` says when what is in work will end. None where it never fits.
+        """
+        if volume_nl > limit_nl:
+            return None
+        counted = sorted(bolus for bolus in (*self.ended, *running) if bolus.end_ms > from_ms - window_ms)
+        used_nl, at_ms = sum(bolus.delivered_nl for bolus in counted), from_ms
+        for bolus in counted:
+            if used_nl + volume_nl <= limit_nl:
+                break
+            used_nl -= bolus.delivered_nl
+            at_ms = bolus.end_ms + window_ms
+        return at_ms
+
     def start(self, volume_nl: int) -> None:
         """Count the announced volume of a bolus that has started."""
         self.running_nl += volume_nl
@@ -59,8 +80,8 @@ class BolusWindow:
     def end(self, tick_ms: int, volume_nl: int, delivered_nl: int) -> None:
         """Count a bolus of `volume_nl` that has ended by what it delivered; the caller adds what is uncertain.
 
-        More than `ENTRIES_MAX` in a day are joined from the oldest on, which may count some for longer, never
-        less.
+        Where there are more than `ENTRIES_MAX` in a day, two neighbours are joined, which may count some for longer,
+        never less.
         """
         if volume_nl > self.running_nl:
             raise ValueError(f"{volume_nl} nL ended, {self.running_nl} nL were running")
@@ -71,8 +92,19 @@ class BolusWindow:
         self.last_end_ms = tick_ms
         self.ended.append(Ended(tick_ms, delivered_nl))
         if len(self.ended) > ENTRIES_MAX:
-            oldest, second = self.ended[:2]
-            self.ended[:2] = [Ended(second.end_ms, oldest.delivered_nl + second.delivered_nl)]
+            self._join(tick_ms - MS_PER_HOUR)
+
+    def _join(self, hour_ms: int) -> None:
+        """Join the two neighbours that span the least time, of those that ended at or before a tick if any did.
+
+        The span begins where the one before them ended; so no entry grows for ever, and the oldest leaves in time.
+        """
+        ends_ms = [bolus.end_ms for bolus in self.ended]
+        places = range(1, len(ends_ms) - 1)
+        behind = [place for place in places if ends_ms[place + 1] <= hour_ms]
+        place = min(behind or places, key=lambda place: ends_ms[place + 1] - ends_ms[place - 1])
+        earlier, later = self.ended[place : place + 2]
+        self.ended[place : place + 2] = [Ended(later.end_ms, earlier.delivered_nl + later.delivered_nl)]
 
     def pack(self) -> bytes:
         """At most `PACKED_BYTES_MAX`: a header, and what has ended."""

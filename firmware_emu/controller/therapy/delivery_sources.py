@@ -140,6 +140,11 @@ class Deliveries:
         """What a source delivers now, or would if it were not suspended; None where nothing."""
         return next((delivery for delivery in self.on_top if delivery.source is source), None)
 
+    @property
+    def bridge_end_ms(self) -> int | None:
+        """When a bridge that delivers will be over; None where there is none, or where it waits."""
+        return None if self.bridge is None else self.bridge.stroke_ms(self.bridge.strokes_left)
+
     def of_command(self, key_id: int, cmd_id: int) -> Delivery | None:
         """What was started by a command and is not over; None where there is no such thing."""
         return next((d for d in self.on_top if (d.key_id, d.cmd_id) == (key_id, cmd_id)), None)
@@ -157,12 +162,14 @@ class Deliveries:
         self.note_activity()
 
     def start(self, delivery: Delivery, tick_ms: int) -> None:
-        """Begin to deliver; ValueError where its source delivers already."""
+        """Begin to deliver, or to wait for what suspends it; ValueError where its source delivers already."""
         if self.of_source(delivery.source) is not None:
             raise ValueError(f"{delivery.source.name} delivers already")
         for other in self.on_top:
             if other.source in SOURCES[delivery.source].suspends and other.suspended_ms is None:
                 other.suspend(tick_ms)
+            if delivery.source in SOURCES[other.source].suspends and delivery.suspended_ms is None:
+                delivery.suspend(tick_ms)
         self._set((*self.on_top, delivery))
 
     def remove(self, delivery: Delivery, tick_ms: int) -> None:
@@ -235,6 +242,27 @@ register_source(
         unpack=ActiveBolus.unpack,
         activity=Activity.BOLUS,
         opcode=Opcode.BOLUS_COMMIT,
+        suspends=frozenset({Source.PERIODIC}),
+    )
+)
+register_source(
+    SourceRow(
+        Source.PATIENT,
+        priority=1,
+        unpack=ActiveBolus.unpack,
+        activity=Activity.PATIENT,
+        opcode=Opcode.PATIENT_BOLUS,
+        log_kind=DeliveryKind.PATIENT,
+        suspends=frozenset({Source.BOLUS, Source.PERIODIC}),
+    )
+)
+register_source(
+    SourceRow(
+        Source.PERIODIC,
+        priority=3,
+        unpack=ActiveBolus.unpack,
+        activity=Activity.PERIODIC,
+        log_kind=DeliveryKind.PERIODIC,
     )
 )
 register_source(

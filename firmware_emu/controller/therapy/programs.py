@@ -12,15 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import saturated_u32
-from firmware_emu.controller.therapy.bolus import quantised_nl
+from firmware_emu.controller.therapy.program_blocks import boluses_nl_per_day, refused_blocks
 from firmware_emu.controller.therapy.week import Week
 from firmware_emu.units import MINUTES_PER_DAY, NL_PER_ML
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramFlag
 from protocol.messages.program import (
-    BRIDGE_PLACE,
-    BRIDGE_RATE,
-    BRIDGE_VOLUME,
     GROUPS_MAX,
     REFUSALS_MAX,
     SEGMENTS_MAX,
@@ -48,7 +45,6 @@ SEGMENT_BYTES: Final = 6
 _CONSTANT_MODES: Final = frozenset({InfusionMode.MINIMUM_RATE, InfusionMode.SIMPLE})
 _MODES: Final = _CONSTANT_MODES | {InfusionMode.FLEX}
 _CONSTANT_RATE: Final = struct.Struct("<I")  # behind the segments of a flexible program
-_SUPPORTED_FLAGS: Final = ProgramFlag.BRIDGE
 
 
 class Unsupported(NamedTuple):
@@ -160,8 +156,6 @@ def unsupported(header: ProgramHeader) -> Unsupported | None:
     """Why this pump cannot even stage such a program; None where it can."""
     if header.mode not in _MODES:
         return Unsupported(ErrorCode.ENUM, "mode", header.mode, max(_MODES))
-    if header.flags & ~_SUPPORTED_FLAGS:
-        return Unsupported(ErrorCode.ENUM, "flags", header.flags, _SUPPORTED_FLAGS)
     if not 1 <= header.n_groups <= GROUPS_MAX:
         return Unsupported(
             ErrorCode.SEGMENTS, "n_groups", header.n_groups, _nearest(header.n_groups, GROUPS_MAX)
@@ -197,8 +191,9 @@ def verify(header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
     """Read a staged program as the pump would run it; the first refusals of all that are found."""
     groups = tuple(_groups(header, segments))
     totals_nl = tuple(_day_total_nl(rows) for _, rows in groups)
+    peak_rate = max((segment.rate_nl_per_day for segment in segments), default=0)
     refusals = [*_refused_structure(header, segments), *_refused_rates(header, segments, limits)]
-    refusals += _refused_bridge(header, limits)
+    refusals += refused_blocks(header, peak_rate, limits)
     for number, ((group, rows), total_nl) in enumerate(zip(groups, totals_nl, strict=True)):
         refusals += _refused_day(header, number, group, len(rows), total_nl, limits)
     shown = tuple(
@@ -209,7 +204,6 @@ def verify(header: ProgramHeader, segments: Sequence[Segment], limits: PumpModel
         )
         for refusal in refusals[:REFUSALS_MAX]
     )
-    peak_rate = max((segment.rate_nl_per_day for segment in segments), default=0)
     peak_rate = max(peak_rate, header.bridge.rate_nl_per_day)
     return Verification(tuple(saturated_u32(total) for total in totals_nl), peak_rate, shown)
 
@@ -285,33 +279,13 @@ def _refused_rates(
                 yield ProgramRefusal(ErrorCode.RATE, number, index, rate, nearest, nearest)
 
 
-def _refused_bridge(header: ProgramHeader, limits: PumpModel) -> Iterator[ProgramRefusal]:
-    """Refuse a bridge of less than a stroke or more than a reservoir, at a rate that the pump cannot run."""
-    if not header.flags & ProgramFlag.BRIDGE:
-        return
-    volume_nl, rate = header.bridge
-    most_nl = quantised_nl(limits.reservoir_size_nl, limits.stroke_nl)
-    nearest_nl = min(max(volume_nl, limits.stroke_nl), most_nl)
-    if volume_nl != nearest_nl:
-        code = ErrorCode.RATE if volume_nl < nearest_nl else ErrorCode.RESERVOIR
-        yield ProgramRefusal(code, BRIDGE_PLACE, BRIDGE_VOLUME, volume_nl, nearest_nl, nearest_nl)
-    nearest = min(max(rate, limits.rate_min_nl_per_day), limits.rate_max_nl_per_day)
-    if rate != nearest:
-        yield ProgramRefusal(ErrorCode.RATE, BRIDGE_PLACE, BRIDGE_RATE, rate, nearest, nearest)
-    in_a_day_nl, day_max_nl = min(volume_nl, rate), limits.program_day_max_nl
-    if in_a_day_nl > day_max_nl:
-        yield ProgramRefusal(
-            ErrorCode.DAY_MAX, BRIDGE_PLACE, BRIDGE_RATE, in_a_day_nl, day_max_nl, day_max_nl
-        )
-
-
 def _refused_day(
     header: ProgramHeader, number: int, group: Group, n_rows: int, total_nl: int, limits: PumpModel
 ) -> Iterator[ProgramRefusal]:
     """Refuse a day that holds too much, or another dose than was prescribed: mcg for mg, a wrong concentration."""
-    maximum_nl = limits.program_day_max_nl
-    if total_nl > maximum_nl:
-        yield ProgramRefusal(ErrorCode.DAY_MAX, number, WHOLE, total_nl, maximum_nl, maximum_nl)
+    maximum_nl, with_boluses_nl = limits.program_day_max_nl, total_nl + boluses_nl_per_day(header)
+    if with_boluses_nl > maximum_nl:
+        yield ProgramRefusal(ErrorCode.DAY_MAX, number, WHOLE, with_boluses_nl, maximum_nl, maximum_nl)
     concentration = header.concentration_ng_per_ml
     if not concentration:
         yield ProgramRefusal(ErrorCode.CONC, number, WHOLE, 0, 1, 1)

@@ -390,11 +390,12 @@ class Therapy:
         data = BolusStartData(delivery.volume_nl, delivery.duration_ms // MS_PER_S, row.log_kind)
         return self.records.enter(row.start_type, data, actor=actor, cmd_id=delivery.cmd_id)
 
-    def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> None:
-        """Close a delivery everywhere, complete or early for a reason."""
+    def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> BolusEnd:
+        """Close a delivery everywhere, complete or early for a reason; returns what became of it."""
         self.deliveries.remove(delivery, self.records.tick_ms)
         row, end = SOURCES[delivery.source], delivery.end(early)
         self.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
+        return end
 
     def end_all(self, early: BolusEndReason) -> None:
         """End everything that is delivered on top of the basal rate."""

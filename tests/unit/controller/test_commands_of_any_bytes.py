@@ -56,17 +56,16 @@ def test_every_opcode_at_many_lengths_is_answered_or_refused(role: Role) -> None
 
 
 def test_a_length_other_than_the_exact_one_is_refused_and_changes_nothing() -> None:
-    talk = Conversation.with_new_pump()
-    service = Conversation(Conversation.with_new_pump().pump, Role.SERVICE)
+    by_role = {role: Conversation(Conversation.with_new_pump().pump, role) for role in Role}
     for opcode, message in HANDLED.items():
         payload = encode(message)
-        asked = talk if Role.CLINICIAN in COMMANDS[opcode].roles else service
+        asked = by_role[max(COMMANDS[opcode].roles & {Role.PATIENT, Role.CLINICIAN} or {Role.SERVICE})]
         for wrong in (payload + b"\0", payload[:-1]):
             if wrong != payload:
                 answer = answer_to(asked, opcode, wrong)
                 assert isinstance(answer, Refusal)
                 assert answer.error.code is ErrorCode.LENGTH, opcode.name
-    assert talk.granted(GetStatus()).last_cmd_id == 0
+    assert {talk.granted(GetStatus()).last_cmd_id for talk in by_role.values()} == {0}
 
 
 # Least, one, greatest with a sign, least with a sign, greatest: little endian, of each width.

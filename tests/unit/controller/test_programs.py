@@ -238,8 +238,6 @@ def test_at_most_eight_refusals_are_told_and_none_is_wider_than_its_field() -> N
     ("change", "refused"),
     [
         ({"mode": InfusionMode.NONE}, (ErrorCode.ENUM, 0)),
-        ({"flags": ProgramFlag.PERIODIC}, (ErrorCode.ENUM, 3)),
-        ({"flags": ProgramFlag.PATIENT}, (ErrorCode.ENUM, 3)),
         ({"n_groups": 0}, (ErrorCode.SEGMENTS, 1)),
         ({"n_groups": 8}, (ErrorCode.SEGMENTS, 1)),
         ({"n_segments": 0}, (ErrorCode.SEGMENTS, 2)),
