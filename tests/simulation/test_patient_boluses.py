@@ -395,3 +395,68 @@ def test_the_patient_resumes_only_an_own_stop_and_then_may_ask_again() -> None:
     assert talk.asks_for_bolus(6).deny is DenyReason.STOPPED
     talk.patient_asks(Resume(7, talk.granted(GetStatus()).program_rev))
     assert talk.asks_for_bolus(8).deny is DenyReason.GRANTED
+
+
+def test_a_cut_in_any_write_of_a_grant_leaves_a_bolus_that_was_never_granted_or_is_closed() -> None:
+    base = after_lockout()
+    base.start_bolus(80, 20_000, 4_000, base.granted(GetStatus()).program_rev)
+    base.wait(1_050_000)
+    base.patient_asks(GetStatus())
+    base.takes_the_handset().granted(GetStatus())
+    done = base.fork()
+    before = len(done.handset.writes)
+    done.handset.granted(PatientBolus(1))
+    lengths = [len(data) for _, data in done.handset.writes[before:]]
+    assert len(lengths) >= 4
+    found = set()
+    for number, length in enumerate(lengths, 1):
+        for torn in {0, 1, length // 2, length - 1, length}:
+            talk = base.fork()
+            talk.pump.plant.cut_at_write(number, torn)
+            assert talk.handset.ask(PatientBolus(1)) is None, "the answer left before the grant was durable"
+            outcome = talk.handset.granted(QueryCmd(1))
+            found.add(outcome.outcome)
+            assert (outcome.delivered_nl, outcome.uncertain_nl) == (0, 0)
+            again = talk.handset.granted(PatientBolus(2))
+            granted = outcome.outcome is not Outcome.NEVER_RECEIVED
+            assert again.deny is (DenyReason.LOCKOUT if granted else DenyReason.GRANTED)
+            assert talk.granted(QueryCmd(80)).outcome is Outcome.PARTIAL
+            assert_volumes_agree(talk)
+            assert_log_is_whole(talk)
+    assert found == {Outcome.NEVER_RECEIVED, Outcome.NOT_STARTED}
+
+
+def test_a_cut_at_any_stroke_and_write_of_a_patients_bolus_leaves_the_truth_in_the_ledger() -> None:
+    base = after_lockout(PATIENT._replace(volume_nl=2_000, duration_s=80))
+    base.start_bolus(80, 20_000, 4_000, base.granted(GetStatus()).program_rev)
+    base.wait(1_050_000)
+    base.asks_for_bolus(1)
+    done = base.fork()
+    before = len(done.writes)
+    done.wait(200_000)
+    lengths = [len(data) for _, data in done.writes[before:]]
+    for number, length in enumerate(lengths, 1):
+        for torn in {0, 1, length // 2, length}:
+            _assert_closed(base, lambda talk, at=(number, torn): talk.pump.plant.cut_at_write(*at))
+    for stroke in range(1, 6):
+        _assert_closed(base, lambda talk, at=stroke: talk.pump.plant.cut_at_stroke(at))
+
+
+def _assert_closed(base: PatientAndClinician, cut: Any) -> None:
+    """Each of both boluses ends once, with what was turned of it; none goes on after the restart."""
+    talk = base.fork()
+    cut(talk)
+    talk.wait(200_000)
+    talk.pump.restore_power()
+    for _ in range(2):
+        patients, clinicians = talk.patient_asks(QueryCmd(1)), talk.granted(QueryCmd(80))
+        assert clinicians.outcome is Outcome.PARTIAL
+        assert patients.outcome in (Outcome.PARTIAL, Outcome.DONE, Outcome.NOT_STARTED)
+        delivered = talk.granted(GetDelivery())
+        assert (delivered.patient_nl, delivered.bolus_nl) == (patients.delivered_nl, clinicians.delivered_nl)
+        assert patients.delivered_nl + patients.uncertain_nl <= 2_000
+        assert_volumes_agree(talk)
+        talk.wait(MS_PER_HOUR)
+    ends = [entry.cmd_id for entry in talk.log() if entry.type is LogType.BOLUS_END]
+    assert sorted(ends) == [1, 80]
+    assert_log_is_whole(talk)

@@ -17,6 +17,7 @@ from protocol.identifiers import (
     Activity,
     AlarmId,
     BolusKind,
+    DenyReason,
     ErrorCode,
     OnExpiry,
     Outcome,
@@ -29,7 +30,7 @@ from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply, Prime
 from protocol.messages.errors import ErrorReply
 from protocol.messages.ledger import QueryCmd, VoidCmd
-from protocol.messages.program import ProgCommit, Segment
+from protocol.messages.program import PatientBlock, PeriodicBlock, ProgCommit, Segment
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
@@ -43,12 +44,14 @@ from tests.simulation.conversation import (
     state_of,
 )
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.program_boluses import RATE_NL_PER_DAY, PatientAndClinician, header_of
 from tests.support.for_each import for_each
 from tests.support.sometimes import reaches, sometimes
 
 STROKE_NL = 500
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR, 2 * MS_PER_DAY)
 STEPS = 120
+FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
 
 
 class Life:
@@ -66,8 +69,9 @@ class Life:
             accuracy_ppm=choose((855_000, 1_000_000, 1_145_000)),
             empty_policy=choose(tuple(EmptyPolicy)),
         )
-        self.talk = Conversation.with_new_pump(profile, seed.to_bytes(4, "big"))
+        self.talk = PatientAndClinician(Conversation.with_new_pump(profile, seed.to_bytes(4, "big")).pump)
         self.cmd_id = 0
+        self.patients_cmd_id = FIRST_OF_PATIENT
 
     def next_id(self) -> int:
         self.cmd_id += self.random.choice((1, 1, 1, 40))
@@ -152,6 +156,30 @@ class Life:
         clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
         sometimes("a schedule refused because nobody knew the time", clock_invalid)
 
+    def boluses_of_a_program(self) -> None:
+        """A program that gives boluses by itself, or lets the patient ask, or both."""
+        if self.talk.pump.truth().power_cut_armed:
+            return
+        rev, pick = self.status().program_rev, self.random
+        patient = PatientBlock(pick.randrange(500, 40_000), pick.randrange(300, 3_000), 3_601, 40_000, 5)
+        periodic = PeriodicBlock(pick.randrange(500, 40_000), 900, pick.choice((1_000, 3_600, 30_000)), 10)
+        blocks = pick.choice(((patient, None), (None, periodic), (patient, periodic)))
+        segments = (Segment(0, RATE_NL_PER_DAY),)
+        crc = self.talk.stage_program(header_of(*blocks), segments, base_rev=rev).staged_crc
+        self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
+
+    def ask_for_bolus(self) -> None:
+        """A new id each time: a handset never sends one again."""
+        self.patients_cmd_id += 1
+        answer = self.talk.asks_for_bolus(self.patients_cmd_id)
+        sometimes("power went while a patient asked", answer is None)
+        if answer is not None and not isinstance(answer, ErrorReply):
+            sometimes(f"a patient was told {answer.deny.name}")
+            status = self.status()
+            if answer.deny is DenyReason.GRANTED:
+                both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
+                sometimes("a patient's bolus suspended another", status.activity & both == both)
+
     def refill(self) -> None:
         filled_nl = self.random.choice((0, 3_000_001, 20_000_000))
         low_nl = self.random.randrange(0, max(filled_nl, 1))
@@ -195,6 +223,7 @@ class Life:
             [self.wait] * 6 + [self.bolus] * 4 + [self.stall, self.refill, self.program, self.resume] * 2
         )
         actions += [self.schedule] * 2 + [self.prime, self.bridge] * 2
+        actions += [self.boluses_of_a_program] * 2 + [self.ask_for_bolus] * 4
         actions += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)
@@ -292,6 +321,13 @@ def note_what_was_reached(talk: Conversation) -> None:
     "power went while a prime was commanded",
     "a schedule refused because nobody knew the time",
     "a schedule without a time of day",
+    "a patient was told GRANTED",
+    "a patient was told LOCKOUT",
+    "a patient was told NOT_PROGRAMMED",
+    "a patient was told STOPPED",
+    "a patient's bolus suspended another",
+    "a periodic bolus passed over",
+    "a periodic bolus begun",
     "a step of a schedule",
     "a bolus interrupted by a power cut",
     "a bolus interrupted by a stop",
@@ -311,13 +347,17 @@ def test_a_random_life_keeps_what_must_hold(seed: int) -> None:
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     for entry in talk.log():
-        if entry.type in (LogType.BOLUS_START, LogType.PRIME_START):
+        if not entry.cmd_id:  # the pump's own
+            sometimes("a periodic bolus begun", entry.type is LogType.BOLUS_START)
+            sometimes("a periodic bolus passed over", entry.type is LogType.CMD_REFUSED)
+        elif entry.type in (LogType.BOLUS_START, LogType.PRIME_START):
             starts[entry.cmd_id] = starts.get(entry.cmd_id, 0) + 1
         elif entry.type in (LogType.BOLUS_END, LogType.PRIME_END):
             ends[entry.cmd_id] = ends.get(entry.cmd_id, 0) + 1
     assert set(starts.values()) | set(ends.values()) <= {1}, "a bolus began or ended twice"
-    running = talk.granted(GetStatus()).bolus_cmd_id
-    assert set(starts) - set(ends) <= {running}
+    assert talk.pump.controller is not None
+    running = {delivery.cmd_id for delivery in talk.pump.controller.therapy.deliveries.on_top}
+    assert set(starts) - set(ends) <= running
     note_what_was_reached(talk)
     reservoir = talk.granted(GetReservoir())
     assert reservoir.low_t_mono_s <= reservoir.empty_t_mono_s
