@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hil.programs.reading import read_program
     from hil.rig import Rig
     from hil.rig_client import RigClient
-    from protocol.messages.program import BridgeBlock
+    from protocol.messages.program import BridgeBlock, PatientBlock, PeriodicBlock
 
     __version__: str
 
@@ -51,6 +51,8 @@ __all__ = [
     "LinkError",
     "NotExecuted",
     "OutcomeUnknown",
+    "PatientBlock",
+    "PeriodicBlock",
     "ProgramRefused",
     "Programmer",
     "PumpbenchError",
@@ -72,6 +74,8 @@ _MODULES = {
     "DoseStep": "hil.programmer.staging",
     "Executed": "hil.programmer.command_ledger",
     "InfusionProgram": "hil.programs.infusion_program",
+    "PatientBlock": "protocol.messages.program",
+    "PeriodicBlock": "protocol.messages.program",
     "ProgramRefused": "hil.programmer.staging",
     "Programmer": "hil.programmer.programmer",
     "Rig": "hil.rig",

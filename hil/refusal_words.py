@@ -14,9 +14,9 @@ from hil.quantity_words import (
     moved,
 )
 from protocol.codec.field_words import bare_name_and_unit
-from protocol.codec.layouts import offset_of
+from protocol.codec.layouts import offset_of, path_offset
 from protocol.identifiers import AlarmId, ErrorCode, Missing, Role, State
-from protocol.messages.program import BRIDGE_PLACE, BRIDGE_RATE, BRIDGE_VOLUME
+from protocol.messages.program import NO_GROUP, ProgramHeader
 from protocol.registry import command_at
 
 if TYPE_CHECKING:
@@ -299,15 +299,8 @@ _PROGRAM_UNITS = {
 }
 
 
-NO_PLACE = 0xFF  # group or index of a refusal that is about none in particular [SPEC 6]
 _PROGRAM_CAUSES = {
     ErrorCode.TIME_RANGE: "the first step of a day begins at minute 0, and each other one after the one before it",
-}
-
-
-_BLOCK_PLACES = {
-    (BRIDGE_PLACE, BRIDGE_VOLUME): (" in the volume of the bridge", "nL"),
-    (BRIDGE_PLACE, BRIDGE_RATE): (" in the rate of the bridge", "nL/day"),
 }
 
 
@@ -315,22 +308,42 @@ def sentence_of_program_refusals(refusals: Sequence[ProgramRefusal], *, with_pla
     """Why a staged program would be refused, each reason with its values and cause, and its place where that tells."""
     reasons = []
     for refused in refusals:
-        block = _BLOCK_PLACES.get((refused.group, refused.index))
-        unit = _PROGRAM_UNITS.get(refused.code, "") if block is None else block[1]
+        name, unit, cause = _refused_of_program(refused)
         values = (refused.value, refused.limit, refused.nearest)
         value, limit, nearest = (amount(number, unit) for number in values)
-        cause = _PROGRAM_CAUSES.get(refused.code, CAUSES[refused.code].cause)
-        place = block[0] if block is not None else _place(refused) if with_places else ""
+        place = _place(refused) if with_places else ""
         reasons.append(
-            f"{refused.code.name}{place}: value {value}, limit {limit}, nearest acceptable {nearest}: {cause}"
+            f"{refused.code.name}{place}: {name} {value}, limit {limit}, nearest acceptable {nearest}: {cause}"
         )
     return "; ".join(reasons)
 
 
 def _place(refused: ProgramRefusal) -> str:
     """Where in the program it is, both counted from 1: " in group 2, step 1"; "" where it is the whole program."""
-    if refused.group == NO_PLACE:
+    if refused.group == NO_GROUP:
         return ""
     return f" in group {refused.group + 1}" + (
-        "" if refused.index == NO_PLACE else f", step {refused.index + 1}"
+        "" if refused.index == NO_GROUP else f", step {refused.index + 1}"
     )
+
+
+_BLOCKS = {"periodic": "periodic bolus", "patient": "patient's bolus", "bridge": "bridge"}
+_TOO_SOON = "the next bolus would come before the last is over"
+_CAUSES_OF_FIELDS = {
+    "interval_s": _TOO_SOON,
+    "lockout_s": _TOO_SOON,
+    "window_s": "the window in which they are counted is shorter than the lockout",
+    "max_count": "not one of them could be asked for",
+}
+
+
+def _refused_of_program(refused: ProgramRefusal) -> tuple[str, str, str]:
+    """Name and unit of the value that a refusal of a program is about, and its cause."""
+    cause = _PROGRAM_CAUSES.get(refused.code, CAUSES[refused.code].cause)
+    if refused.group == NO_GROUP:
+        for block, words in _BLOCKS.items():
+            for field in ProgramHeader._field_defaults[block]._fields:
+                if path_offset(ProgramHeader, f"{block}.{field}") == refused.index:
+                    name, unit = bare_name_and_unit(field)
+                    return f"{words}: {name}", unit, _CAUSES_OF_FIELDS.get(field, cause)
+    return "value", _PROGRAM_UNITS.get(refused.code, ""), cause

@@ -33,6 +33,7 @@ from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
 from firmware_emu.controller.therapy.patient_requests import PatientRequests
 from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_without_power
+from firmware_emu.controller.therapy.program_blocks import boluses_can_be
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
 from firmware_emu.controller.therapy.stall_detector import StallDetector
@@ -284,7 +285,12 @@ class _Restart(NamedTuple):
                     and found.program_rev < U32_MAX
                 ),
             ),
-            program=self._load(Region.PROGRAM, Program.unpack, None),
+            program=self._load(
+                Region.PROGRAM,
+                Program.unpack,
+                None,
+                lambda found: found is None or boluses_can_be(found.header, model.stroke_nl),
+            ),
             reservoir=self._load(
                 Region.RESERVOIR,
                 lambda data: ReservoirBelief.unpack(data, model.stroke_nl),
@@ -315,8 +321,18 @@ class _Restart(NamedTuple):
             settings=self._load(Region.SETTINGS, Settings.unpack, Settings()),
             texts=self._load(Region.TEXTS, Texts.unpack, Texts()),
             keys=self._keys(),
-            patient=self._load(Region.PATIENT, PatientRequests.unpack, PatientRequests()),
-            periodic=self._load(Region.PERIODIC, PeriodicSeries.unpack, PeriodicSeries()),
+            patient=self._load(
+                Region.PATIENT,
+                PatientRequests.unpack,
+                PatientRequests(),
+                lambda found: max(found.ticks_ms, default=0) <= latest_ms,
+            ),
+            periodic=self._load(
+                Region.PERIODIC,
+                PeriodicSeries.unpack,
+                PeriodicSeries(),
+                lambda found: (found.next_start_ms or 0) <= latest_ms + U32_MAX * MS_PER_S,
+            ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
         self._rename(records)

@@ -18,7 +18,8 @@ from hil.cli.procedure_documents import BolusOfDose, BridgePart, DosePart, PathP
 from hil.cli.quantities import MCG, MCG_PER_DAY, MCG_PER_ML, ML, Quantity
 from hil.cli.reservoir_dates import dates_document, dates_rows, read_dates
 from hil.errors import UsageError
-from hil.procedures.doses import dose_for_rate_ng_per_day, doses, drug_ng, nearest, rate_for_dose_nl_per_day
+from hil.procedures import doses
+from hil.procedures.doses import dose_for_rate_ng_per_day, drug_ng, nearest, rate_for_dose_nl_per_day
 from hil.procedures.fluid_path import (
     CATHETER_NL_PER_CM,
     RESIDUAL_NL,

@@ -57,7 +57,10 @@ COMPARE = "do not repeat the command; compare program, reservoir and log with yo
 
 @dataclass(frozen=True, slots=True)
 class Executed(Generic[Reply]):
-    """A command that the pump accepted, and what it said of it. Without an answer it was learnt by QUERY."""
+    """A command that the pump accepted, and what it said of it. Without an answer it was learnt by QUERY.
+
+    REFUSED: a patient's bolus that was denied, and nothing was done.
+    """
 
     cmd_id: int
     opcode: Opcode
@@ -365,6 +368,10 @@ class CommandLedger:
         except DeviceError as error:
             return self._after_doubt(memory_id, filed, str(error))
         result = reply.result
+        if result.outcome == Outcome.REFUSED:  # a patient's bolus that was denied: it used up no id
+            settled = self.store.settle(memory_id, filed, Outcome.REFUSED.name)
+            self.recognition.read_anew()
+            return _executed(settled, dup=False, answer=reply)
         if result.outcome == Outcome.INTENT:
             settled = self._resolved(memory_id, filed, deadline)
         else:

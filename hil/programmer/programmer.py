@@ -7,36 +7,21 @@ earlier programmer left unresolved. How one asks is `requester`'s, what must not
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar, Unpack
 
-from hil.errors import DeviceError, LinkError, NotExecuted, OutcomeUnknown, PumpbenchError, UsageError
+from hil.errors import DeviceError, OutcomeUnknown, PumpbenchError, UsageError
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import ClientSession
 from hil.programmer.command_ledger import NO_CMD_ID, CommandLedger
 from hil.programmer.configuration import ConfigValue, decoded_value, encoded_value
-from hil.programmer.encoding import NOTHING_SENT, encoded, expect, expect_row, shown, with_plain_numbers
+from hil.programmer.encoding import NOTHING_SENT, encoded, expect, shown, with_plain_numbers
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
 from hil.programmer.pairing import Pairing
+from hil.programmer.program_writing import ProgramWriting
 from hil.programmer.requester import PATIENCE_MS, Requester
-from hil.programmer.staging import (
-    STAGINGS,
-    DayGroup,
-    StagedProgram,
-    day_groups,
-    flex_header,
-    flex_program,
-    minimum_rate_program,
-    simple_header,
-    simple_program,
-    stage_once,
-    staging_requests,
-    with_bridge,
-)
+from hil.programmer.staging import Chosen, flex_draft, minimum_rate_draft, simple_draft
 from hil.programmer.turn import in_turn
-from hil.programs.checks import refusals
-from hil.programs.infusion_program import InfusionProgram
 from hil.wire_log import WireLog
 from protocol.codec.layouts import decode
 from protocol.identifiers import (
@@ -63,6 +48,8 @@ from protocol.messages.bolus import (
     BolusCommitReply,
     BolusPrepare,
     BolusPrepareReply,
+    PatientBolus,
+    PatientBolusReply,
     Prime,
     PrimeReply,
 )
@@ -82,8 +69,6 @@ from protocol.messages.program import (
     GetProgram,
     GetProgramReply,
     ProgAbort,
-    ProgBegin,
-    ProgCommit,
     ProgCommitReply,
     Segment,
 )
@@ -108,10 +93,12 @@ if TYPE_CHECKING:
     from hil.programmer.command_ledger import Executed
     from hil.programmer.entropy import Entropy
     from hil.programmer.log_reading import Progress
+    from hil.programmer.staging import DayGroup, ProgramOptions, StagedProgram
+    from hil.programs.infusion_program import InfusionProgram
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
     from protocol.messages.keys import KeyRow
-    from protocol.messages.program import BridgeBlock, ProgramHeader
+    from protocol.messages.program import ProgramHeader, Segment
 
 Reply = TypeVar("Reply")
 
@@ -159,6 +146,7 @@ class Programmer:
         self.ledger = CommandLedger(self.requester, self.store)
         self.turn = self.ledger.turn
         self._pairing = Pairing(self.requester, self.ledger)
+        self._programs = ProgramWriting(self)
         self.notices = self.ledger.notices
         self.found_out = self.ledger.found_out
 
@@ -350,157 +338,57 @@ class Programmer:
         self, header: ProgramHeader, segments: Sequence[Segment], *, base_rev: int | None = None
     ) -> StagedProgram:
         """Stage a program and let the pump read it back; ProgramRefused if it would not run it."""
-        rows = expect_row("segments", segments, Segment, "a Segment")
-        for wanted in staging_requests(NOT_READ if base_rev is None else base_rev, header, rows):
-            encoded(wanted)  # before the first of them is sent
-        deadline = self.requester.deadline()
-
-        def stage() -> StagedProgram:
-            rev = self.status().program_rev if base_rev is None else base_rev
-            return stage_once(self.requester, rev, header, rows, deadline)
-
-        return self.requester.again(stage, STAGINGS, LinkError, deadline)
+        return self._programs.stage(header, segments, base_rev)
 
     @with_plain_numbers
-    def stage_simple_program(
-        self,
-        dose_ng_per_day: int,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        base_rev: int | None = None,
-        bridge: BridgeBlock | None = None,
-    ) -> StagedProgram:
-        """Stage simple continuous infusion of a dose.
-
-        Drug and concentration are the active program's unless named; `base_rev` is its revision, None for the present.
-        A `bridge` is what of the old drug goes before it, in nL, and its rate in nL/day.
-        """
-        self._check_header(
-            partial(simple_header, dose_ng_per_day), concentration_ng_per_ml, drug_id, base_rev, bridge
-        )
-        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
-        header, segments = simple_program(dose_ng_per_day, concentration, drug)
-        return self.stage_program(with_bridge(header, bridge), segments, base_rev=base_rev)
+    def stage_simple_program(self, dose_ng_per_day: int, **options: Unpack[ProgramOptions]) -> StagedProgram:
+        """Stage simple continuous infusion of a dose; what else a program may have: `staging.ProgramOptions`."""
+        return self._programs.stage_draft(simple_draft(dose_ng_per_day), Chosen(**options))
 
     @with_plain_numbers
-    def stage_minimum_rate_program(
-        self,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        base_rev: int | None = None,
-    ) -> StagedProgram:
-        """Stage the pump's own lowest rate, which keeps its path open; the rest as `stage_simple_program` takes it."""
-        self._check_header(partial(simple_header, NOT_READ), concentration_ng_per_ml, drug_id, base_rev)
-        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
-        header, segments = minimum_rate_program(concentration, drug, self.limits().safe_rate_nl_per_day)
-        return self.stage_program(header, segments, base_rev=base_rev)
+    def stage_minimum_rate_program(self, **options: Unpack[ProgramOptions]) -> StagedProgram:
+        """Stage the pump's own lowest rate, which keeps its path open."""
+        return self._programs.stage_draft(minimum_rate_draft(self.limits), Chosen(**options))
 
+    @with_plain_numbers
     def stage_flex_program(
-        self,
-        groups: Sequence[DayGroup],
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        base_rev: int | None = None,
-        bridge: BridgeBlock | None = None,
+        self, groups: Sequence[DayGroup], **options: Unpack[ProgramOptions]
     ) -> StagedProgram:
-        """Stage infusion by the time of day; what is not named is taken as `stage_simple_program` takes it."""
-        groups = day_groups(groups)
-        self._check_header(partial(flex_header, groups), concentration_ng_per_ml, drug_id, base_rev, bridge)
-        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
-        header, segments = flex_program(groups, concentration, drug)
-        return self.stage_program(with_bridge(header, bridge), segments, base_rev=base_rev)
-
-    @staticmethod
-    def _check_header(
-        header_of: Callable[[int, int], ProgramHeader],
-        concentration_ng_per_ml: int | None,
-        drug_id: int | None,
-        base_rev: int | None,
-        bridge: BridgeBlock | None = None,
-    ) -> None:
-        """UsageError where a field cannot carry what is named, before the pump is asked for the rest."""
-        named = header_of(
-            NOT_READ if concentration_ng_per_ml is None else concentration_ng_per_ml,
-            NOT_READ if drug_id is None else drug_id,
-        )
-        encoded(ProgBegin(NOT_READ if base_rev is None else base_rev, with_bridge(named, bridge)))
+        """Stage infusion by the time of day."""
+        return self._programs.stage_draft(flex_draft(groups), Chosen(**options))
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""
-        expect("staged", staged, StagedProgram, "what stage_program returned")
-        return self.ledger.execute(
-            lambda cmd_id: ProgCommit(cmd_id, staged.base_rev, staged.crc, start),
-            resend=False,  # what it names died with the session
-        )
+        return self._programs.commit(staged, start=start)
 
     @with_plain_numbers
+    @in_turn
     def set_simple_program(
-        self,
-        dose_ng_per_day: int,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        start: bool = True,
-        base_rev: int | None = None,
-        bridge: BridgeBlock | None = None,
+        self, dose_ng_per_day: int, *, start: bool = True, **options: Unpack[ProgramOptions]
     ) -> Executed[ProgCommitReply]:
         """Stage, verify and commit simple continuous infusion of a dose; staged again if the commit never arrived.
 
-        `base_rev` is the revision of the program that it replaces: refused where the pump has another one by then.
+        `options`: `staging.ProgramOptions`. Without `start` the pump's state stays as it is.
         """
-        return self._set_program(
-            lambda: self.stage_simple_program(
-                dose_ng_per_day,
-                concentration_ng_per_ml=concentration_ng_per_ml,
-                drug_id=drug_id,
-                base_rev=base_rev,
-                bridge=bridge,
-            ),
-            start=start,
-        )
-
-    def set_flex_program(
-        self,
-        groups: Sequence[DayGroup],
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        start: bool = True,
-        base_rev: int | None = None,
-        bridge: BridgeBlock | None = None,
-    ) -> Executed[ProgCommitReply]:
-        """Stage, verify and commit infusion by the time of day, as `set_simple_program` does; the clock must be set."""
-        return self._set_program(
-            lambda: self.stage_flex_program(
-                groups,
-                concentration_ng_per_ml=concentration_ng_per_ml,
-                drug_id=drug_id,
-                base_rev=base_rev,
-                bridge=bridge,
-            ),
-            start=start,
-        )
+        return self._programs.set(lambda: self.stage_simple_program(dose_ng_per_day, **options), start=start)
 
     @with_plain_numbers
+    @in_turn
+    def set_flex_program(
+        self, groups: Sequence[DayGroup], *, start: bool = True, **options: Unpack[ProgramOptions]
+    ) -> Executed[ProgCommitReply]:
+        """Stage, verify and commit infusion by the time of day, as `set_simple_program` does; the clock must be set."""
+        return self._programs.set(lambda: self.stage_flex_program(groups, **options), start=start)
+
+    @with_plain_numbers
+    @in_turn
     def set_minimum_rate_program(
-        self,
-        *,
-        concentration_ng_per_ml: int | None = None,
-        drug_id: int | None = None,
-        start: bool = True,
-        base_rev: int | None = None,
+        self, *, start: bool = True, **options: Unpack[ProgramOptions]
     ) -> Executed[ProgCommitReply]:
         """Stage, verify and commit the pump's own lowest rate, as `set_simple_program` does."""
-        return self._set_program(
-            lambda: self.stage_minimum_rate_program(
-                concentration_ng_per_ml=concentration_ng_per_ml, drug_id=drug_id, base_rev=base_rev
-            ),
-            start=start,
-        )
+        return self._programs.set(lambda: self.stage_minimum_rate_program(**options), start=start)
 
+    @in_turn
     def write_program(
         self, program: InfusionProgram, *, start: bool = True, base_rev: int | None = None
     ) -> Executed[ProgCommitReply]:
@@ -508,33 +396,11 @@ class Programmer:
 
         UsageError, before it is staged, where it is known here already that this pump cannot run it.
         """
-        expect("program", program, InfusionProgram, "an InfusionProgram")
-        limits = self.limits()
-        if found := refusals(program, limits):
-            raise UsageError(
-                f"this pump cannot run the program: {'; '.join(found)}", advice="nothing was sent"
-            )
-        header, segments = program.for_pump(limits.safe_rate_nl_per_day).on_wire()
-        return self._set_program(lambda: self.stage_program(header, segments, base_rev=base_rev), start=start)
-
-    @in_turn
-    def _set_program(self, stage: Callable[[], StagedProgram], *, start: bool) -> Executed[ProgCommitReply]:
-        """Stage and commit; both again where the commit never arrived, since its staging died with the session."""
-        encoded(ProgCommit(NO_CMD_ID, NOT_READ, NOT_READ, start))
-        return self.requester.again(lambda: self.commit_program(stage(), start=start), STAGINGS, NotExecuted)
+        return self._programs.write(program, start=start, base_rev=base_rev)
 
     def abort_program(self) -> None:
         """Throw the staged program away."""
         self.request(ProgAbort())
-
-    def _drug_or_active(self, concentration_ng_per_ml: int | None, drug_id: int | None) -> tuple[int, int]:
-        """A concentration and a drug: the active program's where they are not named. 0 is a name, and a wrong one."""
-        if concentration_ng_per_ml is None or drug_id is None:
-            active = self.program().header
-            if concentration_ng_per_ml is None:
-                concentration_ng_per_ml = active.concentration_ng_per_ml
-            drug_id = active.drug_id if drug_id is None else drug_id
-        return concentration_ng_per_ml, drug_id
 
     # Therapy. A bolus is PREPARE, then COMMIT of exactly what the pump announced. STOP and CANCEL are sent again until
     # they have acted: doing them twice is doing them once.
@@ -584,6 +450,12 @@ class Programmer:
     def bolus(self, volume_nl: int, duration_s: int) -> Executed[BolusCommitReply]:
         """PREPARE, then COMMIT."""
         return self.commit_bolus(self.prepare_bolus(volume_nl, duration_s))
+
+    @in_turn
+    def patient_bolus(self) -> Executed[PatientBolusReply]:
+        """Ask once, as the patient, for the program's bolus; a denial is outcome REFUSED, and its reply says why."""
+        allowed = self.program().header.patient
+        return self.ledger.execute(PatientBolus, volume_nl=allowed.volume_nl, resend=False)
 
     @with_plain_numbers
     def prepare_prime(
@@ -652,7 +524,7 @@ class Programmer:
             staged_crc,
         )
         encoded(named)
-        concentration, drug = self._drug_or_active(concentration_ng_per_ml, drug_id)
+        concentration, drug = self._programs.drug_or_active(concentration_ng_per_ml, drug_id)
         alarm_nl = self.reservoir().low_alarm_nl if low_alarm_nl is None else low_alarm_nl
         wanted = named._replace(drug_id=drug, concentration_ng_per_ml=concentration, low_alarm_nl=alarm_nl)
         return self.ledger.execute(

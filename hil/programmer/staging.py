@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntFlag
 from fractions import Fraction
-from typing import TYPE_CHECKING, NamedTuple, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict, cast
 
 from hil.errors import DeviceError, UsageError
 from hil.procedures.doses import dose_for_rate_ng_per_day, nearest, rate_for_dose_nl_per_day
@@ -21,6 +22,8 @@ from protocol.messages.program import (
     SEGMENTS_PER_WRITE_MAX,
     BridgeBlock,
     Group,
+    PatientBlock,
+    PeriodicBlock,
     ProgBegin,
     ProgramHeader,
     ProgVerify,
@@ -33,11 +36,12 @@ from protocol.messages.program import (
 from protocol.messages.reading import GetInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from hil.deadline import Deadline
     from hil.programmer.requester import Requester
     from protocol.messages.program import ProgramRefusal
+    from protocol.messages.reading import GetLimitsReply
 
 STAGINGS = 3  # of the same program, where sessions die
 EVERY_DAY = 0b111_1111
@@ -215,11 +219,42 @@ def flex_header(groups: Sequence[DayGroup], concentration_ng_per_ml: int, drug_i
     )
 
 
-def with_bridge(header: ProgramHeader, bridge: BridgeBlock | None) -> ProgramHeader:
-    """The header with a bridge before the program: a volume of the old drug at a rate, then the program."""
-    if bridge is None:
+class ProgramOptions(TypedDict, total=False):
+    """What a program may be given besides its rates; what is left out, or None, is as the comment says."""
+
+    concentration_ng_per_ml: int | None  # the active program's
+    drug_id: int | None  # the active program's
+    patient: PatientBlock | None  # a bolus that the patient may ask for: none
+    periodic: PeriodicBlock | None  # boluses that come by themselves: none
+    bridge: BridgeBlock | None  # a volume of the old drug before the program, at a rate: none
+    base_rev: int | None  # the revision that the program follows: the present one
+
+
+class Chosen(NamedTuple):
+    """The options of a program, each said. A TypeError for one that there is not."""
+
+    concentration_ng_per_ml: int | None = None
+    drug_id: int | None = None
+    patient: PatientBlock | None = None
+    periodic: PeriodicBlock | None = None
+    bridge: BridgeBlock | None = None
+    base_rev: int | None = None
+
+    def added_to(self, header: ProgramHeader) -> ProgramHeader:
+        """The header with the blocks that were chosen; UsageError for one of another type."""
+        for name, flag, kind in _BLOCKS:
+            block = getattr(self, name)
+            if block is not None:
+                expect(name, block, kind, f"a {kind.__name__}")
+                header = header._replace(flags=header.flags | flag, **{name: block})
         return header
-    return header._replace(flags=header.flags | ProgramFlag.BRIDGE, bridge=bridge)
+
+
+_BLOCKS: Final[tuple[tuple[str, ProgramFlag, type], ...]] = (
+    ("patient", ProgramFlag.PATIENT, PatientBlock),
+    ("periodic", ProgramFlag.PERIODIC, PeriodicBlock),
+    ("bridge", ProgramFlag.BRIDGE, BridgeBlock),
+)
 
 
 def minimum_rate_program(
@@ -231,6 +266,33 @@ def minimum_rate_program(
     return header._replace(mode=InfusionMode.MINIMUM_RATE), (
         segments[0]._replace(rate_nl_per_day=rate_nl_per_day),
     )
+
+
+class Draft(NamedTuple):
+    """A program whose drug is not known yet: its header alone, and all of it, by concentration and drug."""
+
+    header_of: Callable[[int, int], ProgramHeader]
+    program_of: Callable[[int, int], tuple[ProgramHeader, tuple[Segment, ...]]]
+
+
+def simple_draft(dose_ng_per_day: int) -> Draft:
+    """Simple continuous infusion of a dose."""
+    return Draft(partial(simple_header, dose_ng_per_day), partial(simple_program, dose_ng_per_day))
+
+
+def flex_draft(groups: Sequence[DayGroup]) -> Draft:
+    """Infusion by the time of day."""
+    groups = day_groups(groups)
+    return Draft(partial(flex_header, groups), partial(flex_program, groups))
+
+
+def minimum_rate_draft(limits: Callable[[], GetLimitsReply]) -> Draft:
+    """The lowest rate of a pump, which is asked for it when nothing else is wrong."""
+
+    def program_of(concentration: int, drug: int) -> tuple[ProgramHeader, tuple[Segment, ...]]:
+        return minimum_rate_program(concentration, drug, limits().safe_rate_nl_per_day)
+
+    return Draft(partial(simple_header, 0), program_of)
 
 
 def staging_requests(

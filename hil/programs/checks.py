@@ -147,9 +147,9 @@ def _bolus_rates(program: InfusionProgram, limits: GetLimitsReply) -> Iterator[s
     """Boluses that with the highest basal rate are faster than the pump, with the shortest duration."""
     highest, basal = limits.rate_max_nl_per_day, program.peak_rate_nl_per_day
     for name, block in _boluses(program):
-        if not limits.stroke_nl <= block.volume_nl <= limits.bolus_max_nl or basal >= highest:
-            continue
         shortest = shortest_bolus_s(block.volume_nl, highest, basal)
+        if not limits.stroke_nl <= block.volume_nl <= limits.bolus_max_nl or shortest is None:
+            continue
         if block.duration_s < shortest:
             rate = (
                 f"with {ml_per_day(basal)} beside it that is "

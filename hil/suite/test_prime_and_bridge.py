@@ -10,6 +10,7 @@ from hil.plugin import needs, starts_as, verifies
 from hil.programmer.staging import ProgramRefused
 from hil.suite.observing import LogMark, alarm_row, is_latched, mono_ms
 from hil.suite.refusals import refused
+from protocol.codec.layouts import path_offset
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -23,7 +24,7 @@ from protocol.identifiers import (
 )
 from protocol.log.data import BolusEndData
 from protocol.log.types import BolusEndReason, LogType
-from protocol.messages.program import BRIDGE_PLACE, BridgeBlock
+from protocol.messages.program import NO_GROUP, BridgeBlock, ProgramHeader
 
 if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
@@ -195,25 +196,25 @@ def test_the_next_program_takes_the_place_of_a_bridge(primable: Programmer, pump
 @verifies("BRG-005")
 @needs("reset")
 @pytest.mark.parametrize(
-    ("bridge", "code", "index"),
+    ("bridge", "code", "field"),
     [
-        (BridgeBlock(0, 600_000), ErrorCode.RATE, 0),
-        (BridgeBlock(338_000_000, 600_000), ErrorCode.RESERVOIR, 0),
-        (BridgeBlock(PATH_NL, 0), ErrorCode.RATE, 1),
-        (BridgeBlock(PATH_NL, 600_000_000), ErrorCode.RATE, 1),
+        (BridgeBlock(0, 600_000), ErrorCode.RATE, "volume_nl"),
+        (BridgeBlock(338_000_000, 600_000), ErrorCode.RESERVOIR, "volume_nl"),
+        (BridgeBlock(PATH_NL, 0), ErrorCode.RATE, "rate_nl_per_day"),
+        (BridgeBlock(PATH_NL, 600_000_000), ErrorCode.RATE, "rate_nl_per_day"),
     ],
 )
 def test_a_bridge_that_cannot_be_run_is_refused_with_place_value_and_the_nearest(
-    primable: Programmer, bridge: BridgeBlock, code: ErrorCode, index: int
+    primable: Programmer, bridge: BridgeBlock, code: ErrorCode, field: str
 ) -> None:
     rev = primable.status().program_rev
     with pytest.raises(ProgramRefused) as caught:
         primable.stage_simple_program(300_000, bridge=bridge)
     (found,) = caught.value.refusals
-    assert (found.code, found.group, found.index, found.value) == (code, BRIDGE_PLACE, index, bridge[index])
-    repaired = list(bridge)
-    repaired[index] = found.nearest
-    primable.set_simple_program(300_000, bridge=BridgeBlock(*repaired))
+    place = (NO_GROUP, path_offset(ProgramHeader, f"bridge.{field}"))
+    assert (found.code, found.group, found.index, found.value) == (code, *place, getattr(bridge, field))
+    repaired = bridge._replace(**{field: found.nearest})
+    primable.set_simple_program(300_000, bridge=repaired)
     assert primable.status().program_rev == rev + 1
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from firmware_emu.events import TraceEntry
 from firmware_emu.now import Now
@@ -100,7 +100,7 @@ class Conversation:
         """A conversation with a pump at time 0."""
         return cls(Pump.new(profile or profile_of(), seed))
 
-    def fork(self) -> Conversation:
+    def fork(self) -> Self:
         """The same conversation, with a future of its own."""
         return copy.deepcopy(self)
 

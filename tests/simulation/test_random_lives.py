@@ -172,9 +172,12 @@ class Life:
         """A new id each time: a handset never sends one again."""
         self.patients_cmd_id += 1
         answer = self.talk.asks_for_bolus(self.patients_cmd_id)
-        sometimes("power went while a patient asked", answer is None)
         if answer is not None and not isinstance(answer, ErrorReply):
-            sometimes(f"a patient was told {answer.deny.name}")
+            deny = answer.deny
+            sometimes("a patient was told GRANTED", deny is DenyReason.GRANTED)
+            sometimes("a patient was told LOCKOUT", deny is DenyReason.LOCKOUT)
+            sometimes("a patient was told NOT_PROGRAMMED", deny is DenyReason.NOT_PROGRAMMED)
+            sometimes("a patient was told STOPPED", deny is DenyReason.STOPPED)
             status = self.status()
             if answer.deny is DenyReason.GRANTED:
                 both = Activity.PATIENT | Activity.SUSPENDED_BOLUS

@@ -36,6 +36,12 @@ class PatientRequests:
     granted: int = 0
     denied: int = 0
 
+    @property
+    def ticks_ms(self) -> tuple[int, ...]:
+        """Every moment that is remembered, in no order; none of them is to come."""
+        since = () if self.locked_from_ms is None else (self.locked_from_ms,)
+        return (*since, *self.grants_ms, *self.denials_logged_ms)
+
     def lock(self, tick_ms: int) -> None:
         """Begin the lockout anew."""
         self.locked_from_ms = tick_ms

@@ -46,6 +46,18 @@ def refused_blocks(
         yield ProgramRefusal(code, NO_GROUP, offset, value, limit, nearest)
 
 
+def boluses_can_be(header: ProgramHeader, stroke_nl: int) -> bool:
+    """Whether the boluses of a program that was verified once can be reckoned with, whatever the limits are now."""
+    blocks: list[tuple[int, int, int]] = []
+    if header.flags & ProgramFlag.PERIODIC:
+        blocks.append((header.periodic.volume_nl, header.periodic.duration_s, header.periodic.interval_s))
+    if header.flags & ProgramFlag.PATIENT:
+        blocks.append((header.patient.volume_nl, header.patient.duration_s, header.patient.lockout_s))
+        if not header.patient.max_count:
+            return False
+    return all(volume >= stroke_nl and 0 < lasts < apart for volume, lasts, apart in blocks)
+
+
 def boluses_nl_per_day(header: ProgramHeader) -> int:
     """The most that the boluses of a program bring into any day: periodic ones, and all that a patient may ask for."""
     total_nl = 0

@@ -12,12 +12,15 @@ from firmware_emu.controller.alarms.alarms import Alarms
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bolus_window import BolusWindow, Ended
+from firmware_emu.controller.therapy.patient_requests import PatientRequests
+from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries
+from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.therapy_record import TherapyRecord
-from protocol.identifiers import AlarmId, ProgramSlot
+from protocol.identifiers import AlarmId, ProgramFlag, ProgramSlot
 from protocol.log.types import LogName
 from protocol.messages.alarms import GetAlarms
 from protocol.messages.log import LogStatus
-from protocol.messages.program import GetProgram
+from protocol.messages.program import GetProgram, PeriodicBlock
 from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
 from protocol.messages.reservoir import GetReservoir
 from protocol.messages.time import GetTime
@@ -59,6 +62,13 @@ def window_to_come(data: bytes) -> bytes:
     return window.pack()
 
 
+def program_without_a_duration(data: bytes) -> bytes:
+    """A periodic bolus of no duration, in a program that no PROG_VERIFY would have let through."""
+    program = Program.unpack(data)
+    block = PeriodicBlock(volume_nl=10_000, duration_s=0, interval_s=600, first_delay_s=0)
+    return replace(program, header=program.header._replace(flags=ProgramFlag.PERIODIC, periodic=block)).pack()
+
+
 def checkpoint(offset: int, layout: str, value: int) -> Callable[[bytes], bytes]:
     """The checkpoint with one of its numbers replaced: status_rev, tick, belief, commanded, seen ..."""
     return lambda data: data[:offset] + struct.pack(layout, value) + data[offset + struct.calcsize(layout) :]
@@ -70,6 +80,11 @@ RECORDS: list[tuple[Region, Callable[[bytes], bytes]]] = [
     (Region.THERAPY, therapy(boot_count=0xFFFF_FFFF)),
     (Region.ALARMS, alarm_to_come),
     (Region.BOLUS_WINDOW, window_to_come),
+    (Region.PATIENT, lambda _: PatientRequests(locked_from_ms=FAR_MS).pack()),
+    (Region.PATIENT, lambda _: PatientRequests(grants_ms=[FAR_MS]).pack()),
+    (Region.PERIODIC, lambda _: PeriodicSeries(FAR_MS, 1_000).pack()),
+    (Region.PERIODIC, lambda _: PeriodicSeries(1, 0).pack()),
+    (Region.PROGRAM, program_without_a_duration),
 ]
 CHECKPOINTS = [
     checkpoint(4, "<Q", (1 << 64) - 2),  # the tick

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from hil.plugin import verifies
-from hil.procedures.doses import doses, fluid_path, reservoir, service_dates
+from hil.procedures import doses, fluid_path, reservoir, service_dates
 from hil.procedures.fluid_path import FluidColumn, FluidPath, PrimeKind, Stretch
 from hil.procedures.reservoir import BolusSeries, BridgeLeft, Course, WeekStep
 from tests.support.for_each import for_each

@@ -8,9 +8,10 @@ from hil.cli.main import cli
 from hil.errors import DeviceRefused
 from hil.programmer.staging import ProgramRefused
 from hil.refusal_words import CAUSES, sentence_of_refusal
+from protocol.codec.layouts import path_offset
 from protocol.identifiers import ErrorCode, Opcode, Role, State
 from protocol.messages.errors import ErrorReply, refusal
-from protocol.messages.program import ProgramRefusal
+from protocol.messages.program import NO_GROUP, ProgramHeader, ProgramRefusal
 
 
 def test_every_code_of_the_wire_has_a_cause_and_a_way_on() -> None:
@@ -105,6 +106,22 @@ def test_a_program_that_would_not_run_is_refused_in_words() -> None:
     text = str(ProgramRefused([ProgramRefusal(ErrorCode.RATE, 0, 0, 2_000, 48_000, 48_000)]))
     assert "RATE: value 0.002 mL/day, limit 0.048 mL/day, nearest acceptable 0.048 mL/day" in text
     assert CAUSES[ErrorCode.RATE].cause in text
+
+
+def test_a_field_of_a_block_is_named_with_its_own_unit_and_cause() -> None:
+    lockout = path_offset(ProgramHeader, "patient.lockout_s")
+    volume = path_offset(ProgramHeader, "periodic.volume_nl")
+    text = str(
+        ProgramRefused(
+            [
+                ProgramRefusal(ErrorCode.RATE, NO_GROUP, lockout, 600, 600, 601),
+                ProgramRefusal(ErrorCode.HOUR_MAX, NO_GROUP, volume, 2_000_000, 1_000_000, 1_000_000),
+            ]
+        )
+    )
+    assert "RATE: patient's bolus: lockout 10 min, limit 10 min" in text
+    assert "the next bolus would come before the last is over" in text
+    assert "HOUR_MAX: periodic bolus: volume 2 mL, limit 1 mL" in text
 
 
 @pytest.mark.parametrize("command", [("stop", "--role", "observer", "--yes")])
