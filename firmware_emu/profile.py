@@ -96,7 +96,7 @@ class Implant:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a pump keeps for people to read, at most 64 bytes each in UTF-8; "" is not said."""
+    """What a pump keeps for people to read, at most 64 bytes each in UTF-8; "" is not said; in wire order."""
 
     patient_id: str = ""
     notes: str = ""

@@ -201,6 +201,10 @@ def _profile(tables: Table, stem: str) -> Profile:
         part["drug"].get("name", ""),
         part["catheter"].get("model", ""),
     )
+    if implant is None and texts != Texts():
+        raise _Wrong(
+            "patient, drug.name and catheter.model must be of a pump that is implanted; add [implant]"
+        )
     return replace(base, name=top.get("name", stem), model=model, implant=implant, texts=texts, **rest)
 
 

@@ -5,9 +5,11 @@ It goes through the same checks as the commands of a clinician, and leaves the s
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.memory.settings import TEXT_IDS
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.programs import Program, verify
 from firmware_emu.controller.therapy.reservoir_belief import check_fill
@@ -39,6 +41,10 @@ def implant(therapy: Therapy, profile: Profile, done: Implant) -> None:
         implant_wall_s = max(0, wall_s - done.implant_days_ago * S_PER_DAY)
         records.identity.implant_wall_s = implant_wall_s
         records.service.implanted(implant_wall_s, wall_s, 0, profile.tz_minutes)
+    for config_id, text in zip(TEXT_IDS, astuple(profile.texts), strict=True):
+        if text:
+            records.texts.texts[config_id] = text.encode()
+            records.mark_dirty(Region.TEXTS)
     filled_wall_s = 0 if wall_s is None else wall_s
     records.reservoir.refill(
         0,

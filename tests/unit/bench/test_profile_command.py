@@ -21,7 +21,10 @@ from firmware_emu.bench.profile_file import SHIPPED, load_profile, profile_names
 from firmware_emu.bench.profile_rules import POLICY_RULES, json_schema
 from firmware_emu.bench.profile_text import profile_text
 from firmware_emu.cli import profile
+from firmware_emu.controller.memory.settings import TEXT_IDS
 from firmware_emu.profile import EmptyPolicy, Texts
+from hil.address import parse
+from hil.bench_session import BenchSession
 from tests.support.for_each import for_each
 
 
@@ -70,8 +73,9 @@ def test_a_profile_is_shown_as_a_file_that_means_the_same_and_without_its_keys(n
     path = Path("shown.toml")
     with empty_directory():
         path.write_text(result.stdout)
-        assert replace(load_profile(path), keys=shown.keys) == shown
-    assert not any(key.key.hex() in result.stdout for key in shown.keys)
+        assert replace(load_profile(path), keys=shown.keys, card_key=shown.card_key) == shown
+    secrets = [*(key.key for key in shown.keys), *([shown.card_key] if shown.card_key else [])]
+    assert not any(secret.hex() in result.stdout for secret in secrets)
     assert json.loads(run("show", name, "--json").stdout)["name"] == shown.name
 
 
@@ -111,6 +115,14 @@ def test_a_clinic_says_pump_patient_drug_and_policies_in_one_file(tmp_path: Path
     assert (made.implant.drug_id, made.implant.concentration_ng_per_ml) == (2, 1_000_000)
     assert made.texts == Texts("P-1", "a note", "baclofen", "a model")
     assert schema_accepts(text)
+    session = BenchSession(parse("emulator"), profile=str(tmp_path / "p.toml"))
+    bench = session.open_bench("texts")
+    try:
+        held = [bench.open_programmer().configuration(config_id) for config_id in TEXT_IDS]
+    finally:
+        bench.close()
+        session.close()
+    assert held == ["P-1", "a note", "baclofen", "a model"]
 
 
 @for_each(
@@ -149,6 +161,10 @@ def test_a_clinic_says_pump_patient_drug_and_policies_in_one_file(tmp_path: Path
         (
             "[policies]\nmax_stop_h = 1",
             "policies.max_stop_h is no setting; did you mean policies.max_stop_s?",
+        ),
+        (
+            'based_on = "factory"\n[patient]\nid = "P"',
+            "patient, drug.name and catheter.model must be of a pump that is",
         ),
         ("drug = 1", "drug must be a table, [drug], is 1"),
         ('summary = ""', 'summary must be a text of 1 to 120 printable characters, is ""'),
