@@ -13,7 +13,7 @@ from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import development_key
 from protocol.log.data import BolusEndData
 from protocol.log.types import LogName, LogType
-from tests.simulation.operators import NOTHING_WAS_DONE, Operator
+from tests.simulation.operators import GIVING, NOTHING_WAS_DONE, Operator
 from tests.simulation.scenario import Violation, World
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ DELIMITER = b"\x00"
 
 EFFECT_OF = {
     Opcode.BOLUS_COMMIT: LogType.BOLUS_START,
+    Opcode.PATIENT_BOLUS: LogType.BOLUS_START,
+    Opcode.PRIME: LogType.PRIME_START,
     Opcode.BOLUS_CANCEL: LogType.BOLUS_CANCEL,
     Opcode.STOP: LogType.STOP,
     Opcode.RESUME: LogType.RESUME,
@@ -35,6 +37,8 @@ EFFECT_OF = {
     Opcode.TIME_SET: LogType.TIME_SET,
     Opcode.REFILL: LogType.REFILL,
 }
+STARTS = frozenset({LogType.BOLUS_START, LogType.PRIME_START})
+ENDS = frozenset({LogType.BOLUS_END, LogType.PRIME_END})
 ACT_EACH_TIME = frozenset({Opcode.STOP, Opcode.BOLUS_CANCEL})  # [SPEC 5, R8]
 
 
@@ -90,16 +94,17 @@ def read_facts(world: World) -> Facts:
     ends: dict[tuple[int, int], BolusEndData] = {}
     actor_of_bolus = 0
     for entry in history.entries:
-        if entry.type == LogType.BOLUS_START:
+        if entry.type in STARTS:
             actor_of_bolus = entry.actor
-        elif entry.type == LogType.BOLUS_END:
+        elif entry.type in ENDS:
             name = (actor_of_bolus, entry.cmd_id)
             if name in ends:
                 raise Violation(f"bolus {name} ended twice")
             data = entry.details()
             assert isinstance(data, BolusEndData)
             ends[name] = data
-    return Facts(history.entries, delivery.bolus_nl, delivery.strokes, ends)
+    given_nl = delivery.bolus_nl + delivery.patient_nl + delivery.prime_nl
+    return Facts(history.entries, given_nl, delivery.strokes, ends)
 
 
 def check_words(operator: Operator, facts: Facts) -> None:
@@ -121,7 +126,7 @@ def check_words(operator: Operator, facts: Facts) -> None:
             raise Violation(f"{filed} took effect {len(effects)} times")
         if done != bool(effects):
             raise Violation(f"{filed}, but the log has {len(effects)} entries of its effect")
-        if filed.opcode == Opcode.BOLUS_COMMIT:
+        if filed.opcode in GIVING:
             _check_bolus(operator, filed, facts.ends.get((actor, filed.cmd_id)))
 
 
@@ -145,7 +150,7 @@ def check_accounts(world: World, facts: Facts) -> None:
     told_nl = sum(end.delivered_nl for end in facts.ends.values())
     uncertain_nl = sum(end.uncertain_nl for end in facts.ends.values())
     true_nl = sum(world.true_nl(attempt) for attempt in world.attempts)
-    starts = [entry for entry in facts.entries if entry.type == LogType.BOLUS_START]
+    starts = [entry for entry in facts.entries if entry.type in STARTS]
     if len(starts) != len(facts.ends):
         raise Violation(f"{len(starts)} boluses began, {len(facts.ends)} ended")
     if told_nl != facts.bolus_nl:

@@ -10,7 +10,7 @@ from protocol.link.development_keys import DeviceKey
 from protocol.log.types import LogName
 from protocol.messages.keys import PairingOpen
 from protocol.messages.log import LogRead
-from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite
+from protocol.messages.program import PatientBlock, ProgBegin, ProgVerify, ProgWrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +22,7 @@ VOLUME_NL = 2_000
 CONCENTRATION_NG_PER_ML = 500_000
 DOSE_NG_PER_DAY = 310_000
 BEYOND_CMD_ID = 40
+PATIENT_BOLUS_S, LOCKOUT_S = 60, 61
 COMMIT_IS_FRAME = 5  # of a first bolus, each way: status, PREPARE, info, status, security log, COMMIT
 
 
@@ -42,6 +43,23 @@ def _give_bolus(operator: Operator) -> object:
     return operator.gives_bolus(VOLUME_NL)
 
 
+def _prime(operator: Operator) -> object:
+    attempt = operator.world.new_attempt()
+
+    def act(programmer: Programmer) -> object:
+        prepared = programmer.prepare_prime(VOLUME_NL, attempt.duration_s)
+        attempt.announced_nl = prepared.announced.quantised_nl
+        return programmer.commit_prime(prepared)
+
+    return operator.gives(attempt, act)
+
+
+def _ask_as_patient(operator: Operator) -> object:
+    attempt = operator.world.new_attempt(shortest_s=PATIENT_BOLUS_S)
+    attempt.announced_nl = VOLUME_NL
+    return operator.gives(attempt, lambda programmer: programmer.patient_bolus())
+
+
 def _begin(programmer: Programmer) -> None:
     header, _ = simple_program(DOSE_NG_PER_DAY, CONCENTRATION_NG_PER_ML, 1)
     programmer.request(ProgBegin(programmer.status().program_rev, header))
@@ -57,6 +75,19 @@ def _cut_power(operator: Operator) -> object:
     operator.world.pump.restore_power()
     operator.world.advance(0)
     return operator.tries(lambda programmer: programmer.alarms())
+
+
+def _let_the_patient_ask(operator: Operator) -> object:
+    """A clinician programs what the handset may ask for, and its lockout passes."""
+    clinician = type(operator)(operator.world, seed=77)
+    allowed = PatientBlock(
+        VOLUME_NL, duration_s=PATIENT_BOLUS_S, lockout_s=LOCKOUT_S, window_s=LOCKOUT_S, max_count=1
+    )
+    programmed = clinician.tries(lambda p: p.set_simple_program(DOSE_NG_PER_DAY, patient=allowed))
+    clinician.tries(lambda p: p.end_session())
+    operator.world.advance(LOCKOUT_S * 1_000)
+    operator.tries(lambda p: p.ping())
+    return programmed
 
 
 def _hold_magnet(operator: Operator) -> object:
@@ -80,6 +111,8 @@ SCRIPTS = {
     Opcode.GET_RESERVOIR: reading(lambda p: p.reservoir()),
     Opcode.BOLUS_PREPARE: reading(lambda p: p.prepare_bolus(VOLUME_NL, 60)),
     Opcode.BOLUS_COMMIT: Script(_give_bolus),
+    Opcode.PRIME: Script(_prime),
+    Opcode.PATIENT_BOLUS: Script(_ask_as_patient, _let_the_patient_ask, Role.PATIENT),
     Opcode.QUERY_CMD: Script(lambda operator: operator.tries(lambda p: p.query(1)), _give_bolus),
     Opcode.VOID_CMD: reading(lambda p: p.void(BEYOND_CMD_ID)),
     Opcode.BOLUS_CANCEL: Script(lambda operator: operator.tries(lambda p: p.cancel_bolus()), _give_bolus),

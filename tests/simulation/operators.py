@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+GIVING = frozenset({Opcode.BOLUS_COMMIT, Opcode.PATIENT_BOLUS, Opcode.PRIME})
 NOTHING_WAS_DONE = frozenset({"REFUSED", "NEVER_RECEIVED", "VOIDED", "NOT_STARTED"})
 
 
@@ -92,13 +93,17 @@ class Operator:
     ) -> Executed[BolusCommitReply] | PumpbenchError:
         """PREPARE and COMMIT under a new attempt; the attempt knows what was announced and what was said."""
         attempt = self.world.new_attempt(shortest_s=shortest_s)
-        filed_before = set(self._filed())
 
         def act(programmer: Programmer) -> Executed[BolusCommitReply]:
             prepared = programmer.prepare_bolus(volume_nl, attempt.duration_s)
             attempt.announced_nl = prepared.announced.quantised_nl
             return programmer.commit_bolus(prepared)
 
+        return self.gives(attempt, act)
+
+    def gives(self, attempt: Attempt, act: Callable[[Programmer], Result]) -> Result | PumpbenchError:
+        """What an attempt does, whatever delivers it; what is filed meanwhile is that attempt's."""
+        filed_before = set(self._filed())
         try:
             return self.tries(act)
         finally:
@@ -131,9 +136,9 @@ class Operator:
         return {c.cmd_id: c for memory in self.store._memories.values() for c in memory.commands.values()}
 
     def _recognise(self, attempt: Attempt, filed_before: set[int]) -> None:
-        """What was filed since, as a bolus, is this attempt."""
+        """What was filed since, as what delivers, is this attempt."""
         for cmd_id, filed in self._filed().items():
-            if cmd_id not in filed_before and filed.opcode == Opcode.BOLUS_COMMIT:
+            if cmd_id not in filed_before and filed.opcode in GIVING:
                 self._attempt_of[cmd_id] = attempt
 
     def _note_error(self, error: PumpbenchError) -> None:

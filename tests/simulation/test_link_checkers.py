@@ -25,7 +25,7 @@ from firmware_emu.controller.therapy.therapy import Therapy
 from hil.errors import NotExecuted
 from hil.noise import Direction
 from hil.programmer.command_ledger import CommandLedger
-from protocol.identifiers import Outcome
+from protocol.identifiers import BolusKind, Outcome
 from protocol.link.events import Request
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import BolusEndData, BolusStartData
@@ -153,9 +153,9 @@ def a_bolus_that_begins_twice(patch: pytest.MonkeyPatch) -> None:
 def a_bolus_that_begins_unlogged(patch: pytest.MonkeyPatch) -> None:
     real = EventLog.append
 
-    def append(log: EventLog, log_type: LogType, *args: Any, **more: Any) -> int:
+    def append(own: EventLog, log_type: LogType, *args: Any, **more: Any) -> int:
         return real(
-            log, LogType.PROGRAM_ABORT if log_type is LogType.BOLUS_START else log_type, *args, **more
+            own, LogType.PROGRAM_ABORT if log_type is LogType.BOLUS_START else log_type, *args, **more
         )
 
     patch.setattr(EventLog, "append", append)
@@ -164,10 +164,10 @@ def a_bolus_that_begins_unlogged(patch: pytest.MonkeyPatch) -> None:
 def a_bolus_that_does_not_start_and_has_no_end(patch: pytest.MonkeyPatch) -> None:
     real = EventLog.append
 
-    def append(log: EventLog, log_type: LogType, data: bytes, *args: Any, **more: Any) -> int:
+    def append(own: EventLog, log_type: LogType, data: bytes, *args: Any, **more: Any) -> int:
         if log_type is LogType.BOLUS_END and data[8] == BolusEndReason.POWER:
             log_type, data = LogType.PROGRAM_ABORT, b""
-        return real(log, log_type, data, *args, **more)
+        return real(own, log_type, data, *args, **more)
 
     patch.setattr(EventLog, "append", append)
 
@@ -295,6 +295,8 @@ def a_pump_that_takes_one_event_a_step(patch: pytest.MonkeyPatch) -> None:
 
 def a_pump_that_gives_two_boluses_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Deliveries, "of_source", lambda _deliveries, _source: None)
+    alone = boluses._RULES[BolusKind.BOLUS]._replace(not_beside=frozenset())
+    patch.setitem(boluses._RULES, BolusKind.BOLUS, alone)
 
 
 def nothing_wrong(_patch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,22 @@ import pytest
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import BolusKind, ConfigId, ErrorCode, Opcode, ProgramSlot, Role, StopReason
+from protocol.identifiers import (
+    AlarmClass,
+    BolusKind,
+    ConfigId,
+    ErrorCode,
+    EventFlag,
+    Opcode,
+    ProgramSlot,
+    Role,
+    StopReason,
+)
 from protocol.log.types import LogName
-from protocol.messages.alarms import GetAlarms
+from protocol.messages.alarms import AlarmTest, GetAlarms
 from protocol.messages.bolus import BolusPrepare
 from protocol.messages.configuration import ConfigRead
-from protocol.messages.conversation import EndSession, GetLinkStats, Ping
+from protocol.messages.conversation import EndSession, GetLinkStats, Ping, SelfTest, Subscribe
 from protocol.messages.keys import KeyList, PairingOpen
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.log import LogRead, LogStatus
@@ -52,6 +62,7 @@ NO_WRITES = (
     PairingOpen(),
     KeyList(),
     Ping(),
+    Subscribe(EventFlag.STATE),
     BolusPrepare(BolusKind.BOLUS, 20_000, 600, 1),
     ProgBegin(1, simple_header(400_000, 500_000)),
     ProgWrite(0, (Segment(0, 800_000),)),
@@ -66,6 +77,16 @@ def at_work(role: Role = Role.CLINICIAN) -> Conversation:
     other = Conversation(talk.pump, role)
     other.open()
     return other
+
+
+def stopped_for_service() -> Conversation:
+    """A stopped pump, and a technician with a session open."""
+    talk = at_work()
+    talk.granted(Stop(1, 600, StopReason.CLINICAL))
+    technician = Conversation(talk.pump, Role.SERVICE)
+    talk.granted(EndSession())
+    technician.open()
+    return technician
 
 
 def staged() -> Conversation:
@@ -89,6 +110,8 @@ def refused_for_role(talk: Conversation) -> object:
 LOGGED_ONLY: dict[str, tuple[Callable[[], Conversation], Callable[[Conversation], Any]]] = {
     "PROG_ABORT": (staged, lambda talk: talk.ask(ProgAbort())),
     "END_SESSION": (at_work, lambda talk: talk.ask(EndSession())),
+    "ALARM_TEST": (at_work, lambda talk: talk.ask(AlarmTest(AlarmClass.CRITICAL))),
+    "SELF_TEST": (stopped_for_service, lambda talk: talk.ask(SelfTest())),
     "a refused bolus": (at_work, lambda talk: talk.ask(TOO_FAST)),
     "a role that may not": (lambda: at_work(Role.OBSERVER), refused_for_role),
     "a session that opens": (without_session, lambda talk: talk.open()),
@@ -136,6 +159,9 @@ def test_every_command_that_writes_has_its_power_cuts() -> None:
         talk.granted(message)
     assert len(talk.writes) == before
     silent = {command_of(type(message)).opcode for message in NO_WRITES}
-    cut = {Opcode[name.split()[0]] for name in (*CASES, "PROG_ABORT", "END_SESSION")}
+    logged = {name for name in LOGGED_ONLY if name in Opcode.__members__}
+    cut = {Opcode[name.split()[0]] for name in (*CASES, *logged)} | {
+        Opcode.PATIENT_BOLUS
+    }  # test_patient_boluses
     assert silent | cut == set(HANDLERS)
     assert not silent & cut
