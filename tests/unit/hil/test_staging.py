@@ -3,11 +3,14 @@
 import pytest
 
 from hil.bench_session import TestBench
-from hil.errors import CommandRefused, DeviceRefused, UsageError
+from hil.deadline import Deadline
+from hil.errors import CommandRefused, DeviceError, DeviceRefused, UsageError
 from hil.noise import Direction
+from hil.programmer.client_session import Answer, Replied
 from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused, flex_program, simple_program
-from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot
-from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
+from protocol.codec.layouts import decode, encode
+from protocol.identifiers import ErrorCode, InfusionMode, Opcode, ProgramSlot
+from protocol.messages.program import ProgBegin, ProgVerify, ProgVerifyReply, ProgWrite, Segment
 
 
 def test_a_simple_program_is_one_rate_for_every_day(bench: TestBench) -> None:
@@ -128,3 +131,47 @@ def test_a_refused_step_is_named_by_its_place_and_by_the_order_that_it_breaks(be
     assert "TIME_RANGE in group 2, step 3: value 60 min" in said
     assert "after the one before it" in said
     assert "clock" not in said, "60 is a time that the pump's clock can have"
+
+
+def test_a_program_that_the_pump_reads_otherwise_than_it_was_staged_is_not_committed(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pump = bench.open_programmer()
+    ask = pump.session.ask
+
+    def ask_and_misread(opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
+        answer = ask(opcode, payload, deadline)
+        if opcode is not Opcode.PROG_VERIFY:
+            return answer
+        assert isinstance(answer, Replied)
+        verified = decode(ProgVerifyReply, answer.payload)
+        return Replied(encode(verified._replace(staged_crc=verified.staged_crc ^ 1)))
+
+    monkeypatch.setattr(pump.session, "ask", ask_and_misread)
+    with pytest.raises(DeviceError, match="reads another program than was staged"):
+        pump.set_simple_program(350_000)
+    assert pump.status().program_rev == 1
+
+
+def test_a_program_that_is_replaced_while_it_is_read_is_read_again_whole(
+    bench: TestBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def steps(dose_ng_per_hour: int) -> list[DayGroup]:
+        course = tuple(DoseStep(60 * hour, dose_ng_per_hour + 100 * (hour % 2)) for hour in range(13))
+        return [DayGroup(day, course) for day in list(Days)[:4]]
+
+    pump = bench.open_programmer()
+    pump.set_flex_program([*steps(12_000), DayGroup(Days(0b111_0000), HALVES)])
+    ask, replaced = pump.session.ask, []
+
+    def ask_and_replace(opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
+        answer = ask(opcode, payload, deadline)
+        if opcode is Opcode.GET_PROGRAM and not replaced:
+            replaced.append(True)
+            bench.open_programmer().set_flex_program([*steps(13_000), DayGroup(Days(0b111_0000), HALVES)])
+        return answer
+
+    monkeypatch.setattr(pump.session, "ask", ask_and_replace)
+    whole = pump.program()
+    assert whole.program_rev == 3
+    assert whole.segments == bench.open_programmer().program().segments
