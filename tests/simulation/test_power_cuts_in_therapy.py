@@ -11,8 +11,9 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
-from protocol.identifiers import AlarmId, OnExpiry, Outcome, State, StopReason
+from protocol.identifiers import AlarmId, BolusKind, OnExpiry, Outcome, State, StopReason
 from protocol.log.types import LogType
+from protocol.messages.bolus import BolusPrepare
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
@@ -90,6 +91,16 @@ def test_a_plug_pulled_between_strokes(offset_ms: int) -> None:
         assert outcome is Outcome.NOT_STARTED
     assert (outcome is Outcome.DONE) == (offset_ms == 80_000)
     _check_closed(talk, turned_before)
+
+
+def test_what_is_uncertain_after_a_cut_counts_for_the_limits_as_delivered() -> None:
+    talk = bolus_at_work().fork()
+    talk.pump.inject("power-cut-at-stroke", {"strokes": 4})
+    talk.wait(80_000)
+    talk.pump.restore_power()
+    talk.wait(MS_PER_HOUR // 4)
+    prepared = talk.granted(BolusPrepare(BolusKind.BOLUS, STROKE_NL, 80, 1))
+    assert (prepared.hour_used_nl, prepared.day_used_nl) == (1_500 + 500, 1_500 + 500)
 
 
 def _writes_until(talk: Conversation, ms: int) -> list[int]:

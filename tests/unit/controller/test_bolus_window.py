@@ -56,6 +56,26 @@ def test_more_boluses_than_entries_are_joined_and_never_forgotten() -> None:
     assert window.day_used_nl(MS_PER_DAY - 1) == 3 * ENTRIES_MAX * 1_000
 
 
+def test_boluses_that_are_joined_count_from_the_later_end_and_the_rest_from_their_own() -> None:
+    window = BolusWindow()
+    for number in range(ENTRIES_MAX + 1):
+        window.start(1_000)
+        window.end(number * 1_000, 1_000, 1_000)
+    assert window.day_used_nl(MS_PER_DAY + 999) == (ENTRIES_MAX + 1) * 1_000
+    assert window.day_used_nl(MS_PER_DAY + 1_000) == (ENTRIES_MAX - 1) * 1_000
+    assert window.day_used_nl(MS_PER_DAY + 2_000) == (ENTRIES_MAX - 2) * 1_000
+
+
+def test_a_bolus_of_almost_a_day_ago_is_still_there_when_another_ends_and_one_of_a_day_ago_takes_no_room() -> (
+    None
+):
+    for pause_ms, kept in ((MS_PER_DAY - 1, 2), (MS_PER_DAY, 1)):
+        window = one_bolus(100_000, 60_000, end_ms=5_000)
+        window.start(1_000)
+        window.end(5_000 + pause_ms, 1_000, 1_000)
+        assert len(window.ended) == kept
+
+
 @given(
     boluses=st.lists(st.tuples(st.integers(1, 4 * MS_PER_HOUR), st.integers(0, 500_000)), max_size=60),
     later_ms=st.integers(0, 2 * MS_PER_DAY),

@@ -399,3 +399,15 @@ def test_no_hour_holds_more_than_ten_logged_refusals_wherever_it_begins(talk: Co
             talk.refused(prepare(0, 0))
     told_s = [entry.t_mono_s for entry in talk.log()[before:] if entry.type is LogType.CMD_REFUSED]
     assert [at_s - told_s[0] for at_s in told_s] == [0] + [3_599] * 9 + [3_600]
+
+
+@pytest.mark.parametrize("role", [Role.PATIENT, Role.SERVICE])
+def test_what_another_key_commanded_is_told_to_a_clinician_only(talk: Conversation, role: Role) -> None:
+    talk.granted(Stop(1, 3_600, StopReason.CLINICAL, OnExpiry.ALARM_ONLY))
+    clinician_id = talk.key.key_id
+    other = Conversation(talk.pump, role)
+    other.wait(10_000)
+    error = other.refused(QueryCmd(1, clinician_id))
+    assert (error.code, error.field_offset) == (E.ROLE, start_of(QueryCmd, "key_id"))
+    talk.wait(10_000)
+    assert talk.granted(QueryCmd(1, other.key.key_id)).outcome is Outcome.NEVER_RECEIVED

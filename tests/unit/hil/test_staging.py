@@ -162,7 +162,8 @@ def test_a_program_that_is_replaced_while_it_is_read_is_read_again_whole(
 
     pump = bench.open_programmer()
     pump.set_flex_program([*steps(12_000), DayGroup(Days(0b111_0000), HALVES)])
-    ask, replaced = pump.session.ask, []
+    ask = pump.session.ask
+    replaced: list[bool] = []
 
     def ask_and_replace(opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
         answer = ask(opcode, payload, deadline)
