@@ -17,6 +17,7 @@ from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.memory.key_ring import KeyRing
 from firmware_emu.controller.memory.ledger import Ledger
+from firmware_emu.controller.memory.log_ring import LIFE_MAX_S
 from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
@@ -57,7 +58,7 @@ RESTART_MS = MS_PER_S  # ticks go on one second behind the last one known, never
 UNSAVED_STROKES_MAX = (
     2  # of a bolus, behind a checkpoint beside which a newer one was damaged: each stroke has its own
 )
-LIFE_MAX_MS = (1 << 31) * MS_PER_S  # 68 years: no battery lasts so long, and the wire can tell twice that
+LIFE_MAX_MS = LIFE_MAX_S * MS_PER_S
 U32_MAX, U64_MAX = (1 << 32) - 1, (1 << 64) - 1
 
 _T = TypeVar("_T")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from protocol.log.types import LogFlag, LogName
 
 CHECKPOINT_INTERVAL: Final = 64
+LIFE_MAX_S: Final = 1 << 31  # 68 years: no battery lasts so long, and the wire can tell twice that
+ENTRIES_OF_A_LIFE_MAX: Final = 1 << 31  # one each second of it
 _LINK_BYTES: Final = 8
 _TYPE_BYTES: Final = slice(10, 12)  # of a slot: the type of its entry [SPEC 8]
 _ERASED: Final = (b"\xff" * LOG_SLOT_BYTES, b"\x00" * LOG_SLOT_BYTES)
@@ -148,7 +150,8 @@ class LogRing:
         for slot, entry in enumerate(slots):
             if entry not in _ERASED:
                 seq = _seq_of(entry)
-                if seq > newest and self._slot_of(seq) == slot and entry_is_intact(entry):
+                is_newer = newest < seq <= ENTRIES_OF_A_LIFE_MAX
+                if is_newer and self._slot_of(seq) == slot and entry_is_intact(entry):
                     newest = seq
         was_ever_full = newest >= self._slots
         for _ in range(self._slots - 1):
@@ -179,13 +182,14 @@ def _seq_of(raw: bytes) -> int:
 
 
 def _parse(raw: bytes, seq: int) -> LogEntry | None:
-    """The entry in a slot, if it is whole and has this number."""
+    """The entry in a slot, if it is whole, has this number, and is of a time that a pump can live to see."""
     if _seq_of(raw) != seq:
         return None
     try:
-        return LogEntry.unpack(raw)
+        entry = LogEntry.unpack(raw)
     except (CorruptEntry, Malformed):
         return None
+    return entry if entry.t_mono_s <= LIFE_MAX_S else None
 
 
 def _closes_with(entry: LogEntry | None, link: bytes) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from firmware_emu.controller.alarms.alarms import Alarms
+from firmware_emu.controller.memory.log_ring import ENTRIES_OF_A_LIFE_MAX, LIFE_MAX_S, LogRing
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bolus_window import BolusWindow, Ended
@@ -17,7 +18,8 @@ from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.therapy_record import TherapyRecord
 from protocol.identifiers import AlarmId, ProgramFlag, ProgramSlot
-from protocol.log.types import LogName
+from protocol.log.entry import LogEntry
+from protocol.log.types import Actor, LogName, LogType
 from protocol.messages.alarms import GetAlarms
 from protocol.messages.log import LogStatus
 from protocol.messages.program import GetProgram, PeriodicBlock
@@ -106,6 +108,13 @@ def restarted_with(change: Callable[[Memory], None]) -> Conversation:
     return talk
 
 
+def forge_entry(memory: Memory, log: LogName, *, seq: int, t_mono_s: int) -> None:
+    """Write an entry to the place of its number, with a right check."""
+    entry = LogEntry(seq, t_mono_s, 0, LogType.RESUME, Actor.PUMP)
+    memory.stage_log(log, (seq - 1) % memory.log_slots(log), entry.pack())
+    memory.commit()
+
+
 def check_that_it_is_told(talk: Conversation, region: Region) -> None:
     for message in READING:
         talk.granted(message)
@@ -134,3 +143,32 @@ def test_a_checkpoint_that_no_pump_lives_to_write_is_a_damaged_one(forge: Callab
         memory.checkpoint(forge(data))
 
     check_that_it_is_told(restarted_with(change), Region.RESERVOIR)
+
+
+@pytest.mark.parametrize("log", list(LogName))
+@pytest.mark.parametrize("t_mono_s", [LIFE_MAX_S + 1, 0xFFFF_FFFF])
+def test_a_log_entry_of_a_time_that_no_pump_lives_to_see_is_a_damaged_one(
+    log: LogName, t_mono_s: int
+) -> None:
+    forged: list[int] = []
+
+    def change(memory: Memory) -> None:
+        forged.append(LogRing(memory, log, b"").newest_seq + 1)
+        forge_entry(memory, log, seq=forged[0], t_mono_s=t_mono_s)
+
+    talk = restarted_with(change)
+    for message in READING:
+        talk.granted(message)
+    assert talk.granted(GetStatus()).t_mono_s < LIFE_MAX_S
+    found = talk.granted(LogStatus(log))
+    assert (found.corrupt, found.first_bad_seq) == (1, forged[0])
+
+
+@pytest.mark.parametrize("log", list(LogName))
+def test_a_log_entry_of_a_number_that_no_pump_lives_to_give_is_none(log: LogName) -> None:
+    talk = restarted_with(lambda memory: forge_entry(memory, log, seq=0xFFFF_FFFF, t_mono_s=1))
+    for message in READING:
+        talk.granted(message)
+    found = talk.granted(LogStatus(log))
+    assert found.last_seq < ENTRIES_OF_A_LIFE_MAX
+    assert found.lost_total == 0
