@@ -146,8 +146,8 @@ class GetLimits(NamedTuple):
 
 
 @message(
-    "rate_min_nl_per_day" / U32 * "smallest basal rate but 0",
-    "rate_max_nl_per_day" / U32 * "largest basal rate",
+    "rate_min_nl_per_day" / U32 * "smallest rate of a program other than MINIMUM_RATE",
+    "rate_max_nl_per_day" / U32 * "largest rate of a program, also with a bolus on top",
     "safe_rate_nl_per_day" / U32 * "rate in the safe state",
     "bolus_max_nl" / U32 * "largest single bolus",
     "hour_max_nl" / U32 * "all boluses in any 60 min",
