@@ -95,13 +95,16 @@ class ServiceLife:
         return self._end_ms(self.eri_ms)
 
     def replace_by_wall_s(self, tick_ms: int, wall_s: int) -> int | None:
-        """Wall time to replace the pump by, to the second until ERI; the clock says `wall_s` at `tick_ms`."""
+        """Wall time to replace the pump by, to the second until ERI; None where nobody knows.
+
+        The clock says `wall_s` at `tick_ms`, or 0: it does not know.
+        """
         by_ms = self.replace_by_ms()
         if by_ms is None:
             return None
         if self.implant_wall_s is not None and by_ms == self.hard_eos_ms:
             return months_later(self.implant_wall_s, self.life_months, self.tz_minutes)
-        return wall_s + (by_ms - tick_ms) // MS_PER_S
+        return wall_s + (by_ms - tick_ms) // MS_PER_S if wall_s else None
 
     def plan_by_wall_s(self) -> int | None:
         """The date by which a replacement should be planned."""

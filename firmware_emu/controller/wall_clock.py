@@ -39,6 +39,10 @@ class WallClock:
             return 0
         return max(0, min((tick_ms + self.offset_ms) // MS_PER_S, _WALL_MAX_S))
 
+    def known_wall_s(self, tick_ms: int) -> int:
+        """`wall_s` where the clock is valid, else 0: a date that is kept must not come from an estimate."""
+        return self.wall_s(tick_ms) if self.valid else 0
+
     def local_s(self, tick_ms: int) -> int:
         """Seconds since midnight of 2000-01-01, by the clock on the patient's wall."""
         return self.wall_s(tick_ms) + 60 * self.tz_minutes

@@ -125,7 +125,7 @@ def adopt(device: DeviceContext, program: Program, *, actor: int, cmd_id: int) -
     records.program = program.following(records.program, device.model.safe_rate_nl_per_day)
     records.therapy.program_rev += 1
     device.staging = None
-    records.therapy.last_program_wall_s = records.wall_clock.wall_s(records.tick_ms)
+    records.therapy.last_program_wall_s = records.wall_clock.known_wall_s(records.tick_ms)
     data = ProgramCommitData(records.therapy.program_rev, program.crc)
     seq = records.enter(LogType.PROGRAM_COMMIT, data, actor=actor, cmd_id=cmd_id)
     records.periodic = PeriodicSeries.of(program.header, records.tick_ms)

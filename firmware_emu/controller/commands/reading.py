@@ -269,7 +269,7 @@ def reservoir(device: DeviceContext, request: RequestContext) -> GetReservoirRep
         NEVER_S if at_ms is None else saturated_u32(at_ms // MS_PER_S)
         for at_ms in _foreseen_moments_ms(device)
     )
-    replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.wall_s(tick_ms))
+    replace_by_s = records.service.replace_by_wall_s(tick_ms, records.wall_clock.known_wall_s(tick_ms))
     return GetReservoirReply(
         reservoir_calc_nl=belief.calc_nl,
         low_alarm_nl=belief.low_alarm_nl,

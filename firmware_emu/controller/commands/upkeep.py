@@ -57,7 +57,7 @@ def refill(device: DeviceContext, request: RequestContext) -> RefillReply:
         wanted.drug_id,
         wanted.concentration_ng_per_ml,
         request.now.tick_ms // MS_PER_S,
-        records.wall_clock.wall_s(request.now.tick_ms),
+        records.wall_clock.known_wall_s(request.now.tick_ms),
     )
     data = RefillData(wanted.aspirated_nl, wanted.filled_nl, reservoir.last_expected_nl)
     seq = records.enter(LogType.REFILL, data, actor=request.actor, cmd_id=wanted.cmd_id)
