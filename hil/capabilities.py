@@ -22,7 +22,7 @@ ALL_NAMES = tuple(capability.value for capability in TargetCapability)
 
 def parse_needs(names: tuple[str, ...]) -> frozenset[TargetCapability]:
     """Capabilities by their names; a name that does not exist is a ValueError that lists those that do."""
-    unknown = [name for name in names if name not in ALL_NAMES]
+    unknown = [str(name) for name in names if name not in ALL_NAMES]
     if unknown:
         raise ValueError(f"no such capability: {', '.join(unknown)} (there are: {', '.join(ALL_NAMES)})")
     return frozenset(TargetCapability(name) for name in names)

@@ -112,7 +112,7 @@ WRONG_MARKS = [
     ("@starts_as(model={'colour': 3})", "model.colour is no setting"),
     ("@starts_as(model={'stroke_nl': object()})", "has fields that no profile can have"),
     ("@pytest.mark.starts_as(profile='factory')", "must name one profile"),
-    ("@pytest.mark.needs('magic')", "no such capability: magic"),
+    ("@needs('magic', 5)", "no such capability: magic, 5 (there are: time"),
     ("@pytest.mark.needs()", "must name one or more capabilities"),
 ]
 
@@ -122,7 +122,7 @@ WRONG_MARKS = [
 def test_a_mark_that_is_wrong_is_an_error_of_the_collection_that_names_test_and_mark(
     mark: str, sentence: str, target: str, pty: str, tmp_path: Path
 ) -> None:
-    head = "import pytest\nfrom hil.plugin import starts_as, verifies\n"
+    head = "import pytest\nfrom hil.plugin import needs, starts_as, verifies\n"
     text = f"{head}def test_x(): pass\n{mark}\ndef test_y(): pass\n"
     done = pytest_on(tmp_path, text, "--hil-target", f"pty:{pty}" if target == "port" else target)
     assert done.returncode == 2, done.stdout + done.stderr
