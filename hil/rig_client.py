@@ -1,7 +1,8 @@
 """Rig control from any process: the HTTP client of a bench, with the standard library alone.
 
-One connection, kept. A bench that does not answer is lost; what it refuses is told in its own sentence. A client with a
-name has the bench to itself: what it injected is cleared by the bench where the client dies before it has closed.
+One connection, kept, for one thread at a time: others wait. A bench that does not answer is lost; what it refuses is
+told in its own sentence. A client with a name has the bench to itself: what it injected is cleared by the bench where
+the client dies before it has closed.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import threading
 import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,6 +60,8 @@ class RigClient(Rig):
         self._url = url
         self._token = token
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        self._turn = threading.RLock()
+        self._closed = False
         self._who = who
         self._lease_s = lease_s
         self._lease: str | None = None
@@ -130,16 +134,17 @@ class RigClient(Rig):
         self._lease = None
 
     def close(self) -> None:
-        """Let go of the bench and close the connection; the faults stay as they are."""
-        if self._lease is not None:
-            usual_s, self._connection.timeout = self._connection.timeout, RELEASE_LIMIT_S
-            if self._connection.sock is not None:
-                self._connection.sock.settimeout(RELEASE_LIMIT_S)
-            with contextlib.suppress(PumpbenchError):  # a bench that is gone has no lease any more
-                self._ask("DELETE", "/v1/lease", None, _nothing)
-            self._connection.timeout = usual_s
-            self._lease = None
-        self._connection.close()
+        """Let go of the bench and close the connection; the faults stay. A later request is a UsageError."""
+        with self._turn:
+            self._closed = True
+            if self._lease is not None:
+                self._connection.timeout = RELEASE_LIMIT_S
+                if self._connection.sock is not None:
+                    self._connection.sock.settimeout(RELEASE_LIMIT_S)
+                with contextlib.suppress(PumpbenchError):  # a bench that is gone has no lease any more
+                    self._ask("DELETE", "/v1/lease", None, _nothing)
+                self._lease = None
+            self._connection.close()
 
     def _keep_lease(self) -> None:
         """Take the lease that is wanted, or renew it where half of its time is over."""
@@ -159,8 +164,14 @@ class RigClient(Rig):
         read: Callable[[Mapping[str, Any]], Result],
     ) -> Result:
         """What `read` makes of the answer to a request, made with the lease where one is wanted."""
-        self._keep_lease()
-        return self._ask(method, path, body, read)
+        with self._turn:
+            if self._closed:
+                raise UsageError(
+                    f"{method} {path} cannot be asked of a rig that was closed",
+                    advice="nothing was sent; open it anew",
+                )
+            self._keep_lease()
+            return self._ask(method, path, body, read)
 
     def _ask(
         self,

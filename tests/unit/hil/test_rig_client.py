@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -30,6 +31,8 @@ class Bench:
         self.asked: list[tuple[str, str, Any]] = []
         self.answer: Any = {"now_ms": 5}
         self.status = 200
+        self.echoes = False
+        """Whether it answers with the body that it was sent."""
 
 
 @pytest.fixture
@@ -41,9 +44,11 @@ def served() -> Iterator[tuple[Bench, RigClient]]:
 
         def handle_any(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            bench.asked.append((self.command, self.path, json.loads(body) if body else None))
+            asked = json.loads(body) if body else None
+            bench.asked.append((self.command, self.path, asked))
             right = self.headers["Authorization"] == f"Bearer {TOKEN}"
-            answer = bench.answer if right else {"error": "no token"}
+            told = asked if bench.echoes else bench.answer
+            answer = told if right else {"error": "no token"}
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(bench.status if right else 401)
             self.send_header("Content-Length", str(len(content)))
@@ -145,6 +150,27 @@ def test_a_connection_that_is_left_open_does_not_hold_up_the_next_one(
     with closing(RigClient(rig._url, TOKEN, timeout_s=10)) as left_open:
         assert left_open.advance(1) == rig.advance(1) == 5
     assert len(bench.asked) == 2
+
+
+def test_a_client_that_was_closed_asks_for_nothing_and_may_be_closed_again(
+    served: tuple[Bench, RigClient],
+) -> None:
+    bench, rig = served
+    rig.advance(1)
+    rig.close()
+    rig.close()
+    with pytest.raises(UsageError, match="POST /v1/clock/advance cannot be asked of a rig that was closed"):
+        rig.advance(1)
+    assert len(bench.asked) == 1
+
+
+def test_threads_that_share_a_client_each_get_their_own_answers(served: tuple[Bench, RigClient]) -> None:
+    bench, rig = served
+    bench.echoes = True
+    threads = 4
+    with ThreadPoolExecutor(threads) as pool:
+        rows = pool.map(lambda first: [rig.fill(nl) for nl in range(first, 40, threads)], range(threads))
+        assert [list(row) for row in rows] == [list(range(first, 40, threads)) for first in range(threads)]
 
 
 def test_an_answer_that_is_no_json_is_not_believed(served: tuple[Bench, RigClient]) -> None:
