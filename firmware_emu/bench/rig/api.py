@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Request, Response
@@ -118,7 +119,10 @@ STATUS = {NotNowError: 409, LeasedError: 423, BenchLostError: 503}
 
 
 async def _sent_twice(request: Request) -> str | None:
-    """A name that one object of the body has twice; None where none has, or where the body is no JSON."""
+    """A name that one object of the body has twice; None where none has, or where the body is no JSON.
+
+    HTTPException where it is JSON of a kind that nobody reads.
+    """
     twice: list[str] = []
 
     def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -130,8 +134,19 @@ async def _sent_twice(request: Request) -> str | None:
         json.loads(await request.body(), object_pairs_hook=look)
     except ClientDisconnect as gone:
         raise HTTPException(400, "the body did not come whole") from gone
-    except (ValueError, RecursionError):
+    except json.JSONDecodeError:
         return None  # told by whoever reads it
+    except UnicodeDecodeError as error:
+        why = f"byte {error.start} of the body is not UTF-8, in which JSON is sent"
+        raise HTTPException(400, why) from error
+    except ValueError as error:
+        why = (
+            f"a number in the body has more than {sys.get_int_max_str_digits()} digits, and no field takes it"
+        )
+        raise HTTPException(400, why) from error
+    except RecursionError as error:
+        why = "the body is nested deeper than can be read, and no field takes objects in objects"
+        raise HTTPException(400, why) from error
     return twice[0] if twice else None
 
 

@@ -232,6 +232,22 @@ def test_a_disk_that_is_full_ends_the_bench_and_whoever_asked_is_told_why(tmp_pa
 
 
 @pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b'{"ms": %s}' % (b"9" * 5_000), "a number in the body has more than 4300 digits"),
+        (b'{"ms": ' + b"[" * 50_000 + b"]" * 12 + b"}", "nested deeper than can be read"),
+        ('{"ms": "\u00fc"}'.encode("latin-1"), "byte 8 of the body is not UTF-8"),
+        (b'{"ms": 1', "the body is not JSON"),
+    ],
+    ids=["digits", "nested", "latin-1", "no JSON"],
+)
+def test_a_body_that_cannot_be_read_is_told_why(bench: ThreadBench, body: bytes, why: str) -> None:
+    status, answer = bench.ask("POST", "/v1/clock/advance", body)
+    assert status in {400, 422}
+    assert why in answer["error"]
+
+
+@pytest.mark.parametrize(
     ("path", "body", "why"),
     [
         (b"/v1/power/cut?after_writes=5", b"{}", "query"),
