@@ -183,6 +183,13 @@ class Life:
                 both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
                 sometimes("a patient's bolus suspended another", status.activity & both == both)
 
+    def ask_beside_a_bolus(self) -> None:
+        """A clinician's bolus flows, and the patient asks an hour after a program allowed it."""
+        self.boluses_of_a_program()
+        self.talk.wait(3_601 * MS_PER_S)
+        self.bolus()
+        self.ask_for_bolus()
+
     def refill(self) -> None:
         filled_nl = self.random.choice((0, 3_000_001, 20_000_000))
         low_nl = self.random.randrange(0, max(filled_nl, 1))
@@ -227,6 +234,7 @@ class Life:
         )
         actions += [self.schedule] * 2 + [self.prime, self.bridge] * 2
         actions += [self.boluses_of_a_program] * 2 + [self.ask_for_bolus] * 4
+        actions += [self.ask_beside_a_bolus] * 2
         actions += [self.stop, self.cancel, self.set_clock, self.void, self.pull_the_plug, self.cut_soon]
         for _ in range(steps):
             before, seen = _Moment(self.talk), len(self.talk.trace)

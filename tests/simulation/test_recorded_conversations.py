@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from firmware_emu.now import Now
 
 STORIES = 200
-MONTH = "a58eaec56db433eaf713de0eaf0d47a5495844218ce992d3d26a23ba1ae69967"
-WEEK = "71eea3448af5f1ac7f0390ffc95796f598c6a51ffcc24cd6a1c5f24eee57f521"
-LINK = "39a0cc28d5dfda6dbd686b4cd565bca214ebb285f062b5d719faefb5f62738b2"
+MONTH = "5d1c49fce06e58daa9bcce3d4c3c256958bf653667aa94094a6688f52aa23743"
+WEEK = "7555cfb827cd71f2109b8fca4f8302f9506bb6eb0e7f23bb786593f51acf8aba"
+LINK = "0e172c8852e9c257d271c70ef380e40b4c19ad6146a179a6725ab59e0a4dbefd"
 
 
 def recording(digest: _Hash) -> type[Pump]:
