@@ -73,7 +73,7 @@ class _KeyLedger:
 
     def was_never_received(self, cmd_id: int) -> bool:
         """For an id without an entry: one that was received and has none is not above the highest evicted."""
-        return cmd_id > self.last_id or cmd_id > self.highest_evicted
+        return cmd_id > self.highest_evicted
 
     def is_full_of_open(self) -> bool:
         return len(self.entries) >= ENTRIES_PER_KEY and all(entry.is_open for entry in self.entries)

@@ -119,6 +119,25 @@ def test_an_open_entry_is_never_evicted() -> None:
     assert [entry.cmd_id for _, entry in ledger.open_entries()] == [1]
 
 
+def test_one_that_was_open_for_long_takes_no_word_of_the_others_with_it_when_it_goes() -> None:
+    ledger = ledger_with(1, outcome=Outcome.RUNNING)
+    for cmd_id in range(2, 40):
+        ledger.record(KEY, LedgerEntry(cmd_id, BOLUS, Outcome.DONE, cmd_crc=CRC))
+    ledger.set_outcome(KEY, 1, Outcome.DONE)
+    ledger.record(KEY, LedgerEntry(40, BOLUS, Outcome.DONE, cmd_crc=CRC))
+    for cmd_id in range(1, 33):
+        assert ledger.query(KEY, cmd_id).outcome is Outcome.TOO_OLD
+
+
+def test_the_oldest_is_the_one_with_the_lowest_id_also_where_it_was_voided_later() -> None:
+    ledger = ledger_with(10, 20)
+    ledger.void(KEY, 15, seq=1)
+    for cmd_id in range(21, 21 + ENTRIES_PER_KEY - 1):
+        ledger.record(KEY, LedgerEntry(cmd_id, BOLUS, Outcome.DONE, cmd_crc=CRC))
+    told = [ledger.query(KEY, cmd_id).outcome for cmd_id in (10, 15, 20)]
+    assert told == [Outcome.TOO_OLD, Outcome.TOO_OLD, Outcome.DONE]
+
+
 def test_eight_open_entries_make_the_key_busy_and_no_other() -> None:
     ledger = ledger_with(*range(1, ENTRIES_PER_KEY + 1), outcome=Outcome.INTENT)
     assert ledger.judge(KEY, 9, CRC).error is ErrorCode.BUSY
@@ -193,6 +212,9 @@ def test_the_refusal_of_an_id_that_acted_long_ago_is_not_told_as_its_outcome() -
     for cmd_id, outcome in ((1, Outcome.TOO_OLD), (11, Outcome.DONE)):
         ledger.note_refusal(KEY, cmd_id, BOLUS, CRC, ErrorCode.CMD_ID_OLD)
         assert ledger.query(KEY, cmd_id).outcome is outcome
+    for cmd_id in range(12, 12 + ENTRIES_PER_KEY):
+        ledger.record(KEY, LedgerEntry(cmd_id, BOLUS, Outcome.DONE, cmd_crc=CRC))
+    assert ledger.query(KEY, 11).outcome is Outcome.TOO_OLD, "nor once its entry is gone"
 
 
 def test_open_entries_survive_a_boot_with_what_is_needed_to_close_them() -> None:
@@ -228,7 +250,9 @@ def test_a_full_ledger_fits_its_region_and_a_ninth_key_does_not() -> None:
     with pytest.raises(ValueError, match="key 8"):
         ledger.record(8, LedgerEntry(1, BOLUS, Outcome.DONE, cmd_crc=CRC))
     assert not ledger.make_room(range(9)), "nine keys that are paired find no room"
+    ledger.note_refusal(0, 30, BOLUS, CRC, ErrorCode.GAP)
     assert ledger.make_room(range(1, 9)), "key 0 was revoked"
+    assert ledger.query(0, 30).outcome is Outcome.NEVER_RECEIVED, "with its refusals"
     ledger.record(8, LedgerEntry(1, BOLUS, Outcome.DONE, cmd_crc=CRC))
     assert ledger.last_cmd_id(0) == 0
 

@@ -1,0 +1,44 @@
+"""What a program or a refill leaves behind beside its answer: alarms that end or begin, and what may be committed."""
+
+from __future__ import annotations
+
+import pytest
+
+from firmware_emu.units import MS_PER_HOUR
+from protocol.identifiers import AlarmId, ErrorCode, RefillFlag
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import Refill
+from tests.simulation.conversation import Conversation, profile_of
+
+CONCENTRATION = 500_000
+
+
+@pytest.fixture
+def talk() -> Conversation:
+    talk = Conversation.with_new_pump(profile_of())
+    talk.wait_until(MS_PER_HOUR)
+    return talk
+
+
+def test_a_program_that_was_refused_when_it_was_read_back_cannot_be_committed(talk: Conversation) -> None:
+    staged = talk.stage(1, CONCENTRATION, base_rev=1)
+    assert staged.refusals
+    error = talk.refused(ProgCommit(1, 1, staged.staged_crc, True))
+    assert (error.code, error.nearest) == (ErrorCode.VERIFY_CRC, 0)
+    assert talk.granted(GetStatus()).program_rev == 1
+
+
+def test_the_alarm_of_a_reset_ends_with_the_next_program(talk: Conversation) -> None:
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    reset = 1 << AlarmId.RESET
+    assert talk.granted(GetStatus()).alarm_latched & reset
+    staged = talk.stage(350_000, CONCENTRATION, base_rev=1)
+    talk.granted(ProgCommit(1, 1, staged.staged_crc, False))
+    assert not talk.granted(GetStatus()).alarm_latched & reset
+
+
+def test_a_refill_of_nothing_leaves_an_empty_pump_at_once(talk: Conversation) -> None:
+    talk.granted(Refill(1, 17_000_000, 0, 1, RefillFlag(0), CONCENTRATION, 0))
+    assert talk.granted(GetStatus()).alarm_active >> AlarmId.EMPTY & 1
