@@ -358,6 +358,16 @@ def test_no_clock_is_set_that_would_carry_a_bolus_beyond_the_fastest_rate() -> N
     assert rate(talk) == 4_000_000
 
 
+def test_only_the_rest_of_a_bolus_holds_the_clock() -> None:
+    talk = running((EVERY_DAY, {0: 48_000, 720: 4_000_000, 780: 48_000}))
+    talk.start_bolus(2, 100_000, 361, 2)
+    talk.wait_until(300 * MS_PER_S)  # 61 s are left
+    noon_s = MIDNIGHT_S + 12 * 3_600
+    for before_s, code in ((60, ErrorCode.BOLUS_ACTIVE), (62, None)):
+        asked = TimeSet(3, noon_s - before_s, 0, TimeSetReason.DRIFT, confirm=True)
+        assert talk.code(asked) is code
+
+
 def test_a_bolus_that_began_without_the_time_of_day_holds_the_clock_too() -> None:
     talk = running((EVERY_DAY, {0: 48_000, 720: 4_000_000, 780: 48_000}))
     talk.wait_until(MS_PER_HOUR)

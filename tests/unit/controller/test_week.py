@@ -27,6 +27,15 @@ def rate_by_definition(groups: list[tuple[Group, tuple[Segment, ...]]], week_ms:
     return [row.rate_nl_per_day for row in rows if row.start_min <= of_day_ms // MS_PER_MINUTE][-1]
 
 
+def test_no_rate_is_left_out_of_a_span_of_more_than_a_week() -> None:
+    fast_on_tuesday = Week.of(
+        [(Group(0b000_0010, 1, 0), (Segment(0, 900_000),)), (Group(0b111_1101, 1, 0), WEEKEND)]
+    )
+    wednesday_ms = 2 * MS_PER_DAY
+    assert fast_on_tuesday.highest_rate(wednesday_ms, 5 * MS_PER_DAY) == 500_000
+    assert fast_on_tuesday.highest_rate(wednesday_ms, 12 * MS_PER_DAY + MS_PER_HOUR) == 900_000
+
+
 @st.composite
 def weeks(draw: st.DrawFn) -> list[tuple[Group, tuple[Segment, ...]]]:
     """Groups that hold each day once, with 1 to 13 segments each."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import AlarmId, ErrorCode, RefillFlag
+from protocol.identifiers import AlarmId, ErrorCode, RefillFlag, TimeSetReason
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
+from protocol.messages.time import TimeSet
 from tests.simulation.conversation import Conversation, profile_of
 
 CONCENTRATION = 500_000
@@ -16,7 +17,7 @@ CONCENTRATION = 500_000
 
 @pytest.fixture
 def talk() -> Conversation:
-    talk = Conversation.with_new_pump(profile_of())
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))
     talk.wait_until(MS_PER_HOUR)
     return talk
 
@@ -37,6 +38,16 @@ def test_the_alarm_of_a_reset_ends_with_the_next_program(talk: Conversation) -> 
     staged = talk.stage(350_000, CONCENTRATION, base_rev=1)
     talk.granted(ProgCommit(1, 1, staged.staged_crc, False))
     assert not talk.granted(GetStatus()).alarm_latched & reset
+
+
+def test_a_clock_that_was_set_goes_on_from_there_after_a_loss_of_power(talk: Conversation) -> None:
+    wall_s = talk.granted(GetStatus()).wall_s + 100
+    talk.granted(TimeSet(1, wall_s, 60, TimeSetReason.ZONE, confirm=True))
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    status = talk.granted(GetStatus())
+    assert wall_s <= status.wall_s <= wall_s + 2
+    assert status.tz_minutes == 60
 
 
 def test_a_refill_of_nothing_leaves_an_empty_pump_at_once(talk: Conversation) -> None:

@@ -52,6 +52,29 @@ def test_reading_goes_on_from_where_it_was() -> None:
 
 def test_nothing_new_is_no_entries() -> None:
     assert read(Log(1, 20), from_seq=21).entries == ()
+    assert read(Log(1, 20), from_seq=50).next_seq == 50, "and reading never goes back"
+
+
+def test_each_page_after_the_first_is_asked_for_in_its_epoch() -> None:
+    log, asked = Log(1, 20), []
+
+    def page(request: LogRead) -> LogReadReply:
+        asked.append(request.epoch)
+        return log.page(request)._replace(epoch=7)
+
+    assert read_log(page, LogName.MAIN, 0).epoch == 7
+    assert asked == [0, *[7] * (len(asked) - 1)]
+    assert len(asked) > 1
+
+
+def test_a_filtered_page_that_is_out_of_order_or_beyond_its_end_is_an_error_of_the_device() -> None:
+    for seqs in ((2, 1), (1, 1), (1, 9), (0,)):
+
+        def page(request: LogRead, seqs: tuple[int, ...] = seqs) -> LogReadReply:
+            return LogReadReply(request.log, 1, 1, 7, 1, 6, tuple(entry(seq) for seq in seqs))
+
+        with pytest.raises(DeviceError, match="out of order"):
+            read_log(page, LogName.MAIN, 0, filter_bits=4)
 
 
 def test_what_was_overwritten_is_named() -> None:
