@@ -304,3 +304,26 @@ def test_a_program_tells_what_it_asks_for() -> None:
     program = simple(300, 500)
     assert (program.header.mode, program.rate_nl_per_day) == (InfusionMode.SIMPLE, 600_000)
     assert program.header.groups[0].dose_ng_per_day == 300_000
+
+
+@for_each(("dose_ng", "refused"), [(299_998, True), (299_999, False), (300_002, False), (300_003, True)])
+def test_a_dose_may_miss_what_the_rates_give_by_a_nanolitre_a_segment_and_a_nanogram(
+    dose_ng: int, refused: bool
+) -> None:
+    """300,000.5 ng are given; a nanolitre is 0.5 ng [SPEC 6, Meaning]."""
+    header = simple(300, 500).header._replace(groups=padded_groups([Group(EVERY_DAY, 1, dose_ng)]))
+    codes = [refusal.code for refusal in refusals_of(header, Segment(0, 600_001))]
+    assert codes == [ErrorCode.DOSE] * refused
+
+
+def test_a_segment_that_would_end_before_it_begins_holds_nothing() -> None:
+    rate = 1_440 * 100
+    segments = (Segment(0, rate), Segment(700, rate), Segment(100, rate))
+    found = verify(flex((EVERY_DAY, 3, 0)), segments, LIMITS)
+    assert found.day_totals_nl == ((700 + 0 + 1_340) * 100,)
+
+
+def test_a_packed_program_without_segments_is_none() -> None:
+    header = simple(300, 500).header._replace(n_segments=0)
+    with pytest.raises(ValueError, match="a program of 0 segments in 0 bytes"):
+        Program.unpack(replace(simple(300, 500), header=header, segments=()).pack())
