@@ -62,7 +62,7 @@ def test_each_page_after_the_first_is_asked_for_in_its_epoch() -> None:
         asked.append(request.epoch)
         return log.page(request)._replace(epoch=7)
 
-    assert read_log(page, LogName.MAIN, 0).epoch == 7
+    assert LogReader(page, LogName.MAIN, 0).history().epoch == 7
     assert asked == [0, *[7] * (len(asked) - 1)]
     assert len(asked) > 1
 
@@ -74,7 +74,7 @@ def test_a_filtered_page_that_is_out_of_order_or_beyond_its_end_is_an_error_of_t
             return LogReadReply(request.log, 1, 1, 7, 1, 6, tuple(entry(seq) for seq in seqs))
 
         with pytest.raises(DeviceError, match="out of order"):
-            read_log(page, LogName.MAIN, 0, filter_bits=4)
+            LogReader(page, LogName.MAIN, 0, filter_bits=4).history()
 
 
 def test_what_was_overwritten_is_named() -> None:
