@@ -106,7 +106,11 @@ class LogRing:
 
     def damaged_seqs(self) -> list[int]:
         """Numbers from oldest to newest whose slot does not hold the entry whole."""
-        return [seq for seq, raw in self._raw_entries() if _seq_of(raw) != seq or not entry_is_intact(raw)]
+        return [
+            seq
+            for seq, raw in self._raw_entries()
+            if _seq_of(raw) != seq or not entry_is_intact(raw) or _second_of(raw) > LIFE_MAX_S
+        ]
 
     def entries_of(self, log_type: LogType) -> Iterator[LogEntry]:
         """The entries of one type that can be read, from the oldest to the newest."""
@@ -181,15 +185,18 @@ def _seq_of(raw: bytes) -> int:
     return int.from_bytes(raw[:4], "little")
 
 
+def _second_of(raw: bytes) -> int:
+    return int.from_bytes(raw[4:8], "little")
+
+
 def _parse(raw: bytes, seq: int) -> LogEntry | None:
     """The entry in a slot, if it is whole, has this number, and is of a time that a pump can live to see."""
-    if _seq_of(raw) != seq:
+    if _seq_of(raw) != seq or _second_of(raw) > LIFE_MAX_S:
         return None
     try:
-        entry = LogEntry.unpack(raw)
+        return LogEntry.unpack(raw)
     except (CorruptEntry, Malformed):
         return None
-    return entry if entry.t_mono_s <= LIFE_MAX_S else None
 
 
 def _closes_with(entry: LogEntry | None, link: bytes) -> bool:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from tests.simulation.conversation import Conversation
 
-CAPACITY = 1_000
 FAR_MS = 1 << 44
 READING = (
     GetStatus(),
@@ -100,7 +99,7 @@ def restarted_with(change: Callable[[Memory], None]) -> Conversation:
     """An empty, stopped pump after a loss of power in which somebody wrote to its memory, with right checks."""
     talk = in_state("empty stop").fork()
     talk.pump.cut_power()
-    memory = Memory(talk.pump.plant.flash, CAPACITY)
+    memory = Memory(talk.pump.plant.flash, talk.pump.profile.model.log_capacity)
     memory.recover()
     change(memory)
     talk.pump.restore_power()
@@ -162,6 +161,8 @@ def test_a_log_entry_of_a_time_that_no_pump_lives_to_see_is_a_damaged_one(
     assert talk.granted(GetStatus()).t_mono_s < LIFE_MAX_S
     found = talk.granted(LogStatus(log))
     assert (found.corrupt, found.first_bad_seq) == (1, forged[0])
+    (told,) = [entry for entry in talk.log(log) if entry.type is LogType.LOG_CORRUPT]
+    assert (told.details().first_seq, told.details().entries) == (forged[0], 1)
 
 
 @pytest.mark.parametrize("log", list(LogName))
