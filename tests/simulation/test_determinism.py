@@ -11,7 +11,7 @@ from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
-from protocol.identifiers import AlarmId, State, StopReason
+from protocol.identifiers import State, StopReason
 from protocol.log.types import LogName
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir
@@ -19,7 +19,6 @@ from protocol.messages.stop import Stop
 from tests.simulation.conversation import SEED, Conversation, profile_of, state_of
 
 PROFILE = profile_of(implant=Implant(filled_nl=20_000_000), wall_at_start_s=826_000_000)
-MONTH_DAYS = 31
 
 
 def watched(days: int, seed: bytes = SEED) -> tuple[Conversation, str]:
@@ -49,13 +48,6 @@ def test_another_seed_gives_another_trace_and_the_same_therapy() -> None:
     other, other_hash = watched(1, seed=b"another")
     assert first_hash != other_hash
     assert first.pump.truth() == other.pump.truth()
-
-
-def test_a_month_of_status_every_minute_ends_with_the_low_alarm_in_the_status() -> None:
-    talk, _ = watched(MONTH_DAYS)
-    status = talk.granted(GetStatus())
-    assert status.alarm_active == 1 << AlarmId.LOW_RESERVOIR
-    assert status.t_mono_s == MONTH_DAYS * 86_400
 
 
 # Copies

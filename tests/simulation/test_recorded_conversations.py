@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.pump import Pump, Step
 from firmware_emu.units import MS_PER_MINUTE
+from protocol.identifiers import AlarmId
 from protocol.messages.reading import GetStatus
 from tests.simulation.conversation import SEED, Conversation
 from tests.simulation.link_random import Mix, Story
 from tests.simulation.scenario import simulated_profile
 from tests.simulation.stepping import played
-from tests.simulation.test_determinism import MONTH_DAYS, PROFILE
+from tests.simulation.test_determinism import PROFILE
 from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from firmware_emu.now import Now
 
 STORIES = 200
+MONTH_DAYS = 31
 MONTH = "5d1c49fce06e58daa9bcce3d4c3c256958bf653667aa94094a6688f52aa23743"
 WEEK = "7555cfb827cd71f2109b8fca4f8302f9506bb6eb0e7f23bb786593f51acf8aba"
 LINK = "0e172c8852e9c257d271c70ef380e40b4c19ad6146a179a6725ab59e0a4dbefd"
@@ -52,10 +54,12 @@ def test_a_month_of_status_every_minute_is_the_same_on_the_wire() -> None:
     talk = Conversation(recording(digest).new(PROFILE, SEED))
     for minute in range(1, MONTH_DAYS * 24 * 60 + 1):
         talk.wait_until(minute * MS_PER_MINUTE)
-        talk.granted(GetStatus())
+        status = talk.granted(GetStatus())
+        assert status.delivered_total_nl == minute * 600_000 // 1_440 // 500 * 500
         talk.trace.clear()
         talk.writes.clear()
     assert digest.hexdigest() == MONTH
+    assert (status.t_mono_s, status.alarm_active) == (MONTH_DAYS * 86_400, 1 << AlarmId.LOW_RESERVOIR)
 
 
 def test_a_busy_week_with_stall_and_refill_is_the_same_on_the_wire() -> None:

@@ -241,7 +241,7 @@ def test_what_the_log_has_overwritten_proves_nothing(clinic: Clinic) -> None:
         pump.bolus(VOLUME_NL, 600)
     bench.line.clear()
     pump.store.close()
-    for _ in range(60):  # the security log holds 100 entries
+    for _ in range(110):  # two entries each, and the security log holds 200
         bench.target.rig.advance(61_000)
         reader = bench.open_programmer(Role.OBSERVER)
         reader.status()

@@ -11,7 +11,6 @@ from hil.programmer.client_session import Answer, Refused, Replied
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorClass, ErrorCode, Opcode, Outcome, State, StateChanged
 from protocol.messages.errors import ErrorReply
-from protocol.wire.limits import CMD_ID_STEP_MAX
 from tests.unit.hil.test_answers_that_find_no_room import VOLUME_NL, HookedLine
 
 
@@ -88,7 +87,7 @@ def test_an_id_that_a_stop_did_not_use_up_is_not_missed_in_the_next_session(benc
     """A STOP acts under any id; one that is too far ahead is not recorded [SPEC 5, R8]."""
     pump = bench.open_programmer()
     memory_id = pump.info().memory_id
-    far = FiledCommand(2 * CMD_ID_STEP_MAX, Opcode.STOP, 0)
+    far = FiledCommand(2 * 65_536, Opcode.STOP, 0)
     pump.store.file(memory_id, far)
     pump.store.settle(memory_id, far, Outcome.NEVER_RECEIVED.name)
     stopped = pump.stop()
