@@ -17,7 +17,16 @@ from hil.quantity_words import (
     ml_per_day,
     moved,
 )
-from protocol.identifiers import AlarmFlag, AlarmId, InfusionMode, Opcode, Outcome, State, StatusFlag
+from protocol.identifiers import (
+    Activity,
+    AlarmFlag,
+    AlarmId,
+    InfusionMode,
+    Opcode,
+    Outcome,
+    State,
+    StatusFlag,
+)
 from protocol.messages.program import ProgCommitReply
 from protocol.messages.reservoir import RefillReply
 from protocol.messages.stop import ResumeReply, StopReply
@@ -98,8 +107,7 @@ def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramR
     if program is not None:
         rows += _program_rows(program)
     rows.append(("rate now", f"{ml_per_day(status.rate_nl_per_day)} ({_per_hour(status.rate_nl_per_day)})"))
-    if status.bolus_cmd_id:
-        rows.append(("bolus", f"command {status.bolus_cmd_id}, {ml(status.bolus_left_nl)} left"))
+    rows += _delivery_rows(status)
     rows += [
         ("reservoir", f"{ml(status.reservoir_calc_nl)} (calculated)"),
         ("delivered", f"{ml(status.delivered_total_nl)} in all"),
@@ -113,6 +121,26 @@ def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramR
         ("program", f"revision {status.program_rev}"),
     ]
     return rows
+
+
+_DELIVERIES = {
+    Activity.PATIENT: "patient bolus",
+    Activity.BOLUS: "bolus",
+    Activity.PERIODIC: "periodic bolus",
+    Activity.PRIME: "prime",
+    Activity.BRIDGE: "bridge",
+}
+"""What the status speaks of where several are under way: the first of them."""
+
+
+def _delivery_rows(status: GetStatusReply) -> Rows:
+    """What is delivered besides the basal rate or in its place, in one line; none where nothing is."""
+    for activity, label in _DELIVERIES.items():
+        if activity in status.activity:
+            command = f"command {status.bolus_cmd_id}, " if status.bolus_cmd_id else ""
+            waits = " (a bolus waits)" if Activity.SUSPENDED_BOLUS in status.activity else ""
+            return [(label, f"{command}{ml(status.bolus_left_nl)} left{waits}")]
+    return []
 
 
 def _identity_rows(info: GetInfoReply) -> Rows:
