@@ -140,7 +140,7 @@ class Schedule:
         therapy, records, first_ms = self.therapy, self.records, self._checkpoint_due_ms
         last_ms = min(last_tick_ms, self._planned_ms - 1, self._unremembered_ms - 1)
         row: list[bytes] = []
-        if therapy.deliveries.on_top or records.changed or therapy.detector.watching:
+        if therapy.deliveries.each_stroke_counts or records.changed or therapy.detector.watching:
             last_ms = 0
         while (tick_ms := self._checkpoint_due_ms) <= last_ms:
             therapy.turn_until(tick_ms)
@@ -150,6 +150,7 @@ class Schedule:
             self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if row:
             records.memory.checkpoints(row)
+            self._saved_strokes = therapy.counters.commanded
             self._next_ms = min(self._planned_ms, self._unremembered_ms, self._checkpoint_due_ms)
         return range(first_ms, self._checkpoint_due_ms, CHECKPOINT_MS)
 
