@@ -1,10 +1,15 @@
-"""What holds for every test: signals do what they do in a terminal, and no example has a deadline."""
+"""What holds for every test: signals as in a terminal, no deadline for examples, nobody's own state files."""
 
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # `nohup` ignores HUP, a shell's background job INT: both are inherited, and emulators would ignore them too.
 for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -14,3 +19,11 @@ for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
 # How long an example takes says nothing about what it shows, and other processes may hold it up.
 settings.register_profile("pumpbench", deadline=None)
 settings.load_profile("pumpbench")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A programmer without --state uses the user's own file, and would meet what he has done before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
