@@ -46,11 +46,15 @@ def test_who_asked_for_nothing_is_told_nothing(running: Programmer) -> None:
 
 
 @verifies("HNT-002")
-def test_what_changed_stays_in_the_hints_until_the_status_is_read(subscribed: Programmer) -> None:
+@needs("time")
+def test_what_changed_stays_in_the_hints_until_the_status_is_read(
+    subscribed: Programmer, pump_rig: Rig
+) -> None:
     subscribed.bolus(10_000, 600)
     first = subscribed.next_hint(PATIENCE_MS)
-    subscribed.session.wait(INTERVAL_MS)
+    pump_rig.advance(INTERVAL_MS)
     subscribed.stop(3_600)
+    pump_rig.advance(INTERVAL_MS)
     masks = [] if first is None else [first.mask]
     while (hint := subscribed.next_hint(PATIENCE_MS)) is not None:
         masks.append(hint.mask)
@@ -59,17 +63,20 @@ def test_what_changed_stays_in_the_hints_until_the_status_is_read(subscribed: Pr
     assert EventFlag.STATE in masks[-1]
     subscribed.status()
     subscribed.resume()
+    pump_rig.advance(INTERVAL_MS)
     last = subscribed.next_hint(PATIENCE_MS)
     assert last is not None
     assert EventFlag.BOLUS not in last.mask
 
 
 @verifies("HNT-003")
-def test_no_second_hint_comes_within_a_second(subscribed: Programmer) -> None:
+@needs("time")
+def test_no_second_hint_comes_within_a_second(subscribed: Programmer, pump_rig: Rig) -> None:
     times_ms = []
     for _ in range(3):
         subscribed.stop(3_600)
-        subscribed.session.wait(INTERVAL_MS // 4)
+        pump_rig.advance(INTERVAL_MS // 4)
+    pump_rig.advance(INTERVAL_MS)
     while (hint := subscribed.next_hint(PATIENCE_MS)) is not None:
         times_ms.append((subscribed.session.now_ms(), hint.last_seq))
     assert 1 <= len(times_ms) <= 2
