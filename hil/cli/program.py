@@ -1,5 +1,4 @@
-"""`pumpbench program`: reading a pump, and the small commands. Programs are in `program_commands`, therapy in
-`therapy_commands`.
+"""`pumpbench program`: reading a pump, and the small commands; `program_commands` and `therapy_commands` have more.
 
 A human confirms before anything is prepared. Output for people has exact decimals; `--json` has raw integers.
 """

@@ -25,7 +25,7 @@ from firmware_emu.controller.therapy.therapy import Therapy
 from hil.errors import NotExecuted
 from hil.noise import Direction
 from hil.programmer.command_ledger import CommandLedger
-from protocol.identifiers import BolusKind, Outcome
+from protocol.identifiers import Outcome
 from protocol.link.events import Request
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import BolusEndData, BolusStartData
@@ -295,8 +295,7 @@ def a_pump_that_takes_one_event_a_step(patch: pytest.MonkeyPatch) -> None:
 
 def a_pump_that_gives_two_boluses_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Deliveries, "of_source", lambda _deliveries, _source: None)
-    alone = boluses._RULES[BolusKind.BOLUS]._replace(not_beside=frozenset())
-    patch.setitem(boluses._RULES, BolusKind.BOLUS, alone)
+    patch.setattr(Deliveries, "in_the_way_of", lambda _deliveries, _source: None)
 
 
 def nothing_wrong(_patch: pytest.MonkeyPatch) -> None:

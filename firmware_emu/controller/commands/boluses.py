@@ -156,25 +156,15 @@ def _found(device: DeviceContext, key_id: int, cmd_id: int) -> QueryCmdReply:
 
 
 class _Rules(NamedTuple):
-    """What holds for a kind of bolus before it starts [SPEC 6]."""
+    """What a kind of bolus is, and in which states it may start [SPEC 6]."""
 
     source: Source
     states: frozenset[State]
-    not_beside: frozenset[Source]
-    in_windows: bool
-    """Held to the windows and the gap; otherwise to what the reservoir is believed to hold."""
 
 
 _RULES: Final = {
-    BolusKind.BOLUS: _Rules(
-        Source.BOLUS, frozenset({State.RUN}), frozenset({Source.BOLUS, Source.PRIME}), in_windows=True
-    ),
-    BolusKind.PRIME: _Rules(
-        Source.PRIME,
-        frozenset({State.RUN, State.STOP}),
-        frozenset({Source.BOLUS, Source.PATIENT, Source.PERIODIC, Source.PRIME}),
-        in_windows=False,
-    ),
+    BolusKind.BOLUS: _Rules(Source.BOLUS, frozenset({State.RUN})),
+    BolusKind.PRIME: _Rules(Source.PRIME, frozenset({State.RUN, State.STOP})),
 }
 
 
@@ -187,9 +177,8 @@ def _check_state(device: DeviceContext, kind: BolusKind) -> None:
         raise Refused(ErrorCode.ALARM_BLOCKS, device.records.alarms.active_mask)
     if deliveries.bridge is not None:
         raise Refused(ErrorCode.BRIDGE_ACTIVE, deliveries.bridge.left_nl)
-    for other in deliveries.on_top:
-        if other.source in rules.not_beside:
-            raise Refused(ErrorCode.BOLUS_ACTIVE, other.cmd_id)
+    if (other := deliveries.in_the_way_of(rules.source)) is not None:
+        raise Refused(ErrorCode.BOLUS_ACTIVE, other.cmd_id)
 
 
 _NOT_RUNNING = {
@@ -222,7 +211,8 @@ def _wait_ms(device: DeviceContext, kind: BolusKind) -> int:
 def _check_limits(
     device: DeviceContext, request: RequestContext, kind: BolusKind, volume_nl: int, duration_s: int
 ) -> None:
-    therapy, in_windows, wait_ms = device.therapy, _RULES[kind].in_windows, _wait_ms(device, kind)
+    therapy, wait_ms = device.therapy, _wait_ms(device, kind)
+    in_windows = SOURCES[_RULES[kind].source].counts_in_windows  # else it is held to what the reservoir has
 
     def highest_basal(duration_ms: int) -> int:
         return therapy.highest_basal_nl_per_day(wait_ms + duration_ms)

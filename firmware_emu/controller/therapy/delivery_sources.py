@@ -85,6 +85,8 @@ class SourceRow(NamedTuple):
     """Whether its volume counts in the windows of an hour and a day, and its end in the gap [SPEC 6]."""
     partial_alarm: AlarmId | None = AlarmId.BOLUS_PARTIAL
     """Raised where it ends early."""
+    not_beside: frozenset[Source] = frozenset()
+    """Beside which others it does not start at all; none starts beside a bridge."""
     suspends: frozenset[Source] = frozenset()
     """Which others wait while it delivers; never the basal rate, which no bolus changes [DOMAIN 2.2]."""
 
@@ -139,6 +141,11 @@ class Deliveries:
     def of_source(self, source: Source) -> Delivery | None:
         """What a source delivers now, or would if it were not suspended; None where nothing."""
         return next((delivery for delivery in self.on_top if delivery.source is source), None)
+
+    def in_the_way_of(self, source: Source) -> Delivery | None:
+        """The first delivery beside which a source does not start; None where there is none. Not for a bridge."""
+        kept_by = SOURCES[source].not_beside
+        return next((delivery for delivery in self.on_top if delivery.source in kept_by), None)
 
     @property
     def bridge_end_ms(self) -> int | None:
@@ -242,6 +249,7 @@ register_source(
         unpack=ActiveBolus.unpack,
         activity=Activity.BOLUS,
         opcode=Opcode.BOLUS_COMMIT,
+        not_beside=frozenset({Source.BOLUS, Source.PRIME}),
         suspends=frozenset({Source.PERIODIC}),
     )
 )
@@ -253,6 +261,7 @@ register_source(
         activity=Activity.PATIENT,
         opcode=Opcode.PATIENT_BOLUS,
         log_kind=DeliveryKind.PATIENT,
+        not_beside=frozenset({Source.PATIENT, Source.PRIME}),
         suspends=frozenset({Source.BOLUS, Source.PERIODIC}),
     )
 )
@@ -263,6 +272,7 @@ register_source(
         unpack=ActiveBolus.unpack,
         activity=Activity.PERIODIC,
         log_kind=DeliveryKind.PERIODIC,
+        not_beside=frozenset({Source.PERIODIC, Source.PRIME}),
     )
 )
 register_source(
@@ -276,6 +286,7 @@ register_source(
         start_type=LogType.PRIME_START,
         end_type=LogType.PRIME_END,
         counts_in_windows=False,
+        not_beside=frozenset({Source.BOLUS, Source.PATIENT, Source.PERIODIC, Source.PRIME}),
     )
 )
 register_source(

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy.therapy import Therapy
     from protocol.messages.program import PatientBlock
 
-BLOCKING = (Source.PATIENT, Source.PRIME)
-
 
 class Denial(NamedTuple):
     """Why no bolus is granted now; `code` says it in the words of a refusal."""
@@ -65,9 +63,8 @@ def _denials(therapy: Therapy, block: PatientBlock) -> Iterator[Denial]:
         yield Denial(DenyReason.ALARM, ErrorCode.ALARM_BLOCKS)
     if therapy.deliveries.bridge is not None:
         yield Denial(DenyReason.ANOTHER_ACTIVE, ErrorCode.BRIDGE_ACTIVE)
-    for source in BLOCKING:
-        if therapy.deliveries.of_source(source) is not None:
-            yield Denial(DenyReason.ANOTHER_ACTIVE, ErrorCode.BOLUS_ACTIVE)
+    if therapy.deliveries.in_the_way_of(Source.PATIENT) is not None:
+        yield Denial(DenyReason.ANOTHER_ACTIVE, ErrorCode.BOLUS_ACTIVE)
     if tick_ms < patient.unlocked_ms(block):
         yield Denial(DenyReason.LOCKOUT, ErrorCode.GAP)
     if tick_ms < patient.counted_out_ms(block):
@@ -105,10 +102,11 @@ def next_allowed_s(therapy: Therapy) -> int | None:
     model, window, tick_ms = therapy.model, records.window, records.tick_ms
     volume_nl = quantised_nl(block.volume_nl, model.stroke_nl)
     in_work = foreseen(therapy.deliveries)
+    not_beside = SOURCES[Source.PATIENT].not_beside
     running = [Ended(end_ms(d), d.volume_nl) for d in in_work if SOURCES[d.source].counts_in_windows]
     moments: list[int | None] = [tick_ms, records.patient.unlocked_ms(block)]
     moments.append(records.patient.counted_out_ms(block))
-    moments += [end_ms(delivery) for delivery in in_work if delivery.source in BLOCKING]
+    moments += [end_ms(delivery) for delivery in in_work if delivery.source in not_beside]
     if therapy.deliveries.bridge is not None:
         moments.append(therapy.deliveries.bridge_end_ms)
     for window_ms, limit_nl in ((MS_PER_HOUR, model.hour_max_nl), (MS_PER_DAY, model.day_max_nl)):

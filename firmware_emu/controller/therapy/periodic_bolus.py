@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 NO_COMMAND: Final = 0  # in place of an opcode, a command id or a key: the pump begins these boluses itself
 _NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
 _RECORD: Final = struct.Struct("<QQH")
-_BLOCKING: Final = (Source.PERIODIC, Source.PRIME)
 _NOT_RUNNING: Final = {State.STOP: ErrorCode.STOPPED, State.EOS: ErrorCode.EOS}
 
 
@@ -131,9 +130,8 @@ def _refusal(therapy: Therapy, block: PeriodicBlock | None) -> tuple[ErrorCode, 
         return ErrorCode.ALARM_BLOCKS, records.alarms.active_mask
     if therapy.deliveries.bridge is not None:
         return ErrorCode.BRIDGE_ACTIVE, therapy.deliveries.bridge.left_nl
-    for source in _BLOCKING:
-        if (other := therapy.deliveries.of_source(source)) is not None:
-            return ErrorCode.BOLUS_ACTIVE, other.cmd_id
+    if (other := therapy.deliveries.in_the_way_of(Source.PERIODIC)) is not None:
+        return ErrorCode.BOLUS_ACTIVE, other.cmd_id
     volume_nl = quantised_nl(block.volume_nl, model.stroke_nl)
     highest = therapy.highest_basal_nl_per_day(block.duration_s * MS_PER_S)
     refusal = check_size(volume_nl, block.duration_s, highest, model) or check_windows(
