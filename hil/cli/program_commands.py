@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -44,13 +45,39 @@ if TYPE_CHECKING:
 START = click.option("--start/--no-start", default=True, help="Run the program, or keep the pump's state.")
 
 
+class Consent(NamedTuple):
+    """What was said of a new program on the command line: whether it starts, and to what it says yes."""
+
+    start: bool
+    accepted: tuple[str, ...]
+    yes: bool
+
+    @property
+    def accept(self) -> Callable[[Warned], None]:
+        """What a warning is put to."""
+        return accepting(self.accepted)
+
+    @property
+    def ask(self) -> Callable[[str], None]:
+        """What the question is put to."""
+        return partial(confirm, yes=self.yes, otherwise=UNCHANGED)
+
+
+def with_consent(command: Callable[..., None]) -> Callable[..., None]:
+    """The command, with the options that each one has which writes a program."""
+
+    @functools.wraps(command)
+    def wrapped(*, start: bool, accepted: tuple[str, ...], yes: bool, **others: Any) -> None:
+        command(consent=Consent(start, accepted, yes), **others)
+
+    return START(ACCEPT(YES(wrapped)))
+
+
 @click.command(name="set")
 @click.option("--dose", "dose_ng_per_day", type=MCG_PER_DAY, required=True, help="Dose in mcg/day.")
 @CONCENTRATION_OPTION
 @DRUG
-@START
-@ACCEPT
-@YES
+@with_consent
 @with_options
 def set_program(
     options: Options,
@@ -58,9 +85,7 @@ def set_program(
     dose_ng_per_day: int,
     concentration_ng_per_ml: int | None,
     drug_id: int | None,
-    start: bool,
-    accepted: tuple[str, ...],
-    yes: bool,
+    consent: Consent,
 ) -> None:
     """Program simple continuous infusion of a dose."""
     require_target(options)
@@ -70,9 +95,9 @@ def set_program(
             dose_ng_per_day,
             concentration_ng_per_ml=concentration_ng_per_ml,
             drug_id=drug_id,
-            start=start,
-            accept=accepting(accepted),
-            ask=partial(confirm, yes=yes, otherwise=UNCHANGED),
+            start=consent.start,
+            accept=consent.accept,
+            ask=consent.ask,
         )
         rate = seen.program.peak_rate_nl_per_day
         more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
@@ -132,34 +157,28 @@ def named_or_active(
 @click.command(name="minimum-rate")
 @CONCENTRATION_OPTION
 @DRUG
-@START
-@ACCEPT
-@YES
+@with_consent
 @with_options
 def minimum_rate(
     options: Options,
     *,
     concentration_ng_per_ml: int | None,
     drug_id: int | None,
-    start: bool,
-    accepted: tuple[str, ...],
-    yes: bool,
+    consent: Consent,
 ) -> None:
     """Program the lowest flow, which only keeps the path open."""
     require_target(options)
     with connected(options, settled=True) as pump:
         drug = named_or_active(pump, concentration_ng_per_ml, drug_id)
         seen = reviewed(pump, InfusionProgram.minimum_rate(*drug))
-        _write(options, pump, seen, start=start, accepted=accepted, yes=yes)
+        _write(options, pump, seen, consent)
 
 
 @click.command()
 @click.argument("words", metavar="[DAYS] TIME=DOSE...", nargs=-1, required=True)
 @CONCENTRATION_OPTION
 @DRUG
-@START
-@ACCEPT
-@YES
+@with_consent
 @with_options
 def flex(
     options: Options,
@@ -167,9 +186,7 @@ def flex(
     words: tuple[str, ...],
     concentration_ng_per_ml: int | None,
     drug_id: int | None,
-    start: bool,
-    accepted: tuple[str, ...],
-    yes: bool,
+    consent: Consent,
 ) -> None:
     """Program doses by the time of day: `weekdays 00:00=8mcg/h 06:00=20mcg/h weekend 00:00=10mcg/h`.
 
@@ -186,7 +203,7 @@ def flex(
             "group": groups,
         }
         seen = reviewed(pump, program_of_document(document, "flex"), file="flex")
-        _write(options, pump, seen, start=start, accepted=accepted, yes=yes)
+        _write(options, pump, seen, consent)
 
 
 def _groups(words: tuple[str, ...]) -> list[dict[str, object]]:
@@ -210,13 +227,9 @@ def _groups(words: tuple[str, ...]) -> list[dict[str, object]]:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Check and show it, and change nothing.")
-@START
-@ACCEPT
-@YES
+@with_consent
 @with_options
-def write(
-    options: Options, *, file: Path, check: bool, start: bool, accepted: tuple[str, ...], yes: bool
-) -> None:
+def write(options: Options, *, file: Path, check: bool, consent: Consent) -> None:
     """Write the program of a TOML file: any mode, with periodic and patient boluses and a bridge.
 
     `pumpbench help program-schema` prints the JSON Schema of such files; `show --toml` writes one.
@@ -229,7 +242,7 @@ def write(
         if check:
             show(options, _checked_text(file, seen), _checked(seen))
             return
-        _write(options, pump, seen, start=start, accepted=accepted, yes=yes)
+        _write(options, pump, seen, consent)
 
 
 def _warnings(seen: Reviewed) -> dict[str, object]:
@@ -251,23 +264,9 @@ def _checked(seen: Reviewed) -> CheckedPart:
     )
 
 
-def _write(
-    options: Options,
-    pump: Programmer,
-    seen: Reviewed,
-    *,
-    start: bool,
-    accepted: tuple[str, ...],
-    yes: bool,
-) -> None:
+def _write(options: Options, pump: Programmer, seen: Reviewed, consent: Consent) -> None:
     refuse_another_drug(seen)
-    executed = written_as_confirmed(
-        pump,
-        seen,
-        start=start,
-        accept=accepting(accepted),
-        ask=partial(confirm, yes=yes, otherwise=UNCHANGED),
-    )
+    executed = written_as_confirmed(pump, seen, start=consent.start, accept=consent.accept, ask=consent.ask)
     report(options, executed, warning_rows(seen.warned), fields=_warnings(seen))
 
 
