@@ -7,7 +7,6 @@ published values. Each shows what follows from the numbers beside them, so that 
 from __future__ import annotations
 
 import functools
-import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,7 +14,7 @@ import click
 
 from hil.cli.connection import Options, connected, show, with_options
 from hil.cli.procedure_documents import BolusOfDose, BridgePart, DosePart, PathPart, PrimePart
-from hil.cli.quantities import MCG, MCG_PER_DAY, MCG_PER_ML, ML, Quantity
+from hil.cli.quantities import HOURS_MINUTES, MCG, MCG_PER_DAY, MCG_PER_ML, ML, Quantity
 from hil.cli.reservoir_dates import dates_document, dates_rows, read_dates
 from hil.errors import UsageError
 from hil.procedures import doses
@@ -51,35 +50,12 @@ if TYPE_CHECKING:
 
 RESERVOIR_NL: Final = 20_000_000  # [DOMAIN 0.3, C1]
 HOURS_PER_DAY: Final = 24
-INTERVAL_DAYS_MAX: Final = 31
 WATCH: Final = "fluids mix: some drug arrives before a prime has ended and less after it; watch the patient"
 
 MM = Quantity("cm", places=1, low=1, high=10_000)
 NL_PER_CM = Quantity("mL/cm", places=6, low=1, high=1_000_000)
 PERMILLE = Quantity("%", places=1, high=500)
 PRIME_RATE = Quantity("mL/h", places=3, low=1, high=1_000)
-
-
-class _HoursMinutes(click.ParamType[int]):
-    """A stretch of time as H:MM, in seconds: hours and minutes each in a place of its own [DOMAIN 6.8, RH-03]."""
-
-    name = "H:MM"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Seconds."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"([0-9]{1,3}):([0-5][0-9])", value)
-        seconds = (int(found[1]) * 60 + int(found[2])) * 60 if found else 0
-        if not 0 < seconds <= INTERVAL_DAYS_MAX * doses.S_PER_DAY:
-            longest = INTERVAL_DAYS_MAX * HOURS_PER_DAY
-            self.fail(
-                f"{value[:40]!r} is no time of 0:01 to {longest}:00: write 6:00 for six hours", param, ctx
-            )
-        return seconds
-
-
-HOURS_MINUTES = _HoursMinutes()
 
 
 class _Known(NamedTuple):
@@ -106,15 +82,30 @@ def _known(options: Options) -> _Known:
         limits.safe_rate_nl_per_day,
         info.reservoir_size_nl,
         info.tubing_nl,
-        header.concentration_ng_per_ml or None,
-        header.groups[0].dose_ng_per_day or None,
+        *(
+            None if each == 0 else each
+            for each in (header.concentration_ng_per_ml, header.groups[0].dose_ng_per_day)
+        ),
     )
 
 
 def _needed(value: int | None, option: str, why: str) -> int:
+    if value is None:
+        raise UsageError(f"{option} is missing: {why}", advice=f"name {option}, above 0")
+    return _above_0(value, option)
+
+
+def _above_0(value: int, option: str) -> int:
     if value:
         return value
-    raise UsageError(f"{option} is missing: {why}", advice=f"name {option}, above 0")
+    raise UsageError(
+        f"{option} is 0, and nothing can be computed with that", advice=f"name {option}, above 0"
+    )
+
+
+def _named(*values: int | None) -> int | None:
+    """The first that is named; a 0 is named, and a wrong one."""
+    return next((value for value in values if value is not None), None)
 
 
 CONCENTRATION = click.option(
@@ -172,8 +163,12 @@ def dose(options: Options, **given: Any) -> None:
     """Turn a dose into a rate, and see what follows from it. Changes nothing."""
     asked = _DoseOptions(**given)
     known = _known(options)
-    ng_per_ml = _needed(asked.ng_per_ml or known.concentration_ng_per_ml, "--concentration", "a dose is drug")
-    wanted = _needed(asked.first_dose() or known.dose_ng_per_day, "--dose", "there is none to compute with")
+    ng_per_ml = _needed(
+        _named(asked.ng_per_ml, known.concentration_ng_per_ml), "--concentration", "a dose is drug"
+    )
+    wanted = _needed(
+        _named(asked.first_dose(), known.dose_ng_per_day), "--dose", "there is none to compute with"
+    )
     part = _dose_part(known, wanted, ng_per_ml)
     if asked.bolus_ng is not None:
         part["bolus"] = _bolus_part(known, part, asked.bolus_ng, asked.duration_s, asked.interval_s)
@@ -389,14 +384,24 @@ def path(
 ) -> None:
     """Volumes of tubing and catheter, primes and transit. Changes nothing."""
     known = _known(options)
-    ng_per_ml = ng_per_ml or known.concentration_ng_per_ml
-    dose_ng_per_day = dose_ng_per_day or known.dose_ng_per_day
-    if dose_ng_per_day and not ng_per_ml:
-        raise UsageError("--dose needs --concentration", advice="name the drug's")
-    part = _path_part(
-        measured, known.tubing_nl, prime_ul_per_h, ng_per_ml or 0, old_ng_per_ml or ng_per_ml or 0
+    ng_per_ml = _named(ng_per_ml, known.concentration_ng_per_ml)
+    dose_ng_per_day = _named(dose_ng_per_day, known.dose_ng_per_day)
+    named = (
+        ("--concentration", ng_per_ml),
+        ("--old-concentration", old_ng_per_ml),
+        ("--dose", dose_ng_per_day),
     )
-    rate = rate_for_dose_nl_per_day(dose_ng_per_day, ng_per_ml) if dose_ng_per_day and ng_per_ml else 0
+    for option, value in named:
+        if value is not None:
+            _above_0(value, option)
+    if dose_ng_per_day is not None and ng_per_ml is None:
+        raise UsageError("--dose needs --concentration", advice="name the drug's")
+    drug = 0 if ng_per_ml is None else ng_per_ml
+    old_drug = drug if old_ng_per_ml is None else old_ng_per_ml
+    part = _path_part(measured, known.tubing_nl, prime_ul_per_h, drug, old_drug)
+    rate = 0
+    if dose_ng_per_day is not None and ng_per_ml is not None:
+        rate = rate_for_dose_nl_per_day(dose_ng_per_day, ng_per_ml)
     if rate:
         part["transit_ms"] = doses.delivery_time_ms(part["path_nl"], rate)
     show(options, list(_path_rows(measured, part, ng_per_ml, rate)), {**part})
@@ -493,9 +498,9 @@ def bridge(
         ),
         new_ng_per_ml=_needed(new_ng_per_ml, "--concentration", "a drug has one"),
         bridge_dose_ng_per_day=_needed(
-            bridge_ng_per_day or old_dose, "--bridge-dose", "the pump has no dose"
+            _named(bridge_ng_per_day, old_dose), "--bridge-dose", "the pump has no dose"
         ),
-        new_dose_ng_per_day=_needed(dose_ng_per_day or old_dose, "--dose", "the pump has no dose"),
+        new_dose_ng_per_day=_needed(_named(dose_ng_per_day, old_dose), "--dose", "the pump has no dose"),
         dispersion=measured.dispersion,
     )
     for name, rate in (("--bridge-dose", plan.rate_nl_per_day), ("--dose", plan.rate_after_nl_per_day)):

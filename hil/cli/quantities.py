@@ -18,6 +18,8 @@ from hil.quantity_words import PLACES_OF_MCG, PLACES_OF_ML, U32_MAX, WALL_EPOCH
 from hil.targets.choices import whole_number
 
 U16_MAX: Final = 0xFFFF
+S_PER_HOUR: Final = 3_600
+INTERVAL_HOURS_MAX: Final = 744  # of 31 days
 LAST_MOMENT = WALL_EPOCH + timedelta(seconds=U32_MAX)
 TZ_MINUTES = range(-720, 840 + 1)  # [SPEC 6], TIME_SET
 _FINER_THAN_A_SECOND = re.compile("[.,]0*[1-9]")  # Python drops what is finer than a microsecond
@@ -115,3 +117,26 @@ def wall_time(text: str) -> WallTime:
         last = f"{LAST_MOMENT:%Y-%m-%dT%H:%M:%S}+00:00"
         raise ValueError(f"{shown(text)} is out of range: 2000-01-01T00:00:00+00:00 to {last}")
     return WallTime((wanted - WALL_EPOCH) // timedelta(seconds=1), tz_minutes, wanted.isoformat())
+
+
+class HoursMinutes(click.ParamType[int]):
+    """A stretch of time as H:MM, in seconds: hours and minutes each in a place of its own [DOMAIN 6.8, RH-03]."""
+
+    name = "H:MM"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Seconds."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"([0-9]{1,3}):([0-5][0-9])", value)
+        seconds = (int(found[1]) * 60 + int(found[2])) * 60 if found else 0
+        if not 0 < seconds <= INTERVAL_HOURS_MAX * S_PER_HOUR:
+            self.fail(
+                f"{value[:40]!r} is no time of 0:01 to {INTERVAL_HOURS_MAX}:00: write 6:00 for six hours",
+                param,
+                ctx,
+            )
+        return seconds
+
+
+HOURS_MINUTES = HoursMinutes()

@@ -160,6 +160,22 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
         ),
         ("dose --dose 300", "--concentration is missing: a dose is drug; name --concentration, above 0"),
         (
+            "dose --dose 0 --concentration 500 --target emulator",
+            "--dose is 0, and nothing can be computed with that; name --dose, above 0",
+        ),
+        (
+            "dose --dose 300 --concentration 0 --target emulator",
+            "--concentration is 0, and nothing can be computed with that; name --concentration, above 0",
+        ),
+        (
+            "path --length-cm 90 --concentration 0 --target emulator",
+            "--concentration is 0, and nothing can be computed with that; name --concentration, above 0",
+        ),
+        (
+            "bridge --length-cm 90 --concentration 2000 --bridge-dose 0 --target emulator",
+            "--bridge-dose is 0, and nothing can be computed with that; name --bridge-dose, above 0",
+        ),
+        (
             "path --length-cm 24 --trimmed-cm 24",
             "--trimmed-cm 24 leaves nothing of --length-cm 24; name the length that was sold, and what was cut off",
         ),
