@@ -280,8 +280,8 @@ class _Restart(NamedTuple):
                 TherapyRecord.unpack,
                 TherapyRecord(state=State.RUN),
                 lambda found: (
-                    (found.stopped_at_ms or 0) <= latest_ms
-                    and (found.stop_expires_ms or 0) <= latest_expiry_ms
+                    _at_most(found.stopped_at_ms, latest_ms)
+                    and _at_most(found.stop_expires_ms, latest_expiry_ms)
                     and found.boot_count < U32_MAX
                     and found.program_rev < U32_MAX
                 ),
@@ -332,7 +332,7 @@ class _Restart(NamedTuple):
                 Region.PERIODIC,
                 PeriodicSeries.unpack,
                 PeriodicSeries(),
-                lambda found: (found.next_start_ms or 0) <= latest_ms + U32_MAX * MS_PER_S,
+                lambda found: _at_most(found.next_start_ms, latest_ms + U32_MAX * MS_PER_S),
             ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
@@ -458,3 +458,8 @@ class _Restart(NamedTuple):
         doubted = self.report.checkpoint_doubted and not self.report.checkpoint_lost
         uncertain_nl = min(requested_nl, self.model.stroke_nl) if doubted else requested_nl
         return BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, uncertain_nl)
+
+
+def _at_most(tick_ms: int | None, latest_ms: int) -> bool:
+    """Whether a moment can be; one that there is not can."""
+    return tick_ms is None or tick_ms <= latest_ms

@@ -126,7 +126,7 @@ class Deliveries:
     def rate_nl_per_day(self) -> int:
         """The basal rate in effect: that of the bridge while it delivers in its place."""
         basal_nl_per_day, bridge = self.basal.rate_nl_per_day, self.bridge
-        return basal_nl_per_day if bridge is None else basal_nl_per_day or bridge.accumulator.rate_nl_per_day
+        return basal_nl_per_day if bridge is None or bridge.waits else bridge.accumulator.rate_nl_per_day
 
     @property
     def each_stroke_counts(self) -> bool:

@@ -142,7 +142,8 @@ def _behind(start_ms: int, end_of_last_ms: int, interval_ms: int) -> int:
 
 def allotted_to_come(therapy: Therapy, block: PatientBlock, until_ms: int) -> BolusesAt:
     """The boluses of a patient who asks as soon as lockout and count allow, as far as they begin before a tick."""
-    first_ms = max(therapy.records.tick_ms, therapy.deliveries.bridge_end_ms or 0)
+    tick_ms, bridge_end_ms = therapy.records.tick_ms, therapy.deliveries.bridge_end_ms
+    first_ms = tick_ms if bridge_end_ms is None else max(tick_ms, bridge_end_ms)
     starts = therapy.records.patient.allotted_ms(block, first_ms)
     before = tuple(takewhile(lambda start_ms: start_ms < until_ms, starts))
     return BolusesAt(before, block.duration_s * MS_PER_S, block.volume_nl // therapy.model.stroke_nl)
