@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import FrameType, TracebackType
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _REAL_EXIT = os._exit
@@ -97,3 +97,16 @@ class Endings:
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
     raise EndedBySignal(signal.Signals(number).name)
+
+
+def drop_entries_without_a_line(traceback: TracebackType | None) -> None:
+    """Take out of a traceback what stands at no line of its file: pytest cannot show it, and would end with 1.
+
+    A signal may come at an instruction that the compiler put in by itself; only what calls the first entry stays.
+    """
+    while traceback is not None and (following := traceback.tb_next) is not None:
+        line: int | None = following.tb_lineno  # said to be an int, and is None there
+        if line is None:
+            traceback.tb_next = following.tb_next
+        else:
+            traceback = following

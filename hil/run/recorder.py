@@ -34,7 +34,13 @@ from hil.report.records import (
     Verdict,
 )
 from hil.report.summary import why_nothing_was_shown
-from hil.run.endings import EndedBySignal, Endings, as_the_system_sees, discard_stdout
+from hil.run.endings import (
+    EndedBySignal,
+    Endings,
+    as_the_system_sees,
+    discard_stdout,
+    drop_entries_without_a_line,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -165,8 +171,10 @@ class Recorder:
 
     # How it ended.
 
+    @pytest.hookimpl(tryfirst=True)  # before the terminal shows it
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Ctrl-C, a signal, `pytest.exit`, and whatever else interrupts."""
+        drop_entries_without_a_line(excinfo.tb)
         self.stop(str(excinfo.value) or "Ctrl-C")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
