@@ -35,13 +35,14 @@ def test_a_run_of_the_tests_ends_with_its_five_slowest(makefile: str) -> None:
     assert re.search(r"-m pytest .*--durations=5$", recipe, re.MULTILINE)
 
 
-def test_no_setting_for_somebodys_pytest_reaches_the_tests(root: Path) -> None:
-    show = 'include Makefile\nshow:\n\t@echo "[$$PYTEST_ADDOPTS$$PYTEST_PLUGINS]"\n'
+def test_no_setting_for_somebodys_pytest_or_python_reaches_the_tests(root: Path) -> None:
+    show = 'include Makefile\nshow:\n\t@echo "[$$PYTEST_ADDOPTS$$PYTEST_PLUGINS$$PYTHONDONTWRITEBYTECODE]"\n'
     done = subprocess.run(
         ["make", "-f", "-", "show"],
         cwd=root,
         input=show,
-        env=os.environ | {"PYTEST_ADDOPTS": "--collect-only", "PYTEST_PLUGINS": "nothing"},
+        env=os.environ
+        | {"PYTEST_ADDOPTS": "--collect-only", "PYTEST_PLUGINS": "nothing", "PYTHONDONTWRITEBYTECODE": "1"},
         check=True,
         capture_output=True,
         text=True,

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from firmware_emu.pump import Pump
 from hil.errors import NotExecuted, OutcomeUnknown, PumpbenchError
 from hil.noise import Direction
 from protocol.identifiers import Role
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.profile import Profile
-    from firmware_emu.pump import Pump
     from hil.programmer.programmer import Programmer
 
     Act = Callable[[random.Random, Operator], object]
@@ -59,7 +59,7 @@ class Story:
 
     seed: int
     mix: Mix = field(default_factory=Mix)
-    pump_class: type[Pump] | None = None
+    pump_class: type[Pump] = Pump
     profile: Profile | None = None
     told: list[str] = field(default_factory=list)
     people: list[Operator] = field(default_factory=list)
@@ -67,8 +67,7 @@ class Story:
     def play(self) -> None:
         """From the first connection to the last check. AssertionError where something must not be."""
         chance = random.Random(self.seed)
-        options = {} if self.pump_class is None else {"pump_class": self.pump_class}
-        world = World(seed=self.seed, profile=self.profile, **options)
+        world = World(seed=self.seed, profile=self.profile, pump_class=self.pump_class)
         self.people.append(Operator(world, seed=self.seed))
         if self.mix.second_person and chance.random() < 0.5:
             other = chance.choice([SECOND_CLINICIAN, development_key(Role.PATIENT)])

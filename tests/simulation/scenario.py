@@ -83,7 +83,12 @@ class World:
     """One pump and everything around it, in virtual time."""
 
     def __init__(
-        self, *, seed: int = 1, pump_class: type[Pump] = Pump, profile: Profile | None = None
+        self,
+        *,
+        seed: int = 1,
+        pump_class: type[Pump] = Pump,
+        profile: Profile | None = None,
+        frames_traced: bool = False,
     ) -> None:
         profile = profile or simulated_profile()
         size = memory_size_bytes(profile.model.log_capacity)
@@ -91,7 +96,7 @@ class World:
         self.rotor = WatchedRotor(profile.model, plant.reservoir, plant.crystal)
         plant.rotor = plant.battery.rotor = self.rotor
         self.profile = profile
-        self.bench = VirtualBench(pump_class.restore(profile, plant, START))
+        self.bench = VirtualBench(pump_class.restore(profile, plant, START), hashing=frames_traced)
         self.attempts: list[Attempt] = []
         self.lines: list[FaultyLine] = []
         self._ends: list[LineEnd] = []

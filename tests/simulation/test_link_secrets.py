@@ -42,7 +42,7 @@ class Spy(World):
 
     def __init__(self) -> None:
         self.trace: list[TraceEntry] = []
-        super().__init__()
+        super().__init__(frames_traced=True)
 
     def check(self) -> None:
         self.trace += self.bench.host.trace

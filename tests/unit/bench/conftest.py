@@ -12,7 +12,7 @@ import pytest
 from tests.unit.bench import processes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.unit.bench.processes import Emulator
 
@@ -74,8 +74,8 @@ def start() -> Iterator[Callable[..., Emulator]]:
     """Starts emulators, and leaves none behind."""
     started: list[Emulator] = []
 
-    def start_one(*arguments: object) -> Emulator:
-        emulator = processes.Emulator(*(str(argument) for argument in arguments))
+    def start_one(*arguments: object, command: Sequence[str] = processes.EMULATE) -> Emulator:
+        emulator = processes.Emulator(*(str(argument) for argument in arguments), command=command)
         started.append(emulator)
         return emulator
 

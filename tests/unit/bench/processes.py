@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from firmware_emu.bench.clock import MANUAL, Clock
@@ -26,10 +27,10 @@ from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import development_key
 from protocol.link.events import Response, SessionOpened
 from protocol.messages.reading import GetStatus, GetStatusReply
+from tests.support.warm_python import WARM_PYTHON, PipedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 Reply = TypeVar("Reply")
 
@@ -110,13 +111,14 @@ class Emulator(Asker):
         self, *arguments: str | Path, cwd: Path | None = None, command: Sequence[str] = EMULATE
     ) -> None:
         stdin, self._held = os.pipe()
-        self.process = subprocess.Popen(
-            [*command, "--until-eof", *map(str, arguments)],
-            cwd=cwd,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        words = [*command, "--until-eof", *map(str, arguments)]
+        self.process: PipedProcess | subprocess.Popen[bytes]
+        if command is EMULATE:
+            self.process = PipedProcess(*words[2:], cwd=cwd or Path.cwd(), env=os.environ, stdin=stdin)
+        else:
+            self.process = subprocess.Popen(
+                words, cwd=cwd, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            )
         os.close(stdin)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -126,15 +128,9 @@ class Emulator(Asker):
     @staticmethod
     def that_ends(*arguments: str | Path, cwd: Path | None = None) -> Ended:
         """A process that is expected to end before it is ready."""
-        done = subprocess.run(
-            [*EMULATE, *map(str, arguments)],
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=DEADLINE_S,
-            check=False,
-        )
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        words = (*EMULATE[2:], *map(str, arguments))
+        done = WARM_PYTHON.run(*words, cwd=cwd or Path.cwd(), env=os.environ, timeout_s=DEADLINE_S)
+        return Ended(done.returncode, done.stdout, done.stderr)
 
     def say(self, data: bytes) -> None:
         """Write to its stdin."""
@@ -157,10 +153,10 @@ class Emulator(Asker):
 
     def wait(self) -> Ended:
         """Wait for the end."""
-        out, err = self.process.communicate(timeout=DEADLINE_S)
+        out, err = self.process.communicate()
         if self._held >= 0:
             self.let_go()
-        return Ended(self.process.returncode, out.decode(), err.decode())
+        return Ended(self.process.wait(), out.decode(), err.decode())
 
 
 class Caller:

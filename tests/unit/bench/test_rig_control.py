@@ -23,7 +23,7 @@ from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import State
-from tests.unit.bench.processes import Caller, ThreadBench
+from tests.unit.bench.processes import EMULATE, Caller, ThreadBench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,7 +97,7 @@ def test_a_foreign_host_or_page_is_refused(bench: ThreadBench) -> None:
 
 
 def test_it_is_not_there_unless_asked_for(start: Callable[..., Emulator]) -> None:
-    emulator = start()
+    emulator = start(command=list(EMULATE))  # a fork of ours has descriptors of ours
     assert emulator.ready["control"] is None
     descriptors = Path(f"/proc/{emulator.process.pid}/fd").iterdir()
     assert not [path for path in descriptors if str(path.readlink()).startswith("socket:")]

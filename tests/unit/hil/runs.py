@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.warm_python import WARM_PYTHON, is_for_a_new_python
+
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
@@ -17,6 +20,11 @@ if TYPE_CHECKING:
 HOUSE = Path(__file__).resolve().parents[3]
 LIMIT_S = 100
 OUR_PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin", "-p", "no:cacheprovider")
+# What takes no part in these tests costs a third of a second in each; and what is imported before cannot be rewritten.
+PLAIN = (
+    *(word for name in ("anyio", "hypothesispytest", "platformdirs") for word in ("-p", f"no:{name}")),
+    "-Wignore::pytest.PytestAssertRewriteWarning",
+)
 
 
 def environment(home: Path, env: dict[str, str] | None = None, first: Path | None = None) -> dict[str, str]:
@@ -30,7 +38,7 @@ def pytest_command(directory: Path, text: str, *arguments: str) -> list[str]:
     directory.mkdir(exist_ok=True)
     (directory / "test_it.py").write_text(textwrap.dedent(text))
     (directory / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\n")
-    return [sys.executable, "-m", "pytest", *OUR_PLUGIN, *arguments, str(directory)]
+    return [sys.executable, "-m", "pytest", *OUR_PLUGIN, *PLAIN, *arguments, str(directory)]
 
 
 def pytest_on(
@@ -39,15 +47,30 @@ def pytest_on(
     *arguments: str,
     env: dict[str, str] | None = None,
     first: Path | None = None,
+    new_python: bool = False,
 ) -> Any:
-    """A user's own pytest on a test file, to its end."""
-    return subprocess.run(
+    """A user's own pytest on a test file, to its end; `new_python`: in one that has imported nothing yet."""
+    return run_python(
         pytest_command(directory, text, *arguments),
+        directory,
+        environment(directory, env, first),
+        new_python=new_python,
+    )
+
+
+def run_python(command: list[str], cwd: Path, env: dict[str, str], *, new_python: bool = False) -> Any:
+    """`python -m MODULE ...` to its end; a fork where a new Python would do no other thing."""
+    python, option, module, *arguments = command
+    assert (python, option) == (sys.executable, "-m")
+    if not new_python and not is_for_a_new_python(env):
+        return WARM_PYTHON.run(module, *arguments, cwd=cwd, env=env, timeout_s=LIMIT_S)
+    return subprocess.run(
+        command,
         capture_output=True,
         text=True,
         errors="backslashreplace",
-        cwd=directory,
-        env=environment(directory, env, first),
+        cwd=cwd,
+        env=env,
         timeout=LIMIT_S,
         check=False,
     )
@@ -57,16 +80,8 @@ def hil_run(
     directory: Path, *arguments: str, env: dict[str, str] | None = None, first: Path | None = None
 ) -> Any:
     """`pumpbench hil run` to its end; its report lies in `directory / "report"`."""
-    return subprocess.run(
-        [sys.executable, "-m", "hil.cli", "hil", "run", "--report", str(directory / "report"), *arguments],
-        capture_output=True,
-        text=True,
-        errors="backslashreplace",
-        cwd=directory,
-        env=environment(directory, env, first),
-        timeout=LIMIT_S,
-        check=False,
-    )
+    command = [sys.executable, "-m", "hil.cli", "hil", "run", "--report", str(directory / "report")]
+    return run_python([*command, *arguments], directory, environment(directory, env, first))
 
 
 def third_party_plugin(place: Path, text: str) -> Path:
@@ -84,6 +99,7 @@ def summary(directory: Path) -> str:
     return (directory / "report" / "summary.txt").read_text()
 
 
+IN_PROCESS = ("--hil-target", "emulator", "--hil-report", "report")
 ON_PROCESS = ("--hil-target", "emulator:process", "--hil-report", "report")
 _TESTS = """
     import os, signal, threading
@@ -143,9 +159,10 @@ class Waiting:
     def until(self, is_so: Callable[[], bool]) -> None:
         give_up_at_s = time.monotonic() + LIMIT_S
         while not is_so():
-            assert self.process.poll() is None, self.process.communicate()[0]
             assert time.monotonic() < give_up_at_s, "did not come to be so in time"
-            os.sched_yield()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.02)
+                raise AssertionError(self.process.communicate()[0])
 
     def emulators(self) -> list[int]:
         """The emulators that the run has started."""

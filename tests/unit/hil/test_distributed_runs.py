@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.hil.runs import FROM_SECOND, ON_PROCESS, five_tests, hil_run, named_in, pytest_on, summary
+from tests.unit.hil.runs import (
+    FROM_SECOND,
+    IN_PROCESS,
+    ON_PROCESS,
+    five_tests,
+    hil_run,
+    named_in,
+    pytest_on,
+    summary,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +56,7 @@ def test_a_run_of_the_suite_may_be_distributed(tmp_path: Path) -> None:
 def test_a_worker_that_is_gone_is_told_where_the_results_arrive(
     second: str, code: int, result: str, tmp_path: Path
 ) -> None:
-    done = pytest_on(tmp_path, five_tests(second), *ON_PROCESS, "-n", "2")
+    done = pytest_on(tmp_path, five_tests(second), *IN_PROCESS, "-n", "2")
     assert done.returncode == code, done.stdout + done.stderr
     assert f"result    {result}" in summary(tmp_path)
 

@@ -17,8 +17,8 @@ from hil.report.summary import TITLE
 from tests.unit.hil.runs import (
     AFTER_SECOND,
     FROM_SECOND,
+    IN_PROCESS,
     LIMIT_S,
-    ON_PROCESS,
     WAITS,
     environment,
     five_tests,
@@ -77,7 +77,7 @@ def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: s
     ending = ENDINGS[name]
     (tmp_path / "breaks.py").write_text(BREAKS)
     text = five_tests(ending.second, ending.limit_s)
-    done = pytest_on(tmp_path, text, *ON_PROCESS, *ending.arguments, first=tmp_path)
+    done = pytest_on(tmp_path, text, *IN_PROCESS, *ending.arguments, first=tmp_path)
     assert done.returncode == ending.code, done.stdout + done.stderr
     assert named_in(tmp_path) == ending.missing
     assert "result    INCOMPLETE: 1 passed" in summary(tmp_path)
@@ -89,15 +89,15 @@ def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: s
 
 def test_a_timeout_by_a_signal_fails_one_test_and_the_others_run(tmp_path: Path) -> None:
     text = five_tests("threading.Event().wait()", limit_s=1)
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "--timeout-method=signal")
+    done = pytest_on(tmp_path, text, *IN_PROCESS, "--timeout-method=signal")
     assert done.returncode == 1, done.stdout
-    assert "result    4 passed, 1 failed on emulator:process" in summary(tmp_path)
+    assert "result    4 passed, 1 failed on emulator" in summary(tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["Ctrl-C", "os._exit(0)", "timeout, by a thread"])
 def test_pytests_own_report_names_what_did_not_run_as_errors(ending: str, tmp_path: Path) -> None:
     text = five_tests(ENDINGS[ending].second, ENDINGS[ending].limit_s)
-    done = pytest_on(tmp_path, text, *ON_PROCESS, *ENDINGS[ending].arguments)
+    done = pytest_on(tmp_path, text, *IN_PROCESS, *ENDINGS[ending].arguments)
     assert "(summary.txt, junit.xml, report.json)" in done.stdout
     suite = ET.parse(tmp_path / "report/junit.xml").getroot().find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
@@ -126,9 +126,9 @@ def test_a_file_that_cannot_be_collected_is_counted_and_named(
     (tmp_path / "test_broken.py").write_text("import no_such_module\n")
     (tmp_path / "test_torn.py").write_text("def test_x(:\n")
     text = "def test_one(pump): pass\ndef test_two(pump): pass\n"
-    done = pytest_on(tmp_path, text, *ON_PROCESS, *arguments)
+    done = pytest_on(tmp_path, text, *IN_PROCESS, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
-    assert f"result    INCOMPLETE: {result} on emulator:process" in summary(tmp_path)
+    assert f"result    INCOMPLETE: {result} on emulator" in summary(tmp_path)
     for name in ("test_broken.py", "test_torn.py"):
         assert f"\nNOT COLLECTED {name}\n" in summary(tmp_path)
     assert "No module named 'no_such_module'" in summary(tmp_path)
@@ -220,7 +220,7 @@ def test_a_run_that_cannot_begin_replaces_an_older_report(target: str, tmp_path:
 
 def test_a_report_that_cannot_be_written_is_one_sentence_before_any_test(tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
-    done = pytest_on(tmp_path, "def test_x(pump): pass\n", *ON_PROCESS)
+    done = pytest_on(tmp_path, "def test_x(pump): pass\n", *IN_PROCESS)
     assert done.returncode == 10, done.stdout
     assert "the report cannot be written to" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -238,7 +238,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
     tests: int, sentence: str, result: str, tmp_path: Path
 ) -> None:
     text = f"import pytest\n@pytest.mark.parametrize('n', range({tests}))\ndef test_x(n, pump_target): pass\n"
-    command = pytest_command(tmp_path, text, *ON_PROCESS)
+    command = pytest_command(tmp_path, text, *IN_PROCESS)
     done = subprocess.run(
         ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", *command],  # no file may be larger than half a KiB
         capture_output=True,
@@ -257,9 +257,9 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
 
 def test_a_report_directory_that_is_removed_in_mid_run_is_there_again_at_its_end(tmp_path: Path) -> None:
     text = five_tests("__import__('shutil').rmtree('report')")
-    done = pytest_on(tmp_path, text, *ON_PROCESS)
+    done = pytest_on(tmp_path, text, *IN_PROCESS)
     assert done.returncode == 0, done.stdout
-    assert "result    5 passed on emulator:process" in summary(tmp_path)
+    assert "result    5 passed on emulator" in summary(tmp_path)
 
 
 def test_a_run_without_any_open_descriptor_has_its_report(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ FORKS = """
 
 
 def test_a_fork_of_a_run_ends_as_if_it_were_alone(tmp_path: Path) -> None:
-    done = pytest_on(tmp_path, FORKS, *ON_PROCESS, "-W", "ignore::DeprecationWarning")
+    done = pytest_on(tmp_path, FORKS, *IN_PROCESS, "-W", "ignore::DeprecationWarning")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("report: ") == 1
-    assert "result    2 passed on emulator:process" in summary(tmp_path)
+    assert "result    2 passed on emulator" in summary(tmp_path)

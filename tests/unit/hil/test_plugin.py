@@ -139,7 +139,7 @@ def test_nothing_of_ours_is_loaded():
 
 
 def test_it_is_inert_even_when_the_environment_names_a_target(tmp_path: Path) -> None:
-    done = pytest_on(tmp_path, INERT, env={"PUMPBENCH_TARGET": "nonsense"})
+    done = pytest_on(tmp_path, INERT, env={"PUMPBENCH_TARGET": "nonsense"}, new_python=True)
     assert done.returncode == 0, done.stdout
     assert "pumpbench" not in done.stdout
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.unit.hil.runs import ON_PROCESS, named_in, pytest_on, summary
+from tests.unit.hil.runs import IN_PROCESS, named_in, pytest_on, summary
 
 # What pytest-rerunfailures tells: tries whose outcome is "rerun", in any phase, with or without the phases after it.
 RUNS_AGAIN = """
@@ -60,7 +60,7 @@ def run_again(
 ) -> Any:
     (directory / "again.py").write_text(_unindented(RUNS_AGAIN.format(cut_short=cut_short)))
     text = TRIES.format(failures=failures, ending=ending)
-    return pytest_on(directory, text, *ON_PROCESS, "-p", "again", *arguments, first=directory)
+    return pytest_on(directory, text, *IN_PROCESS, "-p", "again", *arguments, first=directory)
 
 
 def _unindented(text: str) -> str:
@@ -79,7 +79,7 @@ def test_a_test_that_is_run_again_counts_once_with_its_last_result(
 ) -> None:
     done = run_again(tmp_path, *more, failures=failures, cut_short=cut_short)
     assert done.returncode == (1 if failures == 3 else 0), done.stdout
-    assert f"result    {result} on emulator:process" in summary(tmp_path)
+    assert f"result    {result} on emulator" in summary(tmp_path)
     junit = ET.parse(tmp_path / "report/junit.xml").getroot()  # noqa: S314 - our own file
     assert sum(1 for _ in junit.iter("testcase")) == 4
     assert sum(1 for _ in junit.iter("failure")) == done.returncode
@@ -130,7 +130,7 @@ def test_a_test_that_is_chosen_twice_is_counted_twice(
     second: str, code: int, result: str, missing: list[str], tmp_path: Path
 ) -> None:
     text = TWICE.format(second=second)
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "--keep-duplicates", "test_it.py")
+    done = pytest_on(tmp_path, text, *IN_PROCESS, "--keep-duplicates", "test_it.py")
     assert done.returncode == code, done.stdout
     assert f"result    {result}" in summary(tmp_path)
     if missing:
@@ -154,9 +154,9 @@ def test_a_test_that_every_worker_runs_is_counted_for_each(tmp_path: Path) -> No
         def test_one(pump): assert os.environ["PYTEST_XDIST_WORKER"] == "gw0"
         def test_two(pump): pass
     """
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "--dist", "each", "--tx", "2*popen")
+    done = pytest_on(tmp_path, text, *IN_PROCESS, "--dist", "each", "--tx", "2*popen")
     assert done.returncode == 1, done.stdout
-    assert "result    3 passed, 1 failed on emulator:process" in summary(tmp_path)
+    assert "result    3 passed, 1 failed on emulator" in summary(tmp_path)
 
 
 def test_a_worker_of_several_with_the_same_tests_that_stops_leaves_tests_that_did_not_run(
@@ -168,7 +168,7 @@ def test_a_worker_of_several_with_the_same_tests_that_stops_leaves_tests_that_di
         def test_two(pump): pass
         def test_three(pump): pass
     """
-    done = pytest_on(tmp_path, text, *ON_PROCESS, "--dist", "each", "--tx", "2*popen", "-x")
+    done = pytest_on(tmp_path, text, *IN_PROCESS, "--dist", "each", "--tx", "2*popen", "-x")
     assert done.returncode not in {0, None}, done.stdout
     counts = summary(tmp_path).splitlines()[3]
     assert counts.startswith("result    INCOMPLETE: "), counts

@@ -1,0 +1,250 @@
+"""`python -m MODULE` without the second that importing takes: each process is a fork of one that has imported.
+
+Most of what a run of pytest or of our command line costs is importing the same modules again. A server has imported
+them once; a process is a fork of it that takes arguments, directory, environment and standard streams of its own, and
+ends as Python ends. It is for tests of what a process does. A test of how Python itself starts (settings of its own,
+closed streams, signals that were ignored before) starts a new one.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from _pytest.config import default_plugins
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Not `hil.plugin`, nor the suite: pytest must import these itself, to rewrite their assertions. Not `xdist`: it keeps
+# the path on which it was imported.
+IMPORTED_BEFORE = (
+    *(f"_pytest.{name}" for name in default_plugins),
+    "firmware_emu.bench.rig.server",
+    "firmware_emu.bench.runner",
+    "firmware_emu.cli",
+    "hil.bench_session",
+    "hil.cli.main",
+    "hil.cli.program",
+    "hil.run.recorder",
+    "hil.targets.emulated",
+    "hil.targets.process",
+)
+HOUSE = Path(__file__).resolve().parents[2]
+LARGEST_REQUEST = 100_000
+
+
+def is_for_a_new_python(env: Mapping[str, str]) -> bool:
+    """Whether a fork would not obey a variable: settings of Python that are not ours, or another installation."""
+    places = [Path(place) for place in env.get("PYTHONPATH", "").split(os.pathsep) if place]
+    if any((place / "hil").is_dir() and place != HOUSE for place in places):
+        return True
+    read = (name for name in env if name.startswith(("PYTHON", "LC_")) or name == "LANG")
+    return any(env[name] != os.environ.get(name) for name in read if name != "PYTHONPATH")
+
+
+class WarmProcess:
+    """A process of `python -m`, with the part of subprocess.Popen that tests use."""
+
+    def __init__(self, pid: int, ended: IO[bytes]) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._ended = ended
+
+    def poll(self) -> int | None:
+        """The exit code, minus the signal that ended it; None while it runs."""
+        if self.returncode is None and select.select([self._ended], [], [], 0)[0]:
+            return self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, when it has ended; TimeoutExpired where that takes longer."""
+        if self.returncode is None:
+            if not select.select([self._ended], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
+            self.returncode = int(self._ended.read())
+            self._ended.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+class PipedProcess(WarmProcess):
+    """A process whose stdout and stderr are pipes to this one."""
+
+    def __init__(self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], stdin: int) -> None:
+        ends = [os.pipe(), os.pipe()]
+        fds = (stdin, ends[0][1], ends[1][1])
+        try:
+            started = WARM_PYTHON.start(module, *arguments, cwd=cwd, env=env, fds=fds)
+        finally:
+            for _, write_end in ends:
+                os.close(write_end)
+        super().__init__(*started)
+        self.stdout, self.stderr = (os.fdopen(read_end, "rb") for read_end, _ in ends)
+
+    def communicate(self) -> tuple[bytes, bytes]:
+        """What it still says, to its end; nothing when asked again. The test's own limit is the limit."""
+        if self.stdout.closed:
+            return b"", b""
+        with ThreadPoolExecutor(1) as beside, self.stdout, self.stderr:
+            errors = beside.submit(self.stderr.read)
+            said = self.stdout.read(), errors.result()
+        self.wait()
+        return said
+
+
+class WarmPython:
+    """A server of forks, started when the first is asked for."""
+
+    def __init__(self) -> None:
+        self._server: subprocess.Popen[bytes] | None = None
+        self._channel, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def _start_server(self) -> subprocess.Popen[bytes]:
+        with self._theirs as theirs:
+            command = [sys.executable, "-P", __file__, str(theirs.fileno())]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+
+    def start(
+        self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], fds: tuple[int, int, int]
+    ) -> tuple[int, IO[bytes]]:
+        """Start `python -m module arguments`; its process number, and a pipe that tells its end."""
+        if self._server is None:
+            self._server = self._start_server()
+        return _ask(self._channel, fds, module, arguments, str(cwd), [str(cwd)], env)
+
+    def run(
+        self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float
+    ) -> subprocess.CompletedProcess[str]:
+        """`python -m module arguments` to its end, without stdin; TimeoutExpired where it takes longer."""
+        with (
+            Path(os.devnull).open("rb") as nothing,
+            tempfile.TemporaryFile() as out,
+            tempfile.TemporaryFile() as err,
+        ):
+            fds = (nothing.fileno(), out.fileno(), err.fileno())
+            process = WarmProcess(*self.start(module, *arguments, cwd=cwd, env=env, fds=fds))
+            try:
+                code = process.wait(timeout_s)
+            finally:
+                process.send_signal(signal.SIGKILL)
+            return subprocess.CompletedProcess([module, *arguments], code, _text(out), _text(err))
+
+
+WARM_PYTHON = WarmPython()
+
+
+def _ask(
+    server: socket.socket,
+    fds: tuple[int, int, int],
+    module: str,
+    arguments: Sequence[str],
+    cwd: str,
+    path: list[str],
+    env: Mapping[str, str],
+) -> tuple[int, IO[bytes]]:
+    """Have a process started; its number, and a pipe that tells its end."""
+    path = [*path, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+    request = {"module": module, "arguments": arguments, "cwd": cwd, "path": path, "env": dict(env)}
+    read_end, write_end = os.pipe()
+    try:
+        socket.send_fds(server, [json.dumps(request).encode()], [*fds, write_end])
+    finally:
+        os.close(write_end)
+    ended = os.fdopen(read_end, "rb", buffering=0)
+    return int(ended.readline()), ended
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="backslashreplace")
+
+
+def _serve(asked: socket.socket, asked_by_forks: socket.socket) -> dict[str, Any] | None:
+    """Fork for each request; returns in the fork with what it is to become, and with None when nobody asks any more."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes in between need nobody who waits for them
+    while True:
+        channel = select.select([asked, asked_by_forks], [], [])[0][0]
+        message, fds, _, _ = socket.recv_fds(channel, LARGEST_REQUEST, 4)
+        if not message:
+            return None
+        if os.fork() == 0:
+            asked.close()
+            asked_by_forks.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            *standard_fds, ended = fds
+            pid = os.fork()
+            if pid:
+                for fd in standard_fds:  # or a pipe would have no end before the process has
+                    os.close(fd)
+                os.write(ended, f"{pid}\n".encode())
+                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+                os.write(ended, str(code).encode())
+                os._exit(0)
+            os.close(ended)
+            for number, fd in enumerate(standard_fds):
+                os.dup2(fd, number)
+                os.close(fd)
+            return dict(json.loads(message))
+        for fd in fds:
+            os.close(fd)
+
+
+def _become(
+    server: socket.socket, module: str, arguments: list[str], cwd: str, path: list[str], env: dict[str, str]
+) -> None:
+    """Take over what a new Python would have been started with."""
+
+    def execve(_: str, command: list[str], new_env: dict[str, str]) -> NoReturn:
+        """Become a Python on another module: a fork again, whose end is the end of this process."""
+        _, *flags, option, new_module = command[: command.index("-m") + 2]
+        assert (flags, option) == (["-P"], "-m"), command
+        new_arguments = command[command.index("-m") + 2 :]
+        pid, ended = _ask(server, (0, 1, 2), new_module, new_arguments, str(Path.cwd()), [], new_env)
+        os._exit(WarmProcess(pid, ended).wait())
+
+    os.execve = execve  # type: ignore[assignment]
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(env)
+    sys.path[:0] = path
+    sys.argv = [module, *arguments]
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        before = getattr(sys, name)
+        stream = io.TextIOWrapper(
+            os.fdopen(number, "rb" if number == 0 else "wb"),
+            before.encoding,
+            before.errors,
+            line_buffering=number == 2,
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+if __name__ == "__main__":
+    for imported in IMPORTED_BEFORE:
+        importlib.import_module(imported)
+    gc.collect()
+    gc.freeze()
+    server, asked_by_forks = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    request = _serve(socket.socket(fileno=int(sys.argv[1])), asked_by_forks)
+    if request is not None:
+        _become(server, **request)
+        runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
