@@ -23,14 +23,14 @@ from typing import (
     is_typeddict,
 )
 
-from hil.cli import documents, procedure_documents
+from hil.cli import documents, patient_documents, procedure_documents
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import declaration_of, declared_classes
 from protocol.log.data import DATA_OF
 from protocol.log.entry import LogEntry
 from protocol.messages.alarms import AlarmAckReply, GetAlarmsReply
-from protocol.messages.bolus import BolusCancelReply, BolusCommitReply
+from protocol.messages.bolus import BolusCancelReply, BolusCommitReply, PatientBolusReply, PrimeReply
 from protocol.messages.conversation import GetLinkStatsReply, SelfTestReply
 from protocol.messages.ledger import QueryCmdReply, VoidCmdReply
 from protocol.messages.program import GetProgramReply, ProgCommitReply
@@ -72,6 +72,9 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "write": ((ExecutedPart[ProgCommitReply],), (documents.CheckedPart,)),
     "show": ((GetProgramReply,),),
     "bolus": ((ExecutedPart[BolusCommitReply],),),
+    "prime": ((ExecutedPart[PrimeReply], procedure_documents.PrimeCommandPart),),
+    "patient-bolus": ((ExecutedPart[PatientBolusReply],),),
+    "checkup": ((patient_documents.CheckupPart,),),
     "cancel": ((ExecutedPart[BolusCancelReply],),),
     "stop": ((ExecutedPart[StopReply],),),
     "resume": ((ExecutedPart[ResumeReply],),),

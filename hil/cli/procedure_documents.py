@@ -55,10 +55,19 @@ class PrimePart(TypedDict):
     following_nominal_ng: Annotated[int, "drug in a path volume"]
 
 
+class PrimeCommandPart(TypedDict):
+    """What `prime` adds to what became of its command."""
+
+    prime: Annotated[PrimePart, "what was asked for, before the pump took whole strokes of it"]
+    path_nl: Annotated[int, "volume of tubing and catheter"]
+
+
 class PathPart(TypedDict):
     """Tubing and catheter."""
 
-    implanted_mm: Annotated[int, "length of catheter that was implanted"]
+    implanted_mm: Annotated[
+        int | None, "length of catheter that was implanted; null where its volume is the pump's"
+    ]
     catheter_nl: Annotated[int, "its volume"]
     tubing_nl: Annotated[int, "volume of the pump's tubing"]
     path_nl: Annotated[int, "both together"]

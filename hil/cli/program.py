@@ -28,6 +28,8 @@ from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPar
 from hil.cli.key_commands import keys
 from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
 from hil.cli.output import on_terminal, say, tell
+from hil.cli.path_commands import PATH_COMMANDS
+from hil.cli.patient_commands import PATIENT_COMMANDS
 from hil.cli.procedure_commands import PROCEDURE_COMMANDS
 from hil.cli.program_commands import PROGRAM_COMMANDS
 from hil.cli.quantities import CMD_ID, Quantity
@@ -375,5 +377,14 @@ def accept(options: Options, cmd_id: int, yes: bool) -> None:
     show(options, filed, {"cmd_id": cmd_id, "accepted": True}, done="it was filed")
 
 
-for _command in (*PROGRAM_COMMANDS, *THERAPY_COMMANDS, refill, *PROCEDURE_COMMANDS, config, keys):
+for _command in (
+    *PROGRAM_COMMANDS,
+    *THERAPY_COMMANDS,
+    refill,
+    *PROCEDURE_COMMANDS,
+    *PATH_COMMANDS,
+    *PATIENT_COMMANDS,
+    config,
+    keys,
+):
     program.add_command(_command)

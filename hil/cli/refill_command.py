@@ -7,6 +7,8 @@ with its program and the bridge for what is still in the path.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
@@ -22,6 +24,7 @@ from hil.cli.connection import (
 )
 from hil.cli.output import say
 from hil.cli.procedure_documents import RefillPart
+from hil.cli.program_review import ACCEPT, accepting, reviewed, summary
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
 from hil.cli.reservoir_dates import PumpDates, dates_document, dates_rows, read_dates
 from hil.cli.therapy_commands import CONCENTRATION, DRUG, YES, report, sentence_to_investigate
@@ -29,9 +32,10 @@ from hil.errors import Declined, PumpbenchError, UsageError
 from hil.procedures.doses import given_by_mistake_ng, must_be_retyped, nearest, rate_for_dose_nl_per_day
 from hil.procedures.fluid_path import RESIDUAL_NL, mixed_concentration_ng_per_ml
 from hil.procedures.reservoir import HIGHEST_RATIO, LOWEST_RATIO, RefillCheck, check_refill
-from hil.programmer.staging import simple_program
+from hil.programs.infusion_program import InfusionProgram
+from hil.programs.reading import read_program
 from hil.quantity_words import mcg_per_day, mcg_per_ml, ml, ml_per_day, percent
-from protocol.identifiers import InfusionMode, ProgramFlag
+from protocol.identifiers import InfusionMode
 from protocol.messages.program import BridgeBlock
 
 if TYPE_CHECKING:
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from protocol.messages.program import ProgramHeader
 
 PPM: Final = 1_000_000
+ASKED_ANYWAY: Final = frozenset({"concentration", "no-bridge", "rinse"})
+"""Warnings about a program that a refill has questions and words of its own for."""
 
 
 class _Wanted(NamedTuple):
@@ -56,30 +62,42 @@ class _Wanted(NamedTuple):
     bridge_nl: int | None
     bridge_ng_per_day: int | None
     no_bridge: bool
+    file: Path | None
+    accepted: tuple[str, ...]
     yes: bool
 
 
 class _Change(NamedTuple):
-    """The program that a new drug or concentration needs, and the bridge before it; a volume of 0 is none."""
+    """The program that a new drug or concentration needs, with the bridge before it."""
 
     old_ng_per_ml: int
-    new_ng_per_ml: int
-    drug_id: int
-    dose_ng_per_day: int
-    bridge: BridgeBlock
+    old_drug_id: int
+    program: InfusionProgram
+
+    @property
+    def is_of_the_drug(self) -> bool:
+        """Whether drug or concentration become another."""
+        old = self.old_ng_per_ml, self.old_drug_id
+        return old != (self.new_ng_per_ml, self.program.drug_id)
+
+    @property
+    def new_ng_per_ml(self) -> int:
+        """The concentration of the new drug."""
+        return self.program.concentration_ng_per_ml
 
     def words(self) -> str:
         """What the pump will do then, and what the patient gets where the concentration was told wrongly."""
-        rate = ml_per_day(rate_for_dose_nl_per_day(self.dose_ng_per_day, self.new_ng_per_ml))
-        told = f"then {mcg_per_day(self.dose_ng_per_day)} of {mcg_per_ml(self.new_ng_per_ml)} ({rate})"
-        if self.bridge.volume_nl:
-            told += (
-                f" after a bridge of {ml(self.bridge.volume_nl)} at {ml_per_day(self.bridge.rate_nl_per_day)}"
-            )
+        program = self.program
+        rates = sum(len(course.segments) for course in program.courses)
+        at_most = "at most " if rates > 1 else ""
+        told = f"then {summary(program)} ({at_most}{ml_per_day(program.peak_rate_nl_per_day)})"
+        if program.bridge is not None:
+            told += f" after a bridge of {ml(program.bridge.volume_nl)} at {ml_per_day(program.bridge.rate_nl_per_day)}"
         else:
             told += " without a bridge"
         if self.new_ng_per_ml != self.old_ng_per_ml:
-            wrong = given_by_mistake_ng(self.dose_ng_per_day, self.new_ng_per_ml, self.old_ng_per_ml)
+            highest = max(course.dose_ng_per_day for course in program.courses)
+            wrong = given_by_mistake_ng(highest, self.new_ng_per_ml, self.old_ng_per_ml)
             given = mcg_per_day(nearest(wrong))
             told += f"; if the drug is still of {mcg_per_ml(self.old_ng_per_ml)} that gives {given}"
         return told
@@ -113,15 +131,32 @@ class _Change(NamedTuple):
     "--bridge-dose", "bridge_ng_per_day", type=MCG_PER_DAY, help="During the bridge (default: as before)."
 )
 @click.option("--no-bridge", is_flag=True, help="The path holds the new drug already.")
+@click.option(
+    "--program",
+    "file",
+    type=click.Path(path_type=Path),
+    help="TOML file of the program that comes with the drug, with its bridge: instead of --dose and --bridge-ml.",
+)
+@ACCEPT
 @YES
 @with_options
 def refill(options: Options, **given: Any) -> None:
     """Tell the pump what the syringe did, and see whether it fits what the pump expected."""
     require_target(options)
     wanted = _Wanted(**given)
+    program = None if wanted.file is None else read_program(wanted.file)
+    if program is not None:
+        wanted = _of_program(wanted, program)
     with connected(options, settled=True) as pump:
         status, header = pump.status(), pump.program().header  # read first: a human says yes to these
-        change = _change(wanted, header) if status.mode is not InfusionMode.NONE else None
+        change = _change(wanted, header, program) if status.mode is not InfusionMode.NONE else None
+        if change is not None and wanted.file is not None:
+            seen = reviewed(pump, change.program, file=str(wanted.file))
+            for line in seen.lines:
+                say(line)
+            for each in seen.warned:
+                if each.name not in ASKED_ANYWAY:
+                    accepting(wanted.accepted)(each)
         before = pump.reservoir()
         check = check_refill(before.last_fill_nl, before.reservoir_calc_nl, wanted.aspirated_nl)
         for sentence in _warnings(wanted, check, change):
@@ -155,13 +190,39 @@ def refill(options: Options, **given: Any) -> None:
         report(options, executed, [*check_rows(check), *_dates_rows(after)], fields=fields)
 
 
-def _change(wanted: _Wanted, header: ProgramHeader) -> _Change | None:
+def _of_program(wanted: _Wanted, program: InfusionProgram) -> _Wanted:
+    """With the drug of the program's file; UsageError where the command line says another, or says it twice."""
+    others = {
+        "--dose": wanted.dose_ng_per_day,
+        "--bridge-ml": wanted.bridge_nl,
+        "--bridge-dose": wanted.bridge_ng_per_day,
+    }
+    if twice := [option for option, value in others.items() if value is not None]:
+        raise UsageError(
+            f"nothing was sent: {' and '.join(twice)} and --program both say what comes with the drug",
+            advice="write it in the file, and leave the option out",
+        )
+    for option, named, in_file, text in (
+        ("--concentration", wanted.concentration_ng_per_ml, program.concentration_ng_per_ml, mcg_per_ml),
+        ("--drug", wanted.drug_id, program.drug_id, str),
+    ):
+        if named is not None and named != in_file:
+            raise UsageError(
+                f"nothing was sent: {option} is {text(named)}, and the program of {wanted.file} is for {text(in_file)}",
+                advice="look at the vial, and at the file",
+            )
+    return wanted._replace(concentration_ng_per_ml=program.concentration_ng_per_ml, drug_id=program.drug_id)
+
+
+def _change(wanted: _Wanted, header: ProgramHeader, program: InfusionProgram | None) -> _Change | None:
     """The program that a new drug or concentration needs; None where both stay. UsageError where a part is missing."""
     old = header.concentration_ng_per_ml
     new = old if wanted.concentration_ng_per_ml is None else wanted.concentration_ng_per_ml
     drug = header.drug_id if wanted.drug_id is None else wanted.drug_id
     of_change = (wanted.dose_ng_per_day, wanted.bridge_nl, wanted.bridge_ng_per_day, wanted.no_bridge or None)
     if (new, drug) == (old, header.drug_id):
+        if program is not None:
+            return _Change(old, header.drug_id, program)
         if any(each is not None for each in of_change):
             raise UsageError(
                 "nothing was sent: --dose and a bridge are for another drug or concentration, and both stay",
@@ -170,11 +231,20 @@ def _change(wanted: _Wanted, header: ProgramHeader) -> _Change | None:
         return None
     if not new:
         raise UsageError("a drug has a concentration above 0", advice="name the one that was filled in")
-    if (wanted.bridge_nl is None) != wanted.no_bridge:
+    if wanted.no_bridge and program is not None and program.bridge is not None:
+        raise UsageError(
+            f"nothing was sent: {wanted.file} has a [bridge], and --no-bridge says that there is none",
+            advice="leave one of them out",
+        )
+    has_bridge = wanted.bridge_nl is not None if program is None else program.bridge is not None
+    if has_bridge == wanted.no_bridge:
+        where = "--bridge-ml" if program is None else f"the [bridge] of {wanted.file}"
         raise UsageError(
             f"nothing was sent: {mcg_per_ml(old)} is still in tubing and catheter, and the new rate would give it",
-            advice="`pumpbench program bridge` says how much: name it as --bridge-ml, or say --no-bridge",
+            advice=f"`pumpbench program bridge` says how much: name it as {where}, or say --no-bridge",
         )
+    if program is not None:
+        return _Change(old, header.drug_id, program)
     old_dose = header.groups[0].dose_ng_per_day if header.mode is InfusionMode.SIMPLE else None
     dose = old_dose if wanted.dose_ng_per_day is None else wanted.dose_ng_per_day
     bridge_dose = old_dose if wanted.bridge_ng_per_day is None else wanted.bridge_ng_per_day
@@ -183,24 +253,23 @@ def _change(wanted: _Wanted, header: ProgramHeader) -> _Change | None:
             "nothing was sent: a new drug needs a simple program, and the one of before has no single dose",
             advice="name --dose, and --bridge-dose for the bridge",
         )
-    bridge = BridgeBlock()
+    program = InfusionProgram.simple(dose, new, drug)
     if wanted.bridge_nl and bridge_dose is not None:
         bridge = BridgeBlock(wanted.bridge_nl, rate_for_dose_nl_per_day(bridge_dose, old))
-    return _Change(old, new, drug, dose, bridge)
+        program = replace(program, bridge=bridge)
+    return _Change(old, header.drug_id, program)
 
 
 def _staged(pump: Programmer, change: _Change, base_rev: int) -> int:
     """Stage the program of a change and let the pump verify it; returns what REFILL names it by."""
-    header, segments = simple_program(change.dose_ng_per_day, change.new_ng_per_ml, change.drug_id)
-    if change.bridge.volume_nl:
-        header = header._replace(flags=header.flags | ProgramFlag.BRIDGE, bridge=change.bridge)
-    return pump.stage_program(header, segments, base_rev=base_rev).crc
+    program = change.program.for_pump(pump.limits().safe_rate_nl_per_day)
+    return pump.stage_program(*program.on_wire(), base_rev=base_rev).crc
 
 
 def _warnings(wanted: _Wanted, check: RefillCheck, change: _Change | None) -> list[str]:
     """What a human must hear before he is asked anything."""
     told = [sentence_to_investigate(check)] if check.investigate else []
-    if change is not None and not wanted.rinsed_twice:
+    if change is not None and change.is_of_the_drug and not wanted.rinsed_twice:
         mixed = mixed_concentration_ng_per_ml(
             max(0, wanted.filled_nl - RESIDUAL_NL), change.new_ng_per_ml, RESIDUAL_NL, change.old_ng_per_ml
         )

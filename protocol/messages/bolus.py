@@ -164,7 +164,7 @@ class Prime(NamedTuple):
         return PrimeReply
 
 
-@message("result" / nested(CommandResult), "delivered_nl" / U32)
+@message("result" / nested(CommandResult), "delivered_nl" / U32 * "volume delivered so far")
 class PrimeReply(NamedTuple):
     """The prime has started."""
 

@@ -251,6 +251,8 @@ CHANGES = [
     ("flex", "00:00=12mcg/h", "--yes"),
     ("write", "program.toml", "--yes"),
     ("bolus", "--volume", "0.02", "--duration", "600", "--yes"),
+    ("prime", "--kind", "new", "--length-cm", "90", "--yes"),
+    ("patient-bolus", "--yes"),
     ("cancel",),
     ("stop", "--yes"),
     ("stop",),
@@ -284,7 +286,7 @@ READS = [
 
 
 def test_what_changes_a_pump_and_what_reads_one_is_every_command() -> None:
-    computing = {"dose", "path", "bridge", "dates"}
+    computing = {"dose", "path", "bridge", "dates", "checkup"}
     assert {*(change[0] for change in CHANGES), *READS, *computing, "query"} == set(program.commands)
 
 

@@ -34,6 +34,8 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "flex": [("00:00=12mcg/h", "06:00=13mcg/h", "--yes")],
     "write": [(SIMPLE, "--yes"), (SIMPLE, "--check")],
     "bolus": [("--volume", "0.02", "--duration", "600", "--yes")],
+    "prime": [("--kind", "new", "--length-cm", "90", "--yes")],
+    "patient-bolus": [("--yes",)],
     "stop": [("--yes",)],
     "refill": [("--filled", "20", "--aspirated", "17", "--yes")],
     "time": [(), ("2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes")],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,13 +20,20 @@ from hil.errors import ExitCode, PumpbenchError
 from hil.plugin import verifies
 from hil.procedures.fluid_path import FluidPath, bridge_for
 from hil.programmer.staging import DayGroup, Days, DoseStep
+from hil.programs.reading import program_of, read_program
 from protocol.identifiers import AlarmId
 from tests.support.for_each import for_each
+from tests.unit.bench.processes import ThreadBench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PATH = ("--length-cm", "114", "--trimmed-cm", "24")
 EMULATOR = ("--target", "emulator")
 REFILL = ("refill", "--filled", "18", "--yes", *EMULATOR)
 DAY_MS = 86_400_000
+PROGRAMS = Path(__file__).parents[3] / "fixtures/programs"
+BRIDGE_FILE = PROGRAMS / "bridge.toml"
 
 
 def run(*arguments: str) -> Result:
@@ -79,6 +87,17 @@ def refused(*arguments: str) -> str:
         ),
         ("dose --dose 300 --concentration 500 --bolus 25 --duration 600", "over", "10 min: 0.3 mL/h"),
         ("path --length-cm 114 --trimmed-cm 24", "path", "0.338 mL"),
+        ("path --target emulator", "catheter", "0.198 mL: as it is written into the pump"),
+        (
+            "prime --kind new --length-cm 90 --yes --target emulator",
+            "prime",
+            "new pump and catheter: 0.338 mL in 20 min 48 s, 0 mcg out of the tip before its end",
+        ),
+        (
+            "prime --kind revision --prime-rate 0.5 --yes --target emulator",
+            "prime",
+            "catheter revised: 0.198 mL in 23 min 46 s, 0 mcg out of the tip before its end",
+        ),
         ("path --length-cm 114 --trimmed-cm 24", "prime, new pump and catheter", "0.338 mL in 20 min 17 s"),
         (
             "path --length-cm 110 --trimmed-cm 30 --ml-per-cm 0.0026",
@@ -176,6 +195,21 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
             "--bridge-dose is 0, and nothing can be computed with that; name --bridge-dose, above 0",
         ),
         (
+            "path",
+            (
+                "--length-cm is missing, and no pump that is named knows its catheter; name the length as sold and "
+                "--trimmed-cm, or write the volume into the pump: `pumpbench program config catheter 0.198`"
+            ),
+        ),
+        (
+            "path --trimmed-cm 24",
+            "--trimmed-cm is of --length-cm, which is missing; name the length that was sold",
+        ),
+        (
+            "prime --kind new --concentration 0 --yes --target emulator",
+            "--concentration is 0, and nothing can be computed with that; name --concentration, above 0",
+        ),
+        (
             "path --length-cm 24 --trimmed-cm 24",
             "--trimmed-cm 24 leaves nothing of --length-cm 24; name the length that was sold, and what was cut off",
         ),
@@ -204,6 +238,49 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
                 "`pumpbench program set` changes the dose"
             ),
         ),
+        *(
+            (
+                f"refill --filled 18 --aspirated 18 --program {BRIDGE_FILE} {more} --yes --target emulator",
+                sentence,
+            )
+            for more, sentence in (
+                (
+                    "--dose 300 --bridge-ml 0.3",
+                    (
+                        "nothing was sent: --dose and --bridge-ml and --program both say what comes with the drug; "
+                        "write it in the file, and leave the option out"
+                    ),
+                ),
+                (
+                    "--concentration 500",
+                    (
+                        f"nothing was sent: --concentration is 500 mcg/mL, and the program of {BRIDGE_FILE} is for "
+                        "2000 mcg/mL; look at the vial, and at the file"
+                    ),
+                ),
+                (
+                    "--drug 2",
+                    (
+                        f"nothing was sent: --drug is 2, and the program of {BRIDGE_FILE} is for 1; look at the vial, "
+                        "and at the file"
+                    ),
+                ),
+                (
+                    "--no-bridge",
+                    (
+                        f"nothing was sent: {BRIDGE_FILE} has a [bridge], and --no-bridge says that there is none; "
+                        "leave one of them out"
+                    ),
+                ),
+                (
+                    "",
+                    (
+                        "nothing was sent: the concentration changes from 500 mcg/mL to 2000 mcg/mL, by a factor of "
+                        "2 or more; write it a second time, as --concentration-again"
+                    ),
+                ),
+            )
+        ),
         (
             "refill --filled 18 --aspirated 18 --concentration 2000 --no-bridge --yes --target emulator",
             (
@@ -223,6 +300,29 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
 @verifies("PRC-006")
 def test_what_cannot_be_is_refused_with_what_could(arguments: str, sentence: str) -> None:
     assert refused(*arguments.split()) == f"usage: {sentence}"
+
+
+@pytest.fixture
+def on_a_port() -> Iterator[tuple[str, str]]:
+    """The option that names a pump on a port, which outlives one command."""
+    bench = ThreadBench(seed=1)
+    yield "--target", f"pty:{bench.ready['port']}"
+    bench.close()
+
+
+@pytest.mark.parametrize("name", ["bridge", "patient"])
+def test_a_refill_commits_the_program_of_its_file_in_the_same_stroke(
+    name: str, on_a_port: tuple[str, str]
+) -> None:
+    wanted = read_program(PROGRAMS / f"{name}.toml")
+    arguments = ("--filled", "18", "--aspirated", "18", "--program", str(PROGRAMS / f"{name}.toml"), "--yes")
+    change = ("--concentration-again", "2000", "--rinsed-twice") if name == "bridge" else ()
+    done = run("refill", *arguments, *change, "--json", *on_a_port)
+    assert done.exception is None, done.output
+    found = json.loads(done.stdout)
+    assert (found["outcome"], found["reply"]["reservoir_calc_nl"]) == ("DONE", 18_000_000)
+    assert "pump reads, every day" in done.stderr
+    assert program_of(run("show", "--toml", *on_a_port).stdout, name) == wanted
 
 
 @for_each("interval", ["6", "6:0", "0:00", "6:60", "-1:00", "6h", "745:00"])

@@ -1,0 +1,265 @@
+"""The commands of `pumpbench program` for the patient: patient-bolus, and checkup, which answers in plain words.
+
+Both take the patient's development key where no key and no role is named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import click
+
+from hil.cli.connection import (
+    Options,
+    confirm,
+    connected,
+    outcome_sentence,
+    require_target,
+    show,
+    with_options,
+)
+from hil.cli.patient_documents import BolusAnswer, CheckupPart, ToneMeaning
+from hil.cli.reservoir_dates import PumpDates, read_dates
+from hil.cli.tables import executed_rows
+from hil.cli.therapy_commands import YES, report
+from hil.errors import DeviceError
+from hil.procedures.doses import drug_ng, nearest
+from hil.quantity_words import duration, mcg, ml
+from protocol.identifiers import (
+    Activity,
+    AlarmClass,
+    AlarmFlag,
+    AlarmId,
+    DenyReason,
+    InfusionMode,
+    ProgramFlag,
+    Role,
+    State,
+)
+from protocol.log.types import LogType
+
+if TYPE_CHECKING:
+    from hil.cli.tables import Rows
+    from hil.programmer.programmer import Programmer
+    from protocol.log.entry import LogEntry
+    from protocol.messages.alarms import AlarmRow
+    from protocol.messages.program import PatientBlock, ProgramHeader
+    from protocol.messages.reading import GetDeliveryReply, GetStatusReply
+
+NOT_BY_WAITING: Final = 0xFFFF_FFFF
+CALL: Final = "call your clinic now"
+TELL: Final = "tell your clinic in the next days"
+
+DENIED: Final = {
+    DenyReason.LOCKOUT: "the last one is not long enough ago",
+    DenyReason.COUNT: "you have had as many as your program allows for now",
+    DenyReason.ALARM: "an alarm is on",
+    DenyReason.STOPPED: "the pump is stopped",
+    DenyReason.LIMIT: "with it you would get more than the pump may give in an hour or a day",
+    DenyReason.NOT_PROGRAMMED: "your program has no bolus that you may ask for",
+    DenyReason.ANOTHER_ACTIVE: "something else is being given just now",
+}
+STATES: Final = {
+    State.RUN: "yes, your pump is working",
+    State.STOP: f"no, your pump is stopped and gives no drug: {CALL}",
+    State.SAFE_STATE: f"your pump gives only the least that it can: {CALL}",
+    State.FAULT_STOP: f"no, your pump has found a fault and gives no drug: {CALL}",
+    State.EOS: f"no, your pump has reached its end and gives no drug: {CALL}",
+}
+TONES: Final = {
+    AlarmClass.CRITICAL: "two tones that alternate for 3 seconds",
+    AlarmClass.NON_CRITICAL: "one single tone of 1 second",
+}
+MEANINGS: Final = {
+    AlarmId.LOW_RESERVOIR: f"the drug is running low: {TELL}, it must be refilled",
+    AlarmId.EMPTY: f"there is no drug left: {CALL}",
+    AlarmId.MOTOR_STALL: f"the motor stands still, as near a strong magnet; go away from it, and {CALL}",
+    AlarmId.STOPPED_TOO_LONG: f"the pump has been stopped for too long: {CALL}",
+    AlarmId.STOP_EXPIRED: f"a stop has come to its end: {CALL}",
+    AlarmId.ERI: f"the pump must be replaced in the next weeks: {TELL}",
+    AlarmId.EOS: f"the pump has reached its end and gives no drug: {CALL}",
+    AlarmId.MEM_NONCRITICAL: f"something in the pump's memory is damaged, not your therapy: {TELL}",
+    AlarmId.MEM_CRITICAL: f"your therapy in the pump's memory is damaged: {CALL}",
+    AlarmId.RESET: f"the pump has started anew: {CALL}",
+    AlarmId.BOLUS_PARTIAL: f"a bolus was not given whole: {TELL}",
+    AlarmId.WALL_INVALID: f"the pump does not know the time of day: {TELL}",
+    AlarmId.TUBE_SET: f"the pump stood still for so long that its tubing must be looked at: {CALL}",
+}
+UNKNOWN_ALARM: Final = f"an alarm that this program has no words for: {CALL}"
+IN_THE_WAY: Final = Activity.PATIENT | Activity.PRIME | Activity.BRIDGE
+
+
+def as_patient(options: Options) -> Options:
+    """The options with the patient's role where neither a role nor a key is named."""
+    if options.role is None and options.key_path is None:
+        return options._replace(role=Role.PATIENT.name.lower())
+    return options
+
+
+def next_words(next_allowed_s: int) -> str:
+    """When the next bolus may be asked for, by the pump's word."""
+    if next_allowed_s == NOT_BY_WAITING:
+        return "not by waiting alone"
+    return f"in {duration(next_allowed_s)}" if next_allowed_s else "at once"
+
+
+@click.command("patient-bolus")
+@YES
+@with_options
+def patient_bolus(options: Options, *, yes: bool) -> None:
+    """Ask for the bolus that the program allows the patient. Its size is the program's."""
+    require_target(options)
+    with connected(as_patient(options), settled=True) as pump:
+        allowed = _bolus_words(pump.program().header)
+        confirm(f"ask the pump for your bolus{f', {allowed}' if allowed else ''}", yes=yes)
+        executed = pump.patient_bolus()
+        answer = executed.answer
+        if answer is None or answer.deny is DenyReason.GRANTED:
+            report(options, executed, [("bolus", allowed)] if allowed else [])
+            return
+        when = next_words(answer.next_allowed_s)
+        error = DeviceError(
+            f"no bolus is given: {DENIED[answer.deny]}", advice=f"the next may be asked for: {when}"
+        )
+        rows = [*executed_rows(executed), ("why", DENIED[answer.deny]), ("next", when)]
+        show(
+            options,
+            rows,
+            {
+                "cmd_id": executed.cmd_id,
+                "outcome": executed.outcome,
+                "delivered_nl": executed.delivered_nl,
+                "uncertain_nl": executed.uncertain_nl,
+                "reply": answer,
+            },
+            done=outcome_sentence(executed.opcode, executed.cmd_id, executed.outcome.name),
+            error=error,
+        )
+        raise error
+
+
+def _bolus_words(header: ProgramHeader) -> str:
+    """The bolus of a program in words; "" where it has none."""
+    if ProgramFlag.PATIENT not in header.flags:
+        return ""
+    allowed, dose_ng = header.patient, drug_ng(header.patient.volume_nl, header.concentration_ng_per_ml)
+    return f"{mcg(nearest(dose_ng))} ({ml(allowed.volume_nl)}) over {duration(allowed.duration_s)}"
+
+
+class Allowance(NamedTuple):
+    """Whether the patient may have a bolus now, by all that may be read; the pump alone decides, when it is asked."""
+
+    deny: DenyReason | None
+    """Why not; None where it depends on what this key may not read."""
+    next_allowed_s: int
+    """From now; 0 at once, FFFFFFFF not by waiting alone."""
+
+
+def allowance(pump: Programmer, header: ProgramHeader, status: GetStatusReply) -> Allowance:
+    """Hold what the pump says of itself against what the program allows."""
+    entries = pump.read_log().entries
+    hidden = any(entry.type is LogType.HIDDEN for entry in entries)
+    waits = {} if hidden else waiting_s(header.patient, entries, status.t_mono_s)
+    reasons = {
+        DenyReason.NOT_PROGRAMMED: ProgramFlag.PATIENT not in header.flags,
+        DenyReason.STOPPED: status.state is not State.RUN,
+        DenyReason.ALARM: any(
+            row.alarm_class is AlarmClass.CRITICAL and AlarmFlag.ACTIVE in row.flags
+            for row in pump.alarms().alarms
+        ),
+        DenyReason.ANOTHER_ACTIVE: bool(status.activity & IN_THE_WAY),
+        **{deny: left_s > 0 for deny, left_s in waits.items()},
+        DenyReason.LIMIT: _over_limit(pump.delivery(), header.patient),
+    }
+    deny = next((each for each, is_so in reasons.items() if is_so), None if hidden else DenyReason.GRANTED)
+    if deny is DenyReason.GRANTED:
+        return Allowance(deny, 0)
+    return Allowance(deny, max(waits.values()) if deny in waits else NOT_BY_WAITING)
+
+
+def waiting_s(allowed: PatientBlock, entries: tuple[LogEntry, ...], now_s: int) -> dict[DenyReason, int]:
+    """How long lockout and count still forbid a bolus, by the log [SPEC 6]."""
+    begun_s = [entry.t_mono_s for entry in entries if entry.type in {LogType.PROGRAM_COMMIT, LogType.REFILL}]
+    granted_s = [entry.t_mono_s for entry in entries if entry.type is LogType.PTM_GRANT]
+    lockout_s = max([*begun_s, *granted_s], default=now_s) + allowed.lockout_s - now_s
+    counted = [at_s for at_s in granted_s if at_s > now_s - allowed.window_s]
+    count_s = 0
+    if allowed.max_count and len(counted) >= allowed.max_count:
+        count_s = counted[-allowed.max_count] + allowed.window_s - now_s
+    return {DenyReason.LOCKOUT: max(0, lockout_s), DenyReason.COUNT: max(0, count_s)}
+
+
+def _over_limit(delivery: GetDeliveryReply, allowed: PatientBlock) -> bool:
+    return (
+        delivery.hour_used_nl + allowed.volume_nl > delivery.hour_max_nl
+        or delivery.day_used_nl + allowed.volume_nl > delivery.day_max_nl
+    )
+
+
+@click.command()
+@with_options
+def checkup(options: Options) -> None:
+    """What a patient may ask: is my pump working, what does the tone mean, when is the refill, may I have a bolus."""
+    with connected(as_patient(options)) as pump:
+        dates, alarms = read_dates(pump), pump.alarms().alarms
+        status = dates.status
+        header = pump.program().header if status.mode is not InfusionMode.NONE else None
+        found = None if header is None else allowance(pump, header, status)
+    rows: Rows = [("my pump", STATES[status.state])]
+    tones = [_tone(row) for row in alarms if AlarmFlag.ACTIVE in row.flags]
+    rows += [("the tone", f"{tone['sounds']} means: {tone['means']}") for tone in tones]
+    if not tones:
+        rows.append(("the tone", "no alarm is on: a tone that you hear is not your pump's"))
+    rows.append(("refill", refill_words(dates)))
+    bolus = BolusAnswer(allowed=None, why="your pump has no program", next_allowed_s=None)
+    if header is not None and found is not None:
+        bolus = _bolus_answer(found)
+        if words := _bolus_words(header):
+            rows.append(("your bolus", words))
+    rows.append(("a bolus now", bolus["why"]))
+    part = CheckupPart(
+        working=status.state is State.RUN,
+        state=status.state,
+        tones=tones,
+        low_wall_s=dates.wall_s(dates.by_program.low_ms),
+        tz_minutes=status.tz_minutes,
+        wall_valid=dates.wall_valid,
+        low_in_ms=dates.by_program.low_ms,
+        bolus=bolus,
+    )
+    show(options, rows, {**part})
+
+
+def _tone(row: AlarmRow) -> ToneMeaning:
+    return ToneMeaning(
+        alarm_id=row.alarm_id,
+        alarm_class=row.alarm_class,
+        sounds=TONES[row.alarm_class],
+        means=MEANINGS.get(row.alarm_id, UNKNOWN_ALARM),
+    )
+
+
+def refill_words(dates: PumpDates) -> str:
+    """When the reservoir must be filled."""
+    if dates.by_program.low_ms is None:
+        return "not while the pump gives no drug"
+    if dates.by_program.low_ms == 0:
+        return f"it is due: {CALL}"
+    return f"before {dates.words(dates.by_program.low_ms)}"
+
+
+def _bolus_answer(found: Allowance) -> BolusAnswer:
+    if found.deny is None:
+        return BolusAnswer(
+            allowed=None,
+            why="ask for it: the pump tells you, `pumpbench program patient-bolus`",
+            next_allowed_s=None,
+        )
+    if found.deny is DenyReason.GRANTED:
+        return BolusAnswer(allowed=True, why="yes, you may ask for one", next_allowed_s=0)
+    next_s = None if found.next_allowed_s == NOT_BY_WAITING else found.next_allowed_s
+    when = "" if not next_s else f"; the next {next_words(next_s)}"
+    return BolusAnswer(allowed=False, why=f"no: {DENIED[found.deny]}{when}", next_allowed_s=next_s)
+
+
+PATIENT_COMMANDS = (patient_bolus, checkup)
