@@ -39,10 +39,18 @@ MS_PER_S = 1_000
 
 
 def simulated_profile(*, secured: bool = True) -> Profile:
-    """The implanted pump with a second clinician, and without the gap between boluses: it would hide faults."""
+    """The implanted pump with a second clinician, and without the gap between boluses: it would hide faults.
+
+    Its log is small: these stories start the pump some 10,000 times, and each start reads the whole log.
+    """
     profile = load_profile("implanted")
     model = replace(
-        profile.model, min_bolus_gap_s=0, hour_max_nl=4_000_000, secured=secured, hello_per_min=40
+        profile.model,
+        min_bolus_gap_s=0,
+        hour_max_nl=4_000_000,
+        secured=secured,
+        hello_per_min=40,
+        log_capacity=256,
     )
     second = PairedKey(SECOND_CLINICIAN.key_id, int(SECOND_CLINICIAN.role), SECOND_CLINICIAN.key)
     return replace(profile, model=model, keys=(*profile.keys, second))
