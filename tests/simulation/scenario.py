@@ -38,7 +38,7 @@ SHORTEST_S = 10  # of a bolus of up to 2,500 nL beside the basal rate; each atte
 MS_PER_S = 1_000
 
 
-def simulated_profile(*, secured: bool = True) -> Profile:
+def simulated_profile(*, secured: bool = True, log_capacity: int = 256) -> Profile:
     """The implanted pump with a second clinician, and without the gap between boluses: it would hide faults.
 
     Its log is small: these stories start the pump some 10,000 times, and each start reads the whole log.
@@ -50,7 +50,7 @@ def simulated_profile(*, secured: bool = True) -> Profile:
         hour_max_nl=4_000_000,
         secured=secured,
         hello_per_min=40,
-        log_capacity=256,
+        log_capacity=log_capacity,
     )
     second = PairedKey(SECOND_CLINICIAN.key_id, int(SECOND_CLINICIAN.role), SECOND_CLINICIAN.key)
     return replace(profile, model=model, keys=(*profile.keys, second))
