@@ -23,7 +23,7 @@ from typing import (
     is_typeddict,
 )
 
-from hil.cli import documents, patient_documents, procedure_documents
+from hil.cli import documents, patient_documents, procedure_documents, report_documents
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import declaration_of, declared_classes
@@ -75,6 +75,7 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "prime": ((ExecutedPart[PrimeReply], procedure_documents.PrimeCommandPart),),
     "patient-bolus": ((ExecutedPart[PatientBolusReply],),),
     "checkup": ((patient_documents.CheckupPart,),),
+    "report": ((report_documents.ReportPart,),),
     "cancel": ((ExecutedPart[BolusCancelReply],),),
     "stop": ((ExecutedPart[StopReply],),),
     "resume": ((ExecutedPart[ResumeReply],),),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hil.cli.documents import EntryPart, LogPart, LostEntries
 from hil.cli.tables import iso_time, wall_text
 from hil.quantity_words import duration, ml, ml_per_day
 from protocol.codec.atoms import Malformed
@@ -19,6 +20,8 @@ from protocol.log.types import LogFlag, LogType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from hil.programmer.log_reading import LogHistory
 
 S_PER_DAY = 86_400
 _IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
@@ -78,6 +81,50 @@ class LogLines:
 
 def _begins_anew(entry: LogEntry) -> bool:
     return entry.type in {LogType.BOOT, LogType.WALL_INVALID}
+
+
+def history_document(history: LogHistory, lines: LogLines) -> LogPart:
+    """A log as a part of a document, with what is lost."""
+    entries = [
+        {
+            **EntryPart(
+                text=text_of(entry, clock), time_iso=iso_time_of(entry, clock), fields=data_of(entry)
+            ),
+            **entry._asdict(),
+        }
+        for entry, clock in lines.timed(history.entries)
+    ]
+    return LogPart(
+        log=history.log,
+        epoch=history.epoch,
+        first_seq=history.first_seq,
+        next_seq=history.next_seq,
+        complete=history.complete,
+        lost=[LostEntries(first_seq=gone.first_seq, last_seq=gone.last_seq) for gone in history.lost],
+        corrupt_seqs=list(history.corrupt_seqs),
+        entries=entries,
+    )
+
+
+def history_lines(history: LogHistory, lines: LogLines) -> list[str]:
+    """A log as lines, with what is lost in its place."""
+    shown: list[tuple[LogEntry | None, str]] = [
+        *zip(history.entries, lines.lines(history.entries), strict=True)
+    ]
+    for gone in history.lost:
+        line = f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
+        place = sum(entry is None or entry.seq < gone.first_seq for entry, _ in shown)
+        shown.insert(place, (None, line))
+    return [line for _, line in shown]
+
+
+def completeness(history: LogHistory) -> str:
+    """How many entries there are, and how many that were asked for are missing: not a word of whole where it is not."""
+    lost = sum(gone.last_seq - gone.first_seq + 1 for gone in history.lost)
+    missing = [f"{lost} lost"] if lost else []
+    if history.corrupt_seqs:
+        missing.append(f"{len(history.corrupt_seqs)} that cannot be read")
+    return f"{len(history.entries)} entries, {' and '.join(missing) or 'no gap'}"
 
 
 def data_of(entry: LogEntry) -> Any:

@@ -24,9 +24,9 @@ from hil.cli.connection import (
     show,
     with_options,
 )
-from hil.cli.documents import Device, EntryPart, LogPart, LostEntries, StatusPart, json_text
+from hil.cli.documents import Device, StatusPart, json_text
 from hil.cli.key_commands import keys
-from hil.cli.log_lines import LogLines, data_of, iso_time_of, text_of
+from hil.cli.log_lines import LogLines, completeness, history_document, history_lines
 from hil.cli.output import on_terminal, say, tell
 from hil.cli.path_commands import PATH_COMMANDS
 from hil.cli.patient_commands import PATIENT_COMMANDS
@@ -34,6 +34,7 @@ from hil.cli.procedure_commands import PROCEDURE_COMMANDS
 from hil.cli.program_commands import PROGRAM_COMMANDS
 from hil.cli.quantities import CMD_ID, Quantity
 from hil.cli.refill_command import refill
+from hil.cli.report_command import report
 from hil.cli.therapy_commands import THERAPY_COMMANDS
 from hil.errors import DeviceError, LinkError, UsageError
 from hil.programmer.command_ledger import NO_CMD_ID
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
 
     from hil.programmer.log_reading import LogHistory, Progress
     from hil.programmer.programmer import Programmer
-    from protocol.log.entry import LogEntry
 
 
 @click.group(cls=TellsUsageErrors, help="Talk to a pump as its programmer.")
@@ -229,46 +229,11 @@ def new_entries(
 def show_history(options: Options, history: LogHistory, lines: LogLines) -> None:
     """Entries as lines, or as JSON, with what is lost."""
     if options.as_json:
-        entries = [
-            {
-                **EntryPart(
-                    text=text_of(entry, clock), time_iso=iso_time_of(entry, clock), fields=data_of(entry)
-                ),
-                **entry._asdict(),
-            }
-            for entry, clock in lines.timed(history.entries)
-        ]
-        part = LogPart(
-            log=history.log,
-            epoch=history.epoch,
-            first_seq=history.first_seq,
-            next_seq=history.next_seq,
-            complete=history.complete,
-            lost=[LostEntries(first_seq=gone.first_seq, last_seq=gone.last_seq) for gone in history.lost],
-            corrupt_seqs=list(history.corrupt_seqs),
-            entries=entries,
-        )
-        tell(json_text(options.command, part))
+        tell(json_text(options.command, history_document(history, lines)))
         return
-    shown: list[tuple[LogEntry | None, str]] = [
-        *zip(history.entries, lines.lines(history.entries), strict=True)
-    ]
-    for gone in history.lost:
-        line = f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
-        place = sum(entry is None or entry.seq < gone.first_seq for entry, _ in shown)
-        shown.insert(place, (None, line))
-    if shown:
-        tell("\n".join(line for _, line in shown))
+    if shown := history_lines(history, lines):
+        tell("\n".join(shown))
     say(completeness(history))
-
-
-def completeness(history: LogHistory) -> str:
-    """How many entries there are, and how many that were asked for are missing: not a word of whole where it is not."""
-    lost = sum(gone.last_seq - gone.first_seq + 1 for gone in history.lost)
-    missing = [f"{lost} lost"] if lost else []
-    if history.corrupt_seqs:
-        missing.append(f"{len(history.corrupt_seqs)} that cannot be read")
-    return f"{len(history.entries)} entries, {' and '.join(missing) or 'no gap'}"
 
 
 @program.command()
@@ -384,6 +349,7 @@ for _command in (
     *PROCEDURE_COMMANDS,
     *PATH_COMMANDS,
     *PATIENT_COMMANDS,
+    report,
     config,
     keys,
 ):

@@ -8,6 +8,7 @@ closed streams, signals that were ignored before) starts a new one.
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import io
@@ -15,6 +16,7 @@ import json
 import os
 import runpy
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -26,8 +28,11 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from _pytest.config import default_plugins
 
+from tests.support import warm_command
+from tests.support.warm_command import ask
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 # Not `hil.plugin`, nor the suite: pytest must import these itself, to rewrite their assertions. Not `xdist`: it keeps
 # the path on which it was imported.
@@ -44,6 +49,7 @@ IMPORTED_BEFORE = (
     "hil.targets.process",
 )
 HOUSE = Path(__file__).resolve().parents[2]
+BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
 
 
@@ -119,8 +125,17 @@ class WarmPython:
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         with self._theirs as theirs:
-            command = [sys.executable, "-P", __file__, str(theirs.fileno())]
-            return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+            command = [sys.executable, "-P", "-m", __name__, str(theirs.fileno())]
+            env = os.environ | {"PYTHONPATH": str(HOUSE)}
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=env, pass_fds=[theirs.fileno()])
+
+    def words(self) -> tuple[str, int]:
+        """What stands for `pumpbench` in a shell script, and the descriptor that the script must be given."""
+        if self._server is None:
+            self._server = self._start_server()
+        descriptor = fcntl.fcntl(self._channel, fcntl.F_DUPFD_CLOEXEC, BEYOND_SCRIPTS)
+        words = [sys.executable, "-S", "-E", warm_command.__file__, str(descriptor)]
+        return shlex.join(words), descriptor
 
     def start(
         self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], fds: tuple[int, int, int]
@@ -128,7 +143,7 @@ class WarmPython:
         """Start `python -m module arguments`; its process number, and a pipe that tells its end."""
         if self._server is None:
             self._server = self._start_server()
-        return _ask(self._channel, fds, module, arguments, str(cwd), [str(cwd)], env)
+        return ask(self._channel, fds, module, arguments, str(cwd), [str(cwd)], env)
 
     def run(
         self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float
@@ -149,27 +164,6 @@ class WarmPython:
 
 
 WARM_PYTHON = WarmPython()
-
-
-def _ask(
-    server: socket.socket,
-    fds: tuple[int, int, int],
-    module: str,
-    arguments: Sequence[str],
-    cwd: str,
-    path: list[str],
-    env: Mapping[str, str],
-) -> tuple[int, IO[bytes]]:
-    """Have a process started; its number, and a pipe that tells its end."""
-    path = [*path, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
-    request = {"module": module, "arguments": arguments, "cwd": cwd, "path": path, "env": dict(env)}
-    read_end, write_end = os.pipe()
-    try:
-        socket.send_fds(server, [json.dumps(request).encode()], [*fds, write_end])
-    finally:
-        os.close(write_end)
-    ended = os.fdopen(read_end, "rb", buffering=0)
-    return int(ended.readline()), ended
 
 
 def _text(file: IO[bytes]) -> str:
@@ -217,7 +211,7 @@ def _become(
         _, *flags, option, new_module = command[: command.index("-m") + 2]
         assert (flags, option) == (["-P"], "-m"), command
         new_arguments = command[command.index("-m") + 2 :]
-        pid, ended = _ask(server, (0, 1, 2), new_module, new_arguments, str(Path.cwd()), [], new_env)
+        pid, ended = ask(server, (0, 1, 2), new_module, new_arguments, str(Path.cwd()), [], new_env)
         os._exit(WarmProcess(pid, ended).wait())
 
     os.execve = execve  # type: ignore[assignment]

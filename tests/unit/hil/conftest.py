@@ -8,6 +8,7 @@ import pytest
 
 from hil.address import parse
 from hil.bench_session import BenchSession, TestBench
+from tests.unit.bench.processes import ThreadBench
 from tests.unit.hil.runs import Waiting
 
 
@@ -38,3 +39,11 @@ def start_waiting(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
     for run in started:
         run.process.kill()
         run.process.communicate()
+
+
+@pytest.fixture
+def on_a_port() -> Iterator[tuple[str, str]]:
+    """The option that names a pump on a port, which outlives one command."""
+    bench = ThreadBench(seed=1)
+    yield "--target", f"pty:{bench.ready['port']}"
+    bench.close()

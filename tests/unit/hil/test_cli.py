@@ -281,6 +281,7 @@ READS = [
     "log",
     "time",
     "ping",
+    "report",
     "show",
 ]
 

@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "bolus": [("--volume", "0.02", "--duration", "600", "--yes")],
     "prime": [("--kind", "new", "--length-cm", "90", "--yes")],
     "patient-bolus": [("--yes",)],
+    "report": [(), ("--clinic", "here")],
     "stop": [("--yes",)],
     "refill": [("--filled", "20", "--aspirated", "17", "--yes")],
     "time": [(), ("2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes")],

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hil.bench_session import TestBench
-from hil.cli.log_lines import LogLines, cells
-from hil.cli.program import completeness
+from hil.cli.log_lines import LogLines, cells, completeness
 from hil.programmer.log_reading import LogHistory, LostRange
 from protocol.codec.layouts import decode
 from protocol.identifiers import Role

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -23,10 +23,6 @@ from hil.programmer.staging import DayGroup, Days, DoseStep
 from hil.programs.reading import program_of, read_program
 from protocol.identifiers import AlarmId
 from tests.support.for_each import for_each
-from tests.unit.bench.processes import ThreadBench
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 PATH = ("--length-cm", "114", "--trimmed-cm", "24")
 EMULATOR = ("--target", "emulator")
@@ -300,14 +296,6 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
 @verifies("PRC-006")
 def test_what_cannot_be_is_refused_with_what_could(arguments: str, sentence: str) -> None:
     assert refused(*arguments.split()) == f"usage: {sentence}"
-
-
-@pytest.fixture
-def on_a_port() -> Iterator[tuple[str, str]]:
-    """The option that names a pump on a port, which outlives one command."""
-    bench = ThreadBench(seed=1)
-    yield "--target", f"pty:{bench.ready['port']}"
-    bench.close()
 
 
 @pytest.mark.parametrize("name", ["bridge", "patient"])
