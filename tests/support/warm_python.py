@@ -21,7 +21,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -146,29 +145,16 @@ class WarmPython:
         return ask(self._channel, fds, module, arguments, str(cwd), [str(cwd)], env)
 
     def run(
-        self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], timeout_s: float
+        self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str]
     ) -> subprocess.CompletedProcess[str]:
-        """`python -m module arguments` to its end, without stdin; TimeoutExpired where it takes longer."""
-        with (
-            Path(os.devnull).open("rb") as nothing,
-            tempfile.TemporaryFile() as out,
-            tempfile.TemporaryFile() as err,
-        ):
-            fds = (nothing.fileno(), out.fileno(), err.fileno())
-            process = WarmProcess(*self.start(module, *arguments, cwd=cwd, env=env, fds=fds))
-            try:
-                code = process.wait(timeout_s)
-            finally:
-                process.send_signal(signal.SIGKILL)
-            return subprocess.CompletedProcess([module, *arguments], code, _text(out), _text(err))
+        """`python -m module arguments` without stdin, until nobody says any more."""
+        with Path(os.devnull).open("rb") as nothing:
+            process = PipedProcess(module, *arguments, cwd=cwd, env=env, stdin=nothing.fileno())
+        out, err = (said.decode(errors="backslashreplace") for said in process.communicate())
+        return subprocess.CompletedProcess([module, *arguments], process.wait(), out, err)
 
 
 WARM_PYTHON = WarmPython()
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read().decode(errors="backslashreplace")
 
 
 def _serve(asked: socket.socket, asked_by_forks: socket.socket) -> dict[str, Any] | None:

@@ -129,7 +129,7 @@ class Emulator(Asker):
     def that_ends(*arguments: str | Path, cwd: Path | None = None) -> Ended:
         """A process that is expected to end before it is ready."""
         words = (*EMULATE[2:], *map(str, arguments))
-        done = WARM_PYTHON.run(*words, cwd=cwd or Path.cwd(), env=os.environ, timeout_s=DEADLINE_S)
+        done = WARM_PYTHON.run(*words, cwd=cwd or Path.cwd(), env=os.environ)
         return Ended(done.returncode, done.stdout, done.stderr)
 
     def say(self, data: bytes) -> None:

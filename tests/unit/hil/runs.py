@@ -63,7 +63,7 @@ def run_python(command: list[str], cwd: Path, env: dict[str, str], *, new_python
     python, option, module, *arguments = command
     assert (python, option) == (sys.executable, "-m")
     if not new_python and not is_for_a_new_python(env):
-        return WARM_PYTHON.run(module, *arguments, cwd=cwd, env=env, timeout_s=LIMIT_S)
+        return WARM_PYTHON.run(module, *arguments, cwd=cwd, env=env)
     return subprocess.run(
         command,
         capture_output=True,
