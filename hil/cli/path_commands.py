@@ -17,7 +17,7 @@ from hil.cli.output import say
 from hil.cli.procedure_commands import CONCENTRATION, HOURS_PER_DAY, Known, above_0, first_named, needed
 from hil.cli.procedure_documents import BridgePart, PathPart, PrimeCommandPart, PrimePart
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML, Quantity
-from hil.cli.therapy_commands import YES, report
+from hil.cli.therapy_commands import YES, refuse_after_another_bolus, report
 from hil.errors import UsageError
 from hil.procedures import doses
 from hil.procedures.doses import dose_for_rate_ng_per_day, drug_ng, nearest, rate_for_dose_nl_per_day
@@ -434,9 +434,11 @@ def prime(
         part = _prime_part(
             prime_for(PrimeKind[kind.upper()], whole, rate, drug or 0, old_drug or 0, measured.dispersion)
         )
+        before = pump.delivery()
         say(f"pumpbench: {WATCH}")
         words = f"{PRIME_WORDS[PrimeKind(part['kind'])]}: {_prime_words(part, drug)}"
         confirm(f"prime a {words}", yes=yes)
+        refuse_after_another_bolus(before, pump.delivery())
         duration_s = -(-part["duration_ms"] // MS_PER_S)
         prepared = pump.prepare_prime(part["volume_nl"], duration_s, program_rev=status.program_rev)
         executed = pump.commit_prime(prepared)

@@ -110,8 +110,14 @@ def patient_bolus(options: Options, *, yes: bool) -> None:
     """Ask for the bolus that the program allows the patient. Its size is the program's."""
     require_target(options)
     with connected(as_patient(options), settled=True) as pump:
+        program_rev = pump.status().program_rev  # read first: what changes after it is refused
         allowed = _bolus_words(pump.program().header)
         confirm(f"ask the pump for your bolus{f', {allowed}' if allowed else ''}", yes=yes)
+        if pump.status().program_rev != program_rev:
+            raise DeviceError(
+                "nothing was sent: your clinic changed the program while you were asked",
+                advice="ask once more: it may allow another bolus",
+            )
         executed = pump.patient_bolus()
         answer = executed.answer
         if answer is None or answer.deny is DenyReason.GRANTED:
@@ -240,12 +246,14 @@ def _tone(row: AlarmRow) -> ToneMeaning:
 
 
 def refill_words(dates: PumpDates) -> str:
-    """When the reservoir must be filled."""
-    if dates.by_program.low_ms is None:
+    """When the reservoir must be filled; also if the patient asks for every bolus that is allotted."""
+    low_ms, sooner_ms = dates.by_program.low_ms, dates.all_patient.low_ms
+    if low_ms is None:
         return "not while the pump gives no drug"
-    if dates.by_program.low_ms == 0:
+    if low_ms == 0:
         return f"it is due: {CALL}"
-    return f"before {dates.words(dates.by_program.low_ms)}"
+    at_worst = f"; before {dates.words(sooner_ms)} if you ask for every bolus" if sooner_ms != low_ms else ""
+    return f"before {dates.words(low_ms)}{at_worst}"
 
 
 def _bolus_answer(found: Allowance) -> BolusAnswer:

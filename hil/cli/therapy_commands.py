@@ -131,12 +131,12 @@ def bolus_as_confirmed(
     wanted_nl, words = _bolus_wanted(pump, dose_ng, volume_nl)
     before = pump.delivery()
     ask(f"give a bolus of {words} over {duration(duration_s)}")
-    _refuse_after_another_bolus(before, pump.delivery())
+    refuse_after_another_bolus(before, pump.delivery())
     prepared = pump.prepare_bolus(wanted_nl, duration_s, program_rev=program_rev)
     return prepared, pump.commit_bolus(prepared)
 
 
-def _refuse_after_another_bolus(before: GetDeliveryReply, now: GetDeliveryReply) -> None:
+def refuse_after_another_bolus(before: GetDeliveryReply, now: GetDeliveryReply) -> None:
     """Raise DeviceError where something else than the basal rate was delivered while a human was asked."""
     given_nl = sum(now[1:_SOURCES]) - sum(before[1:_SOURCES])
     if given_nl:

@@ -1,4 +1,4 @@
-"""The least client: one session of a clinician over any pair of send and receive. No retries, no ledger.
+"""The least client: one session over any pair of send and receive. No retries, no ledger.
 
 For measuring what stands at the other end; `hil.programmer` is the client for everything else.
 """
@@ -39,11 +39,12 @@ class Client:
         send: Callable[[bytes], object],
         receive: Callable[[], bytes],
         now_ms: Callable[[], int] = host_ms,
+        role: Role = Role.CLINICIAN,
     ) -> None:
         self._send = send
         self._receive = receive
         self._now_ms = now_ms
-        self.end = ClientEnd(key=development_key(Role.CLINICIAN), entropy=SystemEntropy(), secured=True)
+        self.end = ClientEnd(key=development_key(role), entropy=SystemEntropy(), secured=True)
 
     def open(self) -> None:
         """Open a session."""
