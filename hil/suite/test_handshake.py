@@ -77,6 +77,7 @@ def test_an_unknown_key_id_is_greeted_like_any_other_and_refused_at_its_proof(
 
 @verifies("SES-004")
 def test_a_key_in_another_role_than_its_own_is_refused(make_raw: Callable[..., RawClient]) -> None:
+    """Attack 3.3: a patient's key that says it is a clinician's."""
     for role, claimed in (
         (Role.PATIENT, Role.CLINICIAN),
         (Role.OBSERVER, Role.SERVICE),

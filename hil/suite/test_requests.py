@@ -163,6 +163,7 @@ FORBIDDEN = [
 def test_what_a_role_may_not_do_is_refused_and_logged_and_changes_nothing(
     make_raw: Callable[..., RawClient], role: Role
 ) -> None:
+    """Attack 3.4: an observer's STOP, a patient's PROG_COMMIT, and whatever else a role may not."""
     client = make_raw(role)
     before, log_before = client.status(), _last_of_security_log(client)
     refused_by_role = 0
@@ -213,6 +214,7 @@ def test_every_role_may_read_what_its_row_says(make_raw: Callable[..., RawClient
 def test_a_refused_role_names_what_was_asked_in_the_security_log(
     pump_as: Callable[[Role], Programmer], pump: Programmer
 ) -> None:
+    """Attack 3.9: a service key tries a bolus."""
     last = pump.log_status(LogName.SECURITY).last_seq
     pump.end_session()
     service = pump_as(Role.SERVICE)

@@ -91,6 +91,7 @@ def test_a_prime_is_even_and_never_more_than_a_stroke_from_what_was_asked_for() 
 def test_rh_19_an_interrupted_bolus_a_prime_and_a_resume_give_each_what_it_was_asked_and_catch_nothing_up() -> (
     None
 ):
+    """Attack 5.6: the accounts of a bolus and a prime are apart."""
     talk = running()
     talk.start_bolus(1, 100_000, 3_600)
     talk.wait(MS_PER_HOUR // 2)

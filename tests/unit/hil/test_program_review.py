@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from hil.cli import main
 from hil.cli.program_commands import set_as_confirmed
 from hil.errors import BadConfiguration, DeviceRefused, UsageError
+from hil.plugin import verifies
 from hil.programmer.staging import DayGroup, Days, DoseStep
 from hil.programs.infusion_program import InfusionProgram
 from hil.programs.reading import program_of
@@ -118,6 +119,7 @@ def test_a_program_for_another_drug_is_checked_and_written_with_its_refill_alone
     assert "PROG_COMMIT" not in result.stdout
 
 
+@verifies("PRC-010")
 def test_all_settings_stand_side_by_side_and_those_that_differ_are_marked() -> None:
     new = program_of((HOUSE / "fixtures/programs/periodic.toml").read_text(), "x")
     week = program_of(WEEK.read_text(), "x")
@@ -170,6 +172,7 @@ def test_a_check_changes_nothing_and_leaves_nothing_staged() -> None:
         (("flex", "00:00=16mcg/h"), "dose-change"),
     ],
 )
+@verifies("PRC-011")
 def test_a_warning_is_not_confirmed_by_yes_alone(arguments: tuple[str, ...], name: str) -> None:
     result = run(*arguments, "--yes", *EMULATOR)
     assert isinstance(result.exception, UsageError), result.output

@@ -12,6 +12,7 @@ from hil.cli import main
 from hil.cli.configuration_command import ITEMS
 from hil.cli.report_command import IN_INFO, UNKNOWN, WIDTH
 from hil.errors import BadConfiguration
+from hil.plugin import verifies
 
 PROGRAMS = Path(__file__).parents[3] / "fixtures/programs"
 EMULATOR = ("--target", "emulator")
@@ -41,6 +42,7 @@ def test_an_observer_is_told_what_his_key_may_not_read() -> None:
     assert len(document(*EMULATOR)["configuration"]) == len(ITEMS)
 
 
+@verifies("PRC-012")
 def test_a_stopped_pump_is_an_incomplete_visit(on_a_port: tuple[str, str]) -> None:
     assert "result completed" in page(*on_a_port)
     run("stop", "--yes", *on_a_port)
