@@ -430,10 +430,9 @@ def prime(
         whole = measured.path(known.tubing_nl, pump)
         basal = status.rate_nl_per_day if status.state is State.RUN else 0
         rate = _prime_rate_nl_per_day(prime_ul_per_h, known.rate_max_nl_per_day - basal)
-        old_drug = first_named(old_ng_per_ml, drug, 0)
-        part = _prime_part(
-            prime_for(PrimeKind[kind.upper()], whole, rate, drug or 0, old_drug or 0, measured.dispersion)
-        )
+        new = 0 if drug is None else drug
+        old = new if old_ng_per_ml is None else old_ng_per_ml
+        part = _prime_part(prime_for(PrimeKind[kind.upper()], whole, rate, new, old, measured.dispersion))
         before = pump.delivery()
         say(f"pumpbench: {WATCH}")
         words = f"{PRIME_WORDS[PrimeKind(part['kind'])]}: {_prime_words(part, drug)}"

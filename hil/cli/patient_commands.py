@@ -184,10 +184,11 @@ def allowance(pump: Programmer, header: ProgramHeader, status: GetStatusReply) -
 
 
 def waiting_s(allowed: PatientBlock, entries: tuple[LogEntry, ...], now_s: int) -> dict[DenyReason, int]:
-    """How long lockout and count still forbid a bolus, by the log [SPEC 6]."""
-    begun_s = [entry.t_mono_s for entry in entries if entry.type in {LogType.PROGRAM_COMMIT, LogType.REFILL}]
+    """How long lockout and count still forbid a bolus, by the log [SPEC 6]; what it no longer holds is long ago."""
+    begins = {LogType.PROGRAM_COMMIT, LogType.REFILL, LogType.PTM_GRANT}
+    begun_s = [entry.t_mono_s for entry in entries if entry.type in begins]
     granted_s = [entry.t_mono_s for entry in entries if entry.type is LogType.PTM_GRANT]
-    lockout_s = max([*begun_s, *granted_s], default=now_s) + allowed.lockout_s - now_s
+    lockout_s = max(begun_s) + allowed.lockout_s - now_s if begun_s else 0
     counted = [at_s for at_s in granted_s if at_s > now_s - allowed.window_s]
     count_s = 0
     if allowed.max_count and len(counted) >= allowed.max_count:

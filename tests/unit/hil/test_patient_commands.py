@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from hil.cli import main
-from hil.cli.patient_commands import DENIED, MEANINGS, STATES, TONES, allowance
+from hil.cli.patient_commands import DENIED, MEANINGS, STATES, TONES, allowance, waiting_s
 from hil.errors import DeviceError
 from protocol.identifiers import AlarmClass, AlarmId, ConfigId, DenyReason, Role, State
 from protocol.messages.program import PatientBlock
@@ -111,6 +111,10 @@ def test_a_limit_of_the_hour_is_told_as_the_reason(bench: TestBench) -> None:
     bench.target.rig.advance(3_760_000)
     told, done = told_and_done(handset)
     assert told[0] is done[0] is DenyReason.LIMIT
+
+
+def test_a_log_that_no_longer_holds_the_last_bolus_forbids_none() -> None:
+    assert waiting_s(BLOCK, (), 5_000_000) == {DenyReason.LOCKOUT: 0, DenyReason.COUNT: 0}
 
 
 def test_what_a_patient_may_not_read_is_no_reason_to_say_yes(bench: TestBench) -> None:
