@@ -6,7 +6,7 @@ from protocol.codec.atoms import U16, U32, Reserved, enum_of
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
 from protocol.messages.command import command
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CMD_ID, CommandResult
 
 NOT_BY_WAITING_S = 0xFFFF_FFFF  # in place of a time: nobody knows when, or never
 
@@ -14,8 +14,8 @@ NOT_BY_WAITING_S = 0xFFFF_FFFF  # in place of a time: nobody knows when, or neve
 @command(Opcode.BOLUS_PREPARE, "C", therapy=True)
 @message(
     "kind" / enum_of(BolusKind),
-    "volume_nl" / U32,
-    "duration_s" / U32,
+    "volume_nl" / U32 * "a stroke to bolus_max_nl of GET_LIMITS",
+    "duration_s" / U32 * "1 to bolus_max_duration_s of GET_LIMITS",
     "program_rev" / U32 * "the revision that the clinician saw",
 )
 class BolusPrepare(NamedTuple):
@@ -35,10 +35,10 @@ class BolusPrepare(NamedTuple):
     "token" / U32 * "10 s, one use",
     "quantised_nl" / U32 * "rounded down to whole strokes",
     "end_t_mono_s" / U32 * "if it started now",
-    "hour_used_nl" / U32,
-    "hour_max_nl" / U32,
-    "day_used_nl" / U32,
-    "day_max_nl" / U32,
+    "hour_used_nl" / U32 * "boluses in the last 60 min, without this one",
+    "hour_max_nl" / U32 * "boluses allowed in any 60 min",
+    "day_used_nl" / U32 * "boluses in the last 24 h, without this one",
+    "day_max_nl" / U32 * "boluses allowed in any 24 h",
 )
 class BolusPrepareReply(NamedTuple):
     """It would be accepted; this is what would be delivered."""
@@ -54,11 +54,11 @@ class BolusPrepareReply(NamedTuple):
 
 @command(Opcode.BOLUS_COMMIT, "C", therapy=True, carries_cmd_id=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
-    "duration_s" / U32,
-    "token" / U32,
-    "program_rev" / U32,
+    "duration_s" / U32 * "as prepared",
+    "token" / U32 * "of a PREPARE of kind 1",
+    "program_rev" / U32 * "the revision that the clinician saw",
 )
 class BolusCommit(NamedTuple):
     """Deliver the prepared bolus."""
@@ -84,7 +84,7 @@ class BolusCommitReply(NamedTuple):
 
 @command(Opcode.BOLUS_CANCEL, "PCS", carries_cmd_id=True, while_unknown=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "target_cmd_id" / U32 * "0 the active bolus, whosever it is",
     "target_key_id" / U16 * "whose command the target is",
 )
@@ -115,7 +115,7 @@ class BolusCancelReply(NamedTuple):
 
 
 @command(Opcode.PATIENT_BOLUS, "P", therapy=True, carries_cmd_id=True)
-@message("cmd_id" / U32)
+@message("cmd_id" / CMD_ID)
 class PatientBolus(NamedTuple):
     """The patient asks for the bolus that the program allows."""
 
@@ -144,11 +144,11 @@ class PatientBolusReply(NamedTuple):
 
 @command(Opcode.PRIME, "C", therapy=True, carries_cmd_id=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
-    "duration_s" / U32,
+    "duration_s" / U32 * "as prepared",
     "token" / U32 * "of a PREPARE of kind 2",
-    "program_rev" / U32,
+    "program_rev" / U32 * "the revision that the clinician saw",
 )
 class Prime(NamedTuple):
     """Fill the tubing: its own accounting, outside the bolus windows."""

@@ -25,7 +25,7 @@ class ConfigRead(NamedTuple):
 @message(
     "config_id" / enum_of(ConfigId, U16),
     "length" / Count("value", CONFIG_VALUE_MAX),
-    "value" / Octets("length"),
+    "value" / Octets("length") * "text, u32 or u8, as its item is",
 )
 class ConfigReadReply(NamedTuple):
     """One item of the configuration."""
@@ -38,7 +38,7 @@ class ConfigReadReply(NamedTuple):
 @message(
     "config_id" / enum_of(ConfigId, U16),
     "length" / Count("value", CONFIG_VALUE_MAX),
-    "value" / Octets("length"),
+    "value" / Octets("length") * "text, u32 or u8, as its item is",
 )
 class ConfigWrite(NamedTuple):
     """Set one item of the configuration; absolute, so that writing twice is writing once."""

@@ -90,8 +90,8 @@ class SubscribeReply(NamedTuple):
 
 @message(
     "mask" / flags_of(EventFlag, U32) * "what changed since the last GET_STATUS",
-    "status_rev" / U32,
-    "last_seq" / U32,
+    "status_rev" / U32 * "as in GET_STATUS",
+    "last_seq" / U32 * "newest entry of the main log",
 )
 class EventHint(NamedTuple):
     """EVT: something changed; a hint, never the only carrier of a fact."""

@@ -15,7 +15,7 @@ from protocol.wire.limits import NONCE_BYTES, PEER_HANDLE_BYTES, PROOF_BYTES
     "proto_max" / U8 * "highest major version spoken",
     "suites" / U8 * "b0 AES-128-CCM-8 with CMAC, b1 NONE; other bits are ignored",
     "role" / enum_of(Role),
-    "key_id" / U16,
+    "key_id" / U16 * "of the key that will be proven; 0 the implant card",
     "nonce_c" / Bytes(NONCE_BYTES) * "random",
 )
 class ClientHello(NamedTuple):
@@ -33,7 +33,7 @@ class ClientHello(NamedTuple):
     "proto" / U8 * "the version chosen",
     "suite" / enum_of(Suite) * "one bit of the mask",
     "sid" / U16 * "the new session's; never 0",
-    "boot_count" / U32,
+    "boot_count" / U32 * "starts of the program in the pump",
     "nonce_p" / Bytes(NONCE_BYTES) * "random",
     "peer_handle" / Bytes(PEER_HANDLE_BYTES) * "recognised by a holder of the key only",
     "caps"

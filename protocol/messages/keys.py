@@ -16,7 +16,7 @@ PAIRED_KEY_IDS = range(1, 0xFFFF)  # 0 is the implant card, FFFF means one's own
 
 @command(Opcode.KEY_ADD, "C", pairing=True)
 @message(
-    "key_id" / U16,
+    "key_id" / U16 * "1 to FFFE, of no other key",
     "role" / enum_of(Role),
     Reserved(1),
     "wrapped" / Bytes(WRAPPED_KEY_BYTES) * "the new key, sealed under Kpair",
@@ -44,7 +44,7 @@ def sealed_with(key_id: int, role: Role) -> bytes:
 
 
 @command(Opcode.KEY_REVOKE, "C", pairing=True)
-@message("key_id" / U16)
+@message("key_id" / U16 * "whose key is forgotten")
 class KeyRevoke(NamedTuple):
     """Forget a paired programmer."""
 

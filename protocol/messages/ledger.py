@@ -10,6 +10,7 @@ from protocol.messages.command import command
 OWN_KEY = 0xFFFF
 CMD_ID_FIRST = 1
 CMD_ID_LAST = 0xFFFF_FFFE
+CMD_ID = U32 * "1 to FFFFFFFE, rising for each key [SPEC 9]"
 
 
 @message(
@@ -40,7 +41,7 @@ _RECORDED = (  # what the ledger holds of a command
 
 
 @command(Opcode.QUERY_CMD, "PCS", while_unknown=True)
-@message("cmd_id" / U32, "key_id" / U16 * "FFFF the own key; another key's: clinician only")
+@message("cmd_id" / CMD_ID, "key_id" / U16 * "FFFF the own key; another key's: clinician only")
 class QueryCmd(NamedTuple):
     """Ask what became of a command."""
 
@@ -67,7 +68,7 @@ class QueryCmdReply(NamedTuple):
 
 
 @command(Opcode.VOID_CMD, "PCS", while_unknown=True)
-@message("cmd_id" / U32)
+@message("cmd_id" / CMD_ID)
 class VoidCmd(NamedTuple):
     """Make sure that a command which was never received never will be."""
 

@@ -39,7 +39,7 @@ class LogRead(NamedTuple):
 @message(
     "log" / enum_of(LogName),
     "n" / Count("entries", LOG_READ_MAX),
-    "epoch" / U16,
+    "epoch" / U16 * "of this log, from 1",
     "from_seq" / U32 * "as asked; the oldest for 0",
     "next_seq" / U32 * "everything before it was scanned",
     "oldest_seq" / U32 * "0: the log is empty",
@@ -71,10 +71,10 @@ class LogStatus(NamedTuple):
 
 
 @message(
-    "epoch" / U16,
-    "first_seq" / U32,
-    "last_seq" / U32,
-    "lost_total" / U32,
+    "epoch" / U16 * "of this log, from 1",
+    "first_seq" / U32 * "the oldest entry; 0: the log is empty",
+    "last_seq" / U32 * "the newest entry; 0: the log is empty",
+    "lost_total" / U32 * "entries of this epoch that newer ones took the place of",
     "corrupt" / U16 * "slots with a bad check",
     "bad_checkpoints" / U16 * "chain checkpoints that do not match",
     "first_bad_seq" / U32 * "0 none",

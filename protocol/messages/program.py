@@ -7,7 +7,7 @@ from protocol.codec.atoms import BOOLEAN, U8, U16, U32, Count, Reserved, Rows, e
 from protocol.codec.layouts import encode, message, nested
 from protocol.identifiers import ErrorCode, InfusionMode, Opcode, ProgramFlag, ProgramSlot, State
 from protocol.messages.command import command
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CMD_ID, CommandResult
 from protocol.wire.checksum import crc32c
 
 GROUPS_MAX = 7
@@ -213,8 +213,8 @@ class ProgVerify(NamedTuple):
     "code" / enum_of(ErrorCode, U16),
     "group" / U8 * "FF: no group",
     "index" / U8 * "of the segment; without a group the refused field's offset in the header; FF: neither",
-    "value" / U32,
-    "limit" / U32,
+    "value" / U32 * "what was staged",
+    "limit" / U32 * "the bound that it passed",
     "nearest" / U32 * "the nearest acceptable value",
 )
 class ProgramRefusal(NamedTuple):
@@ -231,9 +231,9 @@ class ProgramRefusal(NamedTuple):
 @message(
     "n_groups" / Count("day_totals_nl", GROUPS_MAX),
     "n_refusals" / Count("refusals", REFUSALS_MAX),
-    "peak_rate_nl_per_day" / U32,
+    "peak_rate_nl_per_day" / U32 * "the highest rate of the segments and the bridge",
     "staged_crc" / U32 * "what PROG_COMMIT must name",
-    "day_totals_nl" / Rows("n_groups", U32),
+    "day_totals_nl" / Rows("n_groups", U32) * "basal volume of a day of each group",
     "refusals" / Rows("n_refusals", nested(ProgramRefusal)),
 )
 class ProgVerifyReply(NamedTuple):
@@ -247,7 +247,7 @@ class ProgVerifyReply(NamedTuple):
 
 @command(Opcode.PROG_COMMIT, "C", therapy=True, carries_cmd_id=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "base_rev" / U32 * "must be the active revision",
     "staged_crc" / U32 * "of the program that was verified",
     "start" / BOOLEAN * "1 run, 0 keep the state",

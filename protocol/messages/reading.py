@@ -114,7 +114,7 @@ class GetInfo(NamedTuple):
     "dev_key" / BOOLEAN * "1: this session's key is a published development key",
     "profile" / enum_of(SecurityProfile) * "whether sessions are secured",
     "commit_mode" / enum_of(CommitMode) * "whether a new program replaces the old one at once",
-    "tubing_nl" / U32 * "volume from the reservoir to the tip of the catheter",
+    "tubing_nl" / U32 * "volume from the reservoir to the catheter's port, without the catheter",
     "memory_id" / U64 * "drawn when the memory was created; a client files its outcomes under it",
 )
 class GetInfoReply(NamedTuple):
@@ -158,7 +158,7 @@ class GetLimits(NamedTuple):
     "max_segments" / U8 * "of a program",
     "log_capacity" / U32 * "entries that the main log holds",
     "max_payload" / U8 * "bytes of the largest payload",
-    "program_day_max_nl" / U32 * "basal volume of a program in a day",
+    "program_day_max_nl" / U32 * "basal, periodic and allotted patient boluses of a program in a day",
     "hello_per_min" / U16 * "unproven answers in any 60 s",
     "hello_per_day" / U16 * "unproven answers in any 24 h",
     "bolus_max_duration_s" / U32 * "longest duration of a bolus or a prime",

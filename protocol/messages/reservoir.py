@@ -6,7 +6,7 @@ from protocol.codec.atoms import I32, U16, U32, Reserved, enum_of, flags_of
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BatteryPhase, Opcode, RefillFlag
 from protocol.messages.command import command
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CMD_ID, CommandResult
 
 
 @command(Opcode.GET_RESERVOIR, "OPCS", while_unknown=True)
@@ -59,13 +59,13 @@ class GetReservoirReply(NamedTuple):
 
 @command(Opcode.REFILL, "C", therapy=True, carries_cmd_id=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "aspirated_nl" / U32 * "what came out",
     "filled_nl" / U32 * "what went in: the whole content",
-    "drug_id" / U16,
+    "drug_id" / U16 * "number of the drug, as in a program",
     "flags" / flags_of(RefillFlag, U16),
-    "concentration_ng_per_ml" / U32,
-    "low_alarm_nl" / U32,
+    "concentration_ng_per_ml" / U32 * "of the drug that went in, above 0",
+    "low_alarm_nl" / U32 * "content at which LOW_RESERVOIR is due, below filled_nl",
     "staged_crc" / U32 * "0: the program stays; else the verified staged program to commit with it",
 )
 class Refill(NamedTuple):

@@ -6,14 +6,14 @@ from protocol.codec.atoms import U32, Reserved, enum_of, enum_or_none
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import OnExpiry, Opcode, Role, State, StopReason
 from protocol.messages.command import command
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CMD_ID, CommandResult
 
 NOBODY = 0xFF
 
 
 @command(Opcode.STOP, "PCS", carries_cmd_id=True, while_unknown=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "max_stop_s" / U32 * "when the stop expires",
     "reason" / enum_of(StopReason),
     "on_expiry" / enum_of(OnExpiry) * "2 and 3 only for a clinician and reason other than 2",
@@ -52,7 +52,7 @@ class StopReply(NamedTuple):
 
 
 @command(Opcode.RESUME, "PC", therapy=True, carries_cmd_id=True)
-@message("cmd_id" / U32, "program_rev" / U32)
+@message("cmd_id" / CMD_ID, "program_rev" / U32 * "the revision that waits")
 class Resume(NamedTuple):
     """Start the active program again."""
 

@@ -6,7 +6,7 @@ from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import Opcode, TimeSetReason
 from protocol.messages.command import command
-from protocol.messages.ledger import CommandResult
+from protocol.messages.ledger import CMD_ID, CommandResult
 
 
 @command(Opcode.GET_TIME, "OPCS", while_unknown=True)
@@ -42,7 +42,7 @@ class GetTimeReply(NamedTuple):
 
 @command(Opcode.TIME_SET, "C", therapy=True, carries_cmd_id=True)
 @message(
-    "cmd_id" / U32,
+    "cmd_id" / CMD_ID,
     "wall_s" / U32 * "seconds since 2000-01-01 UTC",
     "tz_minutes" / I16 * "-720 to 840, local minus UTC",
     "reason" / enum_of(TimeSetReason),

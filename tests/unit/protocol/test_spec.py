@@ -105,3 +105,24 @@ def test_every_file_that_cites_a_section_cites_one_that_exists() -> None:
     for path in sorted((ROOT / "protocol").glob("*.py")):
         for cited in re.findall(r"\[SPEC (\d+)", path.read_text()):
             assert 1 <= int(cited) <= 15, path
+
+
+FIELD_WITHOUT_MEANING = re.compile(
+    r"^\| (?:\d+|\.\.\.) \| `(\w+)` \| (?:[ui]\d+|\d+ B|`\w+` (?:B|x u\d+)) \|\s*\|$", re.MULTILINE
+)
+NAMES_OF_FIELDS = re.compile(
+    r"^\| (?:\d+|last|\.\.\.|12 \+ `plen`) \| `(\w+)` \||^\| \d+ \| \w+ \| `(\w+)` \||`(\w+)` (?:[ui]\d+|\d+ B)",
+    re.MULTILINE,
+)
+NAMES_IN_PROSE = re.compile(r"`([a-z][a-z0-9]*(?:_[a-z0-9]+)+)`")
+
+
+def test_each_number_and_text_of_a_message_says_what_it_means_beside_its_type() -> None:
+    assert not FIELD_WITHOUT_MEANING.findall(TEXT)
+
+
+def test_each_name_of_a_field_in_the_text_is_the_name_of_a_field_in_a_table() -> None:
+    """Names of an earlier state (`rate_max_nl_d`) are what a reader looks for in vain."""
+    fields = {name for names in NAMES_OF_FIELDS.findall(TEXT) for name in names}
+    assert len(fields) > 200
+    assert not set(NAMES_IN_PROSE.findall(TEXT)) - fields
