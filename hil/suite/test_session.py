@@ -172,6 +172,7 @@ def test_sixteen_forged_tags_close_the_session_and_no_more_than_that_is_lost(
 def test_a_command_outside_a_session_is_only_hinted_at_and_changes_nothing(
     raw: RawClient, make_raw: Callable[..., RawClient]
 ) -> None:
+    """Attack 3.1: a STOP that belongs to no session."""
     before = raw.status()
     raw.end_session()
     stop = encode(Stop(before.last_cmd_id + 1, 3_600, StopReason.CLINICAL))

@@ -172,6 +172,27 @@ def test_a_stop_acts_whatever_else_goes_on(trouble: str) -> None:
     assert world.rotor.strokes_turned == turned
 
 
+# A link that dies in mid-frame and comes back, again and again: attack 5.10
+
+
+def test_a_link_that_dies_each_second_for_an_hour_moves_no_stroke_of_a_bolus_or_of_the_basal_rate() -> None:
+    turned = []
+    for dying in (False, True):
+        world = World()
+        operator = Operator(world)
+        operator.programmer.connect()
+        operator.gives_bolus(20_000)
+        for second in range(3_600):
+            if dying:
+                frame = hello_frame(second)
+                world.put(frame[: second % len(frame)])
+            world.advance(MS_PER_S)
+        turned.append((world.rotor.strokes_turned, dict(world.rotor.turned_by_duration_ms)))
+        check_everything(world, [operator])
+    quiet, disturbed = turned
+    assert disturbed == quiet
+
+
 # Stops that are forgotten: attack 5.4
 
 

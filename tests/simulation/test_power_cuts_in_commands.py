@@ -270,6 +270,7 @@ def torn_at(length: int) -> set[int]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_cut_in_any_write_leaves_the_old_state_or_the_new(name: str) -> None:
+    """Attack 5.2: power goes at each write of each command."""
     old, new = expected(name)
     if name not in ("BOLUS_COMMIT", "PRIME"):  # which change nothing but the ledger
         assert old != new

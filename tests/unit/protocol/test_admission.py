@@ -150,6 +150,7 @@ def test_the_same_key_replaces_its_own_session_and_the_loser_gets_a_hint() -> No
 
 
 def test_half_open_spam_does_not_touch_the_clinicians_session() -> None:
+    """Attack 3.7: greetings that are never proven, while a clinician works."""
     loopback = Loopback()
     loopback.open()
     for attempt in range(200):

@@ -171,6 +171,7 @@ def test_an_old_handshake_replayed_is_dropped_for_its_sid_and_fails_for_its_nonc
 
 
 def test_the_same_client_nonce_twice_gives_another_session() -> None:
+    """Attack 3.14: one nonce_c in two handshakes."""
     loopback = Loopback()
     first = loopback.tell_pump(hello("same"))
     loopback.now_ms = HALF_OPEN_MS
