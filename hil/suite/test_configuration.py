@@ -91,17 +91,23 @@ def test_a_limit_binds_the_next_bolus_and_is_told(running: Programmer) -> None:
     running.prepare_bolus(most_nl, 3_600)
 
 
-@verifies("CFG-004")
+@verifies("CFG-004", "ALM-017")
 @pytest.mark.needs("time", "tones", "faults")
-def test_a_tone_comes_at_the_new_interval_at_once(running: Programmer, pump_rig: Rig) -> None:
+@pytest.mark.parametrize("interval_s", [60, 7_200])
+def test_a_tone_comes_at_the_new_interval_at_once(
+    running: Programmer, pump_rig: Rig, interval_s: int
+) -> None:
     pump_rig.stall(on=True)
     pump_rig.run_until("alarm", 86_400_000)
-    running.configure(ConfigId.CRITICAL_INTERVAL_S, 60)
+    running.configure(ConfigId.CRITICAL_INTERVAL_S, interval_s)
+    with refused(ErrorCode.CONFIG_VALUE) as refusal:
+        running.configure(ConfigId.CRITICAL_INTERVAL_S, 0)
+    assert (refusal.error.limit, refusal.error.nearest) == (60, 60)
     heard = len(pump_rig.tones())
-    pump_rig.advance(600 * MS_PER_S)
+    pump_rig.advance(10 * interval_s * MS_PER_S)
     tones = pump_rig.tones()[heard:]
     assert len(tones) == 10
-    assert {late.at_ms - early.at_ms for early, late in pairwise(tones)} == {60_000}
+    assert {late.at_ms - early.at_ms for early, late in pairwise(tones)} == {interval_s * MS_PER_S}
 
 
 @verifies("CFG-004")

@@ -271,6 +271,24 @@ def test_a_staging_dies_with_its_session_and_the_log_says_so(
     assert (after.program_rev, after.rate_nl_per_day) == (before.program_rev, before.rate_nl_per_day)
 
 
+@verifies("PRG-026")
+@needs("time", "reset")
+def test_what_was_staged_and_forgotten_is_gone_after_two_minutes_and_the_old_program_runs(
+    running: Programmer, pump_rig: Rig
+) -> None:
+    before, mark = running.status(), LogMark(running)
+    staged = running.stage_simple_program(1_000_000, concentration_ng_per_ml=500_000, drug_id=1)
+    pump_rig.advance(120_000)
+    with refused(ErrorCode.NO_STAGED):
+        running.commit_program(staged)
+    assert LogType.STAGE_LOST in mark.types(running)
+    after = running.status()
+    assert StatusFlag.STAGED_PROGRAM not in after.flags
+    assert (after.program_rev, after.rate_nl_per_day) == (before.program_rev, before.rate_nl_per_day)
+    delivered_nl = after.delivered_total_nl - before.delivered_total_nl
+    assert abs(delivered_nl - volume_at_rate_nl(before.rate_nl_per_day, 120_000)) < 500
+
+
 # The switch.
 
 

@@ -147,9 +147,9 @@ def test_a_patient_is_granted_the_bolus_of_the_program(able: Programmer, pump_as
     ]
 
 
-@verifies("BOL-021", "BOL-022")
+@verifies("BOL-021", "BOL-022", "BOL-028")
 @needs("time", "reset")
-@pytest.mark.parametrize("meanwhile", ["nothing", "clock", "refill"])
+@pytest.mark.parametrize("meanwhile", ["nothing", "clock", "refill", "program"])
 def test_the_lockout_ends_at_its_second(able: Programmer, pump_as: As, pump_rig: Rig, meanwhile: str) -> None:
     begun_ms = programs(able, PATIENT)
     if meanwhile == "clock":
@@ -158,6 +158,8 @@ def test_the_lockout_ends_at_its_second(able: Programmer, pump_as: As, pump_rig:
     if meanwhile == "refill":
         done = able.refill(17_000_000, aspirated_nl=0)
         begun_ms = time_of_ms(able.read_log(from_seq=done.reply.result.seq).entries[0])
+    if meanwhile == "program":
+        begun_ms = programs(able, PATIENT)
     advance_to(able, pump_rig, begun_ms + LOCKOUT_MS - MS_PER_S)
     denied = asks(able, pump_as)
     assert (denied.deny, denied.next_allowed_s, denied.result.reason) == (

@@ -192,6 +192,25 @@ def test_a_pocket_fill_is_believed_and_the_pump_runs_dry_without_knowing(
     assert (status.reservoir_calc_nl, status.alarm_active) == (12_000_000, 0)
 
 
+@verifies("RFL-009", "RFL-001")
+@needs("time", "truth", "faults", "reset")
+def test_a_pump_that_gives_too_little_is_found_out_by_what_the_next_refill_draws(
+    running: Programmer, pump_rig: Rig
+) -> None:
+    before = pump_rig.state().truth["emitted_nl_ppm"]
+    pump_rig.inject("accuracy", accuracy_ppm=NL_PPM // 2)
+    pump_rig.advance(10 * DAY)
+    assert pump_rig.state().truth["emitted_nl_ppm"] - before == 3_000_000 * NL_PPM
+    status = running.status()
+    assert (status.state, status.alarm_active, status.reservoir_calc_nl) == (State.RUN, 0, 12_000_000)
+    drawn_nl = pump_rig.aspirate()
+    assert pump_rig.fill(18_000_000) == 18_000_000
+    refilled = running.refill(18_000_000, aspirated_nl=drawn_nl).reply
+    left_in_it_nl = 15_000_000 - drawn_nl  # what no syringe gets out
+    assert refilled.diff_nl == 3_000_000 - left_in_it_nl
+    assert 0 <= left_in_it_nl < 1_000_000
+
+
 @verifies("RFL-005", "ALM-008")
 @needs("time", "truth", "faults")
 @starts_as(model={"accuracy_ppm": 1_145_000, "residual_nl": 0}, implant={"filled_nl": 20_000_000})

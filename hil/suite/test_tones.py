@@ -36,7 +36,7 @@ def assert_begin_at(heard_ms: list[int], *expected_ms: int) -> None:
     assert all(abs(heard - told) <= TOLERANCE_MS for heard, told in zip(heard_ms, expected_ms, strict=True))
 
 
-@verifies("ALM-014")
+@verifies("ALM-014", "ALM-016")
 @quick_to_sound
 def test_a_non_critical_alarm_sounds_when_it_begins_and_each_interval(
     pump: Programmer, pump_rig: Rig
@@ -51,7 +51,7 @@ def test_a_non_critical_alarm_sounds_when_it_begins_and_each_interval(
     )
 
 
-@verifies("ALM-014", "ALM-015")
+@verifies("ALM-014", "ALM-015", "ALM-016")
 @pytest.mark.needs("faults")
 @quick_to_sound
 def test_a_critical_alarm_alone_is_heard_until_it_ends(running: Programmer, pump_rig: Rig) -> None:
