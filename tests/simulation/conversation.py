@@ -101,8 +101,13 @@ class Conversation:
         return cls(Pump.new(profile or profile_of(), seed))
 
     def fork(self) -> Self:
-        """The same conversation, with a future of its own."""
-        return copy.deepcopy(self)
+        """The same conversation, with a future of its own; what was written and traced so far is not copied deeply."""
+        known = {
+            id(self.pump): self.pump.fork(),
+            id(self.trace): [*self.trace],
+            id(self.writes): [*self.writes],
+        }
+        return copy.deepcopy(self, known)
 
     # Time
 
