@@ -13,7 +13,7 @@ endif
 unexport PYTEST_ADDOPTS PYTEST_PLUGINS PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := targets
-.PHONY: targets set-up set-up-elsewhere test lint imports types unit hil matrix bench fmt gen gen-check clean
+.PHONY: targets set-up set-up-elsewhere test lint imports types unit hil matrix soak bench fmt gen gen-check clean
 
 targets: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,9 @@ hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; th
 
 matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP; in report/matrix/
 	@$(BIN)/python -m scripts.matrix
+
+soak: $(STAMP) ## the long run: all of tests/, and every case of the loops of which `make test` plays a part
+	@PUMPBENCH_SOAK=1 $(BIN)/python -m pytest -q -n 4 --durations=20 -o timeout=900
 
 bench: $(STAMP) ## measure speed as ratios to floors of the same run
 	@$(BIN)/python -m scripts.bench

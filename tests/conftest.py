@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+from tests.support import soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,3 +29,20 @@ def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker tells the process that sums up how many cases it played."""
+    getattr(session.config, "workeroutput", {})["played"] = soak.PLAYED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended, or is lost and has nothing to tell."""
+    soak.PLAYED.update(getattr(node, "workeroutput", {}).get("played", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines of a run say what it left out."""
+    if line := soak.told(soak.PLAYED):
+        terminalreporter.write_line(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import soak
 from tests.support.for_each import for_each
 
 
@@ -62,3 +63,42 @@ def test_the_marks_of_a_check_are_those_of_its_loop() -> None:
     loop = for_each("number", [1])(check)
     assert [mark.name for mark in vars(loop)["pytestmark"]] == ["timeout"]
     assert (loop.__name__, loop.__doc__) == ("check", "What it says.")
+
+
+def test_a_part_of_the_cases_is_the_same_each_time_with_the_first_and_the_last_and_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(soak, "PLAYED", {})
+    monkeypatch.setattr(soak, "PLAYS_ALL", False)
+    played: list[list[int]] = []
+    for name in ("one", "one", "another"):
+        ran: list[int] = []
+
+        def check(number: int, ran: list[int] = ran) -> None:
+            ran.append(number)
+
+        check.__qualname__ = name
+        for_each("number", range(90), one_in=3)(check)()
+        played.append(ran)
+    assert played[0] == played[1] != played[2]
+    assert all(ran[0] == 0 and ran[-1] == 89 and ran == sorted(ran) for ran in played)
+    assert all(30 <= len(ran) <= 32 for ran in played)
+    assert soak.rounds_of("rounds", 1_000, 10) == 10
+    some = len(played[0]) + len(played[2]) + 10
+    assert soak.told(soak.PLAYED).startswith(
+        f"{some:,} of 1,180 cases and rounds of 3 long loops were played"
+    )
+
+
+def test_a_long_run_plays_every_case_and_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soak, "PLAYED", {})
+    monkeypatch.setattr(soak, "PLAYS_ALL", True)
+    assert soak.part_of("cases", range(90), one_in=3) == list(range(90))
+    assert soak.rounds_of("rounds", 1_000, 10) == 1_000
+    assert not soak.told(soak.PLAYED)
+
+
+def test_a_part_of_few_cases_has_some() -> None:
+    assert soak.part_of("none", [], one_in=3) == []
+    assert soak.part_of("one", ["only"], one_in=3) == ["only"]
+    assert soak.part_of("two", ["first", "last"], one_in=9) == ["first", "last"]

@@ -32,6 +32,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_volumes_agree
+from tests.support.soak import part_of
 
 RATE_NL_PER_DAY = 600_000
 SAFE_RATE_NL_PER_DAY = 6_000
@@ -87,7 +88,7 @@ def region_bits(region: Region) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("region", sorted(CRITICAL_REGIONS), ids=lambda region: region.name)
 def test_damage_to_therapy_data_ends_in_the_safe_state_with_its_alarm(region: Region) -> None:
-    for offset, bit in region_bits(region):
+    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=3):
         talk = flipped(lived(), offset, bit)
         status = talk.granted(GetStatus())
         assert (status.state, status.rate_nl_per_day) == (State.SAFE_STATE, SAFE_RATE_NL_PER_DAY)
@@ -102,7 +103,7 @@ def test_damage_to_therapy_data_ends_in_the_safe_state_with_its_alarm(region: Re
 
 @pytest.mark.parametrize("region", sorted(set(Region) - CRITICAL_REGIONS), ids=lambda region: region.name)
 def test_damage_to_other_data_leaves_the_therapy_as_it_was(region: Region) -> None:
-    for offset, bit in region_bits(region):
+    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=3):
         talk = flipped(lived(), offset, bit)
         status = talk.granted(GetStatus())
         assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
@@ -140,12 +141,18 @@ def test_a_stopped_pump_does_not_begin_to_deliver_for_a_damaged_record() -> None
         assert talk.pump.truth().strokes_turned == before
 
 
+@cache
+def at_its_end() -> Conversation:
+    """A pump whose time of service is over."""
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000, service_life_months=1))
+    talk.wait_until(40 * MS_PER_DAY)
+    assert talk.granted(GetStatus()).state is State.EOS
+    return talk
+
+
 @pytest.mark.parametrize("region", Region, ids=lambda region: region.name)
 def test_a_pump_at_its_end_stays_at_its_end(region: Region) -> None:
-    base = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000, service_life_months=1))
-    base.wait_until(40 * MS_PER_DAY)
-    assert base.granted(GetStatus()).state is State.EOS
-    talk = flipped(base, PLACES[region].offset, 1)
+    talk = flipped(at_its_end(), PLACES[region].offset, 1)
     status = talk.granted(GetStatus())
     assert (status.state, status.rate_nl_per_day) == (State.EOS, 0)
     assert status.alarm_active >> AlarmId.EOS & 1
@@ -225,7 +232,7 @@ def test_damage_outside_the_records_never_gives_a_wrong_dose_or_a_wrong_belief(p
     base = lived().fork()
     base.granted(Refill(5, 0, 5_000_000, 1, RefillFlag(0), 500_000, 500_000))
     program = base.granted(GetProgram(ProgramSlot.ACTIVE, 0))
-    for offset, bit in _outside_the_records()[place]:
+    for offset, bit in part_of(f"damage to {place}", _outside_the_records()[place], one_in=3):
         talk = flipped(base, offset, bit)
         status = talk.granted(GetStatus())
         if status.state is State.SAFE_STATE:

@@ -32,6 +32,7 @@ from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agre
 from tests.simulation.program_boluses import PATIENT, PERIODIC, PatientAndClinician, header_of
 from tests.simulation.stepping import alarm_ms
 from tests.support.for_each import for_each
+from tests.support.soak import rounds_of
 
 FIRST_MS = PERIODIC.first_delay_s * MS_PER_S
 INTERVAL_MS = PERIODIC.interval_s * MS_PER_S
@@ -329,7 +330,7 @@ def test_many_boluses_a_day_are_counted_for_a_day_and_no_longer() -> None:
     """More than the windows hold one by one: what is joined leaves the window all the same."""
     often = PeriodicBlock(volume_nl=5_000, duration_s=60, interval_s=300, first_delay_s=300)
     talk = PatientAndClinician.with_program(None, often)
-    for _ in range(6):
+    for _ in range(rounds_of("days of many boluses", 6, 2)):
         talk.wait(MS_PER_DAY)
         used = talk.granted(GetDelivery())
         assert used.day_used_nl <= 288 * 5_000 * 103 // 100

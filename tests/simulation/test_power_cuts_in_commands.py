@@ -42,6 +42,7 @@ from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.pairing import key_add, listed, open_window
+from tests.support.soak import part_of
 
 CMD_ID = 7
 WALL_S = 826_000_000
@@ -278,17 +279,17 @@ def test_a_cut_in_any_write_leaves_the_old_state_or_the_new(name: str) -> None:
     lengths = writes_of(name)
     assert lengths
     happened = set()
-    for number, length in enumerate(lengths, 1):
-        for torn in torn_at(length):
-            cut = talk.fork()
-            before = cut.granted(GetStatus())
-            cut.pump.plant.cut_at_write(number, torn)
-            assert asked(cut, message) is None, "the answer left before the command was durable"
-            assert cut.pump.powered, "a brown-out: power comes back at once"
-            after = seen(cut, CASES[name].cmd_id)
-            assert after in (old, new), f"write {number}, torn after {torn} of {length}"
-            happened.add(after == new)
-            _assert_sound(cut, before)
+    cuts = [(number, torn, length) for number, length in enumerate(lengths, 1) for torn in torn_at(length)]
+    for number, torn, length in part_of(f"a cut in {name}", cuts, one_in=2):
+        cut = talk.fork()
+        before = cut.granted(GetStatus())
+        cut.pump.plant.cut_at_write(number, torn)
+        assert asked(cut, message) is None, "the answer left before the command was durable"
+        assert cut.pump.powered, "a brown-out: power comes back at once"
+        after = seen(cut, CASES[name].cmd_id)
+        assert after in (old, new), f"write {number}, torn after {torn} of {length}"
+        happened.add(after == new)
+        _assert_sound(cut, before)
     assert happened == ({False, True} if old != new else {True})
 
 
@@ -316,7 +317,7 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     counted.wait(0)
     lengths = [len(data) for _, data in counted.writes[len(first.writes) :]]
     assert lengths
-    for number, length in enumerate(lengths, 1):
+    for number, length in part_of(f"a second cut in {name}", enumerate(lengths, 1), one_in=2):
         again = first.fork()
         again.pump.inject("power-cut-at-write", {"writes": number, "torn_after_bytes": length // 2})
         again.pump.restore_power()

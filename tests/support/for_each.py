@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.soak import part_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -26,12 +28,17 @@ def case_name(value: object, column: str = "") -> str:
 
 
 def for_each(
-    names: str | tuple[str, ...], cases: Iterable[Any], *, name: Callable[[Any], str] | None = None
+    names: str | tuple[str, ...],
+    cases: Iterable[Any],
+    *,
+    name: Callable[[Any], str] | None = None,
+    one_in: int = 1,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Make a test of a check that takes one case, and may take others from a `for_each` above it.
 
     It reads like `pytest.mark.parametrize`, and is one test for pytest: it takes no fixtures. With a tuple of names
-    each case is a row. The message names each case that failed; the traceback is that of the first.
+    each case is a row. The message names each case that failed; the traceback is that of the first. With `one_in` a
+    part of the cases is played, and all of them in a long run.
     """
     columns = (names,) if isinstance(names, str) else names
     rows = [(case,) if isinstance(names, str) else tuple(case) for case in cases]
@@ -46,7 +53,9 @@ def for_each(
     def decorate(check: Callable[..., None]) -> Callable[..., None]:
         def every(**others: Any) -> None:
             failed: list[tuple[str, BaseException]] = []
-            for row in rows:
+            what = ", ".join([check.__qualname__, *(case_name(other) for other in others.values())])
+            played = part_of(what, rows, one_in)
+            for row in played:
                 try:
                     check(**others, **dict(zip(columns, row, strict=True)))
                 except FAILURES as error:
@@ -54,7 +63,7 @@ def for_each(
                     if "from pytest-timeout" in str(error):
                         break  # the time of the whole test is over, and nothing would stop the next case
             if failed:
-                raise AssertionError(_told(failed, len(rows))) from failed[0][1]
+                raise AssertionError(_told(failed, len(played))) from failed[0][1]
 
         # pytest sees the name, the marks and the place of the check, but not its arguments: they are no fixtures.
         for attribute in ("__name__", "__qualname__", "__module__", "__doc__"):
