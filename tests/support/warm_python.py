@@ -31,7 +31,7 @@ from tests.support import warm_command
 from tests.support.warm_command import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 # Not `hil.plugin`, nor the suite: pytest must import these itself, to rewrite their assertions. Not `xdist`: it keeps
 # the path on which it was imported.
@@ -50,6 +50,7 @@ IMPORTED_BEFORE = (
 HOUSE = Path(__file__).resolve().parents[2]
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
+LIMIT_S = 100
 
 
 def is_for_a_new_python(env: Mapping[str, str]) -> bool:
@@ -155,6 +156,31 @@ class WarmPython:
 
 
 WARM_PYTHON = WarmPython()
+
+
+def run_python(
+    command: Sequence[str],
+    cwd: Path = HOUSE,
+    env: Mapping[str, str] | None = None,
+    *,
+    new_python: bool = False,
+) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE ...` to its end; a fork where a new Python would do no other thing. Without `env`, in ours."""
+    env = os.environ if env is None else env
+    python, option, module, *arguments = command
+    assert (python, option) == (sys.executable, "-m")
+    if not new_python and not is_for_a_new_python(env):
+        return WARM_PYTHON.run(module, *arguments, cwd=cwd, env=env)
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        cwd=cwd,
+        env=env,
+        timeout=LIMIT_S,
+        check=False,
+    )
 
 
 def _serve(asked: socket.socket, asked_by_forks: socket.socket) -> dict[str, Any] | None:

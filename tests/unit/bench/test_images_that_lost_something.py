@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from firmware_emu.bench.image_records import MAGIC, split_records
+from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 from tests.unit.bench.test_killed_in_a_bolus import commit_bolus
 
@@ -98,13 +99,7 @@ def test_an_image_that_lost_something_does_not_get_its_old_name_back(tmp_path: P
 
 def program(state: Path, port: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """One command of the programmer."""
-    return subprocess.run(
-        [*PROGRAM, *arguments, "--state", str(state), "--target", f"pty:{port}"],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    return run_python([*PROGRAM, *arguments, "--state", str(state), "--target", f"pty:{port}"])
 
 
 def test_an_image_cut_at_the_end_of_any_record_never_makes_a_given_bolus_one_that_was_never_received(

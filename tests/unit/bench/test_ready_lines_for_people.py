@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, EMULATE
 
 PROGRAM = [sys.executable, "-m", "hil.cli", "program"]
@@ -52,10 +53,7 @@ def test_on_a_terminal_it_says_where_the_pump_is_how_to_talk_to_it_and_how_to_en
     assert where == f"An emulated pump is ready at pty:{link}. It is not a medical device."
     command = shlex.split(talk.removeprefix("Talk to it:"))
     assert command[:3] == ["pumpbench", "program", "status"]
-    done = subprocess.run(
-        [*PROGRAM, *command[2:]], capture_output=True, text=True, timeout=DEADLINE_S, check=True
-    )
-    assert "RUN" in done.stdout
+    assert "RUN" in run_python([*PROGRAM, *command[2:]]).stdout
     assert end.split() == f"End it: Ctrl-C, or kill {emulator.process.pid}".split()
     assert emulator.end(signal.SIGINT) == 0
 

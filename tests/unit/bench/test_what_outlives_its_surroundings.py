@@ -22,6 +22,7 @@ from firmware_emu.bench.log import LINE_MAX_BYTES, Log
 from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.bench.ready_line import write_line
 from protocol.identifiers import State
+from tests.support.warm_python import PipedProcess
 from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
@@ -345,18 +346,22 @@ def test_each_of_many_second_clients_is_told_that_the_line_is_taken(tmp_path: Pa
     place = emulator.ready["tcp"]
     with socket.create_connection(parse_loopback(place), DEADLINE_S) as line:
         caller = Caller(line.fileno()).connect()
-        second = [sys.executable, "-m", "hil.cli", "program", "ping", "--target", f"socket://{place}"]
-        processes = [
-            subprocess.Popen(
-                [*second, "--state", str(tmp_path / f"{number}.json")],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for number in range(16)
-        ]
+        second = ("hil.cli", "program", "ping", "--target", f"socket://{place}")
+        with Path(os.devnull).open("rb") as nothing:
+            processes = [
+                PipedProcess(
+                    *second,
+                    "--state",
+                    str(tmp_path / f"{number}.json"),
+                    cwd=tmp_path,
+                    env=os.environ,
+                    stdin=nothing.fileno(),
+                )
+                for number in range(16)
+            ]
         for process in processes:
-            _out, err = process.communicate(timeout=DEADLINE_S)
+            _out, said = process.communicate()
+            err = said.decode()
             assert process.returncode == 11, err
             assert "one line a pump, and it has its client" in err
         assert caller.status().state is State.RUN

@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.warm_python import WARM_PYTHON, is_for_a_new_python
+from tests.support.warm_python import HOUSE, run_python
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-HOUSE = Path(__file__).resolve().parents[3]
 LIMIT_S = 100
 OUR_PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin", "-p", "no:cacheprovider")
 # What takes no part in these tests costs a third of a second in each; and what is imported before cannot be rewritten.
@@ -55,24 +54,6 @@ def pytest_on(
         directory,
         environment(directory, env, first),
         new_python=new_python,
-    )
-
-
-def run_python(command: list[str], cwd: Path, env: dict[str, str], *, new_python: bool = False) -> Any:
-    """`python -m MODULE ...` to its end; a fork where a new Python would do no other thing."""
-    python, option, module, *arguments = command
-    assert (python, option) == (sys.executable, "-m")
-    if not new_python and not is_for_a_new_python(env):
-        return WARM_PYTHON.run(module, *arguments, cwd=cwd, env=env)
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        errors="backslashreplace",
-        cwd=cwd,
-        env=env,
-        timeout=LIMIT_S,
-        check=False,
     )
 
 

@@ -19,6 +19,7 @@ from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import Outcome, State
+from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, Emulator
 
 if TYPE_CHECKING:
@@ -136,12 +137,7 @@ def command(emulator: Emulator, state: Path, *arguments: str) -> list[str]:
 
 
 def outcome_of_1(emulator: Emulator, state: Path) -> str:
-    asked = subprocess.run(
-        command(emulator, state, "query", "1", "--json"),
-        capture_output=True,
-        timeout=DEADLINE_S,
-        check=True,
-    )
+    asked = run_python(command(emulator, state, "query", "1", "--json"))
     return str(json.loads(asked.stdout)["outcome"])
 
 

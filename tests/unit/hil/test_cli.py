@@ -18,6 +18,7 @@ from hil.cli.key_commands import keys
 from hil.cli.program import program
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
+from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
 EMULATOR = ("--target", "emulator")  # a pump that is gone with the command, named as such
@@ -37,7 +38,7 @@ def output(*arguments: str) -> str:
 def exit_code(*arguments: str) -> tuple[int, str]:
     """Exit code and stderr of the real command."""
     command = [sys.executable, "-m", "hil.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False)
+    done = run_python(command)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stderr
 

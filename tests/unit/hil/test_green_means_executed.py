@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.hil.runs import HOUSE, hil_run, pytest_on, summary, third_party_plugin
+from tests.support.warm_python import HOUSE
+from tests.unit.hil.runs import hil_run, pytest_on, summary, third_party_plugin
 
 A_FEW = "byte_by_byte or two_frames"
 

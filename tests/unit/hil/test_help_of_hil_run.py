@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from click.testing import CliRunner
 from hil.cli.main import cli
 from hil.cli.run import hil
 from hil.errors import ExitCode
+from tests.support.warm_python import run_python
 from tests.unit.bench.processes import Emulator
 from tests.unit.hil.runs import hil_run
 
@@ -71,7 +71,7 @@ def test_a_test_that_is_skipped_for_a_bolus_under_way_names_that_bolus(test: str
         str(tmp_path / "state.json"),
     )
     program = [sys.executable, "-m", "hil.cli", "program", *bolus, *target]
-    subprocess.run(program, check=True, capture_output=True, timeout=60)
+    assert run_python(program).returncode == 0
     done = hil_run(tmp_path, *target, "-k", test)
     emulator.end()
     assert "1 skipped" in done.stdout, done.stdout

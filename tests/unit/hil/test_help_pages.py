@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from click.testing import CliRunner
 from hil.cli.completion import WHERE
 from hil.cli.main import GROUPS, cli
 from hil.errors import EXIT_CODE_WORDS, ExitCode, PumpbenchError, UsageError
+from tests.support.warm_python import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +81,7 @@ def test_what_a_shell_asks_for_is_completed_from_the_commands_there_are() -> Non
         "COMP_WORDS": "pumpbench program bo",
         "COMP_CWORD": "2",
     }
-    command = [sys.executable, "-m", "hil.cli"]
-    done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=True)
+    done = run_python([sys.executable, "-m", "hil.cli"], env=os.environ | asked)
     assert done.stdout.split() == ["plain,bolus"]
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
+from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
 DEADLINE_S = 60
@@ -20,25 +21,6 @@ ALL_ENDINGS = {
     12: "reached the pump, its outcome is",
     130: "nothing was sent",
 }
-
-# A Ctrl-C typed so often from the moment at which a function is entered: with every later call of any function.
-INTERRUPTED_FROM = """
-import os, signal, sys, threading
-
-def at_call(frame, event, argument):
-    global left
-    if event == "call" and (begun or frame.f_code.co_qualname == {where!r}):
-        begun.append(1)
-        if left:
-            left -= 1
-            os.kill(os.getpid(), signal.SIGINT)
-
-begun, left = [], {count}
-from hil.cli.__main__ import main
-sys.argv = ["pumpbench", *sys.argv[1:]]
-sys.setprofile(at_call)
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +35,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def interrupted(where: str, count: int, *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command line that was interrupted from a function on."""
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_FROM.format(where=where, count=count), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=HOUSE,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    module = "tests.unit.hil.interrupted_command"
+    done = run_python([sys.executable, "-m", module, where, str(count), *arguments])
     return done.returncode, done.stdout, done.stderr
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from protocol.link.development_keys import development_key
 from protocol.log.data import SessionOpenData, TimeRefData
 from protocol.log.types import LogFlag
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 
 EMULATOR = ("--target", "emulator", "--json")
 READS = ("status", "info", "limits", "delivery", "reservoir", "alarms", "link", "log", "time", "ping")
@@ -174,11 +174,7 @@ def test_an_error_names_its_command_and_what_became_of_it() -> None:
 
 def test_with_json_the_sentence_stays_on_stderr_and_the_exit_code_is_as_it_was() -> None:
     command = [sys.executable, "-m", "hil.cli", "program", "ack", "empty", "--target", "emulator"]
-    house = Path(__file__).resolve().parents[3]
-    as_text, as_json = (
-        subprocess.run([*command, *more], capture_output=True, text=True, cwd=house, timeout=60, check=False)
-        for more in ((), ("--json",))
-    )
+    as_text, as_json = (run_python([*command, *more]) for more in ((), ("--json",)))
     assert as_json.returncode == as_text.returncode == json.loads(as_json.stdout)["error"]["exit_code"] == 2
     assert as_json.stderr == as_text.stderr
     assert as_text.stdout == ""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.support.warm_python import run_python
 from tests.unit.hil.runs import LIMIT_S, environment, pytest_on
 
 if TYPE_CHECKING:
@@ -14,15 +15,8 @@ if TYPE_CHECKING:
 
 
 def hil_list(directory: Path, *arguments: str) -> Any:
-    return subprocess.run(
-        [sys.executable, "-m", "hil.cli", "hil", "list", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=directory,
-        env=environment(directory),
-        timeout=LIMIT_S,
-        check=False,
-    )
+    command = [sys.executable, "-m", "hil.cli", "hil", "list", *arguments]
+    return run_python(command, directory, environment(directory))
 
 
 def test_each_test_is_one_line_with_its_requirements_and_needs_and_the_json_says_the_same(

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
 STATUS = ("status", "--target", "emulator")
@@ -74,9 +75,9 @@ def drawn(*arguments: str, stream: str = "stdout", columns: int = 80, **environm
 
 
 def piped(*arguments: str) -> str:
-    command = [sys.executable, "-m", "hil.cli", "program", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HOUSE, timeout=PATIENCE_S, check=True)
-    return done.stdout
+    done = run_python([sys.executable, "-m", "hil.cli", "program", *arguments])
+    assert done.returncode == 0, done.stderr
+    return str(done.stdout)
 
 
 def without_style(text: str) -> list[str]:

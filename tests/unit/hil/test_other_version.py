@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from protocol.link.connection import plain_frame
 from protocol.messages.handshake import HandshakeReject
 from protocol.wire.frame import Frame
 from protocol.wire.framing import Deframer
+from tests.support.warm_python import run_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_device_of_another_version_is_told_as_such(tmp_path: Path) -> None:
         target = f"socket://127.0.0.1:{server.getsockname()[1]}"
         command = [sys.executable, "-m", "hil.cli", "program", "status", "--target", target]
         state = ["--state", str(tmp_path / "state.json")]
-        done = subprocess.run([*command, *state], capture_output=True, text=True, timeout=30, check=False)
+        done = run_python([*command, *state])
     assert done.returncode == 8, done.stderr
     assert "another version of the protocol" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -16,7 +16,7 @@ from hil.noise import FaultyLine
 from hil.programmer.programmer import Programmer
 from hil.rig import Rig
 from hil.targets.target import Target
-from tests.unit.hil.runs import HOUSE
+from tests.support.warm_python import HOUSE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

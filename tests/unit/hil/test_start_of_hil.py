@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.warm_python import run_python
 from tests.unit.hil.runs import LIMIT_S, environment
 
 if TYPE_CHECKING:
@@ -106,15 +107,7 @@ def test_output_that_is_closed_ends_it_with_12_and_a_sentence(command: str, tmp_
 
 @pytest.mark.parametrize("looking", ["-h", "-qh", "--help", "--markers", "--version", "--fixtures"])
 def test_list_shows_what_pytest_says_of_itself(looking: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*HIL, "list", "--", looking],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        timeout=LIMIT_S,
-        check=False,
-    )
+    done = run_python([*HIL, "list", "--", looking], tmp_path, environment(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout
     assert not done.stderr

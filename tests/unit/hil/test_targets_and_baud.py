@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import termios
 import tty
@@ -18,7 +17,8 @@ from hil.address import parse
 from hil.bench_session import BenchSession
 from hil.cli.run import hil
 from hil.targets.port import SerialPort, serial_ports
-from tests.unit.hil.runs import LIMIT_S, environment, hil_run
+from tests.support.warm_python import run_python
+from tests.unit.hil.runs import environment, hil_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,14 +81,7 @@ def test_no_port_is_said_in_words_and_emulators_are_always_there(monkeypatch: py
 
 
 def test_the_command_lists_targets_as_somebody_starts_it(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "hil.cli", "hil", "targets"],
-        capture_output=True,
-        text=True,
-        env=environment(tmp_path),
-        timeout=LIMIT_S,
-        check=False,
-    )
+    done = run_python([sys.executable, "-m", "hil.cli", "hil", "targets"], env=environment(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("serial ports:\n")
 

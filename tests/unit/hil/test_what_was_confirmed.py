@@ -17,6 +17,7 @@ from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageE
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
+from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, Emulator
 from tests.unit.hil.test_answers_that_find_no_room import VOLUME_NL, HookedLine, command
 
@@ -110,14 +111,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def run(emulator: Emulator, state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(emulator, state, *arguments),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
+    return run_python(command(emulator, state, *arguments))
 
 
 def test_a_void_of_a_command_that_the_pump_has_is_no_success(emulator: Emulator, tmp_path: Path) -> None:
