@@ -13,6 +13,7 @@ import pytest
 
 from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES
+from firmware_emu.events import PowerLost
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from protocol.identifiers import BolusKind, OnExpiry, ProgramFlag, RefillFlag, StopReason, TimeSetReason
 from protocol.log.types import BolusEndReason, DeliveryKind, LogType
@@ -25,9 +26,10 @@ from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.program_boluses import RATE_NL_PER_DAY, PatientAndClinician, header_of
+from tests.support.soak import part_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from protocol.log.entry import LogEntry
 
@@ -42,6 +44,7 @@ PERIODIC_STARTS_MS = 7_200_000
 SECOND_AFTER_MS = 200_000
 DEED_AFTER_MS = 200_000
 STOOD_MS = 500_000
+STROKE_OF_BOLUS_MS = DURATION_S * 1_000 // (VOLUME_NL // STROKE_NL)
 AFTERWARDS_MS = 6_000_000  # all are over, and no series has begun anew
 ON_TOP = (Source.BOLUS, Source.PATIENT, Source.PERIODIC, Source.PRIME)
 KINDS = {
@@ -168,8 +171,8 @@ def assert_less_than_a_stroke(span: Span, all_spans: list[Span]) -> None:
     assert -STROKE_NL < asked_nl - span.delivered_nl < STROKE_NL + span.uncertain_nl, (span, asked_nl)
 
 
-def played(first: Source, second: Source, deed: str) -> tuple[PatientAndClinician, bool, int]:
-    """The conversation, whether the second was refused, and when the deed was done."""
+def both_under_way(first: Source, second: Source) -> tuple[PatientAndClinician, bool]:
+    """The conversation a while after the second has begun, and whether it was refused."""
     talk = PatientAndClinician.with_program(PATIENT, PERIODIC)
     comes_by_itself = Source.PERIODIC in (first, second)
     begins_ms = PERIODIC_STARTS_MS if comes_by_itself else MS_PER_HOUR + 1_000
@@ -183,6 +186,12 @@ def played(first: Source, second: Source, deed: str) -> tuple[PatientAndClinicia
         talk.wait_until(begins_ms + SECOND_AFTER_MS)
         refused = isinstance(STARTERS[second](talk), ErrorReply)
     talk.wait(DEED_AFTER_MS)
+    return talk, refused
+
+
+def played(first: Source, second: Source, deed: str) -> tuple[PatientAndClinician, bool, int]:
+    """The conversation, whether the second was refused, and when the deed was done."""
+    talk, refused = both_under_way(first, second)
     deed_ms = talk.now_ms
     DEEDS[deed](talk)
     talk.wait(AFTERWARDS_MS)
@@ -196,27 +205,58 @@ def test_what_was_asked_for_and_what_was_turned_differ_by_less_than_a_stroke(
 ) -> None:
     for second in SOURCES:
         talk, _, deed_ms = played(first, second, deed)
-        assert_log_is_whole(talk)
-        assert_volumes_agree(talk)
-        found = list(spans(talk, deed_ms if deed == "power cut" else None))
-        for span in found:
-            assert_less_than_a_stroke(span, found)
-        given = talk.granted(GetDelivery())
-        for source in (*ON_TOP, Source.BRIDGE):
-            by_log_nl = sum(span.delivered_nl for span in found if span.source is source)
-            assert getattr(given, f"{source.name.lower()}_nl") == by_log_nl, (second, source)
-        assert_basal_is_what_was_asked(talk, found, deed_ms, deed)
+        stood = [(deed_ms, deed_ms + STOOD_MS)] if deed == "stop and resume" else []
+        if deed == "power cut":
+            assert_all_is_what_was_asked(talk, cut_ms=deed_ms, off_ms=STOOD_MS)
+        else:
+            assert_all_is_what_was_asked(talk, stood)
+
+
+@pytest.mark.parametrize("first", SOURCES, ids=lambda source: source.name)
+def test_power_that_goes_in_a_write_of_two_sources_takes_less_than_a_stroke_of_each(first: Source) -> None:
+    """Before the write, in each byte of it, and after it before it returns [DOMAIN 8.4]."""
+    for second in SOURCES:
+        base, _ = both_under_way(first, second)
+        counted = base.fork()
+        while len(counted.writes) < len(base.writes) + 2:
+            counted.wait(STROKE_OF_BOLUS_MS)
+        lengths = [len(data) for _, data in counted.writes[len(base.writes) :]]
+        cuts = [(number, torn) for number, length in enumerate(lengths, 1) for torn in range(length + 1)]
+        for number, torn in part_of(f"a cut in {first.name} with {second.name}", cuts, one_in=300):
+            talk = base.fork()
+            talk.pump.plant.cut_at_write(number, torn)
+            talk.wait_until(counted.now_ms)
+            (cut_ms,) = (entry.now.pump_ms for entry in talk.trace if isinstance(entry.event, PowerLost))
+            talk.wait(AFTERWARDS_MS)
+            assert_all_is_what_was_asked(talk, cut_ms=cut_ms)
+
+
+def assert_all_is_what_was_asked(
+    talk: PatientAndClinician,
+    stood: Sequence[tuple[int, int]] = (),
+    cut_ms: int | None = None,
+    off_ms: int = 0,
+) -> None:
+    """Log, counters and what was asked for agree to less than a stroke; `stood`: when no basal rate ran."""
+    assert_log_is_whole(talk)
+    assert_volumes_agree(talk)
+    found = list(spans(talk, cut_ms))
+    for span in found:
+        assert_less_than_a_stroke(span, found)
+    given = talk.granted(GetDelivery())
+    for source in (*ON_TOP, Source.BRIDGE):
+        by_log_nl = sum(span.delivered_nl for span in found if span.source is source)
+        assert getattr(given, f"{source.name.lower()}_nl") == by_log_nl, source
+    assert_basal_is_what_was_asked(talk, found, stood, off_ms, STROKE_NL if cut_ms is not None else 0)
 
 
 def assert_basal_is_what_was_asked(
-    talk: PatientAndClinician, found: list[Span], deed_ms: int, deed: str
+    talk: PatientAndClinician, found: list[Span], stood: Sequence[tuple[int, int]], off_ms: int, lost_nl: int
 ) -> None:
     """The basal rate, for as long as it ran by the pump's own time, which stands while power is off.
 
     With power goes what was owed of one stroke.
     """
-    stood = [(deed_ms, deed_ms + STOOD_MS)] if deed == "stop and resume" else []
-    off_ms = STOOD_MS if deed == "power cut" else 0
     away = sorted([*stood, *((s.from_ms, s.to_ms) for s in found if s.source is Source.BRIDGE)])
     away_ms, end_ms = 0, 0
     for from_ms, to_ms in away:
@@ -227,7 +267,6 @@ def assert_basal_is_what_was_asked(
     uncertain_nl = sum(
         entry.details().uncertain_nl for entry in talk.log() if entry.type is LogType.RESET_BROWNOUT
     )
-    lost_nl = STROKE_NL if deed == "power cut" else 0
     assert -STROKE_NL < asked_nl - basal_nl < STROKE_NL + lost_nl + uncertain_nl
 
 
