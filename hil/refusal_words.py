@@ -85,7 +85,7 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
     ErrorCode.STOPPED: CauseAndWayOn("therapy is stopped", "`pumpbench program resume` starts it again"),
     ErrorCode.RUNNING: CauseAndWayOn("therapy is running", "`pumpbench program stop` stops it first"),
     ErrorCode.BOLUS_ACTIVE: CauseAndWayOn(
-        "a bolus is being delivered", "wait for its end, or `pumpbench program cancel` ends it"
+        "a bolus or a prime is being delivered", "wait for its end, or `pumpbench program cancel` ends it"
     ),
     ErrorCode.ALARM_BLOCKS: CauseAndWayOn(
         "an alarm blocks it", "remove its cause first: `pumpbench program alarms` shows it"
