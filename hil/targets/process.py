@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import tempfile
 import time
@@ -18,9 +19,9 @@ from weakref import WeakSet
 
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
-from hil.installation import own_python
 from hil.rig_client import RigClient
 from hil.targets.choices import PumpChoice, check_seed, profile_argument
+from hil.targets.fork_server import EMULATORS, StartedEmulator
 from hil.targets.port import open_port
 
 if TYPE_CHECKING:
@@ -34,13 +35,12 @@ LEASE_S = 86_400  # the most that a bench gives: one that ends with us need not 
 MANUAL = "manual"
 _ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: InUse}
 # A program that is started inherits none of our pipes; a mere fork does, and would keep an emulator alive after us.
-_HELD_PIPES: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+_HELD_PIPES: WeakSet[StartedEmulator] = WeakSet()
 
 
 def _let_go_after_fork() -> None:
     for process in _HELD_PIPES:
-        if process.stdin:
-            process.stdin.close()
+        process.stdin.close()
 
 
 os.register_at_fork(after_in_child=_let_go_after_fork)
@@ -72,7 +72,7 @@ class ProcessTarget:
 
     def __init__(self, choice: PumpChoice | None = None) -> None:
         self._choice = choice or PumpChoice()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: StartedEmulator | None = None
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
         self._channel: DescriptorChannel | None = None
         self._rig: ProcessRig | None = None
@@ -112,17 +112,13 @@ class ProcessTarget:
         check_seed(self._choice)
         if "\0" in self._choice.profile:
             raise BadConfiguration(f"no profile has the name {self._choice.profile!r}")
-        python, environment = own_python()
         with ExitStack() as keeping:
             profile = keeping.enter_context(profile_argument(self._choice))
-            self._process = subprocess.Popen(  # noqa: S603 - our own command, no shell
-                [*python, *self._arguments(profile)],
-                stdin=subprocess.PIPE,  # held open: it ends, and the emulator with it, however we end
-                stdout=subprocess.PIPE,
-                stderr=self._stderr,
-                env=environment,
-            )
-            _HELD_PIPES.add(self._process)
+            try:
+                self._process = EMULATORS.start(self._arguments(profile), self._stderr.fileno())
+            except ChildProcessError as error:
+                raise BenchLost(f"no emulator could be started: {self._said()}") from error
+            _HELD_PIPES.add(self._process)  # its stdin: at its end the emulator ends, however we end
             self._launched = keeping.pop_all()  # its profile file is there until it is ready
 
     def start(self) -> None:
@@ -139,8 +135,7 @@ class ProcessTarget:
         self._rig = ProcessRig(str(self.ready["control"]), str(self.ready["token"]), self)
 
     def _arguments(self, profile: str) -> list[str]:
-        """Our own module as the command: this installation's emulator, whatever is on the PATH."""
-        arguments = ["-m", "hil.cli", "emulate", "--until-eof", "--control", "127.0.0.1:0"]
+        arguments = ["emulate", "--until-eof", "--control", "127.0.0.1:0"]
         arguments += ["--time", self._choice.time_mode, "--profile", profile]
         if self._choice.seed is not None:
             arguments += ["--seed", str(self._choice.seed)]
@@ -159,7 +154,7 @@ class ProcessTarget:
     def kill(self) -> None:
         """Kill the process, without a goodbye and with nothing flushed."""
         if self._process:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             self._process.wait(END_LIMIT_S)
         self.close_channel()
 
@@ -193,11 +188,10 @@ class ProcessTarget:
             try:
                 process.wait(END_LIMIT_S)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.send_signal(signal.SIGKILL)
                 process.wait(END_LIMIT_S)
         for pipe in (process.stdin, process.stdout):
-            if pipe:
-                pipe.close()
+            pipe.close()
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -207,9 +201,8 @@ class ProcessTarget:
     def _device_ms(self) -> int | None:
         return self._rig.last_now_ms if self._rig else None
 
-    def _wait_ready(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+    def _wait_ready(self, process: StartedEmulator) -> dict[str, Any]:
         """The ready line, as soon as it is there; what the process said on stderr if it dies instead."""
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
         give_up_at_s = time.monotonic() + READY_LIMIT_S
         line = b""
         with selectors.DefaultSelector() as selector:
@@ -218,7 +211,7 @@ class ProcessTarget:
                 left_s = give_up_at_s - time.monotonic()
                 if left_s <= 0 or not selector.select(left_s):
                     raise BenchLost(f"the emulator was not ready in {READY_LIMIT_S:.0f} s: {self._said()}")
-                part = process.stdout.read1(READ_BYTES)  # type: ignore[attr-defined]
+                part = process.stdout.read1(READ_BYTES)
                 if not part:
                     raise self._died(process.wait(END_LIMIT_S))
                 line += part
@@ -240,8 +233,7 @@ class ProcessTarget:
         return text.splitlines()[-1] if text else "it said nothing on stderr"
 
 
-def _tell_to_end(process: subprocess.Popen[bytes]) -> None:
+def _tell_to_end(process: StartedEmulator) -> None:
     """By a signal, and by the end of its stdin: a process that starts may ignore the one that we ignore."""
-    process.terminate()
-    if process.stdin:
-        process.stdin.close()
+    process.send_signal(signal.SIGTERM)
+    process.stdin.close()

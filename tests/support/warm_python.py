@@ -32,6 +32,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import default_plugins
 
+from hil.targets.fork_server import ForkedProcess, open_standard_streams
 from tests.support import warm_command
 from tests.support.warm_command import ask
 
@@ -67,36 +68,7 @@ def is_for_a_new_python(env: Mapping[str, str]) -> bool:
     return any(env[name] != os.environ.get(name) for name in read if name != "PYTHONPATH")
 
 
-class WarmProcess:
-    """A process of `python -m`, with the part of subprocess.Popen that tests use."""
-
-    def __init__(self, pid: int, ended: IO[bytes]) -> None:
-        self.pid = pid
-        self.returncode: int | None = None
-        self._ended = ended
-
-    def poll(self) -> int | None:
-        """The exit code, minus the signal that ended it; None while it runs."""
-        if self.returncode is None and select.select([self._ended], [], [], 0)[0]:
-            return self.wait()
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """The exit code, when it has ended; TimeoutExpired where that takes longer."""
-        if self.returncode is None:
-            if not select.select([self._ended], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
-            self.returncode = int(self._ended.read())
-            self._ended.close()
-        return self.returncode
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
-        if self.poll() is None:
-            os.kill(self.pid, number)
-
-
-class PipedProcess(WarmProcess):
+class PipedProcess(ForkedProcess):
     """A process whose stdout and stderr are pipes to this one."""
 
     def __init__(self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], stdin: int) -> None:
@@ -229,7 +201,7 @@ def _become(
         assert (flags, option) == (["-P"], "-m"), command
         new_arguments = command[command.index("-m") + 2 :]
         pid, ended = ask(server, (0, 1, 2), new_module, new_arguments, str(Path.cwd()), [], new_env)
-        os._exit(WarmProcess(pid, ended).wait())
+        os._exit(ForkedProcess(pid, ended).wait())
 
     os.execve = execve  # type: ignore[assignment]
     os.chdir(cwd)
@@ -237,16 +209,7 @@ def _become(
     os.environ.update(env)
     sys.path[:0] = path
     sys.argv = [module, *arguments]
-    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
-        before = getattr(sys, name)
-        stream = io.TextIOWrapper(
-            os.fdopen(number, "rb" if number == 0 else "wb"),
-            before.encoding,
-            before.errors,
-            line_buffering=number == 2,
-        )
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+    open_standard_streams()
 
 
 def _run_pytest_over_nothing() -> None:

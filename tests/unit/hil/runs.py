@@ -145,15 +145,15 @@ class Waiting:
                 self.process.wait(0.02)
                 raise AssertionError(self.process.communicate()[0])
 
-    def emulators(self) -> list[int]:
-        """The emulators that the run has started."""
-        found = subprocess.run(
-            ["ps", "-e", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        ).stdout.splitlines()
-        rows = [row.split(maxsplit=2) for row in found]
-        return [
-            int(pid) for pid, parent, args in rows if int(parent) == self.process.pid and "emulate" in args
-        ]
+    def started(self) -> list[int]:
+        """The processes that the run has started, and those that they have: emulators, and what starts them."""
+        shown = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+        parents = [tuple(map(int, row.split())) for row in shown.stdout.splitlines()]
+        family = [self.process.pid]
+        for each in family:
+            family += [pid for pid, parent in parents if parent == each]
+        assert len(family) > 2, "no emulator runs"
+        return family[1:]
 
     def let_go(self) -> None:
         (self.directory / "fifo").write_text("go on")

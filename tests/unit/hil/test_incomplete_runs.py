@@ -147,7 +147,7 @@ def still_there(pid: int) -> bool:
 def wait_until_gone(pids: list[int]) -> None:
     give_up_at_s = time.monotonic() + LIMIT_S
     while any(still_there(pid) for pid in pids):
-        assert time.monotonic() < give_up_at_s, "an emulator outlives the run"
+        assert time.monotonic() < give_up_at_s, "a process outlives the run"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -155,14 +155,13 @@ def test_a_signal_from_outside_ends_a_run_with_its_report_and_without_its_emulat
     number: signal.Signals, start_waiting: Start, tmp_path: Path
 ) -> None:
     run = start_waiting()
-    emulators = run.emulators()
-    assert emulators
+    started = run.started()
     run.process.send_signal(number)
     code, said = run.end()
     assert code == 2, said
     assert "incomplete: 4 of 5 tests did not run" in "\n".join(said.splitlines()[-2:])
     assert named_in(tmp_path) == FROM_SECOND
-    wait_until_gone(emulators)
+    wait_until_gone(started)
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
@@ -185,13 +184,13 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
     (older / "summary.txt").write_text(f"{TITLE} 251 passed")
     (older / "junit.xml").write_text("<testsuites/>")
     run = start_waiting()
-    emulators = run.emulators()
+    started = run.started()
     run.process.kill()
     assert run.end()[0] == -signal.SIGKILL
     assert "result    RUNNING, incomplete" in summary(tmp_path)
     assert "chosen, and not known to have run: 5" in summary(tmp_path)
     assert [path.name for path in older.iterdir()] == ["summary.txt"]
-    wait_until_gone(emulators)
+    wait_until_gone(started)
 
 
 def test_a_second_run_does_not_write_into_the_report_of_the_first(
