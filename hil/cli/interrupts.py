@@ -44,8 +44,13 @@ def hear_none() -> None:
 
 
 def exit_unheard(code: int) -> NoReturn:
-    """End the process with this code; Ctrl-C is blocked, since Python gives up its handlers before it ends."""
+    """End the process with this code; Ctrl-C is blocked, since Python gives up its handlers before it ends.
+
+    A Ctrl-C that fell into code made from a string (a layout, a named tuple) Python remembers, though it was handled,
+    and would end by it: the next code from a string makes it forget.
+    """
     hear_none()
+    exec("")  # noqa: S102 - nothing
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.exit(code)
 

@@ -11,6 +11,7 @@ import pytest
 
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
+from tests.support.for_each import for_each
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -70,6 +71,24 @@ def test_the_exit_code_of_an_interrupted_bolus_says_what_became_of_it_however_of
     assert bool(out) is (code == 0)
     assert "Aborted" not in err
     assert "Traceback" not in err
+
+
+HANDLED = """
+from hil.cli.interrupts import exit_unheard
+try:
+    exec("raise KeyboardInterrupt")
+except KeyboardInterrupt:
+    pass
+exit_unheard({code})
+"""
+
+
+@for_each("code", [0, 2])
+def test_an_interrupt_that_was_handled_is_no_ending_wherever_it_fell(code: int) -> None:
+    """Into code made from a string, as a layout is on its first use: Python would end by it after all."""
+    program = HANDLED.format(code=code)
+    done = subprocess.run([sys.executable, "-c", program], cwd=HOUSE, timeout=DEADLINE_S, check=False)
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize("arguments", [("hil", "targets"), ("completion", "bash"), ("help", "exit-codes")])
