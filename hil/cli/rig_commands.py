@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MS_PER_S = 1_000
 READY = "PUMPBENCH_READY"
+READY_LINE_MAX = 65_536  # characters: a file may have no end, as a device has none
 
 
 @click.group()
@@ -55,8 +56,9 @@ def with_rig(command: Callable[..., None]) -> Callable[..., None]:
 def place_of(ready_file: Path) -> tuple[str, str]:
     """Address and token of the rig control in a file with a ready line; BadConfiguration where it has none."""
     try:
-        ready = json.loads(ready_file.read_text().partition("\n")[0])
-        url, token = ready["control"], ready["token"]
+        with ready_file.open() as lines:
+            ready = json.loads(lines.readline(READY_LINE_MAX))
+        url, token = (_text_or_none(ready[name]) for name in ("control", "token"))
     except OSError as error:
         raise BadConfiguration(
             f"{ready_file} cannot be read: {error.strerror}", advice="name the file of the ready line"
@@ -71,6 +73,13 @@ def place_of(ready_file: Path) -> tuple[str, str]:
             f"the emulator of {ready_file} has no rig control", advice="start it with --control 127.0.0.1:0"
         )
     return url, token
+
+
+def _text_or_none(value: object) -> str | None:
+    """A member of the ready line; TypeError where it is neither text nor null."""
+    if value is None or isinstance(value, str):
+        return value
+    raise TypeError(value)
 
 
 @rig.command()

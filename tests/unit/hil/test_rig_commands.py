@@ -49,9 +49,19 @@ def test_time_passes_fluid_comes_and_goes_and_the_state_says_so(ready: str) -> N
         ("", "does not begin with a ready line"),
         ("[" * 100_000, "does not begin with a ready line"),
         ('{"ready": true}', "does not begin with a ready line"),
+        ('{"control": "http://127.0.0.1:1", "token": 5}', "does not begin with a ready line"),
+        ('{"control": ["http://127.0.0.1:1"], "token": "a"}', "does not begin with a ready line"),
         ('{"control": null, "token": null}', "has no rig control; start it with --control 127.0.0.1:0"),
     ],
-    ids=["none", "empty", "nested", "without a place", "without rig control"],
+    ids=[
+        "none",
+        "empty",
+        "nested",
+        "without a place",
+        "a number for a token",
+        "a list for a place",
+        "without rig control",
+    ],
 )
 def test_a_file_that_names_no_bench_is_said_with_what_would(
     content: str | None, sentence: str, tmp_path: Path
