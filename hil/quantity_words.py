@@ -22,7 +22,7 @@ def moved(delta_s: int) -> str:
     if abs(delta_s) < I32_MAX:
         return f"{delta_s} s"
     if delta_s < -I32_MAX:
-        return "not known: the clock was not set"
+        return "not known: it was not set before"
     return f"{delta_s} s or less" if delta_s < 0 else f"at least {delta_s} s"
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.cli.documents import EntryPart, LogPart, LostEntries
 from hil.cli.tables import iso_time, wall_text
-from hil.quantity_words import duration, ml, ml_per_day
+from hil.quantity_words import U32_MAX, duration, ml, ml_per_day
 from protocol.codec.atoms import Malformed
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.identifiers import Role
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 S_PER_DAY = 86_400
 _IN_HEX = frozenset({"cmd_crc", "crc", "fw_crc32", "address", "op", "opcode"})
+_IN_PLACE = {("next_allowed_s", U32_MAX): "not by waiting alone"}
+"""Values of a field that are no quantity of it [SPEC 8]."""
 _IN_WORDS = {"nL": ml, "nL/day": ml_per_day, "s": duration}
 
 
@@ -106,16 +108,14 @@ def history_document(history: LogHistory, lines: LogLines) -> LogPart:
     )
 
 
-def history_lines(history: LogHistory, lines: LogLines) -> list[str]:
-    """A log as lines, with what is lost in its place."""
-    shown: list[tuple[LogEntry | None, str]] = [
-        *zip(history.entries, lines.lines(history.entries), strict=True)
+def history_lines(history: LogHistory, lines: LogLines, since_seq: int = 0) -> list[str]:
+    """A log as lines from an entry on, with what is lost in its place, also where that begins before the entry."""
+    shown = list(zip((entry.seq for entry in history.entries), lines.lines(history.entries), strict=True))
+    shown += [
+        (gone.last_seq, f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them")
+        for gone in history.lost
     ]
-    for gone in history.lost:
-        line = f"entries {gone.first_seq} to {gone.last_seq} are lost: the log overwrote them"
-        place = sum(entry is None or entry.seq < gone.first_seq for entry, _ in shown)
-        shown.insert(place, (None, line))
-    return [line for _, line in shown]
+    return [line for last_seq, line in sorted(shown) if last_seq >= since_seq]
 
 
 def completeness(history: LogHistory) -> str:
@@ -213,6 +213,8 @@ def _in_words(fields: dict[str, Any]) -> list[str]:
             continue
         elif isinstance(value, bytes):
             words.append(f"{bare} {value.hex()}")
+        elif (name, value) in _IN_PLACE:
+            words.append(f"{bare} {_IN_PLACE[name, value]}")
         elif name in _IN_HEX:
             words.append(f"{bare} {value:#x}")
         elif isinstance(value, Role):

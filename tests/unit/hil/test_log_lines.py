@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from hil.bench_session import TestBench
-from hil.cli.log_lines import LogLines, cells, completeness
+from hil.cli.log_lines import LogLines, cells, completeness, history_lines
 from hil.programmer.log_reading import LogHistory, LostRange
 from protocol.codec.layouts import decode
-from protocol.identifiers import Role
+from protocol.identifiers import DenyReason, Role
 from protocol.log.data import (
     DATA_OF,
     BolusStartData,
     BootData,
     CmdIntentData,
     NoData,
+    PtmDenyData,
     SessionOpenData,
     TimeRefData,
     TimeSetData,
@@ -216,6 +217,23 @@ def test_data_of_every_type_reads_as_one_line(log_type: LogType) -> None:
 def test_data_without_meaning_is_shown_in_hex_and_does_not_raise() -> None:
     (line,) = LogLines().lines([LogEntry(1, 2, 3, LogType.BOOT, Actor.PUMP, data=b"\xff" * 12)])
     assert "ff" * 12 in line
+
+
+def test_lines_from_an_entry_on_leave_out_neither_what_is_lost_after_it_nor_the_entry_itself() -> None:
+    kept = tuple(LogEntry(seq, 2, 3, LogType.WATCHDOG, Actor.PUMP) for seq in (3, 4, 9))
+    history = LogHistory(LogName.MAIN, 1, 1, 10, kept, (LostRange(1, 2), LostRange(5, 8)), ())
+    shown = [line.split("  ")[0] for line in history_lines(history, LogLines(), 4)]
+    assert shown == ["#4", "entries 5 to 8 are lost: the log overwrote them", "#9"]
+    assert [line.split("  ")[0] for line in history_lines(history, LogLines(), 2)][:2] == [
+        "entries 1 to 2 are lost: the log overwrote them",
+        "#3",
+    ]
+
+
+def test_a_time_that_never_comes_is_not_told_as_one_of_136_years() -> None:
+    data = pack_data(PtmDenyData(DenyReason.NOT_PROGRAMMED, 0xFFFF_FFFF))
+    (line,) = LogLines().lines([LogEntry(1, 2, 3, LogType.PTM_DENY, Actor.PUMP, data=data)])
+    assert line.endswith("deny NOT_PROGRAMMED, next allowed not by waiting alone")
 
 
 @for_each(

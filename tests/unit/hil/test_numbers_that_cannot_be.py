@@ -232,7 +232,7 @@ def test_a_date_with_a_fraction_of_nothing_is_a_whole_second() -> None:
         (2**31 - 2, "2147483646 s"),
         (-(2**31) + 2, "-2147483646 s"),
         (-(2**31) + 1, "-2147483647 s or less"),
-        (-(2**31), "not known: the clock was not set"),
+        (-(2**31), "not known: it was not set before"),
     ],
 )
 def test_a_signed_field_at_either_end_of_its_range_is_told_as_a_limit(delta_s: int, words: str) -> None:
