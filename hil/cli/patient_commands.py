@@ -18,6 +18,7 @@ from hil.cli.connection import (
     show,
     with_options,
 )
+from hil.cli.hindrance import Hindrance, critical_alarms, hindrance
 from hil.cli.patient_documents import BolusAnswer, CheckupPart, ToneMeaning
 from hil.cli.reservoir_dates import PumpDates, read_dates
 from hil.cli.tables import executed_rows
@@ -51,7 +52,7 @@ CALL: Final = "call your clinic now"
 TELL: Final = "tell your clinic in the next days"
 
 DENIED: Final = {
-    DenyReason.LOCKOUT: "the last one is not long enough ago",
+    DenyReason.LOCKOUT: "it is too soon after the last one, or after your clinic changed something",
     DenyReason.COUNT: "you have had as many as your program allows for now",
     DenyReason.ALARM: "an alarm is on",
     DenyReason.STOPPED: "the pump is stopped",
@@ -59,6 +60,11 @@ DENIED: Final = {
     DenyReason.NOT_PROGRAMMED: "your program has no bolus that you may ask for",
     DenyReason.ANOTHER_ACTIVE: "something else is being given just now",
 }
+NOT_GIVEN: Final = {
+    Hindrance.ALARM: f"your pump runs, but an alarm says that it may give no drug: {CALL}",
+    Hindrance.CLOCK: f"your pump gives the same all day, as it does not know the time of day: {CALL}",
+}
+PRIMED: Final = "your clinic is filling its tubing: your program does not run"
 STATES: Final = {
     State.RUN: "yes, your pump is working",
     State.STOP: f"no, your pump is stopped and gives no drug: {CALL}",
@@ -85,6 +91,13 @@ MEANINGS: Final = {
     AlarmId.WALL_INVALID: f"the pump does not know the time of day: {TELL}",
     AlarmId.TUBE_SET: f"the pump stood still for so long that its tubing must be looked at: {CALL}",
 }
+NEVER_ACTIVE: Final = frozenset(
+    {AlarmId.RESET, AlarmId.BOLUS_PARTIAL, AlarmId.KEY_RECOVERY, AlarmId.TUBE_SET}
+)
+NO_TONE: Final = "no alarm is on: a tone that you hear is not your pump's"
+NO_TONE_NOW: Final = (
+    f"no alarm is on; one was, and your clinic has not looked at it: if you hear a tone, {CALL}"
+)
 UNKNOWN_ALARM: Final = f"an alarm that this program has no words for: {CALL}"
 IN_THE_WAY: Final = Activity.PATIENT | Activity.PRIME | Activity.BRIDGE
 
@@ -169,10 +182,7 @@ def allowance(pump: Programmer, header: ProgramHeader, status: GetStatusReply) -
     reasons = {
         DenyReason.NOT_PROGRAMMED: ProgramFlag.PATIENT not in header.flags,
         DenyReason.STOPPED: status.state is not State.RUN,
-        DenyReason.ALARM: any(
-            row.alarm_class is AlarmClass.CRITICAL and AlarmFlag.ACTIVE in row.flags
-            for row in pump.alarms().alarms
-        ),
+        DenyReason.ALARM: bool(critical_alarms(pump.alarms().alarms)),
         DenyReason.ANOTHER_ACTIVE: bool(status.activity & IN_THE_WAY),
         **{deny: left_s > 0 for deny, left_s in waits.items()},
         DenyReason.LIMIT: _over_limit(pump.delivery(), header.patient),
@@ -208,15 +218,22 @@ def _over_limit(delivery: GetDeliveryReply, allowed: PatientBlock) -> bool:
 def checkup(options: Options) -> None:
     """What a patient may ask: is my pump working, what does the tone mean, when is the refill, may I have a bolus."""
     with connected(as_patient(options)) as pump:
-        dates, alarms = read_dates(pump), pump.alarms().alarms
-        status = dates.status
-        header = pump.program().header if status.mode is not InfusionMode.NONE else None
-        found = None if header is None else allowance(pump, header, status)
-    rows: Rows = [("my pump", STATES[status.state])]
-    tones = [_tone(row) for row in alarms if AlarmFlag.ACTIVE in row.flags]
+        rows, part = checkup_of(pump)
+    show(options, rows, {**part})
+
+
+def checkup_of(pump: Programmer) -> tuple[Rows, CheckupPart]:
+    """What a patient may ask of a pump, for people and for programs."""
+    dates, alarms = read_dates(pump), pump.alarms().alarms
+    status = dates.status
+    header = pump.program().header if status.mode is not InfusionMode.NONE else None
+    found = None if header is None else allowance(pump, header, status)
+    rows: Rows = [("my pump", pump_words(status, alarms))]
+    tones = [_tone(row) for row in alarms if may_be_heard(row)]
     rows += [("the tone", f"{tone['sounds']} means: {tone['means']}") for tone in tones]
     if not tones:
-        rows.append(("the tone", "no alarm is on: a tone that you hear is not your pump's"))
+        unseen = any(AlarmFlag.LATCHED in row.flags and AlarmFlag.SILENCED not in row.flags for row in alarms)
+        rows.append(("the tone", NO_TONE_NOW if unseen else NO_TONE))
     rows.append(("refill", refill_words(dates)))
     bolus = BolusAnswer(allowed=None, why="your pump has no program", next_allowed_s=None)
     if header is not None and found is not None:
@@ -225,7 +242,7 @@ def checkup(options: Options) -> None:
             rows.append(("your bolus", words))
     rows.append(("a bolus now", bolus["why"]))
     part = CheckupPart(
-        working=status.state is State.RUN,
+        working=hindrance(status, alarms) is None,
         state=status.state,
         tones=tones,
         low_wall_s=dates.wall_s(dates.by_program.low_ms),
@@ -234,7 +251,23 @@ def checkup(options: Options) -> None:
         low_in_ms=dates.by_program.low_ms,
         bolus=bolus,
     )
-    show(options, rows, {**part})
+    return rows, part
+
+
+def pump_words(status: GetStatusReply, alarms: tuple[AlarmRow, ...]) -> str:
+    """Whether the pump gives what its program says, for the patient."""
+    found = hindrance(status, alarms)
+    if found in NOT_GIVEN:
+        return NOT_GIVEN[found]
+    if found is Hindrance.STATE and Activity.PRIME in status.activity:
+        return PRIMED
+    return STATES[status.state]
+
+
+def may_be_heard(row: AlarmRow) -> bool:
+    """Whether an alarm is on, or is one that is over at once and sounds until somebody has looked at it [SPEC 6]."""
+    left = AlarmFlag.LATCHED in row.flags and AlarmFlag.SILENCED not in row.flags
+    return AlarmFlag.ACTIVE in row.flags or (row.alarm_id in NEVER_ACTIVE and left)
 
 
 def _tone(row: AlarmRow) -> ToneMeaning:
@@ -253,8 +286,9 @@ def refill_words(dates: PumpDates) -> str:
         return "not while the pump gives no drug"
     if low_ms == 0:
         return f"it is due: {CALL}"
-    at_worst = f"; before {dates.words(sooner_ms)} if you ask for every bolus" if sooner_ms != low_ms else ""
-    return f"before {dates.words(low_ms)}{at_worst}"
+    before = "before " if dates.wall_valid else ""
+    at_worst = f"; {before}{dates.words(sooner_ms)} if you ask for every bolus" if sooner_ms != low_ms else ""
+    return f"{before}{dates.words(low_ms)}{at_worst}"
 
 
 def _bolus_answer(found: Allowance) -> BolusAnswer:

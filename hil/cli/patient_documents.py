@@ -8,7 +8,7 @@ from protocol.identifiers import AlarmClass, AlarmId, State  # noqa: TC001 - the
 
 
 class ToneMeaning(TypedDict):
-    """An alarm that is on, as the patient hears it."""
+    """An alarm as the patient hears it."""
 
     alarm_id: Annotated[AlarmId, "which alarm"]
     alarm_class: Annotated[AlarmClass, "its priority"]
@@ -27,9 +27,11 @@ class BolusAnswer(TypedDict):
 class CheckupPart(TypedDict):
     """What a patient may ask of a pump."""
 
-    working: Annotated[bool, "whether the program runs"]
+    working: Annotated[
+        bool, "whether the program runs, no critical alarm is on, and the clock that it may need is set"
+    ]
     state: Annotated[State, "state of therapy"]
-    tones: Annotated[list[ToneMeaning], "each alarm that is on"]
+    tones: Annotated[list[ToneMeaning], "each alarm that is on, or may still be heard"]
     low_wall_s: Annotated[int | None, "date by which the reservoir must be filled; null never or not known"]
     tz_minutes: Annotated[int, "zone of the pump's wall clock"]
     wall_valid: Annotated[bool, "whether that clock is set and not in doubt"]

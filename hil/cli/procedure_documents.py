@@ -107,7 +107,7 @@ class DatesPart(TypedDict):
     wall_s: Annotated[int, "its wall clock now"]
     tz_minutes: Annotated[int, "zone of its wall clock"]
     wall_valid: Annotated[bool, "whether the wall clock is set and not in doubt"]
-    running: Annotated[bool, "whether the program runs; otherwise the dates are those if it is started now"]
+    running: Annotated[bool, "whether the pump is in RUN; `warnings` says whose the dates are otherwise"]
     low_wall_s: Annotated[int | None, "date of the low alarm by the program; null never or not known"]
     empty_wall_s: Annotated[int | None, "date of empty by the program; null never or not known"]
     low_all_patient_wall_s: Annotated[int | None, "date of low if the patient asks for all that is allotted"]

@@ -15,20 +15,20 @@ import hil
 from hil.cli.configuration_command import ITEMS, printable
 from hil.cli.connection import Options, connected, show, with_options
 from hil.cli.documents import ConfigItem
+from hil.cli.hindrance import Hindrance, critical_alarms, hindrance
 from hil.cli.log_lines import LogLines, completeness, history_document, history_lines
 from hil.cli.program_review import active_program
 from hil.cli.quantities import Quantity
 from hil.cli.report_documents import ReportPart
 from hil.cli.reservoir_dates import PumpDates, dates_document, dates_rows, read_dates
-from hil.cli.tables import alarm_lines, delivery_rows, info_rows, table, wall_text
+from hil.cli.tables import alarm_lines, delivery_rows, delivery_under_way, info_rows, table, wall_text
 from hil.cli.therapy_commands import check_of_last_refill
 from hil.errors import DeviceRefused
 from hil.procedures.doses import S_PER_DAY, drug_ng, nearest
-from hil.programmer.log_reading import OLDEST
 from hil.programs.checks import daily_echo
 from hil.programs.reading import read_program
 from hil.programs.review import Setting, review_lines, settings
-from hil.quantity_words import duration, mcg, mcg_per_ml, ml
+from hil.quantity_words import duration, mcg, mcg_per_ml, ml, ml_per_day
 from protocol.identifiers import Activity, ConfigId, ErrorCode, State
 from protocol.log.types import LogType
 
@@ -49,6 +49,8 @@ VISIT_S: Final = 12 * 3_600
 CHANGES: Final = frozenset({LogType.PROGRAM_COMMIT, LogType.REFILL})
 IN_INFO: Final = frozenset({ConfigId.TUBING_NL, ConfigId.IMPLANT_WALL_S})
 UNKNOWN: Final = "not known to this key"
+FIRST: Final = 1
+"""The first entry that a log ever had: what the log has overwritten since is then named, and counted as lost."""
 
 
 class Seen(NamedTuple):
@@ -85,7 +87,7 @@ def report(options: Options, *, initial_file: Path | None, clinic: str, from_seq
     initial = None if initial_file is None else read_program(initial_file)
     with connected(options) as pump:
         seen = read_report(pump, from_seq)
-        investigate = check_of_last_refill(pump)
+    investigate = check_of_last_refill(seen.dates.reservoir, seen.history.entries)
     part = _document(seen, clinic, investigate)
     text = "" if options.as_json else "\n".join(page(seen, initial, clinic, investigate))
     show(options, text, {**part})
@@ -96,7 +98,7 @@ def read_report(pump: Programmer, from_seq: int | None) -> Seen:
     dates, active = read_dates(pump), active_program(pump)
     program, delivery, alarms = pump.program(), pump.delivery(), pump.alarms()
     items = {name: _item(pump, item.config_id) for name, item in ITEMS.items()}
-    history = pump.read_log(from_seq=OLDEST)
+    history = pump.read_log(from_seq=FIRST)
     since = first_of_visit(history, dates.status.t_mono_s) if from_seq is None else from_seq
     return Seen(dates, program, active, delivery, alarms, items, history, since)
 
@@ -129,6 +131,7 @@ def page(seen: Seen, initial: InfusionProgram | None, clinic: str, investigate: 
             ("pump's clock", wall_text(status.wall_s, status.tz_minutes, valid=seen.dates.wall_valid)),
             ("result", result_words(seen)),
             *([("heed", investigate)] if investigate else []),
+            *(("under way", f"{what}: {left}") for what, left in delivery_under_way(status)),
         ]
     )
     sections: list[tuple[str, Iterator[str] | list[str]]] = [
@@ -148,12 +151,22 @@ def page(seen: Seen, initial: InfusionProgram | None, clinic: str, investigate: 
 
 
 def result_words(seen: Seen) -> str:
-    """Whether the visit leaves a pump that works [DOMAIN 5.2]."""
+    """Whether the visit leaves a pump that gives what its program says [DOMAIN 5.2]."""
     status = seen.dates.status
-    if status.state is State.RUN:
-        return "completed"
-    stood = f" for {duration(status.stopped_s)}" if status.stopped_s else ""
-    return f"INCOMPLETE: the pump is in {status.state.name}{stood}, and its program does not run"
+    match hindrance(status, seen.alarms.alarms):
+        case None:
+            return "completed"
+        case Hindrance.STATE:
+            stood = f" for {duration(status.stopped_s)}" if status.stopped_s else ""
+            return f"INCOMPLETE: the pump is in {status.state.name}{stood}, and its program does not run"
+        case Hindrance.ALARM:
+            names = " and ".join(row.alarm_id.name for row in critical_alarms(seen.alarms.alarms))
+            return f"INCOMPLETE: {names}, a critical alarm is on, and the pump may not give what its program says"
+        case Hindrance.CLOCK:
+            rate = ml_per_day(status.rate_nl_per_day)
+            return (
+                f"INCOMPLETE: the pump does not know the time of day, and gives {rate} instead of its program"
+            )
 
 
 def _table(rows: Rows) -> Iterator[str]:
@@ -179,7 +192,8 @@ def _settings(seen: Seen, initial: InfusionProgram | None) -> list[str]:
     if seen.active is None:
         return ["  no program"]
     if initial is not None:
-        return [f"  {line}" for line in review_lines(_settings_of(initial, seen.active))]
+        rows_of_both = _settings_of(initial, seen.active)
+        return [f"  {line}" for line in review_lines(rows_of_both, ("initial", "final"))]
     rows = [(row.name, row.new) for row in _settings_of(None, seen.active)]
     return [*_table([*rows, ("revision", str(seen.dates.status.program_rev))])]
 
@@ -212,7 +226,8 @@ def _bridge_words(seen: Seen, volume_nl: int, rate_nl_per_day: int) -> str:
     if Activity.BRIDGE not in status.activity:
         return f"{ml(volume_nl)}, delivered or ended"
     left_s = -(-status.bolus_left_nl * S_PER_DAY // max(rate_nl_per_day, 1))
-    return f"{ml(status.bolus_left_nl)} of {ml(volume_nl)} left, ends in {duration(left_s)}"
+    ends = "ends in" if status.state is State.RUN else "stands still; once the program runs it ends in"
+    return f"{ml(status.bolus_left_nl)} of {ml(volume_nl)} left, {ends} {duration(left_s)}"
 
 
 def _refill_rows(seen: Seen) -> Rows:
@@ -238,16 +253,15 @@ def _patient_rows(seen: Seen) -> Rows:
 
 
 def _event_lines(seen: Seen) -> list[str]:
-    lines = history_lines(seen.history, LogLines())
-    first = len(lines) - sum(entry.seq >= seen.since_seq for entry in seen.history.entries)
-    return [*lines[first:], f"the whole log: {completeness(seen.history)}"]
+    lines = history_lines(seen.history, LogLines(), seen.since_seq)
+    return [*lines, f"the whole log: {completeness(seen.history)}"]
 
 
 def _document(seen: Seen, clinic: str, investigate: str) -> ReportPart:
     dates = seen.dates
     return ReportPart(
         clinic=clinic,
-        completed=dates.status.state is State.RUN,
+        completed=hindrance(dates.status, seen.alarms.alarms) is None,
         investigate=investigate,
         info=dates.info,
         status=dates.status,

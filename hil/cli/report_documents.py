@@ -16,7 +16,9 @@ class ReportPart(TypedDict):
     """A session report."""
 
     clinic: Annotated[str, "as it was named"]
-    completed: Annotated[bool, "whether the program runs"]
+    completed: Annotated[
+        bool, "whether the program runs, no critical alarm is on, and the clock that it may need is set"
+    ]
     investigate: Annotated[str, "what must be investigated of the last refill; empty where nothing must"]
     info: Annotated[GetInfoReply, "which pump this is"]
     status: Annotated[GetStatusReply, "what it believes and does"]

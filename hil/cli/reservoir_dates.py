@@ -97,11 +97,7 @@ def _course(
     program: GetProgramReply | None, reservoir: GetReservoirReply, status: GetStatusReply, *, patient: bool
 ) -> Course:
     """What leaves the reservoir: by the program, or at the one rate of a pump that has none or may not run it."""
-    scheduled = status.mode is InfusionMode.FLEX and StatusFlag.WALL_VALID in status.flags
-    follows_program = status.state in {State.RUN, State.STOP} and (
-        scheduled or status.mode is not InfusionMode.FLEX
-    )
-    if program is None or not follows_program:
+    if program is None or not _follows_program(status):
         return Course.constant(status.rate_nl_per_day)
     header = program.header
     local_ms = (status.wall_s + status.tz_minutes * 60) * MS_PER_S + EPOCH_WEEKDAY * MS_PER_DAY
@@ -116,6 +112,14 @@ def _course(
         else None,
         periodic=_periodic(header, reservoir, status),
         patient_nl_per_day=allotted if patient and header.flags & ProgramFlag.PATIENT else 0 * allotted,
+    )
+
+
+def _follows_program(status: GetStatusReply) -> bool:
+    """Whether the dates are those of a program: of one that is stopped, as if it were started now."""
+    needs_clock = status.mode is InfusionMode.FLEX and StatusFlag.WALL_VALID not in status.flags
+    return (
+        status.state in {State.RUN, State.STOP} and status.mode is not InfusionMode.NONE and not needs_clock
     )
 
 
@@ -166,13 +170,18 @@ def warnings_of(dates: PumpDates) -> list[str]:
 
 def _disagreements(dates: PumpDates) -> list[str]:
     """Where the pump's own dates are not those of its program; while it does not run it has none."""
+    whose = "if it is started now" if _follows_program(dates.status) else "at the rate of now"
+    if dates.status.mode is InfusionMode.NONE:
+        return ["there is no program"]
     if not dates.running:
-        return ["the program does not run: these are the dates if it is started now"]
+        return [f"the program does not run: these are the dates {whose}"]
     a_stroke_ms = delivery_time_ms(dates.limits.stroke_nl, max(1, dates.limits.safe_rate_nl_per_day))
     slowest_ms = AGREEING_MS + min(
         a_stroke_ms, delivery_time_ms(dates.limits.stroke_nl, max(1, dates.status.rate_nl_per_day))
     )
     told = []
+    if not _follows_program(dates.status):
+        told.append(f"the pump does not know the time of day: these are the dates {whose}")
     for name, t_mono_s, ours in (
         ("low", dates.reservoir.low_t_mono_s, dates.by_program.low_ms),
         ("empty", dates.reservoir.empty_t_mono_s, dates.by_program.empty_ms),

@@ -107,7 +107,7 @@ def status_rows(status: GetStatusReply, info: GetInfoReply, program: GetProgramR
     if program is not None:
         rows += _program_rows(program)
     rows.append(("rate now", f"{ml_per_day(status.rate_nl_per_day)} ({_per_hour(status.rate_nl_per_day)})"))
-    rows += _delivery_rows(status)
+    rows += delivery_under_way(status)
     rows += [
         ("reservoir", f"{ml(status.reservoir_calc_nl)} (calculated)"),
         ("delivered", f"{ml(status.delivered_total_nl)} in all"),
@@ -133,12 +133,17 @@ _DELIVERIES = {
 """What the status speaks of where several are under way: the first of them."""
 
 
-def _delivery_rows(status: GetStatusReply) -> Rows:
+def delivery_under_way(status: GetStatusReply) -> Rows:
     """What is delivered besides the basal rate or in its place, in one line; none where nothing is."""
     for activity, label in _DELIVERIES.items():
         if activity in status.activity:
             command = f"command {status.bolus_cmd_id}, " if status.bolus_cmd_id else ""
-            waits = " (a bolus waits)" if Activity.SUSPENDED_BOLUS in status.activity else ""
+            others = status.activity & ~(activity | Activity.SUSPENDED_BOLUS)
+            waits = (
+                f" ({'a bolus' if others else 'it'} waits)"
+                if Activity.SUSPENDED_BOLUS in status.activity
+                else ""
+            )
             return [(label, f"{command}{ml(status.bolus_left_nl)} left{waits}")]
     return []
 

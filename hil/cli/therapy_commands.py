@@ -21,6 +21,7 @@ from hil.cli.connection import (
     show,
     with_options,
 )
+from hil.cli.log_lines import data_of
 from hil.cli.output import say
 from hil.cli.quantities import CMD_ID, MCG, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
 from hil.cli.tables import executed_rows, reply_rows, time_rows
@@ -31,15 +32,19 @@ from hil.programmer.programmer import ACTIVE_BOLUS
 from hil.programmer.verdicts import DID_NOT_HAPPEN
 from hil.quantity_words import U32_MAX, duration, mcg, mcg_per_ml, ml
 from protocol.identifiers import ErrorCode, OnExpiry, Outcome, StatusFlag, StopReason, TimeSetReason
+from protocol.log.data import RefillData
+from protocol.log.types import LogType
 from protocol.messages.reading import GetDeliveryReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hil.cli.tables import Rows
     from hil.programmer.command_ledger import Executed
     from hil.programmer.programmer import PreparedBolus, Programmer
+    from protocol.log.entry import LogEntry
     from protocol.messages.bolus import BolusCommitReply
+    from protocol.messages.reservoir import GetReservoirReply
 
 S_PER_HOUR = 3_600
 MAX_STOP_H = 48
@@ -245,10 +250,17 @@ def sentence_to_investigate(check: RefillCheck) -> str:
     return f"INVESTIGATE before the pump runs: {difference}; {what}"
 
 
-def check_of_last_refill(pump: Programmer) -> str:
-    """What must be investigated of the last refill, by its difference alone; "" where nothing must."""
-    last = pump.reservoir()
-    check = check_refill(last.last_expected_nl, last.last_expected_nl, last.last_aspirated_nl)
+def check_of_last_refill(last: GetReservoirReply, entries: Sequence[LogEntry]) -> str:
+    """What must be investigated of the last refill; "" where nothing must.
+
+    By its difference, and by its ratio where the entries of the log tell what was filled in before it.
+    """
+    refills = [data_of(entry) for entry in entries if entry.type is LogType.REFILL]
+    of_last = RefillData(last.last_aspirated_nl, last.last_fill_nl, last.last_expected_nl)
+    whole = not any(entry.type is LogType.CORRUPT_SLOT for entry in entries)
+    known = whole and len(refills) > 1 and refills[-1] == of_last and refills[-2] is not None
+    filled_before_nl = refills[-2].filled_nl if known else last.last_expected_nl
+    check = check_refill(filled_before_nl, last.last_expected_nl, last.last_aspirated_nl)
     return sentence_to_investigate(check) if check.investigate else ""
 
 
@@ -258,7 +270,8 @@ def resume(options: Options) -> None:
     """Start the active program again."""
     require_target(options)
     with connected(options, settled=True) as pump:
-        if heard := check_of_last_refill(pump):
+        refills = pump.read_log(type_filter=1 << (LogType.REFILL >> 8)).entries
+        if heard := check_of_last_refill(pump.reservoir(), refills):
             say(f"pumpbench: {heard}")
         report(options, pump.resume())
 

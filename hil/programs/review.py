@@ -46,9 +46,9 @@ def settings(old: InfusionProgram | None, new: InfusionProgram) -> list[Setting]
     ]
 
 
-def review_lines(rows: Sequence[Setting]) -> list[str]:
-    """The settings as aligned lines under a head, a mark before each that differs."""
-    head = Setting("", "now", "new")
+def review_lines(rows: Sequence[Setting], heads: tuple[str, str] = ("now", "new")) -> list[str]:
+    """The settings as aligned lines under the two heads, a mark before each that differs."""
+    head = Setting("", *heads)
     widths = [max(len(row[column]) for row in (head, *rows)) for column in (0, 1)]
     return [
         f"{DIFFERENT if row.differs and row is not head else ' '} "

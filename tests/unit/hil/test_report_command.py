@@ -64,6 +64,7 @@ def test_settings_of_before_stand_beside_those_of_now(on_a_port: tuple[str, str]
     run("write", str(PROGRAMS / "weekdays_and_weekend.toml"), "--yes", *on_a_port)
     lines = page(*on_a_port, "--initial", str(before))
     assert "SETTINGS, INITIAL AND FINAL" in lines
+    assert "initial final" in lines, "what was before the visit is not what is now"
     assert "* mode simple flexible" in lines
 
 
@@ -71,6 +72,9 @@ def test_a_running_bridge_has_what_is_left_of_it_and_its_end(on_a_port: tuple[st
     bridge = ("--program", str(PROGRAMS / "bridge.toml"), "--concentration-again", "2000", "--rinsed-twice")
     run("refill", "--filled", "18", "--aspirated", "18", *bridge, "--yes", *on_a_port)
     assert "bridge 0.338 mL of 0.338 mL left, ends in 13 h 31 min 12 s" in page(*on_a_port)
+    run("stop", "--yes", *on_a_port)
+    left = "bridge 0.338 mL of 0.338 mL left, stands still; once the program runs it ends in 13 h 31 min 12 s"
+    assert left in " ".join(page(*on_a_port))
 
 
 def test_a_clinic_cannot_write_into_the_page_what_a_terminal_obeys() -> None:

@@ -20,6 +20,11 @@ def bridge(pump: Programmer) -> object:
     return pump.set_simple_program(300_000, bridge=BridgeBlock(338_000, 600_000))
 
 
+def stopped_bridge(pump: Programmer) -> None:
+    bridge(pump)
+    pump.stop()
+
+
 def periodic(pump: Programmer) -> object:
     return pump.set_simple_program(300_000, periodic=PeriodicBlock(20_000, 600, 3_600, 0))
 
@@ -31,6 +36,7 @@ def periodic(pump: Programmer) -> object:
         (lambda pump: pump.prime(20_000, 600), "prime", "command 1, 0.02 mL left"),
         (bridge, "bridge", "0.338 mL left"),
         (periodic, "periodic bolus", "0.02 mL left"),
+        (stopped_bridge, "bridge", "0.338 mL left (it waits)"),
     ],
 )
 def test_what_is_under_way_has_a_row_with_its_name_and_what_is_left(
