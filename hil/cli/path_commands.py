@@ -14,13 +14,27 @@ import click
 
 from hil.cli.connection import Options, confirm, connected, one_of, require_target, show, with_options
 from hil.cli.output import say
-from hil.cli.procedure_commands import CONCENTRATION, HOURS_PER_DAY, Known, above_0, first_named, needed
+from hil.cli.procedure_commands import (
+    CONCENTRATION,
+    HOURS_PER_DAY,
+    Known,
+    above_0,
+    first_named,
+    needed,
+    single_dose_ng_per_day,
+)
 from hil.cli.procedure_documents import BridgePart, PathPart, PrimeCommandPart, PrimePart
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML, Quantity
-from hil.cli.therapy_commands import YES, refuse_after_another_bolus, report
+from hil.cli.therapy_commands import YES, delivered_nl, refuse_after_another_bolus, report
 from hil.errors import UsageError
 from hil.procedures import doses
-from hil.procedures.doses import dose_for_rate_ng_per_day, drug_ng, nearest, rate_for_dose_nl_per_day
+from hil.procedures.doses import (
+    MS_PER_DAY,
+    dose_for_rate_ng_per_day,
+    drug_ng,
+    nearest,
+    rate_for_dose_nl_per_day,
+)
 from hil.procedures.fluid_path import (
     CATHETER_NL_PER_CM,
     RESIDUAL_NL,
@@ -51,9 +65,11 @@ if TYPE_CHECKING:
 
     from hil.cli.tables import Rows
     from hil.programmer.programmer import Programmer
+    from protocol.messages.reading import GetDeliveryReply
 
 WATCH: Final = "fluids mix: some drug arrives before a prime has ended and less after it; watch the patient"
 MS_PER_S: Final = 1_000
+A_TENTH: Final = 10
 PRIME_NL_PER_DAY: Final = 24_000_000  # 1 mL/h [DOMAIN 4.3]
 
 MM = Quantity("cm", places=1, low=1, high=10_000)
@@ -294,9 +310,14 @@ def _prime_words(prime: PrimePart, ng_per_ml: int | None) -> str:
 
 @click.command()
 @click.option("--concentration", "new_ng_per_ml", type=MCG_PER_ML, required=True, help="Of the new drug.")
-@click.option("--dose", "dose_ng_per_day", type=MCG_PER_DAY, help="After it. Default: the active program's.")
 @click.option(
-    "--bridge-dose", "bridge_ng_per_day", type=MCG_PER_DAY, help="During it. Default: the active program's."
+    "--dose", "dose_ng_per_day", type=MCG_PER_DAY, help="After it. Default: that of a simple program."
+)
+@click.option(
+    "--bridge-dose",
+    "bridge_ng_per_day",
+    type=MCG_PER_DAY,
+    help="During it. Default: that of a simple program.",
 )
 @with_path_options
 @with_options
@@ -312,17 +333,19 @@ def bridge(
     with connected(options) as pump:
         limits, info, header = pump.limits(), pump.info(), pump.program().header
         whole = measured.path(info.tubing_nl, pump)
-    old_dose = header.groups[0].dose_ng_per_day
+    if not header.concentration_ng_per_ml:
+        raise UsageError(
+            "the pump has no program, and so no drug to bridge from",
+            advice="a bridge is for a new concentration; `pumpbench program set` writes a first program",
+        )
+    old_dose = single_dose_ng_per_day(header)
+    why = "the active program has no single dose"
     plan = bridge_for(
         whole,
-        old_ng_per_ml=needed(
-            header.concentration_ng_per_ml, "a program", "the pump has no drug to bridge from"
-        ),
+        old_ng_per_ml=header.concentration_ng_per_ml,
         new_ng_per_ml=needed(new_ng_per_ml, "--concentration", "a drug has one"),
-        bridge_dose_ng_per_day=needed(
-            first_named(bridge_ng_per_day, old_dose), "--bridge-dose", "the pump has no dose"
-        ),
-        new_dose_ng_per_day=needed(first_named(dose_ng_per_day, old_dose), "--dose", "the pump has no dose"),
+        bridge_dose_ng_per_day=needed(first_named(bridge_ng_per_day, old_dose), "--bridge-dose", why),
+        new_dose_ng_per_day=needed(first_named(dose_ng_per_day, old_dose), "--dose", why),
         dispersion=measured.dispersion,
     )
     for name, rate in (("--bridge-dose", plan.rate_nl_per_day), ("--dose", plan.rate_after_nl_per_day)):
@@ -406,6 +429,9 @@ def _bridge_part(plan: Bridge, unrinsed_ng_per_ml: int) -> BridgePart:
     "--old-concentration", "old_ng_per_ml", type=MCG_PER_ML, help="In the catheter of a replaced pump."
 )
 @with_prime_rate
+@click.option(
+    "--again", is_flag=True, help="The pump has delivered into this path, and it holds no drug all the same."
+)
 @YES
 @with_options
 def prime(
@@ -416,6 +442,7 @@ def prime(
     ng_per_ml: int | None,
     old_ng_per_ml: int | None,
     prime_ul_per_h: int | None,
+    again: bool,
     yes: bool,
 ) -> None:
     """Fill tubing and catheter at the rate of a prime, beside the program if one runs."""
@@ -435,7 +462,12 @@ def prime(
         part = _prime_part(prime_for(PrimeKind[kind.upper()], whole, rate, new, old, measured.dispersion))
         before = pump.delivery()
         say(f"pumpbench: {WATCH}")
+        if given := given_into_the_path(part, whole, before, new):
+            confirm(f"{given}; prime all the same", yes=again, option="--again")
+        beside_nl = basal * part["duration_ms"] // MS_PER_DAY
         words = f"{PRIME_WORDS[PrimeKind(part['kind'])]}: {_prime_words(part, drug)}"
+        if beside_nl:
+            words += f"; the program gives {ml(beside_nl)}{_of_drug(beside_nl, new)} beside it"
         confirm(f"prime a {words}", yes=yes)
         refuse_after_another_bolus(before, pump.delivery())
         duration_s = -(-part["duration_ms"] // MS_PER_S)
@@ -446,7 +478,30 @@ def prime(
             ("volume", ml(prepared.announced.quantised_nl)),
             ("over", duration(duration_s)),
         ]
-        report(options, executed, rows, fields={**PrimeCommandPart(prime=part, path_nl=whole.volume_nl)})
+        fields = PrimeCommandPart(prime=part, path_nl=whole.volume_nl, beside_nl=beside_nl)
+        report(options, executed, rows, fields={**fields})
+
+
+def given_into_the_path(part: PrimePart, whole: FluidPath, before: GetDeliveryReply, ng_per_ml: int) -> str:
+    """What the pump has delivered where it should not have, if the path were as empty as the kind of prime says.
+
+    "" where it is less than a tenth of the prime, as of a pump that ran on the bench for a while [DOMAIN 8, 26].
+    """
+    given_nl = delivered_nl(before)
+    holds_nl = {PrimeKind.PURGED: whole.tubing_nl, PrimeKind.REVISION: given_nl}.get(
+        PrimeKind(part["kind"]), 0
+    )
+    beyond_nl = given_nl - holds_nl
+    if beyond_nl <= 0 or beyond_nl * A_TENTH < part["volume_nl"]:
+        return ""
+    primed = f", {ml(before.prime_nl)} of it by a prime" if before.prime_nl else ""
+    at_most_nl = min(given_nl, part["volume_nl"])
+    early = f"up to {ml(at_most_nl)}{_of_drug(at_most_nl, ng_per_ml)} would leave the tip at once"
+    return f"the pump has delivered {ml(given_nl)} already{primed}: if that is in the path, {early}"
+
+
+def _of_drug(volume_nl: int, ng_per_ml: int) -> str:
+    return f" ({mcg(nearest(drug_ng(volume_nl, ng_per_ml)))})" if ng_per_ml else ""
 
 
 PATH_COMMANDS = (path, bridge, prime)

@@ -29,11 +29,13 @@ from hil.quantity_words import (
     ml,
     ml_per_day,
 )
+from protocol.identifiers import InfusionMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.programmer.programmer import Programmer
+    from protocol.messages.program import ProgramHeader
 
 RESERVOIR_NL: Final = 20_000_000  # [DOMAIN 0.3, C1]
 HOURS_PER_DAY: Final = 24
@@ -60,11 +62,15 @@ class Known(NamedTuple):
             limits.safe_rate_nl_per_day,
             info.reservoir_size_nl,
             info.tubing_nl,
-            *(
-                None if each == 0 else each
-                for each in (header.concentration_ng_per_ml, header.groups[0].dose_ng_per_day)
-            ),
+            None if header.concentration_ng_per_ml == 0 else header.concentration_ng_per_ml,
+            single_dose_ng_per_day(header),
         )
+
+
+def single_dose_ng_per_day(header: ProgramHeader) -> int | None:
+    """The dose of a simple program; None of any other, whose doses differ by the day, and of one that has none."""
+    dose_ng_per_day = header.groups[0].dose_ng_per_day
+    return dose_ng_per_day if header.mode is InfusionMode.SIMPLE and dose_ng_per_day else None
 
 
 def needed(value: int | None, option: str, why: str) -> int:

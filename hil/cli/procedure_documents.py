@@ -60,6 +60,7 @@ class PrimeCommandPart(TypedDict):
 
     prime: Annotated[PrimePart, "what was asked for, before the pump took whole strokes of it"]
     path_nl: Annotated[int, "volume of tubing and catheter"]
+    beside_nl: Annotated[int, "what the program gives meanwhile, at the rate of now"]
 
 
 class PathPart(TypedDict):

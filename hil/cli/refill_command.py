@@ -23,6 +23,7 @@ from hil.cli.connection import (
     with_options,
 )
 from hil.cli.output import say
+from hil.cli.procedure_commands import single_dose_ng_per_day
 from hil.cli.procedure_documents import RefillPart
 from hil.cli.program_review import ACCEPT, accepting, reviewed, summary
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
@@ -245,7 +246,7 @@ def _change(wanted: _Wanted, header: ProgramHeader, program: InfusionProgram | N
         )
     if program is not None:
         return _Change(old, header.drug_id, program)
-    old_dose = header.groups[0].dose_ng_per_day if header.mode is InfusionMode.SIMPLE else None
+    old_dose = single_dose_ng_per_day(header)
     dose = old_dose if wanted.dose_ng_per_day is None else wanted.dose_ng_per_day
     bridge_dose = old_dose if wanted.bridge_ng_per_day is None else wanted.bridge_ng_per_day
     if dose is None or (wanted.bridge_nl and bridge_dose is None):

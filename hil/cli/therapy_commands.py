@@ -151,6 +151,11 @@ def refuse_after_another_bolus(before: GetDeliveryReply, now: GetDeliveryReply) 
         )
 
 
+def delivered_nl(held: GetDeliveryReply) -> int:
+    """What was delivered by all sources together since the pump was made."""
+    return sum(held[:_SOURCES])
+
+
 _SOURCES = GetDeliveryReply._fields.index("hour_used_nl")  # a volume for each source, the basal rate's first
 
 

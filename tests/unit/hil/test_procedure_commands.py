@@ -87,12 +87,18 @@ def refused(*arguments: str) -> str:
         (
             "prime --kind new --length-cm 90 --yes --target emulator",
             "prime",
-            "new pump and catheter: 0.338 mL in 20 min 48 s, 0 mcg out of the tip before its end",
+            (
+                "new pump and catheter: 0.338 mL in 20 min 48 s, 0 mcg out of the tip before its end; "
+                "the program gives 0.008666 mL (4.333 mcg) beside it"
+            ),
         ),
         (
             "prime --kind revision --prime-rate 0.5 --yes --target emulator",
             "prime",
-            "catheter revised: 0.198 mL in 23 min 46 s, 0 mcg out of the tip before its end",
+            (
+                "catheter revised: 0.198 mL in 23 min 46 s, 0 mcg out of the tip before its end; "
+                "the program gives 0.0099 mL (4.95 mcg) beside it"
+            ),
         ),
         ("path --length-cm 114 --trimmed-cm 24", "prime, new pump and catheter", "0.338 mL in 20 min 17 s"),
         (
