@@ -58,7 +58,7 @@ DENIED: Final = {
     DenyReason.STOPPED: "the pump is stopped",
     DenyReason.LIMIT: "with it you would get more than the pump may give in an hour or a day",
     DenyReason.NOT_PROGRAMMED: "your program has no bolus that you may ask for",
-    DenyReason.ANOTHER_ACTIVE: "something else is being given just now",
+    DenyReason.ANOTHER_ACTIVE: "a bolus of yours, or something that your clinic ordered, is being given just now",
 }
 NOT_GIVEN: Final = {
     Hindrance.ALARM: f"your pump runs, but an alarm says that it may give no drug: {CALL}",

@@ -141,7 +141,7 @@ def page(seen: Seen, initial: InfusionProgram | None, clinic: str, investigate: 
         ("RESERVOIR", _table([*_refill_rows(seen), *dates_rows(seen.dates)])),
         ("DELIVERED SINCE THE PUMP WAS MADE", _table(delivery_rows(seen.delivery))),
         ("ALARMS THAT ARE ON", _wrapped(alarm_lines(seen.alarms, status) or ["none"])),
-        ("PATIENT BOLUSES SINCE THE LAST CLINICIAN'S SESSION", _table(_patient_rows(seen))),
+        (f"PATIENT BOLUSES FROM ENTRY {seen.since_seq} OF THE LOG", _table(patient_rows(seen))),
         (f"EVENTS FROM ENTRY {seen.since_seq} OF THE LOG", _wrapped(_event_lines(seen))),
     ]
     for title, lines in sections:
@@ -247,9 +247,21 @@ def _refill_rows(seen: Seen) -> Rows:
     ]
 
 
-def _patient_rows(seen: Seen) -> Rows:
-    held = seen.dates.reservoir
-    return [("granted", str(held.ptm_granted)), ("denied", str(held.ptm_denied))]
+def patient_rows(seen: Seen) -> Rows:
+    """What the patient asked for since the last visit, and since the last session of a clinician was closed."""
+    held, history = seen.dates.reservoir, seen.history
+    types = [entry.type for entry in history.entries if entry.seq >= seen.since_seq]
+    gone = LogType.CORRUPT_SLOT in types or any(each.last_seq >= seen.since_seq for each in history.lost)
+    least = "at least " if gone else ""
+
+    def counted(log_type: LogType) -> str:
+        return UNKNOWN if LogType.HIDDEN in types else f"{least}{types.count(log_type)}"
+
+    return [
+        ("granted", counted(LogType.PTM_GRANT)),
+        ("denied (logged: 12 a day)", counted(LogType.PTM_DENY)),
+        ("last session", f"{held.ptm_granted} granted and {held.ptm_denied} denied since it was closed"),
+    ]
 
 
 def _event_lines(seen: Seen) -> list[str]:

@@ -75,6 +75,8 @@ class PumpDates(NamedTuple):
         """A moment to come as people read it."""
         if in_ms is None:
             return "never at this rate"
+        if not in_ms:
+            return "reached already"  # when that was, the alarm and the log say
         away = f"in {duration(-(-in_ms // MS_PER_S))}"
         then_s = self.wall_s(in_ms)
         return away if then_s is None else f"{wall_text(then_s, self.status.tz_minutes)} ({away})"
@@ -201,6 +203,8 @@ def _odd_refill_dates(dates: PumpDates) -> list[str]:
     low_ms = dates.by_program.low_ms
     if low_ms is None:
         return ["nothing leaves the reservoir, so that it will never be low"]
+    if not low_ms:
+        return ["it is low"]
     if low_ms < SOON_DAYS * MS_PER_DAY:
         return [f"it is low in less than {SOON_DAYS} days"]
     if dates.wall_valid:

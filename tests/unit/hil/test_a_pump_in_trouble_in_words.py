@@ -11,6 +11,7 @@ import pytest
 
 from hil.cli.hindrance import Hindrance
 from hil.cli.patient_commands import (
+    CALL,
     MEANINGS,
     NEVER_ACTIVE,
     NO_TONE,
@@ -21,11 +22,13 @@ from hil.cli.patient_commands import (
     TONES,
     checkup_of,
 )
-from hil.cli.report_command import page, read_report, result_words
+from hil.cli.report_command import UNKNOWN, page, patient_rows, read_report, result_words
 from hil.cli.therapy_commands import check_of_last_refill
+from hil.programmer.log_reading import LostRange
 from hil.programmer.staging import DayGroup, Days, DoseStep
 from protocol.identifiers import AlarmClass, AlarmId, Role, State
 from protocol.log.types import LogType
+from protocol.messages.program import PatientBlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,3 +193,35 @@ def test_a_refill_whose_ratio_alone_is_out_of_bounds_is_in_the_report_and_heard_
     assert check_of_last_refill(clinician.reservoir(), refills[-1:]) == "", "1 mL by itself is as expected"
     torn = refills[0]._replace(type=LogType.CORRUPT_SLOT)
     assert check_of_last_refill(clinician.reservoir(), [refills[0], torn, *refills[1:]]) == ""
+
+
+def test_a_date_that_is_past_is_not_told_as_one_of_today(bench: TestBench) -> None:
+    bench.target.rig.advance(28 * DAY_MS)
+    text = " ".join(" ".join(page(read_report(bench.open_programmer(), None), None, "", "")).split())
+    assert "low (2 mL) reached already empty 2026-04-01 10:00:00 UTC+00:00 (in 2 d) " in text
+    assert "look it is low DELIVERED" in text
+    rows, _ = checkup_of(bench.open_programmer())
+    assert ("refill", f"it is due: {CALL}") in rows
+
+
+def test_boluses_of_the_patient_are_counted_from_the_last_visit_not_from_the_last_session(
+    bench: TestBench,
+) -> None:
+    clinician = bench.open_programmer()
+    clinician.set_simple_program(300_000, patient=PatientBlock(10_000, 600, 3_600, 86_400, 4))
+    clinician.end_session()
+    bench.target.rig.advance(HOUR_MS)
+    patient = bench.open_programmer(role=Role.PATIENT)
+    for _ in range(2):
+        patient.patient_bolus()
+    patient.end_session()
+    bench.open_programmer().end_session()
+    seen = read_report(bench.open_programmer(), None)
+    assert (seen.dates.reservoir.ptm_granted, seen.dates.reservoir.ptm_denied) == (0, 0)
+    rows = dict(patient_rows(seen))
+    assert (rows["granted"], rows["denied (logged: 12 a day)"]) == ("1", "1")
+    torn = seen.history._replace(lost=(LostRange(1, 2),))
+    assert dict(patient_rows(seen._replace(history=torn)))["granted"] == "at least 1"
+    assert dict(patient_rows(seen._replace(history=torn, since_seq=3)))["granted"] == "1"
+    hidden = read_report(bench.open_programmer(role=Role.OBSERVER), None)
+    assert dict(patient_rows(hidden))["granted"] == UNKNOWN
