@@ -38,6 +38,7 @@ from hil.procedures.doses import (
 from hil.procedures.fluid_path import (
     CATHETER_NL_PER_CM,
     RESIDUAL_NL,
+    TUBING_NL,
     Bridge,
     FluidPath,
     Prime,
@@ -286,16 +287,31 @@ def _path_rows(
     yield "tubing", ml(part["tubing_nl"])
     yield "path", ml(part["path_nl"])
     if part["excess_nl"]:
-        drug = f", {mcg(nearest(drug_ng(part['excess_nl'], ng_per_ml)))} too much" if ng_per_ml else ""
-        yield (
-            "look",
-            f"the tubing is told {ml(part['excess_nl'])} larger than it is: a prime gives that{drug}",
-        )
+        yield "look", excess_words(part["excess_nl"], ng_per_ml)
     for prime in part["primes"]:
         yield f"prime, {PRIME_WORDS[PrimeKind(prime['kind'])]}", _prime_words(prime, ng_per_ml)
     if "transit_ms" in part:
         yield "transit", f"{duration_of_ms(part['transit_ms'])} at {ml_per_day(rate_nl_per_day)}"
     yield "heed", part["supervise"]
+
+
+def excess_words(excess_nl: int, ng_per_ml: int | None) -> str:
+    """That the tubing is told with the volume of before 2016, and what a prime of it gives too much (RH-01)."""
+    drug = f", {mcg(nearest(drug_ng(excess_nl, ng_per_ml)))} too much" if ng_per_ml else ""
+    return f"the tubing is told {ml(excess_nl)} larger than it is: a prime gives that{drug}"
+
+
+def _refuse_old_tubing(
+    measured: PathOptions, whole: FluidPath, kind: PrimeKind, ng_per_ml: int | None
+) -> None:
+    """Raise UsageError where a prime would fill tubing that is larger in the pump alone, and nobody names it."""
+    excess_nl = whole.excess_before_2016_nl
+    if measured.tubing_nl is None and excess_nl and kind in {PrimeKind.NEW, PrimeKind.REPLACEMENT}:
+        raise UsageError(
+            f"nothing was sent: {excess_words(excess_nl, ng_per_ml)}",
+            advice=f"correct it with `pumpbench program config tubing {decimal_text(TUBING_NL, 6)}`, "
+            "or name its volume with --tubing-ml",
+        )
 
 
 def _prime_words(prime: PrimePart, ng_per_ml: int | None) -> str:
@@ -358,7 +374,12 @@ def bridge(
     unrinsed = mixed_concentration_ng_per_ml(
         info.reservoir_size_nl - RESIDUAL_NL, plan.new_ng_per_ml, RESIDUAL_NL, plan.old_ng_per_ml
     )
-    show(options, bridge_rows(plan, nearest(unrinsed)), {**_bridge_part(plan, nearest(unrinsed))})
+    rows = bridge_rows(plan, nearest(unrinsed))
+    if excess_nl := whole.excess_before_2016_nl:
+        rows.append(
+            ("look", f"the tubing is told {ml(excess_nl)} larger than it is: the bridge is too long by that")
+        )
+    show(options, rows, {**_bridge_part(plan, nearest(unrinsed))})
 
 
 def bridge_rows(plan: Bridge, unrinsed_ng_per_ml: int) -> Rows:
@@ -455,6 +476,7 @@ def prime(
             if value is not None:
                 above_0(value, option)
         whole = measured.path(known.tubing_nl, pump)
+        _refuse_old_tubing(measured, whole, PrimeKind[kind.upper()], drug)
         basal = status.rate_nl_per_day if status.state is State.RUN else 0
         rate = _prime_rate_nl_per_day(prime_ul_per_h, known.rate_max_nl_per_day - basal)
         new = 0 if drug is None else drug

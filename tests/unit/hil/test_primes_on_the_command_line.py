@@ -13,6 +13,7 @@ from hil.cli import main
 from hil.cli.path_commands import given_into_the_path
 from hil.cli.procedure_documents import PrimePart
 from hil.errors import DeviceError, UsageError
+from hil.plugin import verifies
 from hil.procedures.fluid_path import FluidPath, PrimeKind
 from hil.rig_client import RigClient
 from protocol.messages.reading import GetDeliveryReply
@@ -125,3 +126,23 @@ def test_a_bridge_takes_no_dose_of_a_program_that_has_several(
     assert "transit" not in program("path").stdout, "no one rate is that of the whole week"
     doses = ("--dose", "200", "--bridge-dose", "200")
     assert program("bridge", "--concentration", "1000", *doses).exception is None
+
+
+@verifies("PRC-002")
+def test_tubing_of_the_volume_of_before_2016_is_not_primed_nor_bridged_without_a_word(
+    bench: ThreadBench,
+) -> None:
+    target = ("--target", f"pty:{bench.ready['port']}")
+    assert (
+        CliRunner().invoke(main.cli, ["program", "config", "tubing", "0.199", "--yes", *target]).exception
+        is None
+    )
+    refused = prime(bench, "--kind", "new").exception
+    assert isinstance(refused, UsageError)
+    assert "0.059 mL larger than it is: a prime gives that, 29.5 mcg too much" in str(refused)
+    assert "correct it with `pumpbench program config tubing 0.14`, or name its volume" in refused.one_line()
+    plan = CliRunner().invoke(main.cli, ["program", "bridge", "--concentration", "1000", *target])
+    assert "the tubing is told 0.059 mL larger than it is: the bridge is too long by that" in plan.stdout
+    named = prime(bench, "--kind", "new", "--tubing-ml", "0.199")
+    assert named.exception is None
+    assert "0.397 mL" in named.stdout
