@@ -230,6 +230,7 @@ def path(
     rate = 0
     if dose_ng_per_day is not None and ng_per_ml is not None:
         rate = rate_for_dose_nl_per_day(dose_ng_per_day, ng_per_ml)
+        _refuse_rate("--dose", rate, known.rate_min_nl_per_day, known.rate_max_nl_per_day)
     if rate:
         part["transit_ms"] = doses.delivery_time_ms(part["path_nl"], rate)
     show(options, list(_path_rows(measured, part, ng_per_ml, rate)), {**part})
@@ -365,12 +366,7 @@ def bridge(
         dispersion=measured.dispersion,
     )
     for name, rate in (("--bridge-dose", plan.rate_nl_per_day), ("--dose", plan.rate_after_nl_per_day)):
-        if not limits.rate_min_nl_per_day <= rate <= limits.rate_max_nl_per_day:
-            raise UsageError(
-                f"{name} is {ml_per_day(rate)}, and the pump runs {ml_per_day(limits.rate_min_nl_per_day)} to "
-                f"{ml_per_day(limits.rate_max_nl_per_day)}",
-                advice="name another dose, or another concentration",
-            )
+        _refuse_rate(name, rate, limits.rate_min_nl_per_day, limits.rate_max_nl_per_day)
     unrinsed = mixed_concentration_ng_per_ml(
         info.reservoir_size_nl - RESIDUAL_NL, plan.new_ng_per_ml, RESIDUAL_NL, plan.old_ng_per_ml
     )
@@ -380,6 +376,16 @@ def bridge(
             ("look", f"the tubing is told {ml(excess_nl)} larger than it is: the bridge is too long by that")
         )
     show(options, rows, {**_bridge_part(plan, nearest(unrinsed))})
+
+
+def _refuse_rate(option: str, rate_nl_per_day: int, lowest: int, highest: int) -> None:
+    """Raise UsageError where an option asks for a rate that the pump does not run."""
+    if not lowest <= rate_nl_per_day <= highest:
+        raise UsageError(
+            f"{option} is {ml_per_day(rate_nl_per_day)}, and the pump runs {ml_per_day(lowest)} to "
+            f"{ml_per_day(highest)}",
+            advice="name another dose, or another concentration",
+        )
 
 
 def bridge_rows(plan: Bridge, unrinsed_ng_per_ml: int) -> Rows:
@@ -475,6 +481,8 @@ def prime(
         for option, value in (("--concentration", drug), ("--old-concentration", old_ng_per_ml)):
             if value is not None:
                 above_0(value, option)
+        if ng_per_ml is not None:
+            _refuse_another_drug(ng_per_ml, known)
         whole = measured.path(known.tubing_nl, pump)
         _refuse_old_tubing(measured, whole, PrimeKind[kind.upper()], drug)
         basal = status.rate_nl_per_day if status.state is State.RUN else 0
@@ -502,6 +510,17 @@ def prime(
         ]
         fields = PrimeCommandPart(prime=part, path_nl=whole.volume_nl, beside_nl=beside_nl)
         report(options, executed, rows, fields={**fields})
+
+
+def _refuse_another_drug(ng_per_ml: int, known: Known) -> None:
+    """Raise UsageError where a prime is told with another concentration than the pump's program has."""
+    of_program = known.concentration_ng_per_ml
+    if of_program is not None and of_program != ng_per_ml:
+        raise UsageError(
+            f"nothing was sent: --concentration is {mcg_per_ml(ng_per_ml)}, and the pump's program is for "
+            f"{mcg_per_ml(of_program)}",
+            advice="look at the vial; `pumpbench program refill` tells the pump of another drug",
+        )
 
 
 def given_into_the_path(part: PrimePart, whole: FluidPath, before: GetDeliveryReply, ng_per_ml: int) -> str:

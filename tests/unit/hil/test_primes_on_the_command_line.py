@@ -146,3 +146,17 @@ def test_tubing_of_the_volume_of_before_2016_is_not_primed_nor_bridged_without_a
     named = prime(bench, "--kind", "new", "--tubing-ml", "0.199")
     assert named.exception is None
     assert "0.397 mL" in named.stdout
+
+
+def test_a_prime_is_not_told_in_another_drug_than_the_pump_has_nor_a_transit_at_a_rate_that_no_pump_runs(
+    bench: ThreadBench,
+) -> None:
+    wrong = prime(bench, "--kind", "new", "--concentration", "300").exception
+    assert isinstance(wrong, UsageError)
+    assert "--concentration is 300 mcg/mL, and the pump's program is for 500 mcg/mL" in str(wrong)
+    assert prime(bench, "--kind", "new", "--concentration", "500").exception is None
+    target = ("--target", f"pty:{bench.ready['port']}")
+    for dose in ("1000000", "0.001"):
+        refused = CliRunner().invoke(main.cli, ["program", "path", "--dose", dose, *target]).exception
+        assert isinstance(refused, UsageError)
+        assert "and the pump runs 0.048 mL/day to 24 mL/day" in str(refused)
