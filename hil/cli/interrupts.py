@@ -47,7 +47,7 @@ def exit_unheard(code: int) -> NoReturn:
     """End the process with this code; Ctrl-C is blocked, since Python gives up its handlers before it ends.
 
     A Ctrl-C that fell into code made from a string (a layout, a named tuple) Python remembers, though it was handled,
-    and would end by it: the next code from a string makes it forget.
+    and `python -m` would end by it: the next code from a string makes it forget.
     """
     hear_none()
     exec("")  # noqa: S102 - nothing

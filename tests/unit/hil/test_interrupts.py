@@ -11,7 +11,6 @@ import pytest
 
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
-from tests.support.for_each import for_each
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -83,11 +82,12 @@ exit_unheard({code})
 """
 
 
-@for_each("code", [0, 2])
-def test_an_interrupt_that_was_handled_is_no_ending_wherever_it_fell(code: int) -> None:
-    """Into code made from a string, as a layout is on its first use: Python would end by it after all."""
-    program = HANDLED.format(code=code)
-    done = subprocess.run([sys.executable, "-c", program], cwd=HOUSE, timeout=DEADLINE_S, check=False)
+@pytest.mark.parametrize("code", [0, 2])
+def test_an_interrupt_that_was_handled_is_no_ending_wherever_it_fell(code: int, tmp_path: Path) -> None:
+    """Into code made from a string, as a layout is on its first use: `python -m` would end by it after all."""
+    (tmp_path / "handled.py").write_text(HANDLED.format(code=code))
+    command = [sys.executable, "-m", "handled"]
+    done = subprocess.run(command, cwd=tmp_path, timeout=DEADLINE_S, check=False)
     assert done.returncode == code
 
 
