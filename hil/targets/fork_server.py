@@ -9,6 +9,7 @@ streams from its request.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import importlib
 import io
@@ -36,6 +37,19 @@ IMPORTED = (
     "firmware_emu.bench.image_file",
     "firmware_emu.bench.ports.pty",
     "firmware_emu.bench.rig.server",
+)
+# What rig control takes half a second to import in each emulator: imported while nobody asks for one.
+IMPORTED_WHEN_IDLE = (
+    "asyncio",
+    "concurrent.futures",
+    "importlib.metadata",
+    "pydantic",
+    "fastapi",
+    "uvicorn",
+    "uvicorn.lifespan.off",
+    "firmware_emu.bench.rig.api",
+    "firmware_emu.bench.rig.connections",
+    "firmware_emu.bench.rig.http_protocol",
 )
 STREAMS = 3
 READ_BY_PYTHON = ("PYTHON", "LC_", "LANG")  # when it starts
@@ -116,7 +130,12 @@ def _serve(channel: socket.socket) -> Request | None:
     """Fork for each request; returns in the fork with what it is to become, and with None when nobody asks any more."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the processes in between need nobody who waits for them
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the forks
+    idle = iter(IMPORTED_WHEN_IDLE)
     while True:
+        while not select.select([channel], [], [], 0)[0] and (name := next(idle, None)):
+            with contextlib.suppress(ImportError):  # an emulator without them says so itself
+                importlib.import_module(name)
+            gc.freeze()
         header, fds, _, _ = socket.recv_fds(channel, _LENGTH.size, STREAMS + 1)
         if not header:
             return None

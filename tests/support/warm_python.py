@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 # the path on which it was imported.
 IMPORTED_BEFORE = (
     *(f"_pytest.{name}" for name in default_plugins),
+    "firmware_emu.bench.rig.api",
+    "firmware_emu.bench.rig.connections",
+    "firmware_emu.bench.rig.http_protocol",
     "firmware_emu.bench.rig.server",
     "firmware_emu.bench.runner",
     "firmware_emu.cli",
@@ -52,6 +55,7 @@ IMPORTED_BEFORE = (
     "hil.run.recorder",
     "hil.targets.emulated",
     "hil.targets.process",
+    "uvicorn",
 )
 HOUSE = Path(__file__).resolve().parents[2]
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
