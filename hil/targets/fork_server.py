@@ -23,7 +23,7 @@ import struct
 import subprocess
 import sys
 import threading
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from hil.installation import own_python
 
@@ -118,7 +118,7 @@ def _ask(server: socket.socket, request: Request, fds: Sequence[int]) -> tuple[i
         os.close(write_end)
         write_end = -1
         return int(ended.readline()), ended
-    except (OSError, ValueError):
+    except BaseException:
         ended.close()
         raise
     finally:
@@ -141,31 +141,37 @@ def _serve(channel: socket.socket) -> Request | None:
             return None
         (length,) = _LENGTH.unpack(header)
         message = channel.recv(length, socket.MSG_WAITALL)
-        if os.fork() == 0:
-            channel.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            *standard_fds, ended = fds
-            pid = os.fork()
-            if pid:
-                _tell_the_end(pid, standard_fds, ended)
-            os.close(ended)
-            for number, fd in enumerate(standard_fds):
-                os.dup2(fd, number)
-                os.close(fd)
+        if forked_with(fds, [channel]):
             signal.signal(signal.SIGINT, interrupt)
             return Request(**json.loads(message))
+
+
+def forked_with(fds: Sequence[int], channels: Sequence[socket.socket]) -> bool:
+    """Fork twice; True in the second fork, which has these standard streams and none of the channels.
+
+    The first waits for it, and writes its number and then its exit code to the last of the descriptors.
+    """
+    if os.fork():
         for fd in fds:
             os.close(fd)
-
-
-def _tell_the_end(pid: int, standard_fds: Sequence[int], ended: int) -> None:
-    """Say what number a process has, and its exit code when it ends."""
-    for fd in standard_fds:  # or a pipe would have no end before we have
+        return False
+    for channel in channels:
+        channel.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *standard_fds, ended = fds
+    pid = os.fork()
+    if pid:
+        for fd in standard_fds:  # or a pipe would have no end before we have
+            os.close(fd)
+        os.write(ended, f"{pid}\n".encode())
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        os.write(ended, str(code).encode())
+        os._exit(0)
+    os.close(ended)
+    for number, fd in enumerate(standard_fds):
+        os.dup2(fd, number)
         os.close(fd)
-    os.write(ended, f"{pid}\n".encode())
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    os.write(ended, str(code).encode())
-    os._exit(0)
+    return True
 
 
 class ForkServer:
@@ -173,7 +179,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._python: tuple[Any, ...] = ()
+        self._python: tuple[object, ...] = ()
         self._channel: socket.socket | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -241,7 +247,11 @@ class ForkServer:
             self._channel.close()  # or the server would outlive the parent
         if self._server is not None:
             self._server.returncode = 0  # it is no child of ours to wait for
-        self.__init__()  # type: ignore[misc]
+        self._channel, self._server, self._lock = (
+            None,
+            None,
+            threading.Lock(),
+        )  # another thread may hold the old one
 
 
 def _directory() -> str:

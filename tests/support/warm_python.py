@@ -32,7 +32,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import pytest
 from _pytest.config import default_plugins
 
-from hil.targets.fork_server import ForkedProcess, open_standard_streams
+from hil.targets.fork_server import ForkedProcess, forked_with, open_standard_streams
 from tests.support import warm_command
 from tests.support.warm_command import ask
 
@@ -172,26 +172,8 @@ def _serve(asked: socket.socket, asked_by_forks: socket.socket) -> dict[str, Any
         message, fds, _, _ = socket.recv_fds(channel, LARGEST_REQUEST, 4)
         if not message:
             return None
-        if os.fork() == 0:
-            asked.close()
-            asked_by_forks.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            *standard_fds, ended = fds
-            pid = os.fork()
-            if pid:
-                for fd in standard_fds:  # or a pipe would have no end before the process has
-                    os.close(fd)
-                os.write(ended, f"{pid}\n".encode())
-                code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-                os.write(ended, str(code).encode())
-                os._exit(0)
-            os.close(ended)
-            for number, fd in enumerate(standard_fds):
-                os.dup2(fd, number)
-                os.close(fd)
+        if forked_with(fds, [asked, asked_by_forks]):
             return dict(json.loads(message))
-        for fd in fds:
-            os.close(fd)
 
 
 def _become(
