@@ -83,16 +83,16 @@ class ForkedProcess:
         if self.returncode is None:
             if not select.select([self._ended], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
-            self.returncode = int(
-                self._ended.read() or -signal.SIGKILL
-            )  # nothing: who was to tell was killed too
+            # nothing: who was to tell was killed too
+            self.returncode = int(self._ended.readline() or -signal.SIGKILL)
             self._ended.close()
         return self.returncode
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # just now, where its number is not kept
+                os.kill(self.pid, number)
 
 
 class StartedEmulator(ForkedProcess):
@@ -149,7 +149,8 @@ def _serve(channel: socket.socket) -> Request | None:
 def forked_with(fds: Sequence[int], channels: Sequence[socket.socket]) -> bool:
     """Fork twice; True in the second fork, which has these standard streams and none of the channels.
 
-    The first waits for it, and writes its number and then its exit code to the last of the descriptors.
+    The first waits for it, and writes its number and then its exit code to the last of the descriptors, a line each.
+    It lets go of the number when the exit code was taken: a signal meant for the second never finds another process.
     """
     if os.fork():
         for fd in fds:
@@ -164,14 +165,31 @@ def forked_with(fds: Sequence[int], channels: Sequence[socket.socket]) -> bool:
         for fd in standard_fds:  # or a pipe would have no end before we have
             os.close(fd)
         os.write(ended, f"{pid}\n".encode())
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        os.write(ended, str(code).encode())
+        code = _exit_code_of(pid)
+        with contextlib.suppress(OSError):  # nobody is left who would take it
+            os.write(ended, f"{code}\n".encode())
+            taken = select.poll()
+            taken.register(ended, 0)  # an error is told all the same: that the other end was closed
+            taken.poll()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)  # or it stays a zombie, where process 1 takes none in
         os._exit(0)
     os.close(ended)
     for number, fd in enumerate(standard_fds):
         os.dup2(fd, number)
         os.close(fd)
     return True
+
+
+def _exit_code_of(pid: int) -> int:
+    """The exit code of a child when it ends, minus the signal that ended it; its number stays taken until waitpid."""
+    if not hasattr(
+        os, "waitid"
+    ):  # macOS with Python 3.12 or older: another process may get the number at once
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    assert ended is not None  # noqa: S101 - WNOHANG was not asked for
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 class ForkServer:

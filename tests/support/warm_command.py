@@ -40,5 +40,5 @@ def ask(
 if __name__ == "__main__":
     channel = socket.socket(fileno=int(sys.argv[1]))
     _, end = ask(channel, (0, 1, 2), "hil.cli", sys.argv[2:], os.getcwd(), [], os.environ)  # noqa: PTH109
-    code = int(end.read())
+    code = int(end.readline())
     os._exit(code if code >= 0 else 128 - code)  # as a shell tells a signal

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 from contextlib import closing
 from pathlib import Path
@@ -115,4 +116,27 @@ def test_an_emulator_outlives_the_server_and_still_tells_how_it_ended() -> None:
     assert emulator.poll() is None
     emulator.stdin.close()
     assert emulator.wait(30) == 0
+    emulator.stdout.close()
+
+
+def test_the_number_of_a_process_that_has_ended_is_kept_until_its_exit_code_was_taken() -> None:
+    """Or a signal that is meant for it would find nobody, and some day another process."""
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+        emulator = EMULATORS.start(["emulate", "--until-eof"], nothing.fileno())
+    emulator.stdin.close()
+    assert emulator.stdout.read().startswith(b'{"ready": true')  # to its end
+    select.select([emulator._ended], [], [], 30)
+    os.kill(emulator.pid, 0)
+    emulator.send_signal(signal.SIGTERM)
+    assert emulator.wait(30) == 0
+    emulator.send_signal(signal.SIGTERM)
+    emulator.stdout.close()
+
+
+def test_a_process_that_was_killed_has_the_signal_as_its_exit_code() -> None:
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device
+        emulator = EMULATORS.start(["emulate", "--until-eof"], nothing.fileno())
+    emulator.send_signal(signal.SIGKILL)
+    assert emulator.wait(30) == -signal.SIGKILL
+    emulator.stdin.close()
     emulator.stdout.close()
