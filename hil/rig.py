@@ -1,7 +1,7 @@
 """What a rig around a pump can be asked to do: a protocol, with `rig_client` (HTTP) and `targets.emulated` behind it.
 
 The rig sees truth and belief side by side; a programmer sees belief only. `Rig.faults` lists the faults that there are;
-those of the emulator stand in `firmware_emu/faults/catalogue.py`.
+those of the emulator stand in `firmware_emu/faults`.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ class RigFault(NamedTuple):
     """One fault that a rig can cause: whether it is so, and how often it took effect."""
 
     name: str
+    where: str
+    """What it acts on: plant, power, memory, clock or processor."""
     summary: str
     seen_as: str
     parameters: tuple[str, ...]

@@ -203,6 +203,7 @@ class EmulatedRig(Rig):
         return tuple(
             RigFault(
                 each.fault.name,
+                each.fault.where.value,
                 each.fault.summary,
                 each.fault.seen_as,
                 tuple(parameter.name for parameter in each.fault.parameters),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from firmware_emu.bench.pump_host import PumpHost
-    from firmware_emu.faults.catalogue import FaultState
+    from firmware_emu.faults.fault import FaultState
     from firmware_emu.pins import Tone
     from firmware_emu.pump import Pump
 

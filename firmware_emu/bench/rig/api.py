@@ -277,6 +277,7 @@ async def get_faults(door: Here) -> models.Faults:
     faults = [
         models.Fault(
             name=each.fault.name,
+            where=each.fault.where,
             summary=each.fault.summary,
             seen_as=each.fault.seen_as,
             parameters=[models.FaultParameter(**row._asdict()) for row in each.fault.parameters],

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model,
 from firmware_emu.bench.clock import SPEED_MAX, TRAVEL_MAX_MS, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
 from firmware_emu.controller import controller
-from firmware_emu.faults.catalogue import COUNT_MAX
+from firmware_emu.faults.fault import COUNT_MAX, Where
 from firmware_emu.plant import truth
 from firmware_emu.units import NL_PER_ML
 
@@ -219,6 +219,8 @@ class Fault(BaseModel):
     """One fault: what it is, what the firmware can see of it, and how it stands."""
 
     name: str
+    where: Where
+    """What it acts on."""
     summary: str
     seen_as: str
     parameters: list[FaultParameter]

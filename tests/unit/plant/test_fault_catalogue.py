@@ -7,7 +7,8 @@ import re
 import pytest
 
 from firmware_emu.events import FaultInjected, FaultValue, TraceEntry
-from firmware_emu.faults.catalogue import FAULTS, Fault, Parameter, register_fault
+from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.faults.fault import Fault, Parameter, Where, register_fault
 from firmware_emu.now import Now
 from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import Implant
@@ -113,6 +114,7 @@ def test_another_fault_is_one_registration() -> None:
     register_fault(
         Fault(
             "leak",
+            Where.PLANT,
             "Fluid leaves the reservoir.",
             "nothing",
             leak,
