@@ -89,17 +89,40 @@ class FaultValue(NamedTuple):
     value: int
 
 
+class FaultOrdered(Event):
+    """The rig has ordered a fault of the catalogue that is to start later."""
+
+    name: str
+    parameters: tuple[FaultValue, ...]
+    at: Enum
+    """What it waits for."""
+    nth: int
+    after_ms: int
+    what: str
+    """The event or the condition that it waits for; "" for another."""
+    for_ms: int | None
+    every_ms: int | None
+    times: int
+
+
 class FaultInjected(Event):
-    """The rig has caused a fault of the catalogue. Parameters without a value are left out."""
+    """A fault of the catalogue has started. Parameters without a value are left out."""
 
     name: str
     parameters: tuple[FaultValue, ...]
 
 
 class FaultCleared(Event):
-    """The rig has ended a fault of the catalogue."""
+    """A fault of the catalogue has ended, or was called off before it started."""
 
     name: str
+
+
+class FaultImpossible(Event):
+    """A fault that was ordered could not start, as the pump stood."""
+
+    name: str
+    why: str
 
 
 class LeaseEnded(Event):

@@ -17,7 +17,9 @@ from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.events import (
     Event,
     FaultCleared,
+    FaultImpossible,
     FaultInjected,
+    FaultOrdered,
     FaultValue,
     LeaseEnded,
     PowerCutCause,
@@ -28,17 +30,21 @@ from firmware_emu.events import (
     SyringeFilled,
     TraceEntry,
 )
+from firmware_emu.fault_orders import FaultOrders, checked
 from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
+from firmware_emu.faults.orders import NOW, Order
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
+from protocol.wire.framing import DELIMITER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from firmware_emu.controller.commands.device_context import Refilled
+    from firmware_emu.faults.orders import Start
     from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
@@ -84,6 +90,9 @@ class Pump:
         self._notes: list[Note] = []
         self._traces_frames = True
         self._sent = b""  # in this step, before its bytes are handed over
+        self.orders = FaultOrders()
+        self._noted = 0  # notes that the orders have seen
+        self._in_frame = False  # bytes have come since the last delimiter
 
     @classmethod
     def new(cls, profile: Profile, seed: bytes, now: Now = START, memory_id: int | None = None) -> Pump:
@@ -120,20 +129,19 @@ class Pump:
         """Run to this moment, then take `received`. ValueError where time would go back."""
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
+        if self._noted < len(self._notes):  # the rig has done something
+            self._look_at_orders()
         wake_at_ms = self._run_until(now)
         if received and self.controller is not None:
-            controller = self.controller
-            self._receive(received)
-            sent = self._sent + controller.take_answered()
+            self._take(received)
             wake_at_ms = self._next_event_ms()
-        else:
-            sent = self._sent
-        self._sent = b""
+        sent, self._sent = self._sent, b""
         wake_line_ms = None if self.controller is None else self.controller.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
         self._notes.clear()
+        self._noted = 0
         return Step(sent, wake_at_ms, wake_line_ms, notes)
 
     def _run_until(self, now: Now) -> int | None:
@@ -148,8 +156,6 @@ class Pump:
                 if at_ms is None or deadline_ms < at_ms:
                     self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
                     self._receive(b"")
-                    if self.controller is not None:
-                        self._sent += self.controller.take_answered()
                     continue
             if at_ms is None or at_ms > now.pump_ms:
                 self.now = now
@@ -164,10 +170,11 @@ class Pump:
     def _run_quiet_hours(self, before: Now, now: Now) -> bool:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
-        if controller is None or not plant.is_quiet:
+        if controller is None or not (plant.is_quiet and self.orders.is_quiet):
             return False
-        offset_ms = plant.crystal.offset_ms
-        ends = controller.schedule.run_quiet_hours(now.pump_ms + offset_ms)
+        offset_ms, due_ms = plant.crystal.offset_ms, self.orders.due_ms()
+        last_ms = now.pump_ms if due_ms is None else min(now.pump_ms, due_ms - 1)
+        ends = controller.schedule.run_quiet_hours(last_ms + offset_ms)
         if not ends:
             return False
         ends_ms = range(ends.start - offset_ms, ends.stop - offset_ms, ends.step)
@@ -176,13 +183,15 @@ class Pump:
         return True
 
     def _next_event_ms(self) -> int | None:
-        plant = self.plant
-        plant_ms = plant.next_event_ms()
+        plant, orders = self.plant, self.orders
+        at_ms = plant.next_event_ms()
+        if orders.by_fault:
+            at_ms = _earlier(at_ms, orders.due_ms())
         if self.controller is None:
-            return plant_ms
-        tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
-        at_ms = tick_ms - plant.crystal.offset_ms
-        return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
+            return at_ms
+        every_stroke = plant.strokes_matter or orders.strokes_matter
+        tick_ms = self.controller.schedule.next_event_ms(every_stroke=every_stroke)
+        return _earlier(at_ms, tick_ms - plant.crystal.offset_ms)
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
@@ -197,16 +206,35 @@ class Pump:
                     self._sent += self.controller.take_answered()
                 self._collect()
         self.plant.advance_to(self.now.pump_ms)
+        self._look_at_orders()
+
+    def _take(self, received: bytes) -> None:
+        """Hand bytes of the line to the controller: frame by frame while a fault is ordered, which one may start."""
+        start = 0
+        while self.orders.by_fault and (end := received.find(DELIMITER, start)) >= 0:
+            self._in_frame = self._in_frame or end > start
+            self._receive(received[start:end])
+            if self._in_frame:
+                self._look_at_orders(frames=1)
+            self._receive(DELIMITER)
+            start, self._in_frame = end + 1, False
+        if start < len(received):
+            self._receive(received[start:])
+            self._in_frame = not received.endswith(DELIMITER)
 
     def _receive(self, received: bytes) -> None:
-        """Hand bytes to the controller; none at a deadline of the link."""
-        assert self.controller is not None  # noqa: S101 - the caller looked
+        """Hand bytes to the controller, if there is power; none at a deadline of the link."""
+        controller = self.controller
+        if controller is None:
+            return
         try:
-            self.controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
+            controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._power_cut(cut)
         else:
             self._collect()
+        self._sent += controller.take_answered()
+        self._look_at_orders()
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
@@ -304,26 +332,79 @@ class Pump:
         self.hands_off_reservoir = True
         self._note(SyringeFilled(volume_nl, concentration_ng_per_ml))
 
-    def inject(self, name: str, parameters: Mapping[str, object]) -> None:
-        """Cause a fault of the catalogue; ValueError where there is none, or for a wrong parameter."""
-        fault = fault_named(name)
-        values = fault.values(parameters)
-        self._catch_up()
-        fault.inject(self.plant, self.now_ms, values)
+    def inject(
+        self,
+        name: str,
+        parameters: Mapping[str, object],
+        start: Start = NOW,
+        *,
+        for_ms: int | None = None,
+        every_ms: int | None = None,
+        times: int = 1,
+    ) -> None:
+        """Cause a fault of the catalogue, at once or when `start` comes, for so long, so often (see `Order`).
+
+        What was ordered of this fault before is called off. ValueError where there is no such fault, for a wrong
+        parameter, and for a start that can never come.
+        """
+        values = fault_named(name).values(parameters)
         given = tuple(FaultValue(key, value) for key, value in values.items() if value is not None)
-        self._note(FaultInjected(name, given))
+        order = checked(Order(name, given, start, for_ms, every_ms, times))
+        self._catch_up()
+        self._look_at_orders()
+        if start == NOW:
+            self._cause(order)
+            self.orders.put(order.started(self.now_ms))
+        else:
+            self.orders.put(order.waiting(self.now_ms))
+            self._note(FaultOrdered(name, given, *start.told(), for_ms, every_ms, times))
 
     def clear(self, name: str) -> None:
-        """End a fault of the catalogue; ValueError where there is none of that name."""
-        fault = fault_named(name)
+        """End a fault of the catalogue, and what was ordered of it; ValueError where there is none of that name."""
+        fault_named(name)
         self._catch_up()
-        fault.clear(self.plant)
+        self.orders.by_fault.pop(name, None)
+        self._end(name)
+
+    def _cause(self, order: Order) -> None:
+        """Let the fault of an order start; ValueError where the plant, as it stands, cannot take it."""
+        fault = fault_named(order.fault)
+        fault.inject(self.plant, self.now_ms, fault.values(dict(order.values)))
+        self._note(FaultInjected(order.fault, order.values))
+
+    def _end(self, name: str) -> None:
+        fault_named(name).clear(self.plant)
         self._note(FaultCleared(name))
 
+    def _look_at_orders(self, frames: int = 0) -> None:
+        """Start and end the faults that were ordered for what has just happened, until nothing more follows from it."""
+        orders, plant = self.orders, self.plant
+        while orders.by_fault:
+            notes, self._noted = self._notes[self._noted :], len(self._notes)
+            orders.count(notes, plant.rotor.strokes_driven, frames)
+            frames = 0
+            for name in orders.take_ended(self.now_ms):
+                self._end(name)
+            for order in orders.take_started(self.now_ms, self._seen):
+                try:
+                    self._cause(order)
+                except ValueError as error:
+                    self._note(FaultImpossible(order.fault, str(error)))
+            if self._noted == len(self._notes):
+                break
+        self._noted = len(self._notes)
+        orders.driven = plant.rotor.strokes_driven
+
+    def _seen(self) -> tuple[Truth, Belief | None]:
+        """Truth and belief, of a pump whose strokes are turned up to now."""
+        belief = None if self.controller is None else self.controller.belief(self._tick_ms())
+        return self.plant.truth(self.now_ms), belief
+
     def end_lease(self, who: str, faults: Iterable[str]) -> None:
-        """End those of the faults that are still there: whoever injected them has gone without a word."""
+        """End those of the faults that are still there or to come: whoever injected them has gone without a word."""
         self._catch_up()
-        cleared = tuple(name for name in faults if fault_named(name).is_on(self.plant))
+        ordered, plant = self.orders.by_fault, self.plant
+        cleared = tuple(name for name in faults if name in ordered or fault_named(name).is_on(plant))
         for name in cleared:
             self.clear(name)
         self._note(LeaseEnded(who, cleared))
@@ -331,8 +412,11 @@ class Pump:
     def faults(self) -> tuple[FaultState, ...]:
         """Every fault of the catalogue as it stands in this pump."""
         self._catch_up()
-        plant = self.plant
-        return tuple(FaultState(each, each.is_on(plant), each.effects(plant)) for each in FAULTS.values())
+        plant, orders = self.plant, self.orders.by_fault
+        return tuple(
+            FaultState(each, each.is_on(plant), each.effects(plant), orders.get(each.name))
+            for each in FAULTS.values()
+        )
 
     def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
         """Hold the rotor, or let it go: the fault motor-stall."""
@@ -368,3 +452,10 @@ class Pump:
     def fork(self) -> Pump:
         """Another pump in the same state, with a future of its own."""
         return copy_state(self)
+
+
+def _earlier(one_ms: int | None, other_ms: int | None) -> int | None:
+    """The earlier of two times, of which there may be none."""
+    if one_ms is None or other_ms is None:
+        return other_ms if one_ms is None else one_ms
+    return min(one_ms, other_ms)

@@ -50,6 +50,38 @@ class RunResult(NamedTuple):
     events: tuple[RigEvent, ...]
 
 
+class FaultStart(NamedTuple):
+    """When a fault starts. `at` says what it waits for, and which of the other fields counts.
+
+    `time`: `after_ms`. `stroke`, `write`, `frame`: the `nth` from now on, behind a commanded stroke or a write to the
+    memory, and before the pump acts on a frame. `event`: behind the `nth` of a kind, as `AlarmRaised MOTOR_STALL`.
+    `condition`: the first event, each stroke being one, at which it holds, as `truth.battery_mv <= 2600` or
+    `belief.state == STOP`.
+    """
+
+    at: str = "time"
+    nth: int = 1
+    after_ms: int = 0
+    event: str = ""
+    condition: str = ""
+
+
+class FaultOrder(NamedTuple):
+    """What is to come of a fault. Times are pump time."""
+
+    start: FaultStart
+    for_ms: int | None
+    """How long it lasts each time; None: until it is cleared, or ends by itself."""
+    every_ms: int | None
+    times: int
+    begun: int
+    """How often it has started."""
+    left: int
+    """Strokes, writes, frames or events that are still to come before it starts."""
+    starts_at_ms: int | None
+    ends_at_ms: int | None
+
+
 class RigFault(NamedTuple):
     """One fault that a rig can cause: whether it is so, and how often it took effect."""
 
@@ -61,6 +93,8 @@ class RigFault(NamedTuple):
     parameters: tuple[str, ...]
     on: bool
     effects: int
+    order: FaultOrder | None
+    """None where nothing of it is to come."""
 
 
 class RigTone(NamedTuple):
@@ -117,12 +151,25 @@ class Rig(Protocol):
         """What can go wrong, and how each stands."""
         ...
 
-    def inject(self, fault: str, **parameters: int) -> None:
-        """Cause a fault; UsageError where there is none of that name, or for a wrong parameter."""
+    def inject(
+        self,
+        fault: str,
+        start: FaultStart | None = None,
+        *,
+        for_ms: int | None = None,
+        every_ms: int | None = None,
+        times: int = 1,
+        **parameters: int,
+    ) -> None:
+        """Cause a fault, now or when `start` comes, for `for_ms` (None: until it is cleared), `times` times in all.
+
+        It starts again `every_ms` after each start or, without that, when what it waits for comes again. UsageError
+        where there is no fault of that name, for a wrong parameter, and for a start that can never come.
+        """
         ...
 
     def clear(self, fault: str) -> None:
-        """End a fault; nothing where it is not there."""
+        """End a fault, and what was ordered of it; nothing where there is neither."""
         ...
 
     def stall(self, *, on: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
-from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
+from hil.rig import FaultOrder, FaultStart, Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,14 +111,35 @@ class RigClient(Rig):
     def faults(self) -> tuple[RigFault, ...]:
         def read(answer: Mapping[str, Any]) -> tuple[RigFault, ...]:
             return tuple(
-                _row(RigFault, row | {"parameters": tuple(each["name"] for each in row["parameters"])})
+                _row(
+                    RigFault,
+                    row
+                    | {
+                        "parameters": tuple(each["name"] for each in row["parameters"]),
+                        "order": None if row["order"] is None else _order_of(row["order"]),
+                    },
+                )
                 for row in answer["faults"]
             )
 
         return self._request("GET", "/v1/faults", read=read)
 
-    def inject(self, fault: str, **parameters: int) -> None:
-        body = {"on": True, "parameters": parameters}
+    def inject(
+        self,
+        fault: str,
+        start: FaultStart | None = None,
+        *,
+        for_ms: int | None = None,
+        every_ms: int | None = None,
+        times: int = 1,
+        **parameters: int,
+    ) -> None:
+        body = {"on": True, "parameters": parameters} | _given(
+            start=None if start is None else start._asdict(),
+            for_ms=for_ms,
+            every_ms=every_ms,
+            times=None if times == 1 else times,
+        )
         self._request("PUT", _path_of_fault(fault), body, read=_nothing)
 
     def clear(self, fault: str) -> None:
@@ -238,6 +259,10 @@ def _path_of_fault(fault: str) -> str:
     if not isinstance(fault, str):
         raise UsageError(f"the name of a fault is text, and this is {type(fault).__name__}")
     return f"/v1/faults/{quote(fault, safe='')}"
+
+
+def _order_of(answer: Mapping[str, Any]) -> FaultOrder:
+    return _row(FaultOrder, {**answer, "start": _row(FaultStart, answer["start"])})
 
 
 def _nothing(_answer: Mapping[str, Any]) -> None:

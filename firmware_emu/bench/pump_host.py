@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.fault_orders import FaultOrders, checked
+from firmware_emu.faults.orders import order_from_json, order_to_json
 from firmware_emu.now import Now
-from firmware_emu.plant.component import boolean, section
+from firmware_emu.plant.component import boolean, field, section
 from firmware_emu.plant.plant import Plant
 from firmware_emu.pump import Pump, Step
 
@@ -43,6 +45,8 @@ def restored_pump(
             plant.power_lost(remembered.now_ms)
         pump = Pump.restore(profile, plant, Now.both(remembered.now_ms + off_ms), memory_id)
         pump.hands_off_reservoir = boolean(state, "hands_off_reservoir")
+        orders = [order_from_json(order) for order in field(state, "orders")]
+        pump.orders = FaultOrders(map(checked, orders), plant.rotor.strokes_driven)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise BadConfigurationError(f"the image holds no pump of this version: {error}") from error
     return pump
@@ -85,6 +89,7 @@ class PumpHost:
                 "plant": self.pump.plant.to_json(),
                 "powered": self.pump.powered,
                 "hands_off_reservoir": self.pump.hands_off_reservoir,
+                "orders": [order_to_json(order) for order in self.pump.orders.by_fault.values()],
             }
             self.image.append(now.pump_ms, step.writes, state)
         if step.notes and self.trace_hash is not None:

@@ -6,14 +6,10 @@ from them is in the log, and so in `LogWritten`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from firmware_emu.events import Event
-
-if TYPE_CHECKING:
-    from protocol.identifiers import AlarmId
-    from protocol.log.types import LogType
-    from protocol.wire.frame import Fault
+from protocol.identifiers import AlarmId  # noqa: TC001 - whoever waits for an event asks which values it can have
+from protocol.log.types import LogType  # noqa: TC001 - as above
+from protocol.wire.frame import Fault  # noqa: TC001 - as above
 
 
 class ProgramEvent(Event):

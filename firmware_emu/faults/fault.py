@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from firmware_emu.faults.orders import Order
     from firmware_emu.plant.plant import Plant
 
 COUNT_MAX: Final = 1 << 48
@@ -76,6 +77,8 @@ class FaultState(NamedTuple):
     fault: Fault
     on: bool
     effects: int
+    order: Order | None
+    """What is to come of it; None for nothing."""
 
 
 FAULTS: Final[dict[str, Fault]] = {}

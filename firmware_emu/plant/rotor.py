@@ -77,6 +77,11 @@ class Rotor(Component):
         self.stroke_nl_ppm = 0
         self.set_accuracy(accuracy_ppm)
 
+    @property
+    def strokes_driven(self) -> int:
+        """Strokes that were commanded: turned or missed."""
+        return self.strokes_turned + self.strokes_missed
+
     def set_accuracy(self, accuracy_ppm: int) -> None:
         """Let every further stroke move `stroke_nl` x accuracy / 10^6."""
         if accuracy_ppm <= 0:

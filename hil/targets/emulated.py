@@ -14,16 +14,29 @@ from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
+from firmware_emu.faults.orders import NOW, At, Start
 from hil.capabilities import TargetCapability
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult, whole
+from hil.rig import (
+    FaultOrder,
+    FaultStart,
+    Rig,
+    RigClock,
+    RigEvent,
+    RigFault,
+    RigState,
+    RigTone,
+    RunResult,
+    whole,
+)
 from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from firmware_emu.faults.orders import Order
     from firmware_emu.profile import Profile
     from hil.targets.choices import PumpChoice
 
@@ -209,12 +222,24 @@ class EmulatedRig(Rig):
                 tuple(parameter.name for parameter in each.fault.parameters),
                 each.on,
                 each.effects,
+                None if each.order is None else _order_of(each.order),
             )
             for each in _do(lambda: actions.faults(self._target.bench))
         )
 
-    def inject(self, fault: str, **parameters: int) -> None:
-        _do(lambda: actions.inject(self._target.bench, fault, parameters))
+    def inject(
+        self,
+        fault: str,
+        start: FaultStart | None = None,
+        *,
+        for_ms: int | None = None,
+        every_ms: int | None = None,
+        times: int = 1,
+        **parameters: int,
+    ) -> None:
+        starts = NOW if start is None else _start_of(start)
+        lasting = {"for_ms": for_ms, "every_ms": every_ms}
+        _do(lambda: actions.inject(self._target.bench, fault, parameters, starts, **lasting, times=times))
 
     def clear(self, fault: str) -> None:
         _do(lambda: actions.clear(self._target.bench, fault))
@@ -224,6 +249,18 @@ class EmulatedRig(Rig):
 
     def shutdown(self) -> None:
         self._target.close()
+
+
+def _start_of(start: FaultStart) -> Start:
+    if start.at not in set(At):
+        raise UsageError(f"a fault starts at one of {', '.join(At)}, not at {start.at!r}")
+    return Start(At(start.at), *start[1:])
+
+
+def _order_of(order: Order) -> FaultOrder:
+    said = order._asdict()
+    start = FaultStart(order.start.at.value, *order.start[1:])
+    return FaultOrder(**{name: said[name] for name in FaultOrder._fields} | {"start": start})
 
 
 def _do(action: Callable[[], Result]) -> Result:

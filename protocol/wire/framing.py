@@ -11,7 +11,8 @@ from cobs import cobs
 from protocol.wire.frame import BadFrame, Fault, Frame, parse_frame
 from protocol.wire.limits import GAP_HOST_MS, RECEIVE_LIMIT_BYTES
 
-_DELIMITER = b"\x00"
+DELIMITER = b"\x00"
+"""What ends a frame, and begins one; it is in none."""
 _cobs_decode = cobs.decode
 _cobs_encode = cobs.encode
 _CobsError = cobs.DecodeError
@@ -68,7 +69,7 @@ class Deframer:
             self._last_byte_ms = line_ms
             return [decode_frame(data[1:-1])]
         frames: list[Frame | BadFrame] = []
-        pieces = data.split(_DELIMITER)
+        pieces = data.split(DELIMITER)
         if not idle:
             self._resume(frames, pieces, line_ms)
         rest = pieces.pop()

@@ -10,12 +10,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from firmware_emu.bench.errors import BenchError, NotNowError
+from firmware_emu.faults.orders import NOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.faults.fault import FaultState
+    from firmware_emu.faults.orders import Start
     from firmware_emu.pins import Tone
     from firmware_emu.pump import Pump
 
@@ -114,9 +116,21 @@ def fill(bench: Bench, nl: int, concentration_ng_per_ml: int | None = None) -> i
     return nl
 
 
-def inject(bench: Bench, fault: str, parameters: Mapping[str, object]) -> None:
-    """Cause a fault of the catalogue."""
-    _do(bench, lambda pump: pump.inject(fault, parameters))
+def inject(
+    bench: Bench,
+    fault: str,
+    parameters: Mapping[str, object],
+    start: Start = NOW,
+    *,
+    for_ms: int | None = None,
+    every_ms: int | None = None,
+    times: int = 1,
+) -> None:
+    """Cause a fault of the catalogue, now or when `start` comes, for so long and so often."""
+    _do(
+        bench,
+        lambda pump: pump.inject(fault, parameters, start, for_ms=for_ms, every_ms=every_ms, times=times),
+    )
 
 
 def clear(bench: Bench, fault: str) -> None:

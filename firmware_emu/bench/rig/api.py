@@ -24,6 +24,7 @@ from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.guard import Guard, refused
 from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.faults.orders import NOW, At, Start
 from firmware_emu.units import MS_PER_S
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.rig.connections import Connections
     from firmware_emu.bench.runner import Runner
+    from firmware_emu.faults.orders import Order
 
 Result = TypeVar("Result")
 
@@ -283,6 +285,7 @@ async def get_faults(door: Here) -> models.Faults:
             parameters=[models.FaultParameter(**row._asdict()) for row in each.fault.parameters],
             on=each.on,
             effects=each.effects,
+            order=None if each.order is None else _order(each.order),
         )
         for each in found
     ]
@@ -291,14 +294,22 @@ async def get_faults(door: Here) -> models.Faults:
 
 @router.put("/faults/{name}")
 async def put_fault(door: Changing, name: str, wanted: models.FaultWanted) -> models.Done:
-    """Cause a fault, or end it."""
+    """Cause a fault, now or when something has come; or end it, and what was ordered of it."""
 
     def change(runner: Runner) -> None:
         if wanted.on:
-            actions.inject(runner, name, wanted.parameters)
+            actions.inject(
+                runner,
+                name,
+                wanted.parameters,
+                _start(wanted.start),
+                for_ms=wanted.for_ms,
+                every_ms=wanted.every_ms,
+                times=wanted.times,
+            )
             runner.lease.note(name)
-        elif wanted.parameters:
-            raise actions.RefusedError(f"a fault that ends takes no parameters, {name} got some")
+        elif wanted != models.FaultWanted(on=False):
+            raise actions.RefusedError(f"a fault that ends takes nothing more, and {name} got some")
         else:
             actions.clear(runner, name)
 
@@ -377,6 +388,18 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
 def _clock(runner: Runner) -> models.ClockState:
     pace = runner.clock.pace
     return models.ClockState(mode=pace.mode, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
+
+
+def _start(wanted: models.FaultStart | None) -> Start:
+    return NOW if wanted is None else Start(**wanted.model_dump() | {"at": At(wanted.at)})
+
+
+def _order(order: Order) -> models.FaultOrder:
+    said = order._asdict()
+    start = models.FaultStart(**order.start._asdict() | {"at": order.start.at.value})
+    return models.FaultOrder(
+        **{name: said[name] for name in models.FaultOrder.model_fields} | {"start": start}
+    )
 
 
 def _lease(runner: Runner) -> models.LeaseState:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SYRINGE_MAX_NL = 100 * NL_PER_ML
 CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
 LEASE_MAX_S = 86_400
+TEXT_MAX = 200
 NULL: JsonDict = {"type": "null"}
 
 Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
@@ -189,19 +190,64 @@ class Moved(Done):
     nl: int
 
 
+class FaultStart(Strict):
+    """When a fault starts.
+
+    After so many ms; behind the `nth` commanded stroke, write to the memory or event, from now on; as the `nth` frame
+    has come, before the pump acts on it; or at the first event, each stroke being one, at which a condition holds.
+    """
+
+    at: Literal["time", "stroke", "write", "frame", "event", "condition"]
+    nth: Annotated[int, Field(ge=1, le=COUNT_MAX)] = 1
+    after_ms: Annotated[int, Field(ge=0, le=COUNT_MAX)] = 0
+    event: Annotated[str, Field(max_length=TEXT_MAX)] = ""
+    """Kind of the event and, after a blank, the name of a value in it: `AlarmRaised MOTOR_STALL`."""
+    condition: Annotated[str, Field(max_length=TEXT_MAX)] = ""
+    """`truth.true_nl_ppm <= 2000000000000`, or of `belief`."""
+
+
 class FaultWanted(Strict):
-    """A fault that shall be there, with its parameters, or be gone. `GET /v1/faults` has what each takes."""
+    """A fault that shall be there, with its parameters, or be gone. `GET /v1/faults` has what each takes.
+
+    It starts at once or as `start` says, lasts `for_ms` (null: until it is cleared), and starts `times` times in all:
+    again `every_ms` after each start or, without that, when what it waits for comes again.
+    """
 
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [
                 {"properties": {"on": {"const": True}}},
-                {"properties": {"parameters": {"maxProperties": 0}}},
+                {
+                    "properties": {
+                        "parameters": {"maxProperties": 0},
+                        "start": NULL,
+                        "for_ms": NULL,
+                        "every_ms": NULL,
+                        "times": {"const": 1},
+                    }
+                },
             ]
         }
     )
     on: bool
     parameters: dict[str, int | None] = {}
+    start: FaultStart | None = None
+    for_ms: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
+    every_ms: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
+    times: Annotated[int, Field(ge=1, le=COUNT_MAX)] = 1
+
+
+class FaultOrder(BaseModel):
+    """What is to come of a fault: what it waits for, how often it has begun, what it still counts. Times: pump time."""
+
+    start: FaultStart
+    for_ms: int | None
+    every_ms: int | None
+    times: int
+    begun: int
+    left: int
+    starts_at_ms: int | None
+    ends_at_ms: int | None
 
 
 class FaultParameter(BaseModel):
@@ -226,6 +272,7 @@ class Fault(BaseModel):
     parameters: list[FaultParameter]
     on: bool
     effects: int
+    order: FaultOrder | None
 
 
 class Faults(BaseModel):

@@ -335,7 +335,7 @@ def test_the_tones_of_an_alarm_are_heard_and_the_truth_has_the_last(fresh: Threa
         ("accuracy", {"on": True}, "accuracy needs accuracy_ppm, 1 to "),
         ("accuracy", {"on": True, "parameters": {"accuracy_ppm": 0}}, "accuracy_ppm of accuracy must be"),
         ("accuracy", {"on": True, "parameters": {"accuracy_ppm": "9"}}, "parameters.accuracy_ppm: "),
-        ("magnet", {"on": False, "parameters": {"near": 1}}, "a fault that ends takes no parameters"),
+        ("magnet", {"on": False, "parameters": {"near": 1}}, "a fault that ends takes nothing more"),
     ],
 )
 def test_a_fault_that_cannot_be_caused_is_refused_in_one_sentence(

@@ -1,0 +1,246 @@
+"""A fault starts when it was ordered to, lasts as long and comes as often, however time and bytes are cut."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from firmware_emu.bench.trace_hash import trace_bytes
+from firmware_emu.events import FaultCleared, FaultImpossible, FaultInjected, FaultOrdered
+from firmware_emu.fault_orders import FaultOrders
+from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.faults.fault import Fault, Where, register_fault
+from firmware_emu.faults.orders import At, Start, order_from_json, order_to_json
+from firmware_emu.now import Now
+from firmware_emu.profile import Implant
+from firmware_emu.pump import Pump
+from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from protocol.identifiers import AlarmId, StopReason
+from protocol.messages.stop import Stop
+from tests.simulation.conversation import SEED, Conversation, profile_of, state_of
+from tests.simulation.stepping import alarm_ms, cuts, played
+from tests.support.for_each import for_each
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from firmware_emu.plant.plant import Plant
+
+STROKE_MS = 72 * 1_000  # 0.6 mL a day in strokes of 500 nL
+DAY_STEPS = 500
+
+
+def talk_with(**model: Any) -> Conversation:
+    return Conversation.with_new_pump(profile_of(implant=Implant(dose_ng_per_day=300_000), **model))
+
+
+def moments_of(talk: Conversation, kind: type, fault: str) -> list[int]:
+    return [now.pump_ms for now, event in talk.trace if isinstance(event, kind) and fault in repr(event)]
+
+
+@pytest.mark.parametrize(
+    ("start", "started_ms"),
+    [
+        (Start(after_ms=1), 1),
+        (Start(after_ms=MS_PER_HOUR + 17), MS_PER_HOUR + 17),
+        (Start(At.STROKE, nth=5), 5 * STROKE_MS),
+        (Start(At.WRITE, nth=3), 3 * MS_PER_HOUR),
+        (Start(At.CONDITION, condition="truth.strokes_turned >= 7"), 7 * STROKE_MS),
+        (Start(At.CONDITION, condition="belief.state == RUN"), 0),
+    ],
+)
+def test_a_fault_starts_to_the_millisecond(start: Start, started_ms: int) -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, start)
+    talk.wait(0)
+    assert talk.pump.truth().stalled == (started_ms == 0)
+    talk.wait(3 * MS_PER_HOUR)
+    assert moments_of(talk, FaultOrdered, "motor-stall") == [0]
+    assert moments_of(talk, FaultInjected, "motor-stall") == [started_ms]
+    assert talk.pump.truth().strokes_missed == (3 * MS_PER_HOUR) // STROKE_MS - started_ms // STROKE_MS
+
+
+def test_a_fault_starts_behind_the_nth_event_of_a_kind() -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, for_ms=MS_PER_HOUR)
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, event="AlarmRaised MOTOR_STALL"))
+    talk.pump.inject("magnet", {}, Start(At.EVENT, nth=2, event="LogWritten"))
+    talk.wait(3 * MS_PER_HOUR)
+    raised_ms = alarm_ms(talk.pump, AlarmId.MOTOR_STALL)
+    assert moments_of(talk, FaultInjected, "accuracy") == [raised_ms]
+    assert moments_of(talk, FaultInjected, "magnet") == [raised_ms]  # STALL and ALARM_ON are its two entries
+
+
+def test_one_fault_can_follow_another() -> None:
+    talk = talk_with()
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, event="FaultInjected"))
+    talk.pump.inject("magnet", {}, Start(At.EVENT, event="FaultCleared"))
+    talk.pump.inject("motor-stall", {}, Start(after_ms=10), for_ms=5)
+    talk.wait(100)
+    assert moments_of(talk, FaultInjected, "accuracy") == [10]
+    assert moments_of(talk, FaultInjected, "magnet") == [15]
+
+
+# FI 04
+def test_three_stalls_in_three_days_are_one_order() -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, Start(after_ms=1), for_ms=MS_PER_HOUR, every_ms=MS_PER_DAY, times=3)
+    talk.wait(5 * MS_PER_DAY)
+    starts = moments_of(talk, FaultInjected, "motor-stall")
+    assert starts == [1, 1 + MS_PER_DAY, 1 + 2 * MS_PER_DAY]
+    assert moments_of(talk, FaultCleared, "motor-stall") == [at_ms + MS_PER_HOUR for at_ms in starts]
+    assert [entry.type.name for entry in talk.log() if "STALL" in entry.type.name] == [
+        "STALL",
+        "STALL_RECOVERED",
+    ] * 3
+    assert not talk.pump.orders.by_fault, "an order that is over is none"
+
+
+def test_what_comes_again_counts_anew() -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, Start(At.STROKE, nth=4), for_ms=STROKE_MS, times=3)
+    talk.wait(MS_PER_HOUR)
+    assert moments_of(talk, FaultInjected, "motor-stall") == [n * STROKE_MS for n in (4, 8, 12)]
+    assert talk.pump.truth().strokes_missed == 3
+
+
+def test_a_fault_that_is_cleared_does_not_come_any_more() -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, Start(after_ms=10), every_ms=MS_PER_HOUR, for_ms=5, times=9)
+    talk.wait(12)
+    assert talk.pump.truth().stalled
+    talk.pump.clear("motor-stall")
+    talk.wait(MS_PER_DAY)
+    assert moments_of(talk, FaultInjected, "motor-stall") == [10]
+
+
+def test_a_lease_that_ends_calls_off_what_has_not_started() -> None:
+    talk = talk_with()
+    talk.pump.inject("motor-stall", {}, Start(after_ms=10))
+    talk.pump.end_lease("a rig that died", ["motor-stall", "magnet"])
+    talk.wait(MS_PER_HOUR)
+    assert not talk.pump.truth().strokes_missed
+
+
+def frames_of(data: bytes) -> Iterator[bytes]:
+    """Each byte by itself."""
+    return (data[at : at + 1] for at in range(len(data)))
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_fault_starts_as_the_nth_frame_has_come_and_before_it_is_acted_on_however_bytes_are_cut(
+    nth: int,
+) -> None:
+    talk = talk_with()
+    talk.open()
+    frames = [talk.fork() for _ in range(2)]
+    requests = b"\0" + b"".join(b"\x05no frame at all\0" for _ in range(2))
+    for cut, each in enumerate(frames):
+        each.pump.inject("motor-stall", {}, Start(At.FRAME, nth=nth))
+        for piece in frames_of(requests) if cut else [requests]:
+            each.pump.step(each.pump.now, piece)
+        assert each.pump.truth().stalled == (nth < 3), "empty frames are none, two are"
+    assert state_of(frames[0].pump) == state_of(frames[1].pump)
+
+
+def test_what_a_frame_asks_for_meets_the_fault_that_it_starts() -> None:
+    talk = talk_with()
+    talk.open()
+    talk.pump.inject("power-cut-at-write", {"writes": 1, "stays_off": 0}, Start(At.FRAME))
+    assert talk.ask(Stop(1, 3_600, StopReason.MRI)) is None
+    assert talk.pump.plant.flash.cuts == 1
+
+
+STARTS = (
+    Start(At.STROKE, nth=11),
+    Start(At.WRITE, nth=3),
+    Start(At.EVENT, event="AlarmCleared MOTOR_STALL"),
+    Start(At.CONDITION, condition="belief.strokes_commanded >= 33"),
+    Start(after_ms=5_000_001),
+)
+
+
+@for_each("start", STARTS)
+def test_how_time_is_cut_decides_nothing_of_when_a_fault_starts(start: Start) -> None:
+    times = {} if start.at in (At.TIME, At.CONDITION) else {"times": 2}
+    talks = []
+    for seed in (None, 1, 2):
+        talk = talk_with()
+        talk.pump.inject("magnet", {}, Start(At.EVENT, event="FaultInjected"))
+        talk.pump.inject("motor-stall", {}, start, for_ms=25 * MS_PER_MINUTE, **times)
+        instants = [] if seed is None else cuts(seed, MS_PER_DAY, DAY_STEPS)
+        talks.append(played(talk, (), MS_PER_DAY, instants))
+    assert len({trace_bytes(talk.trace) for talk in talks}) == 1
+    assert len({state_of(talk.pump) for talk in talks}) == 1
+
+
+@for_each("start", STARTS)
+def test_orders_go_on_from_an_image_and_in_a_fork(start: Start) -> None:
+    talk = talk_with()
+    talk.pump.inject(
+        "motor-stall", {"duration_ms": 10}, start, for_ms=MS_PER_HOUR, every_ms=MS_PER_DAY, times=5
+    )
+    talk.wait(2 * MS_PER_HOUR)
+    orders = talk.pump.orders.by_fault
+    again = [order_from_json(json.loads(json.dumps(order_to_json(order)))) for order in orders.values()]
+    assert {order.fault: order for order in again} == orders
+    fork = talk.fork()
+    fork.pump.orders = FaultOrders(again, fork.pump.plant.rotor.strokes_driven)
+    for each in (talk, fork):
+        each.wait(3 * MS_PER_DAY)
+    assert state_of(talk.pump) == state_of(fork.pump)
+    assert talk.pump.orders.by_fault == fork.pump.orders.by_fault
+
+
+@pytest.mark.parametrize(
+    ("start", "ordered", "complaint"),
+    [
+        (Start(At.STROKE, nth=0), {}, "nth must be a whole number from 1"),
+        (Start(At.STROKE, after_ms=5), {}, "a start at a stroke has no after_ms; it has nth"),
+        (Start(after_ms=-1), {}, "after_ms must be a whole number from 0"),
+        (Start(At.EVENT), {}, "there is no event ''"),
+        (Start(At.EVENT, event="Bolus"), {}, "there is no event 'Bolus'; there are AlarmCleared"),
+        (Start(At.EVENT, event="FrameSent"), {}, "there is no event 'FrameSent'"),
+        (
+            Start(At.EVENT, event="AlarmRaised FLOOD"),
+            {},
+            "no AlarmRaised has a value 'FLOOD'; it has LOW_RESERVOIR",
+        ),
+        (Start(At.CONDITION), {}, "'' is no condition"),
+        (Start(At.CONDITION, condition="truth.mood < 3"), {}, "the truth has no mood; it has now_ms"),
+        (Start(At.CONDITION, condition="belief.state == ASLEEP"), {}, "belief.state is one of RUN"),
+        (Start(), {"for_ms": 0}, "for_ms must be a whole number from 1"),
+        (Start(), {"times": 2}, "a fault that starts 2 times at a time needs every_ms"),
+        (Start(), {"every_ms": 5}, "every_ms says how long between two starts, and there is one"),
+        (Start(), {"every_ms": 5, "times": 2, "for_ms": 5}, "for_ms, 5, must be less than every_ms, 5"),
+    ],
+)
+def test_a_start_that_can_never_come_is_refused_with_what_there_is(
+    start: Start, ordered: dict[str, int], complaint: str
+) -> None:
+    pump = talk_with().pump
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}"):
+        pump.inject("motor-stall", {}, start, **ordered)
+    assert not pump.truth().stalled
+    assert not pump.orders.by_fault
+
+
+def test_a_fault_that_cannot_start_when_its_time_has_come_is_told_and_hurts_nobody() -> None:
+    def burst(_plant: Plant, _now_ms: int, _values: dict[str, int | None]) -> None:
+        raise ValueError("the reservoir is full")
+
+    never = (lambda _plant: None), (lambda _plant: False), (lambda _plant: 0)
+    register_fault(Fault("burst", Where.PLANT, "It bursts.", "nothing", burst, *never))
+    try:
+        pump = Pump.new(profile_of(), SEED)
+        pump.inject("burst", {}, Start(after_ms=5))
+        trace = pump.step(Now.both(10)).trace
+        told = [event for _, event in trace if isinstance(event, FaultImpossible)]
+        assert told == [FaultImpossible("burst", "the reservoir is full")]
+        with pytest.raises(ValueError, match="the reservoir is full"):
+            pump.inject("burst", {})
+    finally:
+        del FAULTS["burst"]
