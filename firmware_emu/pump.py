@@ -80,6 +80,8 @@ class Pump:
         self.now = now
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
+        self.every_stroke = False
+        """Whether somebody waits for what a stroke may change: then each is an event, and nothing else differs."""
         self._memory_id = memory_id  # until a start has taken it
         self._notes: list[Note] = []
         self._traces_frames = True
@@ -164,7 +166,7 @@ class Pump:
     def _run_quiet_hours(self, before: Now, now: Now) -> bool:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
-        if controller is None or not plant.is_quiet:
+        if controller is None or self.every_stroke or not plant.is_quiet:
             return False
         offset_ms = plant.crystal.offset_ms
         ends = controller.schedule.run_quiet_hours(now.pump_ms + offset_ms)
@@ -180,7 +182,8 @@ class Pump:
         plant_ms = plant.next_event_ms()
         if self.controller is None:
             return plant_ms
-        tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
+        every_stroke = self.every_stroke or plant.strokes_matter
+        tick_ms = self.controller.schedule.next_event_ms(every_stroke=every_stroke)
         at_ms = tick_ms - plant.crystal.offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
