@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STROKE_MS = 72 * MS_PER_S  # 0.6 mL/day in strokes of 500 nL
 STROKE_NL_PPM = 500 * PPM
-HELD = {"field": "stalled", "operator": "==", "value": True}
+HELD: dict[str, Any] = {"field": "stalled", "operator": "==", "value": True}
 
 
 @pytest.fixture
@@ -85,13 +85,17 @@ def test_a_condition_on_the_truth_ends_at_the_stroke_that_makes_it_true(
 ) -> None:
     bench.advance(before_ms)
     turned = before_ms // STROKE_MS
-    wanted = {"field": "emitted_nl_ppm", "operator": ">=", "value": (turned + strokes) * STROKE_NL_PPM}
+    wanted: dict[str, Any] = {
+        "field": "emitted_nl_ppm",
+        "operator": ">=",
+        "value": (turned + strokes) * STROKE_NL_PPM,
+    }
     assert bench.run_until(awaited("truth", **wanted), 2 * MS_PER_DAY).reached
     assert bench.now_ms == (turned + strokes) * STROKE_MS
 
 
 def test_a_condition_on_the_belief_ends_at_its_stroke_too(bench: VirtualBench) -> None:
-    wanted = {"field": "reservoir_calc_nl", "operator": "<", "value": 18_000_000 - 5 * 500}
+    wanted: dict[str, Any] = {"field": "reservoir_calc_nl", "operator": "<", "value": 18_000_000 - 5 * 500}
     assert bench.run_until(awaited("belief", **wanted), MS_PER_DAY).reached
     assert bench.now_ms == 6 * STROKE_MS
 
@@ -103,11 +107,11 @@ def test_a_condition_that_holds_already_ends_its_run_at_once(bench: VirtualBench
 
 
 def test_a_condition_on_what_is_not_there_holds_by_equality_alone(bench: VirtualBench) -> None:
-    dry = {"field": "ran_dry_at_ms", "operator": "<", "value": 1 << 50}
+    dry: dict[str, Any] = {"field": "ran_dry_at_ms", "operator": "<", "value": 1 << 50}
     assert not bench.run_until(awaited("truth", **dry), MS_PER_HOUR).reached
     assert bench.run_until(awaited("truth", **dry | {"operator": "==", "value": None}), MS_PER_HOUR).reached
     actions.cut_power(bench)
-    unlike = {"field": "state", "operator": "!=", "value": "RUN"}
+    unlike: dict[str, Any] = {"field": "state", "operator": "!=", "value": "RUN"}
     assert not bench.run_until(awaited("belief", **unlike), MS_PER_HOUR).reached, "nobody believes anything"
 
 
@@ -126,14 +130,15 @@ def test_waiting_for_a_condition_changes_nothing_that_the_pump_does(bench: Virtu
 @pytest.mark.parametrize("what", ["condition", "event"])
 def test_where_a_run_ends_does_not_depend_on_who_steps_the_pump_meanwhile(what: str) -> None:
     """A loop under way takes bytes and looks between two steps of a run; the run neither misses nor moves by them."""
-    until = {
-        "condition": lambda: awaited("truth", field="strokes_turned", operator="==", value=100),
-        "event": lambda: awaited("event", name="LogWritten", count=2),
-    }[what]
+    said: dict[str, tuple[str, dict[str, Any]]] = {
+        "condition": ("truth", {"field": "strokes_turned", "operator": "==", "value": 100}),
+        "event": ("event", {"name": "LogWritten", "count": 2}),
+    }
+    side, words = said[what]
     ends = []
     for stepping in (False, True):
         host = PumpHost(new_pump(load_profile("implanted"), 3))
-        time_run = TimeRun(host, Now(0, 0), 3 * MS_PER_DAY, until())
+        time_run = TimeRun(host, Now(0, 0), 3 * MS_PER_DAY, awaited(side, **words))
         while not time_run.over:
             time_run.step(host)
             if stepping:
@@ -147,10 +152,11 @@ def test_a_run_sees_what_came_over_the_line_between_two_of_its_steps() -> None:
     host = PumpHost(new_pump(load_profile("implanted"), 3))
     time_run = TimeRun(host, Now(0, 0), MS_PER_DAY, awaited("event", name="FrameReceived"))
     time_run.step(host)
+    came_at_ms = host.pump.now_ms
     host.step(host.pump.now, b"\0no frame\0")
     while not time_run.over:
         time_run.step(host)
-    assert (time_run.reached, host.pump.now_ms) == (True, 0)
+    assert (time_run.reached, host.pump.now_ms) == (True, came_at_ms)
 
 
 def test_a_run_that_is_broken_off_lets_the_pump_pass_over_strokes_again() -> None:
