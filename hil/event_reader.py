@@ -14,6 +14,7 @@ from hil.rig_answers import parsed, place_of, refusal, row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+EVENT_STREAM = "text/event-stream"
 SILENT_S = 60.0
 """A stream without events has a sign of life every 15 s; one that has none for so long has no bench behind it."""
 LINE_MAX_BYTES = 1 << 20  # no event is so long
@@ -29,17 +30,19 @@ class EventReader:
         host, port = place_of(url)
         self._connection = http.client.HTTPConnection(host, port, timeout=SILENT_S)
         self._ended = False
+        self._response: http.client.HTTPResponse | None = None
         try:
             self._connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
-            self._response = self._connection.getresponse()
-            status = self._response.status
-            refused = parsed(self._response.read()) if status >= HTTPStatus.BAD_REQUEST else None
+            self._response = response = self._connection.getresponse()
+            told = None if response.headers.get_content_type() == EVENT_STREAM else response.read()
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise self._lost(error) from error
-        if refused is not None:
+        if told is not None:
             self.close()
-            raise refusal(status, refused, self._what, url)
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise refusal(response.status, parsed(told), self._what, url)
+            raise self._no_stream("no stream of events")
         if wait_s is not None and self._connection.sock is not None:
             self._connection.sock.settimeout(max(wait_s, 0.001))
 
@@ -70,22 +73,21 @@ class EventReader:
             raise self._lost(error) from error
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             self.close()
-            raise BenchLost(
-                f"what is at {self._url} answered {self._what} with something else than events"
-                f" ({type(error).__name__}: {error})",
-                advice="use the address of the ready line, and an emulator of this version",
-            ) from error
+            raise self._no_stream(f"{type(error).__name__}: {error}") from error
         self.close()
         raise StopIteration
 
     def close(self) -> None:
         """Hang up; nothing more comes."""
         self._ended = True
+        if self._response is not None:
+            self._response.close()
         self._connection.close()
 
     def _next_event(self) -> tuple[str, dict[str, Any]]:
         """The next event: its kind and its data. ConnectionError where the stream breaks off."""
         fields: dict[str, str] = {}
+        assert self._response is not None  # noqa: S101 - it was read before this was made
         while line := self._response.readline(LINE_MAX_BYTES):
             text = line.decode().rstrip("\r\n")
             if text:
@@ -97,6 +99,12 @@ class EventReader:
             else:
                 fields = {}
         raise ConnectionError("the stream broke off")
+
+    def _no_stream(self, why: str) -> BenchLost:
+        return BenchLost(
+            f"what is at {self._url} answered {self._what} with something else than a rig control does ({why})",
+            advice="use the address of the ready line, and an emulator of this version",
+        )
 
     def _lost(self, error: Exception) -> BenchLost:
         return BenchLost(

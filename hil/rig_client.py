@@ -19,7 +19,6 @@ from urllib.parse import quote
 from hil.errors import BadConfiguration, BenchLost, PumpbenchError, UsageError
 from hil.event_reader import EventReader
 from hil.rig import (
-    LostEvents,
     Rig,
     RigClock,
     RigEvent,
@@ -36,7 +35,7 @@ from hil.rig import (
 from hil.rig_answers import parsed, place_of, refusal, row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Unpack
 
     from hil.rig import Awaited
@@ -150,15 +149,16 @@ class RigClient(Rig):
             mark = page.next
         return RigTrace(tuple(events), lost, mark)
 
-    def events(
-        self, since: int | None = None, wait_s: float | None = None
-    ) -> Iterator[RigEvent | LostEvents]:
-        """What happens, on a connection of its own: from the first `next` on, or from a mark."""
+    def events(self, since: int | None = None, wait_s: float | None = None) -> EventReader:
+        """What happens, on a connection of its own, which `close` ends."""
         path = "/v1/events" if since is None else f"/v1/events/{whole('since', since)}"
         return EventReader(self._url, path, self._token, waited_s(wait_s))
 
     def profile(self) -> RigProfile:
-        return self._request("GET", "/v1/profile", read=_reader_of(RigProfile))
+        def read(answer: Mapping[str, Any]) -> RigProfile:
+            return row(RigProfile, answer)._replace(vendor_messages=tuple(answer["vendor_messages"]))
+
+        return self._request("GET", "/v1/profile", read=read)
 
     def lease(self) -> LeaseState:
         """Who has the bench to itself."""

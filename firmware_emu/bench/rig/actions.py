@@ -191,8 +191,15 @@ def _changed(made: Profile, configured: dict[str, int | str | bool]) -> dict[str
 
 
 def _plain(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a profile, each enum as profiles spell it."""
-    return {name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}
+    """The fields of a profile as JSON has them, each enum as profiles spell it."""
+    return {
+        name: value.value
+        if isinstance(value, Enum)
+        else [list(each) for each in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in fields.items()
+    }
 
 
 def trace(bench: Bench, since: int, at_most: int | None = None) -> TracePage:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the hints
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Body, Depends, FastAPI, Header, Path, Request, Response
@@ -25,12 +26,13 @@ from firmware_emu.bench.errors import BenchError, BenchLostError, LeasedError, N
 from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.event_stream import EventStream, event_of
 from firmware_emu.bench.rig.guard import Guard, refused
+from firmware_emu.bench.rig.http_protocol import ENDLESS
 from firmware_emu.bench.trace_ring import PAGE_ENTRIES
 from firmware_emu.faults.fault import COUNT_MAX
 from firmware_emu.units import MS_PER_S
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
     from fastapi.responses import JSONResponse
@@ -101,11 +103,13 @@ Since = Annotated[int, Path(ge=0, le=COUNT_MAX, description="a mark, as GET /v1/
 
 async def _stream_from_now(request: Request, door: Here) -> EventStream:
     mark, _ = await door.do(actions.trace_mark)
+    request.scope["state"][ENDLESS] = True
     return EventStream(request.app.state.command_queue, mark)
 
 
 async def _stream_since(request: Request, door: Here, since: Since) -> EventStream:
     await door.do(lambda runner: actions.trace(runner, since, 0))  # that it is a mark
+    request.scope["state"][ENDLESS] = True
     return EventStream(request.app.state.command_queue, since)
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from firmware_emu.bench import trace_ring
 from firmware_emu.bench.ports.tcp import parse_loopback
-from firmware_emu.bench.trace_ring import ENTRIES_KEPT
+from firmware_emu.bench.rig.connections import HOLDERS_MAX, STRANGERS_MAX
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.event_reader import EventReader
@@ -23,6 +24,8 @@ from tests.unit.bench.processes import DEADLINE_S, ThreadBench
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+KEPT = 500
+"""Entries that a trace keeps in the tests of one that is full."""
 STALL = {"on": True, "parameters": {"duration_ms": 2 * MS_PER_HOUR}}
 
 
@@ -75,7 +78,11 @@ def test_every_event_has_the_mark_after_it_as_its_id(bench: ThreadBench) -> None
         answer = connection.getresponse()
         assert answer.headers.get_content_type() == "text/event-stream"
         lines = [answer.readline().decode() for _ in range(8)]
-    assert [line[:6] for line in lines] == ["event:", "data: ", "id: 4\n", "\n"] + [
+    assert [line[:6] for line in lines] == [
+        "event:",
+        "data: ",
+        "id: 4\n",
+        "\n",
         "event:",
         "data: ",
         "id: 5\n",
@@ -98,8 +105,8 @@ def test_a_stream_ends_in_good_order_with_the_bench(bench: ThreadBench) -> None:
     assert said == [], "nothing was cut off"
 
 
-def test_a_reader_that_goes_away_is_forgotten(bench: ThreadBench) -> None:
-    for _ in range(5):
+def test_readers_that_go_away_hold_no_places(bench: ThreadBench) -> None:
+    for _ in range(HOLDERS_MAX + STRANGERS_MAX):
         reader(bench).close()
     give_up_at_s = time.monotonic() + DEADLINE_S
     while bench.runner.trace_readers:
@@ -111,7 +118,7 @@ def test_a_reader_that_goes_away_is_forgotten(bench: ThreadBench) -> None:
 def test_a_mark_that_is_none_is_refused_before_the_stream_begins(
     bench: ThreadBench, since: int, error: type[Exception]
 ) -> None:
-    with pytest.raises(error, match="no mark|greater than"):
+    with pytest.raises(error, match=r"no mark|greater than"):
         reader(bench, since)
     with pytest.raises(BadConfiguration, match="token"):
         reader(bench, token="a guess")  # noqa: S106 - a wrong one
@@ -119,7 +126,7 @@ def test_a_mark_that_is_none_is_refused_before_the_stream_begins(
 
 # Attack 9.10: a slow reader of the stream of events.
 def test_a_reader_that_does_not_read_loses_what_it_was_too_slow_for_and_never_holds_up_the_pump(
-    bench: ThreadBench,
+    bench: ThreadBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = ThreadBench(seed=3)
     slow = socket.socket()
@@ -132,19 +139,15 @@ def test_a_reader_that_does_not_read_loses_what_it_was_too_slow_for_and_never_ho
     )
     head = slow.recv(300)
     assert b"200 OK" in head
-    hours = {
-        "what": "event",
-        "name": "MemoryWritten",
-        "count": 2 * ENTRIES_KEPT,
-        "limit_ms": 1_000 * MS_PER_DAY,
-    }
+    monkeypatch.setattr(trace_ring, "ENTRIES_KEPT", KEPT)
+    hours = {"what": "event", "name": "MemoryWritten", "count": 10 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
     runs = [each.rig("POST", "/v1/clock/run-until", hours) for each in (bench, undisturbed)]
     assert runs[0] == runs[1]
     states = [each.rig("GET", "/v1/state") for each in (bench, undisturbed)]
     assert states[0] == states[1], "to the last byte of its trace"
     ring = bench.runner.host.ring
     assert ring is not None
-    assert ring.mark - ring.kept_from < ENTRIES_KEPT + 100, "bounded, whoever does not read"
+    assert ring.mark - ring.kept_from < KEPT + 100, "bounded, whoever does not read"
     text, lost = head, 0
     while not lost:
         text = text[-4_096:] + slow.recv(65_536)
@@ -156,14 +159,18 @@ def test_a_reader_that_does_not_read_loses_what_it_was_too_slow_for_and_never_ho
     undisturbed.close()
 
 
-def test_what_a_reader_was_too_slow_for_is_told_as_a_number_in_its_place(bench: ThreadBench) -> None:
-    hours = {"what": "event", "name": "MemoryWritten", "count": ENTRIES_KEPT, "limit_ms": 1_000 * MS_PER_DAY}
+def test_what_a_reader_was_too_slow_for_is_told_as_a_number_in_its_place(
+    bench: ThreadBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trace_ring, "ENTRIES_KEPT", KEPT)
+    hours = {"what": "event", "name": "MemoryWritten", "count": 3 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
     bench.rig("POST", "/v1/clock/run-until", hours)
     ring = bench.runner.host.ring
     assert ring is not None
     with closing(RigClient(bench.ready["control"], "the token")) as rig:
         trace = rig.trace(5)
-        first = next(rig.events(5))
+        with rig.events(5) as events:
+            first = next(events)
     assert first == LostEvents(ring.kept_from - 5)
     assert (trace.lost, len(trace.events)) == (ring.kept_from - 5, ring.mark - ring.kept_from)
 

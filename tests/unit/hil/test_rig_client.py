@@ -74,7 +74,8 @@ def served() -> Iterator[tuple[Bench, RigClient]]:
 def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> None:
     bench, rig = served
     bench.answer = {
-        "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True, "value": None,
+        "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
+        "value": None,
         "truth": {"edges": 1}, "belief": None, "trace_hash": "ff",
         "events": [{"kind": "K", "now_ms": 3, "line_ms": 2, "fields": {"alarm_id": "EMPTY"}, "text": "words"}],
         "tones": [{"at_ms": 2, "critical": True, "duration_ms": 3_000}],
