@@ -18,6 +18,7 @@ import click
 
 from hil.cli.connection import TellsUsageErrors, tell_error
 from hil.cli.documents import error_fields, json_text
+from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.interrupts import ending_of
 from hil.cli.output import tell
 from hil.cli.quantities import HOURS_MINUTES, MCG_PER_ML, Quantity
@@ -364,10 +365,11 @@ def watch(bench: Bench, *, since: int | None, count: int | None, kinds: tuple[st
     With --json one document a line.
     """
     try:
-        for number, event in enumerate(chosen(bench.rig.events(since), kinds, noisy=noisy), 1):
-            bench.show_line(event)
-            if number == count:
-                return
+        with bench.rig.events(since) as events:
+            for number, event in enumerate(chosen(events, kinds, noisy=noisy), 1):
+                bench.show_line(event)
+                if number == count:
+                    return
     except KeyboardInterrupt:
         return
 
@@ -394,7 +396,7 @@ def fill(bench: Bench, *, volume_nl: int, ng_per_ml: int | None) -> None:
     bench.show(f"{ml(went_in_nl)} went in", {"volume_nl": went_in_nl}, done="the fluid is in")
 
 
-@rig.group(cls=TellsUsageErrors)
+@rig.group(cls=ListsWholeSentences)
 def power() -> None:
     """Cut the pump's power, and give it back."""
 
@@ -426,7 +428,7 @@ def restore(bench: Bench, *, off_s: int) -> None:
     bench.show(shown, document, done="the power is on")
 
 
-@rig.group(cls=TellsUsageErrors)
+@rig.group(cls=ListsWholeSentences)
 def lease() -> None:
     """Have the bench to oneself: what another then wants to change is refused, with who has it."""
 

@@ -38,7 +38,7 @@ _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_minutes", lambda value: f"{value} min"),
 )
 """Endings of names and how their values read; the longer ones first."""
-_OF: Final = {"_fg_ppm": "drug", "_ng_per_ml": "concentration"}
+_OF: Final = {"_fg_ppm": "drug", "_ng_per_ml": "concentration", "_mv": "voltage"}
 """What is measured in a unit, for fields of one name in several."""
 _BESIDE: Final = (
     ("time", "now_ms", "tick_ms"),
