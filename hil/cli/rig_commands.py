@@ -43,6 +43,7 @@ COUNT_MAX = 1_000_000_000
 BYTES_MAX = 1_000_000
 SPEED_MAX = 1_000_000
 LEASE_MAX_S = 86_400
+WHO_MAX = 80
 ML = Quantity("mL", places=PLACES_OF_ML, high=SYRINGE_MAX_NL)
 COUNT = Quantity(low=1, high=COUNT_MAX)
 LONGEST_S = 744 * 3_600  # what H:MM takes: 31 days
@@ -457,6 +458,11 @@ def take(bench: Bench, *, who: str, seconds: int) -> None:
 
     The others' commands need `--lease ID` until it ends. A lease that runs out clears the faults injected under it.
     """
+    if not (who.strip() and who.isascii() and who.isprintable() and len(who) <= WHO_MAX):
+        raise UsageError(
+            f"{who[:40]!r} is no name for a lease",
+            advice=f"say who you are in 1 to {WHO_MAX} printable ASCII characters: others are told",
+        )
     lease_id = bench.rig.take_lease(who, seconds)
     seen = bench.rig.lease()
     bench.show(lease_id, {**seen._asdict(), "lease": lease_id}, done=f"the lease {lease_id} was taken")

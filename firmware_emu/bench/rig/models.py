@@ -39,7 +39,7 @@ LEASE_MAX_S = 86_400
 NULL: JsonDict = {"type": "null"}
 
 TEXT_MAX = 80
-VALUE_MAX = 10**30  # more than any field of a truth holds
+VALUE_MAX = 1 << 100  # more than any truth holds, and exact as the double that the description makes of it
 VALUE_SCHEMA: JsonDict = {
     "anyOf": [
         {"type": "boolean"},
@@ -57,9 +57,7 @@ def _field_value(value: object) -> object:
         return value
     if isinstance(value, int) and abs(value) < VALUE_MAX:
         return value
-    raise ValueError(
-        f"a whole number of {len(str(VALUE_MAX)) - 1} digits at most, a name, true, false or null is expected"
-    )
+    raise ValueError("a whole number below 2^100, a name, true, false or null is expected")
 
 
 Value = Annotated[Any, PlainValidator(_field_value), WithJsonSchema(VALUE_SCHEMA)]

@@ -132,7 +132,7 @@ def test_it_is_not_there_unless_asked_for(start: Callable[..., Emulator]) -> Non
         (
             "/v1/clock/run-until",
             {"what": "truth", "limit_ms": 1, "field": "edges", "operator": "<", "value": 1.5},
-            "value: a whole number of 30 digits at most, a name, true, false or null is expected",
+            "value: a whole number below 2^100, a name, true, false or null is expected",
         ),
         ("/v1/power/cut", {"after_writes": 0}, "after_writes: "),
         ("/v1/power/cut", {"torn_after_bytes": 3}, "say which with after_writes"),

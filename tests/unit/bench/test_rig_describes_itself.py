@@ -148,7 +148,7 @@ BODIES: list[tuple[str, str, dict[str, Any]]] = [
             {"what": "truth", "field": "edges", "operator": "<", "value": 5.0, "count": 1},
             {"what": "truth", "field": "edges", "operator": "<", "value": 5.5},
             {"what": "truth", "field": "edges", "operator": "<", "value": [5]},
-            {"what": "truth", "field": "edges", "operator": "<", "value": 10**30},
+            {"what": "truth", "field": "edges", "operator": "<", "value": 1 << 100},
             {"what": "truth", "field": "edges", "operator": "<", "value": 5, "count": 2},
             {"what": "belief", "field": "state", "operator": "==", "value": "RUN", "cleared": None},
             {"what": "belief", "field": "state", "operator": "==", "value": "RUN", "name": "RUN"},
