@@ -89,6 +89,13 @@ class FaultValue(NamedTuple):
     value: int
 
 
+class Said(NamedTuple):
+    """One thing that is said of what is waited for."""
+
+    name: str
+    value: bool | int | str | None
+
+
 class FaultOrdered(Event):
     """The rig has ordered a fault of the catalogue that is to start later."""
 
@@ -96,10 +103,7 @@ class FaultOrdered(Event):
     parameters: tuple[FaultValue, ...]
     at: Enum
     """What it waits for."""
-    nth: int
-    after_ms: int
-    what: str
-    """The event or the condition that it waits for; "" for another."""
+    said: tuple[Said, ...]
     for_ms: int | None
     every_ms: int | None
     times: int

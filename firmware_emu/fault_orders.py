@@ -6,24 +6,28 @@ It counts and compares; that a fault starts is the doing of whoever asks.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from firmware_emu.conditions import condition_of, event_named
+from firmware_emu.awaited import AwaitedCondition, AwaitedEvents, awaited
 from firmware_emu.events import TraceEntry
-from firmware_emu.faults.orders import At, Order, checked_order
+from firmware_emu.faults.orders import COMPARED, COUNTED, At, Order, checked_order
 from firmware_emu.trace import Written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Sequence
 
-    from firmware_emu.controller.controller import Belief
-    from firmware_emu.plant.truth import Truth
+    from firmware_emu.faults.orders import Start
+    from firmware_emu.pump import Pump
     from firmware_emu.trace import Note
 
-    Seen = tuple[Truth, Belief | None]
+NEVER_TOLD: Final = ("FrameReceived", "FrameSent", "MemoryWritten")
+"""Events that not every bench makes, so that no fault can wait for one; frames and writes are counted instead."""
 
-_event_named = lru_cache(event_named)
-_condition_of = lru_cache(condition_of)
+
+@lru_cache
+def _awaited(start: Start) -> AwaitedEvents | AwaitedCondition:
+    """What is waited for; it is asked whether it matches, and nothing else: who counts is the order."""
+    return awaited(start.at, **start.said())
 
 
 class FaultOrders:
@@ -51,33 +55,27 @@ class FaultOrders:
     @property
     def strokes_matter(self) -> bool:
         """Whether one may start behind the next stroke: then each should be a step of its own."""
-        return any(order.waits_for in (At.STROKE, At.CONDITION) for order in self.by_fault.values())
+        return any(order.waits_for in (At.STROKE, *COMPARED) for order in self.by_fault.values())
 
     @property
     def is_quiet(self) -> bool:
         """Whether no stroke and no write to the memory can start one."""
         waits = {order.waits_for for order in self.by_fault.values()}
-        return not waits & {At.STROKE, At.CONDITION, At.WRITE}
+        return not waits & {At.STROKE, At.WRITE, *COMPARED}
 
-    def count(self, notes: Iterable[Note], driven: int, frames: int = 0) -> None:
+    def count(self, notes: Sequence[Note], driven: int, frames: int = 0) -> None:
         """Take in what has happened since the last call: events and writes, strokes commanded in all, and frames."""
         strokes, self.driven = driven - self.driven, driven
-        events, writes = [], 0
-        for note in notes:
-            if isinstance(note, TraceEntry):
-                events.append(note.event)
-            elif isinstance(note, Written):
-                writes += len(note.writes)
+        entries = [note for note in notes if isinstance(note, TraceEntry)]
+        writes = sum(len(note.writes) for note in notes if isinstance(note, Written))
         counted = {At.STROKE: strokes, At.WRITE: writes, At.FRAME: frames}
         for name, order in self.by_fault.items():
-            if order.waits_for is At.EVENT:
-                wanted = _event_named(order.start.event)
-                seen = sum(wanted.matches(event) for event in events)
-            elif order.waits_for in counted:
-                seen = counted[order.waits_for]
-            else:
-                continue
-            self.by_fault[name] = order._replace(left=max(0, order.left - seen))
+            waits_for = order.waits_for
+            if waits_for in COUNTED:
+                seen = counted.get(waits_for)
+                if seen is None:
+                    seen = len(_awaited(order.start).wanted(entries))
+                self.by_fault[name] = order._replace(left=max(0, order.left - seen))
 
     def take_ended(self, now_ms: int) -> list[str]:
         """Faults whose time is over."""
@@ -88,8 +86,9 @@ class FaultOrders:
                 self.put(order._replace(ends_at_ms=None))
         return ended
 
-    def take_started(self, now_ms: int, look: Callable[[], Seen]) -> list[Order]:
-        """Orders whose fault is to start now; `look` gives truth and belief, for those that wait for a condition."""
+    def take_started(self, pump: Pump) -> list[Order]:
+        """Orders whose fault is to start now, with this pump as it stands."""
+        now_ms = pump.now_ms
         started = []
         for order in list(self.by_fault.values()):
             match order.waits_for:
@@ -97,8 +96,8 @@ class FaultOrders:
                     starts = False
                 case At.TIME:
                     starts = order.starts_at_ms is not None and order.starts_at_ms <= now_ms
-                case At.CONDITION:
-                    starts = _condition_of(order.start.condition).holds(*look())
+                case At.TRUTH | At.BELIEF:
+                    starts = _awaited(order.start).is_reached(pump)
                 case _:
                     starts = not order.left
             if starts:
@@ -109,8 +108,11 @@ class FaultOrders:
 
 def checked(order: Order) -> Order:
     """The order, if it waits for what can come; ValueError says what is wrong with it."""
-    if order.start.at is At.EVENT:
-        event_named(order.start.event)
-    if order.start.at is At.CONDITION:
-        condition_of(order.start.condition)
-    return checked_order(order)
+    checked_order(order)
+    if order.start.name in NEVER_TOLD:
+        raise ValueError(
+            f"no fault waits for {order.start.name}; frames and writes are counted: at frame, at write"
+        )
+    if order.start.at in (At.EVENT, At.ALARM, *COMPARED):
+        _awaited(order.start)
+    return order

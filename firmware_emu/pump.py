@@ -86,6 +86,8 @@ class Pump:
         self.now = now
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
+        self.every_stroke = False
+        """Whether somebody waits for what a stroke may change: then each is an event, and nothing else differs."""
         self._memory_id = memory_id  # until a start has taken it
         self._notes: list[Note] = []
         self._traces_frames = True
@@ -170,7 +172,8 @@ class Pump:
     def _run_quiet_hours(self, before: Now, now: Now) -> bool:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
-        if controller is None or not (plant.is_quiet and self.orders.is_quiet):
+        waits = self.every_stroke or not self.orders.is_quiet
+        if controller is None or waits or not plant.is_quiet:
             return False
         offset_ms, due_ms = plant.crystal.offset_ms, self.orders.due_ms()
         last_ms = now.pump_ms if due_ms is None else min(now.pump_ms, due_ms - 1)
@@ -189,7 +192,7 @@ class Pump:
             at_ms = _earlier(at_ms, orders.due_ms())
         if self.controller is None:
             return at_ms
-        every_stroke = plant.strokes_matter or orders.strokes_matter
+        every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=every_stroke)
         return _earlier(at_ms, tick_ms - plant.crystal.offset_ms)
 
@@ -385,7 +388,7 @@ class Pump:
             frames = 0
             for name in orders.take_ended(self.now_ms):
                 self._end(name)
-            for order in orders.take_started(self.now_ms, self._seen):
+            for order in orders.take_started(self):
                 try:
                     self._cause(order)
                 except ValueError as error:
@@ -394,11 +397,6 @@ class Pump:
                 break
         self._noted = len(self._notes)
         orders.driven = plant.rotor.strokes_driven
-
-    def _seen(self) -> tuple[Truth, Belief | None]:
-        """Truth and belief, of a pump whose strokes are turned up to now."""
-        belief = None if self.controller is None else self.controller.belief(self._tick_ms())
-        return self.plant.truth(self.now_ms), belief
 
     def end_lease(self, who: str, faults: Iterable[str]) -> None:
         """End those of the faults that are still there or to come: whoever injected them has gone without a word."""

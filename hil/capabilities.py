@@ -12,6 +12,8 @@ class TargetCapability(StrEnum):
     FAULTS = "faults"  # stall the motor, draw fluid from the reservoir
     TRUTH = "truth"  # read what is physically so, beside what the pump believes
     TONES = "tones"  # hear the tones that the pump plays
+    TRACE = "trace"  # record what happens to the pump, since a mark and as it happens
+    PROFILE = "profile"  # know the values that the pump was made with
     POWER = "power"  # cut and restore the pump's power
     RESET = "reset"  # a pump in its known first state for each test
     SNAPSHOT = "snapshot"  # go back to an earlier state

@@ -6,12 +6,13 @@ those of the emulator stand in `firmware_emu/faults`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, Unpack
 
+from hil.capabilities import TargetCapability
 from hil.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class RigState(NamedTuple):
@@ -43,27 +44,80 @@ class RigEvent(NamedTuple):
 
 
 class RunResult(NamedTuple):
-    """Where a run until something ended, and whether that something happened."""
+    """Where a run until something ended, whether that something happened, and what of it did, the newest last.
+
+    `value` is what a field that was compared is then; None where none was, or of the belief without power.
+    """
 
     now_ms: int
     reached: bool
     events: tuple[RigEvent, ...]
+    value: bool | int | str | None = None
+
+
+class Awaited(TypedDict, total=False):
+    """What is said of what a run ends at.
+
+    Of "event": `name`, a kind of event of the trace or the type of an entry of the log, and `count`, the n-th. Of
+    "alarm": `name` of its AlarmId, whether it is `cleared` rather than raised, `count`. Of "truth" and "belief":
+    `field`, `operator` (<, <=, ==, !=, >=, >) and `value`; an enum is its name, None what is not there.
+    """
+
+    name: str
+    cleared: bool
+    count: int
+    field: str
+    operator: str
+    value: bool | int | str | None
+
+
+class LostEvents(NamedTuple):
+    """In the place of events that were not kept any more when they were read: how many."""
+
+    lost: int
+
+
+class RigTrace(NamedTuple):
+    """What happened from a mark on. `lost` events before these were not kept; `mark` is where to go on."""
+
+    events: tuple[RigEvent, ...]
+    lost: int
+    mark: int
+
+
+class RigProfile(NamedTuple):
+    """What a pump was made from, never a key. Units are in the names.
+
+    `model` is the device, `implant` what was done to it before time 0 (None: nothing), `configured` what the clinic has
+    changed by CONFIG_WRITE since, by the names of ConfigId (None without power).
+    """
+
+    name: str
+    model: Mapping[str, Any]
+    implant: Mapping[str, Any] | None
+    wall_at_start_s: int | None
+    tz_minutes: int
+    vendor_messages: tuple[str, ...]
+    texts: Mapping[str, str]
+    configured: Mapping[str, int | str | bool] | None
 
 
 class FaultStart(NamedTuple):
-    """When a fault starts. `at` says what it waits for, and which of the other fields counts.
+    """When a fault starts: `at` says what it waits for, and which of the other fields counts.
 
-    `time`: `after_ms`. `stroke`, `write`, `frame`: the `nth` from now on, behind a commanded stroke or a write to the
-    memory, and before the pump acts on a frame. `event`: behind the `nth` of a kind, as `AlarmRaised MOTOR_STALL`.
-    `condition`: the first event, each stroke being one, at which it holds, as `truth.battery_mv <= 2600` or
-    `belief.state == STOP`.
+    "time": `after_ms`. "stroke", "write": behind the `count`-th, from now on, that is commanded or reaches the memory.
+    "frame": as the `count`-th has come, before the pump acts on it. "event", "alarm", "truth", "belief": as for
+    `run_until`, with the same fields; a comparison is looked at now, at each event and at each stroke.
     """
 
     at: str = "time"
-    nth: int = 1
     after_ms: int = 0
-    event: str = ""
-    condition: str = ""
+    count: int = 1  # type: ignore[assignment] # hides the method of tuple, which nobody calls on a start
+    name: str | None = None
+    cleared: bool = False
+    field: str | None = None
+    operator: str | None = None
+    value: bool | int | str | None = None
 
 
 class FaultOrder(NamedTuple):
@@ -112,8 +166,40 @@ def whole(name: str, value: object) -> int:
     return value
 
 
+def check_said(said: Mapping[str, object]) -> None:
+    """UsageError where something is said of what a run ends at that nothing takes."""
+    for name in said:
+        if name not in Awaited.__annotations__:
+            raise UsageError(
+                f"{name!r} says nothing of what a run ends at",
+                advice=f"say {', '.join(Awaited.__annotations__)}",
+            )
+
+
+def waited_s(wait_s: float | None) -> float | None:
+    """How long a reader of events waits; UsageError where that is no time."""
+    if wait_s is not None and (
+        isinstance(wait_s, bool) or not isinstance(wait_s, int | float) or not wait_s >= 0
+    ):
+        raise UsageError(
+            f"wait_s is {wait_s!r}, and seconds from 0 on are expected, or None to wait for ever"
+        )
+    return wait_s
+
+
+def lacks(capability: TargetCapability) -> UsageError:
+    """The error of a rig that cannot do something, which its target does not say that it can."""
+    return UsageError(
+        f"this rig has no {capability.value}",
+        advice=f'mark the test @needs("{capability.value}"), or give its target that capability',
+    )
+
+
 class Rig(Protocol):
-    """What a rig can do to the bench around a pump, and see of it."""
+    """What a rig can do to the bench around a pump, and see of it.
+
+    A rig of your own leaves out what it cannot do, and its target the capability: tests that need it are skipped.
+    """
 
     def state(self) -> RigState: ...
 
@@ -127,9 +213,36 @@ class Rig(Protocol):
         """Let the patient's time pass; returns the new time. Waits first until the pump has that many bytes."""
         ...
 
-    def run_until(self, what: str, limit_ms: int) -> RunResult:
-        """Let time pass until the next "event" or "alarm", at most `limit_ms`."""
+    def run_until(self, what: str, limit_ms: int, **said: Unpack[Awaited]) -> RunResult:
+        """Let time pass until an "event", an "alarm", or a comparison of "truth" or "belief", at most `limit_ms`.
+
+        A comparison is looked at now, at each event and at each stroke, so that it ends at the millisecond of the
+        stroke that made it true. UsageError for what cannot happen, with what can.
+        """
         ...
+
+    def mark(self) -> int:
+        """A mark for `trace` and `events`: the place that this moment has in what happened."""
+        raise lacks(TargetCapability.TRACE)
+
+    def trace(self, since: int = 0) -> RigTrace:  # noqa: ARG002 - of the protocol
+        """What has happened to the pump since a mark: what it did, what came over its line, what the rig did to it."""
+        raise lacks(TargetCapability.TRACE)
+
+    def events(
+        self,
+        since: int | None = None,  # noqa: ARG002 - of the protocol
+        wait_s: float | None = None,  # noqa: ARG002 - of the protocol
+    ) -> Iterator[RigEvent | LostEvents]:
+        """The same as it happens, from now on or from a mark: ends with the bench, or after `wait_s` without any.
+
+        Nothing happens in virtual time while one waits: there it ends with what has happened, and may be begun anew.
+        """
+        raise lacks(TargetCapability.TRACE)
+
+    def profile(self) -> RigProfile:
+        """What this pump was made from, and what the clinic has changed since."""
+        raise lacks(TargetCapability.PROFILE)
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         """Pull the plug, now or in the n-th write to the pump's memory from now, of which so many bytes land."""

@@ -13,14 +13,34 @@ import json
 import threading
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import quote, urlsplit
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
-from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
-from hil.rig import FaultOrder, FaultStart, Rig, RigClock, RigEvent, RigFault, RigState, RigTone, RunResult
+from hil.errors import BadConfiguration, BenchLost, PumpbenchError, UsageError
+from hil.event_reader import EventReader
+from hil.rig import (
+    FaultOrder,
+    FaultStart,
+    Rig,
+    RigClock,
+    RigEvent,
+    RigFault,
+    RigProfile,
+    RigState,
+    RigTone,
+    RigTrace,
+    RunResult,
+    check_said,
+    waited_s,
+    whole,
+)
+from hil.rig_answers import parsed, place_of, refusal, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Unpack
+
+    from hil.rig import Awaited
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")
@@ -29,7 +49,22 @@ TIMEOUT_S = 120.0  # years of virtual time may pass in one request
 RELEASE_LIMIT_S = 5.0  # a bench that hangs must not hold up the end; the lease ends by itself
 LEASE_S = 600
 """Host seconds of a lease: half of it may pass between two requests; a bench is free so long after its rig has died."""
-LEASE_HAS_ENDED = "this lease has ended"  # how the bench begins its sentence about one
+
+
+class LeaseState(NamedTuple):
+    """Who has a bench to itself, and for how long by the host's clock; None where nobody has."""
+
+    who: str | None
+    left_ms: int | None
+
+
+class _Page(NamedTuple):
+    """A page of a trace: `next` is where the next begins, `end` where the trace does."""
+
+    events: tuple[RigEvent, ...]
+    lost: int
+    next: int
+    end: int
 
 
 class RigClient(Rig):
@@ -43,15 +78,17 @@ class RigClient(Rig):
         *,
         who: str | None = None,
         lease_s: int = LEASE_S,
+        lease: str | None = None,
     ) -> None:
         """With `who`, the first request takes a lease in that name, and later ones renew it where half of it is over.
 
-        Without it, the bench is shared with everybody who has the token, and refuses what somebody has leased.
+        With `lease`, the id of one that was taken, the bench is used under that, and closing does not end it. Without
+        either the bench is shared with everybody who has the token, and refuses what somebody has leased.
         """
         for name, value in (("url", url), ("token", token)):
             if not isinstance(value, str):
                 raise UsageError(f"{name} is {type(value).__name__}, and text is expected")
-        host, port = _place_of(url)
+        host, port = place_of(url)
         if not (token.isascii() and token.isprintable()):
             raise BadConfiguration(
                 "the token of a rig control is ASCII, and this is not (it is not shown)",
@@ -64,7 +101,12 @@ class RigClient(Rig):
         self._closed = False
         self._who = who
         self._lease_s = lease_s
-        self._lease: str | None = None
+        if lease is not None and not (lease.isascii() and lease.isalnum()):
+            raise UsageError(
+                "the id of a lease is letters and digits", advice="use what `lease take` printed"
+            )
+        self._lease = lease
+        self._keeps_lease = lease is not None
         self._renew_at_s = 0.0
         self.last_now_ms: int | None = None
 
@@ -85,12 +127,57 @@ class RigClient(Rig):
         body = {"ms": duration_ms} | _given(after_received=after_received)
         return self._request("POST", "/v1/clock/advance", body, read=lambda answer: int(answer["now_ms"]))
 
-    def run_until(self, what: str, limit_ms: int) -> RunResult:
-        def read(answer: Mapping[str, Any]) -> RunResult:
-            events = tuple(_row(RigEvent, event) for event in answer["events"])
-            return RunResult(answer["now_ms"], answer["reached"], events)
+    def run_until(self, what: str, limit_ms: int, **said: Unpack[Awaited]) -> RunResult:
+        check_said(said)
 
-        return self._request("POST", "/v1/clock/run-until", {"what": what, "limit_ms": limit_ms}, read=read)
+        def read(answer: Mapping[str, Any]) -> RunResult:
+            events = tuple(row(RigEvent, event) for event in answer["events"])
+            return RunResult(answer["now_ms"], answer["reached"], events, answer["value"])
+
+        body = {"what": what, "limit_ms": limit_ms, **said}
+        return self._request("POST", "/v1/clock/run-until", body, read=read)
+
+    def mark(self) -> int:
+        return self._request("GET", "/v1/trace", read=lambda answer: int(answer["mark"]))
+
+    def trace(self, since: int = 0) -> RigTrace:
+        events: list[RigEvent] = []
+        lost, mark, end = 0, whole("since", since), None
+        while end is None or mark < end:
+            page = self._request("GET", f"/v1/trace/{mark}", read=_read_page)
+            events += page.events
+            lost += page.lost
+            end = page.end if end is None else end  # what has happened by now, however fast more comes
+            mark = page.next
+        return RigTrace(tuple(events), lost, mark)
+
+    def events(self, since: int | None = None, wait_s: float | None = None) -> EventReader:
+        """What happens, on a connection of its own, which `close` ends."""
+        path = "/v1/events" if since is None else f"/v1/events/{whole('since', since)}"
+        return EventReader(self._url, path, self._token, waited_s(wait_s))
+
+    def profile(self) -> RigProfile:
+        def read(answer: Mapping[str, Any]) -> RigProfile:
+            return row(RigProfile, answer)._replace(vendor_messages=tuple(answer["vendor_messages"]))
+
+        return self._request("GET", "/v1/profile", read=read)
+
+    def lease(self) -> LeaseState:
+        """Who has the bench to itself."""
+        return self._request("GET", "/v1/lease", read=_reader_of(LeaseState))
+
+    def take_lease(self, who: str, seconds: int) -> str:
+        """Have the bench to oneself for so long, or renew that; returns the id of the lease, for other clients too."""
+        self._keeps_lease = True  # until it is released, or its time is over
+        self._lease = self._request(
+            "PUT", "/v1/lease", {"who": who, "seconds": seconds}, read=lambda answer: str(answer["lease"])
+        )
+        return self._lease
+
+    def release_lease(self) -> None:
+        """Let go of the bench; the faults stay."""
+        self._request("DELETE", "/v1/lease", read=_nothing)
+        self._lease = None
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         body = _given(after_writes=after_writes, torn_after_bytes=torn_after_bytes)
@@ -111,15 +198,15 @@ class RigClient(Rig):
     def faults(self) -> tuple[RigFault, ...]:
         def read(answer: Mapping[str, Any]) -> tuple[RigFault, ...]:
             return tuple(
-                _row(
+                row(
                     RigFault,
-                    row
+                    fault
                     | {
-                        "parameters": tuple(each["name"] for each in row["parameters"]),
-                        "order": None if row["order"] is None else _order_of(row["order"]),
+                        "parameters": tuple(each["name"] for each in fault["parameters"]),
+                        "order": None if fault["order"] is None else _order_of(fault["order"]),
                     },
                 )
-                for row in answer["faults"]
+                for fault in answer["faults"]
             )
 
         return self._request("GET", "/v1/faults", read=read)
@@ -147,7 +234,7 @@ class RigClient(Rig):
 
     def tones(self) -> tuple[RigTone, ...]:
         return self._request(
-            "GET", "/v1/tones", read=lambda answer: tuple(_row(RigTone, row) for row in answer["tones"])
+            "GET", "/v1/tones", read=lambda answer: tuple(row(RigTone, each) for each in answer["tones"])
         )
 
     def shutdown(self) -> None:
@@ -158,7 +245,7 @@ class RigClient(Rig):
         """Let go of the bench and close the connection; the faults stay. A later request is a UsageError."""
         with self._turn:
             self._closed = True
-            if self._lease is not None:
+            if self._lease is not None and not self._keeps_lease:
                 self._connection.timeout = RELEASE_LIMIT_S
                 if self._connection.sock is not None:
                     self._connection.sock.settimeout(RELEASE_LIMIT_S)
@@ -219,9 +306,9 @@ class RigClient(Rig):
                 f"rig control at {self._url} does not answer ({error or type(error).__name__})",
                 advice="check that the emulator runs",
             ) from error
-        answer = _parsed(text)
+        answer = parsed(text)
         if status >= HTTPStatus.BAD_REQUEST:
-            raise _refusal(status, answer, f"{method} {path}", self._url)
+            raise refusal(status, answer, f"{method} {path}", self._url)
         try:
             now_ms = answer.get("now_ms")
             self.last_now_ms = int(now_ms) if now_ms is not None else self.last_now_ms
@@ -232,18 +319,6 @@ class RigClient(Rig):
                 f" ({type(error).__name__}: {error})",
                 advice="use the address of the ready line, and an emulator of this version",
             ) from error
-
-
-def _place_of(url: str) -> tuple[str, int]:
-    """Host and port of a rig control; BadConfiguration where the address names none."""
-    try:
-        place = urlsplit(url if "//" in url else f"http://{url}")
-        host, port = place.hostname, place.port
-    except ValueError:
-        host, port = None, None
-    if not host or not port or place.scheme != "http" or not url.isprintable() or " " in url:
-        raise BadConfiguration(f"{url!r} is no address of a rig control", advice="write http://HOST:PORT")
-    return host, port
 
 
 def _json_of(body: Mapping[str, object], what: str) -> bytes:
@@ -262,7 +337,12 @@ def _path_of_fault(fault: str) -> str:
 
 
 def _order_of(answer: Mapping[str, Any]) -> FaultOrder:
-    return _row(FaultOrder, {**answer, "start": _row(FaultStart, answer["start"])})
+    return row(FaultOrder, {**answer, "start": row(FaultStart, answer["start"])})
+
+
+def _read_page(answer: Mapping[str, Any]) -> _Page:
+    events = tuple(row(RigEvent, event) for event in answer["entries"])
+    return _Page(events, int(answer["lost"]), int(answer["next"]), int(answer["mark"]))
 
 
 def _nothing(_answer: Mapping[str, Any]) -> None:
@@ -275,40 +355,9 @@ def _read_nl(answer: Mapping[str, Any]) -> int:
 
 def _reader_of(kind: type[Row]) -> Callable[[Mapping[str, Any]], Row]:
     """A function that reads a named tuple from an answer."""
-    return lambda answer: _row(kind, answer)
+    return lambda answer: row(kind, answer)
 
 
 def _given(**fields: object) -> dict[str, object]:
     """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
-
-
-def _parsed(text: bytes) -> dict[str, Any]:
-    try:
-        answer = json.loads(text) if text else {}
-    except (ValueError, RecursionError):
-        answer = {}
-    return answer if isinstance(answer, dict) else {}
-
-
-def _refusal(status: int, answer: Mapping[str, Any], what: str, url: str) -> Exception:
-    sentence = str(answer.get("error") or answer.get("detail") or f"status {status}")
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return BadConfiguration(
-            f"rig control at {url} refused: {sentence}", advice="use the token of the ready line"
-        )
-    if status == HTTPStatus.LOCKED:
-        return InUse(f"rig control at {url} refused {what}: {sentence}")
-    if status == HTTPStatus.CONFLICT and sentence.startswith(LEASE_HAS_ENDED):
-        return BenchLost(
-            f"rig control at {url} refused {what}: {sentence}",
-            advice="begin anew, and ask the rig for something before half of the lease is over",
-        )
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return BenchLost(f"rig control failed at {what}: {sentence}", advice="see the emulator's stderr")
-    return UsageError(f"rig control refused {what}: {sentence}")
-
-
-def _row(kind: type[Row], answer: Mapping[str, Any]) -> Row:
-    """A named tuple of what an answer says under the tuple's own names."""
-    return kind(**{name: answer[name] for name in kind.__annotations__})

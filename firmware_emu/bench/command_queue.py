@@ -12,7 +12,7 @@ import selectors
 from collections import deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from firmware_emu.bench.errors import BenchLostError, NotNowError
+from firmware_emu.bench.errors import BenchLostError, ClosingError, NotNowError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ class CommandQueue(Generic[Owner]):
         future: Future[Any] = Future()
         if self._closed or len(self._jobs) >= WAITING_MAX:
             future.set_exception(
-                NotNowError("the bench is closing" if self._closed else "the bench is too busy")
+                ClosingError("the bench is closing") if self._closed else NotNowError("the bench is too busy")
             )
         else:
             self._jobs.append((job, future))
@@ -77,7 +77,7 @@ class CommandQueue(Generic[Owner]):
         while self._jobs:
             _job, future = self._jobs.popleft()
             if future.set_running_or_notify_cancel():
-                future.set_exception(NotNowError("the bench is closing"))
+                future.set_exception(ClosingError("the bench is closing"))
 
     def _empty_pipe(self, _events: int) -> None:
         with contextlib.suppress(BlockingIOError):

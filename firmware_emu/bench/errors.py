@@ -52,3 +52,7 @@ class LeasedError(BenchError):
 
 class NotNowError(BenchError):
     """A rig command that does not fit the present state: wrong time mode, power off, another time run under way."""
+
+
+class ClosingError(NotNowError):
+    """A rig command that comes while the bench closes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
+from firmware_emu.bench.trace_ring import TraceRing
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.fault_orders import FaultOrders, checked
 from firmware_emu.faults.orders import order_from_json, order_to_json
@@ -53,16 +54,17 @@ def restored_pump(
 
 
 class PumpHost:
-    """A pump with its image, the trace of its last step and the hash of its whole trace."""
+    """A pump with its image, the trace of its last step, the newest of its whole trace, and the hash of that."""
 
-    __slots__ = ("image", "last", "pump", "trace_hash")
+    __slots__ = ("image", "last", "pump", "ring", "trace_hash")
 
     def __init__(self, pump: Pump, image: ImageFile | None = None, *, hashing: bool = True) -> None:
-        """`hashing` is for those who can ask for the hash of the whole trace; it costs a fifth of a short step."""
+        """`hashing` is for those who can ask for the trace and its hash; it costs a fifth of a short step."""
         self.pump = pump
         self.image = image
         self.last = Step(b"", None, None, ())
         self.trace_hash = TraceHash() if hashing else None
+        self.ring = TraceRing() if hashing else None
         if not hashing:
             pump.leave_frames_out()
 
@@ -92,6 +94,8 @@ class PumpHost:
                 "orders": [order_to_json(order) for order in self.pump.orders.by_fault.values()],
             }
             self.image.append(now.pump_ms, step.writes, state)
-        if step.notes and self.trace_hash is not None:
-            self.trace_hash.add(trace_bytes(step.trace))
+        if step.notes and self.trace_hash is not None and self.ring is not None:
+            entries = step.trace
+            self.trace_hash.add(trace_bytes(entries))
+            self.ring.add(entries)
         return step.to_send

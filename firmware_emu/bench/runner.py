@@ -18,13 +18,14 @@ from firmware_emu.bench.rig import actions
 from firmware_emu.bench.time_run import TimeRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
+    from firmware_emu.awaited import Awaited
     from firmware_emu.bench.clock import Clock, Pace
     from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.pump_host import PumpHost
-    from firmware_emu.bench.time_run import Until
 
 IMAGE_LOOK_S = 0.5  # how often an emulator sees that its image is still there
 IDLE_MAX_S = 3_600.0  # the system's timer overflows after 24 days; an early wake-up does no harm
@@ -50,6 +51,9 @@ class Runner:
         self.port = port
         self.lease = Lease(clock.host_s)
         self._command_queue = command_queue
+        self.trace_readers: dict[object, Callable[[], None]] = {}
+        """What to call, once, when there is more of the trace; called in this thread, by whatever reader it is of."""
+        self._told_mark = 0
         self._under: Under | None = None
         self._look_at_s = 0.0
         self._stopping = False
@@ -68,6 +72,7 @@ class Runner:
         finally:
             self._break_off("the bench is closing")
             self._command_queue.close()
+            self._wake_trace_readers()
 
     def _turn(self) -> None:
         self._look_at_image()
@@ -81,6 +86,15 @@ class Runner:
         self._command_queue.run(self)
         if self._under is not None:
             self._go_on(self._under)
+        ring = self.host.ring
+        if self.trace_readers and ring is not None and ring.mark != self._told_mark:
+            self._told_mark = ring.mark
+            self._wake_trace_readers()
+
+    def _wake_trace_readers(self) -> None:
+        readers, self.trace_readers = self.trace_readers, {}
+        for wake in readers.values():
+            wake()
 
     def _send(self, sent: bytes) -> None:
         if sent:
@@ -108,7 +122,7 @@ class Runner:
         self.clock.set_pace(pace)
         self.settle()
 
-    def start_run(self, ms: int, until: Until, after_received: int, future: Future[TimeRun]) -> None:
+    def start_run(self, ms: int, until: Awaited | None, after_received: int, future: Future[TimeRun]) -> None:
         """Begin a time run once the port has received so many bytes; the future gets it when it is over."""
         if self.clock.pace.speed:
             raise NotNowError(
@@ -116,7 +130,7 @@ class Runner:
             )
         if self._under is not None:
             raise NotNowError("time is being turned already; wait for that answer")
-        time_run = TimeRun(self.clock.read(), ms, until)
+        time_run = TimeRun(self.host, self.clock.read(), ms, until)
         self._under = Under(time_run, after_received, time.monotonic() + BARRIER_S, future)
 
     def take_lease(self, who: str, seconds: int, lease_id: str | None) -> str:
@@ -139,6 +153,7 @@ class Runner:
     def _break_off(self, why: str) -> None:
         """End the time run that is under way, if any, and tell who asked."""
         if self._under is not None:
+            self._under.time_run.close(self.host)
             self._under.future.set_exception(NotNowError(why))
             self._under = None
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.pump_host import PumpHost
-from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.bench.time_run import TimeRun
 from firmware_emu.now import Now
 from firmware_emu.state_copy import copy_state
 
 if TYPE_CHECKING:
+    from firmware_emu.awaited import Awaited
     from firmware_emu.pump import Pump
 
 
@@ -57,9 +58,9 @@ class VirtualBench:
         self.settle()
         return self.take_sent()
 
-    def run_until(self, until: Until, limit_ms: int) -> TimeRun:
-        """Let time pass to the next event or alarm, at most `limit_ms`; what the pump sends waits to be taken."""
-        time_run = TimeRun(Now.both(self.now_ms), limit_ms, until)
+    def run_until(self, until: Awaited, limit_ms: int) -> TimeRun:
+        """Let time pass until that has happened, at most `limit_ms`; what the pump sends waits to be taken."""
+        time_run = TimeRun(self.host, Now.both(self.now_ms), limit_ms, until)
         while not time_run.over:
             self._sent += time_run.step(self.host)
         self.now_ms = self.host.pump.now_ms

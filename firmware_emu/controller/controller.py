@@ -21,7 +21,16 @@ from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode, path_offset
-from protocol.identifiers import CARD_KEY_ID, Capability, ErrorCode, Opcode, Role, State, StateReason
+from protocol.identifiers import (
+    CARD_KEY_ID,
+    Capability,
+    ConfigId,
+    ErrorCode,
+    Opcode,
+    Role,
+    State,
+    StateReason,
+)
 from protocol.link.connection import Direction
 from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
@@ -234,6 +243,18 @@ class Controller:
         """Refills accepted since the last call, which the bench makes true of the reservoir."""
         refills, self.device.refills = self.device.refills, []
         return refills
+
+    def configured(self) -> dict[str, int | str | bool]:
+        """Numbers that CONFIG_WRITE has set, and all other items as they are, by their names."""
+        records = self.records
+        numbers = {config_id.name: value for config_id, value in sorted(records.settings.numbers.items())}
+        texts = {config_id.name: text.decode() for config_id, text in records.texts.texts.items()}
+        may_read = records.settings.patient_may_read_therapy
+        others = {
+            ConfigId.PATIENT_MAY_READ_THERAPY: may_read,
+            ConfigId.IMPLANT_WALL_S: records.identity.implant_wall_s,
+        }
+        return {**numbers, **{config_id.name: value for config_id, value in others.items()}, **texts}
 
     def belief(self, tick_ms: int) -> Belief:
         """What is believed at `tick_ms`; the caller has turned until then."""

@@ -6,9 +6,9 @@ Nothing here acts: `pump` looks at the orders after each event and causes the fa
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from firmware_emu.events import FaultValue
+from firmware_emu.events import FaultValue, Said
 from firmware_emu.faults.fault import COUNT_MAX
 from firmware_emu.plant.component import StateError, field, integer, section
 
@@ -19,47 +19,64 @@ if TYPE_CHECKING:
 
 
 class At(StrEnum):
-    """What a fault waits for."""
+    """What a fault waits for; the last four are those of `awaited`."""
 
     TIME = "time"
     STROKE = "stroke"
     WRITE = "write"
     FRAME = "frame"
     EVENT = "event"
-    CONDITION = "condition"
+    ALARM = "alarm"
+    TRUTH = "truth"
+    BELIEF = "belief"
+
+
+COUNTED: Final = (At.STROKE, At.WRITE, At.FRAME, At.EVENT, At.ALARM)
+COMPARED: Final = (At.TRUTH, At.BELIEF)
 
 
 class Start(NamedTuple):
     """When a fault starts.
 
-    After so many ms; behind the `nth` commanded stroke, write to the memory or event; as the `nth` frame has come,
-    before the pump acts on it; or at the first event, each stroke being one, at which a condition holds.
+    After so many ms; behind the `count`-th commanded stroke, write to the memory, event or alarm; as the `count`-th
+    frame has come, before the pump acts on it; or at the first event, each stroke being one, at which a field compares
+    so.
     """
 
     at: At = At.TIME
-    nth: int = 1
-    """Of strokes, writes, frames or events, from now on."""
     after_ms: int = 0
-    event: str = ""
-    """Kind of the event and, after a blank, the name of a value in it, if that matters: `AlarmRaised MOTOR_STALL`."""
-    condition: str = ""
-    """`truth.true_nl_ppm <= 2000000000000`, or of `belief`."""
+    count: int = 1  # type: ignore[assignment] # hides the method of tuple, which nobody calls on a start
+    """From now on."""
+    name: str | None = None
+    """Kind of the event, type of the log's entry, or the alarm."""
+    cleared: bool = False
+    """Of an alarm: ended rather than raised."""
+    field: str | None = None
+    operator: str | None = None
+    value: bool | int | str | None = None
 
-    def told(self) -> tuple[At, int, int, str]:
-        """What it waits for, for the trace: the kind, the count, the time, and the event or condition."""
-        return self.at, self.nth, self.after_ms, self.event or self.condition
+    def said(self) -> dict[str, Any]:
+        """What is said of what is waited for, without what is as it is unsaid."""
+        return {name: each for name, each in self._asdict().items() if name != "at" and each != UNSAID[name]}
+
+    def told(self) -> tuple[At, tuple[Said, ...]]:
+        """The same for the trace: what it waits for, and what is said of that."""
+        return self.at, tuple(Said(name, each) for name, each in self.said().items())
 
 
+UNSAID: Final = Start._field_defaults
 NOW: Final = Start()
-PARTS: Final[Mapping[At, tuple[str, ...]]] = {
+TAKES: Final[Mapping[At, tuple[str, ...]]] = {
     At.TIME: ("after_ms",),
-    At.STROKE: ("nth",),
-    At.WRITE: ("nth",),
-    At.FRAME: ("nth",),
-    At.EVENT: ("nth", "event"),
-    At.CONDITION: ("condition",),
+    At.STROKE: ("count",),
+    At.WRITE: ("count",),
+    At.FRAME: ("count",),
+    At.EVENT: ("name", "count"),
+    At.ALARM: ("name", "cleared", "count"),
+    At.TRUTH: ("field", "operator", "value"),
+    At.BELIEF: ("field", "operator", "value"),
 }
-"""The fields that say something, by what is waited for."""
+"""What is said of each."""
 
 
 class Order(NamedTuple):
@@ -104,7 +121,7 @@ class Order(NamedTuple):
             return self._replace(starts_at_ms=now_ms + self.every_ms)
         if self.start.at is At.TIME:
             return self._replace(starts_at_ms=now_ms + self.start.after_ms)
-        return self._replace(left=0 if self.start.at is At.CONDITION else self.start.nth)
+        return self._replace(left=0 if self.start.at in COMPARED else self.start.count)
 
     def started(self, now_ms: int) -> Order:
         """The order after the fault has started at this time."""
@@ -115,12 +132,12 @@ class Order(NamedTuple):
 
 def checked_order(order: Order) -> Order:
     """The order, if it can be; ValueError says what is wrong with it."""
-    said = set(PARTS[order.start.at])
-    for name, default in Start._field_defaults.items():
-        if name != "at" and name not in said and getattr(order.start, name) != default:
-            raise ValueError(f"a start at a {order.start.at} has no {name}; it has {', '.join(sorted(said))}")
+    takes = TAKES[order.start.at]
+    for name in order.start.said():
+        if name not in takes:
+            raise ValueError(f"{name} says nothing of {order.start.at}, of which {', '.join(takes)} are said")
     for name, value, lowest in (
-        ("nth", order.start.nth, 1),
+        ("count", order.start.count, 1),
         ("after_ms", order.start.after_ms, 0),
         ("for_ms", order.for_ms, 1),
         ("every_ms", order.every_ms, 1),
@@ -128,9 +145,9 @@ def checked_order(order: Order) -> Order:
     ):
         if value is not None and (type(value) is not int or not lowest <= value <= COUNT_MAX):
             raise ValueError(f"{name} must be a whole number from {lowest} to {COUNT_MAX}, is {value!r}")
-    if order.times > 1 and order.every_ms is None and order.start.at in (At.TIME, At.CONDITION):
+    if order.times > 1 and order.every_ms is None and order.start.at in (At.TIME, *COMPARED):
         raise ValueError(
-            f"a fault that starts {order.times} times at a {order.start.at} needs every_ms: how long between"
+            f"a fault that starts {order.times} times at {order.start.at} needs every_ms: how long between"
         )
     if order.every_ms is not None and order.times == 1:
         raise ValueError("every_ms says how long between two starts, and there is one; say times")

@@ -97,13 +97,13 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
         except (PumpbenchError, KeyboardInterrupt) as caught:
             error = caught if isinstance(caught, PumpbenchError) else ending_of(caught)
             if shared.as_json and error not in shared.told:
-                _tell_error(error)
+                tell_error(error)
             raise error from error.__cause__
 
     return wrapped
 
 
-def _tell_error(error: PumpbenchError) -> None:
+def tell_error(error: PumpbenchError) -> None:
     """The document of an error, where stdout takes it: stderr and the exit code say it too."""
     with suppress(AnswerNotWritten):
         tell(json_text("error", ErrorPart(error=error_fields(error))))
@@ -135,7 +135,7 @@ def _telling_usage_errors(ctx: click.Context) -> Iterator[None]:
     except click.UsageError as error:
         if ctx.meta[_WANTS_JSON]:
             path = (error.ctx or ctx).command_path
-            _tell_error(UsageError(error.format_message(), advice=f"see `{path} --help`"))
+            tell_error(UsageError(error.format_message(), advice=f"see `{path} --help`"))
         raise
 
 

@@ -250,7 +250,8 @@ def _with_iso_times(fields: Mapping[str, Any], *, clock_is_valid: bool) -> Itera
     It is in the pump's own zone where the object has that, else in UTC.
     """
     for name, value in fields.items():
-        yield name, _serial(value) if name == "serial" else _plain(value, clock_is_valid=clock_is_valid)
+        is_serial = name == "serial" and isinstance(value, bytes)
+        yield name, _serial(value) if is_serial else _plain(value, clock_is_valid=clock_is_valid)
         if is_wall_time(name):
             own_zone = name.removesuffix("wall_s") + "tz_minutes"
             zone = fields.get(own_zone, fields.get("tz_minutes", 0))

@@ -69,8 +69,8 @@ PAGES: dict[str, Callable[[str | None], str]] = {
 def help_page(ctx: click.Context, page: str | None, command: str | None) -> None:
     """Print a page, or without one what there is.
 
-    json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, `error` of its errors;
-    program-schema that of the files of `pumpbench program write`.
+    json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, rig-COMMAND of
+    `pumpbench rig COMMAND --json`, `error` of their errors; program-schema that of the files of `program write`.
     """
     if page is not None:
         tell(PAGES[page](command))

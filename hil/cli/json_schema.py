@@ -1,4 +1,4 @@
-"""The JSON Schema (draft 2020-12) of each document of `pumpbench program --json`, made from the classes it is made of.
+"""The JSON Schema (draft 2020-12) of each document of `--json`, made from the classes it is made of.
 
 Types follow from type hints, meanings from the comments of the layouts, which SPEC 6 shows too, and from those beside
 the fields of `hil.cli.documents`. Fields may be added within a version, so no schema forbids others.
@@ -25,6 +25,7 @@ from typing import (
 
 from hil.cli import documents, patient_documents, procedure_documents, report_documents
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
+from hil.cli.rig_documents import RIG_DOCUMENTS
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import declaration_of, declared_classes
 from protocol.log.data import DATA_OF
@@ -86,6 +87,7 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "bridge": ((procedure_documents.BridgePart,),),
     "dates": ((procedure_documents.DatesPart,),),
     "error": ((documents.ErrorPart,),),
+    **RIG_DOCUMENTS,
 }
 # Fields whose hint says Any where they are written: what they hold is known here alone.
 HELD: dict[tuple[type, str], Any] = {

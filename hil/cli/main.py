@@ -40,7 +40,9 @@ GROUPS = {
     "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
     "profile": Group("firmware_emu.cli", "profile", "See and check profiles: which pump to emulate."),
     "program": Group("hil.cli.program", "program", "Talk to a pump as its programmer."),
-    "rig": Group("hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work its syringe."),
+    "rig": Group(
+        "hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work and watch it from outside."
+    ),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),
     "help": Group("hil.cli.help_pages", "help_page", "Print a page, such as `help exit-codes`."),

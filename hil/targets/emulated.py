@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from firmware_emu.awaited import AwaitedCondition, AwaitedError, awaited
 from firmware_emu.bench.errors import BadConfigurationError, BenchError
 from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.profile_file import load_profile, profile_names
 from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
-from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.orders import NOW, At, Start
 from hil.capabilities import TargetCapability
@@ -21,23 +21,29 @@ from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import (
     FaultOrder,
     FaultStart,
+    LostEvents,
     Rig,
     RigClock,
     RigEvent,
     RigFault,
+    RigProfile,
     RigState,
     RigTone,
+    RigTrace,
     RunResult,
+    check_said,
+    waited_s,
     whole,
 )
 from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeVar
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar, Unpack
 
     from firmware_emu.faults.orders import Order
     from firmware_emu.profile import Profile
+    from hil.rig import Awaited
     from hil.targets.choices import PumpChoice
 
     Result = TypeVar("Result")
@@ -178,15 +184,39 @@ class EmulatedRig(Rig):
         self._target.keep(bench.advance(whole("duration_ms", duration_ms)))
         return bench.now_ms
 
-    def run_until(self, what: str, limit_ms: int) -> RunResult:
+    def run_until(self, what: str, limit_ms: int, **said: Unpack[Awaited]) -> RunResult:
         bench = self._target.bench
-        try:
-            until = Until(what)
-        except ValueError as error:
-            raise UsageError(f"a run cannot end at {what!r}", advice="name event or alarm") from error
+        check_said(said)
+        until = _do(lambda: awaited(what, **said))
         time_run = bench.run_until(until, whole("limit_ms", limit_ms))
         events = tuple(RigEvent(*shown(entry)) for entry in time_run.events)
-        return RunResult(bench.now_ms, time_run.reached, events)
+        value = until.seen(bench.host.pump) if isinstance(until, AwaitedCondition) else None
+        return RunResult(bench.now_ms, time_run.reached, events, value)
+
+    def mark(self) -> int:
+        return actions.trace_mark(self._target.bench)
+
+    def trace(self, since: int = 0) -> RigTrace:
+        page = _do(lambda: actions.trace(self._target.bench, whole("since", since)))
+        return RigTrace(tuple(RigEvent(*shown(entry)) for entry in page.entries), page.lost, page.next)
+
+    def events(
+        self, since: int | None = None, wait_s: float | None = None
+    ) -> Iterator[RigEvent | LostEvents]:
+        waited_s(wait_s)
+        if since is None:
+            since = self.mark()
+        _do(lambda: actions.trace(self._target.bench, whole("since", since), 0))  # that it is a mark
+        return self._told(since)
+
+    def _told(self, since: int) -> Iterator[RigEvent | LostEvents]:
+        seen = self.trace(since)
+        if seen.lost:
+            yield LostEvents(seen.lost)
+        yield from seen.events
+
+    def profile(self) -> RigProfile:
+        return RigProfile(*actions.profile(self._target.bench))
 
     def power_cut(self, after_writes: int | None = None, torn_after_bytes: int | None = None) -> None:
         bench = self._target.bench
@@ -266,7 +296,7 @@ def _order_of(order: Order) -> FaultOrder:
 def _do(action: Callable[[], Result]) -> Result:
     try:
         return action()
-    except BenchError as error:
+    except (BenchError, AwaitedError) as error:
         raise UsageError(str(error)) from error
 
 

@@ -25,7 +25,9 @@ from hil.targets.fork_server import EMULATORS, StartedEmulator
 from hil.targets.port import open_port
 
 if TYPE_CHECKING:
-    from hil.rig import RunResult
+    from typing import Unpack
+
+    from hil.rig import Awaited, RunResult
     from hil.targets.descriptor import DescriptorChannel
 
 READY_LIMIT_S = 30.0  # a loaded machine; 0.2 s is usual
@@ -59,10 +61,10 @@ class ProcessRig(RigClient):
             duration_ms, self._target.sent_bytes if after_received is None else after_received
         )
 
-    def run_until(self, what: str, limit_ms: int) -> RunResult:
+    def run_until(self, what: str, limit_ms: int, **said: Unpack[Awaited]) -> RunResult:
         """Let time pass until something happens, once all that was sent has arrived."""
         self.advance(0)
-        return super().run_until(what, limit_ms)
+        return super().run_until(what, limit_ms, **said)
 
 
 class ProcessTarget:
@@ -87,6 +89,8 @@ class ProcessTarget:
             TargetCapability.FAULTS,
             TargetCapability.TRUTH,
             TargetCapability.TONES,
+            TargetCapability.TRACE,
+            TargetCapability.PROFILE,
             TargetCapability.POWER,
             TargetCapability.RESET,
         }

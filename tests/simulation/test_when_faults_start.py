@@ -46,10 +46,10 @@ def moments_of(talk: Conversation, kind: type, fault: str) -> list[int]:
     [
         (Start(after_ms=1), 1),
         (Start(after_ms=MS_PER_HOUR + 17), MS_PER_HOUR + 17),
-        (Start(At.STROKE, nth=5), 5 * STROKE_MS),
-        (Start(At.WRITE, nth=3), 3 * MS_PER_HOUR),
-        (Start(At.CONDITION, condition="truth.strokes_turned >= 7"), 7 * STROKE_MS),
-        (Start(At.CONDITION, condition="belief.state == RUN"), 0),
+        (Start(At.STROKE, count=5), 5 * STROKE_MS),
+        (Start(At.WRITE, count=3), 3 * MS_PER_HOUR),
+        (Start(At.TRUTH, field="strokes_turned", operator=">=", value=7), 7 * STROKE_MS),
+        (Start(At.BELIEF, field="state", operator="==", value="RUN"), 0),
     ],
 )
 def test_a_fault_starts_to_the_millisecond(start: Start, started_ms: int) -> None:
@@ -66,8 +66,8 @@ def test_a_fault_starts_to_the_millisecond(start: Start, started_ms: int) -> Non
 def test_a_fault_starts_behind_the_nth_event_of_a_kind() -> None:
     talk = talk_with()
     talk.pump.inject("motor-stall", {}, for_ms=MS_PER_HOUR)
-    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, event="AlarmRaised MOTOR_STALL"))
-    talk.pump.inject("magnet", {}, Start(At.EVENT, nth=2, event="LogWritten"))
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.ALARM, name="MOTOR_STALL"))
+    talk.pump.inject("magnet", {}, Start(At.EVENT, count=2, name="LogWritten"))
     talk.wait(3 * MS_PER_HOUR)
     raised_ms = alarm_ms(talk.pump, AlarmId.MOTOR_STALL)
     assert moments_of(talk, FaultInjected, "accuracy") == [raised_ms]
@@ -76,8 +76,8 @@ def test_a_fault_starts_behind_the_nth_event_of_a_kind() -> None:
 
 def test_one_fault_can_follow_another() -> None:
     talk = talk_with()
-    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, event="FaultInjected"))
-    talk.pump.inject("magnet", {}, Start(At.EVENT, event="FaultCleared"))
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, name="FaultInjected"))
+    talk.pump.inject("magnet", {}, Start(At.EVENT, name="FaultCleared"))
     talk.pump.inject("motor-stall", {}, Start(after_ms=10), for_ms=5)
     talk.wait(100)
     assert moments_of(talk, FaultInjected, "accuracy") == [10]
@@ -101,7 +101,7 @@ def test_three_stalls_in_three_days_are_one_order() -> None:
 
 def test_what_comes_again_counts_anew() -> None:
     talk = talk_with()
-    talk.pump.inject("motor-stall", {}, Start(At.STROKE, nth=4), for_ms=STROKE_MS, times=3)
+    talk.pump.inject("motor-stall", {}, Start(At.STROKE, count=4), for_ms=STROKE_MS, times=3)
     talk.wait(MS_PER_HOUR)
     assert moments_of(talk, FaultInjected, "motor-stall") == [n * STROKE_MS for n in (4, 8, 12)]
     assert talk.pump.truth().strokes_missed == 3
@@ -130,19 +130,19 @@ def frames_of(data: bytes) -> Iterator[bytes]:
     return (data[at : at + 1] for at in range(len(data)))
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_fault_starts_as_the_nth_frame_has_come_and_before_it_is_acted_on_however_bytes_are_cut(
-    nth: int,
+    count: int,
 ) -> None:
     talk = talk_with()
     talk.open()
     frames = [talk.fork() for _ in range(2)]
     requests = b"\0" + b"".join(b"\x05no frame at all\0" for _ in range(2))
     for cut, each in enumerate(frames):
-        each.pump.inject("motor-stall", {}, Start(At.FRAME, nth=nth))
+        each.pump.inject("motor-stall", {}, Start(At.FRAME, count=count))
         for piece in frames_of(requests) if cut else [requests]:
             each.pump.step(each.pump.now, piece)
-        assert each.pump.truth().stalled == (nth < 3), "empty frames are none, two are"
+        assert each.pump.truth().stalled == (count < 3), "empty frames are none, two are"
     assert state_of(frames[0].pump) == state_of(frames[1].pump)
 
 
@@ -155,21 +155,21 @@ def test_what_a_frame_asks_for_meets_the_fault_that_it_starts() -> None:
 
 
 STARTS = (
-    Start(At.STROKE, nth=11),
-    Start(At.WRITE, nth=3),
-    Start(At.EVENT, event="AlarmCleared MOTOR_STALL"),
-    Start(At.CONDITION, condition="belief.strokes_commanded >= 33"),
+    Start(At.STROKE, count=11),
+    Start(At.WRITE, count=3),
+    Start(At.ALARM, name="MOTOR_STALL", cleared=True),
+    Start(At.BELIEF, field="strokes_commanded", operator=">=", value=33),
     Start(after_ms=5_000_001),
 )
 
 
 @for_each("start", STARTS)
 def test_how_time_is_cut_decides_nothing_of_when_a_fault_starts(start: Start) -> None:
-    times = {} if start.at in (At.TIME, At.CONDITION) else {"times": 2}
+    times = {} if start.at in (At.TIME, At.BELIEF) else {"times": 2}
     talks = []
     for seed in (None, 1, 2):
         talk = talk_with()
-        talk.pump.inject("magnet", {}, Start(At.EVENT, event="FaultInjected"))
+        talk.pump.inject("magnet", {}, Start(At.EVENT, name="FaultInjected"))
         talk.pump.inject("motor-stall", {}, start, for_ms=25 * MS_PER_MINUTE, **times)
         instants = [] if seed is None else cuts(seed, MS_PER_DAY, DAY_STEPS)
         talks.append(played(talk, (), MS_PER_DAY, instants))
@@ -198,22 +198,21 @@ def test_orders_go_on_from_an_image_and_in_a_fork(start: Start) -> None:
 @pytest.mark.parametrize(
     ("start", "ordered", "complaint"),
     [
-        (Start(At.STROKE, nth=0), {}, "nth must be a whole number from 1"),
-        (Start(At.STROKE, after_ms=5), {}, "a start at a stroke has no after_ms; it has nth"),
+        (Start(At.STROKE, count=0), {}, "count must be a whole number from 1"),
+        (Start(At.STROKE, after_ms=5), {}, "after_ms says nothing of stroke, of which count are said"),
         (Start(after_ms=-1), {}, "after_ms must be a whole number from 0"),
-        (Start(At.EVENT), {}, "there is no event ''"),
-        (Start(At.EVENT, event="Bolus"), {}, "there is no event 'Bolus'; there are AlarmCleared"),
-        (Start(At.EVENT, event="FrameSent"), {}, "there is no event 'FrameSent'"),
+        (Start(At.EVENT, name="Bolus"), {}, "there is no event 'Bolus'; there are AlarmCleared"),
         (
-            Start(At.EVENT, event="AlarmRaised FLOOD"),
+            Start(At.EVENT, name="FrameSent"),
             {},
-            "no AlarmRaised has a value 'FLOOD'; it has LOW_RESERVOIR",
+            "no fault waits for FrameSent; frames and writes are counted",
         ),
-        (Start(At.CONDITION), {}, "'' is no condition"),
-        (Start(At.CONDITION, condition="truth.mood < 3"), {}, "the truth has no mood; it has now_ms"),
-        (Start(At.CONDITION, condition="belief.state == ASLEEP"), {}, "belief.state is one of RUN"),
+        (Start(At.ALARM, name="FLOOD"), {}, "there is no alarm 'FLOOD'; there are LOW_RESERVOIR"),
+        (Start(At.TRUTH), {}, "no field was named; truth has now_ms"),
+        (Start(At.TRUTH, field="mood"), {}, "truth has no field 'mood'; truth has now_ms"),
+        (Start(At.BELIEF, field="state", operator="==", value="ASLEEP"), {}, "state of belief is one of RUN"),
         (Start(), {"for_ms": 0}, "for_ms must be a whole number from 1"),
-        (Start(), {"times": 2}, "a fault that starts 2 times at a time needs every_ms"),
+        (Start(), {"times": 2}, "a fault that starts 2 times at time needs every_ms"),
         (Start(), {"every_ms": 5}, "every_ms says how long between two starts, and there is one"),
         (Start(), {"every_ms": 5, "times": 2, "for_ms": 5}, "for_ms, 5, must be less than every_ms, 5"),
     ],

@@ -6,19 +6,24 @@ be done is a `BenchError` with its sentence.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from firmware_emu.bench.errors import BenchError, NotNowError
 from firmware_emu.faults.orders import NOW
+from firmware_emu.units import S_PER_DAY
+from protocol.identifiers import ConfigId
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from firmware_emu.bench.pump_host import PumpHost
+    from firmware_emu.bench.trace_ring import TracePage
     from firmware_emu.faults.fault import FaultState
     from firmware_emu.faults.orders import Start
     from firmware_emu.pins import Tone
+    from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
 
 Result = TypeVar("Result")
@@ -151,6 +156,82 @@ def faults(bench: Bench) -> tuple[FaultState, ...]:
 def tones(bench: Bench) -> tuple[Tone, ...]:
     """The last tones of the pump's sounder, in pump time, the newest last."""
     return _settled(bench).tones()
+
+
+class ProfileInForce(NamedTuple):
+    """What the pump was made from, without its keys, and what the clinic has changed since; None without power.
+
+    Units are in the names. What was made says `model`, what was done to it at time 0 `implant` (None: nothing).
+    """
+
+    name: str
+    model: dict[str, Any]
+    implant: dict[str, Any] | None
+    wall_at_start_s: int | None
+    tz_minutes: int
+    vendor_messages: tuple[str, ...]
+    texts: dict[str, str]
+    configured: dict[str, int | str | bool] | None
+
+
+def profile(bench: Bench) -> ProfileInForce:
+    """The profile with which this pump was made, and what CONFIG_WRITE has changed, each item by its name."""
+    pump = _settled(bench)
+    made = pump.profile
+    return ProfileInForce(
+        name=made.name,
+        model=_plain(asdict(made.model)),
+        implant=None if made.implant is None else _plain(asdict(made.implant)),
+        wall_at_start_s=made.wall_at_start_s,
+        tz_minutes=made.tz_minutes,
+        vendor_messages=made.vendor_messages,
+        texts=asdict(made.texts),
+        configured=None if pump.controller is None else _changed(made, pump.controller.configured()),
+    )
+
+
+def _changed(made: Profile, configured: dict[str, int | str | bool]) -> dict[str, int | str | bool]:
+    """What is configured that was not so when the pump was made."""
+    implanted_s = 0
+    if made.implant is not None and made.wall_at_start_s is not None:
+        implanted_s = max(0, made.wall_at_start_s - made.implant.implant_days_ago * S_PER_DAY)
+    before: dict[str, int | str | bool] = {
+        name.upper(): text for name, text in asdict(made.texts).items()
+    } | {
+        ConfigId.PATIENT_MAY_READ_THERAPY.name: False,
+        ConfigId.IMPLANT_WALL_S.name: implanted_s,
+    }
+    return {name: value for name, value in configured.items() if name not in before or value != before[name]}
+
+
+def _plain(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a profile as JSON has them, each enum as profiles spell it."""
+    return {
+        name: value.value
+        if isinstance(value, Enum)
+        else [list(each) for each in value]
+        if isinstance(value, tuple)
+        else value
+        for name, value in fields.items()
+    }
+
+
+def trace(bench: Bench, since: int, at_most: int | None = None) -> TracePage:
+    """What has happened to the pump since a mark, that moment included, as far as it is kept."""
+    _settled(bench)
+    ring = bench.host.ring
+    assert ring is not None, "made without hashing"  # noqa: S101 - a mistake of its owner
+    if since > ring.mark:
+        raise RefusedError(f"the trace has {ring.mark} entries by now, and {since} is no mark of it")
+    return ring.since(since, at_most)
+
+
+def trace_mark(bench: Bench) -> int:
+    """How many entries the trace has by now."""
+    _settled(bench)
+    ring = bench.host.ring
+    assert ring is not None, "made without hashing"  # noqa: S101 - a mistake of its owner
+    return ring.mark
 
 
 def _settled(bench: Bench) -> Pump:

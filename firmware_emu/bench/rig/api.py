@@ -9,21 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator  # noqa: TC003 - FastAPI reads the hints
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Body, Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, Path, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from firmware_emu.awaited import UNSAID, AwaitedCondition, AwaitedError, awaited
 from firmware_emu.bench.clock import MANUAL, REAL, Pace
 from firmware_emu.bench.errors import BenchError, BenchLostError, LeasedError, NotNowError
-from firmware_emu.bench.event_words import shown
 from firmware_emu.bench.rig import actions, models
+from firmware_emu.bench.rig.event_stream import EventStream, event_of
 from firmware_emu.bench.rig.guard import Guard, refused
-from firmware_emu.bench.time_run import TimeRun, Until
+from firmware_emu.bench.rig.http_protocol import ENDLESS
+from firmware_emu.bench.trace_ring import PAGE_ENTRIES
+from firmware_emu.faults.fault import COUNT_MAX
 from firmware_emu.faults.orders import NOW, At, Start
 from firmware_emu.units import MS_PER_S
 
@@ -33,9 +38,12 @@ if TYPE_CHECKING:
 
     from fastapi.responses import JSONResponse
 
+    from firmware_emu.awaited import Awaited
     from firmware_emu.bench.command_queue import CommandQueue
     from firmware_emu.bench.rig.connections import Connections
     from firmware_emu.bench.runner import Runner
+    from firmware_emu.bench.time_run import TimeRun
+    from firmware_emu.bench.trace_ring import TracePage
     from firmware_emu.faults.orders import Order
 
 Result = TypeVar("Result")
@@ -63,7 +71,7 @@ class RunnerProxy:
 
         return await asyncio.wrap_future(self._command_queue.leave(job))
 
-    async def travel(self, ms: int, until: Until, after_received: int = 0) -> TimeRun:
+    async def travel(self, ms: int, until: Awaited | None = None, after_received: int = 0) -> TimeRun:
         """Let time pass; returns when it has passed."""
 
         def job(runner: Runner, future: Future[TimeRun]) -> None:
@@ -92,6 +100,21 @@ async def _changing(request: Request, lease: LeaseId = None) -> RunnerProxy:
 
 Here = Annotated[RunnerProxy, Depends(_looking)]
 Changing = Annotated[RunnerProxy, Depends(_changing)]
+Since = Annotated[int, Path(ge=0, le=COUNT_MAX, description="a mark, as GET /v1/trace tells it")]
+
+
+async def _stream_from_now(request: Request, door: Here) -> EventStream:
+    mark, _ = await door.do(actions.trace_mark)
+    request.scope["state"][ENDLESS] = True
+    return EventStream(request.app.state.command_queue, mark)
+
+
+async def _stream_since(request: Request, door: Here, since: Since) -> EventStream:
+    await door.do(lambda runner: actions.trace(runner, since, 0))  # that it is a mark
+    request.scope["state"][ENDLESS] = True
+    return EventStream(request.app.state.command_queue, since)
+
+
 # Bodies of which every field is optional may be left out.
 PowerCut = Annotated[models.PowerCut, Body(default_factory=models.PowerCut)]
 PowerRestore = Annotated[models.PowerRestore, Body(default_factory=models.PowerRestore)]
@@ -220,16 +243,21 @@ async def put_clock(door: Changing, wanted: models.ClockWanted) -> models.ClockS
 async def advance(door: Changing, wanted: models.Advance) -> models.Done:
     """Under manual time: let time pass, after all bytes that the client has sent were taken."""
     after_received = 0 if wanted.after_received is None else wanted.after_received
-    time_run = await door.travel(wanted.ms, Until.TIME, after_received)
+    time_run = await door.travel(wanted.ms, None, after_received)
     return models.Done(now_ms=time_run.end.pump_ms)
 
 
 @router.post("/clock/run-until")
 async def run_until(door: Changing, wanted: models.RunUntil) -> models.Ran:
     """Under manual time: let time pass until something happens, as fast as this machine can."""
-    time_run = await door.travel(wanted.limit_ms, Until(wanted.what))
-    events = [models.Event(**shown(entry)._asdict()) for entry in time_run.events]
-    return models.Ran(now_ms=time_run.now.pump_ms, reached=time_run.reached, events=events)
+    said = wanted.model_dump(include=set(UNSAID), exclude_none=True)
+    until = awaited(wanted.what, **said)
+    time_run = await door.travel(wanted.limit_ms, until)
+    value = None
+    if isinstance(until, AwaitedCondition):
+        value, _ = await door.do(lambda runner: until.seen(runner.host.pump))
+    events = [event_of(entry) for entry in time_run.events]
+    return models.Ran(now_ms=time_run.now.pump_ms, reached=time_run.reached, events=events, value=value)
 
 
 @router.post("/power/cut")
@@ -356,6 +384,54 @@ async def get_tones(door: Here) -> models.Tones:
     return models.Tones(now_ms=now_ms, tones=[models.Tone(**tone._asdict()) for tone in heard])
 
 
+@router.get("/profile")
+async def get_profile(door: Here) -> models.ProfileInForce:
+    """What this pump was made from, and what the clinic has changed since."""
+    seen, now_ms = await door.do(actions.profile)
+    return models.ProfileInForce(now_ms=now_ms, **seen._asdict())
+
+
+@router.get("/trace")
+async def get_trace_mark(door: Here) -> models.TraceMark:
+    """A mark: the place that this moment has in the trace."""
+    mark, now_ms = await door.do(actions.trace_mark)
+    return models.TraceMark(now_ms=now_ms, mark=mark)
+
+
+@router.get("/trace/{since}")
+async def get_trace(door: Here, since: Since) -> models.Trace:
+    """What has happened since a mark, a page of it: go on at `next` while that is less than `mark`."""
+
+    def look(runner: Runner) -> tuple[TracePage, int]:
+        return actions.trace(runner, since, PAGE_ENTRIES), actions.trace_mark(runner)
+
+    (page, mark), now_ms = await door.do(look)
+    entries = [event_of(entry) for entry in page.entries]
+    return models.Trace(now_ms=now_ms, lost=page.lost, next=page.next, mark=mark, entries=entries)
+
+
+@router.get("/events", response_class=EventSourceResponse)
+async def get_events(
+    stream: Annotated[EventStream, Depends(_stream_from_now)],
+) -> AsyncIterator[ServerSentEvent]:
+    """What happens from now on, as it happens, as server-sent events; the id of each is the mark after it.
+
+    `event` has an entry of the trace, as in Trace; `lost` an EventsLost: this reader was too slow for so many, which
+    the trace does not keep any more either; `end` comes last, as the bench ends.
+    """
+    async for told in stream.told():
+        yield told
+
+
+@router.get("/events/{since}", response_class=EventSourceResponse)
+async def get_events_since(
+    stream: Annotated[EventStream, Depends(_stream_since)],
+) -> AsyncIterator[ServerSentEvent]:
+    """The same from a mark on: so a reader goes on that was cut off, from the last id that it has."""
+    async for told in stream.told():
+        yield told
+
+
 @router.post("/shutdown")
 async def shutdown(door: Changing, _wanted: Nothing) -> models.Done:
     """End the emulator in good order."""
@@ -380,7 +456,7 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
     )
     app.state.command_queue = command_queue
     app.include_router(router)
-    for kind in (RequestValidationError, HTTPException, BenchError, Exception):
+    for kind in (RequestValidationError, HTTPException, BenchError, AwaitedError, Exception):
         app.add_exception_handler(kind, _refuse)
     return Guard(app, token, port, connections)
 
@@ -422,14 +498,14 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
     match error:
         case RequestValidationError():
             status, first = 422, error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"] if part != "body")
-            sentence = f"{where or 'body'}: {first['msg']}"
+            where = ".".join(str(part) for part in first["loc"] if part not in {"body", "path"})
+            sentence = f"{where or 'body'}: {first['msg'].removeprefix('Value error, ')}"
             if first["type"] == "json_invalid":
                 sentence = "the body is not JSON"
         case HTTPException():
             status = error.status_code
             sentence = f"{error.detail}; see /openapi.json for what there is"
-        case BenchError():
+        case BenchError() | AwaitedError():
             status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
             sentence = str(error)
         case _:

@@ -2,7 +2,8 @@
 
 Bytes that are no HTTP are refused as everything else is, also in the middle of a request. A request that is whole is
 answered, also where the client has closed its half of the connection behind it (`shutdown(SHUT_WR)`); one that is not
-is refused then. No other protocol is spoken. Knows no verb of rig control, and no token.
+is refused then; nor can who reads what has no end be told from who is gone. No other protocol is spoken. Knows no verb
+of rig control, and no token.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import json
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+ENDLESS = "endless"
+"""In the state of a request: its answer has no end."""
 
 
 class HttpProtocol(H11Protocol):
@@ -33,6 +37,8 @@ class HttpProtocol(H11Protocol):
         """Hang up unless a whole request waits for its answer: no more can come."""
         if self.cycle is None or self.cycle.response_complete:
             self.transport.close()
+        elif self.cycle.scope["state"].get(ENDLESS):
+            self.transport.abort()  # a reader that is gone would hold its place until it is next told something
         elif self.cycle.more_body:
             self.send_400_response("the request ends in the middle of its body")
 

@@ -5,34 +5,80 @@ These are the bodies that `/openapi.json` describes.
 
 from __future__ import annotations
 
-from enum import EnumType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias, get_type_hints
+from enum import Enum, EnumType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, create_model, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    create_model,
+    field_validator,
+)
 
+from firmware_emu.awaited import OPERATORS, TAKES, UNSAID
 from firmware_emu.bench.clock import SPEED_MAX, TRAVEL_MAX_MS, TimeMode
 from firmware_emu.bench.image_records import MEMORY_MAX_BYTES
 from firmware_emu.controller import controller
 from firmware_emu.faults.fault import COUNT_MAX, Where
+from firmware_emu.faults.orders import At  # noqa: TC001 - a Literal is made of it
 from firmware_emu.plant import truth
+from firmware_emu.profile import Implant, PumpModel
 from firmware_emu.units import NL_PER_ML
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pydantic.config import JsonDict
 
 SYRINGE_MAX_NL = 100 * NL_PER_ML
 CONCENTRATION_MAX_NG_PER_ML = 1_000_000_000
 LEASE_MAX_S = 86_400
-TEXT_MAX = 200
 NULL: JsonDict = {"type": "null"}
+
+TEXT_MAX = 80
+VALUE_MAX = 1 << 100  # more than any truth holds, and exact as the double that the description makes of it
+VALUE_SCHEMA: JsonDict = {
+    "anyOf": [
+        {"type": "boolean"},
+        {"type": "integer", "exclusiveMinimum": -VALUE_MAX, "exclusiveMaximum": VALUE_MAX},
+        {"type": "string", "maxLength": TEXT_MAX},
+        NULL,
+    ]
+}
 
 Ms = Annotated[int, Field(ge=0, le=TRAVEL_MAX_MS)]
 
 
-def _model_of(kind: type[NamedTuple]) -> type[BaseModel]:
-    """The model of a named tuple: its fields with their types, each enum as the name of one of its values."""
+def _field_value(value: object) -> object:
+    if isinstance(value, str | bool | None) and len(value if isinstance(value, str) else "") <= TEXT_MAX:
+        return value
+    if isinstance(value, int) and abs(value) < VALUE_MAX:
+        return value
+    raise ValueError("a whole number below 2^100, a name, true, false or null is expected")
+
+
+Value = Annotated[Any, PlainValidator(_field_value), WithJsonSchema(VALUE_SCHEMA)]
+"""What a field of truth or belief may be compared with."""
+
+
+def _names(kind: EnumType) -> Iterable[str]:
+    return kind.__members__
+
+
+def _values(kind: EnumType) -> Iterable[str]:
+    """As profiles spell it."""
+    members: Iterable[Enum] = kind.__members__.values()
+    return [str(member.value) for member in members]
+
+
+def _model_of(kind: type[Any], spelled: Callable[[EnumType], Iterable[str]] = _names) -> type[BaseModel]:
+    """The model of a named tuple or a dataclass: its fields with their types, each enum as one of its values."""
     fields: dict[str, Any] = {
-        name: (Literal[*(hint.__members__)] if isinstance(hint, EnumType) else hint, ...)
+        name: (Literal[*spelled(hint)] if isinstance(hint, EnumType) else hint, ...)
         for name, hint in get_type_hints(kind).items()
     }
     return create_model(kind.__name__, __doc__=kind.__doc__, **fields)
@@ -41,8 +87,11 @@ def _model_of(kind: type[NamedTuple]) -> type[BaseModel]:
 if TYPE_CHECKING:
     Truth: TypeAlias = BaseModel
     Belief: TypeAlias = BaseModel
+    PumpModelValues: TypeAlias = BaseModel
+    ImplantValues: TypeAlias = BaseModel
 else:
     Truth, Belief = _model_of(truth.Truth), _model_of(controller.Belief)
+    PumpModelValues, ImplantValues = _model_of(PumpModel, _values), _model_of(Implant, _values)
 
 
 def _whole(value: object) -> object:
@@ -117,11 +166,36 @@ class Advance(Strict):
     after_received: Annotated[int, Field(ge=0, le=COUNT_MAX)] | None = None
 
 
-class RunUntil(Strict):
-    """Let time pass until the next event or alarm, at most so long."""
+def _said_of(what: str) -> JsonDict:
+    """That all is said that says something of it, and nothing else."""
+    unsaid: JsonDict = {
+        name: {"enum": [None] if nothing is None else [None, nothing]}
+        for name, nothing in UNSAID.items()
+        if name not in TAKES[what]
+    }
+    if "field" in unsaid:
+        return {"properties": {"what": {"const": what}, **unsaid}}
+    compared: JsonDict = {"field": {"type": "string"}, "operator": {"type": "string"}}
+    return {"required": list(compared), "properties": {"what": {"const": what}, **compared, **unsaid}}
 
-    what: Literal["event", "alarm"]
+
+class RunUntil(Strict):
+    """Let time pass until something happens, at most so long.
+
+    Event: the next of the program's own, or the `count`-th of `name`, a kind of event of the trace or the type of an
+    entry of the log. Alarm: one that is raised, or `cleared`, of that AlarmId or any. Truth, belief: one field compared
+    with a value, looked at now, at each event and each stroke; a field that is an enum compares with a name.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_said_of(what) for what in TAKES]})
+    what: Literal[*TAKES]  # type: ignore[valid-type]
     limit_ms: Ms
+    name: Annotated[str, Field(max_length=TEXT_MAX)] | None = None
+    cleared: bool | None = None
+    count: Annotated[int, Field(ge=1, le=COUNT_MAX)] | None = None
+    field: Annotated[str, Field(max_length=TEXT_MAX)] | None = None
+    operator: Literal[*OPERATORS] | None = None  # type: ignore[valid-type]
+    value: Value = None
 
 
 class Event(BaseModel):
@@ -138,10 +212,54 @@ class Event(BaseModel):
 
 
 class Ran(Done):
-    """Where a run ended, whether what it ran for happened, and what that was."""
+    """Where a run ended, whether what it ran for happened, and what of that did, the newest last.
+
+    `value`: what the field that was compared is then; null where none was, or belief without power.
+    """
 
     reached: bool
     events: list[Event]
+    value: Value = None
+
+
+class TraceMark(Done):
+    """How many entries the trace has had by now, since this emulator was started."""
+
+    mark: int
+
+
+class Trace(Done):
+    """What has happened since a mark. `lost` entries before these are not kept any more; `next` is where to go on.
+
+    `mark` is how many entries there are by now: where `next` is less, there are more to ask for.
+    """
+
+    lost: int
+    next: int
+    mark: int
+    entries: list[Event]
+
+
+class EventsLost(BaseModel):
+    """Data of an event `lost` of the stream: how many entries this reader was too slow for."""
+
+    lost: int
+
+
+class ProfileInForce(Done):
+    """What this pump was made from, without keys, and what the clinic has changed by CONFIG_WRITE; null without power.
+
+    `implant` is what was done to it before time 0; null for a pump as it left the factory.
+    """
+
+    name: str
+    model: PumpModelValues
+    implant: ImplantValues | None
+    wall_at_start_s: int | None
+    tz_minutes: int
+    vendor_messages: tuple[str, ...]
+    texts: dict[str, str]
+    configured: dict[str, int | str | bool] | None
 
 
 class PowerCut(Strict):
@@ -193,17 +311,19 @@ class Moved(Done):
 class FaultStart(Strict):
     """When a fault starts.
 
-    After so many ms; behind the `nth` commanded stroke, write to the memory or event, from now on; as the `nth` frame
-    has come, before the pump acts on it; or at the first event, each stroke being one, at which a condition holds.
+    After so many ms; behind the `count`-th commanded stroke, write to the memory, event or alarm, from now on; as the
+    `count`-th frame has come, before the pump acts on it; or at the first event, each stroke being one, at which a
+    field of truth or belief compares so. Events, alarms and fields are named as for a run until something happens.
     """
 
-    at: Literal["time", "stroke", "write", "frame", "event", "condition"]
-    nth: Annotated[int, Field(ge=1, le=COUNT_MAX)] = 1
+    at: Literal[*(each.value for each in At)]  # type: ignore[valid-type]
     after_ms: Annotated[int, Field(ge=0, le=COUNT_MAX)] = 0
-    event: Annotated[str, Field(max_length=TEXT_MAX)] = ""
-    """Kind of the event and, after a blank, the name of a value in it: `AlarmRaised MOTOR_STALL`."""
-    condition: Annotated[str, Field(max_length=TEXT_MAX)] = ""
-    """`truth.true_nl_ppm <= 2000000000000`, or of `belief`."""
+    count: Annotated[int, Field(ge=1, le=COUNT_MAX)] = 1
+    name: Annotated[str, Field(max_length=TEXT_MAX)] | None = None
+    cleared: bool = False
+    field: Annotated[str, Field(max_length=TEXT_MAX)] | None = None
+    operator: Literal[*OPERATORS] | None = None  # type: ignore[valid-type]
+    value: Value = None
 
 
 class FaultWanted(Strict):

@@ -196,6 +196,7 @@ def test_what_is_refused_never_reaches_the_application() -> None:
     assert application.calls == 0
 
 
+# Attack 9.2: no token, or a wrong one, again and again.
 def test_guessing_is_slowed_down_and_the_right_token_still_passes(guard: Guard) -> None:
     wrong = GOOD | {"authorization": "Bearer guess"}
     answers = [ask(guard, wrong)[0] for _ in range(WRONG_TOKENS_MAX + 2)]

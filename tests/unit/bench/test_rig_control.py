@@ -72,6 +72,11 @@ def test_it_describes_itself(bench: ThreadBench) -> None:
         "/v1/faults/{name}",
         "/v1/lease",
         "/v1/tones",
+        "/v1/trace",
+        "/v1/trace/{since}",
+        "/v1/events",
+        "/v1/events/{since}",
+        "/v1/profile",
         "/v1/shutdown",
     }
     assert "Not a medical device" in document["info"]["summary"]
@@ -118,6 +123,17 @@ def test_it_is_not_there_unless_asked_for(start: Callable[..., Emulator]) -> Non
         ("/v1/clock/advance", b"not json", "not JSON"),
         ("/v1/clock/advance", b"", "body: Field required"),
         ("/v1/clock/run-until", {"what": "lunch", "limit_ms": 1}, "what: "),
+        (
+            "/v1/clock/run-until",
+            {"what": "event", "limit_ms": 1, "name": "BOOTS"},
+            "there is no event 'BOOTS'; ",
+        ),
+        ("/v1/clock/run-until", {"what": "truth", "limit_ms": 1}, "no field was named; truth has now_ms, "),
+        (
+            "/v1/clock/run-until",
+            {"what": "truth", "limit_ms": 1, "field": "edges", "operator": "<", "value": 1.5},
+            "value: a whole number below 2^100, a name, true, false or null is expected",
+        ),
         ("/v1/power/cut", {"after_writes": 0}, "after_writes: "),
         ("/v1/power/cut", {"torn_after_bytes": 3}, "say which with after_writes"),
         ("/v1/syringe/fill", {"nl": -5}, "nl: "),
@@ -244,7 +260,7 @@ def test_a_run_until_an_alarm_stops_at_its_millisecond(fresh: ThreadBench) -> No
 
 def test_a_run_that_finds_nothing_ends_at_its_limit(fresh: ThreadBench) -> None:
     ran = fresh.rig("POST", "/v1/clock/run-until", {"what": "alarm", "limit_ms": MS_PER_HOUR})
-    assert ran == {"now_ms": MS_PER_HOUR, "reached": False, "events": []}
+    assert ran == {"now_ms": MS_PER_HOUR, "reached": False, "events": [], "value": None}
 
 
 def test_power_is_cut_and_comes_back(fresh: ThreadBench) -> None:

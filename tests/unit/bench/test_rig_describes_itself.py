@@ -35,7 +35,8 @@ def document(bench: ThreadBench) -> Any:
 def operations(document: Any) -> Iterator[tuple[str, str, Any]]:
     for path, item in document["paths"].items():
         for method, operation in item.items():
-            yield method, path.replace("{name}", "magnet"), operation
+            if not path.startswith("/v1/events"):  # which has no end
+                yield method, path.replace("{name}", "magnet").replace("{since}", "0"), operation
 
 
 def resolved(document: Any, schema: Any) -> Any:
@@ -133,6 +134,27 @@ BODIES: list[tuple[str, str, dict[str, Any]]] = [
     ("post", "/v1/power/cut", {"torn_after_bytes": 3}),
     ("post", "/v1/power/cut", {"torn_after_bytes": None}),
     ("post", "/v1/power/cut", {"torn_after_bytes": 3, "after_writes": None}),
+    *(
+        ("post", "/v1/clock/run-until", {"limit_ms": 0} | body)
+        for body in (
+            {"what": "event"},
+            {"what": "event", "name": "BOOT", "count": 3, "cleared": False, "value": None},
+            {"what": "event", "cleared": True},
+            {"what": "event", "field": "edges"},
+            {"what": "alarm", "cleared": True, "name": "EMPTY"},
+            {"what": "alarm", "operator": "<"},
+            {"what": "truth"},
+            {"what": "truth", "field": "edges"},
+            {"what": "truth", "field": "edges", "operator": "<", "value": 5.0, "count": 1},
+            {"what": "truth", "field": "edges", "operator": "<", "value": 5.5},
+            {"what": "truth", "field": "edges", "operator": "<", "value": [5]},
+            {"what": "truth", "field": "edges", "operator": "<", "value": 1 << 100},
+            {"what": "truth", "field": "edges", "operator": "<", "value": 5, "count": 2},
+            {"what": "belief", "field": "state", "operator": "==", "value": "RUN", "cleared": None},
+            {"what": "belief", "field": "state", "operator": "==", "value": "RUN", "name": "RUN"},
+            {"what": "belief", "field": "state", "operator": "=", "value": "RUN"},
+        )
+    ),
     ("put", "/v1/clock", {}),
     ("put", "/v1/clock", {"mode": None, "speed": None}),
     ("put", "/v1/clock", {"mode": "manual"}),

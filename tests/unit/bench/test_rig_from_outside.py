@@ -168,7 +168,7 @@ ODD_VALUES = [
 BODY_FIELDS: list[tuple[str, str, list[str]]] = [
     ("PUT", "/v1/clock", ["mode", "speed"]),
     ("POST", "/v1/clock/advance", ["ms", "after_received"]),
-    ("POST", "/v1/clock/run-until", ["what", "limit_ms"]),
+    ("POST", "/v1/clock/run-until", ["what", "limit_ms", "name", "count", "field", "operator", "value"]),
     ("POST", "/v1/power/cut", ["after_writes", "torn_after_bytes"]),
     ("POST", "/v1/power/restore", ["off_ms"]),
     ("POST", "/v1/syringe/aspirate", ["nl"]),
@@ -180,6 +180,11 @@ BODY_FIELDS: list[tuple[str, str, list[str]]] = [
 GIVEN: dict[str, bytes] = {
     "parameters": b'"on": true, ',
     "limit_ms": b'"what": "event", ',
+    "name": b'"what": "event", "limit_ms": 1, ',
+    "count": b'"what": "event", "limit_ms": 1, ',
+    "field": b'"what": "truth", "limit_ms": 1, "operator": "==", ',
+    "operator": b'"what": "truth", "limit_ms": 1, "field": "edges", ',
+    "value": b'"what": "truth", "limit_ms": 1, "field": "edges", "operator": "==", ',
     "who": b'"seconds": 1, ',
 }
 

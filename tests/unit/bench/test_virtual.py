@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from firmware_emu.awaited import awaited
 from firmware_emu.bench.errors import NotNowError
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.rig.actions import RefusedError
-from firmware_emu.bench.time_run import Until
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.now import Now
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, NL_PER_ML
@@ -31,7 +31,7 @@ def test_a_day_is_the_same_in_one_step_and_in_many(bench: VirtualBench) -> None:
 
 
 def test_a_run_until_an_alarm_stops_there_and_goes_no_further(bench: VirtualBench) -> None:
-    time_run = bench.run_until(Until.ALARM, 60 * MS_PER_DAY)
+    time_run = bench.run_until(awaited("alarm"), 60 * MS_PER_DAY)
     assert time_run.reached
     assert bench.now_ms == 32_000 * MS_PER_DAY // 1_200
     assert time_run.events[0].now == Now.both(bench.now_ms)
@@ -39,7 +39,7 @@ def test_a_run_until_an_alarm_stops_there_and_goes_no_further(bench: VirtualBenc
 
 def test_a_run_until_its_limit_is_an_advance(bench: VirtualBench) -> None:
     other = bench.fork()
-    assert not bench.run_until(Until.ALARM, MS_PER_DAY).reached
+    assert not bench.run_until(awaited("alarm"), MS_PER_DAY).reached
     other.advance(MS_PER_DAY)
     assert bench.now_ms == other.now_ms == MS_PER_DAY
     assert actions.state(bench) == actions.state(other)

@@ -17,6 +17,7 @@ from hil.cli import main
 from hil.cli.documents import KeysPart, json_text
 from hil.cli.json_schema import DOCUMENTS, json_schema
 from hil.cli.program import program
+from hil.cli.rig_commands import rig
 from hil.errors import UsageError
 from protocol.identifiers import AlarmId, Role, SelfTestFault
 from protocol.log.data import DATA_OF
@@ -102,7 +103,8 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_every_command_has_a_schema() -> None:
-    assert {*program.commands, "error"} == set(DOCUMENTS)
+    of_rig = {f"rig-{name}" for name in rig.commands}
+    assert {*program.commands, *of_rig, "error"} == set(DOCUMENTS)
 
 
 @for_each("name", list(DOCUMENTS))

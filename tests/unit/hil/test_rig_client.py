@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from hil.errors import BadConfiguration, BenchLost, UsageError
-from hil.rig import RigClock, RigEvent, RigTone
-from hil.rig_client import RigClient
+from hil.rig import RigClock, RigEvent, RigTone, RigTrace
+from hil.rig_client import LeaseState, RigClient
 
 TOKEN = "open sesame"  # noqa: S105 - of this test alone
 
@@ -75,6 +75,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     bench, rig = served
     bench.answer = {
         "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
+        "value": None,
         "truth": {"edges": 1}, "belief": None, "trace_hash": "ff",
         "events": [{"kind": "K", "now_ms": 3, "line_ms": 2, "fields": {"alarm_id": "EMPTY"}, "text": "words"}],
         "tones": [{"at_ms": 2, "critical": True, "duration_ms": 3_000}],
@@ -96,6 +97,13 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     rig.inject("accuracy", accuracy_ppm=9)
     rig.clear("a/b")
     assert rig.tones() == (RigTone(2, critical=True, duration_ms=3_000),)
+    rig.run_until("alarm", 1_000, name="EMPTY", cleared=True)
+    bench.answer = {"now_ms": 5, "mark": 7, "lost": 3, "next": 7, "entries": []}
+    assert rig.mark() == 7
+    assert rig.trace(4) == RigTrace((), 3, 7)
+    bench.answer = {"now_ms": 5, "who": "rig A", "left_ms": 4, "lease": "ab"}
+    assert rig.take_lease("rig A", 60) == "ab"
+    assert rig.lease() == LeaseState("rig A", 4)
     rig.shutdown()
     assert rig.last_now_ms == 5
     assert bench.asked == [
@@ -116,6 +124,15 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
         ("PUT", "/v1/faults/accuracy", {"on": True, "parameters": {"accuracy_ppm": 9}}),
         ("PUT", "/v1/faults/a%2Fb", {"on": False}),
         ("GET", "/v1/tones", None),
+        (
+            "POST",
+            "/v1/clock/run-until",
+            {"what": "alarm", "limit_ms": 1_000, "name": "EMPTY", "cleared": True},
+        ),
+        ("GET", "/v1/trace", None),
+        ("GET", "/v1/trace/4", None),
+        ("PUT", "/v1/lease", {"who": "rig A", "seconds": 60}),
+        ("GET", "/v1/lease", None),
         ("POST", "/v1/shutdown", {}),
     ]
 
@@ -207,6 +224,10 @@ ASKING = {
     "tones": lambda rig: rig.tones(),
     "advance": lambda rig: rig.advance(5),
     "run_until": lambda rig: rig.run_until("event", 5),
+    "mark": lambda rig: rig.mark(),
+    "trace": lambda rig: rig.trace(),
+    "profile": lambda rig: rig.profile(),
+    "events": lambda rig: next(rig.events()),
     "power_restore": lambda rig: rig.power_restore(),
     "aspirate": lambda rig: rig.aspirate(),
 }

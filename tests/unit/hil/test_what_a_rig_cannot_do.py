@@ -20,6 +20,21 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ),
     *((f"run {value!r}", lambda rig, v=value: rig.run_until("event", v)) for value in (1.5, True, -1, b"5")),
     ("run until nothing", lambda rig: rig.run_until(None, 1)),
+    *(
+        (f"run until {said!r}", lambda rig, s=said: rig.run_until(*s[0], **s[1]))
+        for said in (
+            (("event", 1), {"name": "BOOTS"}),
+            (("event", 1), {"count": 0}),
+            (("event", 1), {"nmae": "BOOT"}),
+            (("alarm", 1), {"name": 5}),
+            (("truth", 1), {"field": "edges", "operator": "<", "value": 1.5}),
+            (("truth", 1), {"field": "edges", "operator": "<", "value": "5"}),
+            (("belief", 1), {"field": "state", "operator": "==", "value": "RUNN"}),
+        )
+    ),
+    *((f"trace {value!r}", lambda rig, v=value: rig.trace(v)) for value in (-1, 1.5, True, "5", 1 << 40)),
+    *((f"events {value!r}", lambda rig, v=value: rig.events(v)) for value in (-1, 1.5, True, "5", 1 << 40)),
+    *((f"wait {value!r}", lambda rig, v=value: rig.events(0, v)) for value in (-1, True, "5", float("nan"))),
     *((f"fill {value!r}", lambda rig, v=value: rig.fill(v)) for value in (1.5, True, -1, "5", None)),
     *((f"of {value!r}", lambda rig, v=value: rig.fill(5, v)) for value in (1.5, True, -1, Decimal(5))),
     *((f"aspirate {value!r}", lambda rig, v=value: rig.aspirate(v)) for value in (0.5, True, -1, object())),
