@@ -33,7 +33,7 @@ class Remedy(Enum):
 
     CONDITION = "the condition ends by itself"
     REFILL = "a refill"
-    THERAPY = "delivery started again"
+    THERAPY = "the program delivered again; the safe rate is none"
     PROGRAM = "a program committed"
     CLOCK = "the wall clock set"
     REWRITE = "the data written anew, and found whole"

@@ -244,8 +244,9 @@ class Therapy:
         therapy.reason = reason
         if therapy.state in DELIVERING:
             therapy.stopped_at_ms = therapy.stop_expires_ms = therapy.stopped_by = None
-            therapy.stop_expired = therapy.stopped_too_long = False
-            records.remedy(Remedy.THERAPY)
+            if therapy.state is State.RUN:  # the safe rate is no therapy: what called for one goes on calling
+                therapy.stop_expired = therapy.stopped_too_long = False
+                records.remedy(Remedy.THERAPY)
         elif therapy.state is State.EOS:
             therapy.stopped_at_ms = therapy.stop_expires_ms = None
         elif therapy.stopped_at_ms is None:
