@@ -77,7 +77,7 @@ TONES: Final = {
     AlarmClass.NON_CRITICAL: "one single tone of 1 second",
 }
 MEANINGS: Final = {
-    AlarmId.LOW_RESERVOIR: f"the drug is running low: {TELL}, it must be refilled",
+    AlarmId.LOW_RESERVOIR: f"the drug is running low and must be refilled: {CALL}",
     AlarmId.EMPTY: f"there is no drug left: {CALL}",
     AlarmId.MOTOR_STALL: f"the motor stands still, as near a strong magnet; go away from it, and {CALL}",
     AlarmId.STOPPED_TOO_LONG: f"the pump has been stopped for too long: {CALL}",
@@ -94,7 +94,7 @@ MEANINGS: Final = {
 NEVER_ACTIVE: Final = frozenset(
     {AlarmId.RESET, AlarmId.BOLUS_PARTIAL, AlarmId.KEY_RECOVERY, AlarmId.TUBE_SET}
 )
-NO_TONE: Final = "no alarm is on: a tone that you hear is not your pump's"
+NO_TONE: Final = "no alarm is on: what you hear is a test by your clinic, or no tone of your pump"
 NO_TONE_NOW: Final = (
     f"no alarm is on; one was, and your clinic has not looked at it: if you hear a tone, {CALL}"
 )
@@ -229,7 +229,7 @@ def checkup_of(pump: Programmer) -> tuple[Rows, CheckupPart]:
     header = pump.program().header if status.mode is not InfusionMode.NONE else None
     found = None if header is None else allowance(pump, header, status)
     rows: Rows = [("my pump", pump_words(status, alarms))]
-    tones = [_tone(row) for row in alarms if may_be_heard(row)]
+    tones = [_tone(row, dates) for row in alarms if may_be_heard(row)]
     rows += [("the tone", f"{tone['sounds']} means: {tone['means']}") for tone in tones]
     if not tones:
         unseen = any(AlarmFlag.LATCHED in row.flags and AlarmFlag.SILENCED not in row.flags for row in alarms)
@@ -270,13 +270,22 @@ def may_be_heard(row: AlarmRow) -> bool:
     return AlarmFlag.ACTIVE in row.flags or (row.alarm_id in NEVER_ACTIVE and left)
 
 
-def _tone(row: AlarmRow) -> ToneMeaning:
+def _tone(row: AlarmRow, dates: PumpDates) -> ToneMeaning:
+    means = MEANINGS.get(row.alarm_id, UNKNOWN_ALARM)
+    if row.alarm_id is AlarmId.LOW_RESERVOIR and AlarmFlag.ACTIVE in row.flags:
+        means = f"{means}; {left_words(dates)}"
     return ToneMeaning(
-        alarm_id=row.alarm_id,
-        alarm_class=row.alarm_class,
-        sounds=TONES[row.alarm_class],
-        means=MEANINGS.get(row.alarm_id, UNKNOWN_ALARM),
+        alarm_id=row.alarm_id, alarm_class=row.alarm_class, sounds=TONES[row.alarm_class], means=means
     )
+
+
+def left_words(dates: PumpDates) -> str:
+    """How much is left by the pump's count, and until when at the latest: it may be dry before."""
+    left_nl, empty_ms = dates.reservoir.reservoir_calc_nl, dates.all_patient.empty_ms
+    if not left_nl:
+        return "by its count nothing is left"
+    until = "" if empty_ms is None else f", at the latest until {dates.words(empty_ms)}"
+    return f"by its count {ml(left_nl)} are left{until}"
 
 
 def refill_words(dates: PumpDates) -> str:
@@ -285,7 +294,7 @@ def refill_words(dates: PumpDates) -> str:
     if low_ms is None:
         return "not while the pump gives no drug"
     if low_ms == 0:
-        return f"it is due: {CALL}"
+        return f"it is due: {CALL}; {left_words(dates)}"
     before = "before " if dates.wall_valid else ""
     at_worst = f"; {before}{dates.words(sooner_ms)} if you ask for every bolus" if sooner_ms != low_ms else ""
     return f"{before}{dates.words(low_ms)}{at_worst}"

@@ -10,6 +10,7 @@ from protocol.codec.layouts import message
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
+    ConfigId,
     DenyReason,
     ErrorCode,
     OnExpiry,
@@ -198,6 +199,21 @@ class StoppedTooLongData(NamedTuple):
     """Stopped for 48 h."""
 
     stopped_s: int
+
+
+@data_of(
+    LogType.CONFIG_WRITE,
+    "config_id" / enum_of(ConfigId),
+    Reserved(3),
+    "old" / U32 * "what held before; of a text how many bytes it had",
+    "new" / U32 * "what holds now, likewise",
+)
+class ConfigWriteData(NamedTuple):
+    """The clinic set an item of the configuration."""
+
+    config_id: ConfigId
+    old: int
+    new: int
 
 
 @data_of(LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)

@@ -33,17 +33,21 @@ class Remedy(Enum):
 
     CONDITION = "the condition ends by itself"
     REFILL = "a refill"
-    THERAPY = "delivery started again"
+    THERAPY = "the program delivered again; the safe rate is none"
     PROGRAM = "a program committed"
     CLOCK = "the wall clock set"
-    REWRITE = "the data written anew"
+    REWRITE = "the data written anew, and found whole"
     RESTART = "a restart that finds it in order"
     ACKNOWLEDGE = "an acknowledgement"
     REPLACEMENT = "a new pump"
 
 
 class AlarmRow(NamedTuple):
-    """One alarm. `remembered`: stays latched until its remedy, acknowledged or not [DOMAIN 3.7]."""
+    """One alarm.
+
+    `remembered`: stays latched until its remedy, acknowledged or not [DOMAIN 3.7]. `for_clinician`: what a patient
+    acknowledges falls silent and stays latched, since a clinician must still see it [DOMAIN RH-17].
+    """
 
     alarm_class: AlarmClass
     priority: Priority
@@ -51,6 +55,7 @@ class AlarmRow(NamedTuple):
     latching: bool = False
     momentary: bool = False
     remembered: bool = False
+    for_clinician: bool = False
 
 
 _CRITICAL, _NON_CRITICAL = AlarmClass.CRITICAL, AlarmClass.NON_CRITICAL
@@ -70,9 +75,13 @@ ALARMS: Final[dict[AlarmId, AlarmRow]] = {
     AlarmId.BOLUS_PARTIAL: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
     AlarmId.WALL_INVALID: AlarmRow(_NON_CRITICAL, _LOW, Remedy.CLOCK),
     AlarmId.RNG_FAILED: AlarmRow(_NON_CRITICAL, _LOW, Remedy.RESTART),
-    AlarmId.KEY_RECOVERY: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
+    AlarmId.KEY_RECOVERY: AlarmRow(
+        _NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True, for_clinician=True
+    ),
     AlarmId.NVM: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
-    AlarmId.TUBE_SET: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
+    AlarmId.TUBE_SET: AlarmRow(
+        _NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True, for_clinician=True
+    ),
 }
 
 

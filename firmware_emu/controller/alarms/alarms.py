@@ -67,7 +67,11 @@ class Alarms:
     critical_active: bool = False
     """A critical condition lasts: no bolus [DOMAIN 6.1, SR-10]."""
     sounds_from_ms: dict[AlarmClass, int] = field(default_factory=dict)
-    """By class, the tick from which on it sounds; nothing for a class that is silent."""
+    """By class, the tick from which on it sounds, each interval; nothing for a class that is silent.
+
+    It stays while any alarm of the class sounds, whichever began it: where one ends and another lasts, the next tone
+    is an interval after the last one and no later [DOMAIN SR-55, P7].
+    """
 
     def is_active(self, alarm_id: AlarmId) -> bool:
         """Whether the condition lasts."""
@@ -87,6 +91,8 @@ class Alarms:
         if self.is_active(alarm_id):
             return False
         momentary = ALARMS[alarm_id].momentary
+        if self.occurrences.pop(alarm_id, None) is not None:
+            self._count(tick_ms)  # its signal begins anew with it
         self.occurrences[alarm_id] = Occurrence(
             alarm_id,
             on_seq,
@@ -98,18 +104,18 @@ class Alarms:
             silenced=False,
             tone_from_ms=tick_ms,
         )
-        self._count()
+        self._count(tick_ms)
         return True
 
-    def clear(self, alarm_id: AlarmId) -> bool:
+    def clear(self, alarm_id: AlarmId, tick_ms: int) -> bool:
         """End the condition; returns False where it was not active."""
         if not self.is_active(alarm_id):
             return False
         self.occurrences[alarm_id].active = False
-        self._count()
+        self._count(tick_ms)
         return True
 
-    def remedied(self, remedy: Remedy) -> tuple[AlarmId, ...]:
+    def remedied(self, remedy: Remedy, tick_ms: int) -> tuple[AlarmId, ...]:
         """End the alarms that this remedy ends; returns those whose condition was active."""
         ended = []
         for alarm_id, occurrence in sorted(self.occurrences.items()):
@@ -120,21 +126,25 @@ class Alarms:
                 ended.append(alarm_id)
             occurrence.active = False
             occurrence.latched = occurrence.latched and not row.remembered
-        self._count()
+        self._count(tick_ms)
         return tuple(ended)
 
-    def acknowledge(self, alarm_id: AlarmId, on_seq: int, tick_ms: int) -> Acknowledged | None:
+    def acknowledge(
+        self, alarm_id: AlarmId, on_seq: int, tick_ms: int, *, by_clinician: bool = True
+    ) -> Acknowledged | None:
         """Acknowledge an occurrence that somebody has seen; None where it is not the last one of this alarm."""
         occurrence = self.occurrences.get(alarm_id)
         if occurrence is None or occurrence.on_seq != on_seq:
             return None
         row = ALARMS[alarm_id]
-        occurrence.latched = occurrence.latched and row.remembered
+        occurrence.latched = occurrence.latched and (
+            row.remembered or (row.for_clinician and not by_clinician)
+        )
         if occurrence.alarm_class is AlarmClass.CRITICAL and occurrence.active:
             occurrence.tone_from_ms = tick_ms + CRITICAL_SILENCE_MAX_MS
         else:
             occurrence.silenced = True
-        self._count()
+        self._count(tick_ms)
         until_ms = None if occurrence.silenced else occurrence.tone_from_ms
         return Acknowledged(occurrence.active, until_ms)
 
@@ -142,7 +152,7 @@ class Alarms:
         """Let what lasts sound again, because the session in which it was silenced is over."""
         for occurrence in self.occurrences.values():
             occurrence.tone_from_ms = min(occurrence.tone_from_ms, max(tick_ms, occurrence.on_ms))
-        self._count()
+        self._count(tick_ms)
 
     def listed(self, tick_ms: int) -> tuple[tuple[Occurrence, AlarmFlag], ...]:
         """All that are active or latched, critical ones first, each with its flags at `tick_ms`."""
@@ -177,20 +187,23 @@ class Alarms:
                 silenced=AlarmFlag.SILENCED in bits,
                 tone_from_ms=on_ms,
             )
-        alarms._count()
+        alarms._count(0)
         return alarms
 
-    def _count(self) -> None:
+    def _count(self, tick_ms: int) -> None:
         self.active_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.active)
         self.latched_mask = sum(1 << each.alarm_id for each in self.occurrences.values() if each.latched)
         self.critical_active = any(
             each.active and each.alarm_class is AlarmClass.CRITICAL for each in self.occurrences.values()
         )
-        self.sounds_from_ms = {}
+        before, self.sounds_from_ms = self.sounds_from_ms, {}
         for each in self.occurrences.values():
             if each.sounds:
                 earliest_ms = self.sounds_from_ms.get(each.alarm_class, each.tone_from_ms)
                 self.sounds_from_ms[each.alarm_class] = min(earliest_ms, each.tone_from_ms)
+        for alarm_class, from_ms in before.items():
+            if max(from_ms, self.sounds_from_ms.get(alarm_class, tick_ms + 1)) <= tick_ms:
+                self.sounds_from_ms[alarm_class] = from_ms  # it sounded, and goes on
 
 
 def _bits(occurrence: Occurrence) -> AlarmFlag:

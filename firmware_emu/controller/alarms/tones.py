@@ -34,8 +34,8 @@ def tone_of(alarm_class: AlarmClass, at_ms: int) -> Tone:
 def next_tone(alarms: Alarms, from_ms: int, intervals: ToneIntervals) -> Tone | None:
     """The first tone that begins at or after `from_ms` as things stand; None where there is none to come.
 
-    A class sounds at the pace of its first alarm, from the moment that it began; an alarm that is silenced for a
-    time counts from the end of that time on. Only the highest class is heard [DOMAIN 6.4, SR-53].
+    A class sounds at the pace of the alarm that broke its silence, for as long as any of its alarms sounds; one that is
+    silenced for a time counts from the end of that time on. Only the highest class is heard [DOMAIN 6.4, SR-53].
     """
     critical_ms = alarms.sounds_from_ms.get(AlarmClass.CRITICAL)
     non_critical_ms = alarms.sounds_from_ms.get(AlarmClass.NON_CRITICAL)

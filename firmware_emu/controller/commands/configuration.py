@@ -13,6 +13,8 @@ from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.settings import FIELD_OF, TEXT_IDS
 from firmware_emu.units import NL_PER_ML
 from protocol.identifiers import ConfigId, ErrorCode
+from protocol.log.data import ConfigWriteData
+from protocol.log.types import LogType
 from protocol.messages.configuration import ConfigReadReply, ConfigWriteReply
 
 if TYPE_CHECKING:
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 PATH_PART_MAX_NL: Final = 10 * NL_PER_ML  # no tube and no catheter has more
 TONE_INTERVAL_MIN_S: Final = 60  # a tone a minute wears out patient and battery
-TONE_INTERVAL_MAX_S: Final = 7_200  # [DOMAIN 3.1]
+CRITICAL_INTERVAL_MAX_S: Final = 7_200  # [DOMAIN 3.1]
+NONCRITICAL_INTERVAL_MAX_S: Final = 86_400  # [DOMAIN 3.1]
 _U32_BYTES: Final = 4
 
 
@@ -44,29 +47,48 @@ BOUNDS_OF: Final[dict[ConfigId, Callable[[PumpModel], Bounds]]] = {
     ConfigId.HOUR_MAX_NL: lambda model: Bounds(model.bolus_max_nl, model.day_max_nl),
     ConfigId.DAY_MAX_NL: lambda model: Bounds(model.hour_max_nl, model.rate_max_nl_per_day),
     ConfigId.PROGRAM_DAY_MAX_NL: lambda model: Bounds(model.rate_min_nl_per_day, model.rate_max_nl_per_day),
-    ConfigId.CRITICAL_INTERVAL_S: lambda _model: Bounds(TONE_INTERVAL_MIN_S, TONE_INTERVAL_MAX_S),
-    ConfigId.NONCRITICAL_INTERVAL_S: lambda _model: Bounds(TONE_INTERVAL_MIN_S, TONE_INTERVAL_MAX_S),
+    ConfigId.CRITICAL_INTERVAL_S: lambda _model: Bounds(TONE_INTERVAL_MIN_S, CRITICAL_INTERVAL_MAX_S),
+    ConfigId.NONCRITICAL_INTERVAL_S: lambda _model: Bounds(TONE_INTERVAL_MIN_S, NONCRITICAL_INTERVAL_MAX_S),
 }
 
 
 def read(device: DeviceContext, request: RequestContext) -> ConfigReadReply:
     """One item as it holds, whether it was ever written or is as the pump was made."""
     wanted: ConfigRead = request.message
-    config_id, records = wanted.config_id, device.records
+    return ConfigReadReply(wanted.config_id, _held(device, wanted.config_id))
+
+
+def _held(device: DeviceContext, config_id: ConfigId) -> bytes:
+    """An item as the wire has it."""
+    records = device.records
     if config_id in TEXT_IDS:
-        value = records.texts.texts[config_id]
-    elif config_id is ConfigId.PATIENT_MAY_READ_THERAPY:
-        value = bytes([records.settings.patient_may_read_therapy])
-    elif config_id is ConfigId.IMPLANT_WALL_S:
-        value = records.identity.implant_wall_s.to_bytes(_U32_BYTES, "little")
-    else:
-        value = int(getattr(device.model, FIELD_OF[config_id])).to_bytes(_U32_BYTES, "little")
-    return ConfigReadReply(config_id, value)
+        return records.texts.texts[config_id]
+    if config_id is ConfigId.PATIENT_MAY_READ_THERAPY:
+        return bytes([records.settings.patient_may_read_therapy])
+    if config_id is ConfigId.IMPLANT_WALL_S:
+        return records.identity.implant_wall_s.to_bytes(_U32_BYTES, "little")
+    return int(getattr(device.model, FIELD_OF[config_id])).to_bytes(_U32_BYTES, "little")
 
 
 def write(device: DeviceContext, request: RequestContext) -> ConfigWriteReply:
-    """Set one item. What holds already changes nothing, so that it may be written again after UNKNOWN."""
+    """Set one item, and log what changed. What holds already may be written again after UNKNOWN, and is no change."""
     wanted: ConfigWrite = request.message
+    config_id = wanted.config_id
+    old = _held(device, config_id)
+    _set(device, request, wanted)
+    new = _held(device, config_id)
+    if new != old:
+        data = ConfigWriteData(config_id, _logged(config_id, old), _logged(config_id, new))
+        device.records.enter(LogType.CONFIG_WRITE, data, actor=request.actor)
+    return ConfigWriteReply()
+
+
+def _logged(config_id: ConfigId, value: bytes) -> int:
+    """A value as its log entry has it: a number, or how long a text is, which says nothing about a patient."""
+    return len(value) if config_id in TEXT_IDS else int.from_bytes(value, "little")
+
+
+def _set(device: DeviceContext, request: RequestContext, wanted: ConfigWrite) -> None:
     config_id, records = wanted.config_id, device.records
     if config_id in TEXT_IDS:
         records.texts.texts[config_id] = _checked_text(wanted.value)
@@ -84,7 +106,6 @@ def write(device: DeviceContext, request: RequestContext) -> ConfigWriteReply:
         records.settings.numbers[config_id] = number
         records.mark_dirty(Region.SETTINGS)
         device.therapy.model = records.settings.applied_to(device.model)
-    return ConfigWriteReply()
 
 
 def _checked_text(value: bytes) -> bytes:

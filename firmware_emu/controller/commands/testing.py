@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.tones import tone_of
 from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.self_test import run_self_test
 from firmware_emu.controller.therapy.modes import DELIVERING
-from protocol.identifiers import AlarmClass, ErrorCode
+from protocol.identifiers import AlarmClass, ErrorCode, SelfTestFault
 from protocol.log.data import AlarmTestData, SelfTestData
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmTestReply
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from firmware_emu.controller.commands.device_context import DeviceContext
     from firmware_emu.controller.commands.request_context import RequestContext
     from protocol.messages.alarms import AlarmTest
+
+DAMAGE: Final = SelfTestFault.MEMORY | SelfTestFault.LOG
 
 
 def alarm_test(device: DeviceContext, request: RequestContext) -> AlarmTestReply:
@@ -44,5 +47,7 @@ def self_test(device: DeviceContext, request: RequestContext) -> SelfTestReply:
     if (delivery := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, delivery.cmd_id)
     failed = run_self_test(device.records, device.pins, device.model)
+    if not failed & DAMAGE:
+        device.records.remedy(Remedy.REWRITE)  # what was damaged is written anew, and was read back whole
     device.records.enter(LogType.SELF_TEST, SelfTestData(failed), actor=request.actor)
     return SelfTestReply(failed)

@@ -170,7 +170,9 @@ def acknowledge(device: DeviceContext, request: RequestContext) -> AlarmAckReply
     """Acknowledge an occurrence of an alarm that somebody has seen."""
     records = device.records
     wanted: AlarmAck = request.message
-    answer = records.alarms.acknowledge(wanted.alarm_id, wanted.seq, request.now.tick_ms)
+    answer = records.alarms.acknowledge(
+        wanted.alarm_id, wanted.seq, request.now.tick_ms, by_clinician=request.role is Role.CLINICIAN
+    )
     if answer is None:
         occurrence = records.alarms.occurrences.get(wanted.alarm_id)
         nearest = 0 if occurrence is None else occurrence.on_seq

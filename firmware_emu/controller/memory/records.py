@@ -125,14 +125,14 @@ class Records:
         """End an alarm whose condition has ceased, and log it; nothing where it is not on."""
         if not self.alarms.is_active(alarm_id):
             return
-        self.alarms.clear(alarm_id)
+        self.alarms.clear(alarm_id, self.tick_ms)
         self._tell_cleared(alarm_id)
         self.mark_dirty(Region.ALARMS)
 
     def remedy(self, remedy: Remedy) -> None:
         """End the alarms that this remedy ends, and log it."""
         before = self.alarms.latched_mask
-        ended = self.alarms.remedied(remedy)
+        ended = self.alarms.remedied(remedy, self.tick_ms)
         for alarm_id in ended:
             self._tell_cleared(alarm_id)
         if ended or before != self.alarms.latched_mask:

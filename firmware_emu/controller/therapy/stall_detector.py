@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.units import MS_PER_HOUR
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 TUBE_SET_MS: Final = 48 * MS_PER_HOUR  # a roller that stands so long dents the tube [DOMAIN 3.5]
 _NO_TICK: Final = 0xFFFF_FFFF_FFFF_FFFF
-_RECORD: Final = struct.Struct("<BBxxxxxxQQ")
+_RECORD: Final = struct.Struct("<BBxxIQQ")
 
 
 class StallChange(Enum):
@@ -38,7 +39,10 @@ class StallEvent(NamedTuple):
 
 @dataclass(slots=True)
 class StallDetector:
-    """The present row of edges; `last_edge_ms` is when the rotor was last seen to turn (or first expected to)."""
+    """The present row of edges; `last_edge_ms` is when the rotor was last seen to turn (or first expected to).
+
+    `missed_in_row`: strokes that were commanded and not seen since it was last seen to turn as it should.
+    """
 
     detect_ms: int
     recovery_edges: int
@@ -46,6 +50,7 @@ class StallDetector:
     first_missed_ms: int | None = None
     good_in_row: int = 0
     last_edge_ms: int = 0
+    missed_in_row: int = 0
 
     def tube_set_ms(self) -> int:
         """When the roller will have stood for so long that it has dented the tube."""
@@ -80,6 +85,7 @@ class StallDetector:
 
     def _missed(self, run: StrokeRun) -> StallEvent | None:
         self.good_in_row = 0
+        self.missed_in_row += run.count
         decisive_k = self._stall_stroke(run)
         if self.first_missed_ms is None:
             self.first_missed_ms = run.time_of_ms(run.first_k)
@@ -92,6 +98,7 @@ class StallDetector:
         self.first_missed_ms = None
         self.last_edge_ms = run.time_of_ms(run.first_k + run.count - 1)
         if not self.stalled:
+            self.missed_in_row = 0
             return None
         needed = self.recovery_edges - self.good_in_row
         self.good_in_row += run.count
@@ -104,13 +111,20 @@ class StallDetector:
     def pack(self) -> bytes:
         """Its record, without a row of good edges: without power none was seen."""
         first_ms = _NO_TICK if self.first_missed_ms is None else self.first_missed_ms
-        return _RECORD.pack(self.stalled, 0, first_ms, self.last_edge_ms)
+        return _RECORD.pack(self.stalled, 0, saturated_u32(self.missed_in_row), first_ms, self.last_edge_ms)
 
     @classmethod
     def unpack(cls, data: bytes, detect_ms: int, recovery_edges: int) -> StallDetector:
         """The detector as it was packed; ValueError for bytes that this program never wrote."""
-        stalled, zero, first_ms, last_edge_ms = _RECORD.unpack(data)
+        stalled, zero, missed, first_ms, last_edge_ms = _RECORD.unpack(data)
         if stalled > 1 or zero:
             raise ValueError(f"stall detector with flags {stalled}, {zero}")
         missed_ms = None if first_ms == _NO_TICK else first_ms
-        return cls(detect_ms, recovery_edges, bool(stalled), missed_ms, last_edge_ms=last_edge_ms)
+        return cls(
+            detect_ms,
+            recovery_edges,
+            bool(stalled),
+            missed_ms,
+            last_edge_ms=last_edge_ms,
+            missed_in_row=missed,
+        )

@@ -63,7 +63,6 @@ class Therapy:
     deliveries: Deliveries
     counters: Counters
     detector: StallDetector
-    missed_in_row: int = 0
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -188,25 +187,21 @@ class Therapy:
         event = self.detector.observe(run, edges)
         self.counters.count(source, commanded, edges)
         self.records.reservoir.count(commanded)
-        if edges != commanded:
-            self.missed_in_row += commanded - edges
-        elif self.missed_in_row and event is None and not self.detector.watching:
-            self.missed_in_row = 0
         if event is not None:
             self._on_stall(event)
 
     def _on_stall(self, event: StallEvent) -> None:
         """Log a stall or its end, and raise or clear its alarm [DOMAIN 3.4]. What was missed is not caught up."""
-        missed_nl = self.missed_in_row * self.model.stroke_nl
+        missed_nl = self.detector.missed_in_row * self.model.stroke_nl
         if event.change is StallChange.STALLED:
-            self.records.enter(LogType.STALL, StallData(self.missed_in_row))
+            self.records.enter(LogType.STALL, StallData(self.detector.missed_in_row))
             self.records.raise_alarm(AlarmId.MOTOR_STALL, missed_nl)
             return
         started_ms = self.records.alarms.occurrences[AlarmId.MOTOR_STALL].on_ms
         duration_s = (event.at_ms - started_ms) // MS_PER_S
         self.records.enter(LogType.STALL_RECOVERED, StallRecoveredData(missed_nl, duration_s))
         self.records.clear_alarm(AlarmId.MOTOR_STALL)
-        self.missed_in_row = 0
+        self.detector.missed_in_row = 0
 
     def check_reservoir(self) -> None:
         """Raise low and empty by what is believed [DOMAIN 3.2, 3.3], once the pump was filled for the first time."""
@@ -249,8 +244,9 @@ class Therapy:
         therapy.reason = reason
         if therapy.state in DELIVERING:
             therapy.stopped_at_ms = therapy.stop_expires_ms = therapy.stopped_by = None
-            therapy.stop_expired = therapy.stopped_too_long = False
-            records.remedy(Remedy.THERAPY)
+            if therapy.state is State.RUN:  # the safe rate is no therapy: what called for one goes on calling
+                therapy.stop_expired = therapy.stopped_too_long = False
+                records.remedy(Remedy.THERAPY)
         elif therapy.state is State.EOS:
             therapy.stopped_at_ms = therapy.stop_expires_ms = None
         elif therapy.stopped_at_ms is None:

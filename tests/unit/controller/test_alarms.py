@@ -56,8 +56,8 @@ def test_a_condition_that_lasts_is_one_occurrence() -> None:
 def test_a_condition_that_ends_stays_latched_until_it_is_acknowledged() -> None:
     alarms = Alarms()
     alarms.raise_(AlarmId.MOTOR_STALL, 1_000, on_seq=17)
-    assert alarms.clear(AlarmId.MOTOR_STALL)
-    assert not alarms.clear(AlarmId.MOTOR_STALL)
+    assert alarms.clear(AlarmId.MOTOR_STALL, 2_000)
+    assert not alarms.clear(AlarmId.MOTOR_STALL, 2_000)
     assert (alarms.active_mask, alarms.latched_mask, alarms.critical_active) == (0, 1 << 3, False)
     assert alarms.acknowledge(AlarmId.MOTOR_STALL, 17, 9_000) == Acknowledged(False, None)
     assert alarms.latched_mask == 0
@@ -93,7 +93,7 @@ def test_what_must_not_be_forgotten_stays_latched_until_its_remedy(alarm_id: Ala
     alarms.acknowledge(alarm_id, 1, 10)
     assert alarms.is_latched(alarm_id)
     was_active = alarms.is_active(alarm_id)
-    assert alarms.remedied(ALARMS[alarm_id].remedy) == ((alarm_id,) if was_active else ())
+    assert alarms.remedied(ALARMS[alarm_id].remedy, 20) == ((alarm_id,) if was_active else ())
     assert (alarms.active_mask, alarms.latched_mask) == (0, 0)
 
 
@@ -101,10 +101,10 @@ def test_a_refill_ends_low_and_empty_and_nothing_else() -> None:
     alarms = Alarms()
     for alarm_id in (AlarmId.EMPTY, AlarmId.LOW_RESERVOIR, AlarmId.MOTOR_STALL):
         alarms.raise_(alarm_id, 0, on_seq=alarm_id)
-    assert alarms.remedied(Remedy.REFILL) == (AlarmId.LOW_RESERVOIR, AlarmId.EMPTY)
+    assert alarms.remedied(Remedy.REFILL, 9) == (AlarmId.LOW_RESERVOIR, AlarmId.EMPTY)
     assert alarms.active_mask == 1 << AlarmId.MOTOR_STALL
     assert alarms.is_latched(AlarmId.EMPTY)
-    assert alarms.remedied(Remedy.REFILL) == ()
+    assert alarms.remedied(Remedy.REFILL, 9) == ()
 
 
 # --- the signal -----------------------------------------------------------------------------------------
@@ -145,7 +145,7 @@ def test_the_highest_class_sounds_and_the_other_goes_on_at_its_own_pace() -> Non
     alarms.raise_(AlarmId.MOTOR_STALL, 500, on_seq=2)
     assert next_tone(alarms, 500, INTERVALS) == critical(500)
     assert next_tone(alarms, 3_000_501, INTERVALS) == critical(3_600_500), "nothing of the other at 3,600,000"
-    alarms.clear(AlarmId.MOTOR_STALL)
+    alarms.clear(AlarmId.MOTOR_STALL, 3_000_501)
     assert next_tone(alarms, 3_000_501, INTERVALS) == non_critical(3_600_000)
 
 
@@ -164,7 +164,7 @@ def test_a_silenced_non_critical_alarm_sounds_when_its_condition_begins_anew() -
     assert next_tone(alarms, 20, INTERVALS) is None
     ((_, flags),) = alarms.listed(20)
     assert flags == AlarmFlag.ACTIVE | AlarmFlag.SILENCED
-    alarms.remedied(Remedy.REFILL)
+    alarms.remedied(Remedy.REFILL, 30)
     alarms.raise_(AlarmId.LOW_RESERVOIR, 30, on_seq=2)
     assert next_tone(alarms, 30, INTERVALS) == non_critical(30)
 
@@ -201,6 +201,66 @@ def test_while_a_critical_condition_lasts_the_next_tone_is_never_more_than_an_in
         assert tone is not None
         assert tone.critical
         assert tick_ms < tone.at_ms <= tick_ms + INTERVALS.critical_ms
+
+
+@for_each("alarm_id", [AlarmId.KEY_RECOVERY, AlarmId.TUBE_SET])
+def test_what_a_clinician_must_see_is_silenced_by_a_patient_and_stays_latched(alarm_id: AlarmId) -> None:
+    alarms = Alarms()
+    alarms.raise_(alarm_id, 0, on_seq=1)
+    assert alarms.acknowledge(alarm_id, 1, 10, by_clinician=False) == Acknowledged(False, None)
+    assert next_tone(alarms, 10, INTERVALS) is None
+    ((_, flags),) = alarms.listed(10)
+    assert flags == AlarmFlag.LATCHED | AlarmFlag.SILENCED
+    alarms.acknowledge(alarm_id, 1, 20)
+    assert alarms.listed(20) == ()
+
+
+def test_every_other_alarm_is_acknowledged_by_a_patient_as_by_a_clinician() -> None:
+    for alarm_id in set(ALARMS) - {AlarmId.KEY_RECOVERY, AlarmId.TUBE_SET}:
+        by_patient, by_clinician = Alarms(), Alarms()
+        for alarms in (by_patient, by_clinician):
+            alarms.raise_(alarm_id, 0, on_seq=1)
+            alarms.acknowledge(alarm_id, 1, 10, by_clinician=alarms is by_clinician)
+        assert by_patient == by_clinician
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(AlarmId.EMPTY, AlarmId.MOTOR_STALL), (AlarmId.LOW_RESERVOIR, AlarmId.WALL_INVALID)],
+)
+def test_where_one_alarm_ends_and_another_lasts_the_next_tone_is_an_interval_after_the_last(
+    first: AlarmId, second: AlarmId
+) -> None:
+    """[DOMAIN SR-55, P7]: else a patient hears nothing for nearly two intervals though an alarm was on all the time."""
+    for over in (False, True):
+        alarms = Alarms()
+        alarms.raise_(first, 0, on_seq=1)
+        interval_ms = 600_000 if first in CRITICAL else 3_600_000
+        alarms.raise_(second, interval_ms - 2, on_seq=2)
+        if over:
+            alarms.clear(first, interval_ms - 1)
+        else:
+            alarms.acknowledge(first, 1, interval_ms - 1)
+        tone = next_tone(alarms, interval_ms - 1, INTERVALS)
+        assert tone is not None
+        assert tone.at_ms == interval_ms
+
+
+def test_an_alarm_that_begins_while_another_is_silenced_for_a_time_is_heard_at_once() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.EMPTY, 0, on_seq=1)
+    alarms.acknowledge(AlarmId.EMPTY, 1, 100)
+    alarms.raise_(AlarmId.MOTOR_STALL, 5_000, on_seq=2)
+    assert next_tone(alarms, 5_000, INTERVALS) == critical(5_000)
+    alarms.end_session(6_000)
+    assert next_tone(alarms, 6_000, INTERVALS) == critical(605_000), "the class has not been silent since"
+
+
+def test_a_momentary_alarm_that_occurs_again_is_heard_at_once() -> None:
+    alarms = Alarms()
+    alarms.raise_(AlarmId.RESET, 0, on_seq=1)
+    alarms.raise_(AlarmId.RESET, 1_000, on_seq=2)
+    assert next_tone(alarms, 1_000, INTERVALS) == critical(1_000)
 
 
 # --- memory ---------------------------------------------------------------------------------------------

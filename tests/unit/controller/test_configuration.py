@@ -9,6 +9,7 @@ from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, S_PER_DAY
 from protocol.identifiers import AlarmId, BolusKind, ConfigId, ErrorCode, Role, State, StopReason
 from protocol.link.development_keys import development_key
+from protocol.log.data import ConfigWriteData
 from protocol.log.types import LogType
 from protocol.messages.bolus import BolusPrepare
 from protocol.messages.configuration import ConfigRead, ConfigWrite
@@ -72,7 +73,7 @@ NUMBERS = [
     Item(ConfigId.DAY_MAX_NL, 5_000_000, 1_000_000, 24_000_000, 2_000_000),
     Item(ConfigId.PROGRAM_DAY_MAX_NL, 5_000_000, 48_000, 24_000_000, 900_000),
     Item(ConfigId.CRITICAL_INTERVAL_S, 600, 60, 7_200, 1_200),
-    Item(ConfigId.NONCRITICAL_INTERVAL_S, 3_600, 60, 7_200, 1_800),
+    Item(ConfigId.NONCRITICAL_INTERVAL_S, 3_600, 60, 86_400, 1_800),
 ]
 TEXTS = [ConfigId.PATIENT_ID, ConfigId.NOTES, ConfigId.DRUG_NAME, ConfigId.CATHETER_MODEL]
 
@@ -272,7 +273,7 @@ def test_therapy_entries_of_the_log_are_hidden_until_the_clinic_allows_them(role
     as_key(talk, CLINICIAN)
     write(talk, ConfigId.PATIENT_MAY_READ_THERAPY, b"\1")
     as_key(talk, development_key(role))
-    assert hidden() == whole
+    assert hidden() == whole | {LogType.CONFIG_WRITE}
     as_key(talk, CLINICIAN)
     write(talk, ConfigId.PATIENT_MAY_READ_THERAPY, b"\0")
     as_key(talk, development_key(role))
@@ -309,3 +310,27 @@ def test_damaged_texts_are_gone_and_therapy_goes_on() -> None:
     assert status.state is State.RUN
     assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
     assert read(talk, ConfigId.NOTES) == b""
+
+
+@for_each("config_id", list(ConfigId))
+def test_what_the_clinic_sets_is_in_the_log_once_with_before_and_after_and_no_text(
+    config_id: ConfigId,
+) -> None:
+    talk = new_talk()
+    value = {
+        **{item.config_id: u32(item.other) for item in NUMBERS},
+        **dict.fromkeys(TEXTS, "Müller".encode()),
+        ConfigId.IMPLANT_WALL_S: u32(WALL_S - 400 * S_PER_DAY),
+        ConfigId.PATIENT_MAY_READ_THERAPY: b"\1",
+    }[config_id]
+    before = read(talk, config_id)
+    for _ in range(2):
+        write(talk, config_id, value)
+    logged = (
+        (0, 7) if config_id in TEXTS else tuple(int.from_bytes(each, "little") for each in (before, value))
+    )
+    entries = [entry for entry in talk.log() if entry.type is LogType.CONFIG_WRITE]
+    assert [entry.details() for entry in entries] == [ConfigWriteData(config_id, *logged)]
+    assert entries[0].actor >> 4 == Role.CLINICIAN
+    talk.refused(ConfigWrite(config_id, b"\xff" if config_id in TEXTS else bytes(3)))
+    assert len([entry for entry in talk.log() if entry.type is LogType.CONFIG_WRITE]) == 1

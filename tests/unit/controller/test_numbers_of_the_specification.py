@@ -161,12 +161,12 @@ def test_an_alarm_in_each_of_its_states_is_read_back_as_it_was(alarm_id: AlarmId
         if acknowledged:
             alarms.acknowledge(alarm_id, 9, 6_000)
         if ended:
-            alarms.clear(alarm_id)
+            alarms.clear(alarm_id, 7_000)
         again = Alarms.unpack(alarms.pack())
         before, after = alarms.occurrences[alarm_id], again.occurrences[alarm_id]
         if before.tone_from_ms == 6_000 + critical_silence_ms:  # a reset ends it with its session
             before.tone_from_ms = 5_000
-            alarms._count()
+            alarms._count(7_000)
         assert after == before
         assert again == alarms
 

@@ -201,7 +201,8 @@ def test_a_date_that_is_past_is_not_told_as_one_of_today(bench: TestBench) -> No
     assert "low (2 mL) reached already empty 2026-04-01 10:00:00 UTC+00:00 (in 2 d) " in text
     assert "look it is low DELIVERED" in text
     rows, _ = checkup_of(bench.open_programmer())
-    assert ("refill", f"it is due: {CALL}") in rows
+    (refill,) = [words for label, words in rows if label == "refill"]
+    assert refill.startswith(f"it is due: {CALL}; by its count ")
 
 
 def test_boluses_of_the_patient_are_counted_from_the_last_visit_not_from_the_last_session(
@@ -225,3 +226,29 @@ def test_boluses_of_the_patient_are_counted_from_the_last_visit_not_from_the_las
     assert dict(patient_rows(seen._replace(history=torn, since_seq=3)))["granted"] == "1"
     hidden = read_report(bench.open_programmer(role=Role.OBSERVER), None)
     assert dict(patient_rows(hidden))["granted"] == UNKNOWN
+
+
+def test_a_low_reservoir_is_told_with_what_is_left_and_until_when_and_no_word_of_the_next_days(
+    bench: TestBench,
+) -> None:
+    """1.2 mL last two days: who waits some days has no drug left. It said "tell your clinic in the next days"."""
+    bench.target.rig.advance(28 * DAY_MS)
+    rows, part = checkup_of(bench.open_programmer(role=Role.PATIENT))
+    (tone,) = part["tones"]
+    assert tone["means"].startswith(
+        f"the drug is running low and must be refilled: {CALL}; by its count 1.2 mL are left"
+    )
+    assert "(in 2 d" in tone["means"]
+    assert "next days" not in tone["means"]
+    (refill,) = [words for label, words in rows if label == "refill"]
+    assert tone["means"].endswith(refill.removeprefix(f"it is due: {CALL}; "))
+
+
+def test_a_tone_that_the_clinic_let_be_heard_is_not_called_somebody_elses(bench: TestBench) -> None:
+    clinician = bench.open_programmer()
+    clinician.test_alarm(AlarmClass.CRITICAL)
+    clinician.end_session()
+    rows, _part = checkup_of(bench.open_programmer(role=Role.PATIENT))
+    assert ("the tone", NO_TONE) in rows
+    assert "a test by your clinic" in NO_TONE
+    assert "not your pump's" not in NO_TONE

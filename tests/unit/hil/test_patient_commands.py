@@ -139,7 +139,7 @@ def test_every_reason_state_tone_and_alarm_has_its_words() -> None:
     ("label", "words"),
     [
         ("my pump", "yes, your pump is working"),
-        ("the tone", "no alarm is on: a tone that you hear is not your pump's"),
+        ("the tone", "no alarm is on: what you hear is a test by your clinic, or no tone of your pump"),
         ("refill", "before 2026-03-29 02:00:00 UTC+00:00 (in 26 d 16 h)"),
         ("a bolus now", "no: your program has no bolus that you may ask for"),
     ],

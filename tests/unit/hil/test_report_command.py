@@ -44,6 +44,7 @@ def test_an_observer_is_told_what_his_key_may_not_read() -> None:
     assert len(document(*EMULATOR)["configuration"]) == len(ITEMS)
 
 
+# RH-18
 @verifies("PRC-012")
 def test_a_stopped_pump_is_an_incomplete_visit(on_a_port: tuple[str, str]) -> None:
     assert "result completed" in page(*on_a_port)
