@@ -12,7 +12,7 @@ from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.events import RateStepped
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy.bridge import AfterBridge, Bridge
-from firmware_emu.controller.therapy.counters import Counters, Source
+from firmware_emu.controller.therapy.counters import Counters, Source, strokes_seen
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
 from firmware_emu.controller.therapy.mode_machine import fire
@@ -188,8 +188,8 @@ class Therapy:
         event = self.detector.observe(run, edges)
         self.counters.count(source, commanded, edges)
         self.records.reservoir.count(commanded)
-        if edges != commanded:
-            self.missed_in_row += commanded - edges
+        if edges < commanded:
+            self.missed_in_row += commanded - strokes_seen(commanded, edges)
         elif self.missed_in_row and event is None and not self.detector.watching:
             self.missed_in_row = 0
         if event is not None:
