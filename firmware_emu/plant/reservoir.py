@@ -157,7 +157,7 @@ class Reservoir(Component):
             raise ValueError(f"cannot fill {nl} nL of {concentration_ng_per_ml} ng/mL")
         misfill = self.misfill
         into_nl = nl if misfill is None else nl * misfill.into_reservoir_ppm // PPM + misfill.extra_nl
-        if self.volume_nl_ppm + into_nl * PPM > self.most_nl_ppm:
+        if into_nl and self.volume_nl_ppm + into_nl * PPM > self.most_nl_ppm:
             held, most = self.volume_nl_ppm // PPM, self.most_nl_ppm // PPM
             limit = "bursts at" if self.capacity_nl is None else "is deformed and takes"
             raise ValueError(
