@@ -13,14 +13,15 @@ has its full width from the first, and nothing diffuses while nothing moves: a m
 What goes wrong moves the ends of the stretch or what lies on it, and makes no drug either. An occlusion holds the tip
 where it is, so that the stretch grows by what the walls take up. A leak is just before the tip and loses a share of
 what arrives there. Fluid that goes back into the reservoir shifts the column away from the tip, which draws in fluid
-without drug; so does a syringe at the side port.
+without drug; so does a syringe at the side port. Positions are told by what was emitted; the line itself is kept less
+what went back (`gone_back_nl_ppm`), so that a shift moves one end of it and not all that lies on it.
 
 Volumes are nL x 10^-6 (nl_ppm), masses fg x 10^-6 (fg_ppm), concentrations ng/mL: 1 nL x 1 ng/mL = 1 fg.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from fractions import Fraction
 from math import gcd
 from operator import attrgetter
@@ -50,6 +51,7 @@ BATCH: Final[Kinds] = {
     "numerator": DRUG,
     "denominator": Range(1, VOLUME.highest),
 }
+_START: Final = attrgetter("start_nl_ppm")
 
 
 class Batch(NamedTuple):
@@ -68,6 +70,7 @@ class Catheter(Component):
     __slots__ = (
         "batches",
         "compliance_nl_ppm",
+        "gone_back_nl_ppm",
         "held_tip_nl_ppm",
         "leak_ppm",
         "leaked_before_fg_ppm",
@@ -83,6 +86,7 @@ class Catheter(Component):
     )
     SAVED: ClassVar[Kinds] = {
         "compliance_nl_ppm": VOLUME,
+        "gone_back_nl_ppm": VOLUME,
         "held_tip_nl_ppm": POSITION,
         "leak_ppm": Range(0, PPM),
         "leaks_from_fg_ppm": DRUG,
@@ -103,6 +107,7 @@ class Catheter(Component):
         self.batches: tuple[Batch, ...] = (Batch(-path_nl_ppm, 0, concentration_ng_per_ml, 1),)
         self.tubing_nl_ppm = 0
         """The part of the path before the side port."""
+        self.gone_back_nl_ppm = 0
         self.held_tip_nl_ppm: int | None = None
         """Where on the line an occluded tip stands; None where it is free."""
         self.compliance_nl_ppm = 0
@@ -147,6 +152,7 @@ class Catheter(Component):
     def _passed_sum(self, start_nl_ppm: int, end_nl_ppm: int) -> Fraction:
         """The integral of the drug passed over a stretch of the line, exactly."""
         total = Fraction(0)
+        start_nl_ppm, end_nl_ppm = start_nl_ppm - self.gone_back_nl_ppm, end_nl_ppm - self.gone_back_nl_ppm
         first, last = self._index_at(start_nl_ppm), self._index_at(end_nl_ppm)
         for index in range(first, last + 1):
             batch = self.batches[index]
@@ -202,15 +208,16 @@ class Catheter(Component):
     def draw_back(self, nl_ppm: int, emitted_nl_ppm: int) -> None:
         """Let so much go back out of the column, and fluid without drug in at the tip; not while that is occluded."""
         tip_nl_ppm = self.tip_at_nl_ppm(emitted_nl_ppm)
-        column = self._from(tip_nl_ppm)
+        passed_fg_ppm, column = self.drug_passed_fg_ppm(tip_nl_ppm), self._from(tip_nl_ppm)
+        line_tip_nl_ppm = tip_nl_ppm - self.gone_back_nl_ppm
+        left = self.batches[: bisect_left(self.batches, line_tip_nl_ppm, key=_START)]
         if not column[0].numerator:  # drawn in before, or water: one row for both
             column = column[1:]
-        shifted = [row._replace(start_nl_ppm=row.start_nl_ppm + nl_ppm) for row in column]
-        drawn_in = Batch(tip_nl_ppm, self.drug_passed_fg_ppm(tip_nl_ppm), 0, 1)
+        self.gone_back_nl_ppm += nl_ppm
         self.batches = (
-            *(row for row in self.batches if row.start_nl_ppm < tip_nl_ppm),
-            drawn_in,
-            *(row for row in shifted if row.start_nl_ppm < emitted_nl_ppm),
+            *(row._replace(start_nl_ppm=row.start_nl_ppm - nl_ppm) for row in left),
+            Batch(line_tip_nl_ppm - nl_ppm, passed_fg_ppm, 0, 1),
+            *column[: bisect_left(column, emitted_nl_ppm - self.gone_back_nl_ppm, key=_START)],
         )
 
     def empty_from_side_port(self, emitted_nl_ppm: int) -> int:
@@ -220,7 +227,8 @@ class Catheter(Component):
         before_port_fg_ppm = self.drug_passed_fg_ppm(port_nl_ppm)
         left_fg_ppm = min(self._arrived_fg_ppm(emitted_nl_ppm), before_port_fg_ppm)
         drawn_fg_ppm = before_port_fg_ppm - left_fg_ppm
-        drawn_in = Batch(tip_nl_ppm - self.mixing_nl_ppm, left_fg_ppm, 0, 1)
+        line_tip_nl_ppm = tip_nl_ppm - self.gone_back_nl_ppm
+        drawn_in = Batch(line_tip_nl_ppm - self.mixing_nl_ppm, left_fg_ppm, 0, 1)
         tubing = self._from(port_nl_ppm)
         self.batches = (
             drawn_in,
@@ -240,13 +248,14 @@ class Catheter(Component):
 
     def drug_passed_fg_ppm(self, position_nl_ppm: int) -> int:
         """Drug on the line before a position at or behind the tip."""
-        batch = self._batch_at(position_nl_ppm)
-        length_nl_ppm = position_nl_ppm - batch.start_nl_ppm
+        line_nl_ppm = position_nl_ppm - self.gone_back_nl_ppm
+        batch = self._batch_at(line_nl_ppm)
+        length_nl_ppm = line_nl_ppm - batch.start_nl_ppm
         return batch.passed_fg_ppm + length_nl_ppm * batch.numerator // batch.denominator
 
     def concentration_ng_per_ml(self, position_nl_ppm: int) -> int:
         """Concentration just behind a position, rounded down."""
-        batch = self._batch_at(position_nl_ppm)
+        batch = self._batch_at(position_nl_ppm - self.gone_back_nl_ppm)
         return batch.numerator // batch.denominator
 
     def follow_with(self, position_nl_ppm: int, drug_fg_ppm: int, volume_nl_ppm: int) -> None:
@@ -256,16 +265,18 @@ class Catheter(Component):
         last = self.batches[-1]
         if (last.numerator, last.denominator) == (numerator, denominator):
             return
-        batch = Batch(position_nl_ppm, self.drug_passed_fg_ppm(position_nl_ppm), numerator, denominator)
-        kept = self.batches if last.start_nl_ppm < position_nl_ppm else self.batches[:-1]
-        at_tip = self._index_at(self.tip_at_nl_ppm(position_nl_ppm) - self.mixing_nl_ppm)
+        line_nl_ppm = position_nl_ppm - self.gone_back_nl_ppm
+        batch = Batch(line_nl_ppm, self.drug_passed_fg_ppm(position_nl_ppm), numerator, denominator)
+        kept = self.batches if last.start_nl_ppm < line_nl_ppm else self.batches[:-1]
+        tip_nl_ppm = self.tip_at_nl_ppm(position_nl_ppm) - self.gone_back_nl_ppm
+        at_tip = self._index_at(tip_nl_ppm - self.mixing_nl_ppm)
         self.batches = (*kept[at_tip:], batch)
 
     def _batch_at(self, position_nl_ppm: int) -> Batch:
         return self.batches[self._index_at(position_nl_ppm)]
 
     def _index_at(self, position_nl_ppm: int) -> int:
-        return max(0, bisect_right(self.batches, position_nl_ppm, key=attrgetter("start_nl_ppm")) - 1)
+        return max(0, bisect_right(self.batches, position_nl_ppm, key=_START) - 1)
 
     def to_json(self) -> Json:
         return {**super().to_json(), "batches": [list(batch) for batch in self.batches]}
