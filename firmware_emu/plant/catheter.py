@@ -238,13 +238,13 @@ class Catheter(Component):
         self.side_port_aspirations += 1
         return drawn_fg_ppm
 
-    def _from(self, position_nl_ppm: int) -> list[Batch]:
+    def _from(self, position_nl_ppm: int) -> tuple[Batch, ...]:
         """What lies from a position on, its first row cut there."""
-        index = self._index_at(position_nl_ppm)
-        first = self.batches[index]._replace(
-            start_nl_ppm=position_nl_ppm, passed_fg_ppm=self.drug_passed_fg_ppm(position_nl_ppm)
-        )
-        return [first, *self.batches[index + 1 :]]
+        line_nl_ppm = position_nl_ppm - self.gone_back_nl_ppm
+        index = self._index_at(line_nl_ppm)
+        passed_fg_ppm = self.drug_passed_fg_ppm(position_nl_ppm)
+        first = self.batches[index]._replace(start_nl_ppm=line_nl_ppm, passed_fg_ppm=passed_fg_ppm)
+        return (first, *self.batches[index + 1 :])
 
     def drug_passed_fg_ppm(self, position_nl_ppm: int) -> int:
         """Drug on the line before a position at or behind the tip."""
