@@ -210,7 +210,10 @@ class Catheter(Component):
         tip_nl_ppm = self.tip_at_nl_ppm(emitted_nl_ppm)
         passed_fg_ppm, column = self.drug_passed_fg_ppm(tip_nl_ppm), self._from(tip_nl_ppm)
         line_tip_nl_ppm = tip_nl_ppm - self.gone_back_nl_ppm
-        left = self.batches[: bisect_left(self.batches, line_tip_nl_ppm, key=_START)]
+        left: tuple[Batch, ...] = ()  # what has left and still counts, where fluids mix
+        if self.mixing_nl_ppm:
+            first = self._index_at(line_tip_nl_ppm - self.mixing_nl_ppm)
+            left = self.batches[first : bisect_left(self.batches, line_tip_nl_ppm, key=_START)]
         if not column[0].numerator:  # drawn in before, or water: one row for both
             column = column[1:]
         self.gone_back_nl_ppm += nl_ppm

@@ -127,7 +127,7 @@ def test_any_story_of_the_path_moves_the_same_drug_as_plugs_in_a_queue(story: li
         play_plugs(plugs, verb, number)
         truth = plant.truth(k * STROKE_MS)
         assert (truth.true_nl_ppm, truth.stored_nl_ppm) == (plugs.volume, plugs.stored)
-        path = sum(length * concentration for length, concentration in plugs.path)
+        path = sum((length * concentration for length, concentration in plugs.path), Fraction(0))
         for told, exact in (
             (truth.reservoir_fg_ppm, plugs.drug),
             (truth.path_fg_ppm, path),

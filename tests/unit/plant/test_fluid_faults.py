@@ -164,6 +164,36 @@ def test_a_siphon_empties_the_reservoir_at_its_millisecond(strokes: Strokes) -> 
     assert plant.truth(10 * MS_PER_DAY + STROKE_MS).free_flow_nl_ppm == (999 + 2_500) * PPM
 
 
+# FI 12, 13
+@pytest.mark.parametrize("in_one_run", [True, False])
+def test_a_siphon_and_strokes_that_empty_a_reservoir_together_do_so_at_the_millisecond_of_the_one_that_does(
+    strokes: Strokes, in_one_run: bool
+) -> None:
+    plant = Plant(PumpModel(), b"", implant=Implant(filled_nl=1_400_000 + 50_050))
+    inject(plant, "siphon", rate_nl_per_day=ML)
+    if in_one_run:
+        plant.rotor.run(strokes(100))
+    else:
+        for k in range(1, 101):
+            plant.truth(k * STROKE_MS - 1)
+            plant.rotor.run(strokes(1, first_k=k))
+    truth = plant.truth(200 * STROKE_MS)
+    # 37 strokes by 2,664,000 ms; before the next the siphon takes what they left
+    exact_ms = -(-(50_050 - 37 * 500) * MS_PER_DAY // ML)
+    assert 37 * STROKE_MS < exact_ms < 38 * STROKE_MS
+    assert truth.ran_dry_at_ms == exact_ms
+    assert truth.free_flow_nl_ppm == (50_050 - 37 * 500) * PPM
+    assert truth.dry_nl_ppm == 63 * STROKE
+
+
+def test_what_lies_before_the_tip_is_forgotten_while_fluid_goes_back_and_forth(
+    plant: Plant, strokes: Strokes
+) -> None:
+    inject(plant, "ambient-pressure", pressure_pa=303_900)
+    plant.rotor.run(strokes(300))
+    assert len(plant.catheter.batches) <= 3
+
+
 # FI 28
 def test_a_catheter_emptied_by_its_side_port_gives_no_drug_until_it_is_full_again(
     plant: Plant, strokes: Strokes
