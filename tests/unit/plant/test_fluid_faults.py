@@ -58,6 +58,8 @@ def test_a_reservoir_that_is_overfilled_holds_more_than_its_size_and_is_suspect(
     empty_plant.aspirate()
     empty_plant.fill(20 * ML, DRUG)
     assert empty_plant.truth(0).accuracy_suspect, "it was stretched"
+    fault_named("tube-set").clear(empty_plant)
+    assert not empty_plant.truth(0).accuracy_suspect, "somebody has measured what it gives"
 
 
 def test_a_misfill_that_is_taken_back_takes_no_effect_and_only_its_own_name_takes_it_back(

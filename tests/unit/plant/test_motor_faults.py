@@ -210,6 +210,26 @@ def test_a_rotor_that_stood_for_48_hours_has_a_dented_tube_and_moves_what_the_ri
     assert effects(plant, "tube-set") == 5 * dented
 
 
+# FI 03, RH-17
+@pytest.mark.parametrize(("missed", "dented"), [(2_399, True), (2_398, False)])
+@pytest.mark.parametrize("parts", [(3_000,), (11, 2_000, 989)])
+def test_a_stall_within_a_row_dents_the_tube_by_how_long_the_rotor_stood(
+    plant: Plant, strokes: Strokes, missed: int, dented: bool, parts: tuple[int, ...]
+) -> None:
+    """From the stroke before the stall to the one after it are 2,400 strokes in 48 h."""
+    plant.rotor.run(strokes(10))
+    plant.set_stall(True, 10 * STROKE_MS, (10 + missed) * STROKE_MS)
+    first_k = 11
+    for count in parts:
+        plant.rotor.run(strokes(count, first_k=first_k))
+        first_k += count
+    assert plant.truth(first_k * STROKE_MS).accuracy_suspect == dented
+    later_ms = (first_k - 1) * STROKE_MS + 47 * MS_PER_HOUR
+    plant.set_stall(False, 0)
+    plant.rotor.run(strokes(1, anchor_ms=later_ms))
+    assert plant.truth(later_ms).accuracy_suspect == dented
+
+
 # RH-17
 def test_an_accuracy_that_is_suspect_stays_so_until_somebody_has_measured_it(
     plant: Plant, strokes: Strokes
