@@ -76,8 +76,14 @@ def test_a_misfill_that_is_taken_back_takes_no_effect_and_only_its_own_name_take
 
 
 # FI 13, 14, RH-21
-def test_a_reservoir_that_ran_empty_makes_what_the_pump_moves_suspect(strokes: Strokes) -> None:
+@pytest.mark.parametrize("by_stroke", [False, True])
+def test_a_reservoir_that_ran_empty_makes_what_the_pump_moves_suspect(
+    strokes: Strokes, by_stroke: bool
+) -> None:
     plant = Plant(PumpModel(), b"", implant=Implant(filled_nl=1_401_000))
+    if by_stroke:
+        inject(plant, "accuracy-drift", ramp_ppm_per_day=0)
+    assert plant.rotor.by_stroke == by_stroke
     plant.rotor.run(strokes(1))
     assert not plant.truth(0).accuracy_suspect
     plant.rotor.run(strokes(1, first_k=2))
