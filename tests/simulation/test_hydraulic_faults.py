@@ -318,6 +318,14 @@ def test_a_siphon_gives_more_than_anybody_asked_for_and_the_refill_finds_it() ->
     assert found_at_refill(talk, 20 * ML) == (11 * ML, True)
 
 
+def test_a_syringe_finds_what_has_flowed_also_where_nobody_looked_before() -> None:
+    talk = Conversation.with_new_pump()
+    talk.pump.inject("siphon", {"rate_nl_per_day": 240_000})
+    talk.wait_until(10_000)  # before the first stroke
+    assert talk.pump.aspirate(None) == 18 * ML - 28
+    assert talk.pump.truth().free_flow_nl_ppm == 27_777_777
+
+
 def test_a_siphon_goes_on_without_power() -> None:
     talk = Conversation.with_new_pump()
     talk.pump.inject("siphon", {"rate_nl_per_day": 240_000})
