@@ -54,7 +54,9 @@ class RotorPin(Protocol):
         """Turn the rotor `run.count` strokes; returns how many edges were seen.
 
         All or none, unless the run spans an event of the plant itself (`Plant.next_event_ms`), which `pump`
-        prevents; then the first ones are missing. Raises PowerCut: the strokes before it are turned.
+        prevents; then the first ones are missing. A sensor that fails may show fewer or more than one for a stroke,
+        and an edge is -1 where the rotor turned backwards; then runs are of one stroke (`Plant.strokes_matter`).
+        Raises PowerCut: the strokes before it are turned.
         """
 
 

@@ -34,6 +34,9 @@ class PumpModel:
     residual_nl: int = 1_400_000
     stroke_nl: int = 500
     accuracy_ppm: int = 1_000_000
+    accuracy_per_kelvin_ppm: int = 0
+    accuracy_per_atmosphere_ppm: int = 0
+    accuracy_per_fill_ppm: int = 0
     tubing_nl: int = 140_000
     catheter_nl: int = 198_000
     catheter_dispersion_ppm: int = 0

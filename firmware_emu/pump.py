@@ -266,9 +266,9 @@ class Pump:
         if self.hands_off_reservoir:
             self.hands_off_reservoir = False
             return
-        self.plant.aspirate(None)
-        self.plant.fill(refilled.filled_nl, refilled.concentration_ng_per_ml)
-        self._note(RefilledByHand(refilled.filled_nl, refilled.concentration_ng_per_ml))
+        self.plant.flow_until(self.now_ms)
+        tried_nl = self.plant.reservoir.fill_by_hand(refilled.filled_nl, refilled.concentration_ng_per_ml)
+        self._note(RefilledByHand(tried_nl, refilled.concentration_ng_per_ml))
 
     def _note(self, event: Event) -> None:
         self._notes.append(TraceEntry(self.now, event))
@@ -430,6 +430,7 @@ class Pump:
                 self.controller.therapy.turn_until(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
+        self.plant.flow_until(self.now_ms)
 
     # --- looking ------------------------------------------------------------------------------------------------
 

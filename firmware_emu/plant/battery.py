@@ -69,8 +69,7 @@ class Battery(Component):
         """Charge used, at most all of it."""
         now_ms = self.crystal.now_of(tick_ms)
         since_ms = now_ms if self.off_since_ms is None else min(now_ms, self.off_since_ms)
-        driven = self.rotor.strokes_turned + self.rotor.strokes_missed
-        used = (since_ms - self.unpowered_ms) * QUIESCENT_NC_PER_MS + driven * STROKE_NC
+        used = (since_ms - self.unpowered_ms) * QUIESCENT_NC_PER_MS + self.rotor.strokes_driven * STROKE_NC
         return min(self.capacity_nc, self.used_before_nc + used)
 
     def millivolts(self, now_ms: int) -> int:

@@ -27,6 +27,8 @@ COUNT: Final = Range()
 SIGNED: Final = Range(-COUNT.highest)
 VOLUME: Final = Range(0, 1 << 80)
 """nL x 10^-6, a sum of all that ever moved: a rig may fill and draw for a century."""
+POSITION: Final = Range(-VOLUME.highest, VOLUME.highest)
+"""nL x 10^-6, on the line of all fluid that ever left the reservoir; before it lies what was in the path at first."""
 DRUG: Final = Range(0, VOLUME.highest << 32)
 """fg x 10^-6: that volume at the u32 of a concentration in ng/mL."""
 

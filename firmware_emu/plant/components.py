@@ -14,6 +14,7 @@ from firmware_emu.plant.catheter import Catheter
 from firmware_emu.plant.crystal import Crystal
 from firmware_emu.plant.entropy import Entropy
 from firmware_emu.plant.flash import Flash
+from firmware_emu.plant.flow_model import FlowModel
 from firmware_emu.plant.reservoir import Reservoir
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import Sounder
@@ -106,7 +107,11 @@ _OURS: Final[dict[str, Callable[[Plant, Given], Component]]] = {
         given.model.reservoir_size_nl, given.model.residual_nl, plant.catheter
     ),
     "rotor": lambda plant, given: Rotor(
-        given.model.stroke_nl, given.model.accuracy_ppm, plant.reservoir, plant.crystal
+        given.model.stroke_nl,
+        given.model.accuracy_ppm,
+        plant.reservoir,
+        plant.crystal,
+        FlowModel.of(given.model),
     ),
     "battery": _battery,
     "flash": lambda _plant, given: Flash(given.memory_bytes),

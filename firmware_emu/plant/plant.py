@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from firmware_emu.pins import Pins
 from firmware_emu.plant.component import Component, Json, StateError, section
 from firmware_emu.plant.components import DEFAULT_KINDS, PARTS, Given, component_named
-from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Stall
+from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Field, Stall
 from firmware_emu.plant.flash import DEFAULT_SIZE_BYTES
 from firmware_emu.plant.truth import Truth
 from firmware_emu.units import MS_PER_DAY, PPM
@@ -34,7 +34,7 @@ PERCENT_MAX = 100
 class Plant(Component):
     """One pump's hardware and what surrounds it."""
 
-    __slots__ = (*PARTS, "kinds")
+    __slots__ = (*PARTS, "kinds", "reached_ms")
 
     catheter: Catheter
     crystal: Crystal
@@ -59,6 +59,8 @@ class Plant(Component):
 
         `unit` tells apart the pumps of one seed, see `Entropy`.
         """
+        self.reached_ms = 0
+        """When somebody last looked or acted: of now, for verbs that are not told the time. Not saved."""
         given = Given(model, implant, seed, unit, memory_bytes)
         self.kinds = DEFAULT_KINDS | dict(model.components)
         for part in PARTS:
@@ -79,6 +81,7 @@ class Plant(Component):
 
     def power_lost(self, now_ms: int) -> None:
         """Power is gone at `now_ms`; nothing more is lost while it is off."""
+        self.rotor.settle_row()
         if self.battery.off_since_ms is None:
             self.crystal.stop(now_ms)
             self.battery.disconnect(now_ms)
@@ -86,18 +89,23 @@ class Plant(Component):
 
     def reboot(self, now_ms: int) -> None:
         """Power is back at `now_ms`; the controller is about to boot."""
+        self.rotor.settle_row()
         self.crystal.start(now_ms)
         self.battery.connect(now_ms)
         self.entropy.reboot()
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        return self.rotor.stall.until_ms if self.rotor.stall else None
+        stall, field = self.rotor.stall, self.rotor.field
+        if field is None or stall is None or stall.until_ms is None:
+            return field.until_ms if field is not None else stall.until_ms if stall is not None else None
+        return min(stall.until_ms, field.until_ms)
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
-        return self.rotor.stall is not None or self.rotor.cut is not None
+        rotor = self.rotor
+        return rotor.stall is not None or rotor.cut is not None or rotor.edges_vary
 
     @property
     def is_quiet(self) -> bool:
@@ -106,9 +114,24 @@ class Plant(Component):
 
     def advance_to(self, now_ms: int) -> None:
         """Make the changes that are due; strokes due at the same instant come before them."""
-        until_ms = self.next_event_ms()
-        if until_ms is not None and until_ms <= now_ms:
-            self.rotor.stall = None
+        rotor = self.rotor
+        if rotor.stall is not None and rotor.stall.until_ms is not None and rotor.stall.until_ms <= now_ms:
+            rotor.stall = None
+        if rotor.field is not None and rotor.field.until_ms <= now_ms:
+            rotor.field = None
+            rotor.look()
+
+    def flow_until(self, now_ms: int) -> None:
+        """Move the fluid that flows by itself; strokes due by now were turned before."""
+        self.reached_ms = now_ms
+        self.reservoir.flow_until(now_ms)
+
+    def feel_surroundings(self) -> None:
+        """Let temperature and pressure of the body act on what a stroke moves."""
+        body, rotor = self.body, self.rotor
+        rotor.warmth_ppm = rotor.flow_model.warmth_ppm(body.temperature_millicelsius)
+        rotor.pressure_ppm = rotor.flow_model.pressure_ppm(body.pressure_pa)
+        rotor.look()
 
     # Verbs of the rig
 
@@ -159,7 +182,9 @@ class Plant(Component):
 
     def truth(self, now_ms: int) -> Truth:
         """What is physically so at `now_ms`."""
+        self.flow_until(now_ms)
         reservoir, catheter, rotor = self.reservoir, self.catheter, self.rotor
+        stall, field = rotor.stall, rotor.field
         last_tone = self.sounder.heard[-1] if self.sounder.heard else None
         tick_ms = self.crystal.tick_of(now_ms)
         emitted = reservoir.emitted_nl_ppm
@@ -180,18 +205,27 @@ class Plant(Component):
             path_fg_ppm=catheter.drug_passed_fg_ppm(emitted) - at_tip - lost,
             tip_fg_ppm=at_tip,
             lost_fg_ppm=lost,
+            backflow_nl_ppm=reservoir.backflow_nl_ppm,
+            free_flow_nl_ppm=reservoir.free_flow_nl_ppm,
+            stored_nl_ppm=catheter.stored_nl_ppm(emitted),
+            pocket_nl_ppm=reservoir.pocket_nl_ppm,
+            pocket_fg_ppm=reservoir.pocket_fg_ppm,
             reservoir_ng_per_ml=catheter.concentration_ng_per_ml(emitted),
             tip_ng_per_ml=catheter.tip_ng_per_ml(emitted),
-            accuracy_ppm=rotor.accuracy_ppm,
+            accuracy_ppm=rotor.accuracy_at_ppm(now_ms),
+            accuracy_suspect=rotor.is_dented(now_ms) or reservoir.ran_empty or reservoir.overfilled,
             strokes_turned=rotor.strokes_turned,
             strokes_missed=rotor.strokes_missed,
-            edges=rotor.strokes_turned,
-            stalled=rotor.stall is not None,
-            stalled_until_ms=rotor.stall.until_ms if rotor.stall else None,
+            strokes_backward=rotor.strokes_backward,
+            edges=rotor.edges,
+            stalled=stall is not None or field is not None,
+            stalled_until_ms=_until_ms(stall, field),
             power_cut_armed=rotor.cut is not None or self.flash.cut is not None,
             battery_mv=self.battery.millivolts(tick_ms),
             battery_percent=self.battery.percent(tick_ms),
             magnet_near=self.body.magnet_near,
+            temperature_millicelsius=self.body.temperature_millicelsius,
+            pressure_pa=self.body.pressure_pa,
             entropy_stuck=self.entropy.stuck,
             tones_played=self.sounder.played,
             last_tone_at_ms=None if last_tone is None else last_tone.at_ms,
@@ -217,11 +251,14 @@ class Plant(Component):
                 getattr(self, name).from_json(section(state, name))
             except StateError as error:
                 raise StateError(f"plant state, {name}: {error}") from error
+        self.feel_surroundings()
 
     def check(self, now_ms: int) -> None:
         """StateError where parts from file, each possible by itself, make a truth that cannot be so at `now_ms`."""
         truth = self.truth(now_ms)
-        wrong = [name for name, value in truth._asdict().items() if value is not None and value < 0]
+        signed = ("temperature_millicelsius",)
+        values = truth._asdict().items()
+        wrong = [name for name, value in values if value is not None and value < 0 and name not in signed]
         if truth.battery_percent > PERCENT_MAX:
             wrong.append("battery_percent")
         if wrong:
@@ -233,3 +270,10 @@ class Plant(Component):
         plant = cls(model, b"", memory_bytes=memory_bytes)
         plant.from_json(state)
         return plant
+
+
+def _until_ms(stall: Stall | None, field: Field | None) -> int | None:
+    """When the last of what holds the rotor lets go; None where nothing does, or one never will."""
+    if stall is None or stall.until_ms is None:
+        return None if field is None or stall is not None else field.until_ms
+    return stall.until_ms if field is None else max(stall.until_ms, field.until_ms)

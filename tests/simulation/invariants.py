@@ -32,6 +32,7 @@ def assert_volumes_agree(talk: Conversation) -> None:
     )
     turned_nl = truth.strokes_turned * talk.pump.profile.model.stroke_nl
     assert belief.delivered_total_nl <= turned_nl <= belief.delivered_total_nl + uncertain_nl
-    assert truth.true_nl_ppm == truth.filled_nl_ppm - truth.aspirated_nl_ppm - truth.emitted_nl_ppm
+    gone_nl_ppm = truth.aspirated_nl_ppm + truth.emitted_nl_ppm - truth.backflow_nl_ppm
+    assert truth.true_nl_ppm == truth.filled_nl_ppm - gone_nl_ppm
     moved_nl_ppm = turned_nl * truth.accuracy_ppm
     assert truth.emitted_nl_ppm <= moved_nl_ppm

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import Refusal
-from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.counters import Source, strokes_seen
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
 from protocol.identifiers import ErrorCode, Outcome
@@ -104,7 +104,7 @@ class ActiveBolus:
         run = StrokeRun(self.start_ms, 0, self.strokes_total, self.duration_ms, self.commanded + 1, count)
         edges = rotor.run(run)
         self.commanded += count
-        self.delivered += edges
+        self.delivered += strokes_seen(count, edges)
         return run, edges
 
     def suspend(self, tick_ms: int) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.therapy.bolus import BolusEnd
-from firmware_emu.controller.therapy.counters import Source
+from firmware_emu.controller.therapy.counters import Source, strokes_seen
 from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal
 from firmware_emu.units import MS_PER_DAY, MS_PER_S, ceil_div
 from protocol.identifiers import Outcome
@@ -88,7 +88,8 @@ class Bridge:
         end_ms = self.stroke_ms(self.strokes_left)
         turned = self.accumulator.advance(tick_ms if end_ms is None else min(tick_ms, end_ms), rotor)
         if turned is not None:
-            self.delivered += turned[1]
+            run, edges = turned
+            self.delivered += strokes_seen(run.count, edges)
         return turned
 
     def go_on(self, tick_ms: int) -> None:

@@ -21,6 +21,11 @@ class Source(IntEnum):
     BRIDGE = 5
 
 
+def strokes_seen(commanded: int, edges: int) -> int:
+    """Strokes that edges tell of: never more than were commanded, and none by an edge that was reversed."""
+    return max(0, min(commanded, edges))
+
+
 @dataclass(slots=True)
 class Counters:
     """Strokes since the pump was made."""
@@ -31,7 +36,7 @@ class Counters:
     def count(self, source: Source, commanded: int, seen: int) -> None:
         """Count a run of a source: what the rotor was told, and the edges that came back."""
         self.commanded += commanded
-        self.seen[source] += seen
+        self.seen[source] += strokes_seen(commanded, seen)
 
     @property
     def strokes(self) -> int:

@@ -67,12 +67,18 @@ class StallDetector:
         return self.stalled or self.first_missed_ms is not None
 
     def observe(self, run: StrokeRun, edges: int) -> StallEvent | None:
-        """Take in a run, of which all edges were seen or none: runs are cut where the plant changes by itself."""
-        if edges == run.count:
+        """Take in a run: of one stroke where edges may be missing, so that all were seen or none.
+
+        An edge too many is no turn, and one that was reversed (below 0) none either. Of a longer run with some of its
+        edges the missing ones count as the first.
+        """
+        if edges >= run.count:
             return self._good(run)
-        if edges:
-            raise ValueError(f"{edges} edges of {run.count} strokes: the plant changed within a run")
-        return self._missed(run)
+        if edges <= 0:
+            return self._missed(run)
+        missed = run.count - edges
+        stalled = self._missed(run._replace(count=missed))
+        return self._good(run._replace(first_k=run.first_k + missed, count=edges)) or stalled
 
     def _stall_stroke(self, run: StrokeRun) -> int:
         """Number of the stroke at which a stall is declared, if all from here are missed."""

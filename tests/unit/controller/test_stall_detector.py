@@ -78,10 +78,23 @@ def test_a_stall_is_declared_once() -> None:
     assert detector.observe(strokes(51, 50), edges=0) is None
 
 
-def test_a_run_seen_in_part_was_not_cut_where_the_plant_changed() -> None:
-    detector = StallDetector(1_200_000, 2)
-    with pytest.raises(ValueError, match="3 edges of 10 strokes"):
-        detector.observe(strokes(1, 10), edges=3)
+def test_of_a_run_seen_in_part_the_missing_edges_are_the_first() -> None:
+    whole, cut = StallDetector(144_000, 2), StallDetector(144_000, 2)
+    event = whole.observe(strokes(1, 10), edges=3)
+    assert cut.observe(strokes(1, 7), edges=0) == (StallChange.STALLED, 216_000)
+    assert cut.observe(strokes(8, 3), edges=3) == event == (StallChange.RECOVERED, 9 * 72_000)
+    assert whole == cut
+
+
+# FI 05, 07
+def test_an_edge_too_many_is_one_turn_and_a_reversed_one_is_none() -> None:
+    detector = StallDetector(144_000, 2)
+    assert detector.observe(strokes(1, 1), edges=2) is None
+    assert not detector.watching
+    assert detector.observe(strokes(2, 1), edges=-1) is None
+    assert detector.first_missed_ms == 2 * 72_000
+    detector.observe(strokes(3, 1), edges=-1)
+    assert detector.observe(strokes(4, 1), edges=-1) == (StallChange.STALLED, 4 * 72_000)
 
 
 def test_it_watches_from_the_first_missed_edge_until_it_has_recovered() -> None:

@@ -265,6 +265,25 @@ WORKED_EXAMPLES: list[WorkedExample] = [
         lambda: [*service_dates.service_dates(datetime(2020, 1, 15, tzinfo=UTC))],
         [datetime(*day, tzinfo=UTC) for day in ((2026, 7, 15), (2026, 10, 17), (2027, 1, 15))],
     ),
+    ("WE-39", lambda: doses.drug_ng(10_000, 25_000_000), 250_000),
+    (
+        "WE-40, units in the place of ng",
+        lambda: [doses.volume_for_dose_nl(units, 400) for units in (6_000, 800, 400)],
+        [15 * ML, 2 * ML, ML],
+    ),
+    (
+        "WE-41, published means, all within the labelled accuracy",
+        lambda: [
+            reservoir.LOWEST_RATIO <= Fraction(m) <= reservoir.HIGHEST_RATIO
+            for m in ("1.01", "1.025", "0.976")
+        ],
+        [True, True, True],
+    ),
+    (
+        "WE-42, 96.8 % of what was programmed",
+        lambda: refill("40", "4", "5.152"),
+        (Fraction("0.968"), ml("1.152"), False),
+    ),
     (
         "WE-43",
         lambda: [

@@ -20,11 +20,22 @@ GIVEN = {
     "accuracy": {"accuracy_ppm": 900_000},
     "power-cut-at-write": {"writes": 2},
     "power-cut-at-stroke": {"strokes": 3},
+    "rotor-backward": {"strokes": 3},
+    "wear": {"free_strokes": 20, "held_strokes": 5},
+    "accuracy-drift": {"ramp_ppm_per_day": 1_000},
+    "tube-set": {"accuracy_ppm": 900_000},
+    "propellant-loss": {"flow_ppm": 900_000},
+    "partial-fill": {"filled_ppm": 500_000},
+    "overfill": {"extra_nl": 3_000_000},
+    "siphon": {"rate_nl_per_day": 1_000_000},
+    "ambient-pressure": {"pressure_pa": 250_000},
 }
+ONLY_AT_A_FILL = ("pocket-fill", "partial-fill", "overfill")
 
 
 def new_pump() -> Pump:
-    return Pump.new(profile_of(implant=Implant(dose_ng_per_day=300_000)), SEED)
+    """One of whose strokes depend on the temperature: else a fever does nothing."""
+    return Pump.new(profile_of(implant=Implant(dose_ng_per_day=300_000), accuracy_per_kelvin_ppm=2_000), SEED)
 
 
 def state_of(pump: Pump, name: str) -> tuple[bool, int]:
@@ -43,6 +54,13 @@ def test_a_fault_is_off_is_on_takes_effect_and_is_off_again(name: str) -> None:
         pump.restore_power()
     if name == "magnet":
         assert pump.plant.pins().magnet.near()
+    if name in ONLY_AT_A_FILL:
+        pump.fill(1_000_000, 500_000)
+    if name == "tube-set":
+        pump.stall_motor(True)
+        pump.step(pump.now.later(49 * MS_PER_HOUR))
+        pump.stall_motor(False)
+        pump.step(pump.now.later(MS_PER_HOUR))
     assert state_of(pump, name)[1] >= 1
     pump.clear(name)
     on, effects = state_of(pump, name)
@@ -81,7 +99,7 @@ def test_power_stays_off_after_a_cut_or_comes_back_at_once_as_it_was_asked(stays
 @pytest.mark.parametrize(
     ("name", "given", "complaint"),
     [
-        ("motor-stal", {}, "there is no fault 'motor-stal'; there are motor-stall, accuracy, "),
+        ("motor-stal", {}, "there is no fault 'motor-stal'; there are motor-stall, mri, "),
         ("magnet", {"near": 1}, "magnet has no parameter near; it takes no parameters"),
         ("motor-stall", {"ms": 1}, "motor-stall has no parameter ms; it takes duration_ms"),
         ("accuracy", {}, "accuracy needs accuracy_ppm, 1 to 10000000"),
@@ -143,5 +161,8 @@ def test_names_are_for_addresses_and_units_are_the_last_part_of_a_parameter() ->
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fault.name)
         assert fault.summary.endswith(".")
         for parameter in fault.parameters:
-            assert re.search(r"_(ms|ppm|bytes|off)$|^(writes|strokes)$", parameter.name), parameter.name
+            assert re.search(
+                r"_(ms|ppm|ppm_per_day|nl|nl_per_day|pa|millicelsius|strokes|bytes|off)$|^(writes|strokes)$",
+                parameter.name,
+            ), parameter.name
             assert parameter.required or parameter.default is not None or parameter.meaning

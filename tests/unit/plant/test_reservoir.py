@@ -22,7 +22,8 @@ ML = 1_000_000
 
 
 def assert_conserved(truth: Truth) -> None:
-    assert truth.true_nl_ppm == truth.filled_nl_ppm - truth.aspirated_nl_ppm - truth.emitted_nl_ppm
+    gone_nl_ppm = truth.aspirated_nl_ppm + truth.emitted_nl_ppm - truth.backflow_nl_ppm
+    assert truth.true_nl_ppm == truth.filled_nl_ppm - gone_nl_ppm
     assert truth.true_nl_ppm >= 0
     places = (
         truth.aspirated_fg_ppm,
