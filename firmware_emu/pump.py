@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
-from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.controller.memory.memory_map import PLACES, RECORD_OVERHEAD_BYTES, memory_size_bytes
 from firmware_emu.events import (
     Event,
     FaultCleared,
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
+RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for place in PLACES.values())
+"""Where the program keeps each of its records: a rig aims at them by the number of a region."""
 
 
 class Step(NamedTuple):
@@ -77,6 +79,7 @@ class Pump:
         """A pump without power; `new` and `restore` make one that runs, and say what `memory_id` is."""
         self.profile = profile
         self.plant = plant
+        plant.flash.places = RECORDS
         self.now = now
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
@@ -121,15 +124,11 @@ class Pump:
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
         wake_at_ms = self._run_until(now)
-        if received and self.controller is not None:
-            controller = self.controller
+        if received and not self._deaf:
             self._receive(received)
-            sent = self._sent + controller.take_answered()
             wake_at_ms = self._next_event_ms()
-        else:
-            sent = self._sent
-        self._sent = b""
-        wake_line_ms = None if self.controller is None else self.controller.deadline_ms()
+        sent, self._sent = self._sent, b""
+        wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
@@ -141,15 +140,13 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            line_ms = None if self.controller is None else self.controller.deadline_ms()
+            line_ms = self._deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
                 deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
                 if at_ms is None or deadline_ms < at_ms:
                     self.now = before.on_the_way_to(now, max(self.now.pump_ms, deadline_ms))
                     self._receive(b"")
-                    if self.controller is not None:
-                        self._sent += self.controller.take_answered()
                     continue
             if at_ms is None or at_ms > now.pump_ms:
                 self.now = now
@@ -164,7 +161,7 @@ class Pump:
     def _run_quiet_hours(self, before: Now, now: Now) -> bool:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
-        if controller is None or not plant.is_quiet:
+        if controller is None or not plant.is_quiet or not plant.crystal.is_exact:
             return False
         offset_ms = plant.crystal.offset_ms
         ends = controller.schedule.run_quiet_hours(now.pump_ms + offset_ms)
@@ -178,39 +175,87 @@ class Pump:
     def _next_event_ms(self) -> int | None:
         plant = self.plant
         plant_ms = plant.next_event_ms()
-        if self.controller is None:
+        if self.controller is None or plant.crystal.standing_since_ms is not None:
             return plant_ms
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
-        at_ms = tick_ms - plant.crystal.offset_ms
+        at_ms = plant.crystal.now_of(tick_ms)
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
-        if self.controller is not None:
+        plant = self.plant
+        if plant.battery.is_faulty:
+            plant.crystal.seen_ms = self.now_ms
+        if self.controller is not None and plant.crystal.standing_since_ms is None:
+            tick_ms = self._event_tick_ms()
             try:
-                self.controller.schedule.run_event(self._tick_ms())
+                self.controller.schedule.run_event(tick_ms)
             except PowerCut as cut:
                 self._power_cut(cut)
             else:
                 if self.controller.records.hints.untold:
-                    self.controller.send_hint(TickNow(self._tick_ms(), self.now.line_ms))
-                    self._sent += self.controller.take_answered()
+                    self.controller.send_hint(TickNow(tick_ms, self.now.line_ms))
+                    self._send_answered()
                 self._collect()
-        self.plant.advance_to(self.now.pump_ms)
+        try:
+            plant.advance_to(self.now.pump_ms)
+        except PowerCut as cut:
+            self._power_cut(cut)
+        back_at_ms = plant.battery.back_at_ms
+        if back_at_ms is not None and back_at_ms <= self.now.pump_ms:
+            self._boot()
 
     def _receive(self, received: bytes) -> None:
-        """Hand bytes to the controller; none at a deadline of the link."""
+        """Hand bytes to the controller, none at a deadline of the link; its answers leave at the same moment."""
         assert self.controller is not None  # noqa: S101 - the caller looked
+        if self.plant.battery.is_faulty:
+            self.plant.crystal.seen_ms = self.now_ms
+        controller = self.controller
         try:
-            self.controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
+            controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
+        except PowerCut as cut:
+            self._sent += controller.take_answered()  # what had left before
+            self._power_cut(cut)
+        else:
+            self._send_answered()
+            self._collect()
+
+    def _send_answered(self) -> None:
+        """Send what the controller has answered, unless the supply gives way under it."""
+        assert self.controller is not None  # noqa: S101 - the caller looked
+        answered = self.controller.take_answered()
+        if not answered:
+            return
+        try:
+            self.plant.battery.send(len(answered))
         except PowerCut as cut:
             self._power_cut(cut)
         else:
-            self._collect()
+            self._sent += answered
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether bytes reach nobody: without power, and while the program's clock stands."""
+        return self.controller is None or self.plant.crystal.standing_since_ms is not None
+
+    def _deadline_ms(self) -> int | None:
+        """The line time at which the link wants to be called."""
+        if self.controller is None or self.plant.crystal.standing_since_ms is not None:
+            return None
+        return self.controller.deadline_ms()
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
-        return self.now.pump_ms + self.plant.crystal.offset_ms
+        return self.plant.crystal.tick_of(self.now.pump_ms)
+
+    def _event_tick_ms(self) -> int:
+        """The tick of the event that is due: where the clock drifts, more than one may fall into a millisecond."""
+        assert self.controller is not None  # noqa: S101 - the caller looked
+        tick_ms = self._tick_ms()
+        if self.plant.crystal.is_exact:
+            return tick_ms
+        due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
+        return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
 
     # --- what happened ------------------------------------------------------------------------------------------
 
@@ -251,7 +296,7 @@ class Pump:
 
     def _power_cut(self, cut: PowerCut, *, while_starting: bool = False) -> None:
         """Take note that a pin raised PowerCut."""
-        cause = PowerCutCause.MEMORY_WRITE if cut.at_ms is None else PowerCutCause.STROKE
+        cause = PowerCutCause(cut.load.value)
         self._power_lost(PowerLost(cause, cut.at_ms, while_starting, cut.stays_off))
 
     def _power_lost(self, lost: PowerLost) -> None:
@@ -259,18 +304,19 @@ class Pump:
         self.controller = None
         self.plant.power_lost(self.now_ms)
         self._note(lost)
-        if not lost.stays_off:
+        if not lost.stays_off and self.plant.battery.back_at_ms is None:
             self._boot()
 
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
+        self.plant.crystal.seen_ms = self.now_ms
         try:
             controller = Controller(self.plant.pins(), self.profile, self._memory_id)
         except PowerCut as cut:
             self._power_cut(cut, while_starting=True)
             return
         self._memory_id = None
-        self.plant.crystal.offset_ms = controller.tick_ms - self.now_ms
+        self.plant.crystal.begin(self.now_ms, controller.tick_ms)
         controller.link.observing = self._traces_frames
         self.controller = controller
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
@@ -281,6 +327,7 @@ class Pump:
     def cut_power(self) -> None:
         """Cut power until it is restored; nothing where it is cut already."""
         self._catch_up()
+        self.plant.battery.back_at_ms = None  # of a brown-out: now it stays away
         if self.controller is not None:
             self._power_lost(PowerLost(PowerCutCause.RIG, None, while_starting=False, stays_off=True))
 
@@ -309,6 +356,7 @@ class Pump:
         fault = fault_named(name)
         values = fault.values(parameters)
         self._catch_up()
+        self.plant.crystal.seen_ms = self.now_ms
         fault.inject(self.plant, self.now_ms, values)
         given = tuple(FaultValue(key, value) for key, value in values.items() if value is not None)
         self._note(FaultInjected(name, given))
@@ -317,6 +365,7 @@ class Pump:
         """End a fault of the catalogue; ValueError where there is none of that name."""
         fault = fault_named(name)
         self._catch_up()
+        self.plant.crystal.seen_ms = self.now_ms
         fault.clear(self.plant)
         self._note(FaultCleared(name))
 
@@ -343,6 +392,8 @@ class Pump:
 
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""
+        if self.plant.battery.is_faulty:
+            self.plant.crystal.seen_ms = self.now_ms
         if self.controller is not None:
             try:
                 self.controller.therapy.turn_until(self._tick_ms())

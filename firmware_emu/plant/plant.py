@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from firmware_emu.pins import Pins
+from firmware_emu.pins import Load, Pins, PowerCut
 from firmware_emu.plant.component import Component, Json, StateError, section
 from firmware_emu.plant.components import DEFAULT_KINDS, PARTS, Given, component_named
 from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Stall
@@ -16,7 +16,7 @@ from firmware_emu.plant.truth import Truth
 from firmware_emu.units import MS_PER_DAY, PPM
 
 if TYPE_CHECKING:
-    from firmware_emu.plant.battery import Battery
+    from firmware_emu.plant.battery import Battery, Short
     from firmware_emu.plant.body import Body
     from firmware_emu.plant.catheter import Catheter
     from firmware_emu.plant.crystal import Crystal
@@ -92,23 +92,50 @@ class Plant(Component):
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        return self.rotor.stall.until_ms if self.rotor.stall else None
+        stall_ms = self.rotor.stall.until_ms if self.rotor.stall else None
+        if self.crystal.is_exact and not self.battery.is_faulty:
+            return stall_ms
+        others = (self.crystal.standing_until_ms, self.battery.next_event_ms())
+        due = [each for each in (stall_ms, *others) if each is not None]
+        return min(due, default=None)
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
-        return self.rotor.stall is not None or self.rotor.cut is not None
+        return self.rotor.stall is not None or self.rotor.cut is not None or self.battery.film is not None
 
     @property
     def is_quiet(self) -> bool:
         """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
-        return not self.strokes_matter and self.flash.cut is None
+        sound = self.flash.cut is None and not self.flash.worn and not self.battery.is_faulty
+        return sound and not self.strokes_matter
 
     def advance_to(self, now_ms: int) -> None:
-        """Make the changes that are due; strokes due at the same instant come before them."""
-        until_ms = self.next_event_ms()
-        if until_ms is not None and until_ms <= now_ms:
+        """Make the changes that are due; strokes due at the same instant come before them. Raises PowerCut."""
+        stall = self.rotor.stall
+        if stall is not None and stall.until_ms is not None and stall.until_ms <= now_ms:
             self.rotor.stall = None
+        standing_until_ms = self.crystal.standing_until_ms
+        if standing_until_ms is not None and standing_until_ms <= now_ms:
+            self.crystal.go_on(now_ms)
+        short = self.battery.short
+        if short is not None and short.next_ms <= now_ms:
+            self._short_circuit(short, now_ms)
+
+    def _short_circuit(self, short: Short, now_ms: int) -> None:
+        """Let the feedthrough short: by turns a stall of the motor, and a reset, which needs power to be one."""
+        rotor, battery = self.rotor, self.battery
+        later = short._replace(next_ms=now_ms + short.period_ms, stalls_next=not short.stalls_next)
+        if short.stalls_next:
+            battery.set_short(later._replace(missed_before=rotor.strokes_missed))
+            if rotor.stall is None:
+                rotor.stall = Stall(now_ms, now_ms + short.stall_ms)
+            return
+        battery.set_short(later)
+        battery.shorts += rotor.strokes_missed > short.missed_before
+        if battery.off_since_ms is None:
+            battery.shorts += 1
+            raise PowerCut(load=Load.SHORT)
 
     # Verbs of the rig
 
@@ -137,6 +164,10 @@ class Plant(Component):
     def set_entropy_stuck(self, stuck: bool) -> None:  # noqa: FBT001
         """Let the random source answer zeros, or heal it."""
         self.entropy.stuck = stuck
+
+    def set_clock_drift(self, now_ms: int, drift_ppm: int) -> None:
+        """Let the oscillator run by so many millionths too fast from now on."""
+        self.crystal.set_drift(now_ms, drift_ppm, self.rotor.strokes_turned)
 
     def cut_at_write(self, n: int, torn_after_bytes: int = 0, *, stays_off: bool = False) -> None:
         """Arm: power goes in the n-th memory write from now, of which so many bytes land. Fires once."""
@@ -189,7 +220,7 @@ class Plant(Component):
             stalled=rotor.stall is not None,
             stalled_until_ms=rotor.stall.until_ms if rotor.stall else None,
             power_cut_armed=rotor.cut is not None or self.flash.cut is not None,
-            battery_mv=self.battery.millivolts(tick_ms),
+            battery_mv=self.battery.cell_mv(tick_ms),
             battery_percent=self.battery.percent(tick_ms),
             magnet_near=self.body.magnet_near,
             entropy_stuck=self.entropy.stuck,

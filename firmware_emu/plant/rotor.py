@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from firmware_emu.pins import PowerCut, StrokeRun
+from firmware_emu.pins import Load, PowerCut, StrokeRun
 from firmware_emu.plant.component import (
     COUNT,
     VOLUME,
@@ -26,6 +26,7 @@ from firmware_emu.plant.fault_records import CutAtStroke, Stall
 from firmware_emu.units import ceil_div
 
 if TYPE_CHECKING:
+    from firmware_emu.plant.battery import Battery
     from firmware_emu.plant.crystal import Crystal
     from firmware_emu.plant.reservoir import Reservoir
 
@@ -35,6 +36,7 @@ class Rotor(Component):
 
     __slots__ = (
         "accuracy_ppm",
+        "battery",
         "crystal",
         "cut",
         "cuts",
@@ -64,6 +66,7 @@ class Rotor(Component):
         self.stroke_nl = stroke_nl
         self.reservoir = reservoir
         self.crystal = crystal
+        self.battery: Battery | None = None  # that its pulses load; the cell is made after it
         self.strokes_turned = 0
         self.strokes_missed = 0
         self.stall: Stall | None = None
@@ -94,9 +97,22 @@ class Rotor(Component):
 
     def run(self, run: StrokeRun) -> int:
         """Turn a row of strokes; returns the edges seen. A dry reservoir shows edges all the same."""
+        if self.battery is not None and self.battery.film is not None:
+            return self._run_on_weak_supply(run, self.battery)
+        return self._run_as_held(run)
+
+    def _run_as_held(self, run: StrokeRun) -> int:
         if self.stall is not None or self.cut is not None:
             return self._run_with_faults(run)
         return self._turn(run)
+
+    def _run_on_weak_supply(self, run: StrokeRun, battery: Battery) -> int:
+        """Turn stroke by stroke, each if the voltage holds under its pulse; one at which it does not is not turned."""
+        edges = 0
+        for k in range(run.first_k, run.first_k + run.count):
+            battery.draw(Load.STROKE, battery.loads.stroke_ma, run.time_of_ms(k))
+            edges += self._run_as_held(run._replace(first_k=k, count=1))
+        return edges
 
     def _turn(self, run: StrokeRun) -> int:
         count = run.count
