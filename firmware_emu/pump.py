@@ -187,7 +187,9 @@ class Pump:
         if plant.battery.is_faulty:
             plant.crystal.seen_ms = self.now_ms
         if self.controller is not None and plant.crystal.standing_since_ms is None:
-            tick_ms = self._event_tick_ms()
+            tick_ms = plant.crystal.tick_of(self.now.pump_ms)
+            if plant.crystal.drift_ppm:
+                tick_ms = self._event_tick_ms(tick_ms)
             try:
                 self.controller.schedule.run_event(tick_ms)
             except PowerCut as cut:
@@ -248,12 +250,9 @@ class Pump:
         """This moment by the ticks of the program that runs."""
         return self.plant.crystal.tick_of(self.now.pump_ms)
 
-    def _event_tick_ms(self) -> int:
-        """The tick of the event that is due: where the clock drifts, more than one may fall into a millisecond."""
+    def _event_tick_ms(self, tick_ms: int) -> int:
+        """The tick of the event that is due by now: while the clock drifts, more than one may fall into one ms."""
         assert self.controller is not None  # noqa: S101 - the caller looked
-        tick_ms = self._tick_ms()
-        if self.plant.crystal.is_exact:
-            return tick_ms
         due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
         return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
 

@@ -43,14 +43,14 @@ class Voltage(NamedTuple):
 
     millivolts: int
     doubted: bool
-    """The converter and the gauge disagree: then the lower of the two counts, so that no end comes too late."""
+    """The converter and the gauge disagree: then the gauge counts, so that no end comes too late, and none at once."""
 
     @classmethod
     def of(cls, read_mv: int, percent_left: int, full_mv: int, empty_mv: int) -> Voltage:
         """What to believe of a reading, beside what the gauge says is left of a cell between these voltages."""
         gauge_mv = full_mv - (full_mv - empty_mv) * (100 - percent_left) // 100
         doubted = abs(read_mv - gauge_mv) > GAUGE_TOLERANCE_MV
-        return cls(min(read_mv, gauge_mv) if doubted else read_mv, doubted)
+        return cls(gauge_mv if doubted else read_mv, doubted)
 
 
 @dataclass(slots=True)

@@ -93,7 +93,7 @@ class Plant(Component):
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
         stall_ms = self.rotor.stall.until_ms if self.rotor.stall else None
-        if self.crystal.is_exact and not self.battery.is_faulty:
+        if not self.battery.is_faulty and self.crystal.standing_until_ms is None:
             return stall_ms
         others = (self.crystal.standing_until_ms, self.battery.next_event_ms())
         due = [each for each in (stall_ms, *others) if each is not None]

@@ -99,9 +99,6 @@ class Rotor(Component):
         """Turn a row of strokes; returns the edges seen. A dry reservoir shows edges all the same."""
         if self.battery is not None and self.battery.film is not None:
             return self._run_on_weak_supply(run, self.battery)
-        return self._run_as_held(run)
-
-    def _run_as_held(self, run: StrokeRun) -> int:
         if self.stall is not None or self.cut is not None:
             return self._run_with_faults(run)
         return self._turn(run)
@@ -111,7 +108,7 @@ class Rotor(Component):
         edges = 0
         for k in range(run.first_k, run.first_k + run.count):
             battery.draw(Load.STROKE, battery.loads.stroke_ma, run.time_of_ms(k))
-            edges += self._run_as_held(run._replace(first_k=k, count=1))
+            edges += self._run_with_faults(run._replace(first_k=k, count=1))
         return edges
 
     def _turn(self, run: StrokeRun) -> int:
