@@ -62,6 +62,19 @@ def test_a_fast_or_slow_clock_doses_by_its_own_ticks_and_a_clinician_sees_by_how
 
 
 # FI 38
+@pytest.mark.parametrize("drift_ppm", [-99_999, 99_999, 300_001])
+def test_what_is_due_at_a_tick_happens_at_that_tick_at_any_pace(drift_ppm: int) -> None:
+    """A fast clock skips ticks from one millisecond to the next: days end at their tick all the same."""
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=MARCH_2_S))
+    talk.pump.inject("clock-rate", {"drift_ppm": drift_ppm})
+    talk.wait(20 * MS_PER_DAY)
+    ends = [(entry.t_mono_s, entry.t_ms) for entry in talk.log() if entry.type is LogType.DAY_TOTAL]
+    first_s = 14 * 3_600
+    assert ends == [(first_s + day * 86_400, 0) for day in range(len(ends))]
+    assert len(ends) >= 17
+
+
+# FI 38
 def test_while_its_clock_stands_a_pump_does_and_says_nothing_and_then_goes_on() -> None:
     talk = Conversation.with_new_pump(profile_of(wall_at_start_s=MARCH_2_S))
     talk.wait(MS_PER_DAY)
