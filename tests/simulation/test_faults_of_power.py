@@ -81,7 +81,7 @@ LOADS = {
 
 
 # FI 29
-@verifies("PWR-001")
+@verifies("HDW-001")
 @pytest.mark.parametrize("cause", LOADS, ids=lambda cause: cause.value)
 def test_a_film_browns_out_at_each_kind_of_load_and_the_old_therapy_comes_back(cause: PowerCutCause) -> None:
     field, load = LOADS[cause]
@@ -180,7 +180,7 @@ def test_a_leak_brings_eri_before_its_time_and_the_end_in_less_than_90_days() ->
 
 
 # RH-05
-@verifies("PWR-002")
+@verifies("HDW-002")
 def test_the_end_comes_90_days_after_eri_where_the_leak_has_stopped() -> None:
     talk = Conversation.with_new_pump(profile_of(implant=SLOW))
     talk.pump.inject("battery-drain", {"leak_ua": DRAIN_UA})
@@ -212,7 +212,7 @@ def test_a_bolus_in_which_the_cell_ends_is_partial_and_counted_once() -> None:
 
 # FI 33
 # RH-06
-@verifies("PWR-003")
+@verifies("HDW-003")
 def test_a_short_brings_stalls_and_resets_by_turns_and_no_therapy_is_lost_or_doubled() -> None:
     talk = Conversation.with_new_pump(profile_of())
     talk.pump.inject("feedthrough-short", {})
@@ -243,7 +243,7 @@ def test_without_a_short_nothing_stalls_and_nothing_resets() -> None:
 
 
 # FI 34
-@verifies("PWR-004")
+@verifies("HDW-004")
 @pytest.mark.parametrize("reading_mv", [3_100, 100])
 def test_a_stuck_converter_is_found_by_the_gauge_which_then_decides(reading_mv: int) -> None:
     talk = Conversation.with_new_pump(profile_of(implant=SLOW))

@@ -165,7 +165,7 @@ def test_the_wall_clock_goes_on_over_the_ends_of_calendars_and_counters(
 
 
 # FI 39
-@verifies("PWR-006")
+@verifies("HDW-006")
 @pytest.mark.parametrize("around_ms", [U32_MS, 2 * U32_MS], ids=["49.7 days", "99.4 days"])
 def test_nothing_runs_over_where_a_counter_of_32_bits_would(around_ms: int) -> None:
     """Delivery, an alarm and its tones, the log, a session that is open and the clock, over the very millisecond."""

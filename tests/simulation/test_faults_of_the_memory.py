@@ -155,7 +155,7 @@ def stuck_in(region: Region) -> Conversation:
 
 
 # FI 43
-@verifies("PWR-005")
+@verifies("HDW-005")
 @pytest.mark.parametrize("region", STUCK, ids=name_of)
 def test_therapy_data_that_do_not_land_end_in_the_safe_state_at_once_and_after_a_reset(
     region: Region,
