@@ -280,7 +280,7 @@ def test_a_dead_sounder_is_found_by_its_first_tone_and_told_once() -> None:
 
 
 # FI 36
-def test_a_dead_sounder_is_found_at_a_start_before_any_tone_is_due() -> None:
+def test_a_dead_sounder_is_found_at_a_restart_by_the_tone_of_the_reset() -> None:
     talk = Conversation.with_new_pump(profile_of())
     talk.pump.inject("sounder-dead", {})
     talk.pump.cut_power()
