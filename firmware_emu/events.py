@@ -61,6 +61,9 @@ class PowerCutCause(Enum):
     RIG = "rig"
     MEMORY_WRITE = "memory write"
     STROKE = "stroke"
+    TONE = "tone"
+    TELEMETRY = "telemetry"
+    SHORT = "short circuit"
 
 
 class PowerLost(Event):

@@ -6,23 +6,38 @@ pins are the controller's ticks: milliseconds of its monotonic clock.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+class Load(Enum):
+    """What draws so much that a weak supply may give way; the words are those of the trace."""
+
+    STROKE = "stroke"
+    MEMORY_WRITE = "memory write"
+    TONE = "tone"
+    TELEMETRY = "telemetry"
+    SHORT = "short circuit"
+
+
 class PowerCut(Exception):
     """Power went while a pin was in use. Caught in `pump` alone, which throws the controller away.
 
     `at_ms` is the tick of the stroke at which it went; None in a memory write, which takes no time. `stays_off`:
-    until a rig restores it; else it comes back at once, a brown-out.
+    until a rig restores it; else it comes back, a brown-out. `load`: at what; by itself a stroke where there is a
+    tick, else a memory write.
     """
 
-    def __init__(self, at_ms: int | None = None, *, stays_off: bool = False) -> None:
+    def __init__(
+        self, at_ms: int | None = None, *, stays_off: bool = False, load: Load | None = None
+    ) -> None:
         super().__init__(at_ms)
         self.at_ms = at_ms
         self.stays_off = stays_off
+        self.load = load or (Load.MEMORY_WRITE if at_ms is None else Load.STROKE)
 
 
 class StrokeRun(NamedTuple):
@@ -116,8 +131,14 @@ class Tone(NamedTuple):
 class SounderPin(Protocol):
     """The transducer that a patient hears. It plays one tone and knows no interval."""
 
-    def play(self, tone: Tone) -> None:
-        """Play a tone that begins at its `at_ms`, which is now; one that still sounds ends."""
+    def play(self, tone: Tone) -> bool:
+        """Play a tone that begins at its `at_ms`, which is now; one that still sounds ends.
+
+        Returns whether current flowed through the transducer. Raises PowerCut.
+        """
+
+    def conducts(self) -> bool:
+        """Whether current flows through the transducer, by a pulse that is too short to be heard."""
 
 
 class Pins(NamedTuple):

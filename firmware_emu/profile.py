@@ -26,6 +26,13 @@ class CommitMode(StrEnum):
     STOP_WRITE_VERIFY_RESTART = "stop_write_verify_restart"
 
 
+class ResetPolicy(StrEnum):
+    """What a pump that was delivering does after any reset; sources have both [DOMAIN 3.2, SR-70]."""
+
+    OLD_THERAPY = "old_therapy"
+    SAFE_STATE = "safe_state"
+
+
 @dataclass(frozen=True, slots=True)
 class PumpModel:
     """One model of pump. Volumes in nL, rates in nL/day, times in s unless the name says otherwise."""
@@ -64,6 +71,20 @@ class PumpModel:
     battery_full_mv: int = 3_100
     battery_eri_mv: int = 2_550
     battery_eos_mv: int = 2_400
+    battery_reset_mv: int = 2_000
+    """Below this voltage at the chip power is taken away: a brown-out."""
+    stroke_ma: int = 20
+    tone_ma: int = 15
+    telemetry_ma: int = 10
+    memory_write_ma: int = 5
+    processor_ma: int = 2
+    """What drops at the resistance of a film; the charge of a stroke is the cell's own figure."""
+    tone_nc_per_ms: int = 0
+    telemetry_nc_per_byte: int = 0
+    """Charge of tones and of what is sent; 0: as good as none."""
+    reset_policy: ResetPolicy = ResetPolicy.OLD_THERAPY
+    crystal_ppm: int = 0
+    """By how many millionths its clock runs too fast; negative: too slow."""
     hello_per_min: int = 10
     hello_per_day: int = 1_000
     gap_ms: int = 1_000

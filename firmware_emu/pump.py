@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
-from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.controller.memory.memory_map import PLACES, RECORD_OVERHEAD_BYTES, memory_size_bytes
 from firmware_emu.events import (
     Event,
     FaultCleared,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
+RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for place in PLACES.values())
+"""Where the program keeps each of its records: a rig aims at them by the number of a region."""
 
 
 class Step(NamedTuple):
@@ -83,6 +85,7 @@ class Pump:
         """A pump without power; `new` and `restore` make one that runs, and say what `memory_id` is."""
         self.profile = profile
         self.plant = plant
+        plant.flash.places = RECORDS
         self.now = now
         self.controller: Controller | None = None
         self.hands_off_reservoir = False
@@ -134,11 +137,11 @@ class Pump:
         if self._noted < len(self._notes):  # the rig has done something
             self._look_at_orders()
         wake_at_ms = self._run_until(now)
-        if received and self.controller is not None:
+        if received and not self._deaf:
             self._take(received)
             wake_at_ms = self._next_event_ms()
         sent, self._sent = self._sent, b""
-        wake_line_ms = None if self.controller is None else self.controller.deadline_ms()
+        wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
@@ -151,7 +154,7 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            line_ms = None if self.controller is None else self.controller.deadline_ms()
+            line_ms = self._deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
                 deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
@@ -173,7 +176,7 @@ class Pump:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
         waits = self.every_stroke or not self.orders.is_quiet
-        if controller is None or waits or not plant.is_quiet:
+        if controller is None or waits or not plant.is_quiet or not plant.crystal.is_exact:
             return False
         offset_ms, due_ms = plant.crystal.offset_ms, self.orders.due_ms()
         last_ms = now.pump_ms if due_ms is None else min(now.pump_ms, due_ms - 1)
@@ -190,25 +193,37 @@ class Pump:
         at_ms = plant.next_event_ms()
         if orders.by_fault:
             at_ms = _earlier(at_ms, orders.due_ms())
-        if self.controller is None:
+        if self.controller is None or plant.crystal.standing_since_ms is not None:
             return at_ms
         every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=every_stroke)
-        return _earlier(at_ms, tick_ms - plant.crystal.offset_ms)
+        return _earlier(at_ms, plant.crystal.now_of(tick_ms))
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
-        if self.controller is not None:
+        plant = self.plant
+        if plant.battery.is_faulty:
+            plant.crystal.seen_ms = self.now_ms
+        if self.controller is not None and plant.crystal.standing_since_ms is None:
+            tick_ms = plant.crystal.tick_of(self.now.pump_ms)
+            if plant.crystal.drift_ppm:
+                tick_ms = self._event_tick_ms(tick_ms)
             try:
-                self.controller.schedule.run_event(self._tick_ms())
+                self.controller.schedule.run_event(tick_ms)
             except PowerCut as cut:
                 self._power_cut(cut)
             else:
                 if self.controller.records.hints.untold:
-                    self.controller.send_hint(TickNow(self._tick_ms(), self.now.line_ms))
-                    self._sent += self.controller.take_answered()
+                    self.controller.send_hint(TickNow(tick_ms, self.now.line_ms))
+                    self._send_answered()
                 self._collect()
-        self.plant.advance_to(self.now.pump_ms)
+        try:
+            plant.advance_to(self.now.pump_ms)
+        except PowerCut as cut:
+            self._power_cut(cut)
+        back_at_ms = plant.battery.back_at_ms
+        if back_at_ms is not None and back_at_ms <= self.now.pump_ms:
+            self._boot()
         self._look_at_orders()
 
     def _take(self, received: bytes) -> None:
@@ -226,22 +241,55 @@ class Pump:
             self._in_frame = not received.endswith(DELIMITER)
 
     def _receive(self, received: bytes) -> None:
-        """Hand bytes to the controller, if there is power; none at a deadline of the link."""
+        """Hand bytes to the controller, none at a deadline of the link; its answers leave at the same moment."""
         controller = self.controller
-        if controller is None:
+        if controller is None or self._deaf:
             return
+        if self.plant.battery.is_faulty:
+            self.plant.crystal.seen_ms = self.now_ms
         try:
             controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
+            self._sent += controller.take_answered()  # what had left before
             self._power_cut(cut)
         else:
+            self._send_answered()
             self._collect()
-        self._sent += controller.take_answered()
         self._look_at_orders()
+
+    def _send_answered(self) -> None:
+        """Send what the controller has answered, unless the supply gives way under it."""
+        assert self.controller is not None  # noqa: S101 - the caller looked
+        answered = self.controller.take_answered()
+        if not answered:
+            return
+        try:
+            self.plant.battery.send(len(answered))
+        except PowerCut as cut:
+            self._power_cut(cut)
+        else:
+            self._sent += answered
+
+    @property
+    def _deaf(self) -> bool:
+        """Whether bytes reach nobody: without power, and while the program's clock stands."""
+        return self.controller is None or self.plant.crystal.standing_since_ms is not None
+
+    def _deadline_ms(self) -> int | None:
+        """The line time at which the link wants to be called."""
+        if self.controller is None or self.plant.crystal.standing_since_ms is not None:
+            return None
+        return self.controller.deadline_ms()
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
-        return self.now.pump_ms + self.plant.crystal.offset_ms
+        return self.plant.crystal.tick_of(self.now.pump_ms)
+
+    def _event_tick_ms(self, tick_ms: int) -> int:
+        """The tick of the event that is due by now: while the clock drifts, more than one may fall into one ms."""
+        assert self.controller is not None  # noqa: S101 - the caller looked
+        due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
+        return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
 
     # --- what happened ------------------------------------------------------------------------------------------
 
@@ -282,7 +330,7 @@ class Pump:
 
     def _power_cut(self, cut: PowerCut, *, while_starting: bool = False) -> None:
         """Take note that a pin raised PowerCut."""
-        cause = PowerCutCause.MEMORY_WRITE if cut.at_ms is None else PowerCutCause.STROKE
+        cause = PowerCutCause(cut.load.value)
         self._power_lost(PowerLost(cause, cut.at_ms, while_starting, cut.stays_off))
 
     def _power_lost(self, lost: PowerLost) -> None:
@@ -290,18 +338,19 @@ class Pump:
         self.controller = None
         self.plant.power_lost(self.now_ms)
         self._note(lost)
-        if not lost.stays_off:
+        if not lost.stays_off and self.plant.battery.back_at_ms is None:
             self._boot()
 
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
+        self.plant.crystal.seen_ms = self.now_ms
         try:
             controller = Controller(self.plant.pins(), self.profile, self._memory_id)
         except PowerCut as cut:
             self._power_cut(cut, while_starting=True)
             return
         self._memory_id = None
-        self.plant.crystal.offset_ms = controller.tick_ms - self.now_ms
+        self.plant.crystal.begin(self.now_ms, controller.tick_ms)
         controller.link.observing = self._traces_frames
         self.controller = controller
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
@@ -312,6 +361,7 @@ class Pump:
     def cut_power(self) -> None:
         """Cut power until it is restored; nothing where it is cut already."""
         self._catch_up()
+        self.plant.battery.back_at_ms = None  # of a brown-out: now it stays away
         if self.controller is not None:
             self._power_lost(PowerLost(PowerCutCause.RIG, None, while_starting=False, stays_off=True))
 
@@ -372,10 +422,12 @@ class Pump:
     def _cause(self, order: Order) -> None:
         """Let the fault of an order start; ValueError where the plant, as it stands, cannot take it."""
         fault = fault_named(order.fault)
+        self.plant.crystal.seen_ms = self.now_ms
         fault.inject(self.plant, self.now_ms, fault.values(dict(order.values)))
         self._note(FaultInjected(order.fault, order.values))
 
     def _end(self, name: str) -> None:
+        self.plant.crystal.seen_ms = self.now_ms
         fault_named(name).clear(self.plant)
         self._note(FaultCleared(name))
 
@@ -425,6 +477,8 @@ class Pump:
 
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""
+        if self.plant.battery.is_faulty:
+            self.plant.crystal.seen_ms = self.now_ms
         if self.controller is not None:
             try:
                 self.controller.therapy.turn_until(self._tick_ms())

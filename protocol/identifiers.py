@@ -461,3 +461,4 @@ class SelfTestFault(NamedFlags):
     ENTROPY = 32
     MOTOR = 64
     BATTERY = 128
+    SOUNDER = 256

@@ -56,7 +56,7 @@ from firmware_emu.bench.profile_rules import (
     one_of,
 )
 from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
-from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile, Texts
+from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile, ResetPolicy, Texts
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, is_published
 from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
@@ -223,6 +223,8 @@ def _model_fields(top: Table, part: dict[str, Table]) -> Table:
         fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
     if "commit_mode" in fields:
         fields["commit_mode"] = CommitMode(fields["commit_mode"])
+    if "reset_policy" in fields:
+        fields["reset_policy"] = ResetPolicy(fields["reset_policy"])
     if part["components"]:
         fields["components"] = _components(part["components"])
     return fields

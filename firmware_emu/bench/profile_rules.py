@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.plant.components import PARTS
-from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PumpModel
+from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PumpModel, ResetPolicy
 from firmware_emu.units import NL_PER_ML
 from protocol.identifiers import Role
 
@@ -144,6 +144,7 @@ TOP_RULES: Final = {
 _VOLUME: Final = whole(1, 1_000 * NL_PER_ML)
 _SECONDS: Final = whole(1, 366 * 86_400)
 _MILLIVOLTS: Final = whole(1, U16_MAX)
+_MILLIAMPERES: Final = whole(0, 1_000)
 
 MODEL_RULES: Final = {
     "reservoir_size_nl": _VOLUME,
@@ -180,6 +181,16 @@ MODEL_RULES: Final = {
     "battery_full_mv": _MILLIVOLTS,
     "battery_eri_mv": _MILLIVOLTS,
     "battery_eos_mv": _MILLIVOLTS,
+    "battery_reset_mv": _MILLIVOLTS,
+    "stroke_ma": _MILLIAMPERES,
+    "tone_ma": _MILLIAMPERES,
+    "telemetry_ma": _MILLIAMPERES,
+    "memory_write_ma": _MILLIAMPERES,
+    "processor_ma": _MILLIAMPERES,
+    "tone_nc_per_ms": whole(0, 1_000_000),
+    "telemetry_nc_per_byte": whole(0, 1_000_000),
+    "reset_policy": one_of(*ResetPolicy),
+    "crystal_ppm": whole(-100_000, 100_000),
     "hello_per_min": whole(1, U16_MAX),
     "hello_per_day": whole(1, U16_MAX),
     "gap_ms": whole(1, 60_000),
@@ -221,6 +232,7 @@ POLICY_RULES: Final = {
     for name in (
         "empty_policy",
         "commit_mode",
+        "reset_policy",
         "low_reservoir_alarm_nl",
         "bolus_max_nl",
         "hour_max_nl",
@@ -259,6 +271,7 @@ BELOW: Final = (
     ("low_reservoir_alarm_nl", "reservoir_size_nl"),
     ("battery_eos_mv", "battery_eri_mv"),
     ("battery_eri_mv", "battery_full_mv"),
+    ("battery_reset_mv", "battery_eos_mv"),
 )
 
 

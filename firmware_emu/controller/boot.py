@@ -32,6 +32,7 @@ from firmware_emu.controller.therapy.counters import Counters
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
+from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import PatientRequests
 from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_without_power
 from firmware_emu.controller.therapy.program_blocks import boluses_can_be
@@ -40,7 +41,9 @@ from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
 from firmware_emu.controller.therapy.stall_detector import StallDetector
 from firmware_emu.controller.therapy.therapy import Therapy
 from firmware_emu.controller.therapy.therapy_record import TherapyRecord
+from firmware_emu.controller.timers import CHECKPOINT_MS
 from firmware_emu.controller.wall_clock import WallClock
+from firmware_emu.profile import ResetPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
@@ -58,6 +61,7 @@ RESTART_MS = MS_PER_S  # ticks go on one second behind the last one known, never
 UNSAVED_STROKES_MAX = (
     2  # of a bolus, behind a checkpoint beside which a newer one was damaged: each stroke has its own
 )
+STARTS_CUT_SHORT_MS = 16 * MS_PER_S
 LIFE_MAX_MS = LIFE_MAX_S * MS_PER_S
 U32_MAX, U64_MAX = (1 << 32) - 1, (1 << 64) - 1
 
@@ -160,6 +164,14 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     return Booted(therapy, rng_failed, first=True)
 
 
+class _Register(NamedTuple):
+    """The latched register, as far as it is believed; `latest_cut_ms`: power went at the latest then."""
+
+    latched_ms: int
+    latest_cut_ms: int
+    credible: bool
+
+
 class _Restart(NamedTuple):
     """One start on a written memory; `corrupt` collects the records that cannot be read."""
 
@@ -175,8 +187,8 @@ class _Restart(NamedTuple):
         checkpoint = self._checkpoint()
         records = self._records(checkpoint)
         log_damage = records.log.damage()  # before anything is entered
-        latched_ms = self.pins.crystal.latched_ms()
-        tick_ms = max(latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
+        register = self._register(checkpoint, records.log)
+        tick_ms = max(register.latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
         records.tick_ms = tick_ms
         records.recovered = True
         self._count_day(records, checkpoint.counters)
@@ -188,7 +200,7 @@ class _Restart(NamedTuple):
         therapy = Therapy(
             records, self.pins.rotor, model, deliveries, checkpoint.counters, checkpoint.detector
         )
-        latest_cut_ms = latched_ms + MS_PER_S - 1
+        latest_cut_ms = register.latest_cut_ms
         uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
         basal.restart(tick_ms)
         if bridge is not None:  # therapy, which goes on
@@ -196,10 +208,14 @@ class _Restart(NamedTuple):
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
+        if not register.credible:
+            records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.CLOCK))
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_random_source(self.pins, records)
         judge_damage(therapy, self.corrupt, log_damage)
         pass_without_power(therapy)
+        if model.reset_policy is ResetPolicy.SAFE_STATE:
+            therapy.change(Trigger.RESET_TO_SAFE_RATE, StateReason.RESET, RateChangeReason.SAFE_RATE)
         therapy.follow_rate(RateChangeReason.RESET)
         therapy.check_reservoir()
         return Booted(therapy, rng_failed, first=False)
@@ -258,6 +274,24 @@ class _Restart(NamedTuple):
             and strokes * self.model.stroke_nl <= U64_MAX
             and checkpoint.belief_nl <= self.model.reservoir_size_nl
         )
+
+    def _register(self, checkpoint: Checkpoint, log: EventLog) -> _Register:
+        """What may be believed of the register that the crystal latched.
+
+        A checkpoint falls into each hour, so the program cannot have run on for more than one after the newest. A
+        register that says otherwise is wrong: then as much may have been turned as the hour had room for, and ticks go
+        on behind all of it. Where the newest checkpoint may be lost there is nothing to hold the register against.
+        Starts that power has cut short leave it some seconds behind what they wrote.
+        """
+        latched_ms = self.pins.crystal.latched_ms()
+        believed = _Register(latched_ms, latched_ms + MS_PER_S - 1, credible=True)
+        if self.report.checkpoint_lost or self.report.checkpoint_doubted or not checkpoint.tick_ms:
+            return believed
+        next_ms = (checkpoint.tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
+        newest_ms = max(checkpoint.tick_ms, log.newest_tick_ms)
+        if newest_ms - STARTS_CUT_SHORT_MS <= latched_ms < next_ms + CHECKPOINT_MS:
+            return believed._replace(latest_cut_ms=min(believed.latest_cut_ms, next_ms + MS_PER_S - 1))
+        return _Register(next_ms, next_ms + MS_PER_S - 1, credible=False)
 
     def _latest_ms(self, checkpoint: Checkpoint, log: EventLog) -> int:
         """The last tick of which anything tells; nothing can have begun after it, and the crystal is behind no more."""

@@ -1,4 +1,4 @@
-"""What a boot makes of records that it could not read: which alarm, which state, and what can be known again.
+"""What becomes of records that a boot could not read, or that did not land: which alarm, and which state.
 
 Damage to therapy data ends in the safe state; damage elsewhere costs comfort [DOMAIN 8.4]. What other records still
 know of a lost one is put back, so that no alarm that lasts falls silent. Which records are damaged finds `boot`.
@@ -6,7 +6,7 @@ know of a lost one is put back, so that no alarm that lasts falls silent. Which 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.memory.memory_map import CRITICAL_REGIONS, Region
@@ -15,11 +15,14 @@ from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import GRANTS_MAX
 from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
 from protocol.log.data import NvmFaultData
-from protocol.log.types import LogType, RateChangeReason
+from protocol.log.types import LogType, MemoryFault, RateChangeReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.event_log import LogDamage
+    from firmware_emu.controller.memory.memory import Failure
     from firmware_emu.controller.therapy.therapy import Therapy
+
+NO_REGION: Final = 0xFF  # of NVM_FAULT: no record, but what makes records durable
 
 
 def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) -> None:
@@ -41,15 +44,43 @@ def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) 
     critical = corrupt & CRITICAL_REGIONS
     if critical:
         records.raise_alarm(AlarmId.MEM_CRITICAL, min(critical))
-        therapy.change(Trigger.MEMORY_CORRUPTED, StateReason.MEMORY, RateChangeReason.SAFE_RATE)
-        if records.therapy.state is not State.EOS:
-            records.therapy.reason = StateReason.MEMORY
+        _distrust(therapy)
     elif corrupt:
         records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(corrupt))
     if not records.tell_log_damage(log_damage) and not corrupt:
         records.remedy(Remedy.REWRITE)
     if Region.ALARMS in corrupt:
         _raise_what_lasts(therapy)
+
+
+def judge_failures(therapy: Therapy, failures: list[Failure]) -> None:
+    """Log what was written and cannot be read back, raise the alarm, and leave a therapy that no reset would survive.
+
+    Where the journal, its mark or a checkpoint does not land, no change can be made whole any more: NVM, and the safe
+    state. A record goes by what it holds, as one that is found damaged does. A slot of the log costs its entry.
+    """
+    records = therapy.records
+    for failure in failures:
+        if failure.log is not None:
+            records.raise_alarm(AlarmId.MEM_NONCRITICAL, failure.offset, MemoryFault.LOG)
+            continue
+        region = NO_REGION if failure.region is None else failure.region
+        records.enter(LogType.NVM_FAULT, NvmFaultData(region, failure.offset))
+        if failure.region is None:
+            records.raise_alarm(AlarmId.NVM, failure.offset)
+            _distrust(therapy)
+        elif failure.region in CRITICAL_REGIONS:
+            records.raise_alarm(AlarmId.MEM_CRITICAL, failure.region)
+            _distrust(therapy)
+        else:
+            records.raise_alarm(AlarmId.MEM_NONCRITICAL, failure.region)
+
+
+def _distrust(therapy: Therapy) -> None:
+    """Fall back to the safe state, because of the memory."""
+    therapy.change(Trigger.MEMORY_CORRUPTED, StateReason.MEMORY, RateChangeReason.SAFE_RATE)
+    if therapy.records.therapy.state is not State.EOS:
+        therapy.records.therapy.reason = StateReason.MEMORY
 
 
 def _count_service_anew(therapy: Therapy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.service_life import Voltage
 from protocol.identifiers import BatteryPhase, SelfTestFault
 from protocol.log.data import NvmFaultData
 from protocol.log.types import LogName, LogType
@@ -14,12 +15,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.controller.memory.records import Records
-    from firmware_emu.pins import EntropyPin, Pins
+    from firmware_emu.pins import BatteryPin, EntropyPin, Pins
     from firmware_emu.profile import PumpModel
 
     Test = Callable[[Records, Pins, PumpModel], bool]
 
 _SELF_TEST_BYTES: Final = 16
+
+
+_BATTERY_READINGS: Final = 10  # [DOMAIN SR-68]
+
+
+def battery_voltage(pins: BatteryPin, model: PumpModel, tick_ms: int) -> Voltage:
+    """The cell's voltage at a tick: the mean of ten readings, held against the gauge [DOMAIN SR-68]."""
+    read_mv = sum(pins.millivolts(tick_ms) for _ in range(_BATTERY_READINGS)) // _BATTERY_READINGS
+    return Voltage.of(read_mv, pins.percent(tick_ms), model.battery_full_mv, model.battery_eos_mv)
 
 
 def random_source_fails(entropy: EntropyPin) -> bool:
@@ -55,9 +65,14 @@ def _random_source_fails(_records: Records, pins: Pins, _model: PumpModel) -> bo
 
 
 def _battery_fails(records: Records, pins: Pins, model: PumpModel) -> bool:
-    """Whether it must be replaced: by its phase, or by its voltage now."""
-    millivolts = pins.battery.millivolts(records.tick_ms)
-    return records.service.phase is not BatteryPhase.OK or millivolts <= model.battery_eri_mv
+    """Whether it must be replaced, by its phase or by its voltage now, or its converter cannot be right."""
+    voltage = battery_voltage(pins.battery, model, records.tick_ms)
+    spent = voltage.millivolts <= model.battery_eri_mv
+    return records.service.phase is not BatteryPhase.OK or spent or voltage.doubted
+
+
+def _sounder_fails(_records: Records, pins: Pins, _model: PumpModel) -> bool:
+    return not pins.sounder.conducts()
 
 
 TESTS: Final[
@@ -68,6 +83,7 @@ TESTS: Final[
     SelfTestFault.CLOCK: _clock_fails,
     SelfTestFault.ENTROPY: _random_source_fails,
     SelfTestFault.BATTERY: _battery_fails,
+    SelfTestFault.SOUNDER: _sounder_fails,
 }
 
 

@@ -11,7 +11,7 @@ import struct
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_S, S_PER_DAY
 from protocol.identifiers import BatteryPhase
@@ -19,6 +19,8 @@ from protocol.identifiers import BatteryPhase
 MONTHS_PER_YEAR: Final = 12
 PLAN_MONTHS: Final = 6  # plan the replacement so long before the pump ends [DOMAIN 1.5]
 _EPOCH: Final = date(2000, 1, 1)
+GAUGE_TOLERANCE_MV: Final = 200
+"""So far a reading may lie from what the gauge says: more is no cell, and no film on it either."""
 _NO_TIME: Final = 0xFFFF_FFFF_FFFF_FFFF
 _RECORD: Final = struct.Struct("<BxhIQQQ")
 
@@ -34,6 +36,21 @@ def months_later(wall_s: int, months: int, tz_minutes: int = 0) -> int:
     year, month = start.year + years, month0 + 1
     end = date(year, month, min(start.day, monthrange(year, month)[1]))
     return (end - _EPOCH).days * S_PER_DAY + second_of_day - tz_minutes * 60
+
+
+class Voltage(NamedTuple):
+    """The cell's voltage by the converter, as far as the gauge bears it out."""
+
+    millivolts: int
+    doubted: bool
+    """The converter and the gauge disagree: then the gauge counts, so that no end comes too late, and none at once."""
+
+    @classmethod
+    def of(cls, read_mv: int, percent_left: int, full_mv: int, empty_mv: int) -> Voltage:
+        """What to believe of a reading, beside what the gauge says is left of a cell between these voltages."""
+        gauge_mv = full_mv - (full_mv - empty_mv) * (100 - percent_left) // 100
+        doubted = abs(read_mv - gauge_mv) > GAUGE_TOLERANCE_MV
+        return cls(gauge_mv if doubted else read_mv, doubted)
 
 
 @dataclass(slots=True)

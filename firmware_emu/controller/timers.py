@@ -9,17 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
+from firmware_emu.controller.damage import judge_failures
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.self_test import battery_voltage
 from firmware_emu.controller.therapy.checkpoint import pack_checkpoint
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.periodic_bolus import start_due
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
-from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, State, StateReason
+from protocol.identifiers import AlarmId, BatteryPhase, OnExpiry, SelfTestFault, State, StateReason
 from protocol.log.data import (
     BatteryData,
     DayTotalData,
+    PostFailData,
     StoppedTooLongData,
     StrokeMismatchData,
     TimeRefData,
@@ -69,6 +72,7 @@ class Schedule:
         self.battery = battery
         self.sounder = sounder
         self.last_tone: Tone | None = None
+        self.told_of = SelfTestFault(0)  # parts that were found wrong while running, and not right since
         self._checkpoint_due_ms = tick_ms
         self.time_ref_due_ms = self.by_day_end_ms(tick_ms + TIME_REF_MS)
         self.battery_due_ms = tick_ms
@@ -80,6 +84,12 @@ class Schedule:
     def by_day_end_ms(self, at_ms: int) -> int:
         """This tick or the end of the day, whichever comes first: what need not be exact falls into one commit."""
         return min(at_ms, self.records.day.end_ms(self.records.wall_clock))
+
+    def tell_whether(self, part: SelfTestFault, *, fails: bool) -> None:
+        """Log a part that is found wrong, once until it is found right again."""
+        if fails and part not in self.told_of:
+            self.records.enter(LogType.POST_FAIL, PostFailData(part))
+        self.told_of = self.told_of | part if fails else self.told_of & ~part
 
     @property
     def tone_intervals(self) -> ToneIntervals:
@@ -168,13 +178,25 @@ class Schedule:
         remembered = self.records.therapy
         remembered.status_rev = (remembered.status_rev + 1) & 0xFFFF_FFFF
         self.records.commit(pack_checkpoint(self.therapy, tick_ms))
+        if self.records.memory.failures:
+            self._judge_failures(tick_ms)
         self._saved_strokes = self.therapy.counters.commanded
         self._checkpoint_due_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         self.plan()
 
+    def _judge_failures(self, tick_ms: int) -> None:
+        """Act on what did not land in the memory, and make that durable as far as it can be."""
+        judge_failures(self.therapy, self.records.memory.take_failures())
+        if self.records.changed:
+            self.records.commit(pack_checkpoint(self.therapy, tick_ms))
+            self.records.memory.take_failures()  # what fails again is known
+
     def _save_counters(self, tick_ms: int) -> None:
         """Write the counters alone, because only strokes have moved; raises PowerCut."""
         self.records.memory.checkpoint(pack_checkpoint(self.therapy, tick_ms))
+        if self.records.memory.failures:
+            self.commit(tick_ms)
+            return
         self._saved_strokes = self.therapy.counters.commanded
         self._checkpoint_due_ms = checkpoint_ms = (tick_ms // CHECKPOINT_MS + 1) * CHECKPOINT_MS
         if not self.therapy.deliveries.each_stroke_counts and tick_ms < self._planned_ms:
@@ -264,8 +286,11 @@ def _run_service(schedule: Schedule, tick_ms: int) -> None:
     service, model = schedule.records.service, schedule.therapy.model
     phase = service.arrive(tick_ms)
     if phase is None and tick_ms >= schedule.battery_due_ms:
-        millivolts = schedule.battery.millivolts(tick_ms)
-        phase = service.observe_battery(tick_ms, millivolts, model.battery_eri_mv, model.battery_eos_mv)
+        voltage = battery_voltage(schedule.battery, model, tick_ms)
+        schedule.tell_whether(SelfTestFault.BATTERY, fails=voltage.doubted)
+        phase = service.observe_battery(
+            tick_ms, voltage.millivolts, model.battery_eri_mv, model.battery_eos_mv
+        )
     if phase is not None:
         _enter_phase(schedule, phase, tick_ms)
         _run_service(schedule, tick_ms)
@@ -277,7 +302,7 @@ def _enter_phase(schedule: Schedule, phase: BatteryPhase, tick_ms: int) -> None:
     records, therapy = schedule.records, schedule.therapy
     records.mark_dirty(Region.SERVICE)
     if phase is BatteryPhase.ERI:
-        millivolts = schedule.battery.millivolts(tick_ms)
+        millivolts = battery_voltage(schedule.battery, therapy.model, tick_ms).millivolts
         records.enter(LogType.ERI, BatteryData(millivolts))
         records.raise_alarm(AlarmId.ERI, millivolts)
         return
@@ -363,7 +388,7 @@ def _tone_due_ms(schedule: Schedule) -> int | None:
 def _play_tone(schedule: Schedule, _tick_ms: int) -> None:
     schedule.last_tone = tone = _next_tone(schedule)
     if tone is not None:
-        schedule.sounder.play(tone)
+        schedule.tell_whether(SelfTestFault.SOUNDER, fails=not schedule.sounder.play(tone))
 
 
 TIMERS: list[Timer] = [  # in the order in which they run where several are due at one tick

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from firmware_emu.plant.battery import Battery
+from firmware_emu.plant.battery import Battery, Loads
 from firmware_emu.plant.body import Body
 from firmware_emu.plant.catheter import Catheter
 from firmware_emu.plant.crystal import Crystal
@@ -95,14 +95,31 @@ def component_named(part: str, kind: str) -> ComponentRow:
 
 def _battery(plant: Plant, given: Given) -> Component:
     model = given.model
-    return Battery(
-        model.battery_capacity_mah, model.battery_full_mv, model.battery_eos_mv, plant.rotor, plant.crystal
+    loads = Loads(
+        stroke_ma=model.stroke_ma,
+        tone_ma=model.tone_ma,
+        telemetry_ma=model.telemetry_ma,
+        memory_write_ma=model.memory_write_ma,
+        processor_ma=model.processor_ma,
+        reset_mv=model.battery_reset_mv,
+        tone_nc_per_ms=model.tone_nc_per_ms,
+        telemetry_nc_per_byte=model.telemetry_nc_per_byte,
     )
+    battery = Battery(
+        model.battery_capacity_mah,
+        model.battery_full_mv,
+        model.battery_eos_mv,
+        plant.rotor,
+        plant.crystal,
+        loads,
+    )
+    plant.rotor.battery = battery
+    return battery
 
 
 _OURS: Final[dict[str, Callable[[Plant, Given], Component]]] = {
     "catheter": lambda _plant, given: Catheter.of(given.model, given.implant),
-    "crystal": lambda _plant, _given: Crystal(),
+    "crystal": lambda _plant, given: Crystal(given.model.crystal_ppm),
     "reservoir": lambda plant, given: Reservoir(
         given.model.reservoir_size_nl, given.model.residual_nl, plant.catheter
     ),
@@ -114,10 +131,10 @@ _OURS: Final[dict[str, Callable[[Plant, Given], Component]]] = {
         FlowModel.of(given.model),
     ),
     "battery": _battery,
-    "flash": lambda _plant, given: Flash(given.memory_bytes),
+    "flash": lambda plant, given: Flash(given.memory_bytes, plant.battery),
     "entropy": lambda _plant, given: Entropy(given.seed, given.unit),
     "body": lambda _plant, _given: Body(),
-    "sounder": lambda plant, _given: Sounder(plant.crystal),
+    "sounder": lambda plant, _given: Sounder(plant.crystal, plant.battery),
 }
 for _part, _make in _OURS.items():
     register_component(ComponentRow(_part, DEFAULT_KINDS[_part], _make))

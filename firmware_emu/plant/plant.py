@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from firmware_emu.pins import Pins
+from firmware_emu.pins import Load, Pins, PowerCut
 from firmware_emu.plant.component import Component, Json, StateError, section
 from firmware_emu.plant.components import DEFAULT_KINDS, PARTS, Given, component_named
 from firmware_emu.plant.fault_records import CutAtStroke, CutAtWrite, Field, Stall
@@ -16,7 +16,7 @@ from firmware_emu.plant.truth import Truth
 from firmware_emu.units import MS_PER_DAY, PPM
 
 if TYPE_CHECKING:
-    from firmware_emu.plant.battery import Battery
+    from firmware_emu.plant.battery import Battery, Short
     from firmware_emu.plant.body import Body
     from firmware_emu.plant.catheter import Catheter
     from firmware_emu.plant.crystal import Crystal
@@ -96,30 +96,53 @@ class Plant(Component):
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        stall, field = self.rotor.stall, self.rotor.field
-        if field is None or stall is None or stall.until_ms is None:
-            return field.until_ms if field is not None else stall.until_ms if stall is not None else None
-        return min(stall.until_ms, field.until_ms)
+        rotor, crystal = self.rotor, self.crystal
+        changes = [each.until_ms for each in (rotor.stall, rotor.field) if each is not None]
+        if self.battery.is_faulty or crystal.standing_until_ms is not None:
+            changes += [crystal.standing_until_ms, self.battery.next_event_ms()]
+        return min((at_ms for at_ms in changes if at_ms is not None), default=None)
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
-        rotor = self.rotor
-        return rotor.stall is not None or rotor.cut is not None or rotor.edges_vary
+        rotor, film = self.rotor, self.battery.film
+        return rotor.stall is not None or rotor.cut is not None or rotor.edges_vary or film is not None
 
     @property
     def is_quiet(self) -> bool:
         """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
-        return not self.strokes_matter and self.flash.cut is None
+        sound = self.flash.cut is None and not self.flash.worn and not self.battery.is_faulty
+        return sound and not self.strokes_matter
 
     def advance_to(self, now_ms: int) -> None:
-        """Make the changes that are due; strokes due at the same instant come before them."""
+        """Make the changes that are due; strokes due at the same instant come before them. Raises PowerCut."""
         rotor = self.rotor
         if rotor.stall is not None and rotor.stall.until_ms is not None and rotor.stall.until_ms <= now_ms:
             rotor.stall = None
         if rotor.field is not None and rotor.field.until_ms <= now_ms:
             rotor.field = None
             rotor.look()
+        standing_until_ms = self.crystal.standing_until_ms
+        if standing_until_ms is not None and standing_until_ms <= now_ms:
+            self.crystal.go_on(now_ms)
+        short = self.battery.short
+        if short is not None and short.next_ms <= now_ms:
+            self._short_circuit(short, now_ms)
+
+    def _short_circuit(self, short: Short, now_ms: int) -> None:
+        """Let the feedthrough short: by turns a stall of the motor, and a reset, which needs power to be one."""
+        rotor, battery = self.rotor, self.battery
+        later = short._replace(next_ms=now_ms + short.period_ms, stalls_next=not short.stalls_next)
+        if short.stalls_next:
+            battery.set_short(later._replace(missed_before=rotor.strokes_missed))
+            if rotor.stall is None:
+                rotor.stall = Stall(now_ms, now_ms + short.stall_ms)
+            return
+        battery.set_short(later)
+        battery.shorts += rotor.strokes_missed > short.missed_before
+        if battery.off_since_ms is None:
+            battery.shorts += 1
+            raise PowerCut(load=Load.SHORT)
 
     def flow_until(self, now_ms: int) -> None:
         """Move the fluid that flows by itself; strokes due by now were turned before."""
@@ -160,6 +183,10 @@ class Plant(Component):
     def set_entropy_stuck(self, stuck: bool) -> None:  # noqa: FBT001
         """Let the random source answer zeros, or heal it."""
         self.entropy.stuck = stuck
+
+    def set_clock_drift(self, now_ms: int, drift_ppm: int) -> None:
+        """Let the oscillator run by so many millionths too fast from now on."""
+        self.crystal.set_drift(now_ms, drift_ppm, self.rotor.strokes_turned)
 
     def cut_at_write(self, n: int, torn_after_bytes: int = 0, *, stays_off: bool = False) -> None:
         """Arm: power goes in the n-th memory write from now, of which so many bytes land. Fires once."""
@@ -221,7 +248,7 @@ class Plant(Component):
             stalled=stall is not None or field is not None,
             stalled_until_ms=_until_ms(stall, field),
             power_cut_armed=rotor.cut is not None or self.flash.cut is not None,
-            battery_mv=self.battery.millivolts(tick_ms),
+            battery_mv=self.battery.cell_mv(tick_ms),
             battery_percent=self.battery.percent(tick_ms),
             magnet_near=self.body.magnet_near,
             temperature_millicelsius=self.body.temperature_millicelsius,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from firmware_emu.pins import PowerCut, StrokeRun
+from firmware_emu.pins import Load, PowerCut, StrokeRun
 from firmware_emu.plant.component import (
     COUNT,
     VOLUME,
@@ -30,6 +30,7 @@ from firmware_emu.units import MS_PER_HOUR, PPM, ceil_div
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from firmware_emu.plant.battery import Battery
     from firmware_emu.plant.crystal import Crystal
     from firmware_emu.plant.reservoir import Reservoir
 
@@ -62,6 +63,7 @@ class Rotor(Component):
         "accuracy_ppm",
         "backward_in_field",
         "backward_left",
+        "battery",
         "by_stroke",
         "crystal",
         "cut",
@@ -141,6 +143,7 @@ class Rotor(Component):
         self.stroke_nl = stroke_nl
         self.reservoir = reservoir
         self.crystal = crystal
+        self.battery: Battery | None = None  # that its pulses load; the cell is made after it
         self.strokes_turned = 0
         self.strokes_missed = 0
         self.stall: Stall | None = None
@@ -177,11 +180,6 @@ class Rotor(Component):
         self.set_accuracy(accuracy_ppm)
         self.look()
 
-    @property
-    def strokes_driven(self) -> int:
-        """Strokes that were commanded: turned or missed."""
-        return self.strokes_turned + self.strokes_missed
-
     def set_accuracy(self, accuracy_ppm: int) -> None:
         """Let every further stroke move `stroke_nl` x accuracy / 10^6."""
         if accuracy_ppm <= 0:
@@ -216,11 +214,24 @@ class Rotor(Component):
 
     def run(self, run: StrokeRun) -> int:
         """Turn a row of strokes; returns the edges seen. A dry reservoir shows edges all the same."""
+        if self.battery is not None and self.battery.film is not None:
+            return self._run_on_weak_supply(run, self.battery)
+        return self._run_on_good_supply(run)
+
+    def _run_on_good_supply(self, run: StrokeRun) -> int:
         if self.by_stroke:
             return sum(self._stroke(run, k) for k in range(run.first_k, run.first_k + run.count))
         if self.stall is not None or self.cut is not None:
             return self._run_with_faults(run)
         return self._turn(run)
+
+    def _run_on_weak_supply(self, run: StrokeRun, battery: Battery) -> int:
+        """Turn stroke by stroke, each if the voltage holds under its pulse; one at which it does not is not turned."""
+        edges = 0
+        for k in range(run.first_k, run.first_k + run.count):
+            battery.draw(Load.STROKE, battery.loads.stroke_ma, run.time_of_ms(k))
+            edges += self._run_on_good_supply(run._replace(first_k=k, count=1))
+        return edges
 
     def _turn(self, run: StrokeRun) -> int:
         count = run.count

@@ -60,8 +60,7 @@ def flipped(base: Conversation, offset: int, bit: int) -> Conversation:
     """The pump after a restart in which one bit of its memory turned over."""
     talk = base.fork()
     talk.pump.cut_power()
-    flash = talk.pump.plant.flash
-    flash.load([(offset, bytes([flash.read(offset, 1)[0] ^ 1 << bit]))])
+    talk.pump.inject("bit-flip", {"offset_bytes": offset, "bit": bit})
     talk.pump.restore_power()
     return talk
 

@@ -10,7 +10,7 @@ from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.self_test import run_self_test
 from firmware_emu.controller.therapy.modes import DELIVERING
 from protocol.identifiers import AlarmClass, ErrorCode, SelfTestFault
-from protocol.log.data import AlarmTestData, SelfTestData
+from protocol.log.data import AlarmTestData, PostFailData, SelfTestData
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmTestReply
 from protocol.messages.conversation import SelfTestReply
@@ -24,7 +24,10 @@ DAMAGE: Final = SelfTestFault.MEMORY | SelfTestFault.LOG
 
 
 def alarm_test(device: DeviceContext, request: RequestContext) -> AlarmTestReply:
-    """Play the tone of a class once, now; while a critical alarm sounds no other may be heard."""
+    """Play the tone of a class once, now; while a critical alarm sounds no other may be heard.
+
+    Where no current flows nobody can have heard it, and the log says so.
+    """
     wanted: AlarmTest = request.message
     tick_ms, alarms = request.now.tick_ms, device.records.alarms
     critical_from_ms = alarms.sounds_from_ms.get(AlarmClass.CRITICAL)
@@ -33,7 +36,8 @@ def alarm_test(device: DeviceContext, request: RequestContext) -> AlarmTestReply
         raise Refused(
             ErrorCode.ALARM_BLOCKS, alarms.active_mask, limit=AlarmClass.CRITICAL, field="alarm_class"
         )
-    device.pins.sounder.play(tone_of(wanted.alarm_class, tick_ms))
+    if not device.pins.sounder.play(tone_of(wanted.alarm_class, tick_ms)):
+        device.records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.SOUNDER))
     device.records.enter(LogType.ALARM_TEST, AlarmTestData(wanted.alarm_class), actor=request.actor)
     return AlarmTestReply()
 

@@ -1,8 +1,8 @@
 """The memory of the controller: many records, one atomic commit. What the records mean is not its business.
 
 A commit is a redo journal. All that was staged goes into the journal in one write, with a CRC over
-everything; then each item goes to its home; then the mark says that this journal is done. Power may go at any
-byte of any of these writes: a journal that is not whole never happened, a whole one without its mark is
+everything; then each item goes to its home and is read back; then the mark says that this journal is done. Power
+may go at any byte of any of these writes: a journal that is not whole never happened, a whole one without its mark is
 applied again at the next boot. Counters that move with every stroke do not pay for that: they alternate
 between two checkpoint slots, one write each.
 """
@@ -18,6 +18,7 @@ from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_SLOT_BYTES,
     JOURNAL_CAPACITY_BYTES,
     JOURNAL_OFFSET,
+    LOG_OFFSET,
     LOG_SLOT_BYTES,
     MARK_BYTES,
     MARK_OFFSET,
@@ -27,13 +28,13 @@ from firmware_emu.controller.memory.memory_map import (
     log_ring,
     memory_size_bytes,
 )
+from protocol.log.types import LogName
 from protocol.wire.checksum import crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from firmware_emu.pins import MemoryPin
-    from protocol.log.types import LogName
 
 _RECORD_HEADER: Final = Struct("<HB")  # length of the payload, version of its layout
 _CRC: Final = Struct("<I")
@@ -44,6 +45,7 @@ _JOURNAL_ITEM: Final = Struct("<IH")  # offset, length
 _JOURNAL_MAGIC: Final = 0x4F444552  # "REDO"
 _U32_MASK: Final = 0xFFFF_FFFF
 _WIPE_CHUNK_BYTES: Final = 4_096
+_REGION_AT: Final = {place.offset: region for region, place in PLACES.items()}
 
 
 class RecoveryReport(NamedTuple):
@@ -55,6 +57,15 @@ class RecoveryReport(NamedTuple):
     checkpoint_doubted: bool = (
         False  # one slot holds what is no checkpoint: the newest, damaged, may have been there
     )
+
+
+class Failure(NamedTuple):
+    """Something that was written and cannot be read back: one of the three, or none: the journal or its mark."""
+
+    region: Region | None = None
+    checkpoint: bool = False
+    log: LogName | None = None
+    offset: int = 0
 
 
 class Memory:
@@ -75,6 +86,10 @@ class Memory:
         self._checkpoint_sequence = 0
         self._staged: dict[int, bytes] = {}
         self._staged_checkpoint: bytes | None = None
+        self._pending: dict[int, bytes] = {}  # records that did not land: each commit tries them again
+        self._failing: set[int] = set()
+        self.failures: list[Failure] = []
+        """What did not land since `take_failures`, each place once until it lands again."""
 
     # At boot
 
@@ -109,7 +124,11 @@ class Memory:
         self._checkpoint_sequence = max(self._checkpoint_sequence_at(slot) for slot in range(2))
         if self.is_blank():
             return RecoveryReport(redone, (), checkpoint_lost=False)
-        corrupt = tuple(region for region in Region if self.read_record(region) is None)
+        corrupt = tuple(
+            region
+            for region in Region
+            if PLACES[region].offset in self._pending or self.read_record(region) is None
+        )
         slots = [self._read_checkpoint_slot(slot) for slot in range(2)]
         doubted = any(_parse_checkpoint(raw) is None and not _is_erased(raw) for raw in slots)
         return RecoveryReport(redone, corrupt, self._checkpoint_sequence == 0, doubted)
@@ -162,7 +181,7 @@ class Memory:
 
     def commit(self) -> None:
         """Make all that was staged durable, or, if power goes, none of it."""
-        staged = self._staged
+        staged = self._pending | self._staged if self._pending else self._staged
         if self._staged_checkpoint is not None:
             slot = (self._checkpoint_sequence + 1) % 2
             staged[CHECKPOINT_OFFSETS[slot]] = self._next_checkpoint(self._staged_checkpoint)
@@ -170,18 +189,30 @@ class Memory:
             return
         sequence = (self._sequence + 1) & _U32_MASK
         pin_write = self._pin.write
-        pin_write(JOURNAL_OFFSET, _build_journal(sequence, staged))
+        journal = _build_journal(sequence, staged)
+        pin_write(JOURNAL_OFFSET, journal)
         for offset, data in staged.items():
             pin_write(offset, data)
-        pin_write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
-        self._sequence = sequence
+        self._verify(JOURNAL_OFFSET, journal)
+        self._pending = {
+            offset: data
+            for offset, data in staged.items()
+            if not self._verify(offset, data) and offset in _REGION_AT
+        }
+        if not self._pending:  # else the journal is what a boot finds, and does again
+            mark = _MARK.pack(sequence, sequence ^ _U32_MASK)
+            pin_write(MARK_OFFSET, mark)
+            self._verify(MARK_OFFSET, mark)
+            self._sequence = sequence
         self._staged = {}
         self._staged_checkpoint = None
 
     def checkpoint(self, data: bytes) -> None:
         """Write a checkpoint now, on its own: one write, into the slot that does not hold the newest."""
         record = self._next_checkpoint(data)
-        self._pin.write(CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2], record)
+        offset = CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2]
+        self._pin.write(offset, record)
+        self._verify(offset, record)
 
     def checkpoints(self, row: Iterable[bytes]) -> None:
         """Write equally long checkpoints one after another, as `checkpoint` does each."""
@@ -191,7 +222,33 @@ class Memory:
             writes.append((CHECKPOINT_OFFSETS[self._checkpoint_sequence % 2], record))
         self._pin.write_in_turn(writes)
 
+    def take_failures(self) -> list[Failure]:
+        """What was written since the last call and cannot be read back."""
+        failures, self.failures = self.failures, []
+        return failures
+
     # The parts
+
+    def _verify(self, offset: int, data: bytes) -> bool:
+        """Whether what was written there is what is read; a place that fails is told once, until it lands again."""
+        if self._pin.read(offset, len(data)) == data:
+            self._failing.discard(offset)
+            return True
+        if offset not in self._failing:
+            self._failing.add(offset)
+            self.failures.append(self._failure_at(offset))
+        return False
+
+    def _failure_at(self, offset: int) -> Failure:
+        if offset in _REGION_AT:
+            return Failure(region=_REGION_AT[offset], offset=offset)
+        if offset in CHECKPOINT_OFFSETS:
+            return Failure(checkpoint=True, offset=offset)
+        if offset >= LOG_OFFSET:
+            main = log_ring(LogName.MAIN, self._log_capacity)
+            in_main = offset < main.offset + main.slots * LOG_SLOT_BYTES
+            return Failure(log=LogName.MAIN if in_main else LogName.SECURITY, offset=offset)
+        return Failure(offset=offset)
 
     def _next_checkpoint(self, data: bytes) -> bytes:
         if len(data) > CHECKPOINT_CAPACITY_BYTES:
@@ -237,8 +294,11 @@ class Memory:
             position += length
             if not self._is_superseded(offset, data):
                 self._pin.write(offset, data)
-        self._pin.write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
-        self._sequence = sequence
+                if offset in _REGION_AT and not self._verify(offset, data):
+                    self._pending[offset] = data
+        if not self._pending:
+            self._pin.write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
+            self._sequence = sequence
         return True
 
     def _is_superseded(self, offset: int, data: bytes) -> bool:

@@ -41,6 +41,7 @@ class Trigger(Enum):
     RESERVOIR_EMPTIED_STOP = "reservoir_emptied_stop"
     REFILLED_AFTER_EMPTY = "refilled_after_empty"  # and nothing but the empty reservoir had changed the state
     MEMORY_CORRUPTED = "memory_corrupted"  # of therapy data
+    RESET_TO_SAFE_RATE = "reset_to_safe_rate"  # by the policy of the profile
     DELIVERY_FAULTED = "delivery_faulted"  # the pump can no longer vouch for what it delivers
     SERVICE_ENDED = "service_ended"
 
@@ -79,6 +80,7 @@ EDGES: Final = (
     Edge(SAFE_STATE, Trigger.REFILLED_AFTER_EMPTY, RUN),
     Edge(RUN, Trigger.MEMORY_CORRUPTED, SAFE_STATE),
     Edge(STOP, Trigger.MEMORY_CORRUPTED, FAULT_STOP),
+    Edge(RUN, Trigger.RESET_TO_SAFE_RATE, SAFE_STATE),
     Edge(RUN, Trigger.DELIVERY_FAULTED, FAULT_STOP),
     Edge(STOP, Trigger.DELIVERY_FAULTED, FAULT_STOP),
     Edge(SAFE_STATE, Trigger.DELIVERY_FAULTED, FAULT_STOP),
@@ -100,6 +102,7 @@ _IGNORED_IN: Final = {
     Trigger.RESERVOIR_EMPTIED_STOP: (STOP, FAULT_STOP, EOS),
     Trigger.REFILLED_AFTER_EMPTY: (RUN, STOP, FAULT_STOP),  # what stands still is started by people
     Trigger.MEMORY_CORRUPTED: (SAFE_STATE, FAULT_STOP, EOS),
+    Trigger.RESET_TO_SAFE_RATE: (STOP, SAFE_STATE, FAULT_STOP, EOS),  # what stands still is started by people
     Trigger.DELIVERY_FAULTED: (FAULT_STOP, EOS),
     Trigger.SERVICE_ENDED: (EOS,),
 }

@@ -91,6 +91,7 @@ def commit_format(flash: Flash) -> None:
     memory.commit()
 
 
+# FI 42
 def test_a_cut_in_a_commit_leaves_the_old_state_or_the_new_one() -> None:
     flash = formatted_flash()
     old = view(boot(flash))

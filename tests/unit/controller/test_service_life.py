@@ -39,6 +39,7 @@ def test_we_38_hard_stop_latest_eri_and_plan_by() -> None:
     assert date_of(start_s + (life.next_ms() or 0) // MS_PER_S) == "2026-10-17"
 
 
+# RH-11
 @for_each(
     ("start", "months", "end"),
     [
@@ -54,6 +55,7 @@ def test_rh_11_months_are_counted_by_the_calendar(start: str, months: int, end: 
     assert months_later(wall(start), months) == wall(end)
 
 
+# RH-11
 def test_rh_11_the_day_is_the_local_one() -> None:
     one_am_on_the_first_in_auckland = wall("2020-02-29T12:30:00")  # 01:30 on 1 March at +13:00
     assert months_later(one_am_on_the_first_in_auckland, 84, 780) == wall("2027-02-28T12:30:00")

@@ -87,6 +87,15 @@ def test_a_test_of_tones_leaves_the_tones_of_an_alarm_at_their_times() -> None:
     assert [tone.at_ms for tone in other.pump.tones() if tone.at_ms in expected] == expected
 
 
+# FI 36
+def test_a_tone_that_nobody_can_have_heard_is_told_in_the_log() -> None:
+    talk = at_work()
+    talk.pump.inject("sounder-dead", {})
+    talk.granted(AlarmTest(AlarmClass.CRITICAL))
+    told = [entry.details().failed for entry in talk.log() if entry.type is LogType.POST_FAIL]
+    assert told == [SelfTestFault.SOUNDER]
+
+
 def test_no_other_tone_is_played_while_a_critical_alarm_sounds() -> None:
     talk = at_work()
     talk.pump.cut_power()
@@ -116,8 +125,7 @@ def test_a_pump_passes_after_50_days_of_running_time_too() -> None:
 
 
 def _flip(talk: Conversation, offset: int) -> None:
-    flash = talk.pump.plant.flash
-    flash.load([(offset, bytes([flash.read(offset, 1)[0] ^ 1]))])
+    talk.pump.inject("bit-flip", {"offset_bytes": offset})
 
 
 def _lose_power(talk: Conversation) -> None:
@@ -130,6 +138,11 @@ FAULTS: dict[str, tuple[Callable[[Conversation], None], SelfTestFault]] = {
     "a slot of the log": (lambda talk: _flip(talk, LOG_OFFSET + 3 * LOG_SLOT_BYTES + 20), SelfTestFault.LOG),
     "the clock": (_lose_power, SelfTestFault.CLOCK),
     "the random source": (lambda talk: talk.pump.inject("entropy-stuck", {}), SelfTestFault.ENTROPY),
+    "the converter": (
+        lambda talk: talk.pump.inject("adc-stuck", {"reading_mv": 2_700}),
+        SelfTestFault.BATTERY,
+    ),
+    "the sounder": (lambda talk: talk.pump.inject("sounder-dead", {}), SelfTestFault.SOUNDER),  # FI 36
 }
 
 

@@ -425,6 +425,7 @@ def test_dates_are_told_before_a_pump_is_started(bench: TestBench) -> None:
     assert stopped["warnings"] == ["the program does not run: these are the dates if it is started now"]
 
 
+# RH-11
 @verifies("PRC-005")
 def test_a_pump_whose_date_of_replacement_is_not_that_of_its_implant_is_accused(bench: TestBench) -> None:
     seen = read_dates(bench.open_programmer())

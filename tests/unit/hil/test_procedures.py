@@ -521,6 +521,7 @@ def test_a_refill_right_after_a_fill_has_no_ratio() -> None:
     assert reservoir.check_refill(20 * ML, 20 * ML, 17 * ML).investigate
 
 
+# RH-11
 @verifies("PRC-005")
 @for_each(
     ("implanted", "replace_by"),

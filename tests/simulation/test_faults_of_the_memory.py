@@ -1,0 +1,301 @@
+"""Cells that flip or take no write: what hangs on them decides what the pump does [DOMAIN 8.4].
+
+Therapy data: the safe state and a critical alarm. Other data: therapy goes on, with an alarm that is not. Never a dose
+that looks right and is wrong, also not after a reset that finds the old record where the new one should be.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from firmware_emu.controller.memory.memory_map import (
+    CHECKPOINT_OFFSETS,
+    CRITICAL_REGIONS,
+    JOURNAL_OFFSET,
+    LOG_OFFSET,
+    LOG_SLOT_BYTES,
+    MARK_OFFSET,
+    PLACES,
+    Region,
+)
+from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.plugin import verifies
+from protocol.identifiers import AlarmId, ConfigId, Outcome, RefillFlag, State, StatusFlag
+from protocol.log.types import LogName, LogType
+from protocol.messages.configuration import ConfigWrite
+from protocol.messages.ledger import QueryCmd
+from protocol.messages.log import LogStatus
+from protocol.messages.program import ProgCommit
+from protocol.messages.reading import GetStatus
+from protocol.messages.reservoir import Refill
+from protocol.wire.checksum import crc32c
+from tests.simulation.conversation import Conversation, profile_of
+from tests.simulation.invariants import assert_volumes_agree
+
+RATE_NL_PER_DAY = 600_000
+SAFE_RATE_NL_PER_DAY = 6_000
+CRITICAL = sorted(CRITICAL_REGIONS)
+OTHER = sorted(set(Region) - CRITICAL_REGIONS)
+
+
+def name_of(region: Region) -> str:
+    return region.name
+
+
+@cache
+def lived() -> Conversation:
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))
+    talk.wait(MS_PER_HOUR)
+    talk.start_bolus(1, 20_000, 600)
+    talk.wait(MS_PER_HOUR)
+    return talk
+
+
+def restarted(talk: Conversation) -> Conversation:
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    return talk
+
+
+def effects_of(talk: Conversation, name: str) -> int:
+    return next(each.effects for each in talk.pump.faults() if each.fault.name == name)
+
+
+def assert_safe(talk: Conversation, *alarms: AlarmId) -> None:
+    """The safe state with one of these alarms, at its rate."""
+    status = talk.granted(GetStatus())
+    assert (status.state, status.rate_nl_per_day) == (State.SAFE_STATE, SAFE_RATE_NL_PER_DAY)
+    assert any((status.alarm_active | status.alarm_latched) >> alarm & 1 for alarm in alarms)
+    before = talk.pump.truth().strokes_turned
+    talk.wait(MS_PER_DAY)
+    assert talk.pump.truth().strokes_turned - before == SAFE_RATE_NL_PER_DAY // 500
+
+
+# FI 40
+@pytest.mark.parametrize("region", Region, ids=name_of)
+def test_a_flip_counts_once_it_is_read_and_ends_in_the_alarm_of_its_record(region: Region) -> None:
+    talk = lived().fork()
+    talk.pump.inject("bit-flip", {"region": int(region), "offset_bytes": 3, "bit": 5})
+    assert effects_of(talk, "bit-flip") == 0
+    restarted(talk)
+    assert effects_of(talk, "bit-flip") == 1
+    status = talk.granted(GetStatus())
+    critical = region in CRITICAL_REGIONS
+    assert status.state is (State.SAFE_STATE if critical else State.RUN)
+    assert bool(status.alarm_active >> AlarmId.MEM_CRITICAL & 1) == critical
+    assert bool(status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1) != critical
+    assert_volumes_agree(talk)
+
+
+# FI 41
+def test_a_flip_in_each_copy_of_the_keys_leaves_therapy_and_locks_all_but_the_card_out() -> None:
+    talk = lived().fork()
+    for region in (Region.KEYS, Region.KEYS_COPY):
+        talk.pump.inject("bit-flip", {"region": int(region), "offset_bytes": 10, "bit": 0})
+    restarted(talk)
+    belief = talk.pump.belief()
+    assert belief is not None
+    assert (belief.state, belief.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
+    assert belief.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
+    with pytest.raises(AssertionError, match="opened no session"):
+        talk.open()
+
+
+# FI 41
+@pytest.mark.parametrize("bits", [(0, 1), (0, 7), (3, 4)])
+@pytest.mark.parametrize("region", CRITICAL, ids=name_of)
+def test_two_flips_in_one_record_are_found_as_one_is(region: Region, bits: tuple[int, int]) -> None:
+    talk = lived().fork()
+    for offset_bytes, bit in enumerate(bits):
+        talk.pump.inject("bit-flip", {"region": int(region), "offset_bytes": 2 + offset_bytes, "bit": bit})
+    assert_safe(restarted(talk), AlarmId.MEM_CRITICAL)
+
+
+def test_the_same_flip_twice_is_none() -> None:
+    talk = lived().fork()
+    for _ in range(2):
+        talk.pump.inject("bit-flip", {"region": int(Region.PROGRAM), "offset_bytes": 3})
+    assert restarted(talk).granted(GetStatus()).state is State.RUN
+    assert effects_of(talk, "bit-flip") == 0
+
+
+def write_a_program(talk: Conversation) -> None:
+    crc = talk.stage(150_000, 500_000, base_rev=1).staged_crc
+    talk.granted(ProgCommit(3, 1, crc, start=True))
+
+
+def give_a_bolus(talk: Conversation) -> None:
+    talk.start_bolus(3, 30_000, 600)
+
+
+def refill(talk: Conversation) -> None:
+    talk.granted(Refill(3, 0, 12_000_000, 1, RefillFlag(0), 500_000, 1_000_000))
+
+
+STUCK = {
+    Region.THERAPY: give_a_bolus,
+    Region.PROGRAM: write_a_program,
+    Region.RESERVOIR: refill,
+    Region.LEDGER: give_a_bolus,
+    Region.BOLUS_WINDOW: give_a_bolus,
+}
+
+
+def stuck_in(region: Region) -> Conversation:
+    """The pump with the first cells of a record stuck, once it has had something to write there."""
+    talk = lived().fork()
+    talk.granted(GetStatus())  # a session is open, so that nothing else is written before
+    for offset_bytes in range(64):
+        talk.pump.inject("stuck-cell", {"region": int(region), "offset_bytes": offset_bytes})
+    STUCK[region](talk)
+    talk.wait(MS_PER_HOUR)
+    return talk
+
+
+# FI 43
+@verifies("HDW-005")
+@pytest.mark.parametrize("region", STUCK, ids=name_of)
+def test_therapy_data_that_do_not_land_end_in_the_safe_state_at_once_and_after_a_reset(
+    region: Region,
+) -> None:
+    talk = stuck_in(region)
+    assert effects_of(talk, "stuck-cell") > 0
+    faults = [entry.details().region for entry in talk.log() if entry.type is LogType.NVM_FAULT]
+    assert region in faults
+    assert_safe(talk.fork(), AlarmId.MEM_CRITICAL)
+    assert_safe(restarted(talk), AlarmId.MEM_CRITICAL)
+    assert_volumes_agree(talk)
+
+
+# FI 43
+def test_a_bolus_that_the_ledger_did_not_take_is_not_given_twice_over_a_reset() -> None:
+    talk = stuck_in(Region.LEDGER)
+    first = talk.granted(QueryCmd(3))
+    assert first.outcome is Outcome.PARTIAL, "the alarm ended it"
+    before = talk.pump.truth().strokes_turned
+    restarted(talk)
+    assert talk.ask(QueryCmd(3)) is not None
+    talk.wait(MS_PER_HOUR)
+    assert talk.pump.truth().strokes_turned - before <= 1, "one of the safe rate"
+
+
+# FI 43
+def test_other_data_that_do_not_land_cost_an_alarm_and_no_therapy() -> None:
+    talk = lived().fork()
+    for offset_bytes in range(64):
+        talk.pump.inject("stuck-cell", {"region": int(Region.TEXTS), "offset_bytes": offset_bytes})
+    talk.granted(ConfigWrite(ConfigId.NOTES, b"a new note"))
+    for each in (talk, restarted(talk.fork())):
+        status = each.granted(GetStatus())
+        assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
+        assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
+        assert not status.alarm_active >> AlarmId.MEM_CRITICAL & 1
+
+
+# FI 43
+@pytest.mark.parametrize(
+    "offset",
+    [MARK_OFFSET, *CHECKPOINT_OFFSETS, JOURNAL_OFFSET],
+    ids=["mark", "checkpoint A", "checkpoint B", "journal"],
+)
+def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: int) -> None:
+    talk = lived().fork()
+    talk.pump.inject("stuck-page", {"offset_bytes": offset})
+    talk.wait(3 * MS_PER_HOUR)  # two checkpoints, and a commit where a session is opened
+    talk.granted(GetStatus())
+    assert effects_of(talk, "stuck-page") > 0
+    assert_safe(talk.fork(), AlarmId.NVM)
+    assert_safe(restarted(talk), AlarmId.NVM, AlarmId.MEM_CRITICAL)
+    assert_volumes_agree(talk)
+
+
+# FI 43
+def test_a_page_of_the_log_that_takes_nothing_costs_its_entries_and_no_therapy() -> None:
+    talk = lived().fork()
+    next_seq = talk.pump.controller.records.log.last_seq + 1  # type: ignore[union-attr]
+    talk.pump.inject("stuck-page", {"offset_bytes": LOG_OFFSET + (next_seq + 7) * LOG_SLOT_BYTES})
+    for cmd_id in range(3, 9):
+        talk.start_bolus(cmd_id, 5_000, 60)
+        talk.wait(MS_PER_HOUR)
+    assert effects_of(talk, "stuck-page") > 0
+    for each in (talk, restarted(talk.fork())):
+        status = each.granted(GetStatus())
+        assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
+        assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
+        assert each.granted(LogStatus(LogName.MAIN)).corrupt > 0
+        assert_volumes_agree(each)
+
+
+def test_a_memory_that_takes_all_writes_raises_no_alarm() -> None:
+    talk = restarted(lived().fork())
+    status = talk.granted(GetStatus())
+    assert not status.alarm_active & (
+        1 << AlarmId.MEM_CRITICAL | 1 << AlarmId.MEM_NONCRITICAL | 1 << AlarmId.NVM
+    )
+
+
+# FI 45
+@pytest.mark.parametrize("region", Region, ids=name_of)
+def test_a_record_of_another_version_is_no_record(region: Region) -> None:
+    """As an update would leave it that changed a layout: its checksum is right, its version is not ours."""
+    talk = lived().fork()
+    flash, place = talk.pump.plant.flash, PLACES[region]
+    length = int.from_bytes(flash.read(place.offset, 2), "little")
+    record = bytearray(flash.read(place.offset, 3 + length))
+    record[2] = place.version + 1
+    talk.pump.cut_power()
+    flash.load([(place.offset, bytes(record) + crc32c(bytes(record)).to_bytes(4, "little"))])
+    talk.pump.restore_power()
+    status = talk.granted(GetStatus())
+    critical = region in CRITICAL_REGIONS
+    assert status.state is (State.SAFE_STATE if critical else State.RUN)
+    assert status.alarm_active >> (AlarmId.MEM_CRITICAL if critical else AlarmId.MEM_NONCRITICAL) & 1
+    assert [entry.details().region for entry in talk.log() if entry.type is LogType.NVM_FAULT] == [region]
+
+
+# FI 46
+def test_a_full_log_goes_on_over_its_oldest_entries_and_finds_its_end_after_a_flip_there() -> None:
+    """No pointer is kept: the end is found by looking at the slots, so a flip costs the entry that it hit."""
+    talk = Conversation.with_new_pump(profile_of(log_capacity=64))
+    for cmd_id in range(1, 30):
+        talk.start_bolus(cmd_id, 1_000, 60)
+        talk.wait(MS_PER_HOUR)
+    last_seq = talk.granted(LogStatus(LogName.MAIN)).last_seq
+    assert last_seq > 64
+    newest = LOG_OFFSET + (last_seq - 1) % 64 * LOG_SLOT_BYTES
+    talk.pump.inject("bit-flip", {"offset_bytes": newest, "bit": 0})
+    restarted(talk)
+    status = talk.granted(GetStatus())
+    assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
+    assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
+    after = talk.granted(LogStatus(LogName.MAIN))
+    assert (after.corrupt, after.first_bad_seq) == (1, last_seq)
+    assert after.last_seq > last_seq, "no number is given twice"
+
+
+# FI 40
+def test_a_flip_in_the_clock_costs_the_clock_and_no_therapy() -> None:
+    talk = lived().fork()
+    talk.pump.inject("bit-flip", {"region": int(Region.WALL_CLOCK), "offset_bytes": 4})
+    status = restarted(talk).granted(GetStatus())
+    assert status.state is State.RUN
+    assert not status.flags & StatusFlag.WALL_VALID
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "complaint"),
+    [
+        ("bit-flip", {"region": 99}, "region of bit-flip must be below 16, is 99"),
+        ("stuck-page", {"offset_bytes": 1 << 30}, "offset_bytes of stuck-page must be below the memory's"),
+        (
+            "stuck-cell",
+            {"region": 8, "offset_bytes": 5_000},
+            "offset_bytes of stuck-cell in region 8 must be below",
+        ),
+    ],
+)
+def test_an_aim_outside_the_memory_is_named(name: str, given: dict[str, int], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        lived().fork().pump.inject(name, given)
