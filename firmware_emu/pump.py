@@ -27,11 +27,13 @@ from firmware_emu.events import (
     SyringeAspirated,
     SyringeFilled,
     TraceEntry,
+    WatchdogReset,
 )
 from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
+from firmware_emu.plant.processor import LINK_TASK, NO_TASK
 from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
 
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
+RUNS_ON = frozenset({NO_TASK, LINK_TASK})
+"""Which task may hang while the rest of the program runs on; all others take each other's events."""
 
 
 class Step(NamedTuple):
@@ -121,7 +125,7 @@ class Pump:
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
         wake_at_ms = self._run_until(now)
-        if received and self.controller is not None:
+        if received and self.controller is not None and not self.plant.processor.hung_task:
             controller = self.controller
             self._receive(received)
             sent = self._sent + controller.take_answered()
@@ -129,7 +133,7 @@ class Pump:
         else:
             sent = self._sent
         self._sent = b""
-        wake_line_ms = None if self.controller is None else self.controller.deadline_ms()
+        wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
@@ -141,7 +145,7 @@ class Pump:
         before = self.now
         while True:
             at_ms = self._next_event_ms()
-            line_ms = None if self.controller is None else self.controller.deadline_ms()
+            line_ms = self._deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
                 deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
@@ -178,16 +182,20 @@ class Pump:
     def _next_event_ms(self) -> int | None:
         plant = self.plant
         plant_ms = plant.next_event_ms()
-        if self.controller is None:
+        if self.controller is None or plant.processor.hung_task not in RUNS_ON:
             return plant_ms
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
+        if plant.processor.disturbed or plant.processor.code_flips:
+            tick_ms = min(tick_ms, self.controller.integrity.next_test_ms(cells=plant.processor.disturbed))
         at_ms = tick_ms - plant.crystal.offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
-        if self.controller is not None:
+        processor = self.plant.processor
+        if self.controller is not None and processor.hung_task in RUNS_ON:
             try:
+                self._test_cells()
                 self.controller.schedule.run_event(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
@@ -196,12 +204,37 @@ class Pump:
                     self.controller.send_hint(TickNow(self._tick_ms(), self.now.line_ms))
                     self._sent += self.controller.take_answered()
                 self._collect()
+        reset_ms = processor.next_event_ms()
         self.plant.advance_to(self.now.pump_ms)
+        if reset_ms is not None and reset_ms <= self.now.pump_ms and self.controller is not None:
+            self._watchdog_reset()
+        self._tell_receiver()
+
+    def _test_cells(self) -> None:
+        """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
+
+        A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
+        """
+        processor = self.plant.processor
+        if self.controller is not None and (processor.disturbed or processor.code_flips):
+            self.controller.integrity.test(self._tick_ms(), cells=processor.disturbed)
+
+    def _tell_receiver(self) -> None:
+        """Call the program where the receiver woke or fell asleep; one that hangs finds out after its reset."""
+        if self.controller is None or self.plant.processor.hung_task or not self.plant.receiver.take_change():
+            return
+        try:
+            self.controller.receiver_changed(self._tick_ms())
+        except PowerCut as cut:
+            self._power_cut(cut)
+        else:
+            self._collect()
 
     def _receive(self, received: bytes) -> None:
         """Hand bytes to the controller; none at a deadline of the link."""
         assert self.controller is not None  # noqa: S101 - the caller looked
         try:
+            self._test_cells()
             self.controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._power_cut(cut)
@@ -242,6 +275,12 @@ class Pump:
     def _note(self, event: Event) -> None:
         self._notes.append(TraceEntry(self.now, event))
 
+    def _deadline_ms(self) -> int | None:
+        """The line time at which the program must be called; None where it does not run."""
+        if self.controller is None or self.plant.processor.hung_task:
+            return None
+        return self.controller.deadline_ms()
+
     # --- power --------------------------------------------------------------------------------------------------
 
     @property
@@ -261,6 +300,15 @@ class Pump:
         self._note(lost)
         if not lost.stays_off:
             self._boot()
+
+    def _watchdog_reset(self) -> None:
+        """The watchdog resets the chip: the program is thrown away and starts anew at once."""
+        task = self.plant.processor.hung_task
+        self._collect()
+        self.controller = None
+        self.plant.reset_by_watchdog(self.now_ms)
+        self._note(WatchdogReset(task))
+        self._boot()
 
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
@@ -309,9 +357,12 @@ class Pump:
         fault = fault_named(name)
         values = fault.values(parameters)
         self._catch_up()
+        if self.controller is not None and not self.plant.processor.disturbed:
+            self.controller.integrity.store_cells()  # put off until somebody can see what is in them
         fault.inject(self.plant, self.now_ms, values)
         given = tuple(FaultValue(key, value) for key, value in values.items() if value is not None)
         self._note(FaultInjected(name, given))
+        self._tell_receiver()
 
     def clear(self, name: str) -> None:
         """End a fault of the catalogue; ValueError where there is none of that name."""
@@ -319,6 +370,7 @@ class Pump:
         self._catch_up()
         fault.clear(self.plant)
         self._note(FaultCleared(name))
+        self._tell_receiver()
 
     def end_lease(self, who: str, faults: Iterable[str]) -> None:
         """End those of the faults that are still there: whoever injected them has gone without a word."""
@@ -343,7 +395,7 @@ class Pump:
 
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""
-        if self.controller is not None:
+        if self.controller is not None and self.plant.processor.hung_task in RUNS_ON:
             try:
                 self.controller.therapy.turn_until(self._tick_ms())
             except PowerCut as cut:

@@ -22,6 +22,7 @@ from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
 from firmware_emu.controller.memory.settings import Settings, Texts
+from firmware_emu.controller.power_on_test import power_on_test
 from firmware_emu.controller.provisioning import implant
 from firmware_emu.controller.self_test import random_source_fails
 from firmware_emu.controller.service_life import ServiceLife
@@ -37,14 +38,16 @@ from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_
 from firmware_emu.controller.therapy.program_blocks import boluses_can_be
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
+from firmware_emu.controller.therapy.second_channel import SecondChannel
 from firmware_emu.controller.therapy.stall_detector import StallDetector
 from firmware_emu.controller.therapy.therapy import Therapy
 from firmware_emu.controller.therapy.therapy_record import TherapyRecord
 from firmware_emu.controller.wall_clock import WallClock
+from firmware_emu.pins import ResetCause
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
-from protocol.log.data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
+from protocol.log.data import BootData, ResetBrownoutData, WallInvalidData
 from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogType, RateChangeReason
 
 if TYPE_CHECKING:
@@ -84,15 +87,22 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
     return _Restart(memory, pins, profile, report, set(report.corrupt), memory_id).run()
 
 
-def _test_random_source(pins: Pins, records: Records) -> bool:
-    """Whether the random source fails its self-test; therapy goes on without one, sessions do not."""
-    failed = random_source_fails(pins.entropy)
-    if failed:
-        records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.ENTROPY))
-        records.raise_alarm(AlarmId.RNG_FAILED)
-    else:
-        records.remedy(Remedy.RESTART)
-    return failed
+def _test_at_start(pins: Pins, therapy: Therapy) -> bool:
+    """Test the pump; returns whether the random source failed, without which there are no sessions.
+
+    Where the test ended before it came to the random source, that is tested by itself: without sessions nobody could
+    help the pump.
+    """
+    failed = power_on_test(therapy, pins)
+    if failed is None:
+        therapy.records.remedy(Remedy.RESTART)
+        return False
+    if failed.part is SelfTestFault.ENTROPY:
+        return True
+    rng_failed = random_source_fails(pins.entropy)
+    if rng_failed:
+        therapy.records.raise_alarm(AlarmId.RNG_FAILED)
+    return rng_failed
 
 
 def _tell_firmware(records: Records, model: PumpModel) -> None:
@@ -147,11 +157,11 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     records.mark_dirty(*Region)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
-    therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
+    therapy = Therapy(records, SecondChannel(pins.rotor), model, deliveries, Counters(), detector)
     log.begin_epoch(identity.epoch, 0)
     records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
     _tell_firmware(records, model)
-    rng_failed = _test_random_source(pins, records)
+    rng_failed = _test_at_start(pins, therapy)
     if profile.wall_at_start_s is not None:
         records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
     if profile.implant is not None:
@@ -186,7 +196,12 @@ class _Restart(NamedTuple):
         deliveries.set_bridge(bridge)
         model = records.settings.applied_to(self.model)
         therapy = Therapy(
-            records, self.pins.rotor, model, deliveries, checkpoint.counters, checkpoint.detector
+            records,
+            SecondChannel(self.pins.rotor),
+            model,
+            deliveries,
+            checkpoint.counters,
+            checkpoint.detector,
         )
         latest_cut_ms = latched_ms + MS_PER_S - 1
         uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
@@ -197,7 +212,7 @@ class _Restart(NamedTuple):
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
-        rng_failed = _test_random_source(self.pins, records)
+        rng_failed = _test_at_start(self.pins, therapy)
         judge_damage(therapy, self.corrupt, log_damage)
         pass_without_power(therapy)
         therapy.follow_rate(RateChangeReason.RESET)
@@ -404,7 +419,11 @@ class _Restart(NamedTuple):
             records.log.begin_epoch(records.identity.epoch, records.tick_ms)
             records.mark_dirty(Region.IDENTITY)
         therapy.boot_count += 1
-        records.enter(LogType.BOOT, BootData(BootCause.POWER, therapy.boot_count))
+        bitten = self.pins.processor.reset_cause() is ResetCause.WATCHDOG
+        cause = BootCause.WATCHDOG if bitten else BootCause.POWER
+        records.enter(LogType.BOOT, BootData(cause, therapy.boot_count))
+        if bitten:
+            records.enter(LogType.WATCHDOG)
         records.enter(LogType.RESET_BROWNOUT, ResetBrownoutData(uncertain_nl))
         _tell_firmware(records, self.model)
         records.raise_alarm(AlarmId.RESET, therapy.boot_count)

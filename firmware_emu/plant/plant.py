@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from firmware_emu.plant.crystal import Crystal
     from firmware_emu.plant.entropy import Entropy
     from firmware_emu.plant.flash import Flash
+    from firmware_emu.plant.processor import Processor
+    from firmware_emu.plant.receiver import Receiver
     from firmware_emu.plant.reservoir import Reservoir
     from firmware_emu.plant.rotor import Rotor
     from firmware_emu.plant.sounder import Sounder
@@ -45,6 +47,8 @@ class Plant(Component):
     entropy: Entropy
     body: Body
     sounder: Sounder
+    processor: Processor
+    receiver: Receiver
 
     def __init__(
         self,
@@ -73,7 +77,17 @@ class Plant(Component):
 
     def pins(self) -> Pins:
         """All that the controller may touch."""
-        return Pins(self.rotor, self.flash, self.entropy, self.battery, self.crystal, self.body, self.sounder)
+        return Pins(
+            self.rotor,
+            self.flash,
+            self.entropy,
+            self.battery,
+            self.crystal,
+            self.body,
+            self.sounder,
+            self.processor,
+            self.receiver,
+        )
 
     # Time and power
 
@@ -83,32 +97,48 @@ class Plant(Component):
             self.crystal.stop(now_ms)
             self.battery.disconnect(now_ms)
             self.sounder.stop(now_ms)
+            self.processor.lose_ram()
+
+    def reset_by_watchdog(self, now_ms: int) -> None:
+        """The watchdog throws the program away at `now_ms`; all but RAM goes on as after a loss of power."""
+        self.crystal.stop(now_ms)
+        self.sounder.stop(now_ms)
+        self.processor.bite()
 
     def reboot(self, now_ms: int) -> None:
         """Power is back at `now_ms`; the controller is about to boot."""
         self.crystal.start(now_ms)
         self.battery.connect(now_ms)
         self.entropy.reboot()
+        self.processor.start()
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        return self.rotor.stall.until_ms if self.rotor.stall else None
+        stall, processor, wakes_until_ms = self.rotor.stall, self.processor, self.receiver.until_ms
+        at_ms = None if stall is None else stall.until_ms
+        if processor.hung_task or processor.reset_at_ms is not None:
+            at_ms = _earlier(at_ms, processor.next_event_ms())
+        return at_ms if wakes_until_ms is None else _earlier(at_ms, wakes_until_ms)
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
-        return self.rotor.stall is not None or self.rotor.cut is not None
+        return self.rotor.stall is not None or self.rotor.cut is not None or self.processor.disturbed
 
     @property
     def is_quiet(self) -> bool:
         """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
-        return not self.strokes_matter and self.flash.cut is None
+        if self.strokes_matter or self.flash.cut is not None or self.receiver.until_ms is not None:
+            return False
+        return self.processor.is_healthy
 
     def advance_to(self, now_ms: int) -> None:
         """Make the changes that are due; strokes due at the same instant come before them."""
-        until_ms = self.next_event_ms()
-        if until_ms is not None and until_ms <= now_ms:
+        stall, wakes_until_ms = self.rotor.stall, self.receiver.until_ms
+        if stall is not None and stall.until_ms is not None and stall.until_ms <= now_ms:
             self.rotor.stall = None
+        if wakes_until_ms is not None and wakes_until_ms <= now_ms:
+            self.receiver.end()
 
     # Verbs of the rig
 
@@ -233,3 +263,10 @@ class Plant(Component):
         plant = cls(model, b"", memory_bytes=memory_bytes)
         plant.from_json(state)
         return plant
+
+
+def _earlier(one_ms: int | None, other_ms: int | None) -> int | None:
+    """The earlier of two moments, each of which there may not be."""
+    if one_ms is None or other_ms is None:
+        return other_ms if one_ms is None else one_ms
+    return min(one_ms, other_ms)

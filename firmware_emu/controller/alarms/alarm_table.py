@@ -72,6 +72,7 @@ ALARMS: Final[dict[AlarmId, AlarmRow]] = {
     AlarmId.RNG_FAILED: AlarmRow(_NON_CRITICAL, _LOW, Remedy.RESTART),
     AlarmId.KEY_RECOVERY: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
     AlarmId.NVM: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
+    AlarmId.SELF_TEST: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
     AlarmId.TUBE_SET: AlarmRow(_NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True),
 }
 

@@ -20,7 +20,11 @@ GIVEN = {
     "accuracy": {"accuracy_ppm": 900_000},
     "power-cut-at-write": {"writes": 2},
     "power-cut-at-stroke": {"strokes": 3},
+    "ram-flip": {"cell": 0, "bit": 3},
+    "ram-stuck": {"cell": 0, "bit": 71},
+    "code-flip": {"bit": 5},
 }
+TOLD_AT_A_START = {"entropy-stuck", "cpu-fault", "watchdog-dead"}
 
 
 def new_pump() -> Pump:
@@ -38,7 +42,7 @@ def test_a_fault_is_off_is_on_takes_effect_and_is_off_again(name: str) -> None:
     pump.inject(name, GIVEN.get(name, {}))
     assert state_of(pump, name)[0]
     pump.step(pump.now.later(3 * MS_PER_HOUR))
-    if name == "entropy-stuck":
+    if name in TOLD_AT_A_START:
         pump.cut_power()
         pump.restore_power()
     if name == "magnet":
@@ -143,5 +147,7 @@ def test_names_are_for_addresses_and_units_are_the_last_part_of_a_parameter() ->
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", fault.name)
         assert fault.summary.endswith(".")
         for parameter in fault.parameters:
-            assert re.search(r"_(ms|ppm|bytes|off)$|^(writes|strokes)$", parameter.name), parameter.name
+            assert re.search(r"_(ms|ppm|bytes|off)$|^(writes|strokes|cell|bit|task)$", parameter.name), (
+                parameter.name
+            )
             assert parameter.required or parameter.default is not None or parameter.meaning
