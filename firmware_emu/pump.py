@@ -185,7 +185,7 @@ class Pump:
         if self.controller is None or plant.processor.hung_task not in RUNS_ON:
             return plant_ms
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
-        if plant.processor.disturbed or plant.processor.code_flips:
+        if plant.processor.disturbed or plant.processor.fails_hourly_test:
             tick_ms = min(tick_ms, self.controller.integrity.next_test_ms(cells=plant.processor.disturbed))
         at_ms = tick_ms - plant.crystal.offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
@@ -216,7 +216,7 @@ class Pump:
         A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
         """
         processor = self.plant.processor
-        if self.controller is not None and (processor.disturbed or processor.code_flips):
+        if self.controller is not None and (processor.disturbed or processor.fails_hourly_test):
             self.controller.integrity.test(self._tick_ms(), cells=processor.disturbed)
 
     def _tell_receiver(self) -> None:
@@ -323,6 +323,7 @@ class Pump:
         self.controller = controller
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
         self._collect()
+        self._tell_receiver()
 
     # --- the rig's verbs: between steps, at `now_ms` ----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.controller.critical_values import CRITICAL, look, store
 from firmware_emu.controller.firmware import code_fails
+from firmware_emu.controller.self_test import cpu_fails
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import AlarmId, SelfTestFault, StateReason
 from protocol.log.data import ChannelMismatchData, PostFailData, RamFaultData
@@ -44,7 +45,7 @@ class Integrity:
         store(self.processor, self.therapy)
 
     def next_test_ms(self, *, cells: bool) -> int:
-        """The tick of the next test: of the code, and with `cells` of RAM and stack."""
+        """The tick of the next test: of arithmetic and code, and with `cells` of RAM and stack."""
         tick_ms, model = self.therapy.records.tick_ms, self.therapy.model
         code_ms = _next(max(tick_ms, self.code_tested_ms), model.code_test_s)
         return min(code_ms, _next(tick_ms, model.ram_test_s)) if cells else code_ms
@@ -59,7 +60,9 @@ class Integrity:
         period_ms = model.code_test_s * MS_PER_S
         if tick_ms // period_ms > max(moment_ms, self.code_tested_ms) // period_ms:
             self.code_tested_ms = tick_ms
-            if code_fails(self.processor, model):
+            if cpu_fails(self.processor):
+                self.fail(SelfTestFault.CPU)
+            elif code_fails(self.processor, model):
                 self.fail(SelfTestFault.FIRMWARE)
         if records.changed:
             self.schedule.commit(tick_ms)

@@ -44,7 +44,12 @@ def _battery_at_its_end(therapy: Therapy, pins: Pins) -> bool:
 
 
 STEPS: Final = (
-    Step(SelfTestFault.CPU, lambda _, pins: self_test.cpu_fails(pins), AlarmId.SELF_TEST, trusted=False),
+    Step(
+        SelfTestFault.CPU,
+        lambda _, pins: self_test.cpu_fails(pins.processor),
+        AlarmId.SELF_TEST,
+        trusted=False,
+    ),
     Step(
         SelfTestFault.FIRMWARE,
         lambda therapy, pins: code_fails(pins.processor, therapy.model),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.controller.memory.records import Records
-    from firmware_emu.pins import EntropyPin, Pins
+    from firmware_emu.pins import EntropyPin, Pins, ProcessorPin
     from firmware_emu.profile import PumpModel
 
     Test = Callable[[Records, Pins, PumpModel], bool]
@@ -32,9 +32,9 @@ def random_source_fails(entropy: EntropyPin) -> bool:
     return first == second or len(set(first)) == 1
 
 
-def cpu_fails(pins: Pins) -> bool:
+def cpu_fails(processor: ProcessorPin) -> bool:
     """Whether a product whose result is known comes out wrong."""
-    return pins.processor.multiply(_LEFT, _RIGHT) != _PRODUCT
+    return processor.multiply(_LEFT, _RIGHT) != _PRODUCT
 
 
 def ram_fails(pins: Pins) -> bool:
@@ -90,7 +90,7 @@ TESTS: Final[
     SelfTestFault.CLOCK: _clock_fails,
     SelfTestFault.ENTROPY: _random_source_fails,
     SelfTestFault.BATTERY: _battery_fails,
-    SelfTestFault.CPU: lambda _records, pins, _model: cpu_fails(pins),
+    SelfTestFault.CPU: lambda _records, pins, _model: cpu_fails(pins.processor),
     SelfTestFault.FIRMWARE: lambda _records, pins, model: code_fails(pins.processor, model),
     SelfTestFault.RAM: lambda _records, pins, _model: ram_fails(pins),
     SelfTestFault.WATCHDOG: lambda _records, pins, _model: not pins.processor.watchdog_counts(),

@@ -29,7 +29,8 @@ def _set_cpu(plant: Plant, *, faulty: bool) -> None:
 
 
 def _keep_reset(plant: Plant) -> None:
-    plant.processor.reset_at_ms = None
+    if plant.processor.bites_soon:
+        plant.processor.reset_at_ms = None
 
 
 def _disturb_receiver(plant: Plant, now_ms: int, values: Values) -> None:
@@ -90,7 +91,7 @@ PROCESSOR_FAULTS: Final = (
         "cpu-fault",
         Where.PROCESSOR,
         "The arithmetic unit gets a product wrong.",
-        "a product whose result is known, at the start and by SELF_TEST",
+        "a product whose result is known, at the start, each hour while it runs, and by SELF_TEST",
         lambda plant, _now_ms, _values: _set_cpu(plant, faulty=True),
         lambda plant: _set_cpu(plant, faulty=False),
         lambda plant: plant.processor.cpu_faulty,
@@ -109,11 +110,11 @@ PROCESSOR_FAULTS: Final = (
     Fault(
         "hung-task",
         Where.PROCESSOR,
-        "A task of the program hangs, and feeds the watchdog no more.",
+        "A task of the program hangs, and feeds the watchdog no more. Clearing it resets the program.",
         "nothing until the watchdog has reset it; then BOOT with the cause WATCHDOG",
         lambda plant, now_ms, values: plant.processor.hang(values["task"], now_ms),
-        lambda plant: plant.processor.go_on(),
-        lambda plant: bool(plant.processor.hung_task),
+        lambda plant: plant.processor.end_hang(),
+        lambda plant: plant.processor.hangs,
         lambda plant: plant.processor.bites,
         (
             Parameter(
@@ -132,7 +133,7 @@ PROCESSOR_FAULTS: Final = (
         "BOOT with the cause WATCHDOG",
         lambda plant, now_ms, _values: plant.processor.bite_at(now_ms),
         _keep_reset,
-        lambda plant: plant.processor.reset_at_ms is not None,
+        lambda plant: plant.processor.bites_soon,
         lambda plant: plant.processor.false_bites,
     ),
     Fault(

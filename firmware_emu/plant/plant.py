@@ -111,6 +111,7 @@ class Plant(Component):
         self.battery.connect(now_ms)
         self.entropy.reboot()
         self.processor.start()
+        self.receiver.untold = self.receiver.disturbed
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""

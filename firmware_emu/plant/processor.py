@@ -181,9 +181,10 @@ class Processor(Component):
         if not self.hung_task:
             self.hung_task, self.hung_since_ms = task, now_ms
 
-    def go_on(self) -> None:
-        """Let the task that hangs go on."""
-        self.hung_task, self.hung_since_ms = NO_TASK, 0
+    def end_hang(self) -> None:
+        """End what hangs by a reset: a program that went on where it stood would turn at once all that it missed."""
+        if self.hung_task:
+            self.reset_at_ms = self.hung_since_ms
 
     def bite_at(self, now_ms: int) -> None:
         """Let the watchdog reset the chip though it was fed."""
@@ -197,15 +198,32 @@ class Processor(Component):
         return self.reset_at_ms
 
     @property
+    def hangs(self) -> bool:
+        """Whether a task hangs, and nobody has ended that yet."""
+        return bool(self.hung_task) and self.reset_at_ms is None
+
+    @property
+    def bites_soon(self) -> bool:
+        """Whether the watchdog is about to reset a program that it was fed by."""
+        return self.reset_at_ms is not None and not self.hung_task
+
+    @property
     def is_healthy(self) -> bool:
         """Whether nothing is wrong that the program, or the watchdog, may come upon at a time of its own."""
-        return not (self.disturbed or self.hung_task or self.code_flips) and self.reset_at_ms is None
+        wrong = self.disturbed or self.hung_task or self.code_flips or self.cpu_faulty
+        return not wrong and self.reset_at_ms is None
+
+    @property
+    def fails_hourly_test(self) -> bool:
+        """Whether the test of code and arithmetic would find something."""
+        return bool(self.code_flips) or self.cpu_faulty
 
     def bite(self) -> None:
         """Note that the watchdog resets the chip now; what it had found is the register's to tell."""
-        if self.reset_at_ms is not None:
+        if self.hung_task:
+            self.bites += 1
+        else:
             self.false_bites += 1
-        self.bites += bool(self.hung_task)
         self.start()
         self.reset_cause_now = ResetCause.WATCHDOG
 
@@ -219,7 +237,7 @@ class Processor(Component):
         self.cells.clear()
         self.flips.clear()
         self.guard = GUARD
-        self.go_on()
+        self.hung_task, self.hung_since_ms = NO_TASK, 0
         self.reset_at_ms = None
         self._look()
 

@@ -12,8 +12,8 @@ from firmware_emu.plant.processor import TASKS
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, OnExpiry, Outcome, SelfTestFault, State, StateReason, StopReason
+from protocol.log.data import AlarmOnData
 from protocol.log.types import BootCause, LogType, MemoryFault
-from protocol.messages.alarms import GetAlarms
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
@@ -46,6 +46,13 @@ def flips(cell: int, *bits: int) -> Given:
 def inject(talk: Conversation, given: Given) -> None:
     for name, parameters in given:
         talk.pump.inject(name, parameters)
+
+
+def alarm_on(talk: Conversation, alarm_id: AlarmId) -> AlarmOnData:
+    """What the log says of the only time that an alarm was raised."""
+    raised = [entry.details() for entry in talk.log() if entry.type is LogType.ALARM_ON]
+    (found,) = [each for each in raised if each.alarm_id is alarm_id]
+    return found
 
 
 def types_since(talk: Conversation, seq: int) -> list[LogType]:
@@ -85,8 +92,8 @@ def test_a_double_flip_ends_in_the_safe_state_with_a_critical_alarm_and_before_a
     status = talk.granted(GetStatus())
     assert (status.state, status.state_reason) == (State.SAFE_STATE, StateReason.MEMORY)
     assert (status.rate_nl_per_day, status.bolus_cmd_id) == (SAFE_NL_PER_DAY, 0)
-    (row,) = [row for row in talk.granted(GetAlarms()).alarms if row.alarm_id is AlarmId.MEM_CRITICAL]
-    assert (row.cause, row.value) == (MemoryFault.RAM, cell)
+    raised = alarm_on(talk, AlarmId.MEM_CRITICAL)
+    assert (raised.cause, raised.value) == (MemoryFault.RAM, cell)
     assert talk.granted(QueryCmd(1)).outcome is Outcome.PARTIAL
     assert_volumes_agree(talk)
     assert_log_is_whole(talk)
@@ -103,8 +110,8 @@ def test_flips_that_make_another_valid_codeword_are_found_by_the_other_channel(c
     talk.wait(HOUR)
     assert talk.pump.truth().strokes_turned == turned
     assert talk.granted(GetStatus()).state is State.SAFE_STATE
-    (row,) = [row for row in talk.granted(GetAlarms()).alarms if row.alarm_id is AlarmId.MEM_CRITICAL]
-    assert (row.cause, row.value) == (MemoryFault.CHANNELS, cell % COPY)
+    raised = alarm_on(talk, AlarmId.MEM_CRITICAL)
+    assert (raised.cause, raised.value) == (MemoryFault.CHANNELS, cell % COPY)
 
 
 @verifies("SAF-008")
@@ -180,6 +187,16 @@ def test_a_flip_in_the_code_is_found_within_an_hour_and_at_each_start(bit: int) 
     assert talk.granted(GetStatus()).state is State.SAFE_STATE, "no program heals code"
 
 
+@verifies("SAF-003")
+def test_a_processor_that_multiplies_wrong_is_found_within_an_hour() -> None:
+    talk = at_work()
+    talk.pump.inject("cpu-fault", {})
+    talk.wait(HOUR)
+    assert talk.granted(GetStatus()).state_reason is StateReason.SELF_TEST
+    (told,) = [entry for entry in talk.log() if entry.type is LogType.POST_FAIL]
+    assert (told.details().failed, told.t_mono_s) == (SelfTestFault.CPU, 11 * 3_600)
+
+
 # FI 44
 @verifies("SAF-008")
 def test_a_stack_that_grew_over_its_guard_ends_in_the_safe_state_before_another_stroke() -> None:
@@ -248,6 +265,22 @@ def test_a_dead_watchdog_leaves_a_hung_pump_hung_and_the_next_start_finds_it() -
     talk.pump.restore_power()
     status = talk.granted(GetStatus())
     assert (status.state, status.alarm_active >> AlarmId.SELF_TEST & 1) == (State.RUN, 1)
+
+
+# FI 37
+@verifies("SAF-009")
+@for_each("task", list(TASKS))
+def test_a_task_that_is_freed_after_a_day_starts_anew_and_catches_nothing_up(task: str) -> None:
+    talk = at_work()
+    talk.pump.inject("watchdog-dead", {})
+    talk.pump.inject("hung-task", {"task": TASKS[task]})
+    talk.wait(MS_PER_DAY)
+    turned = talk.pump.truth().strokes_turned
+    talk.pump.clear("hung-task")
+    assert not next(each.on for each in talk.pump.faults() if each.fault.name == "hung-task")
+    talk.wait(HOUR)
+    assert talk.pump.truth().strokes_turned - turned <= HOUR // STROKE_MS + 1
+    assert_volumes_agree(talk)
 
 
 # FI 40

@@ -148,6 +148,18 @@ def test_a_reset_ends_the_telemetry_mode_and_infusion_goes_on() -> None:
     assert_volumes_agree(talk)
 
 
+@verifies("SAF-014")
+def test_a_program_that_starts_while_the_receiver_is_kept_awake_is_in_telemetry_mode_again() -> None:
+    talk = while_alarming(TelemetryExit.INTERROGATION)
+    talk.pump.inject("emi-wake", {})
+    talk.wait(HOUR)
+    talk.pump.cut_power()
+    talk.pump.restore_power()
+    assert turned_in(talk, HOUR) == 0
+    talk.open()
+    assert turned_in(talk, HOUR) == STROKES_AN_HOUR
+
+
 def stalled_and_free_again(recovery_log: RecoveryLog) -> Conversation:
     """A pump that was stalled for an hour, and has turned again for ten minutes."""
     talk = Conversation.with_new_pump(profile_of(recovery_log=recovery_log))

@@ -11,7 +11,6 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, State, StateReason
 from protocol.log.types import LogType, MemoryFault
-from protocol.messages.alarms import GetAlarms
 from protocol.messages.reading import GetStatus
 from tests.simulation.conversation import Conversation
 from tests.support.for_each import for_each
@@ -71,8 +70,8 @@ def test_what_only_one_channel_would_deliver_is_not_delivered(wrong: str) -> Non
     assert (status.state, status.state_reason) == (State.SAFE_STATE, StateReason.MEMORY)
     assert status.rate_nl_per_day == talk.pump.profile.model.safe_rate_nl_per_day
     assert talk.pump.truth().strokes_turned == turned, "at the safe rate a stroke falls every two hours"
-    (row,) = [row for row in talk.granted(GetAlarms()).alarms if row.alarm_id is AlarmId.MEM_CRITICAL]
-    assert row.cause == MemoryFault.CHANNELS
+    (raised,) = [entry.details() for entry in talk.log() if entry.type is LogType.ALARM_ON]
+    assert (raised.alarm_id, raised.cause) == (AlarmId.MEM_CRITICAL, MemoryFault.CHANNELS)
     (told,) = [entry.details() for entry in talk.log() if entry.type is LogType.CHANNEL_MISMATCH]
     assert told.source == Source.BASAL
     assert told.commanded != told.due
