@@ -133,7 +133,8 @@ class Pump:
         else:
             sent = self._sent
         self._sent = b""
-        wake_line_ms = self._deadline_ms()
+        running = None if self.plant.processor.hung_task else self.controller
+        wake_line_ms = None if running is None else running.deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
         notes = tuple(self._notes)
@@ -142,10 +143,11 @@ class Pump:
 
     def _run_until(self, now: Now) -> int | None:
         """Run all that is due at or before `now`, in order; returns when the next is, in pump time."""
-        before = self.now
+        before, processor = self.now, self.plant.processor
         while True:
             at_ms = self._next_event_ms()
-            line_ms = self._deadline_ms()
+            controller = None if processor.hung_task else self.controller
+            line_ms = None if controller is None else controller.deadline_ms()
             if line_ms is not None and line_ms <= now.line_ms:
                 # where the client's time is not the pump's, it has no point in pump time but the end of this step
                 deadline_ms = line_ms if before.is_same and now.is_same else now.pump_ms
@@ -182,11 +184,12 @@ class Pump:
     def _next_event_ms(self) -> int | None:
         plant = self.plant
         plant_ms = plant.next_event_ms()
-        if self.controller is None or plant.processor.hung_task not in RUNS_ON:
+        processor = plant.processor
+        if self.controller is None or processor.hung_task not in RUNS_ON:
             return plant_ms
         tick_ms = self.controller.schedule.next_event_ms(every_stroke=plant.strokes_matter)
-        if plant.processor.disturbed or plant.processor.fails_hourly_test:
-            tick_ms = min(tick_ms, self.controller.integrity.next_test_ms(cells=plant.processor.disturbed))
+        if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
+            tick_ms = min(tick_ms, self.controller.integrity.next_test_ms(cells=processor.disturbed))
         at_ms = tick_ms - plant.crystal.offset_ms
         return at_ms if plant_ms is None or at_ms < plant_ms else plant_ms
 
@@ -195,7 +198,8 @@ class Pump:
         processor = self.plant.processor
         if self.controller is not None and processor.hung_task in RUNS_ON:
             try:
-                self._test_cells()
+                if not processor.healthy:
+                    self._test_cells()
                 self.controller.schedule.run_event(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
@@ -204,11 +208,12 @@ class Pump:
                     self.controller.send_hint(TickNow(self._tick_ms(), self.now.line_ms))
                     self._sent += self.controller.take_answered()
                 self._collect()
-        reset_ms = processor.next_event_ms()
+        reset_ms = None if processor.healthy else processor.next_event_ms()
         self.plant.advance_to(self.now.pump_ms)
         if reset_ms is not None and reset_ms <= self.now.pump_ms and self.controller is not None:
             self._watchdog_reset()
-        self._tell_receiver()
+        if self.plant.receiver.untold:
+            self._tell_receiver()
 
     def _test_cells(self) -> None:
         """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
@@ -234,7 +239,8 @@ class Pump:
         """Hand bytes to the controller; none at a deadline of the link."""
         assert self.controller is not None  # noqa: S101 - the caller looked
         try:
-            self._test_cells()
+            if not self.plant.processor.healthy:
+                self._test_cells()
             self.controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._power_cut(cut)
@@ -274,12 +280,6 @@ class Pump:
 
     def _note(self, event: Event) -> None:
         self._notes.append(TraceEntry(self.now, event))
-
-    def _deadline_ms(self) -> int | None:
-        """The line time at which the program must be called; None where it does not run."""
-        if self.controller is None or self.plant.processor.hung_task:
-            return None
-        return self.controller.deadline_ms()
 
     # --- power --------------------------------------------------------------------------------------------------
 

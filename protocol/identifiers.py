@@ -463,6 +463,6 @@ class SelfTestFault(NamedFlags):
     ENTROPY = 32
     MOTOR = 64
     BATTERY = 128
-    CPU = 256
-    WATCHDOG = 512
-    STACK = 1024
+    CPU = 512
+    WATCHDOG = 1024
+    STACK = 2048

@@ -41,7 +41,7 @@ def _strokes_left(source: Source) -> CriticalValue:
         return 0 if delivery is None else delivery.strokes_left
 
     def second(therapy: Therapy) -> int:
-        return (therapy.channel.accounts[source].left or 0) if first(therapy) else 0
+        return therapy.channel.strokes_left(source) if first(therapy) else 0
 
     return CriticalValue(f"strokes left of {source.name.lower()}", first, second)
 
@@ -54,22 +54,22 @@ CRITICAL: Final = (
     CriticalValue(
         "rate",
         lambda therapy: therapy.deliveries.basal.rate_nl_per_day,
-        lambda therapy: therapy.channel.accounts[Source.BASAL].numerator,
+        lambda therapy: therapy.channel.gates[Source.BASAL].numerator,
     ),
     CriticalValue(
         "beginning",
         lambda therapy: therapy.deliveries.basal.anchor_ms,
-        lambda therapy: therapy.channel.accounts[Source.BASAL].anchor_ms,
+        lambda therapy: therapy.channel.gates[Source.BASAL].anchor_ms,
     ),
     CriticalValue(
         "owed",
         lambda therapy: therapy.deliveries.basal.carried,
-        lambda therapy: therapy.channel.accounts[Source.BASAL].carried,
+        lambda therapy: therapy.channel.gates[Source.BASAL].carried,
     ),
     CriticalValue(
         "strokes turned",
         lambda therapy: therapy.deliveries.basal.emitted,
-        lambda therapy: therapy.channel.accounts[Source.BASAL].turned,
+        lambda therapy: therapy.channel.gates[Source.BASAL].turned,
     ),
     _kept_twice("state", lambda therapy: therapy.records.therapy.state),
     _kept_twice("program revision", lambda therapy: therapy.records.therapy.program_rev),

@@ -7,7 +7,7 @@ be put right ends in the safe state [SR-66, SR-71]. What is tested at a start an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.critical_values import CRITICAL, look, store
@@ -33,7 +33,7 @@ class Integrity:
     processor: ProcessorPin
     schedule: Schedule
     code_tested_ms: int
-    worn: set[int] = field(default_factory=set)
+    worn: tuple[int, ...] = ()
 
     @property
     def therapy(self) -> Therapy:
@@ -91,8 +91,8 @@ class Integrity:
         self.store_cells()
         if found.corrected or found.lost:
             again = look(self.processor)
-            worn = {*again.corrected, *again.lost} - self.worn
-            self.worn |= worn
+            worn = {*again.corrected, *again.lost}.difference(self.worn)
+            self.worn += tuple(worn)
             if worn:
                 self.fail(SelfTestFault.RAM)
 

@@ -12,25 +12,8 @@ if TYPE_CHECKING:
     from firmware_emu.plant.plant import Plant
 
 
-def _flip_code(plant: Plant, _now_ms: int, values: Values) -> None:
-    plant.processor.code_flips ^= 1 << values["bit"]
-
-
-def _set_code(plant: Plant) -> None:
-    plant.processor.code_flips = 0
-
-
 def _set_watchdog(plant: Plant, *, dead: bool) -> None:
     plant.processor.watchdog_dead = dead
-
-
-def _set_cpu(plant: Plant, *, faulty: bool) -> None:
-    plant.processor.cpu_faulty = faulty
-
-
-def _keep_reset(plant: Plant) -> None:
-    if plant.processor.bites_soon:
-        plant.processor.reset_at_ms = None
 
 
 def _disturb_receiver(plant: Plant, now_ms: int, values: Values) -> None:
@@ -81,8 +64,8 @@ PROCESSOR_FAULTS: Final = (
         Where.PROCESSOR,
         "A bit of the program's code is turned.",
         "the check of the code at the start, and each hour while it runs",
-        _flip_code,
-        _set_code,
+        lambda plant, _now_ms, values: plant.processor.flip_code(values["bit"]),
+        lambda plant: plant.processor.heal_code(),
         lambda plant: bool(plant.processor.code_flips),
         lambda plant: plant.processor.code_reads_flipped,
         (Parameter("bit", 0, CODE_BITS - 1, required=True),),
@@ -92,8 +75,8 @@ PROCESSOR_FAULTS: Final = (
         Where.PROCESSOR,
         "The arithmetic unit gets a product wrong.",
         "a product whose result is known, at the start, each hour while it runs, and by SELF_TEST",
-        lambda plant, _now_ms, _values: _set_cpu(plant, faulty=True),
-        lambda plant: _set_cpu(plant, faulty=False),
+        lambda plant, _now_ms, _values: plant.processor.set_cpu(faulty=True),
+        lambda plant: plant.processor.set_cpu(faulty=False),
         lambda plant: plant.processor.cpu_faulty,
         lambda plant: plant.processor.cpu_wrong,
     ),
@@ -132,7 +115,7 @@ PROCESSOR_FAULTS: Final = (
         "The watchdog resets the program though every task has fed it. Once.",
         "BOOT with the cause WATCHDOG",
         lambda plant, now_ms, _values: plant.processor.bite_at(now_ms),
-        _keep_reset,
+        lambda plant: plant.processor.keep_fed(),
         lambda plant: plant.processor.bites_soon,
         lambda plant: plant.processor.false_bites,
     ),

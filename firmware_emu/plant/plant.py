@@ -115,23 +115,25 @@ class Plant(Component):
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        stall, processor, wakes_until_ms = self.rotor.stall, self.processor, self.receiver.until_ms
+        stall, receiver = self.rotor.stall, self.receiver
         at_ms = None if stall is None else stall.until_ms
-        if processor.hung_task or processor.reset_at_ms is not None:
-            at_ms = _earlier(at_ms, processor.next_event_ms())
-        return at_ms if wakes_until_ms is None else _earlier(at_ms, wakes_until_ms)
+        if self.processor.healthy and receiver.until_ms is None:
+            return at_ms
+        return _earlier(at_ms, _earlier(self.processor.next_event_ms(), receiver.until_ms))
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
-        return self.rotor.stall is not None or self.rotor.cut is not None or self.processor.disturbed
+        rotor = self.rotor
+        return rotor.stall is not None or rotor.cut is not None or self.processor.disturbed
 
     @property
     def is_quiet(self) -> bool:
         """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
-        if self.strokes_matter or self.flash.cut is not None or self.receiver.until_ms is not None:
+        rotor = self.rotor
+        if rotor.stall is not None or rotor.cut is not None or self.flash.cut is not None:
             return False
-        return self.processor.is_healthy
+        return self.processor.healthy and self.receiver.until_ms is None
 
     def advance_to(self, now_ms: int) -> None:
         """Make the changes that are due; strokes due at the same instant come before them."""

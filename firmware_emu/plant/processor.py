@@ -42,6 +42,7 @@ class Processor(Component):
         "guard",
         "guards_lost",
         "hangs_missed",
+        "healthy",
         "hung_since_ms",
         "hung_task",
         "reset_at_ms",
@@ -88,6 +89,9 @@ class Processor(Component):
         self.flips_read = self.stuck_reads = self.code_reads_flipped = self.cpu_wrong = 0
         self.guards_lost = self.bites = self.false_bites = self.hangs_missed = 0
         self.disturbed = False
+        """Whether a cell or the stack is not as it was written."""
+        self.healthy = True
+        """Whether nothing is wrong that the program, or the watchdog, may come upon at a time of its own."""
 
     # What the program does
 
@@ -180,15 +184,39 @@ class Processor(Component):
         """Let a task of the program hang from now on; one that hangs already stays the first."""
         if not self.hung_task:
             self.hung_task, self.hung_since_ms = task, now_ms
+            self._look()
 
     def end_hang(self) -> None:
         """End what hangs by a reset: a program that went on where it stood would turn at once all that it missed."""
         if self.hung_task:
             self.reset_at_ms = self.hung_since_ms
+            self._look()
 
     def bite_at(self, now_ms: int) -> None:
         """Let the watchdog reset the chip though it was fed."""
         self.reset_at_ms = now_ms
+        self._look()
+
+    def keep_fed(self) -> None:
+        """Let the watchdog not bite after all."""
+        if self.bites_soon:
+            self.reset_at_ms = None
+            self._look()
+
+    def flip_code(self, bit: int) -> None:
+        """Turn a bit of the code; the same bit a second time turns it back."""
+        self.code_flips ^= 1 << bit
+        self._look()
+
+    def heal_code(self) -> None:
+        """Turn back what was turned in the code."""
+        self.code_flips = 0
+        self._look()
+
+    def set_cpu(self, *, faulty: bool) -> None:
+        """Let the arithmetic unit be wrong, or right again."""
+        self.cpu_faulty = faulty
+        self._look()
 
     def next_event_ms(self) -> int | None:
         """When the watchdog will reset the chip; None while it is fed, and for a dead one."""
@@ -206,12 +234,6 @@ class Processor(Component):
     def bites_soon(self) -> bool:
         """Whether the watchdog is about to reset a program that it was fed by."""
         return self.reset_at_ms is not None and not self.hung_task
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether nothing is wrong that the program, or the watchdog, may come upon at a time of its own."""
-        wrong = self.disturbed or self.hung_task or self.code_flips or self.cpu_faulty
-        return not wrong and self.reset_at_ms is None
 
     @property
     def fails_hourly_test(self) -> bool:
@@ -242,7 +264,10 @@ class Processor(Component):
         self._look()
 
     def _look(self) -> None:
+        """Work out anew what others ask often."""
         self.disturbed = bool(self.flips or self.stuck or self.guard != GUARD)
+        wrong = self.disturbed or self.hung_task or self.code_flips or self.cpu_faulty
+        self.healthy = not wrong and self.reset_at_ms is None
 
     # On file
 

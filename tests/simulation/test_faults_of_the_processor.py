@@ -57,7 +57,7 @@ def inject(talk: Conversation, given: Given) -> None:
 
 def alarm_on(talk: Conversation, alarm_id: AlarmId) -> AlarmOnData:
     """What the log says of the only time that an alarm was raised."""
-    raised = [entry.details() for entry in talk.log() if entry.type is LogType.ALARM_ON]
+    raised: list[AlarmOnData] = [e.details() for e in talk.log() if e.type is LogType.ALARM_ON]
     (found,) = [each for each in raised if each.alarm_id is alarm_id]
     return found
 

@@ -7,8 +7,8 @@ compared as one is, by arithmetic. What to do where they disagree is the busines
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.therapy.counters import Source
 
@@ -25,62 +25,89 @@ class ChannelsDisagree(Exception):
         self.source, self.commanded, self.due = source, commanded, due
 
 
-@dataclass(slots=True)
-class Account:
+class Account(NamedTuple):
     """What a source asks for: `numerator` more each ms since `anchor_ms`, of which `denominator` make a stroke."""
 
+    numerator: int
+    denominator: int
+    anchor_ms: int
+    carried: int
+    turned: int
+    left: int | None = None
+    """Strokes until it is over; None where it has no end."""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Gate:
+    """Implements `pins.RotorPin`, before the motor, for the strokes of one source that are due until `tick_ms`."""
+
+    rotor: RotorPin
+    source: Source
+    tick_ms: int = 0
     numerator: int = 0
     denominator: int = 1
     anchor_ms: int = 0
     carried: int = 0
     turned: int = 0
     left: int | None = None
-    """Strokes until it is over; None where it has no end."""
-
-    def due(self, tick_ms: int) -> int:
-        """Strokes due at or before `tick_ms` and not turned yet."""
-        due = (self.carried + self.numerator * (tick_ms - self.anchor_ms)) // self.denominator - self.turned
-        return due if self.left is None else min(due, self.left)
-
-
-@dataclass(slots=True, eq=False, repr=False)
-class SecondChannel:
-    """Implements `pins.RotorPin`, before the motor. `source` and `tick_ms` say whose strokes come, and until when."""
-
-    rotor: RotorPin
-    source: Source = Source.BASAL
-    tick_ms: int = 0
     false_edges: int = 0
-    accounts: list[Account] = field(default_factory=lambda: [Account() for _ in Source])
 
     def run(self, run: StrokeRun) -> int:
         """Turn a row of strokes on which both channels agree; returns the edges, no more than there were strokes.
 
         An edge too many is no stroke: it is counted apart. Raises ChannelsDisagree, and PowerCut.
         """
-        account = self.accounts[self.source]
-        due = account.due(self.tick_ms)
+        grown = self.numerator * (self.tick_ms - self.anchor_ms)
+        due, left = (self.carried + grown) // self.denominator - self.turned, self.left
+        if left is not None and left < due:
+            due = left
         if due != run.count:
             raise ChannelsDisagree(self.source, run.count, due)
         edges = self.rotor.run(run)
+        self.turned += due
         if edges > due:
             self.false_edges += edges - due
             edges = due
-        account.turned += due
-        if account.left is not None:
+        if left is not None:
             # a bridge turns again what was not seen
-            account.left -= edges if self.source is Source.BRIDGE else due
+            self.left = left - (max(0, edges) if self.source is Source.BRIDGE else due)
         return edges
+
+    def follow(self, account: Account) -> None:
+        """Take a copy of what is asked for from now on."""
+        self.numerator, self.denominator, self.anchor_ms, self.carried, self.turned, self.left = account
+
+
+class SecondChannel:
+    """The gates of the sources that have delivered; the basal rate has one from the start."""
+
+    __slots__ = ("gates", "rotor")
+
+    def __init__(self, rotor: RotorPin) -> None:
+        self.rotor = rotor
+        self.gates = {Source.BASAL: Gate(rotor, Source.BASAL)}
 
     def take_false_edges(self) -> int:
         """Edges without a stroke since the last call, or since the program started."""
-        found, self.false_edges = self.false_edges, 0
+        found = sum(gate.false_edges for gate in self.gates.values())
+        for gate in self.gates.values():
+            gate.false_edges = 0
         return found
+
+    def strokes_left(self, source: Source) -> int:
+        """Strokes until what a source delivers is over, by this channel's count; 0 where it has no end or no gate."""
+        gate = self.gates.get(source)
+        return 0 if gate is None or gate.left is None else gate.left
 
     def follow(self, deliveries: Deliveries) -> None:
         """Take copies of what is asked for from now on; strokes until now are turned."""
-        self.accounts[Source.BASAL] = deliveries.basal.account()
+        self._gate(Source.BASAL).follow(deliveries.basal.account())
         if deliveries.bridge is not None:
-            self.accounts[Source.BRIDGE] = deliveries.bridge.account()
+            self._gate(Source.BRIDGE).follow(deliveries.bridge.account())
         for delivery in deliveries.on_top:
-            self.accounts[delivery.source] = delivery.account()
+            self._gate(delivery.source).follow(delivery.account())
+
+    def _gate(self, source: Source) -> Gate:
+        if source not in self.gates:
+            self.gates[source] = Gate(self.rotor, source)
+        return self.gates[source]

@@ -198,10 +198,10 @@ class Therapy:
         A stall that begins or ends falls at `tick_ms` exactly where each stroke is an event of its own: so the caller
         must see to that while the rotor may stand (`StallDetector.watching`, `Plant.strokes_matter`).
         """
-        channel = self.channel
-        channel.source, channel.tick_ms = source, tick_ms
+        gate = self.channel.gates[source]
+        gate.tick_ms = tick_ms
         try:
-            turned = accumulator.advance(tick_ms, channel)
+            turned = accumulator.advance(tick_ms, gate)
         except ChannelsDisagree as found:
             self._on_disagreement(found)
             return

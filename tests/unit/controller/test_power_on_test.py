@@ -8,8 +8,19 @@ from firmware_emu.controller.events import LogWritten
 from firmware_emu.controller.power_on_test import STEPS
 from firmware_emu.units import MS_PER_HOUR
 from hil.plugin import verifies
-from protocol.identifiers import AlarmId, OnExpiry, Role, SelfTestFault, State, StateReason, StopReason
+from protocol.identifiers import (
+    AlarmId,
+    BolusKind,
+    ErrorCode,
+    OnExpiry,
+    Role,
+    SelfTestFault,
+    State,
+    StateReason,
+    StopReason,
+)
 from protocol.log.data import PostFailData
+from protocol.messages.bolus import BolusPrepare
 from protocol.messages.conversation import SelfTest
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Stop
@@ -103,6 +114,16 @@ def test_a_battery_at_its_end_fails_at_the_start_and_the_service_ends_at_once() 
 def test_the_first_part_that_fails_ends_the_test(parts: tuple[SelfTestFault, SelfTestFault]) -> None:
     talk = restarted(*(FAULTS[part] for part in reversed(parts)))
     assert told(talk) == [parts[0]]
+
+
+@verifies("SAF-016")
+@for_each("part", [SelfTestFault.CPU, SelfTestFault.FIRMWARE, SelfTestFault.RAM, SelfTestFault.WATCHDOG])
+def test_a_bolus_that_is_asked_for_in_the_millisecond_of_the_start_meets_what_the_test_has_found(
+    part: SelfTestFault,
+) -> None:
+    talk = restarted(FAULTS[part])
+    wanted = ErrorCode.SAFE_STATE if part in SAFE else ErrorCode.ALARM_BLOCKS
+    assert talk.code(BolusPrepare(BolusKind.BOLUS, 20_000, 2_400, 1)) is wanted
 
 
 @verifies("SAF-002")

@@ -114,10 +114,11 @@ def test_edges_without_a_stroke_are_logged_at_the_end_of_the_day_and_never_count
     talk = at_work()
     therapy = therapy_of(talk)
     commanded = therapy.counters.commanded
-    rotor, therapy.channel.rotor = therapy.channel.rotor, TooManyEdges()
+    gate = therapy.channel.gates[Source.BASAL]
+    rotor, gate.rotor = gate.rotor, TooManyEdges()
     talk.wait(HOUR)
-    therapy.channel.rotor = rotor
-    runs = therapy.channel.false_edges
+    gate.rotor = rotor
+    runs = gate.false_edges
     assert runs > 0
     assert therapy.counters.strokes == therapy.counters.commanded > commanded
     talk.wait(MS_PER_DAY)
