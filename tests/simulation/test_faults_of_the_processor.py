@@ -5,6 +5,8 @@ A fault acts on the chip alone; what the program makes of it is held here agains
 
 from __future__ import annotations
 
+import pytest
+
 from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.controller.critical_values import COPY, CRITICAL
 from firmware_emu.events import WatchdogReset
@@ -22,6 +24,7 @@ from tests.simulation.conversation import Conversation, memory_of, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.stepping import cuts
 from tests.support.for_each import for_each
+from tests.support.soak import part_of
 
 HOUR, MINUTE = MS_PER_HOUR, MS_PER_MINUTE
 BEGIN_MS = 10 * HOUR + 1_000
@@ -348,7 +351,7 @@ def test_a_fork_of_a_faulty_pump_has_a_future_of_its_own(name: str) -> None:
 
 
 @verifies("SAF-012")
-@for_each("name", list(FAULTS))
+@pytest.mark.parametrize("name", FAULTS)
 def test_power_goes_in_each_write_of_a_detection_and_the_pump_is_in_its_therapy_or_in_its_safe_state(
     name: str,
 ) -> None:
@@ -360,18 +363,19 @@ def test_power_goes_in_each_write_of_a_detection_and_the_pump_is_in_its_therapy_
     wanted = done.granted(GetStatus())
     lengths = [len(data) for _, data in done.writes[before:]]
     assert lengths
-    for number in sorted({*range(1, min(len(lengths), 12) + 1), len(lengths)}):
-        for torn in {0, 1, lengths[number - 1] // 2, lengths[number - 1]}:
-            talk = base.fork()
-            talk.pump.plant.cut_at_write(number, torn)
-            talk.wait(2 * HOUR)
-            assert talk.pump.powered
-            status = talk.granted(GetStatus())
-            assert status.state in (State.RUN, State.SAFE_STATE)
-            if wanted.state is State.SAFE_STATE and status.state is State.RUN:
-                assert status.rate_nl_per_day == 600_000, (
-                    "what was in RAM is gone with it, and so is the fault"
-                )
-                assert name != "a flip in the code"
-            assert_log_is_whole(talk)
-            assert_volumes_agree(talk)
+    numbers = [*range(1, min(len(lengths), 12) + 1)]
+    cuts_of_power = [
+        (n, torn) for n in numbers for torn in sorted({0, 1, lengths[n - 1] // 2, lengths[n - 1]})
+    ]
+    for number, torn in part_of(f"a cut in {name}", cuts_of_power, one_in=3):
+        talk = base.fork()
+        talk.pump.plant.cut_at_write(number, torn)
+        talk.wait(2 * HOUR)
+        assert talk.pump.powered
+        status = talk.granted(GetStatus())
+        assert status.state in (State.RUN, State.SAFE_STATE)
+        if wanted.state is State.SAFE_STATE and status.state is State.RUN:
+            assert status.rate_nl_per_day == 600_000, "what was in RAM is gone with it, and so is the fault"
+            assert name != "a flip in the code"
+        assert_log_is_whole(talk)
+        assert_volumes_agree(talk)
