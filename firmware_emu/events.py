@@ -85,6 +85,13 @@ class PowerOn(Event):
     """The memory was blank, and has been formatted."""
 
 
+class WatchdogReset(Event):
+    """The watchdog has reset the chip, and with it the program."""
+
+    task: int
+    """Which task had hung, as the fault numbers them; 0 where none had."""
+
+
 class FaultValue(NamedTuple):
     """One parameter of a fault, with its unit in its name."""
 

@@ -7,7 +7,7 @@ pins are the controller's ticks: milliseconds of its monotonic clock.
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,6 +141,52 @@ class SounderPin(Protocol):
         """Whether current flows through the transducer, by a pulse that is too short to be heard."""
 
 
+CELLS: Final = 24
+"""Cells of RAM that the processor has for what is critical."""
+WORD_BITS: Final = 72
+"""Bits of a cell: 64 of data and 8 that check them."""
+
+
+class ResetCause(Enum):
+    """What the chip's register says of its last start."""
+
+    POWER = "power"
+    WATCHDOG = "watchdog"
+
+
+class ProcessorPin(Protocol):
+    """The chip on which the program runs, as far as it can look at itself."""
+
+    def read_cell(self, cell: int) -> int:
+        """The word of `WORD_BITS` in a cell of RAM, 0 to `CELLS` - 1."""
+
+    def write_cell(self, cell: int, word: int) -> None: ...
+
+    def read_code(self) -> bytes:
+        """The program's code as it lies there."""
+
+    def multiply(self, left: int, right: int) -> int:
+        """What the arithmetic unit makes of two numbers."""
+
+    def guard_intact(self) -> bool:
+        """Whether the word behind the stack is as it was put there."""
+
+    def rearm_guard(self) -> None: ...
+
+    def watchdog_counts(self) -> bool:
+        """Whether the watchdog's counter runs, by its own test."""
+
+    def reset_cause(self) -> ResetCause:
+        """Why the program started."""
+
+
+class ReceiverPin(Protocol):
+    """The receiver of the telemetry, which sleeps until something on its frequency wakes it."""
+
+    def awake(self) -> bool:
+        """Whether something that is no frame keeps it awake."""
+
+
 class Pins(NamedTuple):
     rotor: RotorPin
     memory: MemoryPin
@@ -149,3 +195,5 @@ class Pins(NamedTuple):
     crystal: CrystalPin
     magnet: MagnetPin
     sounder: SounderPin
+    processor: ProcessorPin
+    receiver: ReceiverPin

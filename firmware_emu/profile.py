@@ -33,6 +33,20 @@ class ResetPolicy(StrEnum):
     SAFE_STATE = "safe_state"
 
 
+class TelemetryExit(StrEnum):
+    """What ends the telemetry mode into which interference has put the pump; the second is as reported [DOMAIN 3.4]."""
+
+    TIME_OUT = "time_out"
+    INTERROGATION = "interrogation"
+
+
+class RecoveryLog(StrEnum):
+    """When the end of a stall is told; the second is as reported from the field [DOMAIN 3.4, RH-09]."""
+
+    AT_ONCE = "at_once"
+    LATE = "late"
+
+
 @dataclass(frozen=True, slots=True)
 class PumpModel:
     """One model of pump. Volumes in nL, rates in nL/day, times in s unless the name says otherwise."""
@@ -65,6 +79,12 @@ class PumpModel:
     log_capacity: int = 2_000
     empty_policy: EmptyPolicy = EmptyPolicy.MINIMUM_RATE
     commit_mode: CommitMode = CommitMode.ATOMIC
+    watchdog_s: int = 90
+    ram_test_s: int = 60
+    code_test_s: int = 3_600
+    telemetry_timeout_s: int = 300
+    telemetry_exit: TelemetryExit = TelemetryExit.TIME_OUT
+    recovery_log: RecoveryLog = RecoveryLog.AT_ONCE
     service_life_months: int = 84
     eri_to_eos_days: int = 90
     battery_capacity_mah: int = 1_000

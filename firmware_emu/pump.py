@@ -29,6 +29,7 @@ from firmware_emu.events import (
     SyringeAspirated,
     SyringeFilled,
     TraceEntry,
+    WatchdogReset,
 )
 from firmware_emu.fault_orders import FaultOrders, checked
 from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
@@ -36,6 +37,7 @@ from firmware_emu.faults.orders import NOW, Order
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
+from firmware_emu.plant.processor import LINK_TASK, NO_TASK
 from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
 from protocol.wire.framing import DELIMITER
@@ -54,6 +56,8 @@ MEMORY_ID_BYTES = 8
 START = Now(0, 0)
 RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for place in PLACES.values())
 """Where the program keeps each of its records: a rig aims at them by the number of a region."""
+RUNS_ON = frozenset({NO_TASK, LINK_TASK})
+"""Which task may hang while the rest of the program runs on; all others take each other's events."""
 
 
 class Step(NamedTuple):
@@ -189,42 +193,66 @@ class Pump:
         return True
 
     def _next_event_ms(self) -> int | None:
-        plant, orders = self.plant, self.orders
+        plant, orders, processor = self.plant, self.orders, self.plant.processor
         at_ms = plant.next_event_ms()
         if orders.by_fault:
             at_ms = _earlier(at_ms, orders.due_ms())
-        if self.controller is None or plant.crystal.standing_since_ms is not None:
+        controller = self._running
+        if controller is None:
             return at_ms
         every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
-        tick_ms = self.controller.schedule.next_event_ms(every_stroke=every_stroke)
+        tick_ms = controller.schedule.next_event_ms(every_stroke=every_stroke)
+        if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
+            tick_ms = min(tick_ms, controller.integrity.next_test_ms(cells=processor.disturbed))
         return _earlier(at_ms, plant.crystal.now_of(tick_ms))
+
+    @property
+    def _running(self) -> Controller | None:
+        """The program while it runs: with power, a clock that goes on, and no task hanging that all others wait for."""
+        plant = self.plant
+        stands = plant.crystal.standing_since_ms is not None or plant.processor.hung_task not in RUNS_ON
+        return None if stands else self.controller
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
-        plant = self.plant
+        plant, processor = self.plant, self.plant.processor
         if plant.battery.is_faulty:
             plant.crystal.seen_ms = self.now_ms
-        if self.controller is not None and plant.crystal.standing_since_ms is None:
-            tick_ms = plant.crystal.tick_of(self.now.pump_ms)
-            if plant.crystal.drift_ppm:
-                tick_ms = self._event_tick_ms(tick_ms)
-            try:
-                self.controller.schedule.run_event(tick_ms)
-            except PowerCut as cut:
-                self._power_cut(cut)
-            else:
-                if self.controller.records.hints.untold:
-                    self.controller.send_hint(TickNow(tick_ms, self.now.line_ms))
-                    self._send_answered()
-                self._collect()
+        controller = self._running
+        if controller is not None:
+            self._run_program(controller)
+        reset_ms = None if processor.healthy else processor.next_event_ms()
         try:
             plant.advance_to(self.now.pump_ms)
         except PowerCut as cut:
             self._power_cut(cut)
+        else:
+            if reset_ms is not None and reset_ms <= self.now.pump_ms and self.controller is not None:
+                self._watchdog_reset()
         back_at_ms = plant.battery.back_at_ms
         if back_at_ms is not None and back_at_ms <= self.now.pump_ms:
             self._boot()
+        if plant.receiver.untold:
+            self._tell_receiver()
         self._look_at_orders()
+
+    def _run_program(self, controller: Controller) -> None:
+        """Let the program do what is due at `now_ms`."""
+        crystal = self.plant.crystal
+        tick_ms = crystal.tick_of(self.now.pump_ms)
+        if crystal.drift_ppm:
+            tick_ms = self._event_tick_ms(tick_ms)
+        try:
+            if not self.plant.processor.healthy:
+                self._test_cells()
+            controller.schedule.run_event(tick_ms)
+        except PowerCut as cut:
+            self._power_cut(cut)
+            return
+        if controller.records.hints.untold:
+            controller.send_hint(TickNow(tick_ms, self.now.line_ms))
+            self._send_answered()
+        self._collect()
 
     def _take(self, received: bytes) -> None:
         """Hand bytes of the line to the controller: frame by frame while a fault is ordered, which one may start."""
@@ -240,6 +268,26 @@ class Pump:
             self._receive(received[start:])
             self._in_frame = not received.endswith(DELIMITER)
 
+    def _test_cells(self) -> None:
+        """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
+
+        A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
+        """
+        processor = self.plant.processor
+        if self.controller is not None and (processor.disturbed or processor.fails_hourly_test):
+            self.controller.integrity.test(self._tick_ms(), cells=processor.disturbed)
+
+    def _tell_receiver(self) -> None:
+        """Call the program where the receiver woke or fell asleep; one that hangs finds out after its reset."""
+        if self.controller is None or self.plant.processor.hung_task or not self.plant.receiver.take_change():
+            return
+        try:
+            self.controller.receiver_changed(self._tick_ms())
+        except PowerCut as cut:
+            self._power_cut(cut)
+        else:
+            self._collect()
+
     def _receive(self, received: bytes) -> None:
         """Hand bytes to the controller, none at a deadline of the link; its answers leave at the same moment."""
         controller = self.controller
@@ -248,6 +296,8 @@ class Pump:
         if self.plant.battery.is_faulty:
             self.plant.crystal.seen_ms = self.now_ms
         try:
+            if not self.plant.processor.healthy:
+                self._test_cells()
             controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._sent += controller.take_answered()  # what had left before
@@ -273,13 +323,11 @@ class Pump:
     @property
     def _deaf(self) -> bool:
         """Whether bytes reach nobody: without power, and while the program's clock stands."""
-        return self.controller is None or self.plant.crystal.standing_since_ms is not None
+        return self._running is None or bool(self.plant.processor.hung_task)
 
     def _deadline_ms(self) -> int | None:
         """The line time at which the link wants to be called."""
-        if self.controller is None or self.plant.crystal.standing_since_ms is not None:
-            return None
-        return self.controller.deadline_ms()
+        return None if self.controller is None or self._deaf else self.controller.deadline_ms()
 
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
@@ -341,6 +389,15 @@ class Pump:
         if not lost.stays_off and self.plant.battery.back_at_ms is None:
             self._boot()
 
+    def _watchdog_reset(self) -> None:
+        """The watchdog resets the chip: the program is thrown away and starts anew at once."""
+        task = self.plant.processor.hung_task
+        self._collect()
+        self.controller = None
+        self.plant.reset_by_watchdog(self.now_ms)
+        self._note(WatchdogReset(task))
+        self._boot()
+
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
         self.plant.crystal.seen_ms = self.now_ms
@@ -355,6 +412,7 @@ class Pump:
         self.controller = controller
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
         self._collect()
+        self._tell_receiver()
 
     # --- the rig's verbs: between steps, at `now_ms` ----------------------------------------------------------------
 
@@ -423,13 +481,17 @@ class Pump:
         """Let the fault of an order start; ValueError where the plant, as it stands, cannot take it."""
         fault = fault_named(order.fault)
         self.plant.crystal.seen_ms = self.now_ms
+        if self.controller is not None and not self.plant.processor.disturbed:
+            self.controller.integrity.store_cells()  # put off until somebody can see what is in them
         fault.inject(self.plant, self.now_ms, fault.values(dict(order.values)))
         self._note(FaultInjected(order.fault, order.values))
+        self._tell_receiver()
 
     def _end(self, name: str) -> None:
         self.plant.crystal.seen_ms = self.now_ms
         fault_named(name).clear(self.plant)
         self._note(FaultCleared(name))
+        self._tell_receiver()
 
     def _look_at_orders(self, frames: int = 0) -> None:
         """Start and end the faults that were ordered for what has just happened, until nothing more follows from it."""
@@ -479,9 +541,10 @@ class Pump:
         """Turn the strokes that are due by now, before the rig changes the plant."""
         if self.plant.battery.is_faulty:
             self.plant.crystal.seen_ms = self.now_ms
-        if self.controller is not None:
+        controller = self._running
+        if controller is not None:
             try:
-                self.controller.therapy.turn_until(self._tick_ms())
+                controller.therapy.turn_until(self._tick_ms())
             except PowerCut as cut:
                 self._power_cut(cut)
         self.plant.flow_until(self.now_ms)

@@ -264,6 +264,7 @@ class StateReason(Named):
     EMPTY_POLICY = 6
     MOTOR = 7
     NEVER_PROGRAMMED = 8
+    SELF_TEST = 9
 
 
 class InfusionMode(Named):
@@ -393,6 +394,7 @@ class AlarmId(Named):
     KEY_RECOVERY = 14
     NVM = 15
     TUBE_SET = 16
+    SELF_TEST = 17
     VENDOR_1 = 24
     VENDOR_2 = 25
     VENDOR_3 = 26
@@ -462,3 +464,6 @@ class SelfTestFault(NamedFlags):
     MOTOR = 64
     BATTERY = 128
     SOUNDER = 256
+    CPU = 512
+    WATCHDOG = 1024
+    STACK = 2048

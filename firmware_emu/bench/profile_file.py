@@ -39,7 +39,7 @@ import stat
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from firmware_emu.bench.errors import BadConfigurationError, pass_on_out_of_resources
 from firmware_emu.bench.extensions import Row, installed
@@ -56,10 +56,22 @@ from firmware_emu.bench.profile_rules import (
     one_of,
 )
 from firmware_emu.plant.components import COMPONENTS, ComponentRow, kinds_of, register_component
-from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PairedKey, Profile, ResetPolicy, Texts
+from firmware_emu.profile import (
+    CommitMode,
+    EmptyPolicy,
+    Implant,
+    PairedKey,
+    Profile,
+    RecoveryLog,
+    TelemetryExit,
+    Texts,
+)
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_CARD, DEVELOPMENT_KEYS, is_published
 from protocol.registry import MESSAGES_ENTRY_POINTS, VENDORS, VendorMessages, register_vendor
+
+if TYPE_CHECKING:
+    from enum import StrEnum
 
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 FILE_BYTES_MAX: Final = 64 * 1024
@@ -219,15 +231,21 @@ def _model_fields(top: Table, part: dict[str, Table]) -> Table:
             "policies": part["policies"],
         }
     )
-    if "empty_policy" in fields:
-        fields["empty_policy"] = EmptyPolicy(fields["empty_policy"])
-    if "commit_mode" in fields:
-        fields["commit_mode"] = CommitMode(fields["commit_mode"])
-    if "reset_policy" in fields:
-        fields["reset_policy"] = ResetPolicy(fields["reset_policy"])
+    for name, words in _WORDS.items():
+        if name in fields:
+            fields[name] = words(fields[name])
     if part["components"]:
         fields["components"] = _components(part["components"])
     return fields
+
+
+_WORDS: Final[dict[str, type[StrEnum]]] = {
+    "empty_policy": EmptyPolicy,
+    "commit_mode": CommitMode,
+    "telemetry_exit": TelemetryExit,
+    "recovery_log": RecoveryLog,
+}
+"""Fields of the model that are a word of a short list."""
 
 
 def _said_once(tables: dict[str, Table]) -> Table:

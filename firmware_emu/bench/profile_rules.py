@@ -12,7 +12,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.plant.components import PARTS
-from firmware_emu.profile import CommitMode, EmptyPolicy, Implant, PumpModel, ResetPolicy
+from firmware_emu.profile import (
+    CommitMode,
+    EmptyPolicy,
+    Implant,
+    PumpModel,
+    RecoveryLog,
+    ResetPolicy,
+    TelemetryExit,
+)
 from firmware_emu.units import NL_PER_ML
 from protocol.identifiers import Role
 
@@ -175,6 +183,12 @@ MODEL_RULES: Final = {
     "log_capacity": whole(64, 65_536),
     "empty_policy": one_of(*EmptyPolicy),
     "commit_mode": one_of(*CommitMode),
+    "watchdog_s": whole(1, 90),  # [DOMAIN SR-64]
+    "ram_test_s": whole(1, 86_400),
+    "code_test_s": whole(1, 86_400),
+    "telemetry_timeout_s": whole(1, 86_400),
+    "telemetry_exit": one_of(*TelemetryExit),
+    "recovery_log": one_of(*RecoveryLog),
     "service_life_months": whole(1, 1_200),
     "eri_to_eos_days": whole(1, 3_660),
     "battery_capacity_mah": whole(1, 100_000),

@@ -22,6 +22,7 @@ from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
 from firmware_emu.controller.memory.settings import Settings, Texts
+from firmware_emu.controller.power_on_test import Started, power_on_test
 from firmware_emu.controller.provisioning import implant
 from firmware_emu.controller.self_test import random_source_fails
 from firmware_emu.controller.service_life import ServiceLife
@@ -38,16 +39,18 @@ from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_
 from firmware_emu.controller.therapy.program_blocks import boluses_can_be
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
+from firmware_emu.controller.therapy.second_channel import SecondChannel
 from firmware_emu.controller.therapy.stall_detector import StallDetector
 from firmware_emu.controller.therapy.therapy import Therapy
 from firmware_emu.controller.therapy.therapy_record import TherapyRecord
 from firmware_emu.controller.timers import CHECKPOINT_MS
 from firmware_emu.controller.wall_clock import WallClock
+from firmware_emu.pins import ResetCause
 from firmware_emu.profile import ResetPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
-from protocol.log.data import BootData, PostFailData, ResetBrownoutData, WallInvalidData
+from protocol.log.data import BootData, ResetBrownoutData, WallInvalidData
 from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogType, RateChangeReason
 
 if TYPE_CHECKING:
@@ -88,15 +91,22 @@ def boot(pins: Pins, profile: Profile, memory_id: int | None = None) -> Booted:
     return _Restart(memory, pins, profile, report, set(report.corrupt), memory_id).run()
 
 
-def _test_random_source(pins: Pins, records: Records) -> bool:
-    """Whether the random source fails its self-test; therapy goes on without one, sessions do not."""
-    failed = random_source_fails(pins.entropy)
-    if failed:
-        records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.ENTROPY))
-        records.raise_alarm(AlarmId.RNG_FAILED)
-    else:
+def _test_at_start(started: Started) -> bool:
+    """Test the pump; returns whether the random source failed, without which there are no sessions.
+
+    Where the test ended before it came to the random source, that is tested by itself: without sessions nobody could
+    help the pump.
+    """
+    failed, records = power_on_test(started), started.therapy.records
+    if failed is None:
         records.remedy(Remedy.RESTART)
-    return failed
+        return False
+    if failed.part is SelfTestFault.ENTROPY:
+        return True
+    rng_failed = random_source_fails(started.pins.entropy)
+    if rng_failed:
+        records.raise_alarm(AlarmId.RNG_FAILED)
+    return rng_failed
 
 
 def _tell_firmware(records: Records, model: PumpModel) -> None:
@@ -151,11 +161,11 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     records.mark_dirty(*Region)
     detector = StallDetector(model.stall_detect_s * MS_PER_S, model.stall_recovery_edges)
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
-    therapy = Therapy(records, pins.rotor, model, deliveries, Counters(), detector)
+    therapy = Therapy(records, SecondChannel(pins.rotor), model, deliveries, Counters(), detector)
     log.begin_epoch(identity.epoch, 0)
     records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
     _tell_firmware(records, model)
-    rng_failed = _test_random_source(pins, records)
+    rng_failed = _test_at_start(Started(therapy, pins, clock_credible=True))
     if profile.wall_at_start_s is not None:
         records.wall_clock.set(0, profile.wall_at_start_s, profile.tz_minutes)
     if profile.implant is not None:
@@ -198,7 +208,12 @@ class _Restart(NamedTuple):
         deliveries.set_bridge(bridge)
         model = records.settings.applied_to(self.model)
         therapy = Therapy(
-            records, self.pins.rotor, model, deliveries, checkpoint.counters, checkpoint.detector
+            records,
+            SecondChannel(self.pins.rotor),
+            model,
+            deliveries,
+            checkpoint.counters,
+            checkpoint.detector,
         )
         latest_cut_ms = register.latest_cut_ms
         uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
@@ -208,10 +223,8 @@ class _Restart(NamedTuple):
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
-        if not register.credible:
-            records.enter(LogType.POST_FAIL, PostFailData(SelfTestFault.CLOCK))
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
-        rng_failed = _test_random_source(self.pins, records)
+        rng_failed = _test_at_start(Started(therapy, self.pins, register.credible))
         judge_damage(therapy, self.corrupt, log_damage)
         pass_without_power(therapy)
         if model.reset_policy is ResetPolicy.SAFE_STATE:
@@ -438,7 +451,11 @@ class _Restart(NamedTuple):
             records.log.begin_epoch(records.identity.epoch, records.tick_ms)
             records.mark_dirty(Region.IDENTITY)
         therapy.boot_count += 1
-        records.enter(LogType.BOOT, BootData(BootCause.POWER, therapy.boot_count))
+        bitten = self.pins.processor.reset_cause() is ResetCause.WATCHDOG
+        cause = BootCause.WATCHDOG if bitten else BootCause.POWER
+        records.enter(LogType.BOOT, BootData(cause, therapy.boot_count))
+        if bitten:
+            records.enter(LogType.WATCHDOG)
         records.enter(LogType.RESET_BROWNOUT, ResetBrownoutData(uncertain_nl))
         _tell_firmware(records, self.model)
         records.raise_alarm(AlarmId.RESET, therapy.boot_count)

@@ -15,8 +15,10 @@ from firmware_emu.controller.commands.pairing import CARD_OPCODES
 from firmware_emu.controller.commands.request_context import Refused, RequestContext
 from firmware_emu.controller.commands.table import handler_of, handlers_of
 from firmware_emu.controller.events import FrameReceived, FrameSent
+from firmware_emu.controller.integrity import Integrity
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
+from firmware_emu.controller.therapy import telemetry_mode
 from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
 from protocol.codec.atoms import Malformed
@@ -36,7 +38,7 @@ from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
 from protocol.log.entry import actor_of
-from protocol.log.types import LogType
+from protocol.log.types import LogType, TelemetryExitReason
 from protocol.messages.conversation import EventHint
 from protocol.messages.errors import ErrorReply, refusal
 from protocol.registry import cmd_crc, command_at
@@ -96,7 +98,9 @@ class Controller:
         self.therapy: Therapy = booted.therapy
         self.records: Records = self.therapy.records
         self.tick_ms = self.records.tick_ms
+        self.therapy.channel.follow(self.therapy.deliveries)
         self.schedule = Schedule(self.therapy, pins.battery, pins.sounder, self.tick_ms)
+        self.integrity = Integrity(pins.processor, self.schedule, self.tick_ms)
         self.schedule.commit(self.tick_ms)
         self.records.recovered = False
         self.started_blank = booted.first
@@ -113,6 +117,7 @@ class Controller:
                 gap_ms=model.gap_ms, hello_per_min=model.hello_per_min, hello_per_day=model.hello_per_day
             ),
         )
+        self.receiver = pins.receiver
         self.device = DeviceContext(self.records, self.therapy, pins, host, self.link, self.link.statistics)
         self.refusals_logged_ms: deque[int] = deque(maxlen=REFUSALS_LOGGED_PER_HOUR)
         self.answered = b""
@@ -124,6 +129,19 @@ class Controller:
         self.therapy.turn_until(now.tick_ms)
         self.link.feed(data, now.line_ms)
         self._run_link(now)
+
+    def receiver_changed(self, tick_ms: int) -> None:
+        """Something other than a frame has woken the receiver, or it sleeps again. Raises PowerCut.
+
+        While a session is open a programmer is there, and it is awake anyway.
+        """
+        self.therapy.turn_until(tick_ms)
+        if not self.receiver.awake():
+            telemetry_mode.sleep(self.therapy)
+        elif self.link.session is None:
+            telemetry_mode.wake(self.therapy)
+        if self.records.changed:
+            self.schedule.commit(tick_ms)
 
     def take_answered(self) -> bytes:
         """Bytes to send, without what a power cut kept from being committed."""
@@ -185,6 +203,10 @@ class Controller:
         if isinstance(event, SessionClosed) and event.key.role is Role.CLINICIAN:
             self.device.count_requests_anew()
         note_link_event(self.records, event)
+        if isinstance(event, SessionOpened):
+            telemetry_mode.leave(self.therapy, TelemetryExitReason.INTERROGATED)
+            if self.therapy.late.count_session():
+                self.therapy.tell_recovery()
         if self.records.changed:
             self.schedule.commit(self.records.tick_ms)
 

@@ -8,6 +8,7 @@ from protocol.log.data import FwInfoData
 from protocol.wire.checksum import crc32c
 
 if TYPE_CHECKING:
+    from firmware_emu.pins import ProcessorPin
     from firmware_emu.profile import PumpModel
 
 
@@ -15,3 +16,8 @@ def running_firmware(model: PumpModel) -> FwInfoData:
     """Its version, its check and the revision of its hardware; an emulated program's check is that of its version."""
     version = model.firmware_version
     return FwInfoData(version, crc32c(version.to_bytes(4, "little")), model.hardware_revision)
+
+
+def code_fails(processor: ProcessorPin, model: PumpModel) -> bool:
+    """Whether the code as it lies there has another check than it was made with."""
+    return crc32c(processor.read_code()) != running_firmware(model).fw_crc32

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from firmware_emu.controller.firmware import code_fails
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.service_life import Voltage
+from firmware_emu.pins import CELLS, WORD_BITS
 from protocol.identifiers import BatteryPhase, SelfTestFault
 from protocol.log.data import NvmFaultData
 from protocol.log.types import LogName, LogType
@@ -15,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.controller.memory.records import Records
-    from firmware_emu.pins import BatteryPin, EntropyPin, Pins
+    from firmware_emu.pins import BatteryPin, EntropyPin, Pins, ProcessorPin
     from firmware_emu.profile import PumpModel
 
     Test = Callable[[Records, Pins, PumpModel], bool]
 
 _SELF_TEST_BYTES: Final = 16
+_PATTERNS: Final = tuple(int.from_bytes(bytes([byte]) * (WORD_BITS // 8), "little") for byte in (0x55, 0xAA))
+_LEFT, _RIGHT, _PRODUCT = 0xDEAD_BEEF, 0x1234_5678, 0xFD5BDEE5621CA08
 
 
 _BATTERY_READINGS: Final = 10  # [DOMAIN SR-68]
@@ -36,6 +40,24 @@ def random_source_fails(entropy: EntropyPin) -> bool:
     """Whether two draws are equal, or one is all alike: that is no source of keys [SPEC 4, H6]."""
     first, second = (entropy.draw("self-test", _SELF_TEST_BYTES) for _ in range(2))
     return first == second or len(set(first)) == 1
+
+
+def cpu_fails(processor: ProcessorPin) -> bool:
+    """Whether a product whose result is known comes out wrong."""
+    return processor.multiply(_LEFT, _RIGHT) != _PRODUCT
+
+
+def ram_fails(pins: Pins) -> bool:
+    """Whether a cell does not hold each bit both ways; what was in the cells is put back."""
+    processor = pins.processor
+    for cell in range(CELLS):
+        kept = processor.read_cell(cell)
+        for pattern in _PATTERNS:
+            processor.write_cell(cell, pattern)
+            if processor.read_cell(cell) != pattern:
+                return True
+        processor.write_cell(cell, kept)
+    return False
 
 
 def _memory_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
@@ -84,6 +106,11 @@ TESTS: Final[
     SelfTestFault.ENTROPY: _random_source_fails,
     SelfTestFault.BATTERY: _battery_fails,
     SelfTestFault.SOUNDER: _sounder_fails,
+    SelfTestFault.CPU: lambda _records, pins, _model: cpu_fails(pins.processor),
+    SelfTestFault.FIRMWARE: lambda _records, pins, model: code_fails(pins.processor, model),
+    SelfTestFault.RAM: lambda _records, pins, _model: ram_fails(pins),
+    SelfTestFault.WATCHDOG: lambda _records, pins, _model: not pins.processor.watchdog_counts(),
+    SelfTestFault.STACK: lambda _records, pins, _model: not pins.processor.guard_intact(),
 }
 
 

@@ -12,6 +12,7 @@ from firmware_emu.controller.alarms.tones import ToneIntervals, next_tone
 from firmware_emu.controller.damage import judge_failures
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.self_test import battery_voltage
+from firmware_emu.controller.therapy import telemetry_mode
 from firmware_emu.controller.therapy.checkpoint import pack_checkpoint
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.modes import Trigger
@@ -359,8 +360,10 @@ def _end_day(schedule: Schedule, tick_ms: int) -> None:
     basal, bolus = day.delivered_strokes(counters)
     commanded = day.commanded_since(counters)
     records.enter(LogType.DAY_TOTAL, DayTotalData(basal * stroke_nl, bolus * stroke_nl, day.flags))
-    if commanded != basal + bolus:
-        records.enter(LogType.STROKE_MISMATCH, StrokeMismatchData(commanded, basal + bolus))
+    false_edges = schedule.therapy.channel.take_false_edges()
+    if commanded != basal + bolus or false_edges:
+        seen = basal + bolus + false_edges
+        records.enter(LogType.STROKE_MISMATCH, StrokeMismatchData(commanded, seen))
     records.day = DayTotal.beginning(tick_ms, counters, records.therapy.state, records.wall_clock)
     records.mark_dirty(Region.DAY)
 
@@ -369,6 +372,22 @@ def _enter_time_ref(schedule: Schedule, tick_ms: int) -> None:
     schedule.time_ref_due_ms = tick_ms + TIME_REF_MS
     clock = schedule.records.wall_clock
     schedule.records.enter(LogType.TIME_REF, TimeRefData(clock.wall_s(tick_ms), clock.tz_minutes))
+
+
+def _telemetry_due_ms(schedule: Schedule) -> int | None:
+    return telemetry_mode.due_ms(schedule.therapy)
+
+
+def _look_at_telemetry(schedule: Schedule, _tick_ms: int) -> None:
+    telemetry_mode.look(schedule.therapy)
+
+
+def _recovery_due_ms(schedule: Schedule) -> int | None:
+    return schedule.therapy.late.due_ms
+
+
+def _tell_recovery(schedule: Schedule, _tick_ms: int) -> None:
+    schedule.therapy.tell_recovery()
 
 
 def _next_tone(schedule: Schedule) -> Tone | None:
@@ -402,5 +421,7 @@ TIMERS: list[Timer] = [  # in the order in which they run where several are due 
     Timer("periodic bolus", _periodic_due_ms, _start_periodic),  # when state and rate are those of this tick
     Timer("tube set", _tube_set_due_ms, _tell_tube_set),
     Timer("time reference", lambda schedule: schedule.time_ref_due_ms, _enter_time_ref),
+    Timer("late recovery", _recovery_due_ms, _tell_recovery),
+    Timer("telemetry mode", _telemetry_due_ms, _look_at_telemetry, at_each_event=True),
     Timer("tone", _tone_due_ms, _play_tone, remembered=False),  # after those that raise an alarm
 ]

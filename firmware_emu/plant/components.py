@@ -15,9 +15,12 @@ from firmware_emu.plant.crystal import Crystal
 from firmware_emu.plant.entropy import Entropy
 from firmware_emu.plant.flash import Flash
 from firmware_emu.plant.flow_model import FlowModel
+from firmware_emu.plant.processor import Processor
+from firmware_emu.plant.receiver import Receiver
 from firmware_emu.plant.reservoir import Reservoir
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import Sounder
+from firmware_emu.units import MS_PER_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +39,8 @@ DEFAULT_KINDS: Final = {
     "entropy": "counter-mode",
     "body": "magnet",
     "sounder": "two-tone",
+    "processor": "watched",
+    "receiver": "waking",
 }
 """The parts of a plant in the order in which they are made, each with the kind that a profile gets unasked."""
 PARTS: Final = tuple(DEFAULT_KINDS)
@@ -135,6 +140,10 @@ _OURS: Final[dict[str, Callable[[Plant, Given], Component]]] = {
     "entropy": lambda _plant, given: Entropy(given.seed, given.unit),
     "body": lambda _plant, _given: Body(),
     "sounder": lambda plant, _given: Sounder(plant.crystal, plant.battery),
+    "processor": lambda _plant, given: Processor(
+        given.model.firmware_version, given.model.watchdog_s * MS_PER_S
+    ),
+    "receiver": lambda _plant, _given: Receiver(),
 }
 for _part, _make in _OURS.items():
     register_component(ComponentRow(_part, DEFAULT_KINDS[_part], _make))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from firmware_emu.plant.crystal import Crystal
     from firmware_emu.plant.entropy import Entropy
     from firmware_emu.plant.flash import Flash
+    from firmware_emu.plant.processor import Processor
+    from firmware_emu.plant.receiver import Receiver
     from firmware_emu.plant.reservoir import Reservoir
     from firmware_emu.plant.rotor import Rotor
     from firmware_emu.plant.sounder import Sounder
@@ -45,6 +47,8 @@ class Plant(Component):
     entropy: Entropy
     body: Body
     sounder: Sounder
+    processor: Processor
+    receiver: Receiver
 
     def __init__(
         self,
@@ -75,7 +79,17 @@ class Plant(Component):
 
     def pins(self) -> Pins:
         """All that the controller may touch."""
-        return Pins(self.rotor, self.flash, self.entropy, self.battery, self.crystal, self.body, self.sounder)
+        return Pins(
+            self.rotor,
+            self.flash,
+            self.entropy,
+            self.battery,
+            self.crystal,
+            self.body,
+            self.sounder,
+            self.processor,
+            self.receiver,
+        )
 
     # Time and power
 
@@ -86,6 +100,13 @@ class Plant(Component):
             self.crystal.stop(now_ms)
             self.battery.disconnect(now_ms)
             self.sounder.stop(now_ms)
+            self.processor.lose_ram()
+
+    def reset_by_watchdog(self, now_ms: int) -> None:
+        """The watchdog throws the program away at `now_ms`; all but RAM goes on as after a loss of power."""
+        self.crystal.stop(now_ms)
+        self.sounder.stop(now_ms)
+        self.processor.bite()
 
     def reboot(self, now_ms: int) -> None:
         """Power is back at `now_ms`; the controller is about to boot."""
@@ -93,26 +114,31 @@ class Plant(Component):
         self.crystal.start(now_ms)
         self.battery.connect(now_ms)
         self.entropy.reboot()
+        self.processor.start()
+        self.receiver.untold = self.receiver.disturbed
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        rotor, crystal = self.rotor, self.crystal
+        rotor, crystal, processor, receiver = self.rotor, self.crystal, self.processor, self.receiver
         changes = [each.until_ms for each in (rotor.stall, rotor.field) if each is not None]
         if self.battery.is_faulty or crystal.standing_until_ms is not None:
             changes += [crystal.standing_until_ms, self.battery.next_event_ms()]
+        if not processor.healthy or receiver.until_ms is not None:
+            changes += [processor.next_event_ms(), receiver.until_ms]
         return min((at_ms for at_ms in changes if at_ms is not None), default=None)
 
     @property
     def strokes_matter(self) -> bool:
         """True while the rotor may do other than turn at each stroke: then each should be a step of its own."""
         rotor, film = self.rotor, self.battery.film
-        return rotor.stall is not None or rotor.cut is not None or rotor.edges_vary or film is not None
+        held = rotor.stall is not None or rotor.cut is not None
+        return held or rotor.edges_vary or film is not None or self.processor.disturbed
 
     @property
     def is_quiet(self) -> bool:
         """True while no fault can make a stroke or a write to the memory matter: many may be done in one go."""
         sound = self.flash.cut is None and not self.flash.worn and not self.battery.is_faulty
-        return sound and not self.strokes_matter
+        return sound and self.processor.healthy and self.receiver.until_ms is None and not self.strokes_matter
 
     def advance_to(self, now_ms: int) -> None:
         """Make the changes that are due; strokes due at the same instant come before them. Raises PowerCut."""
@@ -125,6 +151,8 @@ class Plant(Component):
         standing_until_ms = self.crystal.standing_until_ms
         if standing_until_ms is not None and standing_until_ms <= now_ms:
             self.crystal.go_on(now_ms)
+        if self.receiver.until_ms is not None and self.receiver.until_ms <= now_ms:
+            self.receiver.end()
         short = self.battery.short
         if short is not None and short.next_ms <= now_ms:
             self._short_circuit(short, now_ms)

@@ -89,6 +89,7 @@ MEANINGS: Final = {
     AlarmId.RESET: f"the pump has started anew: {CALL}",
     AlarmId.BOLUS_PARTIAL: f"a bolus was not given whole: {TELL}",
     AlarmId.WALL_INVALID: f"the pump does not know the time of day: {TELL}",
+    AlarmId.SELF_TEST: f"the pump has found a part of itself broken: {CALL}",
     AlarmId.TUBE_SET: f"the pump stood still for so long that its tubing must be looked at: {CALL}",
 }
 NEVER_ACTIVE: Final = frozenset(

@@ -28,6 +28,7 @@ from protocol.log.types import (
     RateChangeReason,
     SafeStateReason,
     SessionCloseReason,
+    TelemetryExitReason,
 )
 from protocol.wire.limits import SESSION_MARK_BYTES
 
@@ -119,6 +120,41 @@ class SafeStateEnterData(NamedTuple):
     """The pump fell back to its safe rate."""
 
     reason: SafeStateReason
+
+
+@data_of(LogType.TELEM_MODE_ENTER, "suspended" / U8 * "1: an alarm sounds, and nothing is infused")
+class TelemetryEnterData(NamedTuple):
+    """Something other than a frame has woken the receiver, or an alarm began to sound since."""
+
+    suspended: int
+
+
+@data_of(
+    LogType.TELEM_MODE_EXIT,
+    "reason" / enum_of(TelemetryExitReason),
+    Reserved(3),
+    "suspended_s" / U32 * "for how long nothing was infused",
+)
+class TelemetryExitData(NamedTuple):
+    """The telemetry mode is over, and infusion goes on."""
+
+    reason: TelemetryExitReason
+    suspended_s: int
+
+
+@data_of(
+    LogType.CHANNEL_MISMATCH,
+    "source" / U8 * "0 basal, 1 bolus, 2 patient, 3 periodic, 4 prime, 5 bridge; FF: no strokes, but a value",
+    Reserved(3),
+    "commanded" / U32 * "strokes by the first channel",
+    "due" / U32 * "strokes by the second",
+)
+class ChannelMismatchData(NamedTuple):
+    """The two channels did not agree, and nothing was delivered."""
+
+    source: int
+    commanded: int
+    due: int
 
 
 @data_of(

@@ -23,6 +23,9 @@ class LogType(Named):
     SAFE_STATE_ENTER = 0x0108
     EOS = 0x0109
     SELF_TEST = 0x010A
+    TELEM_MODE_ENTER = 0x010B
+    TELEM_MODE_EXIT = 0x010C
+    CHANNEL_MISMATCH = 0x010D
     TIME_SET = 0x0201
     WALL_INVALID = 0x0202
     TIME_REF = 0x0203
@@ -126,6 +129,7 @@ class RateChangeReason(Named):
     RESET = 6
     TIME_SET = 7
     BRIDGE = 8
+    TELEMETRY = 9
 
 
 class SessionCloseReason(Named):
@@ -160,10 +164,23 @@ class DayFlag(NamedFlags):
 
 
 class MemoryFault(Named):
-    """What is damaged: `cause` of MEM_NONCRITICAL, whose `value` is a region or the number of an entry [SPEC 8]."""
+    """What is damaged: `cause` of MEM_NONCRITICAL and MEM_CRITICAL [SPEC 8].
+
+    Their `value` is a region, the number of an entry, a cell of RAM, or what was commanded in strokes.
+    """
 
     RECORD = 0
     LOG = 1
+    RAM = 2
+    CHANNELS = 3
+
+
+class TelemetryExitReason(Named):
+    """Why the telemetry mode that interference began ended: `data[0]` of TELEM_MODE_EXIT [SPEC 8]."""
+
+    QUIET = 1
+    TIME_OUT = 2
+    INTERROGATED = 3
 
 
 class SafeStateReason(Named):

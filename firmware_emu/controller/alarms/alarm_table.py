@@ -79,6 +79,7 @@ ALARMS: Final[dict[AlarmId, AlarmRow]] = {
         _NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True, for_clinician=True
     ),
     AlarmId.NVM: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
+    AlarmId.SELF_TEST: AlarmRow(_CRITICAL, _HIGH, Remedy.RESTART, latching=True),
     AlarmId.TUBE_SET: AlarmRow(
         _NON_CRITICAL, _LOW, Remedy.ACKNOWLEDGE, latching=True, momentary=True, for_clinician=True
     ),

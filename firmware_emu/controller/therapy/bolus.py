@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from firmware_emu.controller.refusal import Refusal
 from firmware_emu.controller.therapy.counters import Source, strokes_seen
+from firmware_emu.controller.therapy.second_channel import Account
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_S, S_PER_DAY, ceil_div
 from protocol.identifiers import ErrorCode, Outcome
@@ -106,6 +107,11 @@ class ActiveBolus:
         self.commanded += count
         self.delivered += strokes_seen(count, edges)
         return run, edges
+
+    def account(self) -> Account:
+        """What the second channel copies; nothing more becomes due while it waits."""
+        numerator = 0 if self.suspended_ms is not None else self.strokes_total
+        return Account(numerator, self.duration_ms, self.start_ms, 0, self.commanded, self.strokes_left)
 
     def suspend(self, tick_ms: int) -> None:
         """Wait from `tick_ms` on; turn first what is due."""

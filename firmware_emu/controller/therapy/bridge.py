@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from firmware_emu.controller.therapy.bolus import BolusEnd
 from firmware_emu.controller.therapy.counters import Source, strokes_seen
 from firmware_emu.controller.therapy.delivery import BASAL_BYTES, Basal
+from firmware_emu.controller.therapy.second_channel import Account
 from firmware_emu.units import MS_PER_DAY, MS_PER_S, ceil_div
 from protocol.identifiers import Outcome
 from protocol.log.types import BolusEndReason
@@ -91,6 +92,13 @@ class Bridge:
             run, edges = turned
             self.delivered += strokes_seen(run.count, edges)
         return turned
+
+    def account(self) -> Account:
+        """What the second channel copies."""
+        own = self.accumulator
+        return Account(
+            own.rate_nl_per_day, own.stroke, own.anchor_ms, own.carried, own.emitted, self.strokes_left
+        )
 
     def go_on(self, tick_ms: int) -> None:
         """Deliver from `tick_ms` on, with what of a stroke was owed."""

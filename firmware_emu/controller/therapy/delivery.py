@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from firmware_emu.controller.therapy.second_channel import Account
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY
 
@@ -107,6 +108,10 @@ class Basal:
         edges = rotor.run(run)
         self.emitted = emitted + count
         return run, edges
+
+    def account(self) -> Account:
+        """What the second channel copies."""
+        return Account(self.rate_nl_per_day, self.stroke, self.anchor_ms, self.carried, self.emitted)
 
     def pack(self) -> bytes:
         """The accumulator at `reached_ms`; equal for equal futures, however time was cut."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.controller.therapy.bolus import BolusEnd
+    from firmware_emu.controller.therapy.second_channel import Account
     from protocol.log.types import BolusEndReason
 
 _ITEM: Final = struct.Struct("<BB")  # source, length in bytes
@@ -50,6 +51,9 @@ class Delivery(StrokeSource, Foreseeable, Protocol):
     @property
     def duration_ms(self) -> int:
         """Over how long it is spread."""
+
+    def account(self) -> Account:
+        """What the second channel copies, to count by itself from now on."""
 
     def suspend(self, tick_ms: int) -> None:
         """Ask for nothing from `tick_ms` on; turn first what is due."""
@@ -162,6 +166,12 @@ class Deliveries:
         if self.bridge is not None:
             due.append(self.bridge.stroke_ms(1))
         return min((at_ms for at_ms in due if at_ms is not None), default=None)
+
+    def owe_nothing(self, tick_ms: int) -> None:
+        """Begin anew at `tick_ms`, at rate 0: what was owed can no longer be vouched for, and is not delivered."""
+        self.basal = Basal.at(tick_ms, self.basal.stroke_nl)
+        if self.bridge is not None:
+            self.bridge.accumulator = Basal.at(tick_ms, self.basal.stroke_nl)
 
     def set_bridge(self, bridge: Bridge | None) -> None:
         """Put a bridge in the place of the basal rate, or none; whoever calls sees to the rates."""

@@ -126,7 +126,7 @@ def _refusal(therapy: Therapy, block: PeriodicBlock | None) -> tuple[ErrorCode, 
     state = records.therapy.state
     if state is not State.RUN or block is None:
         return _NOT_RUNNING.get(state, ErrorCode.SAFE_STATE), state
-    if records.alarms.critical_active:
+    if records.alarms.critical_active or therapy.telemetry.suspends:
         return ErrorCode.ALARM_BLOCKS, records.alarms.active_mask
     if therapy.deliveries.bridge is not None:
         return ErrorCode.BRIDGE_ACTIVE, therapy.deliveries.bridge.left_nl

@@ -5,21 +5,25 @@ When something is due by itself is the business of `timers`; who may ask, and wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.events import RateStepped
 from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.controller.refusal import saturated_u32
 from firmware_emu.controller.therapy.bridge import AfterBridge, Bridge
 from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, Delivery, SourceRow
+from firmware_emu.controller.therapy.late_recovery import LateRecovery
 from firmware_emu.controller.therapy.mode_machine import fire
 from firmware_emu.controller.therapy.modes import DELIVERING, Trigger
+from firmware_emu.controller.therapy.second_channel import ChannelsDisagree, SecondChannel
 from firmware_emu.controller.therapy.stall_detector import StallChange, StallDetector, StallEvent
+from firmware_emu.controller.therapy.telemetry_mode import TelemetryMode
 from firmware_emu.controller.therapy.week import ScheduledBasal
-from firmware_emu.profile import EmptyPolicy
+from firmware_emu.profile import EmptyPolicy, RecoveryLog
 from firmware_emu.units import MS_PER_S
 from protocol.identifiers import (
     AlarmId,
@@ -34,6 +38,7 @@ from protocol.identifiers import (
 from protocol.log.data import (
     BolusEndData,
     BolusStartData,
+    ChannelMismatchData,
     RateChangeData,
     ResumeData,
     SafeStateEnterData,
@@ -41,7 +46,15 @@ from protocol.log.data import (
     StallRecoveredData,
     StopData,
 )
-from protocol.log.types import Actor, BolusEndReason, DayFlag, LogType, RateChangeReason, SafeStateReason
+from protocol.log.types import (
+    Actor,
+    BolusEndReason,
+    DayFlag,
+    LogType,
+    MemoryFault,
+    RateChangeReason,
+    SafeStateReason,
+)
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.records import Records
@@ -49,20 +62,21 @@ if TYPE_CHECKING:
     from firmware_emu.controller.therapy.delivery import BasalToCome, StrokeSource
     from firmware_emu.controller.therapy.week import Week
     from firmware_emu.controller.wall_clock import WallClock
-    from firmware_emu.pins import RotorPin
     from firmware_emu.profile import PumpModel
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Therapy:
-    """Delivery, and the records that it changes; ticks in ms."""
+    """Delivery, and the records that it changes; ticks in ms. The motor is reached through the second channel."""
 
     records: Records
-    rotor: RotorPin
+    channel: SecondChannel
     model: PumpModel
     deliveries: Deliveries
     counters: Counters
     detector: StallDetector
+    telemetry: TelemetryMode = field(default_factory=TelemetryMode)
+    late: LateRecovery = field(default_factory=LateRecovery)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -99,6 +113,8 @@ class Therapy:
     def wanted_rate_nl_per_day(self) -> int:
         """The basal rate that the state asks for, or that of the bridge in its place."""
         state, bridge = self.records.therapy.state, self.deliveries.bridge
+        if self.telemetry.suspends:
+            return 0
         if state is State.SAFE_STATE:
             return self.model.safe_rate_nl_per_day
         if state is not State.RUN:
@@ -120,6 +136,8 @@ class Therapy:
         """The week that the basal rate follows by this clock; None where it does not ask for the time of day."""
         program = self.records.program
         if program is None or program.week is None or self.records.therapy.state is not State.RUN:
+            return None
+        if self.telemetry.suspends:
             return None
         return program.week if clock.valid else None
 
@@ -179,7 +197,13 @@ class Therapy:
         A stall that begins or ends falls at `tick_ms` exactly where each stroke is an event of its own: so the caller
         must see to that while the rotor may stand (`StallDetector.watching`, `Plant.strokes_matter`).
         """
-        turned = accumulator.advance(tick_ms, self.rotor)
+        gate = self.channel.gates[source]
+        gate.tick_ms = tick_ms
+        try:
+            turned = accumulator.advance(tick_ms, gate)
+        except ChannelsDisagree as found:
+            self._on_disagreement(found)
+            return
         if turned is None:
             return
         run, edges = turned
@@ -190,18 +214,46 @@ class Therapy:
         if event is not None:
             self._on_stall(event)
 
+    def _on_disagreement(self, found: ChannelsDisagree) -> None:
+        """Deliver nothing of it: log it, and go to the safe state with the alarm of damaged therapy [DOMAIN SR-67]."""
+        commanded, due = saturated_u32(found.commanded), saturated_u32(max(0, found.due))
+        self.records.enter(LogType.CHANNEL_MISMATCH, ChannelMismatchData(found.source, commanded, due))
+        self.records.raise_alarm(AlarmId.MEM_CRITICAL, commanded, MemoryFault.CHANNELS)
+        self.distrust(StateReason.MEMORY)
+
+    def distrust(self, reason: StateReason) -> None:
+        """Fall to the safe state because nobody can vouch for what would be delivered; what was owed is dropped."""
+        self.end_all(BolusEndReason.ALARM)
+        old = self.rate_nl_per_day
+        self.deliveries.owe_nothing(self.records.tick_ms)
+        self.deliveries.note_activity()
+        if fire(Trigger.MEMORY_CORRUPTED, self.records.therapy):
+            self.enter_state(reason)
+        self._change_rate(old, RateChangeReason.SAFE_RATE, Actor.PUMP)
+
     def _on_stall(self, event: StallEvent) -> None:
         """Log a stall or its end, and raise or clear its alarm [DOMAIN 3.4]. What was missed is not caught up."""
         missed_nl = self.detector.missed_in_row * self.model.stroke_nl
         if event.change is StallChange.STALLED:
+            self.tell_recovery()  # of the one before it, where that waits to be told
             self.records.enter(LogType.STALL, StallData(self.detector.missed_in_row))
             self.records.raise_alarm(AlarmId.MOTOR_STALL, missed_nl)
             return
         started_ms = self.records.alarms.occurrences[AlarmId.MOTOR_STALL].on_ms
-        duration_s = (event.at_ms - started_ms) // MS_PER_S
-        self.records.enter(LogType.STALL_RECOVERED, StallRecoveredData(missed_nl, duration_s))
-        self.records.clear_alarm(AlarmId.MOTOR_STALL)
+        recovered = StallRecoveredData(missed_nl, (event.at_ms - started_ms) // MS_PER_S)
         self.detector.missed_in_row = 0
+        self.late.keep(recovered, event.at_ms)
+        if self.model.recovery_log is RecoveryLog.AT_ONCE:
+            self.tell_recovery()
+        else:
+            self.records.mark_dirty(Region.THERAPY)  # so that it is planned when it will be told
+
+    def tell_recovery(self) -> None:
+        """Log that a stall is over, and end its alarm; nothing where there is nothing to tell."""
+        recovered = self.late.take()
+        if recovered is not None:
+            self.records.enter(LogType.STALL_RECOVERED, recovered)
+            self.records.clear_alarm(AlarmId.MOTOR_STALL)
 
     def check_reservoir(self) -> None:
         """Raise low and empty by what is believed [DOMAIN 3.2, 3.3], once the pump was filled for the first time."""
@@ -265,7 +317,8 @@ class Therapy:
     def _change_rate(self, old: int, why: RateChangeReason, actor: int) -> None:
         """Go on from the rate that was in effect: by the basal rate, or by the bridge in its place."""
         bridge, new = self.deliveries.bridge, self.wanted_rate_nl_per_day()
-        bridging = bridge is not None and self.records.therapy.state is State.RUN
+        runs = self.records.therapy.state is State.RUN and not self.telemetry.suspends
+        bridging = bridge is not None and runs
         if bridge is not None and bridging is bridge.waits:
             if bridging:
                 self._let_bridge_go_on(bridge)
@@ -276,6 +329,7 @@ class Therapy:
         basal_nl_per_day = 0 if bridging else new
         if self.deliveries.basal.rate_nl_per_day != basal_nl_per_day:
             self.deliveries.basal.set_rate(self.records.tick_ms, basal_nl_per_day)
+        self.channel.follow(self.deliveries)
         if old == new:
             return
         if not new:
@@ -308,6 +362,7 @@ class Therapy:
         """Go on at the rate of the segment that begins; it follows from program and clock, so the log has no entry."""
         old, new = self.rate_nl_per_day, self.wanted_rate_nl_per_day()
         self.deliveries.basal.set_rate(self.records.tick_ms, new)
+        self.channel.follow(self.deliveries)
         self.records.mark_dirty(Region.THERAPY)
         self.records.tell(RateStepped(old, new))
 
@@ -380,6 +435,7 @@ class Therapy:
         """Begin to deliver on top of the basal rate, from the next event on; returns the log entry's number."""
         row = SOURCES[delivery.source]
         self.deliveries.start(delivery, self.records.tick_ms)
+        self.channel.follow(self.deliveries)
         if row.counts_in_windows:
             self.records.window.start(delivery.volume_nl)
             self.records.mark_dirty(Region.BOLUS_WINDOW)
@@ -389,6 +445,7 @@ class Therapy:
     def end_delivery(self, delivery: Delivery, early: BolusEndReason | None = None) -> BolusEnd:
         """Close a delivery everywhere, complete or early for a reason; returns what became of it."""
         self.deliveries.remove(delivery, self.records.tick_ms)
+        self.channel.follow(self.deliveries)
         row, end = SOURCES[delivery.source], delivery.end(early)
         self.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
         return end
@@ -427,4 +484,5 @@ _SAFE_REASONS = {
     StateReason.MEMORY: SafeStateReason.MEMORY,
     StateReason.RESET: SafeStateReason.RESET,
     StateReason.MOTOR: SafeStateReason.MOTOR,
+    StateReason.SELF_TEST: SafeStateReason.SELF_TEST,
 }

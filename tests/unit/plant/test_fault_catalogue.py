@@ -37,9 +37,12 @@ GIVEN = {
     "stuck-page": {"offset_bytes": 256},
     "stuck-cell": {"offset_bytes": 256},
     "clock-rate": {"drift_ppm": -100},
+    "ram-flip": {"cell": 0, "bit": 3},
+    "ram-stuck": {"cell": 0, "bit": 71},
+    "code-flip": {"bit": 5},
 }
 ONLY_AT_A_FILL = ("pocket-fill", "partial-fill", "overfill")
-ACT_AT_A_RESTART = {"entropy-stuck", "bit-flip", "clock-jump", "sounder-dead"}
+ACT_AT_A_RESTART = {"entropy-stuck", "bit-flip", "clock-jump", "sounder-dead", "cpu-fault", "watchdog-dead"}
 """Sounder: by the tone of RESET."""
 
 
@@ -173,7 +176,7 @@ def test_names_are_for_addresses_and_units_are_the_last_part_of_a_parameter() ->
         assert fault.summary.endswith(".")
         for parameter in fault.parameters:
             assert re.search(
-                r"_(ms|ppm|ppm_per_day|nl|nl_per_day|pa|millicelsius|strokes|bytes|off)$|^(writes|strokes)$"
+                r"_(ms|ppm|ppm_per_day|nl|nl_per_day|pa|millicelsius|strokes|bytes|off)$|^(writes|strokes|cell|task)$"
                 r"|_(milliohm|milliohm_per_day|ua|mv)$|^(bit|region)$",
                 parameter.name,
             ), parameter.name

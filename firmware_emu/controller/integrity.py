@@ -1,0 +1,108 @@
+"""Whether the program can vouch for itself: its critical values in RAM, its stack and its code, while it runs.
+
+Each test is done at its time [DOMAIN SR-63]. A test whose result cannot have changed is no event: the pump asks for
+these only while something is disturbed (`pump`). One wrong bit is put right and logged, without an alarm; what cannot
+be put right ends in the safe state [SR-66, SR-71]. What is tested at a start and when somebody asks: `self_test`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from firmware_emu.controller.critical_values import CRITICAL, look, store
+from firmware_emu.controller.firmware import code_fails
+from firmware_emu.controller.self_test import cpu_fails
+from firmware_emu.units import MS_PER_S
+from protocol.identifiers import AlarmId, SelfTestFault, StateReason
+from protocol.log.data import ChannelMismatchData, PostFailData, RamFaultData
+from protocol.log.types import LogType, MemoryFault
+
+if TYPE_CHECKING:
+    from firmware_emu.controller.therapy.therapy import Therapy
+    from firmware_emu.controller.timers import Schedule
+    from firmware_emu.pins import ProcessorPin
+
+NO_SOURCE = 0xFF
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Integrity:
+    """The tests of one run of the program; `worn` are cells whose wrong bit came back."""
+
+    processor: ProcessorPin
+    schedule: Schedule
+    code_tested_ms: int
+    worn: tuple[int, ...] = ()
+
+    @property
+    def therapy(self) -> Therapy:
+        """What it vouches for."""
+        return self.schedule.therapy
+
+    def store_cells(self) -> None:
+        """Write the critical values into their cells; while nobody can look at a cell, that is put off."""
+        store(self.processor, self.therapy)
+
+    def next_test_ms(self, *, cells: bool) -> int:
+        """The tick of the next test: of arithmetic and code, and with `cells` of RAM and stack."""
+        tick_ms, model = self.therapy.records.tick_ms, self.therapy.model
+        code_ms = _next(max(tick_ms, self.code_tested_ms), model.code_test_s)
+        return min(code_ms, _next(tick_ms, model.ram_test_s)) if cells else code_ms
+
+    def test(self, tick_ms: int, *, cells: bool) -> None:
+        """Do what is due before anything else is done at this tick: no stroke of it is turned yet. Raises PowerCut."""
+        records, model = self.therapy.records, self.therapy.model
+        moment_ms, records.tick_ms = records.tick_ms, tick_ms
+        if cells:
+            self._test_cells()
+            self._test_stack()
+        period_ms = model.code_test_s * MS_PER_S
+        if tick_ms // period_ms > max(moment_ms, self.code_tested_ms) // period_ms:
+            self.code_tested_ms = tick_ms
+            if cpu_fails(self.processor):
+                self.fail(SelfTestFault.CPU)
+            elif code_fails(self.processor, model):
+                self.fail(SelfTestFault.FIRMWARE)
+        if records.changed:
+            self.schedule.commit(tick_ms)
+
+    def fail(self, part: SelfTestFault) -> None:
+        """Log a part that has failed, raise its alarm and go to the safe state, where that is not done already."""
+        records = self.therapy.records
+        if not records.alarms.is_active(AlarmId.SELF_TEST):
+            records.enter(LogType.POST_FAIL, PostFailData(part))
+            records.raise_alarm(AlarmId.SELF_TEST, part)
+        self.therapy.distrust(StateReason.SELF_TEST)
+
+    def _test_cells(self) -> None:
+        therapy, records = self.therapy, self.therapy.records
+        found = look(self.processor)
+        for cell in (*found.corrected, *found.lost):
+            if cell not in self.worn:
+                records.enter(LogType.RAM_FAULT, RamFaultData(cell))
+        if found.lost:
+            records.raise_alarm(AlarmId.MEM_CRITICAL, found.lost[0], MemoryFault.RAM)
+        elif found.disagreed is not None:
+            records.enter(LogType.CHANNEL_MISMATCH, ChannelMismatchData(NO_SOURCE, 0, 0))
+            records.raise_alarm(AlarmId.MEM_CRITICAL, CRITICAL.index(found.disagreed), MemoryFault.CHANNELS)
+        if found.lost or found.disagreed is not None:
+            therapy.distrust(StateReason.MEMORY)
+        self.store_cells()
+        if found.corrected or found.lost:
+            again = look(self.processor)
+            worn = {*again.corrected, *again.lost}.difference(self.worn)
+            self.worn += tuple(worn)
+            if worn:
+                self.fail(SelfTestFault.RAM)
+
+    def _test_stack(self) -> None:
+        if not self.processor.guard_intact():
+            self.processor.rearm_guard()
+            self.fail(SelfTestFault.STACK)
+
+
+def _next(tick_ms: int, period_s: int) -> int:
+    """The first whole multiple of a period behind a tick."""
+    period_ms = period_s * MS_PER_S
+    return (tick_ms // period_ms + 1) * period_ms
