@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).resolve().parents[2]
 EXTENSIONS = HOUSE / "fixtures" / "extensions"
-LIMIT_S = 110
+LIMIT_S = 280
 PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "protocol", "firmware_emu", "hil")
 
 

@@ -60,7 +60,7 @@ IMPORTED_BEFORE = (
 HOUSE = Path(__file__).resolve().parents[2]
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
-LIMIT_S = 100
+LIMIT_S = 250
 
 
 def is_for_a_new_python(env: Mapping[str, str]) -> bool:

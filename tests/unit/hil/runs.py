@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-LIMIT_S = 100
+LIMIT_S = 250
 OUR_PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin", "-p", "no:cacheprovider")
 # What takes no part in these tests costs a third of a second in each; and what is imported before cannot be rewritten.
 PLAIN = (
