@@ -107,6 +107,7 @@ def test_without_faults_it_is_answered(opcode: Opcode) -> None:
     check_everything(world, [operator])
 
 
+# FI 47
 @pytest.mark.parametrize("way", Direction, ids=lambda way: way.value)
 @pytest.mark.parametrize("opcode", SCRIPTS, ids=lambda opcode: opcode.name)
 def test_it_is_done_once_or_not_at_all_and_everybody_knows_which(opcode: Opcode, way: Direction) -> None:

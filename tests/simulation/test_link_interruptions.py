@@ -131,6 +131,7 @@ INTRUDERS = {
 }
 
 
+# FI 53
 @pytest.mark.parametrize("intruder", INTRUDERS)
 def test_another_programmer_at_any_place_leaves_both_knowing_the_truth(intruder: str) -> None:
     key, act = INTRUDERS[intruder]
@@ -194,6 +195,7 @@ def _check_against_rotor(operator: Operator) -> None:
 # Attack 5.7
 
 
+# FI 53
 def test_of_two_programs_on_the_same_revision_the_second_is_refused() -> None:
     world = World()
     first, second = Operator(world), Operator(world, key=SECOND_CLINICIAN)

@@ -51,6 +51,7 @@ def test_a_ring_that_wraps_under_its_reader_leaves_a_named_hole_and_no_silent_on
     assert [entry.seq for entry in history.entries] == list(range(history.first_seq, history.next_seq))
 
 
+# FI 52
 @pytest.mark.parametrize("k", range(2, 21))
 def test_a_log_read_over_a_line_that_loses_every_kth_answer_is_whole(k: int) -> None:
     operator = Operator(World())
@@ -63,6 +64,7 @@ def test_a_log_read_over_a_line_that_loses_every_kth_answer_is_whole(k: int) -> 
     assert history.complete
 
 
+# FI 52
 def test_a_log_read_over_a_line_that_loses_every_answer_is_an_error_and_no_short_log() -> None:
     operator = Operator(World())
     write_entries(operator, 2)

@@ -26,6 +26,7 @@ NAMES = [
     "forty_millilitre",
     "near_replacement",
     "nearly_empty",
+    "old_catheter_volume",
     "old_tubing_volume",
     "over_infusing",
     "spinal",

@@ -359,6 +359,7 @@ def test_the_nearest_dose_is_one_that_the_pump_runs() -> None:
         assert in_range(wanted, 2000) == nearest
 
 
+# RH-20
 @verifies("PRC-006")
 @for_each(
     ("old", "new", "retyped"),
