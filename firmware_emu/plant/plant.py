@@ -119,12 +119,14 @@ class Plant(Component):
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        rotor, crystal, processor, receiver = self.rotor, self.crystal, self.processor, self.receiver
+        rotor, battery, processor = self.rotor, self.battery, self.processor
+        standing_until_ms, awake_until_ms = self.crystal.standing_until_ms, self.receiver.until_ms
+        free = rotor.stall is None and rotor.field is None
+        running = standing_until_ms is None and awake_until_ms is None
+        if free and running and processor.healthy and not battery.is_faulty:
+            return None  # the usual case
         changes = [each.until_ms for each in (rotor.stall, rotor.field) if each is not None]
-        if self.battery.is_faulty or crystal.standing_until_ms is not None:
-            changes += [crystal.standing_until_ms, self.battery.next_event_ms()]
-        if not processor.healthy or receiver.until_ms is not None:
-            changes += [processor.next_event_ms(), receiver.until_ms]
+        changes += [standing_until_ms, awake_until_ms, battery.next_event_ms(), processor.next_event_ms()]
         return min((at_ms for at_ms in changes if at_ms is not None), default=None)
 
     @property

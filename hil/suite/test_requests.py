@@ -108,7 +108,7 @@ UNKNOWN_VALUES = (
     (Opcode.LOG_READ, 7, 7, ErrorCode.ENUM),
     (Opcode.LOG_STATUS, 0, 2, ErrorCode.ENUM),
     (Opcode.ALARM_ACK, 0, 0, ErrorCode.ENUM),
-    (Opcode.ALARM_ACK, 0, 17, ErrorCode.ENUM),
+    (Opcode.ALARM_ACK, 0, 23, ErrorCode.ENUM),
     (Opcode.TIME_SET, 10, 0, ErrorCode.ENUM),
     (Opcode.TIME_SET, 11, 2, ErrorCode.ENUM),
     (Opcode.REFILL, 14, 0x02, ErrorCode.RESERVED_BITS),
