@@ -161,7 +161,7 @@ FORBIDDEN = [
 ]
 
 
-@verifies("ROL-001", "STA-008")
+@verifies("ROL-001", "ROL-002", "STA-008")
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 def test_what_a_role_may_not_do_is_refused_and_logged_and_changes_nothing(
     make_raw: Callable[..., RawClient], role: Role

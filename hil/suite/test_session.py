@@ -200,7 +200,7 @@ def test_after_end_session_nothing_more_is_served(raw: RawClient) -> None:
     check_no_session(raw.next_frame(), raw.sid, Opcode.GET_STATUS, raw.ctr)
 
 
-@verifies("SES-009")
+@verifies("SES-009", "SES-024")
 @needs("time")
 def test_a_session_ends_after_120_seconds_without_a_request_to_the_millisecond(
     raw: RawClient, pump_rig: Rig
