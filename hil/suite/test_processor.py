@@ -75,7 +75,7 @@ def test_wrong_code_and_a_wrong_product_are_found_within_an_hour(
     running: Programmer, pump_rig: Rig, fault: str, given: dict[str, int], part: SelfTestFault
 ) -> None:
     mark = LogMark(running)
-    pump_rig.inject(fault, **given)
+    pump_rig.inject(fault, None, **given)
     pump_rig.advance(HOUR_MS)
     assert failed_parts(running, mark) == [part]
     status = running.status()
@@ -167,7 +167,7 @@ def test_interference_that_looks_like_a_wake_up_holds_infusion_back_for_a_time_o
 
 # FI 51, RH-08
 @verifies("SAF-014")
-@starts_as("as_reported_telemetry", implant=LOW)
+@starts_as("implanted", model={"telemetry_exit": "interrogation"}, implant=LOW)
 def test_as_it_was_reported_infusion_waits_for_an_interrogation(running: Programmer, pump_rig: Rig) -> None:
     running.end_session()
     pump_rig.advance(10 * HOUR_MS)
@@ -183,7 +183,7 @@ def test_as_it_was_reported_infusion_waits_for_an_interrogation(running: Program
     "seen_by",
     [
         pytest.param(1, id="at once"),
-        pytest.param(2, id="late", marks=starts_as("late_recovery_log")),
+        pytest.param(2, id="late", marks=starts_as("implanted", model={"recovery_log": "late"})),
     ],
 )
 def test_the_end_of_a_stall_is_seen_by_the_first_interrogation_or_as_reported_by_the_second(
