@@ -19,7 +19,7 @@ PLACES_OF_NL_PPM: Final = 12
 PLACES_OF_FG_PPM: Final = 15
 """Of drug in fg x 10^-6, as mcg."""
 LINE_MAX = 160  # characters of an event; its bytes may be many
-NOISY: Final = frozenset({"MemoryWritten", "FrameReceived", "FrameSent"})
+NOISY: Final = frozenset({"MemoryChanged", "FrameReceived", "FrameSent"})
 """Kinds of events that are most of a trace, and that few look for."""
 _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_nl_per_day", ml_per_day),
