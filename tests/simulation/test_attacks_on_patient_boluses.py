@@ -92,6 +92,7 @@ def test_attack_5_12_a_cancel_that_races_with_the_end_of_a_patients_bolus_spares
     assert_log_is_whole(talk)
 
 
+# FI 67, RH-19
 def test_attack_5_6_an_interrupted_patients_bolus_a_prime_and_a_resume_are_three_accounts() -> None:
     talk = one_bolus_holds_up_another()
     talk.wait(DURATION_MS // 2)

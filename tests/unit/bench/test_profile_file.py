@@ -22,10 +22,13 @@ EXAMPLES = Path(__file__).parents[3] / "fixtures" / "profiles"
 NAMES = [
     "factory",
     "implanted",
+    "as_reported_telemetry",
     "child",
     "forty_millilitre",
+    "late_recovery_log",
     "near_replacement",
     "nearly_empty",
+    "old_catheter_volume",
     "old_tubing_volume",
     "over_infusing",
     "spinal",
