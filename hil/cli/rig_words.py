@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hil.cli.tables import alarm_names
+from hil.cli.tables import alarm_names, columns
 from hil.quantity_words import decimal_text, duration_of_ms, mcg, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from hil.rig import LostEvents
 
@@ -96,8 +96,7 @@ def state_lines(state: RigState) -> list[str]:
         for name, value in belief.items()
         if name not in shared
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() for row in rows]
+    return columns(rows)
 
 
 def profile_rows(profile: RigProfile) -> Rows:
