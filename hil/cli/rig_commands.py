@@ -13,11 +13,20 @@ import click
 
 from hil.cli.connection import TellsUsageErrors
 from hil.cli.help_pages import ListsWholeSentences
+from hil.cli.output import tell
 from hil.cli.quantities import HOURS_MINUTES, MCG_PER_ML, Quantity
 from hil.cli.rig_connection import with_rig
 from hil.cli.rig_fault_commands import clear, faults, inject
-from hil.cli.rig_reading import COUNT, COUNT_MAX, said_of, value_text
-from hil.cli.rig_words import chosen, clock_words, event_line, fields_rows, profile_rows, state_lines
+from hil.cli.rig_reading import COUNT, COUNT_MAX, SPAN, said_of, value_text
+from hil.cli.rig_words import (
+    chosen,
+    clock_words,
+    event_line,
+    fields_rows,
+    profile_rows,
+    sample_line,
+    state_lines,
+)
 from hil.cli.tables import table
 from hil.errors import DeviceError, UsageError
 from hil.quantity_words import PLACES_OF_ML, duration_of_ms, ml
@@ -117,13 +126,45 @@ def clock(bench: Bench, *, pace: str | None) -> None:
 
 
 @rig.command()
-@click.argument("span_s", metavar="H:MM", type=HOURS_MINUTES)
+@click.argument("span_ms", metavar="H:MM[:SS]", type=SPAN)
+@click.option("--every", "every_ms", type=SPAN, help="Show the state too, before, and after each such step.")
 @with_rig
-def advance(bench: Bench, *, span_s: int) -> None:
-    """Let so much of the patient's time pass; the pump's clock must be the bench's (`emulate --time manual`)."""
-    now_ms = bench.rig.advance(span_s * MS_PER_S)
+def advance(bench: Bench, *, span_ms: int, every_ms: int | None) -> None:
+    """Let so much of the patient's time pass; the pump's clock must be the bench's (`emulate --time manual`).
+
+    With --every and --json one document a line, as `pumpbench plot` reads them.
+    """
+    if every_ms is not None:
+        _advance_by_steps(bench, span_ms, every_ms)
+        return
+    now_ms = bench.rig.advance(span_ms)
     shown = f"the bench stands at {duration_of_ms(now_ms)}"
     bench.show(shown, {"now_ms": now_ms}, done="the time has passed")
+
+
+def _advance_by_steps(bench: Bench, left_ms: int, every_ms: int) -> None:
+    """Let time pass, and tell the state at its beginning and after each step, the last of which may be shorter."""
+    step_ms = 0
+    while True:
+        seen = bench.rig.state()
+        on = [fault.name for fault in bench.rig.faults() if fault.on]
+        if bench.as_json:
+            bench.show_document(
+                {
+                    "now_ms": seen.now_ms,
+                    "powered": seen.powered,
+                    "truth": seen.truth,
+                    "belief": seen.belief,
+                    "faults_on": on,
+                }
+            )
+        else:
+            tell(sample_line(seen, on))
+        left_ms -= step_ms
+        if not left_ms:
+            return
+        step_ms = min(every_ms, left_ms)
+        bench.rig.advance(step_ms)
 
 
 @rig.command(name="run-until")
@@ -248,7 +289,10 @@ def aspirate(bench: Bench, *, volume_nl: int | None) -> None:
 def fill(bench: Bench, *, volume_nl: int, ng_per_ml: int | None) -> None:
     """Inject fluid into the reservoir. The pump does not notice: `program refill` tells it."""
     went_in_nl = bench.rig.fill(volume_nl, ng_per_ml)
-    bench.show(f"{ml(went_in_nl)} went in", {"volume_nl": went_in_nl}, done="the fluid is in")
+    shown = f"{ml(went_in_nl)} went in"
+    if ng_per_ml is None and not bench.as_json and not bench.rig.state().truth["reservoir_ng_per_ml"]:
+        shown += ", without drug: there was none in the reservoir, and no --concentration was named"
+    bench.show(shown, {"volume_nl": went_in_nl}, done="the fluid is in")
 
 
 @rig.group(cls=ListsWholeSentences)

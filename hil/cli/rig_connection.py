@@ -48,7 +48,10 @@ class Bench(NamedTuple):
             tell(event_line(event))
             return
         lost = event.lost if isinstance(event, LostEvents) else 0
-        document = {"event": None if lost else event._asdict(), "lost": lost}
+        self.show_document({"event": None if lost else event._asdict(), "lost": lost})
+
+    def show_document(self, document: Mapping[str, object]) -> None:
+        """A document that is one of several, a line."""
         tell(json.dumps(json.loads(json_text(self.name, document))))
 
     def fail(self, error: PumpbenchError, document: Mapping[str, object]) -> PumpbenchError:

@@ -28,6 +28,14 @@ class TruthPart(NowPart):
     truth: Annotated[Any, "what is physically so, as Truth in /openapi.json of the rig control"]
 
 
+class SamplePart(TruthPart):
+    """One line of `advance --every`: how it stood then."""
+
+    powered: Annotated[bool, "whether it has power"]
+    belief: Annotated[Any, "what the program believes, as Belief there; null without power"]
+    faults_on: Annotated[list[str], "names of the faults that are on"]
+
+
 class ClockPart(NowPart):
     """How time runs."""
 
@@ -198,7 +206,7 @@ RIG_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "rig-state": ((StatePart,),),
     "rig-truth": ((TruthPart,),),
     "rig-clock": ((ClockPart,),),
-    "rig-advance": ((NowPart,),),
+    "rig-advance": ((NowPart,), (SamplePart,)),
     "rig-run-until": ((RanPart,),),
     "rig-mark": ((MarkPart,),),
     "rig-trace": ((TracePart,),),

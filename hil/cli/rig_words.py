@@ -9,7 +9,7 @@ from hil.quantity_words import decimal_text, duration_of_ms, mcg, mcg_per_day, m
 from hil.rig import LostEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hil.cli.tables import Rows
     from hil.rig import RigEvent, RigProfile, RigState
@@ -97,6 +97,17 @@ def state_lines(state: RigState) -> list[str]:
         if name not in shared
     ]
     return columns(rows)
+
+
+def sample_line(state: RigState, faults_on: Sequence[str]) -> str:
+    """Reservoir and delivery, true and believed, in a line, with the faults that are on."""
+    truth, belief = state.truth, state.belief or {}
+    words = [
+        f"{label} {value_words(true, truth.get(true))}, believed {value_words(believed, belief.get(believed))}"
+        for label, true, believed in _BESIDE
+        if label in {"reservoir", "delivered"}
+    ]
+    return "; ".join([f"{clock_words(state.now_ms)}  {words[0]}", *words[1:], *faults_on])
 
 
 def profile_rows(profile: RigProfile) -> Rows:

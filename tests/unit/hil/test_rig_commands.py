@@ -86,6 +86,19 @@ def test_truth_and_belief_stand_side_by_side_in_words_and_units(shell: Shell) ->
     assert "15.9 mL" in shell("truth")
 
 
+def test_time_passes_by_steps_with_the_state_before_and_after_each(shell: Shell) -> None:
+    shell("inject", "motor-stall", "--after", "1:00")
+    told = [json.loads(line) for line in shell("advance", "2:30", "--every", "1:00", "--json").splitlines()]
+    for document in told:
+        check("rig-advance", document)
+    assert [each["now_ms"] for each in told] == [0, 3_600_000, 7_200_000, 9_000_000]
+    assert [each["faults_on"] for each in told] == [[], *3 * [["motor-stall"]]]
+    assert [each["truth"]["strokes_turned"] for each in told] == [0, 50, 50, 50]
+    assert shell("advance", "0:30", "--every", "0:20").splitlines()[0] == (
+        "0 d 02:30:00.000  reservoir 17.975 mL, believed 17.975 mL; delivered 0.025 mL, believed 0.025 mL; motor-stall"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "stands_at"),
     [
