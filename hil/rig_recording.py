@@ -6,6 +6,7 @@ Files hold documents one after another: lines of `advance --every --json` and `w
 from __future__ import annotations
 
 import json
+import operator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.errors import BadConfiguration
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SAMPLE: Final = "pumpbench/rig-advance"
+DRAWN_OF_TRUTH: Final = ("true_nl_ppm", "tip_fg_ppm", "reservoir_ng_per_ml")
+DRAWN_OF_BELIEF: Final = ("reservoir_calc_nl", "rate_nl_per_day")
 _SPACE: Final = " \t\r\n"
 
 
@@ -67,7 +70,7 @@ def read_recording(paths: Iterable[Path]) -> Recording:
             advice="record some with `pumpbench rig advance H:MM --every H:MM --json >>FILE`",
         )
     samples.sort(key=lambda sample: sample.now_ms)  # stable: what follows at one time stays behind
-    events.sort(key=lambda event: int(event["now_ms"]))
+    events.sort(key=lambda event: operator.index(event["now_ms"]))
     faults = _spans(events, "FaultInjected", "FaultCleared", "name")
     return Recording(
         tuple(samples),
@@ -100,8 +103,12 @@ def _documents(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _sample(document: Mapping[str, Any]) -> Sample:
+    """A state; KeyError or TypeError where one of the numbers that are drawn is missing or none."""
     truth, belief = document["truth"], document["belief"]
-    return Sample(int(document["now_ms"]), truth, belief, tuple(document["faults_on"]))
+    for side, names in ((truth, DRAWN_OF_TRUTH), (belief, DRAWN_OF_BELIEF)):
+        for name in () if side is None else names:
+            operator.index(side[name])
+    return Sample(operator.index(document["now_ms"]), truth, belief, tuple(document["faults_on"]))
 
 
 def _events(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -109,7 +116,7 @@ def _events(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     found = document["events"] if "events" in document else [document["event"]]
     events = [event for event in found if event is not None]  # null stands for some that were lost
     for event in events:
-        _ = event["kind"], event["now_ms"], event["fields"]
+        _ = event["kind"], operator.index(event["now_ms"]), event["fields"].keys()
     return events
 
 
@@ -118,7 +125,7 @@ def _spans(events: Iterable[Mapping[str, Any]], begins: str, ends: str, name_fie
     spans: list[Span] = []
     open_at: dict[str, int] = {}
     for event in events:
-        name, now_ms = event["fields"].get(name_field), int(event["now_ms"])
+        name, now_ms = str(event["fields"].get(name_field)), event["now_ms"]
         if event["kind"] == begins and name not in open_at:
             open_at[name] = len(spans)
             spans.append(Span(name, now_ms, None))
@@ -141,4 +148,4 @@ def _moments(events: Iterable[Mapping[str, Any]]) -> Iterator[Span]:
     names = {"PowerLost": "power lost", "SyringeFilled": "fill", "SyringeAspirated": "aspiration"}
     for event in events:
         if event["kind"] in names:
-            yield Span(names[event["kind"]], int(event["now_ms"]), int(event["now_ms"]))
+            yield Span(names[event["kind"]], event["now_ms"], event["now_ms"])
