@@ -494,7 +494,7 @@ class Pump:
 
     def _end(self, name: str) -> None:
         self.plant.crystal.seen_ms = self.now_ms
-        fault_named(name).clear(self.plant)
+        fault_named(name).clear(self.plant, self.now_ms)
         self._note(FaultCleared(name))
         self._tell_receiver()
 

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from firmware_emu.plant.sounder import Sounder
     from firmware_emu.profile import Implant, PumpModel
 
-SCHEMA = 3
+SCHEMA = 4
 PERCENT_MAX = 100
 
 
 class Plant(Component):
     """One pump's hardware and what surrounds it."""
 
-    __slots__ = (*PARTS, "kinds", "reached_ms")
+    __slots__ = (*PARTS, "kinds")
 
     catheter: Catheter
     crystal: Crystal
@@ -63,8 +63,6 @@ class Plant(Component):
 
         `unit` tells apart the pumps of one seed, see `Entropy`.
         """
-        self.reached_ms = 0
-        """When somebody last looked or acted: of now, for verbs that are not told the time. Not saved."""
         given = Given(model, implant, seed, unit, memory_bytes)
         self.kinds = DEFAULT_KINDS | dict(model.components)
         for part in PARTS:
@@ -176,7 +174,6 @@ class Plant(Component):
 
     def flow_until(self, now_ms: int) -> None:
         """Move the fluid that flows by itself; strokes due by now were turned before."""
-        self.reached_ms = now_ms
         self.reservoir.flow_until(now_ms)
 
     def feel_surroundings(self) -> None:
