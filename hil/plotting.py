@@ -135,10 +135,12 @@ def _draw(figure: Figure, recording: Recording, rows: Sequence[_Row], title: str
     for axes in (reservoir, dose):
         for span in recording.faults:
             ends_ms = last_ms if span.ends_ms is None else span.ends_ms
-            axes.axvspan(_days(span.begins_ms), _days(ends_ms), color=FAULT, alpha=0.09, linewidth=0)
+            axes.axvspan(
+                _days(span.begins_ms), _days(ends_ms), color=FAULT, alpha=0.09, linewidth=0, zorder=0
+            )
         axes.grid(visible=True, color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * max(axes.dataLim.ymax, 1e-6))
     first_ms = recording.samples[0].now_ms
     margin = 0.01 * max(last_ms - first_ms, 1)
     _draw_marks(marks, rows, last_ms, margin / 3)

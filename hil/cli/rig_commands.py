@@ -147,6 +147,7 @@ def _advance_by_steps(bench: Bench, left_ms: int, every_ms: int) -> None:
     step_ms = 0
     while True:
         seen = bench.rig.state()
+        done = f"time has passed until {clock_words(seen.now_ms)}" if step_ms else ""
         on = [fault.name for fault in bench.rig.faults() if fault.on]
         if bench.as_json:
             bench.show_document(
@@ -156,10 +157,11 @@ def _advance_by_steps(bench: Bench, left_ms: int, every_ms: int) -> None:
                     "truth": seen.truth,
                     "belief": seen.belief,
                     "faults_on": on,
-                }
+                },
+                done=done,
             )
         else:
-            tell(sample_line(seen, on))
+            tell(sample_line(seen, on), done=done, last=False)
         left_ms -= step_ms
         if not left_ms:
             return

@@ -50,9 +50,9 @@ class Bench(NamedTuple):
         lost = event.lost if isinstance(event, LostEvents) else 0
         self.show_document({"event": None if lost else event._asdict(), "lost": lost})
 
-    def show_document(self, document: Mapping[str, object]) -> None:
+    def show_document(self, document: Mapping[str, object], *, done: str = "") -> None:
         """A document that is one of several, a line."""
-        tell(json.dumps(json.loads(json_text(self.name, document))))
+        tell(json.dumps(json.loads(json_text(self.name, document))), done=done, last=False)
 
     def fail(self, error: PumpbenchError, document: Mapping[str, object]) -> PumpbenchError:
         """The error of what was not done, once a program was told it with what was."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from hil.cli.rig_fault_words import cleared_words, fault_lines, fault_rows, stan
 from hil.cli.rig_reading import COUNT, SPAN, StartWords, values_of
 from hil.cli.tables import table
 from hil.errors import UsageError
+from hil.quantity_reading import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -96,15 +98,17 @@ def faults(bench: Bench, *, name: str | None) -> None:
     """
     every = bench.rig.faults()
     seen = every if name is None else (_named(every, name),)
-    shown = "\n".join(fault_lines(seen)) if name is None else table(fault_rows(seen[0]))
-    bench.show(shown, {"faults": seen})
+    text = "\n".join(fault_lines(seen)) if name is None else table(fault_rows(seen[0]))
+    bench.show(text, {"faults": seen})
 
 
 def _named(faults_: Sequence[RigFault], name: str) -> RigFault:
-    """The fault of a name; UsageError with those that there are."""
-    found = next((each for each in faults_ if each.name == name), None)
-    if found is None:
+    """The fault of a name; UsageError with those of a like name, or with all that there are."""
+    by_name = {each.name: each for each in faults_}
+    if name not in by_name:
+        like = difflib.get_close_matches(name.lower(), by_name)
         raise UsageError(
-            f"there is no fault {name[:40]!r}; there are {', '.join(each.name for each in faults_)}"
+            f"there is no fault {shown(name)}; there {'is' if len(like) == 1 else 'are'} {', '.join(like or by_name)}",
+            advice="`pumpbench rig faults` lists all" if like else "",
         )
-    return found
+    return by_name[name]

@@ -69,6 +69,15 @@ def test_time_passes_fluid_comes_and_goes_and_the_state_says_so(shell: Shell) ->
     )
 
 
+def test_fluid_without_drug_is_filled_in_no_silence(shell: Shell) -> None:
+    shell("aspirate")
+    assert shell("fill", "5", "--concentration", "500") == "5 mL went in\n"
+    assert shell("fill", "5") == "5 mL went in\n", "of what is in it"
+    shell("aspirate")
+    assert shell("fill", "5").startswith("5 mL went in, without drug: there was none in the reservoir")
+    assert shell("fill", "1", "--concentration", "0") == "1 mL went in\n", "it was said"
+
+
 def test_truth_and_belief_stand_side_by_side_in_words_and_units(shell: Shell) -> None:
     shell("advance", "24:00")
     shell("aspirate", "1.5")
