@@ -36,6 +36,8 @@ _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_ms", duration_of_ms),
     ("_s", lambda value: duration_of_ms(1_000 * value)),
     ("_minutes", lambda value: f"{value} min"),
+    ("_millicelsius", lambda value: f"{decimal_text(value, 3)} °C"),
+    ("_pa", lambda value: f"{decimal_text(value, 3)} kPa"),
 )
 """Endings of names and how their values read; the longer ones first."""
 _OF: Final = {"_fg_ppm": "drug", "_ng_per_ml": "concentration", "_mv": "voltage"}
