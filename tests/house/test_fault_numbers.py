@@ -35,6 +35,8 @@ class Marks:
     def read(self, source: str) -> None:
         """Take in the marks of one file. LostMarkError where one stands above no test."""
         lines = source.splitlines()
+        if not any(map(_MARK.match, lines)):
+            return
         above_tests = {
             number
             for node in ast.walk(ast.parse(source))
