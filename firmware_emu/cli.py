@@ -200,12 +200,33 @@ def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty
     return chosen
 
 
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="JSON.")
+
+
+@click.command()
+@click.argument("which", metavar="[NUMBER|NAME]", required=False)
+@AS_JSON
+def faults(which: str | None, as_json: bool) -> None:
+    """What can go wrong: the seventy faults of the domain report with what causes each, or all of one of them.
+
+    Those that act on the pump are caused by `pumpbench rig inject NAME`, those of the line by a test's `pump_line`, and
+    those of people by what they do.
+    """
+    from firmware_emu import fault_pages  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    if as_json:
+        _tell_json("faults", **fault_pages.as_values())
+        return
+    try:
+        text = fault_pages.overview() if which is None else fault_pages.page(which)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NUMBER|NAME") from error
+    click.echo(text)
+
+
 @click.group()
 def profile() -> None:
     """Which pump to emulate: see the profiles there are, and check one of your own."""
-
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="JSON.")
 
 
 @profile.command(name="list")

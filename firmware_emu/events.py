@@ -57,6 +57,13 @@ class MemoryWritten(Event):
     data: bytes
 
 
+class MemoryChanged(Event):
+    """The same for whoever looks on: where and how much, since what is written has keys in it."""
+
+    address: int
+    length_bytes: int
+
+
 class PowerCutCause(Enum):
     RIG = "rig"
     MEMORY_WRITE = "memory write"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, PumpbenchError
@@ -19,6 +19,7 @@ from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.watched_rig import WatchedRig
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from hil.address import Address
     from hil.channel import Channel
+    from hil.rig import Rig
     from hil.targets.target import Target
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply
@@ -200,6 +202,7 @@ class TestBench:
         self._channel: Channel | None = None
         self._line: FaultyLine | None = None
         self._lines: list[FaultyLine] = []
+        self._rig: WatchedRig | None = None
         self._programmers: list[Programmer] = []
 
     @property
@@ -246,10 +249,22 @@ class TestBench:
             programmer.connect()
         return programmer
 
-    def check_all_fired(self) -> None:
-        """UsageError if a fault on any line of this test did not hit all of its frames."""
+    @property
+    def rig(self) -> Rig:
+        """The rig of the target, which remembers what this test injects; UsageError where it has none."""
+        if self._rig is None:
+            self._rig = WatchedRig(self.target.rig)
+        return cast("Rig", self._rig)
+
+    def check_all_fired(self, without_effect: frozenset[str] = frozenset()) -> None:
+        """UsageError if a fault on any line of this test did not hit all of its frames, or one of its rig did nothing.
+
+        `without_effect`: faults of the rig of which the test says that they take none.
+        """
         for line in self._lines:
             line.check_all_fired()
+        if self._rig is not None or without_effect:
+            cast("WatchedRig", self.rig).check_all_fired(without_effect)
 
     def last_frames(self) -> str:
         """The last frames of each programmer of this test, decoded."""

@@ -61,7 +61,7 @@ _WRITTEN = {"--junitxml": "xmlpath", "--log-file": "log_file"}
 _DESELECTED = pytest.StashKey[list[pytest.Item]]()
 _FOUND = pytest.StashKey[list[pytest.Item]]()
 _REQUIREMENTS = pytest.StashKey[frozenset[str]]()
-OUR_MARKS = frozenset({"verifies", "needs", "starts_as"})
+OUR_MARKS = frozenset({"verifies", "needs", "starts_as", "without_effect"})
 RECORDER_NAME = "pumpbench-recorder"
 _PASSED = pytest.StashKey[bool]()
 
@@ -87,6 +87,11 @@ def starts_as(
 ) -> pytest.MarkDecorator:
     """Say which pump a test starts with: a profile, and what of its model or implant differs. Needs `reset`."""
     return pytest.mark.starts_as(profile, model=model or {}, implant=implant or {})
+
+
+def without_effect(*faults: str) -> pytest.MarkDecorator:
+    """Say of which faults that a test injects with the rig it shows that they take no effect."""
+    return pytest.mark.without_effect(*faults)
 
 
 # Options, and the start of a run.
@@ -139,6 +144,7 @@ def pytest_configure(config: pytest.Config) -> None:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
+    config.addinivalue_line("markers", "without_effect(*faults): injected to show that they take none")
     config.addinivalue_line(
         "markers", "starts_as(profile, model, implant): which pump an emulator target makes"
     )
@@ -425,7 +431,7 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     try:
         yield bench
         if item.stash.get(_PASSED, False):
-            bench.check_all_fired()
+            bench.check_all_fired(frozenset(_named_by(item, "without_effect")))
     finally:
         bench.close()
 
@@ -437,10 +443,13 @@ def pump_target(pump_bench: TestBench) -> Target:
 
 
 @pytest.fixture
-def pump_rig(pump_target: Target) -> Rig:
-    """The rig of the bench: time, power, syringe, faults, truth. Skips where the target has none."""
+def pump_rig(pump_bench: TestBench) -> Rig:
+    """The rig of the bench: time, power, syringe, faults, truth. Skips where the target has none.
+
+    A passed test of which an injected fault took no effect is an error, see `without_effect`.
+    """
     try:
-        return pump_target.rig
+        return pump_bench.rig
     except UsageError as error:
         pytest.skip(str(error))
 

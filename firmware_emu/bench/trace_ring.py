@@ -10,6 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from firmware_emu.events import MemoryChanged, MemoryWritten
+
 if TYPE_CHECKING:
     from firmware_emu.events import TraceEntry
 
@@ -42,6 +44,14 @@ class TracePage(NamedTuple):
         return self.first + len(self.entries)
 
 
+def _to_be_seen(entry: TraceEntry) -> TraceEntry:
+    """The entry without a key that it may hold."""
+    event = entry.event
+    if type(event) is not MemoryWritten:
+        return entry
+    return entry._replace(event=MemoryChanged(event.address, len(event.data)))
+
+
 class TraceRing:
     """Keeps the newest entries: `ENTRIES_KEPT` at least, and no whole step more."""
 
@@ -53,11 +63,11 @@ class TraceRing:
         """How many entries there have been."""
 
     def add(self, entries: tuple[TraceEntry, ...]) -> None:
-        """What one step gave; the oldest go where there is no room."""
+        """What one step gave, without what was written to the memory; the oldest go where there is no room."""
         if not entries:
             return
         blocks = self._blocks
-        blocks.append(_Block(self.mark, entries))
+        blocks.append(_Block(self.mark, tuple(map(_to_be_seen, entries))))
         self.mark += len(entries)
         while self.mark - blocks[0].end >= ENTRIES_KEPT:
             blocks.popleft()

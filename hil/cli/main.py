@@ -39,6 +39,9 @@ class Group(NamedTuple):
 GROUPS = {
     "emulate": Group("firmware_emu.cli", "emulate", "Start a virtual pump on a port."),
     "profile": Group("firmware_emu.cli", "profile", "See and check profiles: which pump to emulate."),
+    "faults": Group(
+        "firmware_emu.cli", "faults", "See what can go wrong with a pump, and what causes it here."
+    ),
     "program": Group("hil.cli.program", "program", "Talk to a pump as its programmer."),
     "rig": Group(
         "hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work and watch it from outside."

@@ -19,7 +19,7 @@ PLACES_OF_NL_PPM: Final = 12
 PLACES_OF_FG_PPM: Final = 15
 """Of drug in fg x 10^-6, as mcg."""
 LINE_MAX = 160  # characters of an event; its bytes may be many
-NOISY: Final = frozenset({"MemoryWritten", "FrameReceived", "FrameSent"})
+NOISY: Final = frozenset({"MemoryChanged", "FrameReceived", "FrameSent"})
 """Kinds of events that are most of a trace, and that few look for."""
 _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_nl_per_day", ml_per_day),
@@ -36,6 +36,8 @@ _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_ms", duration_of_ms),
     ("_s", lambda value: duration_of_ms(1_000 * value)),
     ("_minutes", lambda value: f"{value} min"),
+    ("_millicelsius", lambda value: f"{decimal_text(value, 3)} °C"),
+    ("_pa", lambda value: f"{decimal_text(value, 3)} kPa"),
 )
 """Endings of names and how their values read; the longer ones first."""
 _OF: Final = {"_fg_ppm": "drug", "_ng_per_ml": "concentration", "_mv": "voltage"}

@@ -33,9 +33,12 @@ def check_mark(
     name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], requirements: frozenset[str]
 ) -> None:
     """BadConfiguration where a mark of that name says what cannot be."""
-    {"verifies": _check_verifies, "needs": _check_needs, "starts_as": _check_starts_as}[name](
-        args, kwargs, requirements
-    )
+    {
+        "verifies": _check_verifies,
+        "needs": _check_needs,
+        "starts_as": _check_starts_as,
+        "without_effect": _check_without_effect,
+    }[name](args, kwargs, requirements)
 
 
 def _check_verifies(args: tuple[Any, ...], kwargs: Mapping[str, Any], requirements: frozenset[str]) -> None:
@@ -56,6 +59,13 @@ def _check_needs(args: tuple[Any, ...], kwargs: Mapping[str, Any], _requirements
         raise BadConfiguration(f"@needs: {error}") from error
     if kwargs or not args:
         raise BadConfiguration("@needs must name one or more capabilities, and nothing else")
+
+
+def _check_without_effect(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], _requirements: frozenset[str]
+) -> None:
+    if kwargs or not args or not all(isinstance(each, str) for each in args):
+        raise BadConfiguration("@without_effect must name one or more faults, and nothing else")
 
 
 def _check_starts_as(args: tuple[Any, ...], kwargs: Mapping[str, Any], _requirements: frozenset[str]) -> None:

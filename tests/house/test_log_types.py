@@ -14,8 +14,6 @@ NEVER_ENTERED = {
     LogType.OCCLUSION: "an implant has no sensor of pressure: it cannot know [DOMAIN 8.1, FI 10]",
     LogType.BATT_LOW: "what the battery tells is ERI and EOS, and a brown-out RESET_BROWNOUT [DOMAIN 1.5]",
     LogType.RESISTANCE_HIGH: "the program does not measure the resistance of its battery [DOMAIN 1.5]",
-    LogType.RAM_FAULT: "the program does not test its RAM yet [DOMAIN 6.5, SR-63]",
-    LogType.WATCHDOG: "no watchdog ends the program yet [DOMAIN 6.5, SR-64]",
 }
 
 

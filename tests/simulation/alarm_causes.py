@@ -406,6 +406,26 @@ def key_recovered_again(talk: Conversation) -> Conversation:
     return talk
 
 
+def code_damaged(before_ms: int = 0) -> Conversation:
+    """A bit of the code turns, and the test of an hour finds it."""
+    talk = new_pump(wall_s=None)
+    talk.wait(MS_PER_HOUR)
+    return code_damaged_again(talk, before_ms)
+
+
+def code_damaged_again(talk: Conversation, before_ms: int = 0) -> Conversation:
+    talk.pump.inject("code-flip", {"bit": 5})
+    return until_alarm(talk, AlarmId.SELF_TEST, 2 * MS_PER_HOUR, before_ms)
+
+
+def mend_code(talk: Conversation) -> None:
+    """A start that finds the code whole; the reset itself is acknowledged at once."""
+    talk.pump.clear("code-flip")
+    restart(talk)
+    acknowledge(talk, AlarmId.MEM_NONCRITICAL)
+    leave(talk)
+
+
 CAUSES: dict[AlarmId, Cause] = {
     AlarmId.LOW_RESERVOIR: Cause(low, fill_up, low_again),
     AlarmId.EMPTY: Cause(empty, fill_up, empty_again),
@@ -422,5 +442,6 @@ CAUSES: dict[AlarmId, Cause] = {
     AlarmId.RNG_FAILED: Cause(random_source_stuck, restart_and_acknowledge, None),
     AlarmId.KEY_RECOVERY: Cause(key_recovered, None, key_recovered_again),
     AlarmId.TUBE_SET: Cause(tube_set, None, tube_set_again),
+    AlarmId.SELF_TEST: Cause(code_damaged, mend_code, code_damaged_again),
 }
 """Every alarm that the pump raises by itself; NVM has a row in its table and no cause yet."""

@@ -50,6 +50,7 @@ KINDS = {  # [DOMAIN 3.2, 3.7]; a reset is over as soon as it has happened, so t
     AlarmId.RNG_FAILED: N,
     AlarmId.KEY_RECOVERY: N,
     AlarmId.TUBE_SET: N,
+    AlarmId.SELF_TEST: C,
 }
 NEVER_RAISED = {AlarmId.NVM}
 
@@ -121,6 +122,10 @@ EXCEPTIONS: dict[tuple[str, AlarmId], tuple[Heard, ...]] = {
         AlarmId.RNG_FAILED,
     ): (("0", N), ("60 for 0.5 s", N), ("65", C)),
     ("it ceases at 95", AlarmId.RNG_FAILED): (("0 to 60", N), ("95", C)),
+    (  # by a start, over which a second is lost
+        "another non-critical alarm begins at 25, and the first ceases at 95",
+        AlarmId.SELF_TEST,
+    ): (("0 to 90", C), ("144:59 to 264:59", N)),
 }
 
 INTERVAL_MIN = {C: 10, N: 60}

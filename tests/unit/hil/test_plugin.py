@@ -1,5 +1,6 @@
 """The plugin as pytest's users see it: inert, awake, and honest about lost benches."""
 
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,7 +12,7 @@ from tests.unit.hil.runs import pytest_on
 SUITE = """
 import pytest
 from hil.errors import BenchLost
-from hil.plugin import needs, starts_as, verifies
+from hil.plugin import needs, starts_as, verifies, without_effect
 from protocol.identifiers import Role, State
 
 @verifies("A-1")
@@ -35,6 +36,32 @@ def test_starts_changed(pump):
 def test_has_a_fault_that_never_fires(pump, pump_line):
     from hil.noise import Direction
     pump_line.drop(Direction.TO_PUMP)
+
+def test_stalls_a_motor_that_nothing_turns(pump_rig):
+    pump_rig.stall(on=True)
+
+def test_stalls_a_motor_in_vain_and_ends_the_bench(pump_rig):
+    from hil.rig import FaultStart
+    pump_rig.inject("motor-stall", FaultStart("stroke", count=9_999))
+    pump_rig.advance(60_000)
+    pump_rig.shutdown()
+
+@without_effect("motor-stall")
+def test_stalls_a_motor_and_says_that_it_stands(pump_rig):
+    pump_rig.stall(on=True)
+
+@without_effect("motor-stall")
+def test_says_that_it_stands_and_it_turns(pump_rig):
+    pump_rig.stall(on=True)
+    pump_rig.advance(3_600_000)
+
+@without_effect("magnet")
+def test_says_of_a_fault_that_it_does_not_inject_that_it_stands(pump_rig):
+    pump_rig.advance(1)
+
+def test_stalls_a_motor_that_is_missed(pump_rig):
+    pump_rig.stall(on=True)
+    pump_rig.advance(3_600_000)
 """
 
 LOST = """
@@ -60,7 +87,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_tests_pass_and_fail_on_their_own_pump(report: Any) -> None:
     done, _ = report
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed, 4 passed, 1 error" in done.stdout
+    assert "1 failed, 10 passed, 5 errors" in done.stdout
 
 
 def test_a_failure_shows_the_last_frames_decoded_with_the_pumps_time(report: Any) -> None:
@@ -76,6 +103,19 @@ def test_a_failure_shows_the_last_frames_decoded_with_the_pumps_time(report: Any
 def test_a_fault_that_never_fired_is_an_error(report: Any) -> None:
     done, _ = report
     assert "did not fire: drop to pump" in done.stdout
+
+
+def test_a_fault_of_the_rig_that_took_no_effect_is_an_error_unless_the_test_says_so(report: Any) -> None:
+    done, _ = report
+    errors = [line for line in done.stdout.splitlines() if line.startswith("ERROR")]
+    assert sorted(re.findall(r"::(test_\w+)", "\n".join(errors))) == [
+        "test_has_a_fault_that_never_fires",
+        "test_says_of_a_fault_that_it_does_not_inject_that_it_stands",
+        "test_says_that_it_stands_and_it_turns",
+        "test_stalls_a_motor_in_vain_and_ends_the_bench",
+        "test_stalls_a_motor_that_nothing_turns",
+    ]
+    assert done.stdout.count("the test injected motor-stall, which took no effect: it shows nothing") >= 2
 
 
 def test_the_report_names_target_device_and_claims(report: Any) -> None:

@@ -262,10 +262,10 @@ def test_a_trace_since_a_mark_has_what_was_done_since_and_the_next_mark(shell: S
     shell("aspirate", "1")
     told = shell("trace", mark).splitlines()
     assert told == ["1 d 00:00:00.000  SyringeAspirated: volume_nl 1000000", f"mark {int(mark) + 1}"]
-    assert "MemoryWritten" not in shell("trace")
-    assert "MemoryWritten" in shell("trace", "--all")
-    written = json.loads(shell("trace", "--kind", "MemoryWritten", "--json"))
-    assert {event["kind"] for event in written["events"]} == {"MemoryWritten"}
+    assert "MemoryChanged" not in shell("trace")
+    assert "MemoryChanged" in shell("trace", "--all")
+    written = json.loads(shell("trace", "--kind", "MemoryChanged", "--json"))
+    assert {event["kind"] for event in written["events"]} == {"MemoryChanged"}
     assert all(len(line) <= 160 for line in shell("trace", "--all").splitlines())
 
 

@@ -114,6 +114,8 @@ WRONG_MARKS = [
     ("@pytest.mark.starts_as(profile='factory')", "must name one profile"),
     ("@needs('magic', 5)", "no such capability: magic, 5 (there are: time"),
     ("@pytest.mark.needs()", "must name one or more capabilities"),
+    ("@without_effect()", "must name one or more faults"),
+    ("@without_effect(5)", "must name one or more faults"),
 ]
 
 
@@ -122,7 +124,7 @@ WRONG_MARKS = [
 def test_a_mark_that_is_wrong_is_an_error_of_the_collection_that_names_test_and_mark(
     mark: str, sentence: str, target: str, pty: str, tmp_path: Path
 ) -> None:
-    head = "import pytest\nfrom hil.plugin import needs, starts_as, verifies\n"
+    head = "import pytest\nfrom hil.plugin import needs, starts_as, verifies, without_effect\n"
     text = f"{head}def test_x(): pass\n{mark}\ndef test_y(): pass\n"
     done = pytest_on(tmp_path, text, "--hil-target", f"pty:{pty}" if target == "port" else target)
     assert done.returncode == 2, done.stdout + done.stderr

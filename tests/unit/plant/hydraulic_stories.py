@@ -52,8 +52,8 @@ class Cause(NamedTuple):
         fault = fault_named(self.name)
         fault.inject(plant, now_ms, fault.values(self.parameters))
 
-    def clear(self, plant: Plant) -> None:
-        fault_named(self.name).clear(plant)
+    def clear(self, plant: Plant, now_ms: int) -> None:
+        fault_named(self.name).clear(plant, now_ms)
 
 
 CAUSES = (
@@ -140,7 +140,7 @@ class Player:
         elif verb == "inject":
             what.inject(plant, self.now_ms)
         else:
-            what.clear(plant)
+            what.clear(plant, self.now_ms)
 
     def _run(self, count: int) -> None:
         """One row of strokes; in steps, stroke by stroke, with a look a third of the way to each."""
