@@ -5,6 +5,7 @@ The only place of matplotlib, which is there with `pumpbench[plot]`. No window i
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -140,7 +141,10 @@ def _draw(figure: Figure, recording: Recording, rows: Sequence[_Row], title: str
             )
         axes.grid(visible=True, color="#dddddd", linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_ylim(0, 1.05 * max(axes.dataLim.ymax, 1e-6))
+        top = axes.dataLim.ymax
+        axes.set_ylim(
+            0, 1.05 * top if math.isfinite(top) and top > 0 else 1
+        )  # also where all is unknown, or 0
     first_ms = recording.samples[0].now_ms
     margin = 0.01 * max(last_ms - first_ms, 1)
     _draw_marks(marks, rows, last_ms, margin / 3)

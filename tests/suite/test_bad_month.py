@@ -97,6 +97,7 @@ def test_the_mri_and_its_late_restart_cost_the_dose_of_a_day(month: Month) -> No
     assert "measured    13.8 mL where 13.2 mL was expected" in month.said
 
 
+# FI 17
 # RH-14
 def test_what_went_into_the_pocket_is_in_the_pumps_belief_and_not_in_the_reservoir(month: Month) -> None:
     after = month.at(8)
@@ -118,6 +119,7 @@ def test_behind_the_occlusion_nothing_reaches_the_tip_and_at_its_release_all_tha
     assert not [at for at in month.moments("AlarmRaised") if 13 * MS_PER_DAY <= at <= 15 * MS_PER_DAY]
 
 
+# FI 29
 # RH-05
 def test_the_film_browns_out_once_and_one_reset_is_told(month: Month) -> None:
     (lost_ms,) = month.moments("PowerLost")

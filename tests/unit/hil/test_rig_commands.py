@@ -104,7 +104,7 @@ def test_time_passes_by_steps_with_the_state_before_and_after_each(shell: Shell)
     assert [each["faults_on"] for each in told] == [[], *3 * [["motor-stall"]]]
     assert [each["truth"]["strokes_turned"] for each in told] == [0, 50, 50, 50]
     assert shell("advance", "0:30", "--every", "0:20").splitlines()[0] == (
-        "0 d 02:30:00.000  reservoir 17.975 mL, believed 17.975 mL; delivered 0.025 mL, believed 0.025 mL; motor-stall"
+        "0 d 02:30:00.000  reservoir 17.975 mL, believed 17.9375 mL; delivered 0.025 mL, believed 0.025 mL; motor-stall"
     )
 
 
