@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from firmware_emu.controller.events import AlarmRaised
-from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, PLACES, Region, log_ring
+from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, MARK_OFFSET, PLACES, Region, log_ring
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import CARD_KEY_ID, AlarmId, OnExpiry, RefillFlag, Role, StopReason, TimeSetReason
@@ -426,6 +426,28 @@ def mend_code(talk: Conversation) -> None:
     leave(talk)
 
 
+def mark_stuck() -> Conversation:
+    """The page with the journal's mark takes nothing any more, which the next change finds."""
+    talk = new_pump(wall_s=None)
+    talk.wait(MS_PER_HOUR)
+    return mark_stuck_again(talk)
+
+
+def mark_stuck_again(talk: Conversation) -> Conversation:
+    talk.pump.inject("stuck-page", {"offset_bytes": MARK_OFFSET})
+    talk.granted(LogStatus(LogName.MAIN))
+    leave(talk)
+    return talk
+
+
+def mend_mark(talk: Conversation) -> None:
+    """A start on a memory that takes what is written; the reset itself is acknowledged at once."""
+    talk.pump.clear("stuck-page")
+    restart(talk)
+    acknowledge(talk, AlarmId.MEM_NONCRITICAL)
+    leave(talk)
+
+
 CAUSES: dict[AlarmId, Cause] = {
     AlarmId.LOW_RESERVOIR: Cause(low, fill_up, low_again),
     AlarmId.EMPTY: Cause(empty, fill_up, empty_again),
@@ -443,5 +465,6 @@ CAUSES: dict[AlarmId, Cause] = {
     AlarmId.KEY_RECOVERY: Cause(key_recovered, None, key_recovered_again),
     AlarmId.TUBE_SET: Cause(tube_set, None, tube_set_again),
     AlarmId.SELF_TEST: Cause(code_damaged, mend_code, code_damaged_again),
+    AlarmId.NVM: Cause(mark_stuck, mend_mark, mark_stuck_again),
 }
-"""Every alarm that the pump raises by itself; NVM has a row in its table and no cause yet."""
+"""Every alarm that the pump raises by itself."""
