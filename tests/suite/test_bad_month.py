@@ -6,9 +6,7 @@ What the sums know stands here, from the script as a reader sees it; nothing of 
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.warm_python import WARM_PYTHON
+from tests.suite.scenarios import played
 
 SCRIPT = Path(__file__).parents[2] / "fixtures/scenarios/bad_month.sh"
 MS_PER_DAY = 86_400_000
@@ -63,20 +61,11 @@ class Month(NamedTuple):
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
     place = tmp_path_factory.mktemp("month")
-    pumpbench, descriptor = WARM_PYTHON.words()
-    done = subprocess.run(
-        ["sh", str(SCRIPT), str(place)],
-        env={"PATH": os.environ["PATH"], "HOME": str(place), "PUMPBENCH": pumpbench},
-        capture_output=True,
-        text=True,
-        pass_fds=[descriptor],
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = played(SCRIPT, place)
     states = [json.loads(line) for line in (place / "states.jsonl").read_text().splitlines()]
     trace = json.loads((place / "events.json").read_text())
     assert trace["lost"] == 0
-    return Month(done.stdout, place, states, trace["events"])
+    return Month(said, place, states, trace["events"])
 
 
 def true_ml(state: Any) -> Fraction:
