@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firmware_emu.plant.truth import Truth
 
 STROKE_MS = 72_000
+OVERFILL_NL = 77_777
 SMALL = PumpModel(
     reservoir_size_nl=600_000,
     residual_nl=20_000,
@@ -73,7 +74,7 @@ CAUSES = (
     Cause("propellant-loss", {"flow_ppm": 654_321, "ramp_ppm_per_day": -1_234_567}),
     Cause("pocket-fill", {"pocket_ppm": 333_333}),
     Cause("partial-fill", {"filled_ppm": 111_111}),
-    Cause("overfill", {"extra_nl": 77_777}),
+    Cause("overfill", {"extra_nl": OVERFILL_NL}),
     Cause("occlusion", {"compliance_nl": 4_321}),
     Cause("catheter-leak", {"lost_ppm": 345_678}),
     Cause("catheter-leak", {}),
@@ -132,9 +133,9 @@ class Player:
         elif verb == "fill":
             nl, concentration = what
             held = plant.truth(self.now_ms).true_nl_ppm // 1_000_000 + 1
-            plant.fill(
-                max(0, min(nl, plant.reservoir.most_nl_ppm // 1_000_000 - held - 80_000)), concentration
-            )
+            room = plant.reservoir.most_nl_ppm // 1_000_000 - held - OVERFILL_NL
+            if room >= 0:  # a syringe of nothing is overfilled too
+                plant.fill(min(nl, room), concentration)
         elif verb == "aspirate":
             plant.aspirate(what)
         elif verb == "inject":
