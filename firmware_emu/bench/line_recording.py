@@ -17,9 +17,10 @@ from firmware_emu.controller.events import FrameReceived, FrameSent
 from firmware_emu.events import MemoryWritten
 from firmware_emu.trace import Written, entries_of
 from firmware_emu.version import VERSION
+from protocol.capture.clocked import ClockedRecorder
 from protocol.capture.line_time import LineTime
 from protocol.capture.recorder import Recorder, numbered_name
-from protocol.capture.recording import EVENT, WALL_MOVED, Way
+from protocol.capture.recording import EVENT, Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,54 +57,41 @@ class LineRecording:
                 f"the recording {path} cannot be written ({error.strerror}); name another file with --record"
             ) from error
         self._host = host
-        self._time = LineTime(time.time_ns, time.monotonic_ns)
-        self._recorder = Recorder(
+        line_time = LineTime(time.time_ns, time.monotonic_ns)
+        recorder = Recorder(
             lambda number: _open(path.with_name(numbered_name(path.name, number))) if number else first,
-            {**told, "time": "real", **self._time.told},
+            {**told, "time": "real", **line_time.told},
             VERSION,
             trouble=lambda sentence: say(f"{path}: {sentence}"),
             device_key=self._key_of if with_secrets else None,
             size_limit_bytes=size_limit_bytes,
         )
+        self._recorder = ClockedRecorder(recorder, line_time)
 
     def received(self, data: bytes, pump_ms: int) -> None:
         """Bytes have come to the pump, at this time of its own."""
-        self._pass(Way.TO_PUMP, data, pump_ms)
+        self._recorder.passed(Way.TO_PUMP, data, pump_ms)
 
     def sent(self, data: bytes) -> None:
         """Bytes leave the pump."""
-        self._pass(Way.FROM_PUMP, data, self._host.pump.now_ms)
+        self._recorder.passed(Way.FROM_PUMP, data, self._host.pump.now_ms)
 
     def stepped(self, step: Step) -> None:
         """The pump has made a step: what happened in it becomes marks."""
         notes = [note for note in step.notes if not isinstance(note, Written)]
         for entry in entries_of(notes) if notes else ():
             if not isinstance(entry.event, OTHER_KINDS):
-                self._mark(EVENT, json.dumps(shown(entry)._asdict()))
+                self._recorder.mark(EVENT, json.dumps(shown(entry)._asdict()))
 
     def close(self) -> None:
         """End the recording."""
         self._recorder.close()
-
-    def _pass(self, way: Way, data: bytes, pump_ms: int) -> None:
-        if not data:
-            return
-        self._look_at_the_wall_clock()
-        self._recorder.passed(way, data, self._time.now_ns(), pump_ms)
 
     def _key_of(self, key_id: int) -> bytes | None:
         """The key that is paired with the pump now; None where there is none, or no power."""
         controller = self._host.pump.controller
         key = None if controller is None else controller.records.keys.of(key_id)
         return None if key is None else key.key
-
-    def _look_at_the_wall_clock(self) -> None:
-        moved_ns = self._time.wall_moved_ns()
-        if moved_ns is not None:
-            self._mark(WALL_MOVED, f"{moved_ns} ns ahead of this recording")
-
-    def _mark(self, kind: str, text: str) -> None:
-        self._recorder.mark(kind, text, self._time.now_ns())
 
 
 def _open(path: Path) -> FileIO:

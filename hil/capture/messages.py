@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BadConfiguration
 from hil.frame_words import message_in
+from hil.key_file import key_finder
 from protocol.capture.following import Follower
 from protocol.capture.pcapng import Damage, NotACapture
 from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, read_entries
 from protocol.identifiers import Kind
-from protocol.link.development_keys import DEVELOPMENT_KEYS
 from protocol.wire.frame import BadFrame, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from protocol.capture.pcapng import Readable
@@ -74,7 +74,7 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
     """
     try:
         with path.open("rb") as file:
-            yield from _read(file, [*keys, *DEVELOPMENT_KEYS])
+            yield from _read(file, key_finder(keys))
     except NotACapture as error:
         raise BadConfiguration(f"{path} is no recording: {error}", advice="name a file in pcapng") from error
     except OSError as error:
@@ -82,9 +82,8 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def _read(file: Readable, keys: list[DeviceKey]) -> Iterator[Read]:
-    by_id = {key.key_id: key.key for key in reversed(keys)}
-    reader = _Reader(Follower(by_id.get))
+def _read(file: Readable, device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+    reader = _Reader(Follower(device_key))
     for entry in read_entries(file):
         match entry:
             case Passed():
