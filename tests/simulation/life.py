@@ -23,13 +23,12 @@ from protocol.identifiers import (
     OnExpiry,
     Outcome,
     RefillFlag,
-    Role,
     State,
     StopReason,
     TimeSetReason,
 )
 from protocol.link.client_end import Phase
-from protocol.log.types import LogType
+from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.alarms import AlarmAck, AlarmTest, GetAlarms
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply, Prime
 from protocol.messages.errors import ErrorReply
@@ -39,94 +38,24 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
+from tests.simulation.bedside import Bedside, Unheard
 from tests.simulation.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
 from tests.simulation.life_faults import INVISIBLE, PROVOKED, ordered, sampled
 from tests.simulation.pairs import WORKS
-from tests.simulation.program_boluses import RATE_NL_PER_DAY, PatientAndClinician, header_of
+from tests.simulation.program_boluses import RATE_NL_PER_DAY, header_of
 from tests.simulation.properties import Properties, hold
 from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from firmware_emu.pump import Pump, Step
+    from firmware_emu.events import Event
 
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
 QUIET_DAYS = 64
 SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (4, 1))
 """What people type instead: a decimal further, units swapped, minutes for hours, another concentration."""
-
-
-class Unheard(Exception):
-    """The pump gave no answer, or no leave: whoever stood there goes away again."""
-
-
-class Bedside(PatientAndClinician):
-    """Both ends of the line to a pump that may be without power, hang, or be in no state to grant anything."""
-
-    def __init__(self, pump: Pump) -> None:
-        super().__init__(pump)
-        self.handset: Conversation = _Handset(pump, Role.PATIENT)
-        self.replies: list[bytes] = []
-        self.handset.replies = self.replies
-        self.cut_into = 1
-        self._cuts = Random(0)
-
-    def wait_until(self, now_ms: int) -> Step:
-        """Let the pump run, time cut at some places that are no multiples of anything."""
-        from_ms = self.now_ms
-        cuts = sorted(self._cuts.randrange(from_ms, now_ms + 1) for _ in range(self.cut_into - 1))
-        for at_ms in cuts:
-            super().wait_until(at_ms)
-            self.pump.truth()
-        return super().wait_until(now_ms)
-
-    def open(self) -> None:
-        _opened(super().open)
-
-    def granted(self, message: object) -> Any:
-        return _granted(self.ask(message))
-
-    def _carry(self, output: bytes) -> bytes:
-        self.replies.append(super()._carry(output))
-        return self.replies[-1]
-
-    def _kept(self, step: Step) -> Step:
-        return _without_writes(self, step)
-
-
-class _Handset(Conversation):
-    replies: list[bytes]
-
-    def open(self) -> None:
-        _opened(super().open)
-
-    def _carry(self, output: bytes) -> bytes:
-        self.replies.append(super()._carry(output))
-        return self.replies[-1]
-
-    def _kept(self, step: Step) -> Step:
-        return _without_writes(self, step)
-
-
-def _without_writes(talk: Conversation, step: Step) -> Step:
-    """Keep what happened, but not each write to the memory: they are most of quiet months, and nobody reads them."""
-    talk.trace += [note for note in step.notes if isinstance(note, TraceEntry)]
-    return step
-
-
-def _opened(open_session: Callable[[], None]) -> None:
-    try:
-        open_session()
-    except AssertionError as error:
-        raise Unheard(str(error)) from error
-
-
-def _granted(answer: Any) -> Any:
-    if answer is None or isinstance(answer, ErrorReply):
-        raise Unheard(answer)
-    return answer
 
 
 class Life:
@@ -280,16 +209,10 @@ class Life:
         """A new id each time: a handset never sends one again."""
         self.patients_cmd_id += 1
         answer = self.talk.asks_for_bolus(self.patients_cmd_id)
-        if answer is not None and not isinstance(answer, ErrorReply):
-            deny = answer.deny
-            sometimes("a patient was told GRANTED", deny is DenyReason.GRANTED)
-            sometimes("a patient was told LOCKOUT", deny is DenyReason.LOCKOUT)
-            sometimes("a patient was told NOT_PROGRAMMED", deny is DenyReason.NOT_PROGRAMMED)
-            sometimes("a patient was told STOPPED", deny is DenyReason.STOPPED)
+        if answer is not None and not isinstance(answer, ErrorReply) and answer.deny is DenyReason.GRANTED:
             status = self.status()
-            if answer.deny is DenyReason.GRANTED:
-                both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
-                sometimes("a patient's bolus suspended another", status.activity & both == both)
+            both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
+            sometimes("a patient's bolus suspended another", status.activity & both == both)
 
     def ask_beside_a_bolus(self) -> None:
         """A clinician's bolus flows, and the patient asks an hour after a program allowed it."""
@@ -552,13 +475,12 @@ class Life:
         events = [entry.event for entry in happened]
         sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
         sometimes("a fault that was impossible", any(isinstance(event, FaultImpossible) for event in events))
-        for event in events:
-            data: Any = getattr(event, "data", None)
-            if isinstance(event, LogWritten) and event.log_type in (LogType.BOLUS_END, LogType.PRIME_END):
-                what = "bolus" if event.log_type is LogType.BOLUS_END else "prime"
-                sometimes(f"a {what} that ended: {data.reason.name}")
-            elif isinstance(event, LogWritten) and event.log_type is LogType.ALARM_ON:
-                sometimes(f"the alarm {data.alarm_id.name}")
+        ends: list[Any] = [vars(each)["data"] for each in events if _ended(each)]
+        reasons = {end.reason for end in ends}
+        sometimes("a bolus interrupted by a stall", BolusEndReason.MISSING_EDGES in reasons)
+        sometimes("a bolus interrupted by a stop", BolusEndReason.STOP in reasons)
+        sometimes("a bolus interrupted by an alarm", BolusEndReason.ALARM in reasons)
+        sometimes("a bolus interrupted by a power cut", BolusEndReason.POWER in reasons)
         self.tried(self.look_at_the_dates)
         self.look_at_the_schedule()
 
@@ -598,6 +520,10 @@ class Life:
             first += group.n_segments
             if group.day_mask >> (day + 5) % 7 & 1:  # 2000-01-01 was a Saturday
                 assert basal == [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
+
+
+def _ended(event: Event) -> bool:
+    return isinstance(event, LogWritten) and event.log_type is LogType.BOLUS_END
 
 
 TRIES = 20
