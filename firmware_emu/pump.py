@@ -227,7 +227,7 @@ class Pump:
         except PowerCut as cut:
             self._power_cut(cut)
         else:
-            if reset_ms is not None and reset_ms <= self.now.pump_ms and self.controller is not None:
+            if reset_ms is not None and reset_ms <= self.now.pump_ms:
                 self._watchdog_reset()
         back_at_ms = plant.battery.back_at_ms
         if back_at_ms is not None and back_at_ms <= self.now.pump_ms:
@@ -392,6 +392,9 @@ class Pump:
     def _watchdog_reset(self) -> None:
         """The watchdog resets the chip: the program is thrown away and starts anew at once."""
         task = self.plant.processor.hung_task
+        if self.controller is None:  # a chip without power has nothing that could be reset
+            self.plant.processor.lose_ram()
+            return
         self._collect()
         self.controller = None
         self.plant.reset_by_watchdog(self.now_ms)

@@ -262,6 +262,23 @@ def test_a_watchdog_that_bites_without_a_reason_costs_a_restart_and_no_therapy()
     assert_volumes_agree(talk)
 
 
+@for_each(("name", "cleared"), [("hung-task", False), ("hung-task", True), ("watchdog-false", False)])
+def test_a_reset_that_is_due_while_there_is_no_power_never_comes_and_time_goes_on(
+    name: str,
+    cleared: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    talk = Conversation.with_new_pump()
+    talk.pump.cut_power()
+    talk.pump.inject(name, {})
+    if cleared:
+        talk.pump.clear(name)
+    talk.wait(MS_PER_HOUR)
+    talk.pump.restore_power()
+    talk.wait(MS_PER_HOUR)
+    assert not [entry for entry in talk.trace if isinstance(entry.event, WatchdogReset)]
+    assert talk.granted(GetStatus()).state is State.RUN
+
+
 # FI 37
 @verifies("SAF-006", "SAF-009")
 def test_a_dead_watchdog_leaves_a_hung_pump_hung_and_the_next_start_finds_it() -> None:
