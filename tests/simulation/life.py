@@ -10,7 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from firmware_emu.controller.events import LogWritten, RateStepped
-from firmware_emu.events import FaultImpossible, TraceEntry
+from firmware_emu.events import TraceEntry
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
@@ -127,7 +127,6 @@ class Life:
             commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
             self.cut_at_times()
             answered = self.talk.ask(commit)
-            sometimes("power went while a bolus was commanded", answered is None)
             if answered is None:
                 assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
 
@@ -263,7 +262,7 @@ class Life:
             else:
                 self.talk.pump.inject(name, parameters)
         except ValueError:
-            sometimes("a fault that cannot be, as the pump stands")
+            pass  # there is no such place in this memory, or the like
 
     def restart(self) -> None:
         self.talk.pump.cut_power()
@@ -474,7 +473,6 @@ class Life:
         """Marks of what was reached."""
         events = [entry.event for entry in happened]
         sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
-        sometimes("a fault that was impossible", any(isinstance(event, FaultImpossible) for event in events))
         ends: list[Any] = [vars(each)["data"] for each in events if _ended(each)]
         reasons = {end.reason for end in ends}
         sometimes("a bolus interrupted by a stall", BolusEndReason.MISSING_EDGES in reasons)

@@ -197,6 +197,23 @@ def test_a_flip_in_the_code_is_found_within_an_hour_and_at_each_start(bit: int) 
     assert talk.granted(GetStatus()).state is State.SAFE_STATE, "no program heals code"
 
 
+@for_each(("name", "given"), [("code-flip", {"bit": 12}), ("cpu-fault", {})])
+def test_what_was_due_before_the_hourly_test_failed_is_delivered_whoever_has_looked_meanwhile(
+    name: str, given: dict[str, int]
+) -> None:
+    once, looked_at = Conversation.with_new_pump(), Conversation.with_new_pump()
+    for talk in (once, looked_at):
+        talk.wait(MS_PER_MINUTE)
+        talk.pump.inject(name, given)
+    for _ in range(59):
+        looked_at.wait(MS_PER_MINUTE)
+        looked_at.pump.truth()
+    once.wait_until(looked_at.now_ms)
+    assert once.granted(GetStatus()).state is State.SAFE_STATE
+    assert once.pump.truth() == looked_at.pump.truth()
+    assert once.pump.belief() == looked_at.pump.belief()
+
+
 @verifies("SAF-003")
 def test_a_processor_that_multiplies_wrong_is_found_within_an_hour() -> None:
     talk = at_work()
@@ -265,7 +282,7 @@ def test_a_watchdog_that_bites_without_a_reason_costs_a_restart_and_no_therapy()
 @for_each(("name", "cleared"), [("hung-task", False), ("hung-task", True), ("watchdog-false", False)])
 def test_a_reset_that_is_due_while_there_is_no_power_never_comes_and_time_goes_on(
     name: str,
-    cleared: bool,  # noqa: FBT001 - a column of the table
+    cleared: bool,
 ) -> None:
     talk = Conversation.with_new_pump()
     talk.pump.cut_power()
