@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 
 from firmware_emu.controller.controller import Belief
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, ProgramEvent
-from firmware_emu.events import Event, kind_of
+from firmware_emu.events import Event, MemoryWritten, kind_of
 from firmware_emu.plant.truth import Truth
 from protocol.identifiers import AlarmId
 from protocol.log.types import LogType
@@ -158,7 +158,7 @@ def event_kinds() -> dict[str, type[Event]]:
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
-        if kind not in {Event, ProgramEvent}:
+        if kind not in {Event, ProgramEvent, MemoryWritten}:  # nobody sees what is written, see MemoryChanged
             found[kind.__name__] = kind
     return dict(sorted(found.items()))
 

@@ -57,6 +57,13 @@ class MemoryWritten(Event):
     data: bytes
 
 
+class MemoryChanged(Event):
+    """The same for whoever looks on: where and how much, since what is written has keys in it."""
+
+    address: int
+    length_bytes: int
+
+
 class PowerCutCause(Enum):
     RIG = "rig"
     MEMORY_WRITE = "memory write"
@@ -177,10 +184,11 @@ def fields_of(event: Event) -> dict[str, Plain]:
 
     Enums are their names, flags their numbers, bytes are hex, named tuples objects, and other tuples lists.
     """
-    return {name: _plain(getattr(event, name)) for name in event.__match_args__}
+    return {name: plain_of(value) for name, value in vars(event).items()}
 
 
-def _plain(value: object) -> Plain:
+def plain_of(value: object) -> Plain:
+    """A field of an event as JSON has it; TypeError where an event may not hold it."""
     if value is None or type(value) is int:
         return value
     if isinstance(value, bytes):
@@ -192,6 +200,6 @@ def _plain(value: object) -> Plain:
     if isinstance(value, tuple):
         names = getattr(value, "_fields", None)
         if names is None:
-            return [_plain(each) for each in value]
-        return {name: _plain(each) for name, each in zip(names, value, strict=True)}
+            return [plain_of(each) for each in value]
+        return {name: plain_of(each) for name, each in zip(names, value, strict=True)}
     raise TypeError(f"an event holds a {type(value).__name__}; it may hold what the docstring of Event says")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from firmware_emu.pump import Pump
     from firmware_emu.trace import Note
 
-NEVER_TOLD: Final = ("FrameReceived", "FrameSent", "MemoryWritten")
+NEVER_TOLD: Final = ("FrameReceived", "FrameSent", "MemoryChanged")
 """Events that not every bench makes, so that no fault can wait for one; frames and writes are counted instead."""
 
 

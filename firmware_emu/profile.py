@@ -60,6 +60,9 @@ class PumpModel:
     accuracy_per_fill_ppm: int = 0
     tubing_nl: int = 140_000
     catheter_nl: int = 198_000
+    tubing_told_excess_nl: int = 0
+    catheter_told_excess_nl: int = 0
+    """What it was told of them beyond what they hold, until the clinic configures it; negative: too little."""
     catheter_dispersion_ppm: int = 0
     rate_min_nl_per_day: int = 48_000
     rate_max_nl_per_day: int = 24_000_000

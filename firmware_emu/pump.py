@@ -138,7 +138,7 @@ class Pump:
         """Run to this moment, then take `received`. ValueError where time would go back."""
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
-        if self._noted < len(self._notes):  # the rig has done something
+        if self.orders.by_fault and self._noted < len(self._notes):  # the rig has done something
             self._look_at_orders()
         wake_at_ms = self._run_until(now)
         if received and not self._deaf:
@@ -179,11 +179,13 @@ class Pump:
     def _run_quiet_hours(self, before: Now, now: Now) -> bool:
         """Run in one go hours in which strokes decide nothing and no fault waits; False where there are none."""
         controller, plant = self.controller, self.plant
-        waits = self.every_stroke or not self.orders.is_quiet
+        waits = self.every_stroke or (self.orders.by_fault and not self.orders.is_quiet)
         if controller is None or waits or not plant.is_quiet or not plant.crystal.is_exact:
             return False
-        offset_ms, due_ms = plant.crystal.offset_ms, self.orders.due_ms()
-        last_ms = now.pump_ms if due_ms is None else min(now.pump_ms, due_ms - 1)
+        offset_ms, last_ms = plant.crystal.offset_ms, now.pump_ms
+        due_ms = self.orders.due_ms() if self.orders.by_fault else None
+        if due_ms is not None:
+            last_ms = min(last_ms, due_ms - 1)
         ends = controller.schedule.run_quiet_hours(last_ms + offset_ms)
         if not ends:
             return False
@@ -200,7 +202,9 @@ class Pump:
         controller = self._running
         if controller is None:
             return at_ms
-        every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
+        every_stroke = self.every_stroke or plant.strokes_matter
+        if orders.by_fault:
+            every_stroke = every_stroke or orders.strokes_matter
         tick_ms = controller.schedule.next_event_ms(every_stroke=every_stroke)
         if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
             tick_ms = min(tick_ms, controller.integrity.next_test_ms(cells=processor.disturbed))
@@ -466,6 +470,7 @@ class Pump:
         order = checked(Order(name, given, start, for_ms, every_ms, times))
         self._catch_up()
         self._look_at_orders()
+        self._noted, self.orders.driven = len(self._notes), self.plant.rotor.strokes_driven
         if start == NOW:
             self._cause(order)
             self.orders.put(order.started(self.now_ms))
@@ -492,7 +497,7 @@ class Pump:
 
     def _end(self, name: str) -> None:
         self.plant.crystal.seen_ms = self.now_ms
-        fault_named(name).clear(self.plant)
+        fault_named(name).clear(self.plant, self.now_ms)
         self._note(FaultCleared(name))
         self._tell_receiver()
 
@@ -512,8 +517,6 @@ class Pump:
                     self._note(FaultImpossible(order.fault, str(error)))
             if self._noted == len(self._notes):
                 break
-        self._noted = len(self._notes)
-        orders.driven = plant.rotor.strokes_driven
 
     def end_lease(self, who: str, faults: Iterable[str]) -> None:
         """End those of the faults that are still there or to come: whoever injected them has gone without a word."""

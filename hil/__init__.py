@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hil.programmer.staging import DayGroup, Days, DoseStep, ProgramRefused
     from hil.programs.infusion_program import InfusionProgram
     from hil.programs.reading import read_program
-    from hil.rig import Rig
+    from hil.rig import FaultStart, Rig
     from hil.rig_client import RigClient
     from protocol.messages.program import BridgeBlock, PatientBlock, PeriodicBlock
 
@@ -46,6 +46,7 @@ __all__ = [
     "DeviceUnsafe",
     "DoseStep",
     "Executed",
+    "FaultStart",
     "InUse",
     "InfusionProgram",
     "LinkError",
@@ -73,6 +74,7 @@ _MODULES = {
     "Days": "hil.programmer.staging",
     "DoseStep": "hil.programmer.staging",
     "Executed": "hil.programmer.command_ledger",
+    "FaultStart": "hil.rig",
     "InfusionProgram": "hil.programs.infusion_program",
     "PatientBlock": "protocol.messages.program",
     "PeriodicBlock": "protocol.messages.program",

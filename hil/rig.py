@@ -136,6 +136,18 @@ class FaultOrder(NamedTuple):
     ends_at_ms: int | None
 
 
+class FaultParameter(NamedTuple):
+    """One number that a fault takes; its unit is the last part of its name."""
+
+    name: str
+    lowest: int
+    highest: int
+    required: bool
+    default: int | None
+    """What holds where it is not given; None: no number, as `meaning` says."""
+    meaning: str
+
+
 class RigFault(NamedTuple):
     """One fault that a rig can cause: whether it is so, and how often it took effect."""
 
@@ -144,7 +156,7 @@ class RigFault(NamedTuple):
     """What it acts on: plant, power, memory, clock or processor."""
     summary: str
     seen_as: str
-    parameters: tuple[str, ...]
+    parameters: tuple[FaultParameter, ...]
     on: bool
     effects: int
     order: FaultOrder | None

@@ -20,6 +20,7 @@ from hil.errors import BadConfiguration, BenchLost, PumpbenchError, UsageError
 from hil.event_reader import EventReader
 from hil.rig import (
     FaultOrder,
+    FaultParameter,
     FaultStart,
     Rig,
     RigClock,
@@ -202,7 +203,7 @@ class RigClient(Rig):
                     RigFault,
                     fault
                     | {
-                        "parameters": tuple(each["name"] for each in fault["parameters"]),
+                        "parameters": tuple(row(FaultParameter, each) for each in fault["parameters"]),
                         "order": None if fault["order"] is None else _order_of(fault["order"]),
                     },
                 )

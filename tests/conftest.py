@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,13 @@ for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
         signal.signal(_number, _usual)
 
 # How long an example takes says nothing about what it shows, and other processes may hold it up.
-settings.register_profile("pumpbench", deadline=None)
+# The examples are the same in each ordinary run, and others in each long one.
+settings.register_profile("pumpbench", deadline=None, derandomize=not soak.PLAYS_ALL)
 settings.load_profile("pumpbench")
+
+
+# Pumps by the thousand hold no cycles worth looking for so often: a tenth of the time of all tests.
+gc.set_threshold(200_000, 50, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -164,6 +164,8 @@ MODEL_RULES: Final = {
     "accuracy_per_fill_ppm": whole(-1_000_000, 1_000_000),
     "tubing_nl": whole(0, 10 * NL_PER_ML),
     "catheter_nl": whole(0, 10 * NL_PER_ML),
+    "tubing_told_excess_nl": whole(-10 * NL_PER_ML, 10 * NL_PER_ML),
+    "catheter_told_excess_nl": whole(-10 * NL_PER_ML, 10 * NL_PER_ML),
     "catheter_dispersion_ppm": whole(0, 1_000_000),
     "rate_min_nl_per_day": _VOLUME,
     "rate_max_nl_per_day": _VOLUME,
@@ -289,6 +291,11 @@ BELOW: Final = (
 )
 
 
+def told_volume_nl(model: PumpModel, name: str) -> int:
+    """What the pump is told that its tubing or its catheter holds."""
+    return int(getattr(model, f"{name}_nl") + getattr(model, f"{name}_told_excess_nl"))
+
+
 def contradiction(model: PumpModel, implant: Implant | None) -> str | None:
     """The first thing that two settings cannot both be, as "KEY must ..., is ..."; None if all agree."""
     for pairs, must, is_wrong in (
@@ -299,6 +306,13 @@ def contradiction(model: PumpModel, implant: Implant | None) -> str | None:
             value, bound = getattr(model, lower), getattr(model, upper)
             if is_wrong(value, bound):
                 return f"model.{lower} must {must} model.{upper} = {bound}, is {value}"
+    for name in ("tubing", "catheter"):
+        told_nl, most_nl = told_volume_nl(model, name), 10 * NL_PER_ML
+        if not 0 <= told_nl <= most_nl:
+            return (
+                f"model.{name}_told_excess_nl must with model.{name}_nl be from 0 to {most_nl} nL, is "
+                f"{told_nl} nL"
+            )
     if implant is None:
         return None
     if implant.filled_nl > model.reservoir_size_nl:

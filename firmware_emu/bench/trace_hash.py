@@ -10,12 +10,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from firmware_emu.events import fields_of, kind_of
+from firmware_emu.events import kind_of, plain_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from firmware_emu.events import Plain, TraceEntry
+    from firmware_emu.events import TraceEntry
 
 BLOCK_BYTES = 4_096
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -29,14 +29,16 @@ def trace_bytes(entries: Iterable[TraceEntry]) -> bytes:
 def _line(entry: TraceEntry) -> str:
     """An entry as JSON, put together by hand: frames make most of a trace, and the encoder takes twice as long."""
     (pump_ms, line_ms), event = entry
-    fields = ",".join([f'"{name}":{_json(value)}' for name, value in fields_of(event).items()])
+    fields = ",".join([f'"{name}":{_json(value)}' for name, value in vars(event).items()])
     return f'{{"kind":"{kind_of(event)}","now_ms":{pump_ms},"line_ms":{line_ms},"fields":{{{fields}}}}}\n'
 
 
-def _json(value: Plain) -> str:
-    if value is None:
-        return "null"
-    return str(value) if type(value) is int else _ENCODER.encode(value)
+def _json(value: object) -> str:
+    if type(value) is int:
+        return str(value)
+    if type(value) is bytes:
+        return f'"{value.hex()}"'
+    return _ENCODER.encode(plain_of(value))
 
 
 class TraceHash:

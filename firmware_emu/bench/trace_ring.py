@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from firmware_emu.events import TraceEntry
+from firmware_emu.events import MemoryChanged, MemoryWritten, TraceEntry
 
 ENTRIES_KEPT = 10_000
 PAGE_ENTRIES = 1_000  # of one answer; more is asked for again
@@ -42,6 +41,14 @@ class TracePage(NamedTuple):
         return self.first + len(self.entries)
 
 
+def _to_be_seen(entry: TraceEntry) -> TraceEntry:
+    """The entry without a key that it may hold."""
+    event = entry.event
+    if type(event) is not MemoryWritten:
+        return entry
+    return TraceEntry(entry.now, MemoryChanged(event.address, len(event.data)))
+
+
 class TraceRing:
     """Keeps the newest entries: `ENTRIES_KEPT` at least, and no whole step more."""
 
@@ -53,11 +60,11 @@ class TraceRing:
         """How many entries there have been."""
 
     def add(self, entries: tuple[TraceEntry, ...]) -> None:
-        """What one step gave; the oldest go where there is no room."""
+        """What one step gave, without what was written to the memory; the oldest go where there is no room."""
         if not entries:
             return
         blocks = self._blocks
-        blocks.append(_Block(self.mark, entries))
+        blocks.append(_Block(self.mark, tuple(map(_to_be_seen, entries))))
         self.mark += len(entries)
         while self.mark - blocks[0].end >= ENTRIES_KEPT:
             blocks.popleft()

@@ -13,10 +13,22 @@ from typing import Final, NamedTuple
 WORD_BITS: Final = 72
 VALUE_BITS: Final = 64
 _CHECKS: Final = tuple(1 << power for power in range(7))
-_PLACES: Final = tuple(place for place in range(1, WORD_BITS) if place not in _CHECKS)
 _COVERED: Final = {
     check: sum(1 << place for place in range(1, WORD_BITS) if place & check) for check in _CHECKS
 }
+
+
+def _runs() -> tuple[tuple[int, int, int], ...]:
+    """Bits of a value that lie side by side in its word: the first of them, its place, and a mask for the run."""
+    runs, index = [], 0
+    for check, following in zip(_CHECKS, (*_CHECKS[1:], WORD_BITS), strict=True):
+        if length := following - check - 1:
+            runs.append((index, check + 1, (1 << length) - 1))
+            index += length
+    return tuple(runs)
+
+
+_RUNS: Final = _runs()
 
 
 class Verdict(Enum):
@@ -39,8 +51,8 @@ def encode(value: int) -> int:
     if not 0 <= value < 1 << VALUE_BITS:
         raise ValueError(f"{value} has no codeword: it is no number of {VALUE_BITS} bits")
     word = 0
-    for index, place in enumerate(_PLACES):
-        word |= (value >> index & 1) << place
+    for index, place, mask in _RUNS:
+        word |= (value >> index & mask) << place
     for check, covered in _COVERED.items():
         word |= ((word & covered).bit_count() & 1) << check
     return word | word.bit_count() & 1
@@ -58,4 +70,7 @@ def decode(word: int) -> Decoded:
 
 
 def _value(word: int) -> int:
-    return sum((word >> place & 1) << index for index, place in enumerate(_PLACES))
+    value = 0
+    for index, place, mask in _RUNS:
+        value |= (word >> place & mask) << index
+    return value

@@ -51,14 +51,15 @@ class Integrity:
         return min(code_ms, _next(tick_ms, model.ram_test_s)) if cells else code_ms
 
     def test(self, tick_ms: int, *, cells: bool) -> None:
-        """Do what is due before anything else is done at this tick: no stroke of it is turned yet. Raises PowerCut."""
+        """Do what is due before anything else is done at this tick: no stroke of it is turned yet. Raises PowerCut.
+
+        Strokes that were due before it are turned where the code is tested, since a failure drops what is owed.
+        """
         records, model = self.therapy.records, self.therapy.model
         moment_ms, period_ms = records.tick_ms, model.code_test_s * MS_PER_S
         tests_code = tick_ms // period_ms > max(moment_ms, self.code_tested_ms) // period_ms
         if tests_code and tick_ms - 1 > moment_ms:
-            self.therapy.turn_until(
-                tick_ms - 1
-            )  # what was due before is delivered, whoever has looked meanwhile
+            self.therapy.turn_until(tick_ms - 1)
         records.tick_ms = tick_ms
         if cells:
             self._test_cells()

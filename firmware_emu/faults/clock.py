@@ -25,7 +25,7 @@ def _inject_jump(plant: Plant, _now_ms: int, values: Values) -> None:
     crystal.jump_ms, crystal.jump_to_epoch = (0, True) if jump_ms is None else (jump_ms, False)
 
 
-def _disarm_jump(plant: Plant) -> None:
+def _disarm_jump(plant: Plant, _now_ms: int) -> None:
     plant.crystal.jump_ms, plant.crystal.jump_to_epoch = None, False
 
 
@@ -36,7 +36,7 @@ CLOCK_FAULTS: Final = (
         "The oscillator runs too fast, or with a negative drift too slow.",
         "nothing by itself: doses, dates and tones come early or late; a clinician sees a wrong wall clock (TIME_SET)",
         _inject_rate,
-        lambda plant: plant.set_clock_drift(plant.crystal.seen_ms, plant.crystal.rated_drift_ppm),
+        lambda plant, now_ms: plant.set_clock_drift(now_ms, plant.crystal.rated_drift_ppm),
         lambda plant: plant.crystal.drift_ppm != plant.crystal.rated_drift_ppm,
         lambda plant: plant.crystal.skewed(plant.rotor.strokes_turned),
         (Parameter("drift_ppm", -DRIFT_MAX_PPM, DRIFT_MAX_PPM, required=True),),
@@ -47,7 +47,7 @@ CLOCK_FAULTS: Final = (
         "The oscillator stands: the program does not run, until the fault ends or power has been away.",
         "nothing: no tick is counted and nothing is delivered; after it the wall clock is behind by as much",
         _inject_stop,
-        lambda plant: plant.crystal.go_on(plant.crystal.seen_ms),
+        lambda plant, now_ms: plant.crystal.go_on(now_ms),
         lambda plant: plant.crystal.standing_since_ms is not None,
         lambda plant: plant.crystal.stops,
         (Parameter("duration_ms", 1, COUNT_MAX, meaning="until it is cleared"),),

@@ -54,8 +54,8 @@ class Fault(NamedTuple):
     """What the firmware can see of it, in words."""
     inject: Callable[[Plant, int, Values], None]
     """Cause it at this pump time in ms, with a value for each parameter."""
-    clear: Callable[[Plant], None]
-    """End it; nothing where it is not there."""
+    clear: Callable[[Plant, int], None]
+    """End it at this pump time in ms; nothing where it is not there."""
     is_on: Callable[[Plant], bool]
     effects: Callable[[Plant], int]
     """How often it has taken effect so far."""

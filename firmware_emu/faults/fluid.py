@@ -52,7 +52,7 @@ def _occlude(plant: Plant, _now_ms: int, values: Values) -> None:
     plant.rotor.look()
 
 
-def _release(plant: Plant) -> None:
+def _release(plant: Plant, _now_ms: int) -> None:
     plant.catheter.release()
     plant.rotor.look()
 
@@ -69,9 +69,9 @@ def _siphon(plant: Plant, now_ms: int, values: Values) -> None:
     plant.rotor.look()
 
 
-def _stop_siphon(plant: Plant) -> None:
+def _stop_siphon(plant: Plant, now_ms: int) -> None:
     backflow = plant.reservoir.backflow_nl_per_day
-    plant.reservoir.set_flow(plant.reached_ms, siphon_nl_per_day=0, backflow_nl_per_day=backflow)
+    plant.reservoir.set_flow(now_ms, siphon_nl_per_day=0, backflow_nl_per_day=backflow)
     plant.rotor.look()
 
 
@@ -79,7 +79,7 @@ def _empty_path(plant: Plant, _now_ms: int, _values: Values) -> None:
     plant.reservoir.empty_path()
 
 
-def _close_side_port(plant: Plant) -> None:
+def _close_side_port(plant: Plant, _now_ms: int) -> None:
     plant.catheter.side_port_used = False
 
 
@@ -90,7 +90,7 @@ FLUID_FAULTS: Final = (
         "This part of the next fill goes into the pocket beside the pump. Once.",
         NOTHING,
         _arm(lambda values: Misfill(PPM - values["pocket_ppm"], values["pocket_ppm"], 0)),
-        lambda plant: _disarm(plant, _is_pocket),
+        lambda plant, _now_ms: _disarm(plant, _is_pocket),
         lambda plant: _waits(plant, _is_pocket),
         lambda plant: plant.reservoir.pocket_fills,
         (Parameter("pocket_ppm", 1, PPM, default=PPM),),
@@ -101,7 +101,7 @@ FLUID_FAULTS: Final = (
         "Only this part of the next fill is injected. Once.",
         NOTHING,
         _arm(lambda values: Misfill(values["filled_ppm"], 0, 0)),
-        lambda plant: _disarm(plant, _is_partial),
+        lambda plant, _now_ms: _disarm(plant, _is_partial),
         lambda plant: _waits(plant, _is_partial),
         lambda plant: plant.reservoir.partial_fills,
         (Parameter("filled_ppm", 0, PPM - 1, required=True),),
@@ -112,7 +112,7 @@ FLUID_FAULTS: Final = (
         "With the next fill so much more is injected than is told. Once.",
         NOTHING,
         _arm(lambda values: Misfill(PPM, 0, values["extra_nl"])),
-        lambda plant: _disarm(plant, _is_overfill),
+        lambda plant, _now_ms: _disarm(plant, _is_overfill),
         lambda plant: _waits(plant, _is_overfill),
         lambda plant: plant.reservoir.overfills,
         (Parameter("extra_nl", 1, 100 * NL_PER_ML, required=True),),
@@ -136,7 +136,7 @@ FLUID_FAULTS: Final = (
         " It has taken effect on so many nL.",
         NOTHING,
         _leak,
-        lambda plant: plant.catheter.leak(0, plant.reservoir.emitted_nl_ppm),
+        lambda plant, _now_ms: plant.catheter.leak(0, plant.reservoir.emitted_nl_ppm),
         lambda plant: plant.catheter.leak_ppm > 0,
         lambda plant: plant.catheter.leaked_nl_ppm(plant.reservoir.emitted_nl_ppm) // PPM,
         (Parameter("lost_ppm", 1, PPM, default=PPM),),

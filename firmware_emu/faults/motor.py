@@ -62,10 +62,10 @@ def _every_nth(values: Values) -> EveryNth:
     return EveryNth(values["every_strokes"], values["every_strokes"])
 
 
-def _clear_tube_set(plant: Plant) -> None:
+def _clear_tube_set(plant: Plant, now_ms: int) -> None:
     """The tube is round again, and somebody has measured what the pump gives."""
     _set_tube(plant, None)
-    plant.rotor.trust(plant.reached_ms)
+    plant.rotor.trust(now_ms)
 
 
 _EVERY_STROKES = Parameter("every_strokes", 1, STROKES_MAX, default=1)
@@ -78,7 +78,7 @@ MOTOR_FAULTS: Final = (
         "The rotor is held: commanded strokes are not turned.",
         "missing edges, and MOTOR_STALL once that has lasted for the detection time",
         _inject_stall,
-        lambda plant: plant.set_stall(False, 0),
+        lambda plant, _now_ms: plant.set_stall(False, 0),
         lambda plant: plant.rotor.stall is not None,
         _stalled_strokes,
         (Parameter("duration_ms", 0, COUNT_MAX, meaning="until it is cleared"),),
@@ -89,7 +89,7 @@ MOTOR_FAULTS: Final = (
         "The field of a scanner turns the rotor back and holds it; after that its gears may bind for hours.",
         "missing edges, and MOTOR_STALL once that has lasted for the detection time",
         _inject_mri,
-        lambda plant: _set_field(plant, None),
+        lambda plant, _now_ms: _set_field(plant, None),
         lambda plant: plant.rotor.field is not None,
         lambda plant: plant.rotor.missed_in_field + plant.rotor.backward_in_field,
         (
@@ -104,7 +104,7 @@ MOTOR_FAULTS: Final = (
         "The next strokes turn the rotor backwards: fluid goes back into the reservoir.",
         "reversed edges, which are no delivery; MOTOR_STALL where that lasts",
         lambda plant, _now_ms, values: _set_backward(plant, values["strokes"]),
-        lambda plant: _set_backward(plant, 0),
+        lambda plant, _now_ms: _set_backward(plant, 0),
         lambda plant: plant.rotor.backward_left > 0,
         lambda plant: plant.rotor.strokes_backward - plant.rotor.backward_in_field,
         (Parameter("strokes", 1, BACKWARD_MAX, required=True),),
@@ -115,7 +115,7 @@ MOTOR_FAULTS: Final = (
         "The sensor misses the edge of each n-th stroke that the rotor turned.",
         "fewer edges than strokes; with all of them missing MOTOR_STALL",
         lambda plant, _now_ms, values: _set_edges_fail(plant, _every_nth(values)),
-        lambda plant: _set_edges_fail(plant, None),
+        lambda plant, _now_ms: _set_edges_fail(plant, None),
         lambda plant: plant.rotor.edges_fail is not None,
         lambda plant: plant.rotor.edges_lost,
         (_EVERY_STROKES,),
@@ -126,7 +126,7 @@ MOTOR_FAULTS: Final = (
         "The sensor shows an edge more at each n-th commanded stroke, whether the rotor turned or not.",
         "two edges of one stroke, or one of a stroke that was not turned",
         lambda plant, _now_ms, values: _set_edges_double(plant, _every_nth(values)),
-        lambda plant: _set_edges_double(plant, None),
+        lambda plant, _now_ms: _set_edges_double(plant, None),
         lambda plant: plant.rotor.edges_double is not None,
         lambda plant: plant.rotor.edges_false,
         (_EVERY_STROKES,),
@@ -137,7 +137,7 @@ MOTOR_FAULTS: Final = (
         "Worn gears turn for so many strokes, then bind for so many, each time sooner, and in the end for good.",
         "stalls that come and go, and one that stays",
         _inject_wear,
-        lambda plant: _set_wear(plant, None),
+        lambda plant, _now_ms: _set_wear(plant, None),
         lambda plant: plant.rotor.wear is not None,
         lambda plant: plant.rotor.missed_by_wear,
         (
@@ -152,7 +152,7 @@ MOTOR_FAULTS: Final = (
         "Each stroke moves more or less than it should.",
         "nothing: the pump has no flow sensor",
         lambda plant, _now_ms, values: plant.set_accuracy(values["accuracy_ppm"]),
-        lambda plant: plant.set_accuracy(plant.rotor.rated_accuracy_ppm),
+        lambda plant, _now_ms: plant.set_accuracy(plant.rotor.rated_accuracy_ppm),
         lambda plant: plant.rotor.accuracy_ppm != plant.rotor.rated_accuracy_ppm,
         lambda plant: plant.rotor.inaccurate_strokes,
         (Parameter("accuracy_ppm", 1, ACCURACY_MAX_PPM, required=True),),
@@ -163,7 +163,7 @@ MOTOR_FAULTS: Final = (
         "What a stroke moves rises or falls evenly from now on, on top of its accuracy.",
         "nothing: the pump has no flow sensor",
         lambda plant, now_ms, values: _set_drift(plant, Ramp(now_ms, 0, values["ramp_ppm_per_day"])),
-        lambda plant: _set_drift(plant, None),
+        lambda plant, _now_ms: _set_drift(plant, None),
         lambda plant: plant.rotor.drift is not None,
         lambda plant: plant.rotor.drifted_strokes,
         (_RAMP._replace(required=True, default=None),),
@@ -187,7 +187,7 @@ MOTOR_FAULTS: Final = (
         lambda plant, now_ms, values: _set_starved(
             plant, Ramp(now_ms, values["flow_ppm"], values["ramp_ppm_per_day"])
         ),
-        lambda plant: _set_starved(plant, None),
+        lambda plant, _now_ms: _set_starved(plant, None),
         lambda plant: plant.rotor.starved is not None,
         lambda plant: plant.rotor.starved_strokes,
         (Parameter("flow_ppm", 0, 1_000_000, required=True), _RAMP),

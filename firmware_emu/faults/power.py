@@ -21,11 +21,11 @@ def _inject_cut_at_stroke(plant: Plant, _now_ms: int, values: Values) -> None:
     plant.cut_at_stroke(values["strokes"], stays_off=bool(values["stays_off"]))
 
 
-def _disarm_write(plant: Plant) -> None:
+def _disarm_write(plant: Plant, _now_ms: int) -> None:
     plant.flash.cut = None
 
 
-def _disarm_stroke(plant: Plant) -> None:
+def _disarm_stroke(plant: Plant, _now_ms: int) -> None:
     plant.rotor.cut = None
 
 
@@ -43,7 +43,7 @@ def _inject_short(plant: Plant, now_ms: int, values: Values) -> None:
     )
 
 
-def _clear_short(plant: Plant) -> None:
+def _clear_short(plant: Plant, _now_ms: int) -> None:
     short, stall = plant.battery.short, plant.rotor.stall
     plant.battery.set_short(None)
     if short is not None and stall is not None and stall.until_ms == stall.since_ms + short.stall_ms:
@@ -56,7 +56,7 @@ def _inject_stuck_converter(plant: Plant, now_ms: int, values: Values) -> None:
     battery.adc_mv = battery.cell_mv(plant.crystal.tick_of(now_ms)) if read_mv is None else read_mv
 
 
-def _heal_converter(plant: Plant) -> None:
+def _heal_converter(plant: Plant, _now_ms: int) -> None:
     plant.battery.adc_mv = None
 
 
@@ -104,7 +104,7 @@ POWER_FAULTS: Final = (
         "A film on an electrode of the cell: a load drops the voltage, and below the threshold power browns out.",
         "restarts (RESET), a low voltage at each reading, ERI before its time",
         _inject_film,
-        lambda plant: plant.battery.set_film(None),
+        lambda plant, _now_ms: plant.battery.set_film(None),
         lambda plant: plant.battery.film is not None,
         lambda plant: plant.battery.brown_outs,
         (
@@ -118,7 +118,7 @@ POWER_FAULTS: Final = (
         "A current leaks away from the cell. Counted are the microampere-hours that did.",
         "a voltage that falls too soon: ERI, and EOS, before their time",
         lambda plant, now_ms, values: plant.battery.set_leak(now_ms, values["leak_ua"]),
-        lambda plant: plant.battery.set_leak(plant.crystal.seen_ms, 0),
+        lambda plant, now_ms: plant.battery.set_leak(now_ms, 0),
         lambda plant: plant.battery.leak_ua > 0,
         lambda plant: plant.battery.leaked_nc(plant.crystal.seen_ms) // NC_PER_UAH,
         (Parameter("leak_ua", 1, 1_000_000, required=True),),

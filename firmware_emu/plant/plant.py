@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from firmware_emu.plant.sounder import Sounder
     from firmware_emu.profile import Implant, PumpModel
 
-SCHEMA = 3
+SCHEMA = 4
 PERCENT_MAX = 100
 
 
 class Plant(Component):
     """One pump's hardware and what surrounds it."""
 
-    __slots__ = (*PARTS, "kinds", "reached_ms")
+    __slots__ = (*PARTS, "kinds")
 
     catheter: Catheter
     crystal: Crystal
@@ -63,8 +63,6 @@ class Plant(Component):
 
         `unit` tells apart the pumps of one seed, see `Entropy`.
         """
-        self.reached_ms = 0
-        """When somebody last looked or acted: of now, for verbs that are not told the time. Not saved."""
         given = Given(model, implant, seed, unit, memory_bytes)
         self.kinds = DEFAULT_KINDS | dict(model.components)
         for part in PARTS:
@@ -119,12 +117,14 @@ class Plant(Component):
 
     def next_event_ms(self) -> int | None:
         """Pump time of the next change that the plant makes by itself; no run of strokes should span it."""
-        rotor, crystal, processor, receiver = self.rotor, self.crystal, self.processor, self.receiver
+        rotor, battery, processor = self.rotor, self.battery, self.processor
+        standing_until_ms, awake_until_ms = self.crystal.standing_until_ms, self.receiver.until_ms
+        free = rotor.stall is None and rotor.field is None
+        running = standing_until_ms is None and awake_until_ms is None
+        if free and running and processor.healthy and not battery.is_faulty:
+            return None  # the usual case
         changes = [each.until_ms for each in (rotor.stall, rotor.field) if each is not None]
-        if self.battery.is_faulty or crystal.standing_until_ms is not None:
-            changes += [crystal.standing_until_ms, self.battery.next_event_ms()]
-        if not processor.healthy or receiver.until_ms is not None:
-            changes += [processor.next_event_ms(), receiver.until_ms]
+        changes += [standing_until_ms, awake_until_ms, battery.next_event_ms(), processor.next_event_ms()]
         return min((at_ms for at_ms in changes if at_ms is not None), default=None)
 
     @property
@@ -174,7 +174,6 @@ class Plant(Component):
 
     def flow_until(self, now_ms: int) -> None:
         """Move the fluid that flows by itself; strokes due by now were turned before."""
-        self.reached_ms = now_ms
         self.reservoir.flow_until(now_ms)
 
     def feel_surroundings(self) -> None:

@@ -46,6 +46,7 @@ GROUPS = {
     "rig": Group(
         "hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work and watch it from outside."
     ),
+    "plot": Group("hil.cli.plot_command", "plot", "Draw what a rig saw of a pump, as PNG or SVG."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),
     "help": Group("hil.cli.help_pages", "help_page", "Print a page, such as `help exit-codes`."),

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def tell(text: str, *, done: str = "", advice: str = "") -> None:
+def tell(text: str, *, done: str = "", advice: str = "", last: bool = True) -> None:
     """Print an answer and see that it has left this process; AnswerNotWritten where it has not.
 
     `done` says what was carried out before, `advice` what to do instead of repeating it; both "" where nothing was.
+    An answer that is not the `last` has more to be done behind it, which Ctrl-C may end.
     """
     if sys.stdout is None:
         raise AnswerNotWritten(done, "stdout is closed", advice=advice)
@@ -33,7 +34,7 @@ def tell(text: str, *, done: str = "", advice: str = "") -> None:
     except KeyboardInterrupt:
         _discard_the_rest()  # nobody reads it, and the interpreter would wait for that once more when it ends
         raise
-    if done:
+    if done and last:
         hear_none()  # it was done and told: no Ctrl-C may make another ending of it
 
 

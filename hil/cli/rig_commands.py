@@ -6,46 +6,41 @@ the description that the bench itself serves, at `/openapi.json` of its rig cont
 
 from __future__ import annotations
 
-import functools
-import json
-import os
 import re
-import stat
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
-from hil.cli.connection import TellsUsageErrors, tell_error
-from hil.cli.documents import error_fields, json_text
+from hil.cli.connection import TellsUsageErrors
 from hil.cli.help_pages import ListsWholeSentences
-from hil.cli.interrupts import ending_of
 from hil.cli.output import tell
 from hil.cli.quantities import HOURS_MINUTES, MCG_PER_ML, Quantity
-from hil.cli.rig_words import chosen, clock_words, event_line, fields_rows, profile_rows, state_lines
+from hil.cli.rig_connection import with_rig
+from hil.cli.rig_fault_commands import clear, faults, inject
+from hil.cli.rig_reading import COUNT, COUNT_MAX, SPAN, said_of, value_text
+from hil.cli.rig_words import (
+    chosen,
+    clock_words,
+    event_line,
+    fields_rows,
+    profile_rows,
+    sample_line,
+    state_lines,
+)
 from hil.cli.tables import table
-from hil.errors import AnswerNotWritten, BadConfiguration, DeviceError, PumpbenchError, UsageError
+from hil.errors import DeviceError, UsageError
 from hil.quantity_words import PLACES_OF_ML, duration_of_ms, ml
-from hil.rig import Awaited, LostEvents
-from hil.rig_client import RigClient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from hil.rig import RigEvent
+    from hil.cli.rig_connection import Bench
 
 MS_PER_S = 1_000
-READY = "PUMPBENCH_READY"
-LEASE = "PUMPBENCH_LEASE"
-READY_LINE_MAX = 65_536  # characters: a file may have no end, as a device has none
 SYRINGE_MAX_NL = 100_000_000  # what a bench takes at once
-COUNT_MAX = 1_000_000_000
 BYTES_MAX = 1_000_000
 SPEED_MAX = 1_000_000
 LEASE_MAX_S = 86_400
 WHO_MAX = 80
 ML = Quantity("mL", places=PLACES_OF_ML, high=SYRINGE_MAX_NL)
-COUNT = Quantity(low=1, high=COUNT_MAX)
 LONGEST_S = 744 * 3_600  # what H:MM takes: 31 days
 
 
@@ -53,118 +48,12 @@ LONGEST_S = 744 * 3_600  # what H:MM takes: 31 days
 def rig() -> None:
     """Turn the time of an emulated pump, cut its power, work its syringe, and see what is so beside what it believes.
 
-    What stands at the bedside or on the bench, and not in the programmer.
+    What stands at the bedside or on the bench, and not in the programmer. `rig faults` lists what can go wrong.
     """
 
 
-class Bench(NamedTuple):
-    """The rig of a command, and how it tells its answer."""
-
-    rig: RigClient
-    name: str
-    as_json: bool
-    told: list[PumpbenchError]
-
-    def show(self, shown: str, document: Mapping[str, object], *, done: str = "") -> None:
-        """A text for people, or the document for programs."""
-        tell(json_text(self.name, document) if self.as_json else shown, done=done)
-
-    def show_line(self, event: RigEvent | LostEvents) -> None:
-        """An event as it comes, a line."""
-        if not self.as_json:
-            tell(event_line(event))
-            return
-        lost = event.lost if isinstance(event, LostEvents) else 0
-        document = {"event": None if lost else event._asdict(), "lost": lost}
-        tell(json.dumps(json.loads(json_text(self.name, document))))
-
-    def fail(self, error: PumpbenchError, document: Mapping[str, object]) -> PumpbenchError:
-        """The error of what was not done, once a program was told it with what was."""
-        if self.as_json:
-            self.told.append(error)
-            tell(json_text(self.name, {**document, "error": error_fields(error)}))
-        return error
-
-
-def with_rig(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the rig that the ready line names, as its first argument."""
-
-    @click.option(
-        "--ready",
-        "ready_file",
-        type=click.Path(path_type=Path),
-        envvar=READY,
-        required=True,
-        help=f"File with what `pumpbench emulate --control HOST:PORT` printed (or ${READY}).",
-    )
-    @click.option(
-        "--lease",
-        "lease_id",
-        metavar="ID",
-        envvar=LEASE,
-        help=f"Id of the lease under which the bench is used, as `lease take` printed it (or ${LEASE}).",
-    )
-    @click.option("--json", "as_json", is_flag=True, help="JSON: raw integers, units in the names.")
-    @functools.wraps(command)
-    def wrapped(*args: Any, ready_file: Path, lease_id: str | None, as_json: bool, **kwargs: Any) -> None:
-        told: list[PumpbenchError] = []
-        try:
-            client = RigClient(*place_of(ready_file), lease=lease_id or None)
-            try:
-                command(Bench(client, _document_name(), as_json, told), *args, **kwargs)
-            finally:
-                client.close()
-        except (PumpbenchError, KeyboardInterrupt) as caught:
-            error = caught if isinstance(caught, PumpbenchError) else ending_of(caught)
-            if as_json and error not in told and not isinstance(error, AnswerNotWritten):
-                tell_error(error)
-            raise error from error.__cause__
-
-    return wrapped
-
-
-def _document_name() -> str:
-    """`rig-` and the name of the command, or of its group below `rig`, whose commands share one."""
-    context = click.get_current_context()
-    group = context.parent.command.name if context.parent is not None else None
-    return f"rig-{context.command.name if group in {None, 'rig'} else group}"
-
-
-def place_of(ready_file: Path) -> tuple[str, str]:
-    """Address and token of the rig control in a file with a ready line; BadConfiguration where it has none."""
-    try:
-        descriptor = os.open(
-            ready_file, os.O_RDONLY | os.O_NONBLOCK
-        )  # a pipe that nobody writes to would wait
-        with os.fdopen(descriptor) as lines:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BadConfiguration(
-                    f"{ready_file} is no file, and its line could be read once at most",
-                    advice="write the ready line to a file: `pumpbench emulate --control 127.0.0.1:0 >FILE`",
-                )
-            ready = json.loads(lines.readline(READY_LINE_MAX))
-        url, token = (_text_or_none(ready[name]) for name in ("control", "token"))
-    except OSError as error:
-        raise BadConfiguration(
-            f"{ready_file} cannot be read: {error.strerror}", advice="name the file of the ready line"
-        ) from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise BadConfiguration(
-            f"{ready_file} does not begin with a ready line",
-            advice="write it with `pumpbench emulate --control 127.0.0.1:0 >FILE`",
-        ) from error
-    if url is None or token is None:
-        raise BadConfiguration(
-            f"the emulator of {ready_file} has no rig control", advice="start it with --control 127.0.0.1:0"
-        )
-    return url, token
-
-
-def _text_or_none(value: object) -> str | None:
-    """A member of the ready line; TypeError where it is neither text nor null."""
-    if value is None or isinstance(value, str):
-        return value
-    raise TypeError(value)
+for _command in (faults, inject, clear):
+    rig.add_command(_command)
 
 
 # --- what is so ----------------------------------------------------------------------------------------------------
@@ -237,13 +126,47 @@ def clock(bench: Bench, *, pace: str | None) -> None:
 
 
 @rig.command()
-@click.argument("span_s", metavar="H:MM", type=HOURS_MINUTES)
+@click.argument("span_ms", metavar="H:MM[:SS]", type=SPAN)
+@click.option("--every", "every_ms", type=SPAN, help="Show the state too, before, and after each such step.")
 @with_rig
-def advance(bench: Bench, *, span_s: int) -> None:
-    """Let so much of the patient's time pass; the pump's clock must be the bench's (`emulate --time manual`)."""
-    now_ms = bench.rig.advance(span_s * MS_PER_S)
+def advance(bench: Bench, *, span_ms: int, every_ms: int | None) -> None:
+    """Let so much of the patient's time pass; the pump's clock must be the bench's (`emulate --time manual`).
+
+    With --every and --json one document a line, as `pumpbench plot` reads them.
+    """
+    if every_ms is not None:
+        _advance_by_steps(bench, span_ms, every_ms)
+        return
+    now_ms = bench.rig.advance(span_ms)
     shown = f"the bench stands at {duration_of_ms(now_ms)}"
     bench.show(shown, {"now_ms": now_ms}, done="the time has passed")
+
+
+def _advance_by_steps(bench: Bench, left_ms: int, every_ms: int) -> None:
+    """Let time pass, and tell the state at its beginning and after each step, the last of which may be shorter."""
+    step_ms = 0
+    while True:
+        seen = bench.rig.state()
+        done = f"time has passed until {clock_words(seen.now_ms)}" if step_ms else ""
+        on = [fault.name for fault in bench.rig.faults() if fault.on]
+        if bench.as_json:
+            bench.show_document(
+                {
+                    "now_ms": seen.now_ms,
+                    "powered": seen.powered,
+                    "truth": seen.truth,
+                    "belief": seen.belief,
+                    "faults_on": on,
+                },
+                done=done,
+            )
+        else:
+            tell(sample_line(seen, on), done=done, last=False)
+        left_ms -= step_ms
+        if not left_ms:
+            return
+        step_ms = min(every_ms, left_ms)
+        bench.rig.advance(step_ms)
 
 
 @rig.command(name="run-until")
@@ -270,7 +193,7 @@ def run_until(
     Operators are < <= == != >= >, which a shell wants quoted; values whole numbers, true, false, none, or a name.
     `state --json` has the fields. It ends with 8 where that has not happened.
     """  # noqa: D301 - the mark of click for lines as they stand
-    said = _said(what, " ".join(words).split())
+    said = said_of(what, " ".join(words).split(), f"run-until {what} 'FIELD >= VALUE'")
     if count != 1:
         said["count"] = count
     if cleared:
@@ -288,38 +211,12 @@ def run_until(
         )
     lines = [event_line(event) for event in ran.events]
     if what in {"truth", "belief"}:
-        lines = [f"{said['field']} of {what} is {_value_text(ran.value)}"]
+        lines = [f"{said['field']} of {what} is {value_text(ran.value)}"]
     bench.show(
         "\n".join([*lines, f"the bench stands at {clock_words(ran.now_ms)}"]),
         document,
         done="the time has passed",
     )
-
-
-def _said(what: str, words: list[str]) -> Awaited:
-    """What the words say of what a run ends at; UsageError where they are too many or too few."""
-    if what in {"event", "alarm"}:
-        if len(words) > 1:
-            raise UsageError(
-                f"{what} takes one name, and {len(words)} were given", advice="name one, or none"
-            )
-        return Awaited(name=words[0]) if words else Awaited()
-    if len(words) != 3:
-        raise UsageError(
-            f"{what} takes FIELD OPERATOR VALUE, and {len(words)} words were given",
-            advice=f"quote them for the shell: run-until {what} 'FIELD >= VALUE'",
-        )
-    field, operator, text = words
-    constants: dict[str, bool | None] = {"true": True, "false": False, "none": None, "null": None}
-    if text.lower() in constants:
-        return Awaited(field=field, operator=operator, value=constants[text.lower()])
-    value = int(text) if re.fullmatch("-?[0-9]{1,30}", text) else text
-    return Awaited(field=field, operator=operator, value=value)
-
-
-def _value_text(value: object) -> str:
-    """A value as it is written on the command line."""
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 # --- what happened -------------------------------------------------------------------------------------------------
@@ -394,7 +291,10 @@ def aspirate(bench: Bench, *, volume_nl: int | None) -> None:
 def fill(bench: Bench, *, volume_nl: int, ng_per_ml: int | None) -> None:
     """Inject fluid into the reservoir. The pump does not notice: `program refill` tells it."""
     went_in_nl = bench.rig.fill(volume_nl, ng_per_ml)
-    bench.show(f"{ml(went_in_nl)} went in", {"volume_nl": went_in_nl}, done="the fluid is in")
+    shown = f"{ml(went_in_nl)} went in"
+    if ng_per_ml is None and not bench.as_json and not bench.rig.state().truth["reservoir_ng_per_ml"]:
+        shown += ", without drug: there was none in the reservoir, and no --concentration was named"
+    bench.show(shown, {"volume_nl": went_in_nl}, done="the fluid is in")
 
 
 @rig.group(cls=ListsWholeSentences)

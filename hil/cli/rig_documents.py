@@ -28,6 +28,14 @@ class TruthPart(NowPart):
     truth: Annotated[Any, "what is physically so, as Truth in /openapi.json of the rig control"]
 
 
+class SamplePart(TruthPart):
+    """One line of `advance --every`: how it stood then."""
+
+    powered: Annotated[bool, "whether it has power"]
+    belief: Annotated[Any, "what the program believes, as Belief there; null without power"]
+    faults_on: Annotated[list[str], "names of the faults that are on"]
+
+
 class ClockPart(NowPart):
     """How time runs."""
 
@@ -114,6 +122,68 @@ class LeasePart(TypedDict):
     lease: NotRequired[Annotated[str, "present after take: the id, for --lease or $PUMPBENCH_LEASE"]]
 
 
+class FaultParameterFields(TypedDict):
+    """One number that a fault takes; its unit is the last part of its name."""
+
+    name: Annotated[str, "its name"]
+    lowest: Annotated[int, "the lowest that it may be"]
+    highest: Annotated[int, "the highest"]
+    required: Annotated[bool, "whether it must be given"]
+    default: Annotated[int | None, "what holds where it is left out; null: no number, as the meaning says"]
+    meaning: Annotated[str, "what it means where it is left out, or what its numbers are; may be empty"]
+
+
+class FaultStartFields(TypedDict):
+    """When a fault starts: what it waits for, and what is said of that."""
+
+    at: Annotated[str, "time, stroke, write, frame, event, alarm, truth or belief"]
+    after_ms: Annotated[int, "of a time: so long after the order"]
+    count: Annotated[int, "of strokes, writes, frames, events and alarms: the n-th from the order on"]
+    name: Annotated[str | None, "of an event or alarm: which one"]
+    cleared: Annotated[bool, "of an alarm: its end rather than its beginning"]
+    field: Annotated[str | None, "of truth and belief: what is compared"]
+    operator: Annotated[str | None, "how"]
+    value: Annotated[bool | int | str | None, "with what; an enum is its name"]
+
+
+class FaultOrderFields(TypedDict):
+    """What is to come of a fault. Times are pump time."""
+
+    start: Annotated[FaultStartFields, "what it waits for"]
+    for_ms: Annotated[int | None, "how long it lasts each time; null: until it is cleared, or ends by itself"]
+    every_ms: Annotated[int | None, "how long after each start it starts again; null: when that comes again"]
+    times: Annotated[int, "how often it is to start in all"]
+    begun: Annotated[int, "how often it has started"]
+    left: Annotated[int, "what is still counted before it starts; 0 where nothing is"]
+    starts_at_ms: Annotated[int | None, "when it starts by itself; null where it waits for something else"]
+    ends_at_ms: Annotated[int | None, "when it ends by itself; null where it does not, or is not on"]
+
+
+class FaultFields(TypedDict):
+    """One fault that the bench can cause."""
+
+    name: Annotated[str, "its name"]
+    where: Annotated[str, "what it acts on: plant, power, memory, clock or processor"]
+    summary: Annotated[str, "what it is"]
+    seen_as: Annotated[str, "what the firmware can see of it"]
+    parameters: Annotated[list[FaultParameterFields], "the numbers that it takes"]
+    on: Annotated[bool, "whether it is so now"]
+    effects: Annotated[int, "how often it took effect, or on how much, as the summary says; never set back"]
+    order: Annotated[FaultOrderFields | None, "what is to come of it; null for nothing"]
+
+
+class FaultPart(TypedDict):
+    """The fault that was caused, ordered or cleared."""
+
+    fault: Annotated[FaultFields, "as it stands after that"]
+
+
+class FaultsPart(TypedDict):
+    """What can go wrong."""
+
+    faults: Annotated[list[FaultFields], "all faults, or the one that was named"]
+
+
 class ProfilePart(TypedDict):
     """What a pump was made from, without its keys."""
 
@@ -136,7 +206,7 @@ RIG_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "rig-state": ((StatePart,),),
     "rig-truth": ((TruthPart,),),
     "rig-clock": ((ClockPart,),),
-    "rig-advance": ((NowPart,),),
+    "rig-advance": ((NowPart,), (SamplePart,)),
     "rig-run-until": ((RanPart,),),
     "rig-mark": ((MarkPart,),),
     "rig-trace": ((TracePart,),),
@@ -147,4 +217,7 @@ RIG_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "rig-tones": ((TonesPart,),),
     "rig-lease": ((LeasePart,),),
     "rig-profile": ((ProfilePart,),),
+    "rig-faults": ((FaultsPart,),),
+    "rig-inject": ((FaultPart,),),
+    "rig-clear": ((FaultPart,),),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from hil.cli.tables import alarm_names
+from hil.cli.tables import alarm_names, columns
 from hil.quantity_words import decimal_text, duration_of_ms, mcg, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from hil.rig import LostEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from hil.cli.tables import Rows
     from hil.rig import RigEvent, RigProfile, RigState
@@ -19,7 +19,7 @@ PLACES_OF_NL_PPM: Final = 12
 PLACES_OF_FG_PPM: Final = 15
 """Of drug in fg x 10^-6, as mcg."""
 LINE_MAX = 160  # characters of an event; its bytes may be many
-NOISY: Final = frozenset({"MemoryWritten", "FrameReceived", "FrameSent"})
+NOISY: Final = frozenset({"MemoryChanged", "FrameReceived", "FrameSent"})
 """Kinds of events that are most of a trace, and that few look for."""
 _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_nl_per_day", ml_per_day),
@@ -36,6 +36,8 @@ _UNITS: Final[tuple[tuple[str, Callable[[int], str]], ...]] = (
     ("_ms", duration_of_ms),
     ("_s", lambda value: duration_of_ms(1_000 * value)),
     ("_minutes", lambda value: f"{value} min"),
+    ("_millicelsius", lambda value: f"{decimal_text(value, 3)} °C"),
+    ("_pa", lambda value: f"{decimal_text(value, 3)} kPa"),
 )
 """Endings of names and how their values read; the longer ones first."""
 _OF: Final = {"_fg_ppm": "drug", "_ng_per_ml": "concentration", "_mv": "voltage"}
@@ -96,8 +98,18 @@ def state_lines(state: RigState) -> list[str]:
         for name, value in belief.items()
         if name not in shared
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    return [f"{row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip() for row in rows]
+    return columns(rows)
+
+
+def sample_line(state: RigState, faults_on: Sequence[str]) -> str:
+    """Reservoir and delivery, true and believed, in a line, with the faults that are on."""
+    truth, belief = state.truth, state.belief or {}
+    words = [
+        f"{label} {value_words(true, truth.get(true))}, believed {value_words(believed, belief.get(believed))}"
+        for label, true, believed in _BESIDE
+        if label in {"reservoir", "delivered"}
+    ]
+    return "; ".join([f"{clock_words(state.now_ms)}  {words[0]}", *words[1:], *faults_on])
 
 
 def profile_rows(profile: RigProfile) -> Rows:

@@ -33,6 +33,7 @@ from protocol.messages.stop import ResumeReply, StopReply
 from protocol.messages.time import TimeSetReply
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from hil.outcome_store import FiledCommand
@@ -53,6 +54,14 @@ def table(rows: Rows) -> str:
     """Rows as aligned text."""
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows)
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows of several columns as aligned lines."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
 
 
 def wall_text(wall_s: int, tz_minutes: int = 0, *, valid: bool = True) -> str:

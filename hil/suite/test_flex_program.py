@@ -249,6 +249,7 @@ def test_low_and_empty_come_when_the_schedule_lets_them_be_foretold(
 # Clock and zone.
 
 
+# FI 64
 @verifies("TIM-006")
 @needs("time", "reset")
 @pytest.mark.parametrize(
@@ -274,6 +275,7 @@ def test_after_a_journey_the_rate_is_that_of_the_new_local_minute(
     assert rate(flexible) != wanted
 
 
+# FI 64
 @verifies("TIM-006")
 @needs("time", "reset")
 def test_daylight_saving_skips_a_boundary_or_passes_it_again_and_catches_nothing_up(

@@ -51,6 +51,7 @@ def test_each_role_opens_a_session_and_both_ends_prove_the_key(
         client.end_session()
 
 
+# FI 56
 @verifies("SES-002")
 def test_a_wrong_key_is_refused_and_nothing_is_served_under_it(make_raw: Callable[..., RawClient]) -> None:
     client = make_raw(key=development_key(Role.SERVICE)._replace(key=WRONG_KEY), connect=False)
@@ -139,6 +140,7 @@ def test_a_repeated_hello_gets_the_same_greeting_and_another_hello_another(
     assert other.nonce_p != offer_of(first).nonce_p
 
 
+# FI 49
 @verifies("SES-012")
 def test_the_recorded_handshake_of_a_closed_session_opens_nothing(
     make_raw: Callable[..., RawClient],

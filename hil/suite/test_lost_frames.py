@@ -39,6 +39,7 @@ FAULTS: dict[str, Callable[[FaultyLine], object]] = {
 }
 
 
+# FI 47
 @verifies("LNK-006", "BOL-011")
 @needs("time", "reset")
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())

@@ -95,6 +95,7 @@ def test_a_block_that_the_pump_could_not_give_is_refused_and_the_field_is_named(
     able.abort_program()
 
 
+# FI 58, RH-03
 @verifies("PRG-025", "PRG-015")
 @needs("reset")
 def test_we_33_an_interval_in_minutes_for_hours_passes_the_day(able: Programmer) -> None:
@@ -277,6 +278,7 @@ def test_boluses_of_a_program_count_in_the_windows_with_a_clinicians(
     assert after.periodic_nl == 12 * PERIODIC.volume_nl
 
 
+# FI 55
 @verifies("BOL-026")
 @needs("time", "reset")
 def test_a_flood_of_requests_leaves_the_history_of_the_therapy_in_the_log(

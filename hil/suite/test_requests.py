@@ -49,6 +49,7 @@ def lasting(status: GetStatusReply) -> tuple[object, ...]:
     )
 
 
+# FI 57
 @verifies("LNK-004")
 def test_every_unassigned_opcode_is_refused_whatever_its_payload(raw: RawClient) -> None:
     before = raw.status()
@@ -63,6 +64,7 @@ def test_every_unassigned_opcode_is_refused_whatever_its_payload(raw: RawClient)
     assert lasting(raw.status()) == lasting(before)
 
 
+# FI 57
 @verifies("LNK-003")
 def test_a_request_that_is_longer_or_shorter_than_its_version_says_is_refused(
     make_raw: Callable[..., RawClient],
@@ -113,6 +115,7 @@ UNKNOWN_VALUES = (
 )
 
 
+# FI 57
 @verifies("LNK-005")
 def test_a_value_that_means_nothing_is_refused_and_its_place_is_named(raw: RawClient) -> None:
     before = raw.status()
@@ -158,7 +161,7 @@ FORBIDDEN = [
 ]
 
 
-@verifies("ROL-001", "STA-008")
+@verifies("ROL-001", "ROL-002", "STA-008")
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 def test_what_a_role_may_not_do_is_refused_and_logged_and_changes_nothing(
     make_raw: Callable[..., RawClient], role: Role

@@ -128,6 +128,7 @@ def test_the_last_counter_of_a_session_is_still_served(raw: RawClient) -> None:
 FORGED_PLACES = {"opcode": 2, "ctr": 6, "ref": 10, "payload": 12, "tag": -5}
 
 
+# FI 56
 @verifies("SES-013")
 def test_a_changed_frame_with_a_good_crc_fails_its_tag(raw: RawClient) -> None:
     for number, (name, place) in enumerate(FORGED_PLACES.items(), start=1):
@@ -168,6 +169,7 @@ def test_sixteen_forged_tags_close_the_session_and_no_more_than_that_is_lost(
     assert [log_type for log_type in written if log_type in expected][-3:] == expected
 
 
+# FI 56
 @verifies("SES-008")
 def test_a_command_outside_a_session_is_only_hinted_at_and_changes_nothing(
     raw: RawClient, make_raw: Callable[..., RawClient]
@@ -198,7 +200,7 @@ def test_after_end_session_nothing_more_is_served(raw: RawClient) -> None:
     check_no_session(raw.next_frame(), raw.sid, Opcode.GET_STATUS, raw.ctr)
 
 
-@verifies("SES-009")
+@verifies("SES-009", "SES-024")
 @needs("time")
 def test_a_session_ends_after_120_seconds_without_a_request_to_the_millisecond(
     raw: RawClient, pump_rig: Rig

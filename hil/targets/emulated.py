@@ -20,6 +20,7 @@ from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.rig import (
     FaultOrder,
+    FaultParameter,
     FaultStart,
     LostEvents,
     Rig,
@@ -249,7 +250,7 @@ class EmulatedRig(Rig):
                 each.fault.where.value,
                 each.fault.summary,
                 each.fault.seen_as,
-                tuple(parameter.name for parameter in each.fault.parameters),
+                tuple(FaultParameter(*parameter) for parameter in each.fault.parameters),
                 each.on,
                 each.effects,
                 None if each.order is None else _order_of(each.order),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from firmware_emu.controller.events import AlarmRaised
-from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, PLACES, Region, log_ring
+from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, MARK_OFFSET, PLACES, Region, log_ring
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import CARD_KEY_ID, AlarmId, OnExpiry, RefillFlag, Role, StopReason, TimeSetReason
@@ -406,6 +406,48 @@ def key_recovered_again(talk: Conversation) -> Conversation:
     return talk
 
 
+def code_damaged(before_ms: int = 0) -> Conversation:
+    """A bit of the code turns, and the test of an hour finds it."""
+    talk = new_pump(wall_s=None)
+    talk.wait(MS_PER_HOUR)
+    return code_damaged_again(talk, before_ms)
+
+
+def code_damaged_again(talk: Conversation, before_ms: int = 0) -> Conversation:
+    talk.pump.inject("code-flip", {"bit": 5})
+    return until_alarm(talk, AlarmId.SELF_TEST, 2 * MS_PER_HOUR, before_ms)
+
+
+def mend_code(talk: Conversation) -> None:
+    """A start that finds the code whole; the reset itself is acknowledged at once."""
+    talk.pump.clear("code-flip")
+    restart(talk)
+    acknowledge(talk, AlarmId.MEM_NONCRITICAL)
+    leave(talk)
+
+
+def mark_stuck() -> Conversation:
+    """The page with the journal's mark takes nothing any more, which the next change finds."""
+    talk = new_pump(wall_s=None)
+    talk.wait(MS_PER_HOUR)
+    return mark_stuck_again(talk)
+
+
+def mark_stuck_again(talk: Conversation) -> Conversation:
+    talk.pump.inject("stuck-page", {"offset_bytes": MARK_OFFSET})
+    talk.granted(LogStatus(LogName.MAIN))
+    leave(talk)
+    return talk
+
+
+def mend_mark(talk: Conversation) -> None:
+    """A start on a memory that takes what is written; the reset itself is acknowledged at once."""
+    talk.pump.clear("stuck-page")
+    restart(talk)
+    acknowledge(talk, AlarmId.MEM_NONCRITICAL)
+    leave(talk)
+
+
 CAUSES: dict[AlarmId, Cause] = {
     AlarmId.LOW_RESERVOIR: Cause(low, fill_up, low_again),
     AlarmId.EMPTY: Cause(empty, fill_up, empty_again),
@@ -422,5 +464,7 @@ CAUSES: dict[AlarmId, Cause] = {
     AlarmId.RNG_FAILED: Cause(random_source_stuck, restart_and_acknowledge, None),
     AlarmId.KEY_RECOVERY: Cause(key_recovered, None, key_recovered_again),
     AlarmId.TUBE_SET: Cause(tube_set, None, tube_set_again),
+    AlarmId.SELF_TEST: Cause(code_damaged, mend_code, code_damaged_again),
+    AlarmId.NVM: Cause(mark_stuck, mend_mark, mark_stuck_again),
 }
-"""Every alarm that the pump raises by itself; NVM has a row in its table and no cause yet."""
+"""Every alarm that the pump raises by itself."""

@@ -92,6 +92,7 @@ def test_attack_5_12_a_cancel_that_races_with_the_end_of_a_patients_bolus_spares
     assert_log_is_whole(talk)
 
 
+# FI 67, RH-19
 def test_attack_5_6_an_interrupted_patients_bolus_a_prime_and_a_resume_are_three_accounts() -> None:
     talk = one_bolus_holds_up_another()
     talk.wait(DURATION_MS // 2)
@@ -114,3 +115,23 @@ def test_attack_5_6_an_interrupted_patients_bolus_a_prime_and_a_resume_are_three
     assert {found.reason for found in ends_of(talk).values()} == {BolusEndReason.STOP}
     assert_volumes_agree(talk)
     assert_log_is_whole(talk)
+
+
+# FI 55
+def test_a_request_beside_a_prime_is_denied_and_one_at_a_low_reservoir_is_granted() -> None:
+    talk = PatientAndClinician.with_program(
+        PATIENT, profile=profile_of(implant=Implant(filled_nl=2_010_000), low_reservoir_alarm_nl=2_000_000)
+    )
+    talk.wait_until(PATIENT.lockout_s * MS_PER_S)
+    rev = talk.granted(GetStatus()).program_rev
+    offered = talk.granted(BolusPrepare(BolusKind.PRIME, 140_000, 600, rev))
+    talk.granted(Prime(80, 140_000, 600, offered.token, rev))
+    denied = talk.asks_for_bolus(PATIENTS)
+    assert (denied.deny, denied.result.reason) == (DenyReason.ANOTHER_ACTIVE, ErrorCode.BOLUS_ACTIVE)
+    talk.wait(600 * MS_PER_S)
+    assert talk.granted(GetStatus()).alarm_active == 1 << AlarmId.LOW_RESERVOIR
+    assert talk.asks_for_bolus(PATIENTS).deny is DenyReason.GRANTED, "the denial used up no id"
+    talk.wait(DURATION_MS)
+    delivered = talk.granted(GetDelivery())
+    assert (delivered.patient_nl, delivered.prime_nl) == (PATIENT.volume_nl, 140_000)
+    assert_volumes_agree(talk)

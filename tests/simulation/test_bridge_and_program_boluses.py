@@ -38,6 +38,7 @@ def bridging(
     return talk
 
 
+# FI 55
 def test_a_patient_is_denied_until_the_bridge_is_over_and_is_told_the_second() -> None:
     talk = bridging(PATIENT._replace(lockout_s=601))
     talk.wait(700 * MS_PER_S)

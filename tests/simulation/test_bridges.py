@@ -76,6 +76,7 @@ def rate(talk: Conversation) -> int:
     return int(talk.granted(GetStatus()).rate_nl_per_day)
 
 
+# FI 21
 def test_we_13_the_bridge_runs_at_its_rate_to_the_millisecond_and_then_the_program() -> None:
     talk = bridging()
     basal_nl, _ = delivered(talk)

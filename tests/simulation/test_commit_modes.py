@@ -37,6 +37,7 @@ def staged(talk: Conversation, messages: int = 3) -> int:
     return int(talk.granted(ProgVerify()).staged_crc) if messages == 3 else 0
 
 
+# FI 50, RH-07
 @for_each(("mode", "messages"), [(mode, messages) for mode in CommitMode for messages in (1, 2, 3)])
 def test_5_1_a_link_that_is_cut_behind_any_message_of_an_update_leaves_what_the_mode_says(
     mode: CommitMode, messages: int

@@ -174,6 +174,7 @@ def test_edges_lost_or_false_now_and_then_never_let_it_count_more_than_it_comman
 
 
 # FI 08, RH-04
+@verifies("SAF-017")
 @pytest.mark.parametrize(("accuracy_ppm", "dry_first"), [(1_112_000, True), (1_111_000, False), (PPM, False)])
 def test_a_pump_that_gives_a_ninth_more_is_dry_before_its_alarm_and_the_refill_finds_it(
     accuracy_ppm: int, dry_first: bool

@@ -122,6 +122,7 @@ def refills(talk: PatientAndClinician) -> None:
     talk.granted(Refill(61, 0, 18_000_000, 1, RefillFlag(0), 500_000, 2_000_000))
 
 
+# FI 55
 @for_each("procedure", [commits_the_same_again, refills])
 def test_the_lockout_begins_anew_at_a_program_and_at_a_refill(procedure: Any) -> None:
     talk = after_lockout()
@@ -178,6 +179,7 @@ def with_a_full_hour(talk: PatientAndClinician) -> None:
     talk.wait(200_000)
 
 
+# FI 55
 @for_each(
     ("prepare", "deny", "code", "next_s"),
     [
@@ -250,6 +252,7 @@ def test_attack_5_5_boluses_under_new_ids_stop_at_the_hour_and_the_day_over_rest
     assert talk.asks_for_bolus(300).result.reason == ErrorCode.DAY_MAX
 
 
+# FI 55
 def test_fi_55_a_thousand_requests_leave_the_history_of_the_therapy_where_it_is() -> None:
     talk = after_lockout()
     talk.asks_for_bolus(1)

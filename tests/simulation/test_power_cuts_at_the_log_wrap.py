@@ -18,6 +18,7 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.support.soak import stride_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +81,9 @@ def test_a_cut_in_any_write_that_overwrites_the_oldest_entries_leaves_old_or_new
     torn_after_bytes: int, deed: str
 ) -> None:
     outcomes = set()
-    for last_seq in (CAPACITY - 1, CAPACITY, CAPACITY + CHECKPOINT_EVERY - 1):
-        for number in count(1):
+    apart = stride_of(f"writes of {deed}, torn at {torn_after_bytes}", 3)
+    for first, last_seq in enumerate((CAPACITY - 1, CAPACITY, CAPACITY + CHECKPOINT_EVERY - 1), 1):
+        for number in count(min(first, apart), apart):
             talk = filled_to(last_seq).fork()
             talk.pump.plant.cut_at_write(number, torn_after_bytes)
             DEEDS[deed](talk)

@@ -140,7 +140,8 @@ def test_an_alarm_whose_beginning_was_cut_is_there_once_and_is_heard(alarm_id: A
         assert_volumes_agree(talk)
 
 
-@for_each("alarm_id", sorted(set(CAUSES) - {AlarmId.RNG_FAILED}))  # no session opens to acknowledge that one
+# No session opens to acknowledge RNG_FAILED; a start on a memory that is stuck raises NVM anew.
+@for_each("alarm_id", sorted(set(CAUSES) - {AlarmId.RNG_FAILED, AlarmId.NVM}))
 def test_an_acknowledgement_that_was_cut_happened_or_did_not(alarm_id: AlarmId) -> None:
     base = begun(alarm_id)
     (row,) = [row for row in base.granted(GetAlarms()).alarms if row.alarm_id is alarm_id]
@@ -264,12 +265,12 @@ def damaged_and_stopped() -> Conversation:
 def test_a_self_test_that_was_cut_tells_of_the_damage_once_or_the_start_behind_it_does() -> None:
     base = damaged_and_stopped()
 
-    def test_it(talk: Conversation) -> object:
+    def ask_for_self_test(talk: Conversation) -> object:
         return talk.ask(SelfTest())
 
     found_by = set()
-    for cut in part_of("a self-test", writes_of(base, test_it), one_in=2):
-        talk = cut_in(base, cut, test_it)
+    for cut in part_of("a self-test", writes_of(base, ask_for_self_test), one_in=2):
+        talk = cut_in(base, cut, ask_for_self_test)
         assert_heard_within_an_interval(talk)
         types = [entry.type for entry in talk.log()]
         assert types.count(LogType.NVM_FAULT) == 1
@@ -300,14 +301,14 @@ def test_a_self_test_that_finds_all_whole_ends_the_alarm_of_the_memory_or_the_st
     base = log_mended()
     assert is_active(base, AlarmId.MEM_NONCRITICAL)
 
-    def test_it(talk: Conversation) -> object:
+    def ask_for_self_test(talk: Conversation) -> object:
         return talk.ask(SelfTest())
 
     whole = base.fork()
     assert not whole.granted(SelfTest()).failed
     assert not is_active(whole, AlarmId.MEM_NONCRITICAL)
-    for cut in part_of("a self-test of a whole memory", writes_of(base, test_it), one_in=2):
-        talk = cut_in(base, cut, test_it)
+    for cut in part_of("a self-test of a whole memory", writes_of(base, ask_for_self_test), one_in=2):
+        talk = cut_in(base, cut, ask_for_self_test)
         assert not is_active(talk, AlarmId.MEM_NONCRITICAL)
         assert len(entries_about(talk, AlarmId.MEM_NONCRITICAL, LogType.ALARM_OFF)) == 1
         assert_log_is_whole(talk)

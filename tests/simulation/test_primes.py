@@ -88,6 +88,7 @@ def test_a_prime_is_even_and_never_more_than_a_stroke_from_what_was_asked_for() 
         assert asked_nl // 500 * 500 == talk.granted(QueryCmd(7)).delivered_nl
 
 
+# FI 67, RH-19
 def test_rh_19_an_interrupted_bolus_a_prime_and_a_resume_give_each_what_it_was_asked_and_catch_nothing_up() -> (
     None
 ):

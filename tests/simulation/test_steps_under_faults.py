@@ -9,7 +9,7 @@ import pytest
 from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.plant.plant import Plant
-from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
 from tests.simulation.conversation import Conversation, memory_of, profile_of, state_of
 from tests.simulation.stepping import Act, cuts, played
 
@@ -46,7 +46,7 @@ def lived(name: str, given: dict[str, Any], seed: int | None) -> Conversation:
         (3 * MS_PER_HOUR + 1_234, injecting(name, given)),
         (9 * MS_PER_HOUR, injecting("motor-stall", {"duration_ms": MS_PER_HOUR})),
         (15 * MS_PER_HOUR + 777, restart),
-        (24 * MS_PER_HOUR, lambda talk: talk.pump.clear(name)),
+        (16 * MS_PER_HOUR, lambda talk: talk.pump.clear(name)),
     )
     talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))
     return played(talk, story, END_MS, () if seed is None else cuts(seed, END_MS, STEPS))
@@ -76,7 +76,7 @@ def test_a_fork_and_a_file_in_the_middle_of_a_fault_have_the_same_future(name: s
     assert filed.to_json() == talk.pump.plant.to_json()
     assert filed.next_event_ms() == talk.pump.plant.next_event_ms()
     for each in (talk, twin):
-        each.wait(MS_PER_DAY)
+        each.wait(4 * MS_PER_HOUR)
     assert memory_of(twin.pump) == memory_of(talk.pump)
     assert twin.pump.plant.to_json() == talk.pump.plant.to_json()
     assert FAULTS[name].effects(twin.pump.plant) == FAULTS[name].effects(talk.pump.plant)

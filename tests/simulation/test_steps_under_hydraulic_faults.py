@@ -12,6 +12,7 @@ from protocol.messages.stop import Resume, Stop
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.stepping import Story, cuts, played
 from tests.simulation.test_steps import asking, assert_same, bolus, new_program, refill
+from tests.support.soak import rounds_of
 from tests.unit.plant.hydraulic_stories import CAUSES, Cause
 
 END_MS = 90 * MS_PER_HOUR
@@ -58,7 +59,9 @@ def test_a_fault_of_motor_or_fluid_is_the_same_in_any_steps(cause: Cause) -> Non
     played(once, story_of(cause), END_MS)
     assert took_effect(once, cause)
     events_ms = {entry.now.pump_ms for entry in once.trace if isinstance(entry.event, ProgramEvent)}
-    instants = cuts(len(repr(cause)), END_MS, 600, sorted(events_ms)[:40])
+    instants = cuts(
+        len(repr(cause)), END_MS, rounds_of(f"steps with {cause}", 600, 250), sorted(events_ms)[:40]
+    )
     acts = list(story_of(cause))
     for ms in instants:
         while acts and acts[0][0] <= ms:

@@ -231,7 +231,7 @@ def test_a_fault_that_cannot_start_when_its_time_has_come_is_told_and_hurts_nobo
     def burst(_plant: Plant, _now_ms: int, _values: dict[str, int | None]) -> None:
         raise ValueError("the reservoir is full")
 
-    never = (lambda _plant: None), (lambda _plant: False), (lambda _plant: 0)
+    never = (lambda _plant, _now_ms: None), (lambda _plant: False), (lambda _plant: 0)
     register_fault(Fault("burst", Where.PLANT, "It bursts.", "nothing", burst, *never))
     try:
         pump = Pump.new(profile_of(), SEED)

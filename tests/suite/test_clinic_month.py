@@ -6,8 +6,6 @@ What the sum knows stands here, from the script and its programs as a reader see
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.support.warm_python import WARM_PYTHON
+from tests.suite.scenarios import played
 
 SCRIPT = Path(__file__).parents[2] / "fixtures/scenarios/clinic_month.sh"
 STROKE_NL = 500
@@ -41,18 +39,9 @@ class Month(NamedTuple):
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
     place = tmp_path_factory.mktemp("month")
-    pumpbench, descriptor = WARM_PYTHON.words()
-    done = subprocess.run(
-        ["sh", str(SCRIPT), str(place)],
-        env={"PATH": os.environ["PATH"], "HOME": str(place), "PUMPBENCH": pumpbench},
-        capture_output=True,
-        text=True,
-        pass_fds=[descriptor],
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = played(SCRIPT, place)
     report = json.loads((place / "report_day_29.json").read_text())
-    return Month(done.stdout, (place / "report_day_29.txt").read_text(), report)
+    return Month(said, (place / "report_day_29.txt").read_text(), report)
 
 
 def flexible_nl() -> Fraction:

@@ -38,6 +38,14 @@ def rounds_of(what: str, every: int, ordinary: int) -> int:
     return ordinary
 
 
+def stride_of(what: str, ordinary: int) -> int:
+    """Of a loop that finds out while it runs how many cases it has: play one in so many; 1 in a long run."""
+    if PLAYS_ALL:
+        return 1
+    PLAYED[what] = (1, ordinary)
+    return ordinary
+
+
 def told(played: dict[str, tuple[int, int]]) -> str:
     """One line about the tests that played a part; empty where there were none."""
     if not played:

@@ -201,7 +201,8 @@ class RunUntil(Strict):
 class Event(BaseModel):
     """One thing that the pump did: what kind of thing, when in pump time and line time, its fields; words for people.
 
-    The first four are what the trace hash is made of. A name ends in its unit, an enum is its name, bytes are hex.
+    The first four are what the trace hash is made of, but of what was written to the memory only place and length are
+    told: there are keys in it. A name ends in its unit, an enum is its name, bytes are hex.
     """
 
     kind: str

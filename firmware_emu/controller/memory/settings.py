@@ -40,10 +40,14 @@ class Settings:
         self.patient_may_read_therapy = False
 
     def applied_to(self, model: PumpModel) -> PumpModel:
-        """The model with what the clinic has set."""
-        if not self.numbers:
-            return model
-        fields: dict[str, Any] = {FIELD_OF[config_id]: value for config_id, value in self.numbers.items()}
+        """The model with what the clinic has set, and else with the volumes of the path that the pump was told."""
+        fields: dict[str, Any] = {
+            "tubing_nl": model.tubing_nl + model.tubing_told_excess_nl,
+            "tubing_told_excess_nl": 0,
+            "catheter_nl": model.catheter_nl + model.catheter_told_excess_nl,
+            "catheter_told_excess_nl": 0,
+        }
+        fields |= {FIELD_OF[config_id]: value for config_id, value in self.numbers.items()}
         return replace(model, **fields)
 
     def pack(self) -> bytes:

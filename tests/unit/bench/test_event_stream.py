@@ -140,7 +140,7 @@ def test_a_reader_that_does_not_read_loses_what_it_was_too_slow_for_and_never_ho
     head = slow.recv(300)
     assert b"200 OK" in head
     monkeypatch.setattr(trace_ring, "ENTRIES_KEPT", KEPT)
-    hours = {"what": "event", "name": "MemoryWritten", "count": 10 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
+    hours = {"what": "event", "name": "MemoryChanged", "count": 10 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
     runs = [each.rig("POST", "/v1/clock/run-until", hours) for each in (bench, undisturbed)]
     assert runs[0] == runs[1]
     states = [each.rig("GET", "/v1/state") for each in (bench, undisturbed)]
@@ -163,7 +163,7 @@ def test_what_a_reader_was_too_slow_for_is_told_as_a_number_in_its_place(
     bench: ThreadBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trace_ring, "ENTRIES_KEPT", KEPT)
-    hours = {"what": "event", "name": "MemoryWritten", "count": 3 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
+    hours = {"what": "event", "name": "MemoryChanged", "count": 3 * KEPT, "limit_ms": 1_000 * MS_PER_DAY}
     bench.rig("POST", "/v1/clock/run-until", hours)
     ring = bench.runner.host.ring
     assert ring is not None

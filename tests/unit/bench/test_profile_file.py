@@ -13,7 +13,7 @@ import pytest
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.profile_file import BUILT_IN, load_profile, profile_names
 from firmware_emu.bench.profile_rules import IMPLANT_RULES, KEY_RULES, MODEL_RULES
-from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel
+from firmware_emu.profile import EmptyPolicy, Implant, PairedKey, PumpModel, RecoveryLog, TelemetryExit
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS
 from tests.unit.bench.processes import Emulator
@@ -22,10 +22,13 @@ EXAMPLES = Path(__file__).parents[3] / "fixtures" / "profiles"
 NAMES = [
     "factory",
     "implanted",
+    "as_reported_telemetry",
     "child",
     "forty_millilitre",
+    "late_recovery_log",
     "near_replacement",
     "nearly_empty",
+    "old_catheter_volume",
     "old_tubing_volume",
     "over_infusing",
     "spinal",
@@ -73,6 +76,24 @@ def test_a_built_in_profile_knows_the_published_keys(name: str) -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_example_of_a_built_in_profile_is_that_profile(name: str) -> None:
     assert load_profile(EXAMPLES / f"{name}.toml") == load_profile(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "differs"),
+    [
+        ("as_reported_telemetry", {"telemetry_exit": TelemetryExit.INTERROGATION}),  # RH-08
+        ("late_recovery_log", {"recovery_log": RecoveryLog.LATE}),  # RH-09
+        ("old_catheter_volume", {"catheter_nl": 132_000, "catheter_told_excess_nl": 66_000}),  # FI 70
+        ("old_tubing_volume", {"tubing_told_excess_nl": 59_000}),  # RH-01
+        ("over_infusing", {"accuracy_ppm": 1_145_000, "residual_nl": 0}),  # RH-04
+    ],
+)
+def test_a_profile_that_reproduces_a_hazard_differs_in_its_cause_alone(
+    name: str, differs: dict[str, object]
+) -> None:
+    ours, plain = load_profile(name).model, PumpModel()
+    found = {each.name: getattr(ours, each.name) for each in fields(PumpModel)}
+    assert {key: value for key, value in found.items() if value != getattr(plain, key)} == differs
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -262,6 +283,10 @@ WRONG = {
     "a residual larger than its reservoir": (
         "model.residual_nl = 20_000_000",
         "model.residual_nl must be below model.reservoir_size_nl = 20000000, is 20000000",
+    ),
+    "a catheter told to hold less than nothing": (
+        "model = {catheter_nl = 198_000, catheter_told_excess_nl = -198_001}",
+        "model.catheter_told_excess_nl must with model.catheter_nl be from 0 to 10000000 nL, is -1 nL",
     ),
     "a bolus above the hour's limit": (
         "model.bolus_max_nl = 1_000_001",

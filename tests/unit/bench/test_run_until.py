@@ -61,7 +61,7 @@ def test_what_the_rig_does_is_an_event_of_its_name_too(bench: VirtualBench) -> N
 
 
 def test_a_run_of_more_events_than_it_tells_of_tells_the_newest(bench: VirtualBench) -> None:
-    time_run = bench.run_until(awaited("event", name="MemoryWritten", count=EVENTS_MAX + 50), 90 * MS_PER_DAY)
+    time_run = bench.run_until(awaited("event", name="MemoryChanged", count=EVENTS_MAX + 50), 90 * MS_PER_DAY)
     assert (time_run.reached, len(time_run.events)) == (True, EVENTS_MAX)
     assert time_run.events[-1].now.pump_ms == bench.now_ms
 

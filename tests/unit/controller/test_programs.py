@@ -129,6 +129,7 @@ def test_a_day_that_holds_too_much_is_refused() -> None:
     assert refusals_of(largest.header, *largest.segments) == ()
 
 
+# FI 59
 def test_milligrams_for_micrograms_are_refused() -> None:
     program = simple(300, 500)
     header = program.header._replace(groups=padded_groups([Group(EVERY_DAY, 1, 300_000_000)]))

@@ -18,6 +18,7 @@ from hil.cli.key_commands import keys
 from hil.cli.program import program
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
+from hil.plugin import verifies
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -191,8 +192,11 @@ def test_a_deed_as_json_tells_its_outcome() -> None:
         ("set", "--dose", "350"),
         ("stop",),
         ("refill", "--filled", "20", "--aspirated", "17"),
+        ("prime", "--kind", "revision"),
+        ("config", "tubing", "0.2"),
     ],
 )
+@verifies("PRC-013")
 def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
     result = run("program", *deed, *EMULATOR)
     assert isinstance(result.exception, PumpbenchError)

@@ -58,6 +58,7 @@ def test_there_are_ten_programs_of_each_kind_and_each_refused_one_has_its_senten
     assert {path.stem for path in (PROGRAMS / "refused").glob("*.txt")} == {path.stem for path in REFUSED}
 
 
+# FI 58, 59
 @for_each("path", REFUSED, name=name_of)
 def test_a_program_that_must_be_refused_gets_its_sentence(path: Path) -> None:
     result = run("write", str(path), "--yes", *ACCEPTED, "--target", "emulator")

@@ -11,6 +11,7 @@ import pytest
 
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
+from tests.support.soak import rounds_of
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -104,7 +105,7 @@ def test_an_interrupted_acknowledgement_does_not_say_that_nothing_was_sent(port:
 
 
 def test_signals_typed_all_along_a_stop_never_end_it_with_1(port: str, tmp_path: Path) -> None:
-    for attempt in range(12):
+    for attempt in range(rounds_of("signals all along a stop", 12, 4)):
         process = subprocess.Popen(
             [*STOP, "--target", port, "--state", str(tmp_path / f"{attempt}.json")],
             stdout=subprocess.PIPE,

@@ -93,7 +93,7 @@ def printed(*arguments: str) -> Any:
 def objects(schema: Any) -> Iterator[dict[str, Any]]:
     """Every object with fields in a schema."""
     if isinstance(schema, dict):
-        if "required" in schema:
+        if {"properties", "required"} <= schema.keys():  # a field may be called "required"
             yield schema
         for part in schema.values():
             yield from objects(part)

@@ -442,6 +442,7 @@ def test_a_bolus_that_was_running_when_the_pump_lost_its_memory_is_named_and_can
     assert not any("was RUNNING" in notice for notice in again.notices)
 
 
+# FI 48
 def test_nothing_is_sent_to_another_pump_than_the_one_that_was_talked_to_first(clinic: Clinic) -> None:
     """A cable that is moved while a human is asked: what he said yes to is about the first."""
     first, second = clinic.pump(), clinic.pump_that_lost_its_memory()

@@ -47,6 +47,7 @@ def prime(bench: ThreadBench, *arguments: str) -> Result:
     return CliRunner().invoke(main.cli, words)
 
 
+# FI 26
 def test_a_path_that_was_primed_is_not_primed_again_by_yes_alone(bench: ThreadBench) -> None:
     assert prime(bench, "--kind", "new").exception is None
     with rig_of(bench) as rig:
@@ -128,6 +129,7 @@ def test_a_bridge_takes_no_dose_of_a_program_that_has_several(
     assert program("bridge", "--concentration", "1000", *doses).exception is None
 
 
+# FI 27, RH-01
 @verifies("PRC-002")
 def test_tubing_of_the_volume_of_before_2016_is_not_primed_nor_bridged_without_a_word(
     bench: ThreadBench,

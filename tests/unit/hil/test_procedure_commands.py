@@ -158,6 +158,7 @@ def test_every_plan_of_a_prime_says_that_the_patient_is_watched() -> None:
         assert "watch the patient" in document("path", *arguments)["supervise"]
 
 
+# FI 20, 24, RH-20
 @for_each(
     ("arguments", "sentence"),
     [
@@ -319,6 +320,7 @@ def test_a_refill_commits_the_program_of_its_file_in_the_same_stroke(
     assert program_of(run("show", "--toml", *on_a_port).stdout, name) == wanted
 
 
+# FI 58
 @for_each("interval", ["6", "6:0", "0:00", "6:60", "-1:00", "6h", "745:00"])
 def test_an_interval_has_hours_and_minutes_each_in_its_place(interval: str) -> None:
     result = run("dose", "--dose", "300", "--concentration", "500", "--bolus", "25", "--every", interval)
@@ -336,6 +338,7 @@ def test_a_dose_that_no_pump_runs_is_a_document_with_its_error() -> None:
     assert set(json_schema("dose")["properties"]) >= set(found)
 
 
+# FI 20, RH-20
 @verifies("PRC-006")
 def test_a_new_concentration_comes_with_its_program_and_says_what_it_gives() -> None:
     change = ("--concentration", "2000", "--concentration-again", "2000", "--no-bridge", "--dose", "200")
@@ -354,6 +357,7 @@ def test_a_new_concentration_comes_with_its_program_and_says_what_it_gives() -> 
     assert "1883.333" not in run(*REFILL, "--aspirated", "18", *change, "--rinsed-twice").stderr
 
 
+# FI 25, RH-16
 @verifies("PRC-004")
 @for_each(
     ("aspirated", "investigate"),
@@ -479,6 +483,7 @@ def test_the_numbers_of_a_bridge_for_programs_are_those_of_its_computation() -> 
     assert {name: found[name] for name in names} == {name: getattr(plan, name) for name in names}
 
 
+# FI 59
 @pytest.mark.parametrize("option", ["--dose", "--screening", "--bolus", "--if-in-truth"])
 def test_a_dose_in_milligrams_is_no_number_of_micrograms(option: str) -> None:
     result = run("dose", "--concentration", "500", option, "0.3mg")

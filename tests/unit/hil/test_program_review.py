@@ -92,6 +92,7 @@ WARNED = [
 ]
 
 
+# FI 21, 23
 @for_each(("program", "now", "names"), WARNED, name=lambda row: f"{row[0]} {row[2]}")
 def test_what_has_to_be_confirmed_is_found_at_its_boundary(
     program: InfusionProgram, now: PumpNow, names: list[str]
@@ -145,6 +146,7 @@ def test_all_settings_stand_side_by_side_and_those_that_differ_are_marked() -> N
     assert back["periodic interval"][1:] == ("6 h", "-"), "what is taken away stands there too"
 
 
+# FI 69
 def test_a_review_has_the_pumps_own_reading_and_comes_before_the_question() -> None:
     result = run("write", str(WEEK), "--yes", *EMULATOR)
     assert result.exit_code == 0, result.exception
@@ -163,6 +165,7 @@ def test_a_check_changes_nothing_and_leaves_nothing_staged() -> None:
     assert "new emulated pump" in run("write", str(WEEK), "--check").stderr
 
 
+# FI 65
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
@@ -209,6 +212,7 @@ def typed(answers: list[bytes], *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), (said + rest).decode()
 
 
+# FI 69
 @for_each(
     ("answers", "code"),
     [([b"n\n"], 13), ([b"y\n", b"n\n"], 13), ([b"y\n", b"y\n"], 0)],
@@ -222,6 +226,7 @@ def test_who_declines_a_warning_or_the_program_has_changed_nothing(answers: list
         assert err.rstrip().endswith("pumpbench: declined: nothing was changed")
 
 
+# FI 69
 def test_what_was_reviewed_is_refused_where_the_program_changed_meanwhile(bench: TestBench) -> None:
     pump = bench.open_programmer()
 
@@ -259,6 +264,7 @@ def test_the_library_writes_programs_of_each_mode_that_the_pump_has(bench: TestB
     assert pump.status().mode is InfusionMode.SIMPLE
 
 
+# FI 58, RH-03
 def test_the_library_sends_nothing_of_a_program_that_cannot_be_run(bench: TestBench) -> None:
     pump = bench.open_programmer()
     hours_as_minutes = with_blocks(OLD, periodic=PeriodicBlock(50_000, 300, 360, 0))

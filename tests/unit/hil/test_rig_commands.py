@@ -69,6 +69,15 @@ def test_time_passes_fluid_comes_and_goes_and_the_state_says_so(shell: Shell) ->
     )
 
 
+def test_fluid_without_drug_is_filled_in_no_silence(shell: Shell) -> None:
+    shell("aspirate")
+    assert shell("fill", "5", "--concentration", "500") == "5 mL went in\n"
+    assert shell("fill", "5") == "5 mL went in\n", "of what is in it"
+    shell("aspirate")
+    assert shell("fill", "5").startswith("5 mL went in, without drug: there was none in the reservoir")
+    assert shell("fill", "1", "--concentration", "0") == "1 mL went in\n", "it was said"
+
+
 def test_truth_and_belief_stand_side_by_side_in_words_and_units(shell: Shell) -> None:
     shell("advance", "24:00")
     shell("aspirate", "1.5")
@@ -84,6 +93,19 @@ def test_truth_and_belief_stand_side_by_side_in_words_and_units(shell: Shell) ->
     shell("power", "cut")
     assert "no power: no belief" in shell("state")
     assert "15.9 mL" in shell("truth")
+
+
+def test_time_passes_by_steps_with_the_state_before_and_after_each(shell: Shell) -> None:
+    shell("inject", "motor-stall", "--after", "1:00")
+    told = [json.loads(line) for line in shell("advance", "2:30", "--every", "1:00", "--json").splitlines()]
+    for document in told:
+        check("rig-advance", document)
+    assert [each["now_ms"] for each in told] == [0, 3_600_000, 7_200_000, 9_000_000]
+    assert [each["faults_on"] for each in told] == [[], *3 * [["motor-stall"]]]
+    assert [each["truth"]["strokes_turned"] for each in told] == [0, 50, 50, 50]
+    assert shell("advance", "0:30", "--every", "0:20").splitlines()[0] == (
+        "0 d 02:30:00.000  reservoir 17.975 mL, believed 17.9375 mL; delivered 0.025 mL, believed 0.025 mL; motor-stall"
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,6 +152,49 @@ def test_what_does_not_happen_in_time_is_said_and_ends_with_8_also_for_programs(
         (("watch", "1000000"), "1000000 is no mark"),
         (("lease", "take", " "), "' ' is no name for a lease; say who you are in 1 to 80 printable ASCII"),
         (("lease", "take", "a" * 81), "is no name for a lease"),
+        (("inject", "mri", "--at-event", "LUNCH"), "there is no event 'LUNCH'; there are AlarmCleared, "),
+        (("inject", "mri", "--at-alarm", "EMPTI"), "there is no alarm 'EMPTI'; there are LOW_RESERVOIR, "),
+        (("inject", "mri", "--when", "truth edgs > 5"), "truth has no field 'edgs'; truth has now_ms, "),
+        (
+            ("inject", "mri", "--when", "edges > 5"),
+            "--when begins with 'edges', and truth or belief is expected",
+        ),
+        (("inject", "mri", "--when", ""), "--when begins with '', and truth or belief is expected"),
+        (
+            ("inject", "mri", "--when", "truth edges"),
+            "quote them for the shell: --when 'truth FIELD >= VALUE'",
+        ),
+        (("inject", "mri", "--after", "1:00", "--at-stroke", "5"), "--after and --at-stroke each say when"),
+        (("inject", "mri", "--after", "1:00", "--count", "5"), "--count is of --at-event and --at-alarm"),
+        (("inject", "mri", "--at-event", "BOOT", "--cleared"), "--cleared is of --at-alarm"),
+        (("inject", "mri", "--times", "2"), "a fault that starts 2 times at time needs every_ms"),
+        (("inject", "mri", "--every", "1:00"), "every_ms says how long between two starts, and there is one"),
+        (("inject", "flood"), "there is no fault 'flood'; there are motor-stall, mri, "),
+        (("clear", "flood"), "there is no fault 'flood'; there are motor-stall, mri, "),
+        (("faults", "flood"), "there is no fault 'flood'; there are motor-stall, mri, "),
+        (
+            ("inject", "mri", "times=2"),
+            "mri has no parameter 'times'; it takes field_duration_ms, restart_delay",
+        ),
+        (("inject", "magnet", "strength=9"), "magnet has no parameter 'strength'; it takes no parameters"),
+        (
+            ("inject", "mri", "restart_delay"),
+            "'restart_delay' is no NAME=VALUE; `pumpbench rig faults mri` has",
+        ),
+        (
+            ("inject", "mri", "backward_strokes=few"),
+            "backward_strokes of mri is 'few', and a whole number is",
+        ),
+        (("inject", "mri", "restart_delay_ms=1:00"), "a time is NAME_ms=MS or NAME=H:MM"),
+        (
+            ("inject", "mri", "restart_delay=1:00", "restart_delay_ms=5"),
+            "restart_delay_ms of mri is given twice",
+        ),
+        (
+            ("inject", "mri", "field_duration=0:00"),
+            "field_duration_ms of mri must be a whole number from 1 to",
+        ),
+        (("inject", "siphon"), "siphon needs rate_nl_per_day, 1 to 100000000"),
         (("advance", "1:00", "--lease", "a\nb"), "the id of a lease is letters and digits"),
         (("advance", "1:00", "--lease", "0123456789abcdef"), "no lease with this id is known here"),
     ],
@@ -151,6 +216,12 @@ def test_what_cannot_be_is_refused_in_a_sentence_with_what_can(
         (("aspirate", "4000"), "out of range: 0 to 100 mL"),
         (("power", "cut", "--after-writes", "0"), "out of range: 1 to "),
         (("trace", "-1"), "No such option"),
+        (
+            ("inject", "mri", "--after", "12"),
+            "'12' is no time of 0:00:01 to 99999:59:59: write 6:00 for six hours",
+        ),
+        (("inject", "mri", "--for", "0:00"), "'0:00' is no time of "),
+        (("inject", "mri", "--at-stroke", "0"), "out of range: 1 to "),
         (("run-until", "lunch"), "is not one of 'event', 'alarm', 'truth', 'belief'"),
     ],
 )
@@ -191,10 +262,10 @@ def test_a_trace_since_a_mark_has_what_was_done_since_and_the_next_mark(shell: S
     shell("aspirate", "1")
     told = shell("trace", mark).splitlines()
     assert told == ["1 d 00:00:00.000  SyringeAspirated: volume_nl 1000000", f"mark {int(mark) + 1}"]
-    assert "MemoryWritten" not in shell("trace")
-    assert "MemoryWritten" in shell("trace", "--all")
-    written = json.loads(shell("trace", "--kind", "MemoryWritten", "--json"))
-    assert {event["kind"] for event in written["events"]} == {"MemoryWritten"}
+    assert "MemoryChanged" not in shell("trace")
+    assert "MemoryChanged" in shell("trace", "--all")
+    written = json.loads(shell("trace", "--kind", "MemoryChanged", "--json"))
+    assert {event["kind"] for event in written["events"]} == {"MemoryChanged"}
     assert all(len(line) <= 160 for line in shell("trace", "--all").splitlines())
 
 
@@ -237,11 +308,89 @@ def test_tones_are_listed_with_their_times(shell: Shell) -> None:
     assert shell("tones").endswith("one pitch, 1000 ms\n")
 
 
+def started(shell: Shell) -> list[str]:
+    """When faults were injected and cleared, and which, by the trace."""
+    told = json.loads(shell("trace", "--kind", "FaultInjected", "--kind", "FaultCleared", "--json"))
+    return [
+        f"{event['now_ms'] / 1_000:g} {event['kind'].removeprefix('Fault')} {event['fields']['name']}"
+        for event in told["events"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "happened"),
+    [
+        (("--for", "2:00"), "is on, ends at 0 d 02:00:00.000", ["0 Injected", "7200 Cleared"]),
+        (("--after", "1:00:30"), "is not on yet, starts at 0 d 01:00:30.000", ["3630 Injected"]),
+        (("--at-stroke", "5"), "is not on yet, starts behind stroke 5 from now", ["360 Injected"]),
+        (
+            ("--at-write", "3"),
+            "is not on yet, starts behind write 3 to the memory from now",
+            ["10800 Injected"],
+        ),
+        (("--at-frame", "3"), "is not on yet, starts as frame 3 from now has come", []),
+        (("--at-event", "DAY_TOTAL"), "is not on yet, starts at event DAY_TOTAL", ["50400 Injected"]),
+        (
+            ("--at-event", "DAY_TOTAL", "--count", "2"),
+            "is not on yet, starts at event DAY_TOTAL (2 to go)",
+            ["136800 Injected"],
+        ),
+        (("--at-alarm", "EMPTY", "--cleared"), "is not on yet, starts when alarm EMPTY ends", []),
+        (
+            ("--when", "truth strokes_turned >= 100"),
+            "is not on yet, starts when truth strokes_turned >= 100",
+            ["7200 Injected"],
+        ),
+        (("--when", "belief state == RUN"), "is on", ["0 Injected"]),
+        (
+            ("--for", "0:30", "--every", "24:00", "--times", "3"),
+            "is on, ends at 0 d 00:30:00.000; starts again at 1 d 00:00:00.000 for 30 min; then 1 more, 1 d apart",
+            ["0 Injected", "1800 Cleared", "86400 Injected", "88200 Cleared"],
+        ),
+    ],
+)
+def test_a_fault_starts_when_the_shell_says(
+    shell: Shell, words: tuple[str, ...], told: str, happened: list[str]
+) -> None:
+    assert shell("inject", "motor-stall", *words) == f"motor-stall {told}\n"
+    shell("advance", "47:00")
+    assert started(shell) == [f"{each} motor-stall" for each in happened]
+
+
+def test_numbers_of_a_fault_are_whole_and_times_may_be_hours_and_minutes(shell: Shell) -> None:
+    shell("inject", "mri", "field_duration=0:30", "restart_delay=24:00", "backward_strokes=7")
+    shell("inject", "clock-jump", "jump_ms=-5000")
+    told = json.loads(shell("trace", "--kind", "FaultInjected", "--json"))["events"]
+    given = [{each["name"]: each["value"] for each in event["fields"]["parameters"]} for event in told]
+    assert given == [
+        {"field_duration_ms": 1_800_000, "restart_delay_ms": 86_400_000, "backward_strokes": 7},
+        {"jump_ms": -5_000},
+    ]
+
+
+def test_faults_are_listed_with_how_they_stand_and_one_is_told_whole(shell: Shell) -> None:
+    shell("inject", "motor-stall")
+    shell("inject", "mri", "--at-alarm", "EMPTY")
+    shell("advance", "2:00")
+    rows = [line.split(maxsplit=4) for line in shell("faults").splitlines()]
+    assert rows[0] == ["FAULT", "WHERE", "ON", "EFFECTS", "TO COME"]
+    assert rows[1] == ["motor-stall", "plant", "on", "100"]
+    assert rows[2] == ["mri", "plant", "-", "0", "starts when alarm EMPTY"]
+    told = dict(line.split("  ", maxsplit=1) for line in shell("faults", "mri").splitlines())
+    assert "MOTOR_STALL" in told["pump sees"]
+    assert told["field_duration_ms"] == "1 or more, in ms; left out: 1800000 (30 min)"
+    assert "must be given" in shell("faults", "siphon")
+    assert shell("clear", "motor-stall") == "motor-stall is over; its effects so far: 100\n"
+    assert shell("clear", "mri") == "mri was called off before it came\n"
+    assert shell("clear", "mri") == "mri was neither on nor to come\n"
+
+
 DOCUMENTS_OF: list[tuple[str, ...]] = [
     ("state",), ("truth",), ("clock",), ("clock", "manual"), ("advance", "1:00"), ("run-until", "event"),
     ("run-until", "belief", "state == RUN"), ("mark",), ("trace",), ("watch", "0", "--count", "1"),
     ("aspirate", "1"), ("fill", "1"), ("power", "cut", "--after-writes", "9"), ("power", "restore"),
-    ("tones",), ("lease", "show"), ("lease", "take", "me"), ("profile",),
+    ("tones",), ("inject", "magnet"), ("inject", "mri", "--when", "truth stalled == true"), ("faults",),
+    ("faults", "mri"), ("clear", "magnet"), ("lease", "show"), ("lease", "take", "me"), ("profile",),
 ]  # fmt: skip
 
 

@@ -133,6 +133,7 @@ def test_a_refused_step_is_named_by_its_place_and_by_the_order_that_it_breaks(be
     assert "clock" not in said, "60 is a time that the pump's clock can have"
 
 
+# FI 54
 def test_a_program_that_the_pump_reads_otherwise_than_it_was_staged_is_not_committed(
     bench: TestBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

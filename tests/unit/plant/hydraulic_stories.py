@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from firmware_emu.plant.truth import Truth
 
 STROKE_MS = 72_000
+OVERFILL_NL = 77_777
 SMALL = PumpModel(
     reservoir_size_nl=600_000,
     residual_nl=20_000,
@@ -52,8 +53,8 @@ class Cause(NamedTuple):
         fault = fault_named(self.name)
         fault.inject(plant, now_ms, fault.values(self.parameters))
 
-    def clear(self, plant: Plant) -> None:
-        fault_named(self.name).clear(plant)
+    def clear(self, plant: Plant, now_ms: int) -> None:
+        fault_named(self.name).clear(plant, now_ms)
 
 
 CAUSES = (
@@ -73,7 +74,7 @@ CAUSES = (
     Cause("propellant-loss", {"flow_ppm": 654_321, "ramp_ppm_per_day": -1_234_567}),
     Cause("pocket-fill", {"pocket_ppm": 333_333}),
     Cause("partial-fill", {"filled_ppm": 111_111}),
-    Cause("overfill", {"extra_nl": 77_777}),
+    Cause("overfill", {"extra_nl": OVERFILL_NL}),
     Cause("occlusion", {"compliance_nl": 4_321}),
     Cause("catheter-leak", {"lost_ppm": 345_678}),
     Cause("catheter-leak", {}),
@@ -132,15 +133,15 @@ class Player:
         elif verb == "fill":
             nl, concentration = what
             held = plant.truth(self.now_ms).true_nl_ppm // 1_000_000 + 1
-            plant.fill(
-                max(0, min(nl, plant.reservoir.most_nl_ppm // 1_000_000 - held - 80_000)), concentration
-            )
+            room = plant.reservoir.most_nl_ppm // 1_000_000 - held - OVERFILL_NL
+            if room >= 0:  # a syringe of nothing is overfilled too
+                plant.fill(min(nl, room), concentration)
         elif verb == "aspirate":
             plant.aspirate(what)
         elif verb == "inject":
             what.inject(plant, self.now_ms)
         else:
-            what.clear(plant)
+            what.clear(plant, self.now_ms)
 
     def _run(self, count: int) -> None:
         """One row of strokes; in steps, stroke by stroke, with a look a third of the way to each."""

@@ -150,7 +150,7 @@ def test_another_fault_is_one_registration() -> None:
             "Fluid leaves the reservoir.",
             "nothing",
             leak,
-            lambda _plant: leaked.clear(),
+            lambda _plant, _now_ms: leaked.clear(),
             lambda _plant: bool(leaked),
             lambda _plant: len(leaked),
             (Parameter("leak_nl", 1, 1_000_000, required=True),),

@@ -155,7 +155,7 @@ def play(plant: Plant, verb: str, number: int, k: int) -> int:
     if verb == "fill":
         plant.fill(number, 250_000)
     elif verb == "release":
-        fault_named("occlusion").clear(plant)
+        fault_named("occlusion").clear(plant, 0)
     else:
         values = {"compliance_nl": number, "lost_ppm": number}
         fault_named(name[verb]).inject(plant, k * STROKE_MS, values)

@@ -58,7 +58,7 @@ def test_a_reservoir_that_is_overfilled_holds_more_than_its_size_and_is_suspect(
     empty_plant.aspirate()
     empty_plant.fill(20 * ML, DRUG)
     assert empty_plant.truth(0).accuracy_suspect, "it was stretched"
-    fault_named("tube-set").clear(empty_plant)
+    fault_named("tube-set").clear(empty_plant, 0)
     assert not empty_plant.truth(0).accuracy_suspect, "somebody has measured what it gives"
 
 
@@ -67,9 +67,9 @@ def test_a_misfill_that_is_taken_back_takes_no_effect_and_only_its_own_name_take
 ) -> None:
     inject(empty_plant, "partial-fill", filled_ppm=0)
     for name in ("overfill", "pocket-fill"):
-        fault_named(name).clear(empty_plant)
+        fault_named(name).clear(empty_plant, 0)
     assert fault_named("partial-fill").is_on(empty_plant)
-    fault_named("partial-fill").clear(empty_plant)
+    fault_named("partial-fill").clear(empty_plant, 0)
     empty_plant.fill(ML, DRUG)
     assert empty_plant.truth(0).true_nl_ppm == ML * PPM
     assert effects(empty_plant, "partial-fill") == 0
@@ -108,7 +108,7 @@ def test_behind_an_occlusion_fluid_is_stored_then_nothing_moves_and_at_its_relea
     assert truth.dry_nl_ppm == 0
     assert_conserved(truth)
     assert effects(plant, "occlusion") == 190
-    fault_named("occlusion").clear(plant)
+    fault_named("occlusion").clear(plant, 0)
     truth = plant.truth(0)
     assert (truth.stored_nl_ppm, truth.tip_fg_ppm) == (0, 55_250 * PPM * DRUG)
     plant.rotor.run(strokes(1, first_k=201))
@@ -134,7 +134,7 @@ def test_a_leak_takes_its_part_of_what_arrives_while_it_is_there_and_no_more(
     plant.rotor.run(strokes(100))
     inject(plant, "catheter-leak", lost_ppm=lost_ppm)
     plant.rotor.run(strokes(200, first_k=101))
-    fault_named("catheter-leak").clear(plant)
+    fault_named("catheter-leak").clear(plant, 0)
     plant.rotor.run(strokes(50, first_k=301))
     truth = plant.truth(0)
     assert truth.lost_fg_ppm == 200 * STROKE * DRUG * lost_ppm // PPM
@@ -152,7 +152,7 @@ def test_a_siphon_flows_beyond_the_strokes_exactly_by_the_time(plant: Plant, str
     assert truth.free_flow_nl_ppm == 2 * ML * PPM * half_ms // MS_PER_DAY
     assert truth.emitted_nl_ppm == 50 * STROKE + truth.free_flow_nl_ppm
     plant.flow_until(2 * half_ms)
-    fault_named("siphon").clear(plant)
+    fault_named("siphon").clear(plant, 2 * half_ms)
     assert plant.truth(MS_PER_DAY).free_flow_nl_ppm == 2 * ML * PPM * 2 * half_ms // MS_PER_DAY
     assert effects(plant, "siphon") == 2 * ML * 2 * half_ms // MS_PER_DAY
 
@@ -241,7 +241,7 @@ def test_above_two_atmospheres_fluid_goes_back_with_what_is_in_it_and_its_place_
     assert truth.true_nl_ppm == 20 * ML * PPM, "until it is full"
     assert_conserved(truth)
     plant.flow_until(10 * MS_PER_DAY)
-    fault_named("ambient-pressure").clear(plant)
+    fault_named("ambient-pressure").clear(plant, 10 * MS_PER_DAY)
     plant.rotor.run(strokes(676, anchor_ms=10 * MS_PER_DAY))
     assert plant.truth(11 * MS_PER_DAY).tip_fg_ppm == 0
     assert_conserved(plant.truth(11 * MS_PER_DAY))
@@ -254,7 +254,7 @@ def test_a_40_ml_pump_after_dives_to_30_m_accepts_27_ml() -> None:
     plant.fill(40 * ML, DRUG)
     plant.aspirate()
     inject(plant, "ambient-pressure", pressure_pa=202_601, backflow_nl_per_day=0, capacity_nl=27 * ML)
-    fault_named("ambient-pressure").clear(plant)
+    fault_named("ambient-pressure").clear(plant, 0)
     with pytest.raises(
         ValueError, match="cannot fill 27000001 nL: 0 nL are in the reservoir, which is deformed"
     ):
@@ -283,7 +283,7 @@ def test_temperature_and_pressure_change_the_flow_by_their_coefficients_and_by_d
     plant.rotor.run(strokes(1_000))
     assert plant.truth(0).emitted_nl_ppm == 1_000 * 500 * factor_ppm
     assert effects(plant, fault) == (0 if factor_ppm == PPM else 1_000)
-    fault_named(fault).clear(plant)
+    fault_named(fault).clear(plant, 0)
     plant.rotor.run(strokes(1_000, first_k=1_001))
     assert plant.truth(0).emitted_nl_ppm == 1_000 * 500 * (factor_ppm + PPM)
 

@@ -138,7 +138,7 @@ def test_worn_gears_bind_more_and_more_often_and_in_the_end_for_good(plant: Plan
     assert turned == [1] * 5 + [0] * 2 + [1] * 3 + [0] * 2 + [1] + [0] * 17
     assert effects(plant, "wear") == plant.truth(0).strokes_missed == 21
     assert effects(plant, "motor-stall") == 0
-    fault_named("wear").clear(plant)
+    fault_named("wear").clear(plant, 0)
     assert one_by_one(plant, strokes, 2, first_k=31) == [1, 1]
 
 
@@ -151,7 +151,7 @@ def test_accuracy_that_drifts_is_exact_at_each_stroke(plant: Plant, strokes: Str
     assert plant.truth(0).emitted_nl_ppm == exact
     assert plant.truth(2 * MS_PER_DAY).accuracy_ppm == 1_002_000
     assert effects(plant, "accuracy-drift") == 2_400
-    fault_named("accuracy-drift").clear(plant)
+    fault_named("accuracy-drift").clear(plant, 0)
     assert plant.truth(2 * MS_PER_DAY).accuracy_ppm == PPM
 
 
@@ -239,7 +239,7 @@ def test_an_accuracy_that_is_suspect_stays_so_until_somebody_has_measured_it(
     assert plant.truth(2 * STOOD_MS).accuracy_suspect, "without any fault of the rig: the roller stood"
     assert plant.truth(2 * STOOD_MS).accuracy_ppm == PPM
     plant.flow_until(2 * STOOD_MS)
-    fault_named("tube-set").clear(plant)
+    fault_named("tube-set").clear(plant, 2 * STOOD_MS)
     assert not plant.truth(3 * STOOD_MS - 1).accuracy_suspect
     assert plant.truth(3 * STOOD_MS).accuracy_suspect, "it stands again"
 

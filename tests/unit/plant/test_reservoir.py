@@ -79,6 +79,7 @@ def test_a_fraction_of_a_nanolitre_goes_with_the_rest(strokes: Strokes) -> None:
     assert plant.truth(0).true_nl_ppm == 20 * ML * PPM
 
 
+# FI 23
 @pytest.mark.parametrize(
     ("fill_ng_per_ml", "left_ng_per_ml", "fill_nl", "mixed_mcg_per_ml"),
     [
@@ -129,6 +130,7 @@ def test_transit_takes_the_path_volume_divided_by_the_rate(
     assert empty_plant.truth(0).tip_fg_ppm == 500 * PPM * 500_000
 
 
+# FI 27, RH-01
 def test_priming_with_199_microlitres_of_tubing_puts_59_microlitres_of_drug_out(
     empty_plant: Plant, strokes: Strokes
 ) -> None:

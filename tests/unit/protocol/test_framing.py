@@ -80,6 +80,7 @@ def test_every_fault_but_silence_has_a_vector() -> None:
     assert shown == {fault.name for fault in Fault} - {"GAP"}
 
 
+# FI 47
 @every_good_frame
 def test_every_single_flipped_bit_is_refused(good: str) -> None:
     line = encode_frame(bytes.fromhex(good))
@@ -90,6 +91,7 @@ def test_every_single_flipped_bit_is_refused(good: str) -> None:
             assert good_frames(bytes(damaged)) == [], (at, bit)
 
 
+# FI 47
 @every_good_frame
 def test_every_truncation_is_refused(good: str) -> None:
     line = encode_frame(bytes.fromhex(good))

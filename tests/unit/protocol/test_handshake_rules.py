@@ -152,6 +152,7 @@ def test_a_pump_hello_edited_on_the_way_opens_no_session(at: int) -> None:
     assert loopback.pump.session is None
 
 
+# FI 49
 def test_an_old_handshake_replayed_is_dropped_for_its_sid_and_fails_for_its_nonce() -> None:
     loopback = Loopback()
     loopback.open()
