@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from firmware_emu.pump import Pump, Step
+    from protocol.messages.program import ProgramHeader, ProgVerifyReply, Segment
 
 
 class Unheard(Exception):
@@ -29,6 +30,8 @@ class Bedside(PatientAndClinician):
         self.handset: Conversation = _Handset(pump, Role.PATIENT)
         self.replies: list[bytes] = []
         self.handset.replies = self.replies
+        self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
+        """What people have begun to write into the pump since somebody emptied this list."""
         self.cut_into = 1
         self._cuts = Random(0)
 
@@ -46,6 +49,12 @@ class Bedside(PatientAndClinician):
 
     def granted(self, message: object) -> Any:
         return _granted(self.ask(message))
+
+    def stage_program(
+        self, header: ProgramHeader, segments: tuple[Segment, ...], *, base_rev: int
+    ) -> ProgVerifyReply:
+        self.staged.append((header, segments))
+        return super().stage_program(header, segments, base_rev=base_rev)
 
     def _carry(self, output: bytes) -> bytes:
         self.replies.append(super()._carry(output))

@@ -28,7 +28,6 @@ from protocol.identifiers import (
     TimeSetReason,
 )
 from protocol.link.client_end import Phase
-from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.alarms import AlarmAck, AlarmTest, GetAlarms
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply, Prime
 from protocol.messages.errors import ErrorReply
@@ -41,6 +40,7 @@ from protocol.messages.time import TimeSet
 from tests.simulation.bedside import Bedside, Unheard
 from tests.simulation.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
 from tests.simulation.life_faults import INVISIBLE, PROVOKED, ordered, sampled
+from tests.simulation.life_marks import marks_of
 from tests.simulation.pairs import WORKS
 from tests.simulation.program_boluses import RATE_NL_PER_DAY, header_of
 from tests.simulation.properties import Properties, hold
@@ -49,11 +49,9 @@ from tests.support.sometimes import sometimes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from firmware_emu.events import Event
-
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
-QUIET_DAYS = 64
+QUIET_DAYS = 160
 SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (4, 1))
 """What people type instead: a decimal further, units swapped, minutes for hours, another concentration."""
 
@@ -127,6 +125,7 @@ class Life:
             commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
             self.cut_at_times()
             answered = self.talk.ask(commit)
+            sometimes("power went while a bolus was commanded", answered is None)
             if answered is None:
                 assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
 
@@ -208,7 +207,10 @@ class Life:
         """A new id each time: a handset never sends one again."""
         self.patients_cmd_id += 1
         answer = self.talk.asks_for_bolus(self.patients_cmd_id)
-        if answer is not None and not isinstance(answer, ErrorReply) and answer.deny is DenyReason.GRANTED:
+        if answer is None or isinstance(answer, ErrorReply):
+            return
+        sometimes(f"a patient was told {answer.deny.name}")
+        if answer.deny is DenyReason.GRANTED:
             status = self.status()
             both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
             sometimes("a patient's bolus suspended another", status.activity & both == both)
@@ -311,7 +313,7 @@ class Life:
 
     # What a clinician does who comes to put things in order
 
-    def check_up(self) -> None:
+    def check_up(self, dose_ng_per_day: int = 50_000) -> None:
         """End every fault, see to every alarm, and leave a pump that runs slowly with a full reservoir."""
         for each in self.talk.pump.faults():
             if each.on or each.order is not None:
@@ -322,7 +324,7 @@ class Life:
         self.talk.ask(TimeSet(self.fresh_id(), 826_000_000, 60, TimeSetReason.DRIFT, confirm=True))
         self.refill_well()
         self.acknowledge_all()
-        self.slow_program()
+        self.slow_program(dose_ng_per_day)
         self.acknowledge_all()
 
     def fresh_id(self) -> int:
@@ -334,9 +336,9 @@ class Life:
         aspirated = reservoir.reservoir_calc_nl
         self.talk.ask(Refill(self.fresh_id(), aspirated, 19_000_000, 1, RefillFlag(0), 500_000, 1_000_000))
 
-    def slow_program(self) -> None:
+    def slow_program(self, dose_ng_per_day: int = 50_000) -> None:
         rev = self.status().program_rev
-        crc = self.talk.stage(50_000, 500_000, base_rev=rev).staged_crc
+        crc = self.talk.stage(dose_ng_per_day, 500_000, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.fresh_id(), rev, crc, start=True))
 
     def acknowledge_all(self) -> None:
@@ -359,8 +361,9 @@ class Life:
 
     def quiet_weeks(self) -> None:
         """After a check-up nothing happens for long, but what nobody sees."""
-        self.tried(self.check_up)
-        self.inject(self.random.choice(INVISIBLE[:-1]))
+        self.tried(self.check_up, self.random.choice((24_000, 24_000, 24_000, 50_000)))
+        if self.random.random() < 0.5:
+            self.inject(self.random.choice(INVISIBLE[:-1]))
         for _ in range(4):
             self.talk.wait(QUIET_DAYS * MS_PER_DAY // 4)
             self.look()
@@ -466,19 +469,18 @@ class Life:
         self.talk.wait(0)
         happened = self.talk.trace[self.seen :]
         self.seen = len(self.talk.trace)
-        self.properties.look(happened)
+        self.properties.look(happened, self.talk.staged)
+        self.talk.staged.clear()
         self.note(happened)
 
     def note(self, happened: Sequence[TraceEntry]) -> None:
         """Marks of what was reached."""
         events = [entry.event for entry in happened]
         sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
-        ends: list[Any] = [vars(each)["data"] for each in events if _ended(each)]
-        reasons = {end.reason for end in ends}
-        sometimes("a bolus interrupted by a stall", BolusEndReason.MISSING_EDGES in reasons)
-        sometimes("a bolus interrupted by a stop", BolusEndReason.STOP in reasons)
-        sometimes("a bolus interrupted by an alarm", BolusEndReason.ALARM in reasons)
-        sometimes("a bolus interrupted by a power cut", BolusEndReason.POWER in reasons)
+        for event in events:
+            if isinstance(event, LogWritten):
+                for mark in marks_of(event):
+                    sometimes(mark)
         self.tried(self.look_at_the_dates)
         self.look_at_the_schedule()
 
@@ -518,10 +520,6 @@ class Life:
             first += group.n_segments
             if group.day_mask >> (day + 5) % 7 & 1:  # 2000-01-01 was a Saturday
                 assert basal == [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
-
-
-def _ended(event: Event) -> bool:
-    return isinstance(event, LogWritten) and event.log_type is LogType.BOLUS_END
 
 
 TRIES = 20

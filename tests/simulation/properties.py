@@ -6,28 +6,37 @@ P1 to P3 and P5 to P9 are here. P4 and P10 are a comparison of two lives that di
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
 from firmware_emu.events import PowerOn
 from firmware_emu.plant.rotor import Rotor
+from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
 from protocol.identifiers import Activity, AlarmClass, AlarmId, State
-from protocol.log.types import LogType
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogRead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from firmware_emu.controller.memory.records import Records
     from firmware_emu.events import TraceEntry
     from firmware_emu.pins import StrokeRun
     from firmware_emu.pump import Pump
+    from protocol.messages.program import ProgramHeader, Segment
+
+    Program = tuple[ProgramHeader, tuple[Segment, ...]]
 
 STANDING: Final = frozenset({State.STOP, State.FAULT_STOP, State.EOS})
 WINDOW_MS: Final = 10 * MS_PER_MINUTE
 SPARE_STROKES: Final = 6  # one of each source may fall on either side of an edge of the window
 SILENCE_MS: Final = 30 * MS_PER_MINUTE
 STARTS: Final = (LogType.BOLUS_START, LogType.PRIME_START)
+UNREADABLE: Final = (LogType.CORRUPT_SLOT, LogType.LOG_CORRUPT, LogType.LOG_ERASED)
 ENDS: Final = (LogType.BOLUS_END, LogType.PRIME_END)
 
 
@@ -65,6 +74,12 @@ class Properties:
         self.windows: dict[int, int] = {}
         self.rate_nl_per_day: int | None = None
         self.untraced = True
+        """Whether the pump has started since the last look: a start may log what no trace tells of."""
+        self.logged_to: int | None = None
+        """The newest entry at the last look; None where nothing is known of what is before."""
+        self.active_then: frozenset[AlarmId] = frozenset()
+        self.rate_then_nl_per_day = 0
+        self.program: Program | None = None
         self.active: set[AlarmId] = set()
         self.ended: set[tuple[LogType, int]] = set()
         self.numbers: set[int] = set()
@@ -82,9 +97,10 @@ class Properties:
         controller = self.pump.controller
         if controller is None or not run.count:
             return
-        primes = Activity.PRIME in controller.therapy.deliveries.activity
         state = controller.records.therapy.state
-        hold(3, state not in STANDING or primes, f"{run.count} strokes commanded in {state.name}")
+        if state in STANDING:
+            primes = Activity.PRIME in controller.therapy.deliveries.activity
+            hold(3, primes, f"{run.count} strokes commanded in {state.name}")
         first_ms, last_ms = run.time_of_ms(run.first_k), run.time_of_ms(run.first_k + run.count - 1)
         if run.count > 1 and last_ms - first_ms > WINDOW_MS:
             span_ms = last_ms - first_ms
@@ -99,21 +115,19 @@ class Properties:
 
     # After each deed
 
-    def look(self, trace: Sequence[TraceEntry]) -> None:
-        """Look at what has happened since the last look."""
+    def look(self, trace: Sequence[TraceEntry], staged: Sequence[Program] = ()) -> None:
+        """Look at what has happened since the last look; `staged`: what people wanted the program to be meanwhile."""
         self.volumes()
         for entry in trace:
             self._happened(entry)
-        self.belief()
+        self.belief(staged)
         self.tone()
 
     def _happened(self, entry: TraceEntry) -> None:
         match entry.event:
             case PowerOn():
                 self.windows.clear()
-                self.untraced = (
-                    True  # a cut in the writes of a start leaves log entries of which no trace tells
-                )
+                self.untraced = True
                 self.silent_from_ms = entry.now.pump_ms
             case LogWritten() as written:
                 self.logged(written)
@@ -144,14 +158,19 @@ class Properties:
             plant.processor.bites,
             plant.processor.hangs_missed,
             plant.battery.brown_outs,
+            plant.sounder.unheard,
         )
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
         interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 51 // 50 + 2
-        if now_ms - self.silent_from_ms > interval_ms:
-            last_ms = plant.sounder.heard[-1].at_ms if plant.sounder.heard else -interval_ms
-            hold(7, now_ms - last_ms <= interval_ms, self.active, "at", now_ms, "last tone at", last_ms)
+        heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
+        from_ms = self.silent_from_ms
+        if len(plant.sounder.heard) >= TONES_KEPT:
+            from_ms = max(from_ms, plant.sounder.heard[0].at_ms)  # those before are forgotten
+        moments_ms = [from_ms, *(at_ms for at_ms in heard_ms if at_ms > from_ms), now_ms]
+        for earlier_ms, later_ms in pairwise(moments_ms):
+            hold(7, later_ms - earlier_ms <= interval_ms, self.active, "no tone", earlier_ms, "to", later_ms)
 
     def volumes(self) -> None:
         """P1: fluid and drug are where they went, to the last part; strokes account for what left."""
@@ -167,28 +186,52 @@ class Properties:
         )
         hold(1, truth.filled_fg_ppm == drug, "drug", truth)
 
-    def belief(self) -> None:
-        """P5, P6: what the log says last is what the pump believes."""
+    def belief(self, staged: Sequence[Program]) -> None:
+        """P5, P6: what the log says last is what the pump believes, and a start has changed nothing."""
         belief, controller = self.pump.belief(), self.pump.controller
         if belief is None or controller is None:
             return
-        hold(6, isinstance(belief.state, State), belief)
         records = controller.records
-        hold(6, belief.state is not State.RUN or records.program is not None, "runs without a program")
+        program = None if records.program is None else (records.program.header, records.program.segments)
+        hold(6, isinstance(belief.state, State), belief)
+        hold(6, belief.state is not State.RUN or program is not None, "runs without a program")
         if belief.state is State.SAFE_STATE:
             hold(6, belief.rate_nl_per_day <= self.pump.profile.model.safe_rate_nl_per_day, belief)
+        if self.untraced and self.logged_to is not None and belief.state is State.RUN:
+            hold(6, program in (self.program, *staged), "after a reset it runs", program, "not", self.program)
         active = {alarm for alarm in AlarmId if belief.alarm_active >> alarm & 1}
-        if self.untraced:
-            self.untraced, self.active, self.rate_nl_per_day = False, active, belief.rate_nl_per_day
+        if self.untraced and not self._read_on(controller.records):
+            self.active, self.rate_nl_per_day = active, belief.rate_nl_per_day
+        self.untraced = False
         hold(5, active == self.active, "active", active, "by the log", self.active)
-        hold(
-            5,
-            belief.rate_nl_per_day == self.rate_nl_per_day,
-            "rate",
-            belief,
-            "by the log",
-            self.rate_nl_per_day,
-        )
+        rate = self.rate_nl_per_day
+        hold(5, belief.rate_nl_per_day == rate, "rate", belief, "by the log", rate)
+        self.program, self.logged_to = program, records.log.last_seq
+        self.active_then, self.rate_then_nl_per_day = frozenset(self.active), belief.rate_nl_per_day
+
+    def _read_on(self, records: Records) -> bool:
+        """Read in the log itself what has been since the last look; False where that is not known or not readable."""
+        if self.logged_to is None:
+            return False
+        active, rate = set(self.active_then), self.rate_then_nl_per_day
+        from_seq = self.logged_to + 1
+        while from_seq <= records.log.last_seq:
+            reply = records.log.read(LogRead(LogName.MAIN, 0, from_seq, 6), may_read_therapy=True)
+            for entry in map(LogEntry.unpack, reply.entries):
+                if entry.type in UNREADABLE:
+                    return False
+                data: Any = entry.details()
+                if entry.type is LogType.ALARM_ON and not ALARMS[data.alarm_id].momentary:
+                    active.add(data.alarm_id)
+                elif entry.type is LogType.ALARM_OFF:
+                    active.discard(data.alarm_id)
+                elif entry.type is LogType.RATE_CHANGE:
+                    rate = data.new_nl_per_day
+            if reply.next_seq <= from_seq:
+                return False
+            from_seq = reply.next_seq
+        self.active, self.rate_nl_per_day = active, rate
+        return True
 
     def logged(self, written: LogWritten) -> None:
         """P5: each entry has the next number; P8: no bolus begins or ends twice."""
