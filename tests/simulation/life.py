@@ -29,7 +29,14 @@ from protocol.identifiers import (
 )
 from protocol.link.client_end import Phase
 from protocol.messages.alarms import AlarmAck, AlarmTest, GetAlarms
-from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare, BolusPrepareReply, Prime
+from protocol.messages.bolus import (
+    BolusCancel,
+    BolusCommit,
+    BolusCommitReply,
+    BolusPrepare,
+    BolusPrepareReply,
+    Prime,
+)
 from protocol.messages.errors import ErrorReply
 from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.program import PatientBlock, PeriodicBlock, ProgCommit, Segment
@@ -44,6 +51,7 @@ from tests.simulation.life_marks import marks_of
 from tests.simulation.pairs import WORKS
 from tests.simulation.program_boluses import RATE_NL_PER_DAY, header_of
 from tests.simulation.properties import Properties, hold
+from tests.simulation.slips import SLIPS_OF_PEOPLE, Slips
 from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
@@ -52,11 +60,11 @@ if TYPE_CHECKING:
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
 QUIET_DAYS = 160
-SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (4, 1))
+SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (1, 60), (4, 1))
 """What people type instead: a decimal further, units swapped, minutes for hours, another concentration."""
 
 
-class Life:
+class Life(Slips):
     """One pump and all that happens to it. `other_truth`: a twin in whom nothing differs that the pump can see."""
 
     def __init__(
@@ -67,6 +75,7 @@ class Life:
         cut_into: int = 1,
         faults: bool = True,
         empty_policy: EmptyPolicy | None = None,
+        more_deeds: Sequence[str] = (),
     ) -> None:
         self.random = Random(seed)
         choose = self.random.choice
@@ -89,11 +98,13 @@ class Life:
         self.talk.pump.leave_frames_out()
         self.talk.cut_into = cut_into
         self.deeds = tuple(deed for deed in DEEDS if faults or deed not in ("fault", "cure"))
+        self.deeds += (*more_deeds,) * 20
         self.properties = Properties(talk.pump)
         self.cmd_id = 0
         self.patients_cmd_id = FIRST_OF_PATIENT
         self.seen = 0
         self.pairs: set[tuple[str, str]] = set()
+        self.boluses: list[int] = []
 
     def next_id(self) -> int:
         """A number that was not used; now and then one that was."""
@@ -126,6 +137,8 @@ class Life:
             self.cut_at_times()
             answered = self.talk.ask(commit)
             sometimes("power went while a bolus was commanded", answered is None)
+            if isinstance(answered, BolusCommitReply):
+                self.boluses.append(commit.cmd_id)
             if answered is None:
                 assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
 
@@ -150,6 +163,7 @@ class Life:
         staged = bridged((simple_header(100_000, 500_000), (Segment(0, 200_000),)), volume_nl, rate)
         crc = self.talk.stage_program(*staged, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
+        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
 
     def cancel(self) -> None:
         self.talk.ask(BolusCancel(self.next_id(), 0, 0xFFFF))
@@ -190,6 +204,7 @@ class Life:
         answered = self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
         clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
         sometimes("a schedule refused because nobody knew the time", clock_invalid)
+        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
 
     def boluses_of_a_program(self) -> None:
         """A program that gives boluses by itself, or lets the patient ask, or both."""
@@ -407,6 +422,7 @@ class Life:
         rev = self.status().program_rev
         prepared = self.talk.granted(BolusPrepare(kind, 60_000, 3_600, rev))
         self.talk.granted(command(self.fresh_id(), prepared.quantised_nl, 3_600, prepared.token, rev))
+        self.boluses.append(self.cmd_id)
 
     def patients_bolus(self) -> None:
         self._runs(PatientBlock(60_000, 3_600, 3_601, 86_400, 5), None)
@@ -531,5 +547,6 @@ DEEDS = (
     *("boluses_of_a_program", "ask_beside_a_bolus", "silence", "leave", "restart", "check_up") * 2,
     *("ask_for_bolus",) * 4,
     *("stop", "cancel", "set_clock", "void", "pull_the_plug", "cut_soon", "test_tone", "read_log", "hang"),
+    *SLIPS_OF_PEOPLE * 2,
 )
 """What may come next, each as often as it stands here."""

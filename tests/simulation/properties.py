@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
-from firmware_emu.events import PowerOn
+from firmware_emu.events import PowerOn, RefilledByHand
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     Program = tuple[ProgramHeader, tuple[Segment, ...]]
 
 STANDING: Final = frozenset({State.STOP, State.FAULT_STOP, State.EOS})
-WINDOW_MS: Final = 10 * MS_PER_MINUTE
+WINDOW_MS: Final = MS_PER_MINUTE
 SPARE_STROKES: Final = 6  # one of each source may fall on either side of an edge of the window
+PPM: Final = 1_000_000
+ROUNDED_FG_PPM: Final = 10_000_000  # of a mixture some fg are rounded at each filling
 SILENCE_MS: Final = 30 * MS_PER_MINUTE
 STARTS: Final = (LogType.BOLUS_START, LogType.PRIME_START)
 UNREADABLE: Final = (LogType.CORRUPT_SLOT, LogType.LOG_CORRUPT, LogType.LOG_ERASED)
@@ -51,14 +53,27 @@ def hold(number: int, true: object, *found: object) -> None:
 
 
 class GuardedRotor(Rotor):
-    """A rotor with somebody beside it who sees what it is told to turn, when it is told."""
+    """A rotor with somebody beside it who sees what it is told to turn, when it is told, and what comes of it."""
 
     __slots__ = ()
     watch: ClassVar[Callable[[StrokeRun], None]]
+    nominal_nl: ClassVar[int]
 
     def run(self, run: StrokeRun) -> int:
         type(self).watch(run)
-        return super().run(run)
+        if self.by_stroke:  # something makes each stroke another
+            return super().run(run)
+        turned, moved_nl_ppm = self.strokes_turned, self._moved_nl_ppm
+        edges = super().run(run)
+        turned, moved_nl_ppm = self.strokes_turned - turned, self._moved_nl_ppm - moved_nl_ppm
+        due_nl_ppm = turned * self.nominal_nl * self.accuracy_ppm
+        hold(1, moved_nl_ppm == due_nl_ppm, turned, "strokes moved", moved_nl_ppm, "for", due_nl_ppm)
+        return edges
+
+    @property
+    def _moved_nl_ppm(self) -> int:
+        """What has left the reservoir, and what would have if there had been any."""
+        return self.reservoir.emitted_nl_ppm + self.dry_nl_ppm
 
 
 class Properties:
@@ -68,6 +83,7 @@ class Properties:
         self.pump = pump
         model = pump.profile.model
         self.stroke_nl = model.stroke_nl
+        self.rate_max_nl_per_day = model.rate_max_nl_per_day
         self.in_window = (
             model.rate_max_nl_per_day * WINDOW_MS // (MS_PER_DAY * self.stroke_nl) + SPARE_STROKES
         )
@@ -80,6 +96,8 @@ class Properties:
         self.active_then: frozenset[AlarmId] = frozenset()
         self.rate_then_nl_per_day = 0
         self.program: Program | None = None
+        implant = pump.profile.implant
+        self.strongest_ng_per_ml = 0 if implant is None else implant.concentration_ng_per_ml
         self.active: set[AlarmId] = set()
         self.ended: set[tuple[LogType, int]] = set()
         self.numbers: set[int] = set()
@@ -87,7 +105,9 @@ class Properties:
         self.stood: tuple[int, ...] = ()
         rotor = pump.plant.rotor
         rotor.__class__ = type(
-            "Guarded", (GuardedRotor,), {"__slots__": (), "watch": staticmethod(self.turning)}
+            "Guarded",
+            (GuardedRotor,),
+            {"__slots__": (), "watch": staticmethod(self.turning), "nominal_nl": self.stroke_nl},
         )
 
     # At each row of strokes
@@ -101,15 +121,16 @@ class Properties:
         if state in STANDING:
             primes = Activity.PRIME in controller.therapy.deliveries.activity
             hold(3, primes, f"{run.count} strokes commanded in {state.name}")
+        rated = run.rate_numerator * self.stroke_nl * MS_PER_DAY
+        hold(2, rated <= self.rate_max_nl_per_day * run.stroke_denominator, "a row of", run)
+        if not controller.therapy.deliveries.each_stroke_counts:
+            return  # nothing else turns beside it
         first_ms, last_ms = run.time_of_ms(run.first_k), run.time_of_ms(run.first_k + run.count - 1)
         if run.count > 1 and last_ms - first_ms > WINDOW_MS:
-            span_ms = last_ms - first_ms
-            allowed = (run.count - 1) * self.stroke_nl * MS_PER_DAY
-            hold(2, allowed <= self.pump.profile.model.rate_max_nl_per_day * (span_ms + 1), "a row of", run)
             return
         window = last_ms // WINDOW_MS
         self.windows[window] = self.windows.get(window, 0) + run.count
-        hold(2, self.windows[window] <= self.in_window, self.windows[window], "strokes in ten minutes")
+        hold(2, self.windows[window] <= self.in_window, self.windows[window], "strokes in a minute")
         if len(self.windows) > 50:
             self.windows = {window: self.windows[window]}
 
@@ -117,9 +138,9 @@ class Properties:
 
     def look(self, trace: Sequence[TraceEntry], staged: Sequence[Program] = ()) -> None:
         """Look at what has happened since the last look; `staged`: what people wanted the program to be meanwhile."""
-        self.volumes()
         for entry in trace:
             self._happened(entry)
+        self.volumes()
         self.belief(staged)
         self.tone()
 
@@ -139,6 +160,8 @@ class Properties:
                 self.alarm(alarm)
                 if isinstance(alarm, AlarmRaised) and not self._critical(before=alarm.alarm_id):
                     self.silent_from_ms = max(self.silent_from_ms, entry.now.pump_ms)
+            case RefilledByHand(concentration_ng_per_ml=filled):
+                self.strongest_ng_per_ml = max(self.strongest_ng_per_ml, filled)
             case RateStepped(new_nl_per_day=new):
                 self.rate_nl_per_day = new
             case _:
@@ -173,7 +196,7 @@ class Properties:
             hold(7, later_ms - earlier_ms <= interval_ms, self.active, "no tone", earlier_ms, "to", later_ms)
 
     def volumes(self) -> None:
-        """P1: fluid and drug are where they went, to the last part; strokes account for what left."""
+        """P1: fluid and drug are where they went, and what is left is no stronger than what was filled."""
         truth = self.pump.truth()
         gone = truth.aspirated_nl_ppm + truth.emitted_nl_ppm - truth.backflow_nl_ppm
         hold(1, truth.true_nl_ppm == truth.filled_nl_ppm - gone, "fluid", truth)
@@ -185,6 +208,9 @@ class Properties:
             + truth.lost_fg_ppm
         )
         hold(1, truth.filled_fg_ppm == drug, "drug", truth)
+        strongest_fg_ppm = truth.true_nl_ppm * self.strongest_ng_per_ml
+        held_fg_ppm = truth.reservoir_fg_ppm
+        hold(1, held_fg_ppm <= strongest_fg_ppm + ROUNDED_FG_PPM, "stronger than all that was filled", truth)
 
     def belief(self, staged: Sequence[Program]) -> None:
         """P5, P6: what the log says last is what the pump believes, and a start has changed nothing."""
