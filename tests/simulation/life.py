@@ -46,8 +46,8 @@ from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.bedside import Bedside, Unheard
 from tests.simulation.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
-from tests.simulation.life_faults import INVISIBLE, PROVOKED, ordered, sampled
-from tests.simulation.life_marks import marks_of
+from tests.simulation.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
+from tests.simulation.life_marks import mark
 from tests.simulation.pairs import WORKS
 from tests.simulation.program_boluses import RATE_NL_PER_DAY, header_of
 from tests.simulation.properties import Properties, hold
@@ -224,7 +224,10 @@ class Life(Slips):
         answer = self.talk.asks_for_bolus(self.patients_cmd_id)
         if answer is None or isinstance(answer, ErrorReply):
             return
-        sometimes(f"a patient was told {answer.deny.name}")
+        sometimes("a patient was told GRANTED", answer.deny is DenyReason.GRANTED)
+        sometimes("a patient was told LOCKOUT", answer.deny is DenyReason.LOCKOUT)
+        sometimes("a patient was told NOT_PROGRAMMED", answer.deny is DenyReason.NOT_PROGRAMMED)
+        sometimes("a patient was told STOPPED", answer.deny is DenyReason.STOPPED)
         if answer.deny is DenyReason.GRANTED:
             status = self.status()
             both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
@@ -377,8 +380,7 @@ class Life(Slips):
     def quiet_weeks(self) -> None:
         """After a check-up nothing happens for long, but what nobody sees."""
         self.tried(self.check_up, self.random.choice((24_000, 24_000, 24_000, 50_000)))
-        if self.random.random() < 0.5:
-            self.inject(self.random.choice(INVISIBLE[:-1]))
+        self.inject(self.random.choice((*BY_ROWS * 3, *INVISIBLE[:-1])))
         for _ in range(4):
             self.talk.wait(QUIET_DAYS * MS_PER_DAY // 4)
             self.look()
@@ -495,8 +497,7 @@ class Life(Slips):
         sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
         for event in events:
             if isinstance(event, LogWritten):
-                for mark in marks_of(event):
-                    sometimes(mark)
+                mark(event)
         self.tried(self.look_at_the_dates)
         self.look_at_the_schedule()
 

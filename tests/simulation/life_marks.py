@@ -1,53 +1,41 @@
-"""What an entry of the log says that a life has reached: the names of its marks."""
+"""What an entry of the log says that a life has reached."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
+from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
     from firmware_emu.controller.events import LogWritten
 
-BOLUS_ENDS: Final = {
-    BolusEndReason.MISSING_EDGES: "a bolus interrupted by a stall",
-    BolusEndReason.STOP: "a bolus interrupted by a stop",
-    BolusEndReason.ALARM: "a bolus interrupted by an alarm",
-    BolusEndReason.POWER: "a bolus interrupted by a power cut",
-    BolusEndReason.CANCELLED: "a bolus cancelled",
-}
-BRIDGE_ENDS: Final = {
-    BolusEndReason.COMPLETE: "a bridge delivered",
-    BolusEndReason.REPLACED: "a bridge replaced",
-}
-ALARMS: Final = {
-    AlarmId.LOW_RESERVOIR: "a reservoir that ran low",
-    AlarmId.EMPTY: "a reservoir believed empty",
-    AlarmId.STOP_EXPIRED: "a stop that expired",
-    AlarmId.STOPPED_TOO_LONG: "a pump stopped for too long",
-}
-PUMPS_OWN: Final = {
-    LogType.BOLUS_START: "a periodic bolus begun",
-    LogType.CMD_REFUSED: "a periodic bolus passed over",
-}
 
-
-def marks_of(written: LogWritten) -> tuple[str, ...]:
-    """The marks of one entry; most have none."""
+def mark(written: LogWritten) -> None:
+    """Set the marks of one entry; most have none."""
     data: Any = written.data
-    kind = written.log_type
-    found: list[str | None] = [None if written.cmd_id else PUMPS_OWN.get(kind)]
-    match kind:
+    match written.log_type:
         case LogType.BOLUS_END:
-            found.append(BOLUS_ENDS.get(data.reason))
+            sometimes("a bolus interrupted by a stall", data.reason is BolusEndReason.MISSING_EDGES)
+            sometimes("a bolus interrupted by a stop", data.reason is BolusEndReason.STOP)
+            sometimes("a bolus interrupted by an alarm", data.reason is BolusEndReason.ALARM)
+            sometimes("a bolus interrupted by a power cut", data.reason is BolusEndReason.POWER)
+            sometimes("a bolus cancelled", data.reason is BolusEndReason.CANCELLED)
         case LogType.BRIDGE_END:
-            found.append(BRIDGE_ENDS.get(data.reason))
+            sometimes("a bridge delivered", data.reason is BolusEndReason.COMPLETE)
+            sometimes("a bridge replaced", data.reason is BolusEndReason.REPLACED)
         case LogType.PRIME_END:
-            whole = data.reason is BolusEndReason.COMPLETE
-            found.append("a prime delivered" if whole else "a prime interrupted")
+            sometimes("a prime delivered", data.reason is BolusEndReason.COMPLETE)
+            sometimes("a prime interrupted", data.reason is not BolusEndReason.COMPLETE)
         case LogType.ALARM_ON:
-            found.append(ALARMS.get(data.alarm_id))
+            sometimes("a reservoir that ran low", data.alarm_id is AlarmId.LOW_RESERVOIR)
+            sometimes("a reservoir believed empty", data.alarm_id is AlarmId.EMPTY)
+            sometimes("a stop that expired", data.alarm_id is AlarmId.STOP_EXPIRED)
+            sometimes("a pump stopped for too long", data.alarm_id is AlarmId.STOPPED_TOO_LONG)
+        case LogType.BOLUS_START:
+            sometimes("a periodic bolus begun", not written.cmd_id)
+        case LogType.CMD_REFUSED:
+            sometimes("a periodic bolus passed over", not written.cmd_id)
         case _:
             pass
-    return tuple(mark for mark in found if mark is not None)

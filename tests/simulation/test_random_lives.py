@@ -26,7 +26,7 @@ from tests.simulation.pairs import LEFT_OUT, MUST_BE_REACHED, WORKS
 from tests.simulation.properties import hold
 from tests.support.for_each import for_each
 from tests.support.soak import rounds_of
-from tests.support.sometimes import reaches
+from tests.support.sometimes import reaches as reaches_all
 from tests.support.tally import tally
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def seeds(first: int, count: int) -> Sequence[int]:
     return range(first, first + count) if ASKED_FOR is None else (int(ASKED_FOR),)
 
 
-def reached(*marks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def reaches(*marks: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The marks that all lives of a test must reach; of one life that somebody asks for none is due."""
-    return reaches(*marks if ASKED_FOR is None else ())
+    return reaches_all(*marks if ASKED_FOR is None else ())
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def compared(seed: int, test: str, *, steps: int = STEPS, deeds: Sequence[str] =
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-@reached(
+@reaches(
     "a bolus interrupted by a power cut",
     "a bolus interrupted by an alarm",
     "a bridge under way",
@@ -142,7 +142,7 @@ def test_a_life_in_other_steps_is_the_same_life(seed: int) -> None:
         assert stepped.talk.pump.plant.to_json() == once.talk.pump.plant.to_json()
 
 
-@reached(
+@reaches(
     "a bolus cancelled",
     "a bolus interrupted by a power cut",
     "a bolus interrupted by a stop",
