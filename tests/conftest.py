@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from tests.support import soak
+from tests.support import soak, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,17 +38,23 @@ def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFa
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker tells the process that sums up how many cases it played."""
-    getattr(session.config, "workeroutput", {})["played"] = soak.PLAYED
+    """A worker tells the process that sums up how many cases it played, and what else it counted."""
+    told = getattr(session.config, "workeroutput", {})
+    told["played"] = soak.PLAYED
+    told["tallies"] = {subject: dict(counts) for subject, counts in tally.TALLIES.items()}
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """A worker has ended, or is lost and has nothing to tell."""
-    soak.PLAYED.update(getattr(node, "workeroutput", {}).get("played", {}))
+    told = getattr(node, "workeroutput", {})
+    soak.PLAYED.update(told.get("played", {}))
+    tally.add(told.get("tallies", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The last lines of a run say what it left out."""
+    """The last lines of a run say what it counted, and what it left out."""
+    for line in tally.lines():
+        terminalreporter.write_line(line)
     if line := soak.told(soak.PLAYED):
         terminalreporter.write_line(line)

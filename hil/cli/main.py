@@ -52,6 +52,9 @@ GROUPS = {
     "decode": Group(
         "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
     ),
+    "export": Group(
+        "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
+    ),
     "plot": Group("hil.cli.plot_command", "plot", "Draw what a rig saw of a pump, as PNG or SVG."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),

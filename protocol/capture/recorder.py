@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from protocol.capture import recording
 from protocol.capture.following import Follower
 from protocol.capture.limits import SIZE_LIMIT_BYTES, SIZE_LIMIT_LEAST_BYTES
-from protocol.capture.recording import Passed, Way
+from protocol.capture.recording import Way
 from protocol.capture.splitter import Splitter
 from protocol.wire.limits import GAP_HOST_MS
 
@@ -107,7 +107,7 @@ class Recorder:
         self._write(recording.passed(way, time_ns, data, self._pump_ms))
         if self._follower is None:
             return
-        self._follower.follow(Passed(time_ns, way, data))
+        self._follower.listen(data)
         for secret in self._follower.found:
             self._write(self._remember(secret))
         self._follower.found.clear()

@@ -70,6 +70,7 @@ BROKEN_IMPORTS = [
     ("hil.<new>", "platformdirs", "home-of-platformdirs"),
     ("hil.cli.<new>", "rich", "home-of-rich"),
     ("hil.cli.<new>", "matplotlib", "home-of-matplotlib"),
+    ("hil.cli.<new>", "numpy", "home-of-numpy"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
     ("hil.<new>", "uvicorn", "home-of-fastapi"),
     ("firmware_emu.bench.<new>", "click", "home-of-click"),
