@@ -19,12 +19,11 @@ from firmware_emu.trace import Written, entries_of
 from firmware_emu.version import VERSION
 from protocol.capture.clocked import ClockedRecorder
 from protocol.capture.line_time import LineTime
-from protocol.capture.recorder import Recorder, numbered_name
+from protocol.capture.recorder import KeptFile, Recorder, numbered_name
 from protocol.capture.recording import EVENT, Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from io import FileIO
     from pathlib import Path
 
     from firmware_emu.bench.ports.port import Say
@@ -60,7 +59,7 @@ class LineRecording:
         line_time = LineTime(time.time_ns, time.monotonic_ns)
         recorder = Recorder(
             lambda number: _open(path.with_name(numbered_name(path.name, number))) if number else first,
-            {**told, "time": "real", **line_time.told},
+            {**told, **line_time.told},
             VERSION,
             trouble=lambda sentence: say(f"{path}: {sentence}"),
             device_key=self._key_of if with_secrets else None,
@@ -94,7 +93,7 @@ class LineRecording:
         return None if key is None else key.key
 
 
-def _open(path: Path) -> FileIO:
+def _open(path: Path) -> KeptFile:
     """A file that is new, or a pipe or device that is there; opening waits for nobody."""
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -104,4 +103,5 @@ def _open(path: Path) -> FileIO:
         if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
             raise
         descriptor = os.open(path, flags)
-    return os.fdopen(descriptor, "wb", buffering=0)
+    file = os.fdopen(descriptor, "wb", buffering=0)
+    return KeptFile(file, lambda: os.fstat(descriptor).st_nlink)

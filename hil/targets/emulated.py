@@ -76,6 +76,7 @@ class EmulatedTarget:
     """One virtual pump on a virtual bench."""
 
     address = "emulator"
+    has_virtual_time = True
     capabilities = frozenset(TargetCapability)
 
     def __init__(self, choice: PumpChoice) -> None:

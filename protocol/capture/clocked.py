@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from protocol.capture.recording import WALL_MOVED
 
 if TYPE_CHECKING:
-    from protocol.capture.line_time import LineTime
+    from protocol.capture.line_time import RecordingTime
     from protocol.capture.recorder import Recorder
     from protocol.capture.recording import Way
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class ClockedRecorder:
     """Records bytes and marks at the time at which it is told of them, and that the wall clock was set."""
 
-    def __init__(self, recorder: Recorder, time: LineTime) -> None:
+    def __init__(self, recorder: Recorder, time: RecordingTime) -> None:
         self._recorder = recorder
         self._time = time
 
@@ -23,6 +23,11 @@ class ClockedRecorder:
     def lost(self) -> bool:
         """Whether the recording has ended before its time."""
         return self._recorder.lost
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of the present file, from 1, and of the last packet in it; 0 before there is one."""
+        return self._recorder.position
 
     def passed(self, way: Way, data: bytes, pump_ms: int | None = None) -> None:
         """Bytes have passed now; `pump_ms` is the pump's own time, where it is known."""

@@ -169,6 +169,22 @@ def test_a_disk_that_is_full_is_said_once_and_the_line_goes_on(pump: str) -> Non
     assert running.recorder.lost
 
 
+@pytest.mark.parametrize("requests", [1, 60], ids=["told at the end", "told under way"])
+def test_a_file_that_is_removed_is_said_once_and_the_line_goes_on(
+    requests: int, pump: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.pcapng"
+    running = RunningTap(open_port(pump, "the pump"), path)
+    path.unlink()
+    talk(f"pty:{running.near.address}", requests)
+    told_under_way = list(running.troubles)
+    running.end()
+    assert len(running.troubles) == 1
+    assert running.troubles[0].endswith(": its file was removed")
+    assert bool(told_under_way) == (requests > 1)
+    assert running.recorder.lost
+
+
 def test_a_pump_that_goes_away_ends_the_tap_as_a_lost_bench(tmp_path: Path) -> None:
     pumps_end, ours = socket.socketpair()
     ours.setblocking(False)
