@@ -154,6 +154,21 @@ def test_what_a_test_does_with_its_rig_and_its_line_is_marked_in_its_place(
     assert not [each for each in entries_of(path) if isinstance(each, SessionSecret)]
 
 
+def test_the_same_tests_on_the_same_seed_give_the_same_file(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        session = BenchSession(parse("emulator"), seed=7)
+        session.record_beside(str(tmp_path / name), None, secrets=True)
+        for test in ("one", "other"):
+            bench = session.open_bench(test)
+            bench.open_programmer().status()
+            bench.rig.advance(1_000)
+            bench.close(passed=True)
+        session.close()
+    once, again = ((tmp_path / name / "recording.pcapng").read_bytes() for name in ("a", "b"))
+    assert once == again
+
+
 @pytest.mark.parametrize("address", ["emulator"])
 def test_a_place_that_takes_no_file_is_told_once_and_the_tests_go_on(
     session: BenchSession, tmp_path: Path
