@@ -270,12 +270,12 @@ def test_kill_9_of_a_tap_leaves_a_file_that_opens_to_its_last_whole_packet(pump:
         command = RecordCommand(path, "--target", f"pty:{pump}", "--no-secrets")
         killer = threading.Timer(random.uniform(0, 0.1), command.end, [signal.SIGKILL])
         answered = 0
-        with contextlib.suppress(PumpbenchError):
-            with hil.connect(command.ready["target"], state=False) as programmer:
-                killer.start()
-                while True:
-                    programmer.status()
-                    answered += 1
+        line = hil.connect(command.ready["target"], state=False)
+        with contextlib.suppress(PumpbenchError), line as programmer:
+            killer.start()
+            while True:
+                programmer.status()
+                answered += 1
         killer.join()
         found = entries_of(path)
         assert not [each for each in found if isinstance(each, Damage | SessionSecret)]
