@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from tests.support import soak
+from tests.support import not_run, soak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,16 @@ def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFa
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker tells the process that sums up how many cases it played."""
+    """A worker tells the process that sums up how many cases it played; that one fails where too little ran."""
     getattr(session.config, "workeroutput", {})["played"] = soak.PLAYED
+    if not_run.ON_A_SERVER and session.exitstatus == 0 and not_run.objections(skipped_in(session.config)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def skipped_in(config: pytest.Config) -> dict[str, str]:
+    """Why each test did not run, by its name; a worker does not know."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return not_run.not_run(reporter.getreports("skipped")) if reporter else {}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -48,7 +56,11 @@ def pytest_testnodedown(node: Any) -> None:
     soak.PLAYED.update(getattr(node, "workeroutput", {}).get("played", {}))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The last lines of a run say what it left out."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """The last lines of a run, behind those of pytest, say what it left out."""
+    yield
+    for line in not_run.told(skipped_in(terminalreporter.config)):
+        terminalreporter.write_line(line)
     if line := soak.told(soak.PLAYED):
         terminalreporter.write_line(line)
