@@ -8,12 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from firmware_emu.events import MemoryChanged, MemoryWritten
-
-if TYPE_CHECKING:
-    from firmware_emu.events import TraceEntry
+from firmware_emu.events import MemoryChanged, MemoryWritten, TraceEntry
 
 ENTRIES_KEPT = 10_000
 PAGE_ENTRIES = 1_000  # of one answer; more is asked for again
@@ -49,7 +46,7 @@ def _to_be_seen(entry: TraceEntry) -> TraceEntry:
     event = entry.event
     if type(event) is not MemoryWritten:
         return entry
-    return entry._replace(event=MemoryChanged(event.address, len(event.data)))
+    return TraceEntry(entry.now, MemoryChanged(event.address, len(event.data)))
 
 
 class TraceRing:
@@ -63,11 +60,11 @@ class TraceRing:
         """How many entries there have been."""
 
     def add(self, entries: tuple[TraceEntry, ...]) -> None:
-        """What one step gave; the oldest go where there is no room."""
+        """What one step gave, without what was written to the memory; the oldest go where there is no room."""
         if not entries:
             return
         blocks = self._blocks
-        blocks.append(_Block(self.mark, entries))
+        blocks.append(_Block(self.mark, tuple(map(_to_be_seen, entries))))
         self.mark += len(entries)
         while self.mark - blocks[0].end >= ENTRIES_KEPT:
             blocks.popleft()
@@ -78,17 +75,15 @@ class TraceRing:
         return self._blocks[0].first if self._blocks else self.mark
 
     def since(self, mark: int, at_most: int | None = None) -> TracePage:
-        """What there has been from a mark on, `at_most` so many; nothing where the mark is the newest or none yet.
-
-        Of what was written to the memory, place and length alone.
-        """
+        """What there has been from a mark on, `at_most` so many; nothing where the mark is the newest or none yet."""
         first = min(max(mark, self.kept_from), self.mark)
         found: list[_Block] = []
         for block in reversed(self._blocks):
             if block.end <= first:
                 break
             found.append(block)
-        entries = [entry for block in reversed(found) for entry in block.entries]
+        entries = tuple(entry for block in reversed(found) for entry in block.entries)
         skipped = max(0, first - found[-1].first) if found else 0
-        asked_for = entries[skipped : None if at_most is None else skipped + at_most]
-        return TracePage(max(0, first - mark), first, tuple(map(_to_be_seen, asked_for)))
+        return TracePage(
+            max(0, first - mark), first, entries[skipped : None if at_most is None else skipped + at_most]
+        )

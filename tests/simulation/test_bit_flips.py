@@ -87,7 +87,7 @@ def region_bits(region: Region) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("region", sorted(CRITICAL_REGIONS), ids=lambda region: region.name)
 def test_damage_to_therapy_data_ends_in_the_safe_state_with_its_alarm(region: Region) -> None:
-    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=3):
+    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=6):
         talk = flipped(lived(), offset, bit)
         status = talk.granted(GetStatus())
         assert (status.state, status.rate_nl_per_day) == (State.SAFE_STATE, SAFE_RATE_NL_PER_DAY)
@@ -102,7 +102,7 @@ def test_damage_to_therapy_data_ends_in_the_safe_state_with_its_alarm(region: Re
 
 @pytest.mark.parametrize("region", sorted(set(Region) - CRITICAL_REGIONS), ids=lambda region: region.name)
 def test_damage_to_other_data_leaves_the_therapy_as_it_was(region: Region) -> None:
-    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=3):
+    for offset, bit in part_of(f"damage to {region.name}", region_bits(region), one_in=6):
         talk = flipped(lived(), offset, bit)
         status = talk.granted(GetStatus())
         assert (status.state, status.rate_nl_per_day) == (State.RUN, RATE_NL_PER_DAY)
@@ -231,7 +231,7 @@ def test_damage_outside_the_records_never_gives_a_wrong_dose_or_a_wrong_belief(p
     base = lived().fork()
     base.granted(Refill(5, 0, 5_000_000, 1, RefillFlag(0), 500_000, 500_000))
     program = base.granted(GetProgram(ProgramSlot.ACTIVE, 0))
-    for offset, bit in part_of(f"damage to {place}", _outside_the_records()[place], one_in=3):
+    for offset, bit in part_of(f"damage to {place}", _outside_the_records()[place], one_in=6):
         talk = flipped(base, offset, bit)
         status = talk.granted(GetStatus())
         if status.state is State.SAFE_STATE:

@@ -67,7 +67,7 @@ def _die_at(place: int) -> Callable[[int], None]:
 def test_a_programmer_killed_at_any_place_resolves_its_bolus_when_it_starts_again(
     lost: Direction | None, tmp_path: Path
 ) -> None:
-    for place in part_of(f"killed, {lost}", PLACES, one_in=2):
+    for place in part_of(f"killed, {lost}", PLACES, one_in=3):
         world = World(seed=place)
         operator = Operator(world, state_file=tmp_path / f"{place}.json")
         if lost is not None:
@@ -136,7 +136,7 @@ INTRUDERS = {
 def test_another_programmer_at_any_place_leaves_both_knowing_the_truth(intruder: str) -> None:
     key, act = INTRUDERS[intruder]
     intruded: list[int] = []
-    for place in part_of(intruder, PLACES, one_in=2):
+    for place in part_of(intruder, PLACES, one_in=3):
         world = World(seed=place)
         operator, other = Operator(world, seed=place), Operator(world, key=key, seed=place)
 
@@ -227,7 +227,7 @@ def test_of_two_programs_on_the_same_revision_the_second_is_refused() -> None:
 @pytest.mark.parametrize("torn", TORN_BYTES)
 @pytest.mark.parametrize("harm", ["clean", "lost answer", "ten copies", "late copy"])
 def test_power_cut_in_any_write_of_a_bolus_over_a_bad_line(harm: str, torn: int) -> None:
-    for write in part_of(f"{harm}, {torn}", WRITES, one_in=2):
+    for write in part_of(f"{harm}, {torn}", WRITES, one_in=3):
         world = World(seed=write)
         operator = Operator(world, seed=write)
         operator.programmer.connect()

@@ -34,7 +34,7 @@ def _play(seed: int, mix: Mix, *, secured: bool = True) -> None:
     "a session taken over by somebody else",
     "an outcome unknown until the next connection",
 )
-@for_each("seed", range(160), one_in=3)
+@for_each("seed", range(160), one_in=5)
 def test_whatever_happens_to_line_power_and_programmer_everybody_knows_the_truth(seed: int) -> None:
     _play(seed, Mix())
 
@@ -56,6 +56,6 @@ def test_boluses_over_a_bad_line_are_given_once_or_not_at_all(seed: int) -> None
     "a programmer killed with a command under way",
     "a retransmission answered from the cache",
 )
-@for_each("seed", range(2_000, 2_040), one_in=3)
+@for_each("seed", range(2_000, 2_040), one_in=5)
 def test_the_open_profile_keeps_the_same_promises_on_a_line_without_an_enemy(seed: int) -> None:
     _play(seed, Mix(), secured=False)

@@ -280,7 +280,7 @@ def test_a_cut_in_any_write_leaves_the_old_state_or_the_new(name: str) -> None:
     assert lengths
     happened = set()
     cuts = [(number, torn, length) for number, length in enumerate(lengths, 1) for torn in torn_at(length)]
-    for number, torn, length in part_of(f"a cut in {name}", cuts, one_in=2):
+    for number, torn, length in part_of(f"a cut in {name}", cuts, one_in=4):
         cut = talk.fork()
         before = cut.granted(GetStatus())
         cut.pump.plant.cut_at_write(number, torn)
@@ -317,7 +317,7 @@ def test_a_cut_in_the_restart_after_a_cut_changes_nothing_of_that(name: str) -> 
     counted.wait(0)
     lengths = [len(data) for _, data in counted.writes[len(first.writes) :]]
     assert lengths
-    for number, length in part_of(f"a second cut in {name}", enumerate(lengths, 1), one_in=2):
+    for number, length in part_of(f"a second cut in {name}", enumerate(lengths, 1), one_in=4):
         again = first.fork()
         again.pump.inject("power-cut-at-write", {"writes": number, "torn_after_bytes": length // 2})
         again.pump.restore_power()

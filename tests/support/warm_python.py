@@ -73,11 +73,19 @@ def is_for_a_new_python(env: Mapping[str, str]) -> bool:
 
 
 class PipedProcess(ForkedProcess):
-    """A process whose stdout and stderr are pipes to this one."""
+    """A process whose stdout and stderr are pipes to this one; `merged`: its stderr goes where its stdout goes."""
 
-    def __init__(self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str], stdin: int) -> None:
+    def __init__(
+        self,
+        module: str,
+        *arguments: str,
+        cwd: Path,
+        env: Mapping[str, str],
+        stdin: int,
+        merged: bool = False,
+    ) -> None:
         ends = [os.pipe(), os.pipe()]
-        fds = (stdin, ends[0][1], ends[1][1])
+        fds = (stdin, ends[0][1], ends[0 if merged else 1][1])
         try:
             started = WARM_PYTHON.start(module, *arguments, cwd=cwd, env=env, fds=fds)
         finally:
@@ -137,6 +145,15 @@ class WarmPython:
 
 
 WARM_PYTHON = WarmPython()
+
+
+def forked(
+    module: str, *arguments: str, cwd: Path, env: Mapping[str, str], stdout: int, stderr: int
+) -> ForkedProcess:
+    """`python -m module arguments` without stdin, its output on these descriptors."""
+    with Path(os.devnull).open("rb") as nothing:
+        fds = (nothing.fileno(), stdout, stderr)
+        return ForkedProcess(*WARM_PYTHON.start(module, *arguments, cwd=cwd, env=env, fds=fds))
 
 
 def run_python(

@@ -22,6 +22,7 @@ from firmware_emu.bench.log import LINE_MAX_BYTES, Log
 from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.bench.ready_line import write_line
 from protocol.identifiers import State
+from tests.support.soak import part_of
 from tests.support.warm_python import PipedProcess
 from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 
@@ -157,7 +158,7 @@ def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, 
     runtime.mkdir()
     arguments = ["--link", str(tmp_path / "pump"), "--image", str(tmp_path / "image")]
     arguments += ["--control", "127.0.0.1:0"] if control else []
-    for step in range(24):
+    for step in part_of(f"a TERM at any moment, control {control}", range(24), one_in=2):
         process = subprocess.Popen(
             [*EMULATE, *arguments],
             stdout=subprocess.PIPE,

@@ -118,8 +118,8 @@ def test_after_the_end_nothing_is_delivered_and_all_therapy_is_refused(near_the_
 
 
 def test_a_cell_that_gives_out_early_counts_down_ninety_days() -> None:
-    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000, battery_capacity_mah=100))
-    talk.wait_until(500 * MS_PER_DAY)
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000, battery_capacity_mah=40))
+    talk.wait_until(240 * MS_PER_DAY)
     on = {entry.type: entry for entry in talk.log() if entry.type in (LogType.ERI, LogType.EOS)}
     eri_s, eos_s = on[LogType.ERI].t_mono_s, on[LogType.EOS].t_mono_s
     assert eri_s < 365 * 86_400

@@ -37,8 +37,8 @@ def start_waiting(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
 
     yield start_one
     for run in started:
-        run.process.kill()
-        run.process.communicate()
+        run.process.send_signal(signal.SIGKILL)
+        run.end()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.warm_python import HOUSE, run_python
+from tests.support.warm_python import HOUSE, PipedProcess, run_python
 
 if TYPE_CHECKING:
     import signal
@@ -123,18 +123,21 @@ class Waiting:
 
     def __init__(self, directory: Path, *arguments: str, ignoring: signal.Signals | None = None) -> None:
         self.directory = directory
+        self._said: str | None = None
         os.mkfifo(directory / "fifo")
         command = pytest_command(directory, WAITS, *ON_PROCESS, *arguments)
-        if ignoring is not None:
+        env = environment(directory)
+        self.process: subprocess.Popen[bytes] | PipedProcess
+        if ignoring is None:
+            with Path(os.devnull).open("rb") as nothing:
+                self.process = PipedProcess(
+                    "pytest", *command[3:], cwd=directory, env=env, stdin=nothing.fileno(), merged=True
+                )
+        else:  # which a fork would not know
             command = ["sh", "-c", f'trap "" {ignoring.name.removeprefix("SIG")}; exec "$@"', "sh", *command]
-        self.process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            cwd=directory,
-            env=environment(directory),
-            text=True,
-        )
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=directory, env=env
+            )
         self.until((directory / "waiting").exists)
 
     def until(self, is_so: Callable[[], bool]) -> None:
@@ -143,7 +146,7 @@ class Waiting:
             assert time.monotonic() < give_up_at_s, "did not come to be so in time"
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.02)
-                raise AssertionError(self.process.communicate()[0])
+                raise AssertionError(self.end()[1])
 
     def started(self) -> list[int]:
         """The processes that the run has started, and those that they have: emulators, and what starts them."""
@@ -160,5 +163,6 @@ class Waiting:
 
     def end(self) -> tuple[int, str]:
         """Exit code and what was said."""
-        out, _ = self.process.communicate(timeout=LIMIT_S)
-        return self.process.returncode, out
+        if self._said is None:
+            self._said = self.process.communicate()[0].decode(errors="backslashreplace")
+        return self.process.wait(), self._said

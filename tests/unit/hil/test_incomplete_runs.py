@@ -185,7 +185,7 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
     (older / "junit.xml").write_text("<testsuites/>")
     run = start_waiting()
     started = run.started()
-    run.process.kill()
+    run.process.send_signal(signal.SIGKILL)
     assert run.end()[0] == -signal.SIGKILL
     assert "result    RUNNING, incomplete" in summary(tmp_path)
     assert "chosen, and not known to have run: 5" in summary(tmp_path)

@@ -12,14 +12,19 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
 from tests.support.for_each import for_each
-from tests.support.warm_python import run_python
+from tests.support.warm_python import forked, run_python
+
+if TYPE_CHECKING:
+    from hil.targets.fork_server import ForkedProcess
 
 HOUSE = Path(__file__).resolve().parents[3]
 STATUS = ("status", "--target", "emulator")
@@ -47,18 +52,14 @@ class Terminal:
         os.close(self._master)
 
 
-def started(terminal: Terminal, *arguments: str, stream: str, **environment: str) -> subprocess.Popen[str]:
-    """`pumpbench program` with one of its streams on the terminal, the other on a pipe."""
+def started(
+    terminal: Terminal, errors: IO[bytes], *arguments: str, stream: str = "stdout", **env: str
+) -> ForkedProcess:
+    """`pumpbench program` with one of its streams on the terminal, the other in a file."""
     own = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS"}}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hil.cli", "program", *arguments],
-        cwd=HOUSE,
-        env={**own, "TERM": "xterm-256color", **environment},
-        text=True,
-        stdin=subprocess.DEVNULL,
-        stdout=terminal.slave if stream == "stdout" else subprocess.PIPE,
-        stderr=terminal.slave if stream == "stderr" else subprocess.PIPE,
-    )
+    drawn_on = {"stdout": errors.fileno(), "stderr": errors.fileno(), stream: terminal.slave}
+    env = {**own, "TERM": "xterm-256color", **env}
+    process = forked("hil.cli", "program", *arguments, cwd=HOUSE, env=env, **drawn_on)
     terminal.close_slave()
     return process
 
@@ -66,11 +67,11 @@ def started(terminal: Terminal, *arguments: str, stream: str, **environment: str
 def drawn(*arguments: str, stream: str = "stdout", columns: int = 80, **environment: str) -> str:
     """What a command writes to a terminal."""
     terminal = Terminal(columns)
-    process = started(terminal, *arguments, stream=stream, **environment)
-    seen = "".join(iter(terminal.read, ""))
-    process.communicate(timeout=PATIENCE_S)
+    with tempfile.TemporaryFile() as other:
+        process = started(terminal, other, *arguments, stream=stream, **environment)
+        seen = "".join(iter(terminal.read, ""))
     terminal.close()
-    assert process.returncode == 0, seen
+    assert process.wait(PATIENCE_S) == 0, seen
     return seen
 
 
@@ -132,9 +133,10 @@ def test_json_on_a_terminal_is_json() -> None:
     assert json.loads(drawn(*STATUS, "--json"))["schema"] == "pumpbench/status"
 
 
-def test_the_status_is_redrawn_in_place_until_an_interrupt() -> None:
-    terminal = Terminal()
-    process = started(terminal, *STATUS, "--watch", stream="stdout")
+def test_the_status_is_redrawn_in_place_until_an_interrupt(tmp_path: Path) -> None:
+    terminal, errors = Terminal(), (tmp_path / "errors").open("wb")
+    with errors:
+        process = started(terminal, errors, *STATUS, "--watch")
     seen = ""
     while seen.count("running for") < 3:
         more = terminal.read()
@@ -142,9 +144,9 @@ def test_the_status_is_redrawn_in_place_until_an_interrupt() -> None:
         seen += more
     process.send_signal(signal.SIGINT)
     seen += "".join(iter(terminal.read, ""))
-    _, said = process.communicate(timeout=PATIENCE_S)
+    code = process.wait(PATIENCE_S)
     terminal.close()
-    assert (process.returncode, "Traceback" in said) == (0, False)
+    assert (code, "Traceback" in (tmp_path / "errors").read_text()) == (0, False)
     assert "\x1b[1A" in seen  # up a line, over what was there
     assert "\x1b[2J" not in seen  # what was on the terminal before stays
     assert "\x1b[?25l" not in seen  # the cursor stays: who is killed could not bring it back
@@ -153,7 +155,8 @@ def test_the_status_is_redrawn_in_place_until_an_interrupt() -> None:
 def test_a_status_that_is_redrawn_leaves_no_row_away_where_the_terminal_has_fewer_lines() -> None:
     """The alarms are among the last rows."""
     terminal = Terminal(columns=20)
-    process = started(terminal, *STATUS, "--watch", stream="stdout")
+    with tempfile.TemporaryFile() as errors:
+        process = started(terminal, errors, *STATUS, "--watch")
     seen = ""
     while seen.count("program") < 2:
         more = terminal.read()
@@ -163,7 +166,7 @@ def test_a_status_that_is_redrawn_leaves_no_row_away_where_the_terminal_has_fewe
     process.send_signal(signal.SIGINT)
     assert "alarms" in seen
     "".join(iter(terminal.read, ""))
-    process.communicate(timeout=PATIENCE_S)
+    process.wait(PATIENCE_S)
     terminal.close()
 
 

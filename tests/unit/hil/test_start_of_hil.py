@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.warm_python import run_python
+from tests.support.warm_python import forked, run_python
 from tests.unit.hil.runs import LIMIT_S, environment
 
 if TYPE_CHECKING:
@@ -73,21 +73,15 @@ def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["run", "list", "list --json", "targets"])
 def test_output_that_finds_no_room_ends_it_with_12_and_a_sentence(command: str, tmp_path: Path) -> None:
-    with open("/dev/full", "wb") as full:  # noqa: PTH123 - a device
-        done = subprocess.run(
-            [*HIL, *command.split()],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env=environment(tmp_path),
-            timeout=LIMIT_S,
-            check=False,
-        )
-    assert done.returncode == 12, done.stderr
-    assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "INTERNALERROR" not in done.stderr
+    errors, arguments = tmp_path / "errors", (*HIL[2:], *command.split())
+    with open("/dev/full", "wb") as full, errors.open("wb") as stderr:  # noqa: PTH123 - a device
+        env, outputs = environment(tmp_path), (full.fileno(), stderr.fileno())
+        code = forked(*arguments, cwd=tmp_path, env=env, stdout=outputs[0], stderr=outputs[1]).wait()
+    said = errors.read_text()
+    assert code == 12, said
+    assert "No space left on device" in said
+    assert "Traceback" not in said
+    assert "INTERNALERROR" not in said
 
 
 @pytest.mark.parametrize("command", ["list", "targets"])

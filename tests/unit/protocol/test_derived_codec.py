@@ -25,6 +25,7 @@ from protocol.messages.reading import GetStatusReply
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTimeReply
 from tests.support.for_each import for_each
+from tests.support.soak import rounds_of
 from tests.unit.protocol.message_values import (
     CLASSES,
     declared_build,
@@ -37,7 +38,7 @@ from tests.unit.protocol.message_values import (
 every_class = for_each("cls", CLASSES)
 # A fault of the codec is often one of all classes, and to shrink it 140 times over would take minutes.
 FEW = settings(max_examples=3, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-SOME = settings(FEW, max_examples=12)
+SOME = settings(FEW, max_examples=rounds_of("examples of every message", 12, 5))
 
 
 def smallest(cls: type) -> bytes:

@@ -1,0 +1,201 @@
+"""What a recording of a line holds, in the blocks of `pcapng`: which packet, mark and secret is which [README.md].
+
+A recording is a stream of entries. Nothing here opens a file or reads a clock.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from protocol.capture import pcapng
+from protocol.capture.pcapng import LINKTYPE_USER0, Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from protocol.capture.pcapng import Readable
+
+SECRETS_KIND: Final = 0x504D5042
+"""Of a Decryption Secrets Block with session keys of ours: "BPMP" on disk."""
+RECORDED_BY: Final = "pumpbench"
+_PUMP_MS: Final = "pump_ms: "
+_SECRET_LINE: Final = re.compile(r"session (\d{1,5}) ((?:[0-9a-f]{2})+)")
+NOWHERE: Final = -1
+"""The place of damage that is a whole block with a strange content."""
+
+
+class Way(IntEnum):
+    """Which way bytes went; the number of the interface on which they are kept."""
+
+    TO_PUMP = 0
+    FROM_PUMP = 1
+
+
+BENCH: Final = 2
+"""The interface of the marks."""
+_NAMES: Final = ("to-pump", "from-pump", "bench")
+# A recorder stands at the programmer: what goes to the pump goes out.
+_FLAGS: Final = {
+    Way.TO_PUMP: pcapng.option(pcapng.OPT_FLAGS, pcapng.OUTBOUND.to_bytes(4, "little")),
+    Way.FROM_PUMP: pcapng.option(pcapng.OPT_FLAGS, pcapng.INBOUND.to_bytes(4, "little")),
+}
+
+
+class Beginning(NamedTuple):
+    """A recorder has begun: what it says of itself, by name; empty where somebody else's tool recorded."""
+
+    told: Mapping[str, str]
+    application: str
+
+
+class Passed(NamedTuple):
+    """Bytes that passed: a frame with its delimiters, or what stood between frames.
+
+    `time_ns` since the epoch, of the last of them; None where the file has no times. `pump_ms` is the pump's own time,
+    where the recorder knew it. `way` is None where the file does not say.
+    """
+
+    time_ns: int | None
+    way: Way | None
+    data: bytes
+    pump_ms: int | None = None
+    lost_bytes: int = 0
+    """Of these bytes, how many the recorder did not keep."""
+
+
+class Mark(NamedTuple):
+    """What a bench did or saw at a time: `kind` in a word or two, `text` the rest."""
+
+    time_ns: int | None
+    kind: str
+    text: str
+
+
+class SessionSecret(NamedTuple):
+    """What opens the frames of a session from here on; never a device's own key."""
+
+    sid: int
+    sealing: bytes
+
+    def __repr__(self) -> str:
+        return f"SessionSecret(sid={self.sid}, hidden)"
+
+
+Entry = Beginning | Passed | Mark | SessionSecret | Damage
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def beginning(told: Mapping[str, str], version: str) -> bytes:
+    """The first bytes of a recording. ValueError for a name or a value that does not fit on a line of its own."""
+    for name, value in told.items():
+        if not name or ":" in name or "\n" in name + value:
+            raise ValueError(f"{name!r}: {value!r} is no line `name: value`")
+    comment = "\n".join(f"{name}: {value}" for name, value in told.items())
+    return pcapng.section_header(comment, f"{RECORDED_BY} {version}") + b"".join(
+        map(pcapng.interface, _NAMES)
+    )
+
+
+def passed(way: Way, time_ns: int, data: bytes, pump_ms: int | None = None) -> bytes:
+    """The block of bytes that passed."""
+    options = _FLAGS[way]
+    if pump_ms is not None:
+        options = pcapng.option(pcapng.OPT_COMMENT, b"%b%d" % (_PUMP_MS.encode(), pump_ms)) + options
+    return pcapng.packet(way, time_ns, data, options)
+
+
+def mark(time_ns: int, kind: str, text: str) -> bytes:
+    """The block of a mark. ValueError for a kind with a colon."""
+    if ":" in kind or not kind:
+        raise ValueError(f"{kind!r} is no kind of mark: it is empty, or has a colon")
+    words = f"{kind}: {text}".encode()[:OPTION_MAX_BYTES]
+    return pcapng.packet(BENCH, time_ns, b"", pcapng.option(pcapng.OPT_COMMENT, words))
+
+
+OPTION_MAX_BYTES: Final = 0xFFFF
+"""More does not fit into an option; what is longer is cut."""
+
+
+def session_secret(secret: SessionSecret) -> bytes:
+    """The block of a session's key."""
+    line = f"session {secret.sid} {secret.sealing.hex()}\n"
+    return pcapng.secrets(SECRETS_KIND, line.encode())
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_entries(file: Readable) -> Iterator[Entry]:
+    """The entries of a recording in order, damage among them.
+
+    Of somebody else's file each packet of LINKTYPE_USER0 is one that passed; packets of another kind are damage.
+    NotACapture where the file is no pcapng.
+    """
+    ours = False
+    link_types: list[int] = []
+    for block in pcapng.read_blocks(file):
+        match block:
+            case pcapng.Packet():
+                link_type = link_types[block.interface_id] if block.interface_id < len(link_types) else None
+                yield _entry(block, link_type, ours=ours)
+            case pcapng.Section():
+                ours = block.application.startswith(RECORDED_BY)
+                link_types = []
+                yield Beginning(_told(block.comments) if ours else {}, block.application)
+            case pcapng.Interface():
+                link_types.append(block.link_type)
+            case pcapng.Secrets():
+                if block.kind == SECRETS_KIND:
+                    yield from _secrets(block.data)
+            case pcapng.Other():
+                if ours:  # we write none
+                    yield Damage(
+                        block.at, f"a block of kind {block.kind:#x}, which no recorder of ours writes", None
+                    )
+            case Damage():
+                yield block
+
+
+def _entry(packet: pcapng.Packet, link_type: int | None, *, ours: bool) -> Entry:
+    if link_type != LINKTYPE_USER0:
+        return Damage(
+            NOWHERE, f"a packet of link type {link_type}, where this wire has {LINKTYPE_USER0}", None
+        )
+    if ours and packet.interface_id == BENCH:
+        kind, _colon, text = "\n".join(packet.comments).partition(": ")
+        return Mark(packet.time_ns, kind, text)
+    pump_ms = None
+    if packet.comments:
+        times = [line for line in packet.comments if line.startswith(_PUMP_MS)]
+        pump_ms = _number(times[0].removeprefix(_PUMP_MS)) if times else None
+    lost = max(0, packet.wire_bytes - len(packet.data))
+    return Passed(packet.time_ns, _way(packet, ours=ours), packet.data, pump_ms, lost)
+
+
+def _way(packet: pcapng.Packet, *, ours: bool) -> Way | None:
+    direction = packet.flags & 3
+    if direction:
+        return Way.TO_PUMP if direction == pcapng.OUTBOUND else Way.FROM_PUMP
+    return Way(packet.interface_id) if ours and packet.interface_id in (Way.TO_PUMP, Way.FROM_PUMP) else None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.lstrip("-").isdigit() else None
+
+
+def _told(comments: tuple[str, ...]) -> dict[str, str]:
+    lines = (line.partition(": ") for comment in comments for line in comment.split("\n"))
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _secrets(data: bytes) -> Iterator[Entry]:
+    for line in data.decode("ascii", "replace").splitlines():
+        found = _SECRET_LINE.fullmatch(line)
+        if found:
+            yield SessionSecret(int(found[1]), bytes.fromhex(found[2]))
+        else:
+            yield Damage(NOWHERE, "secrets of a session that are no line `session SID KEY`", None)
