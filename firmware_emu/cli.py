@@ -21,11 +21,13 @@ from firmware_emu.bench.errors import (
 )
 from firmware_emu.bench.log import Log
 from firmware_emu.bench.signals import ending_signals
+from protocol.capture.limits import SIZE_LIMIT_BYTES, SIZE_LIMIT_MOST_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEED_MAX = (1 << 63) - 1
+MIB = 1 << 20
 MEMORY_ID_DIGITS = 16
 
 
@@ -144,6 +146,27 @@ def _memory_id(text: str) -> int:
     help="Rig control over HTTP on loopback: time, power, syringe, faults.",
 )
 @click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Record every byte of the port, and what happens to the pump, in pcapng: `pumpbench decode FILE` reads it.",
+)
+@click.option(
+    "--no-secrets",
+    "without_secrets",
+    is_flag=True,
+    help="Leave the keys of sessions out of --record: their frames cannot be read then.",
+)
+@click.option(
+    "--record-limit",
+    "record_limit_mib",
+    type=_WholeNumber(1, SIZE_LIMIT_MOST_BYTES // MIB),
+    default=SIZE_LIMIT_BYTES // MIB,
+    show_default=True,
+    metavar="MIB",
+    help="How large a file of --record becomes before the next one begins.",
+)
+@click.option(
     "--until-eof",
     is_flag=True,
     help="End when stdin reaches end of file: with whoever holds the other end of that pipe.",
@@ -162,6 +185,8 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
     wanted["syncing"] = wanted.pop("sync") == "commit"
+    wanted["record_secrets"] = not wanted.pop("without_secrets")
+    wanted["record_limit_bytes"] = wanted.pop("record_limit_mib") * MIB
     log = Log("pumpbench emulate")
     with ending_signals() as signals:
         try:

@@ -30,6 +30,26 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
 
     BadConfiguration where it has none, or more than one: nobody has said which.
     """
+    keys = read_keys(path)
+    if len(keys) == 1 and role is None:
+        return keys[0]
+    wanted = Role.CLINICIAN if role is None else role
+    found = [key for key in keys if key.role is wanted]
+    if len(found) > 1:
+        ids = " and ".join(str(key.key_id) for key in found)
+        raise BadConfiguration(
+            f"the key file {path} has {len(found)} keys of the role {wanted.name.lower()}, with the ids {ids}",
+            advice="put the one that is meant into a file of its own, and name that",
+        )
+    if not found:
+        raise BadConfiguration(
+            f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
+        )
+    return found[0]
+
+
+def read_keys(path: Path) -> list[DeviceKey]:
+    """All keys in a file. BadConfiguration where it cannot be read, or is open to others."""
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
@@ -47,22 +67,7 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
     except (ValueError, RecursionError) as error:
         raise BadConfiguration(f"the key file {path} is no JSON", advice="check --key") from error
     rows = document if isinstance(document, list) else [document]
-    keys = [_key(row, path) for row in rows]
-    if len(keys) == 1 and role is None:
-        return keys[0]
-    wanted = Role.CLINICIAN if role is None else role
-    found = [key for key in keys if key.role is wanted]
-    if len(found) > 1:
-        ids = " and ".join(str(key.key_id) for key in found)
-        raise BadConfiguration(
-            f"the key file {path} has {len(found)} keys of the role {wanted.name.lower()}, with the ids {ids}",
-            advice="put the one that is meant into a file of its own, and name that",
-        )
-    if not found:
-        raise BadConfiguration(
-            f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
-        )
-    return found[0]
+    return [_key(row, path) for row in rows]
 
 
 @contextlib.contextmanager

@@ -6,17 +6,10 @@ Frames are kept as they were and decoded only when somebody asks. Nothing goes t
 from __future__ import annotations
 
 from collections import deque
-from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.known_commands import known_command
-from protocol.codec.layouts import decode
-from protocol.errors import RemoteError
-from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
+from hil.frame_words import frame_text
 from protocol.link.connection import Direction, FrameRecord
-from protocol.messages.errors import ErrorReply
-from protocol.messages.handshake import HANDSHAKE_MESSAGES
-from protocol.registry import EVENTS
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
@@ -24,7 +17,6 @@ if TYPE_CHECKING:
 
     from hil.channel import Channel
     from protocol.link.client_end import ClientEnd
-    from protocol.wire.frame import Frame
 
 CAPACITY = 4_000  # frames; a month of status every minute turns it over ten times
 _ARROWS = {Direction.SENT: "-->", Direction.RECEIVED: "<--"}
@@ -88,61 +80,4 @@ def meaning_of(record: FrameRecord) -> str:
     frame = record.frame
     if isinstance(frame, BadFrame):
         return f"bad frame, {frame.fault.value}: {record.encoded.hex(' ')}"
-    if frame.kind == Kind.HANDSHAKE:
-        name = _name(Handshake, frame.opcode)
-        return f"{name} {_decoded(frame, record.payload)}"
-    name = f"{frame.kind.name} {_name(Opcode, frame.opcode)} #{frame.ctr}"
-    if record.payload is None:
-        return f"{name} not decrypted: {frame.raw.hex(' ')}"
-    return f"{name} {_decoded(frame, record.payload)}"
-
-
-def _name(names: type[Handshake | Opcode], value: int) -> str:
-    try:
-        return names(value).name
-    except ValueError:
-        return f"0x{value:02X}"
-
-
-def _decoded(frame: Frame, payload: bytes | None) -> str:
-    if payload is None:
-        return frame.raw.hex(" ")
-    try:
-        message: tuple[object, ...] = decode(_message_class(frame), payload, allow_tail=True)
-    except (RemoteError, KeyError, ValueError) as error:
-        return f"{payload.hex(' ')} ({error})"
-    return (
-        f"{type(message).__name__} {_fields(message)}" if frame.opcode in VENDOR_OPCODES else _fields(message)
-    )
-
-
-def _message_class(frame: Frame) -> type:
-    if frame.kind == Kind.HANDSHAKE:
-        return HANDSHAKE_MESSAGES[Handshake(frame.opcode)]
-    if frame.kind == Kind.ERROR:
-        return ErrorReply
-    if frame.kind == Kind.EVENT:
-        return EVENTS[Opcode(frame.opcode)]
-    command = known_command(frame.opcode)
-    return command.request if frame.kind == Kind.REQUEST else command.response
-
-
-def _fields(message: tuple[object, ...]) -> str:
-    """A message as name=value; enums by name, bytes in hex."""
-    names: tuple[str, ...] = getattr(message, "_fields", ())
-    return " ".join(f"{name}={_value(value)}" for name, value in zip(names, message, strict=True))
-
-
-def _value(value: object) -> str:
-    match value:
-        case IntFlag():
-            return "+".join(flag.name or "" for flag in value) or "none"
-        case IntEnum():
-            return value.name
-        case bytes():
-            return value.hex()
-        case tuple() if hasattr(value, "_fields"):
-            return f"({_fields(value)})"
-        case tuple():
-            return f"[{', '.join(_value(part) for part in value)}]"
-    return str(value)
+    return frame_text(frame, record.payload)

@@ -30,6 +30,7 @@ from firmware_emu.controller.memory.identity import Identity
 from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.version import VERSION
+from protocol.capture.limits import SIZE_LIMIT_BYTES
 from protocol.wire import checksum, framing
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from firmware_emu.bench.image_file import ImageFile
+    from firmware_emu.bench.line_recording import LineRecording
     from firmware_emu.bench.ports.port import Say
     from firmware_emu.bench.rig.server import RigServer
     from firmware_emu.bench.signals import EndingSignals
@@ -64,6 +66,9 @@ class Wanted(NamedTuple):
     memory_id: int | None = None
     syncing: bool = True
     until_eof: bool = False
+    record: Path | None = None
+    record_secrets: bool = True
+    record_limit_bytes: int = SIZE_LIMIT_BYTES
 
 
 def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
@@ -88,7 +93,12 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
         with signals.held():
             keys = KeyFile(profile.keys)
             stack.callback(keys.remove)
-        runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue)
+        recording = None
+        if wanted.record is not None:
+            with signals.held():
+                recording = _recording(wanted, wanted.record, host, seed, say)
+                stack.callback(recording.close)
+        runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue, recording)
         stack.callback(runner.selector.close)
         for library, extension in _EXTENSIONS.items():
             if not extension():
@@ -120,6 +130,7 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
             },
             "seed": seed,
             "image": None if wanted.image is None else str(wanted.image.absolute()),
+            "recording": None if wanted.record is None else str(wanted.record.absolute()),
             "time": str(wanted.pace),
             "version": VERSION,
         }
@@ -148,6 +159,8 @@ def _check_paths(wanted: Wanted, lock: LinkLock | None) -> None:
         files |= {"--link": lock.link, "the lock of --link": lock.lock_path}
     if wanted.image is not None:
         files["--image"] = wanted.image
+    if wanted.record is not None:
+        files["--record"] = wanted.record
     profile = profile_path(wanted.profile)
     if profile is not None:
         files["--profile"] = profile
@@ -260,6 +273,30 @@ def _rig_server(wanted: Wanted, command_queue: CommandQueue[Runner], say: Say) -
 
     token = base64.urlsafe_b64encode(os.urandom(TOKEN_BYTES)).rstrip(b"=").decode()
     return RigServer(wanted.control, token, command_queue, say)
+
+
+def _recording(wanted: Wanted, path: Path, host: PumpHost, seed: int, say: Say) -> LineRecording:
+    """What --record asked for, begun."""
+    from firmware_emu.bench.line_recording import LineRecording  # noqa: PLC0415 - where it is asked for
+
+    model = host.pump.profile.model
+    told = {
+        "target": "emulator",
+        "serial": model.serial,
+        "memory_id": _memory_id(host.pump) or "unknown",
+        "profile": host.pump.profile.name,
+        "security": "secured" if model.secured else "unsecured",
+        "seed": str(seed),
+        "pace": str(wanted.pace),
+    }
+    recording = LineRecording(
+        path, host, told, say, with_secrets=wanted.record_secrets, size_limit_bytes=wanted.record_limit_bytes
+    )
+    if wanted.record_secrets and model.secured:
+        say(
+            f"{path} will hold the keys of its sessions: whoever has it can read them (--no-secrets leaves them out)"
+        )
+    return recording
 
 
 def _memory_id(pump: Pump) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from firmware_emu.awaited import Awaited
     from firmware_emu.bench.clock import Clock, Pace
     from firmware_emu.bench.command_queue import CommandQueue
+    from firmware_emu.bench.line_recording import LineRecording
     from firmware_emu.bench.ports.port import Port
     from firmware_emu.bench.pump_host import PumpHost
 
@@ -45,8 +46,16 @@ class Under(NamedTuple):
 class Runner:
     """Runs a host with its pump, a clock and a port, until somebody says stop."""
 
-    def __init__(self, host: PumpHost, clock: Clock, port: Port, command_queue: CommandQueue[Runner]) -> None:
+    def __init__(
+        self,
+        host: PumpHost,
+        clock: Clock,
+        port: Port,
+        command_queue: CommandQueue[Runner],
+        recording: LineRecording | None = None,
+    ) -> None:
         self.host = host
+        self._recording = recording
         self.clock = clock
         self.port = port
         self.lease = Lease(clock.host_s)
@@ -80,6 +89,8 @@ class Runner:
             key.data(events)
         received = self.port.take_received()
         host, now = self.host, self.clock.read()
+        if self._recording is not None:
+            self._recording.received(received, now.pump_ms)
         if received or is_due(now, host.wake_at_ms, host.wake_line_ms):
             self._send(host.step(now, received))
         self._end_lease()
@@ -97,6 +108,10 @@ class Runner:
             wake()
 
     def _send(self, sent: bytes) -> None:
+        """Let out what a step gave."""
+        if self._recording is not None:
+            self._recording.stepped(self.host.last)
+            self._recording.sent(sent)
         if sent:
             self.port.send(sent)
 

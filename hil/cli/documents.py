@@ -186,6 +186,11 @@ def json_text(name: str, document: object) -> str:
     return json.dumps({"schema": f"pumpbench/{name}", "version": VERSION, **_plain(document)}, indent=2)
 
 
+def json_line(name: str, document: object) -> str:
+    """The same on one line, where documents follow one another."""
+    return json.dumps({"schema": f"pumpbench/{name}", "version": VERSION, **_plain(document)})
+
+
 def error_fields(error: PumpbenchError) -> ErrorFields:
     """An error of ours as a part of a document."""
     fields = ErrorFields(

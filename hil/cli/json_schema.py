@@ -25,6 +25,7 @@ from typing import (
 
 from hil.cli import documents, patient_documents, procedure_documents, report_documents
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
+from hil.cli.recording_documents import RECORDING_DOCUMENTS
 from hil.cli.rig_documents import RIG_DOCUMENTS
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.codec.layouts import declaration_of, declared_classes
@@ -88,6 +89,7 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "dates": ((procedure_documents.DatesPart,),),
     "error": ((documents.ErrorPart,),),
     **RIG_DOCUMENTS,
+    **RECORDING_DOCUMENTS,
 }
 # Fields whose hint says Any where they are written: what they hold is known here alone.
 HELD: dict[tuple[type, str], Any] = {

@@ -46,6 +46,9 @@ GROUPS = {
     "rig": Group(
         "hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work and watch it from outside."
     ),
+    "decode": Group(
+        "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
+    ),
     "plot": Group("hil.cli.plot_command", "plot", "Draw what a rig saw of a pump, as PNG or SVG."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),

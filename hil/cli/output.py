@@ -16,7 +16,7 @@ from hil.cli.interrupts import hear_none
 from hil.errors import AnswerNotWritten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 def tell(text: str, *, done: str = "", advice: str = "", last: bool = True) -> None:
@@ -36,6 +36,17 @@ def tell(text: str, *, done: str = "", advice: str = "", last: bool = True) -> N
         raise
     if done and last:
         hear_none()  # it was done and told: no Ctrl-C may make another ending of it
+
+
+def tell_lines(lines: Iterable[str]) -> None:
+    """Print many lines as they are made, and see that all have left this process; nothing was done by who asked."""
+    if sys.stdout is None:
+        raise AnswerNotWritten("", "stdout is closed")
+    for line in lines:  # what goes wrong in making one is not stdout's
+        with writing():
+            sys.stdout.write(line + "\n")
+    with writing():
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from hil.cli.connection import tell_error
-from hil.cli.documents import error_fields, json_text
+from hil.cli.documents import error_fields, json_line, json_text
 from hil.cli.interrupts import ending_of
 from hil.cli.output import tell
 from hil.cli.rig_words import event_line
@@ -52,7 +52,7 @@ class Bench(NamedTuple):
 
     def show_document(self, document: Mapping[str, object], *, done: str = "") -> None:
         """A document that is one of several, a line."""
-        tell(json.dumps(json.loads(json_text(self.name, document))), done=done, last=False)
+        tell(json_line(self.name, document), done=done, last=False)
 
     def fail(self, error: PumpbenchError, document: Mapping[str, object]) -> PumpbenchError:
         """The error of what was not done, once a program was told it with what was."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from protocol.capture import recording
 from protocol.capture.following import Follower
+from protocol.capture.limits import SIZE_LIMIT_BYTES, SIZE_LIMIT_LEAST_BYTES
 from protocol.capture.recording import Passed, Way
 from protocol.capture.splitter import Splitter
 from protocol.wire.limits import GAP_HOST_MS
@@ -18,11 +19,17 @@ if TYPE_CHECKING:
 
     from protocol.capture.recording import SessionSecret
 
-SIZE_LIMIT_BYTES: Final = 256 * 1024 * 1024
-SIZE_LIMIT_LEAST_BYTES: Final = 64 * 1024
 SESSIONS_KEPT: Final = 8
 """Whose keys stand at the beginning of a next file; a pump has one session at a time."""
 _NS_PER_MS: Final = 1_000_000
+
+
+def numbered_name(name: str, number: int) -> str:
+    """The name of the n-th file of a recording: NAME.pcapng, NAME.2.pcapng, NAME.3.pcapng."""
+    stem, dot, ending = name.rpartition(".")
+    if not number:
+        return name
+    return f"{stem}.{number + 1}{dot}{ending}" if stem else f"{name}.{number + 1}"
 
 
 class RecordingFile(Protocol):

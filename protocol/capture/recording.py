@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 SECRETS_KIND: Final = 0x504D5042
 """Of a Decryption Secrets Block with session keys of ours: "BPMP" on disk."""
 RECORDED_BY: Final = "pumpbench"
+EVENT: Final = "event"
+"""Kind of a mark: something that happened to an emulated pump, as JSON with kind, now_ms, line_ms, fields and text."""
+WALL_MOVED: Final = "wall clock moved"
+TEST_BEGINS: Final = "test begins"
+TEST_ENDS: Final = "test ends"
+RIG: Final = "rig"
+"""Kinds of marks: what the wall clock did, a test of a run, what it did with its rig."""
 _PUMP_MS: Final = "pump_ms: "
 _SECRET_LINE: Final = re.compile(r"session (\d{1,5}) ((?:[0-9a-f]{2})+)")
 NOWHERE: Final = -1

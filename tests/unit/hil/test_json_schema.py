@@ -17,6 +17,7 @@ from hil.cli import main
 from hil.cli.documents import KeysPart, json_text
 from hil.cli.json_schema import DOCUMENTS, json_schema
 from hil.cli.program import program
+from hil.cli.recording_documents import RECORDING_DOCUMENTS
 from hil.cli.rig_commands import rig
 from hil.errors import UsageError
 from protocol.identifiers import AlarmId, Role, SelfTestFault
@@ -104,7 +105,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_command_has_a_schema() -> None:
     of_rig = {f"rig-{name}" for name in rig.commands}
-    assert {*program.commands, *of_rig, "error"} == set(DOCUMENTS)
+    assert {*program.commands, *of_rig, *RECORDING_DOCUMENTS, "error"} == set(DOCUMENTS)
 
 
 @for_each("name", list(DOCUMENTS))

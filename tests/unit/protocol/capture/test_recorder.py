@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from protocol.capture.following import Follower
-from protocol.capture.recorder import SIZE_LIMIT_LEAST_BYTES
+from protocol.capture.limits import SIZE_LIMIT_LEAST_BYTES
 from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, Way, read_entries
 from protocol.identifiers import Kind, Opcode
 from protocol.wire.frame import Frame

@@ -1,0 +1,1 @@
+"""Sessions on file: recordings read as messages [protocol/capture/README.md]."""

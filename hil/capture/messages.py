@@ -1,0 +1,152 @@
+"""A recording as what was said in it: each packet with its message, numbered as Wireshark numbers packets.
+
+A file with sealed frames is opened by the keys in it, or by the key of its device.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.errors import BadConfiguration
+from hil.frame_words import message_in
+from protocol.capture.following import Follower
+from protocol.capture.pcapng import Damage, NotACapture
+from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, read_entries
+from protocol.identifiers import Kind
+from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.wire.frame import BadFrame, Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from protocol.capture.pcapng import Readable
+    from protocol.link.development_keys import DeviceKey
+
+
+class FrameState(StrEnum):
+    """How far what passed can be understood."""
+
+    CLEAR = "clear"  # a good frame without a tag: a handshake, a hint, or all of a line without cryptography
+    OPENED = "opened"  # a good frame whose tag holds
+    SEALED = "sealed"  # a good frame that no key at hand opens
+    BAD = "bad"  # no frame, or a damaged one
+    DELIMITERS = "delimiters"  # zeros between frames, which mean nothing
+
+
+class RecordedMessage(NamedTuple):
+    """What passed, read as far as it can be.
+
+    `number` counts the packets of the file from 1, marks among them. `since_ns` is the time since its first packet,
+    None where the file has no times. `payload` is in clear, None where the frame is sealed or bad. `message` is None
+    where there is none to be read, and then `trouble` says why. `answers` is the number of the request that a response
+    answers.
+    """
+
+    number: int
+    since_ns: int | None
+    passed: Passed
+    state: FrameState
+    frame: Frame | BadFrame | None
+    payload: bytes | None
+    message: tuple[object, ...] | None
+    trouble: str
+    answers: int | None
+
+
+class NumberedMark(NamedTuple):
+    """A mark of the bench, numbered and timed as a message is."""
+
+    number: int
+    since_ns: int | None
+    mark: Mark
+
+
+Read = RecordedMessage | NumberedMark | Beginning | Damage
+
+
+def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
+    """What a recording holds, in order, damage in its place.
+
+    `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
+    BadConfiguration where the file cannot be read or is no pcapng.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _read(file, [*keys, *DEVELOPMENT_KEYS])
+    except NotACapture as error:
+        raise BadConfiguration(f"{path} is no recording: {error}", advice="name a file in pcapng") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
+
+
+def _read(file: Readable, keys: list[DeviceKey]) -> Iterator[Read]:
+    by_id = {key.key_id: key.key for key in reversed(keys)}
+    reader = _Reader(Follower(by_id.get))
+    for entry in read_entries(file):
+        match entry:
+            case Passed():
+                yield reader.message(entry)
+            case Mark():
+                yield reader.mark(entry)
+            case SessionSecret():
+                reader.follower.learn(entry)
+            case Beginning():
+                reader.requests.clear()
+                yield entry
+            case Damage():
+                yield entry
+
+
+class _Reader:
+    """Numbers and times what it is given, and ties answers to their requests."""
+
+    def __init__(self, follower: Follower) -> None:
+        self.follower = follower
+        self.requests: dict[int, int] = {}
+        """Numbers of the requests of this session, by their counter."""
+        self._sid = 0
+        self._number = 0
+        self._first_ns: int | None = None
+
+    def mark(self, mark: Mark) -> NumberedMark:
+        return NumberedMark(*self._placed(mark.time_ns), mark)
+
+    def message(self, passed: Passed) -> RecordedMessage:
+        number, since_ns = self._placed(passed.time_ns)
+        _, frame, payload, _sealed = self.follower.follow(passed)
+        if not isinstance(frame, Frame):
+            state = FrameState.DELIMITERS if frame is None else FrameState.BAD
+            trouble = "" if frame is None else frame.fault.value
+            return RecordedMessage(number, since_ns, passed, state, frame, None, None, trouble, None)
+        answers = self._tied(frame, number)
+        if payload is None:
+            return RecordedMessage(
+                number, since_ns, passed, FrameState.SEALED, frame, None, None, "no key opens it", answers
+            )
+        state = FrameState.OPENED if frame.flags else FrameState.CLEAR
+        message, trouble = None, ""
+        try:
+            message = message_in(frame, payload)
+        except ValueError as error:
+            trouble = str(error)
+        return RecordedMessage(number, since_ns, passed, state, frame, payload, message, trouble, answers)
+
+    def _placed(self, time_ns: int | None) -> tuple[int, int | None]:
+        self._number += 1
+        if time_ns is None:
+            return self._number, None
+        if self._first_ns is None:
+            self._first_ns = time_ns
+        return self._number, time_ns - self._first_ns
+
+    def _tied(self, frame: Frame, number: int) -> int | None:
+        """The number of the request that a frame answers; of a request that was repeated, that of the first."""
+        if frame.sid != self._sid:
+            self.requests.clear()
+            self._sid = frame.sid
+        if frame.kind == Kind.REQUEST:
+            self.requests.setdefault(frame.ctr, number)
+        return self.requests.get(frame.ref) if frame.kind in (Kind.RESPONSE, Kind.ERROR) else None

@@ -1,0 +1,83 @@
+"""A frame in words: what it is called, the message in it, and its fields by name."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
+
+from hil.known_commands import known_command
+from protocol.codec.layouts import decode
+from protocol.errors import RemoteError
+from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
+from protocol.messages.errors import ErrorReply
+from protocol.messages.handshake import HANDSHAKE_MESSAGES
+from protocol.registry import EVENTS
+
+if TYPE_CHECKING:
+    from protocol.wire.frame import Frame
+
+
+def opcode_name(frame: Frame) -> str:
+    """The name of a frame's opcode; its number for a vendor's, and where nobody knows it."""
+    names: type[Handshake | Opcode] = Handshake if frame.kind == Kind.HANDSHAKE else Opcode
+    try:
+        return names(frame.opcode).name
+    except ValueError:
+        return f"0x{frame.opcode:02X}"
+
+
+def message_in(frame: Frame, payload: bytes) -> tuple[object, ...]:
+    """The message in a payload, that of a later version without what it has more. ValueError says why there is none."""
+    try:
+        message: tuple[object, ...] = decode(_message_class(frame), payload, allow_tail=True)
+    except KeyError as error:
+        raise ValueError(f"no message of opcode 0x{frame.opcode:02X} is known") from error
+    except RemoteError as error:
+        raise ValueError(str(error)) from error
+    return message
+
+
+def _message_class(frame: Frame) -> type:
+    if frame.kind == Kind.HANDSHAKE:
+        return HANDSHAKE_MESSAGES[Handshake(frame.opcode)]
+    if frame.kind == Kind.ERROR:
+        return ErrorReply
+    if frame.kind == Kind.EVENT:
+        return EVENTS[Opcode(frame.opcode)]
+    command = known_command(frame.opcode)
+    return command.request if frame.kind == Kind.REQUEST else command.response
+
+
+def frame_text(frame: Frame, payload: bytes | None) -> str:
+    """A frame as its kind, its name, its number, and what it says; in hex where no key opened it (`payload` None)."""
+    name = opcode_name(frame)
+    head = name if frame.kind == Kind.HANDSHAKE else f"{frame.kind.name} {name} #{frame.ctr}"
+    if payload is None:
+        return f"{head} not decrypted: {frame.raw.hex(' ')}"
+    try:
+        message = message_in(frame, payload)
+    except ValueError as error:
+        return f"{head} {payload.hex(' ')} ({error})"
+    own_name = f"{type(message).__name__} " if frame.opcode in VENDOR_OPCODES else ""
+    return f"{head} {own_name}{fields_text(message)}"
+
+
+def fields_text(message: tuple[object, ...]) -> str:
+    """A message as name=value; enums by name, bytes in hex."""
+    names: tuple[str, ...] = getattr(message, "_fields", ())
+    return " ".join(f"{name}={_value(value)}" for name, value in zip(names, message, strict=True))
+
+
+def _value(value: object) -> str:
+    match value:
+        case IntFlag():
+            return "+".join(flag.name or "" for flag in value) or "none"
+        case IntEnum():
+            return value.name
+        case bytes():
+            return value.hex()
+        case tuple() if hasattr(value, "_fields"):
+            return f"({fields_text(value)})"
+        case tuple():
+            return f"[{', '.join(_value(part) for part in value)}]"
+    return str(value)
