@@ -27,7 +27,7 @@ local function number_at(raw, at, bytes, signed)
         local low, high = byte(raw, at + 1, at + 2)
         value = low + high * 0x100
     else
-        value = word_at(raw, at) + word_at(raw, at + 4) * 0x100000000
+        value = word_at(raw, at) + word_at(raw, at + 4) * 2 ^ 32 -- no integer of 5.3, which would wrap
     end
     if signed and value >= 2 ^ (8 * bytes - 1) then return value - 2 ^ (8 * bytes) end
     return value

@@ -28,6 +28,7 @@ from protocol.messages.handshake import ClientHello
 from protocol.messages.log import LogReadReply
 from protocol.messages.reading import GetStatusReply
 from protocol.messages.stop import Stop
+from protocol.messages.time import GetTimeReply
 from protocol.wire.frame import with_crc
 from protocol.wire.framing import encode_frame
 from tests.support.not_run import needs_program
@@ -361,6 +362,8 @@ def test_keys_may_be_given_as_text_tags_left_unchecked_and_one_line_says_it_all(
     )
     capture.add_frame(line.frame(Kind.REQUEST, Opcode.STOP, stop, key=KEY), Way.TO_PUMP)
     capture.add_frame(line.frame(Kind.ERROR, Opcode.STOP, encode(refusal(ErrorCode.ROLE)), key=KEY))
+    time = encode(GetTimeReply(5, 60, 0, 825760800, -300, 1))
+    capture.add_frame(line.frame(Kind.RESPONSE, Opcode.GET_TIME, time, key=None))
     capture.add(b"\xff\xfe", Way.TO_PUMP)
     capture.add_block(recording.mark(capture.time_ns, "fault", "a cut"))
     capture.add_block(
@@ -377,6 +380,10 @@ def test_keys_may_be_given_as_text_tags_left_unchecked_and_one_line_says_it_all(
         [
             "ERR STOP to #1: error_class=AUTHORISATION code=ROLE state_changed=NO",
             f"{unchecked},error_class=AUTHORISATION code=ROLE state_changed=NO",
+        ],
+        [
+            "RSP GET_TIME to #1: client_ms=5 t_mono_s=60 t_ms=0 wall_s=825760800 tz_minutes=-300 boot_count=1",
+            "",
         ],
         ["NO FRAME, 2 bytes: no end: half a frame, or noise", "no frame: no end: half a frame, or noise"],
         ["-- fault: a cut", "fault: a cut"],
