@@ -154,20 +154,25 @@ local function question(frame)
     return frame.sid == 0 and HELLO or HELLO - 1 - frame.sid, false
 end
 
--- A frame that is sent again has the same bytes, and so the same CRC. Greetings do not count: a session that begins
--- anew has a sid that was there before, and counters that begin at 1.
+-- A frame that is sent again has the same bytes, and so the same CRC. A session that begins anew may have a number that
+-- was there before, and in clear its requests may be the same to the byte.
 local function tie(stream, frame, crc, id, pinfo)
     local line = lines[stream]
     if not line then
-        line = { asked = {}, asked_at = {}, seen = {}, crc = {} }
+        line = { asked = {}, asked_at = {}, sessions = {} }
         lines[stream] = line
     end
-    local place = (frame.sid * 8 + frame.kind) * 2 ^ 32 + (frame.kind == HANDSHAKE and frame.opcode or frame.ctr)
-    local again = line.crc[place] == crc and not (frame.kind == REFUSAL and frame.ctr == 0)
+    local session = line.sessions[frame.sid]
+    local place = frame.kind * 2 ^ 32 + (frame.kind == HANDSHAKE and frame.opcode or frame.ctr)
+    local again = session and session.crc[place] == crc and not (frame.kind == REFUSAL and frame.ctr == 0)
+    if not session or frame.kind == HANDSHAKE and HANDSHAKES[frame.opcode] == "PUMP_HELLO" and not again then
+        session = { crc = {}, seen = {} }
+        line.sessions[frame.sid] = session
+    end
     if again then
-        first_of[id] = line.seen[place]
+        first_of[id] = session.seen[place]
     else
-        line.crc[place], line.seen[place] = crc, pinfo.number
+        session.crc[place], session.seen[place] = crc, pinfo.number
     end
     local key, asks = question(frame)
     if asks and not (again and line.asked[key]) then

@@ -20,11 +20,11 @@ from hil.wireshark.dissector import dissector
 from protocol.capture import pcapng, recording
 from protocol.capture.recording import Way
 from protocol.codec.layouts import codec_of, encode
-from protocol.identifiers import ErrorCode, Kind, Opcode, Role, StopReason
+from protocol.identifiers import ErrorCode, Handshake, Kind, Opcode, Role, StopReason, Suite
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogName, LogType
 from protocol.messages.errors import refusal
-from protocol.messages.handshake import ClientHello
+from protocol.messages.handshake import ClientHello, PumpHello
 from protocol.messages.log import LogReadReply
 from protocol.messages.reading import GetStatusReply
 from protocol.messages.stop import Stop
@@ -110,6 +110,9 @@ def bad_input(capture: Capture, line: Line, random: Random) -> dict[str, int]:
     stop = encode(Stop(7, 60, StopReason.CLINICAL))
     good = line.frame(Kind.REQUEST, Opcode.STOP, stop, key=None)
     found = {"request": capture.add_frame(good), "repeated": capture.add_frame(good)}
+    hello = encode(PumpHello(1, Suite.NONE, CLEAR_SID, 1, bytes(16), bytes(8), 0))
+    capture.add_frame(line.frame(Kind.HANDSHAKE, Handshake.PUMP_HELLO, hello, key=None))
+    found["next session"] = capture.add_frame(good)
     found["truncated"] = capture.add(encode_frame(good)[:-9])
     found["wrong CRC"] = capture.add_frame(good[:-1] + bytes((good[-1] ^ 1,)))
     found["not COBS"] = capture.add(b"\0\xfe\1\2\3\0")
@@ -320,8 +323,10 @@ def test_of_what_is_no_frame_or_cannot_be_opened_no_field_is_shown(seen: Seen) -
         assert not [field for field in fields if field.startswith("pumpbench.stop")], name
 
 
-def test_what_a_good_request_says_is_said_without_complaint(seen: Seen) -> None:
-    packet = seen.packets[seen.bad["request"]]
+@pytest.mark.parametrize("name", ["request", "next session"])
+def test_what_a_good_request_says_is_said_without_complaint(seen: Seen, name: str) -> None:
+    """Also where a later session has the same number, and the same request in clear."""
+    packet = seen.packets[seen.bad[name]]
     assert packet.said == []
     assert packet.value("stop.req.max_stop_s") == "60"
     assert packet.value("sid") == f"0x{CLEAR_SID:04x}"
