@@ -28,9 +28,9 @@ test: $(STAMP) ## everything that must hold before a commit: lint, imports, gen-
 	@$(MAKE) lint
 	@$(MAKE) imports
 	@$(MAKE) gen-check
-# mypy has one core: on another the tests are imported meanwhile, so that each worker finds them compiled.
-	@$(BIN)/python -m pytest -q --collect-only -n 0 >/dev/null 2>&1 & $(MAKE) types; code=$$?; wait; exit $$code
-	@$(MAKE) unit
+# mypy has one core: on another the tests are imported meanwhile, so that each worker finds them compiled, and begun.
+	@$(MAKE) types >.venv/types-told 2>&1 & types=$$!; $(BIN)/python -m pytest -q --collect-only -n 0 >/dev/null 2>&1; \
+	$(MAKE) unit; unit=$$?; wait $$types; types=$$?; cat .venv/types-told; rm .venv/types-told; exit $$((unit || types))
 
 lint: $(STAMP) ## ruff: rules and format
 	@echo "== lint"

@@ -6,6 +6,7 @@ Names are imported when they are first used, so that `import hil`, and with it t
 TYPE_CHECKING = False  # importing `typing` would cost more than the rest of this module
 
 if TYPE_CHECKING:
+    from hil.capture.columns import Recording, read_recording
     from hil.connected_programmer import connect
     from hil.errors import (
         BadConfiguration,
@@ -57,6 +58,7 @@ __all__ = [
     "ProgramRefused",
     "Programmer",
     "PumpbenchError",
+    "Recording",
     "RefusalLost",
     "Rig",
     "RigClient",
@@ -65,6 +67,7 @@ __all__ = [
     "__version__",
     "connect",
     "read_program",
+    "read_recording",
 ]
 
 # Where a name comes from; all others in __all__ are errors.
@@ -79,11 +82,13 @@ _MODULES = {
     "PatientBlock": "protocol.messages.program",
     "PeriodicBlock": "protocol.messages.program",
     "ProgramRefused": "hil.programmer.staging",
+    "Recording": "hil.capture.columns",
     "Programmer": "hil.programmer.programmer",
     "Rig": "hil.rig",
     "RigClient": "hil.rig_client",
     "connect": "hil.connected_programmer",
     "read_program": "hil.programs.reading",
+    "read_recording": "hil.capture.columns",
 }
 
 

@@ -36,6 +36,8 @@ fi
 
 rm -f "$stamp"
 echo "installing into .venv"
+# The pip that comes with an older Python takes twice as long to find the same packages; without a newer one it must do.
+.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-compile 'pip>=25' || true
 # The wheel of cobs is pure Python and 20 times slower; its source compiles where there is a compiler. What is imported
 # is compiled then; what never is, need not be. A path to this directory is found faster than a finder of its packages.
 .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-warn-script-location --no-compile \

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
 NS_PLACES: Final = 9
 LONGEST_S: Final = 4_000_000_000
-WAYS: Final = {"to-pump": Way.TO_PUMP, "from-pump": Way.FROM_PUMP}
-WAY_NAMES: Final = {way: name for name, way in WAYS.items()}
+WAYS: Final = {way.words: way for way in Way}
 ARROWS: Final = {Way.TO_PUMP: "-->", Way.FROM_PUMP: "<--", None: " ? "}
 SECONDS: Final = Quantity("s", places=NS_PLACES, high=LONGEST_S * 10**NS_PLACES)
 
@@ -304,7 +303,7 @@ def _message_document(entry: RecordedMessage, *, frames: bool) -> dict[str, Any]
     document = {
         "entry": "message",
         **_placed(entry, passed.time_ns),
-        "way": None if passed.way is None else WAY_NAMES[passed.way],
+        "way": None if passed.way is None else passed.way.words,
         "pump_ms": passed.pump_ms,
         "state": entry.state.value,
         "header": _header(frame) if isinstance(frame, Frame) else None,

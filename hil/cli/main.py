@@ -49,6 +49,9 @@ GROUPS = {
     "decode": Group(
         "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
     ),
+    "export": Group(
+        "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
+    ),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

@@ -39,6 +39,11 @@ class Way(IntEnum):
     TO_PUMP = 0
     FROM_PUMP = 1
 
+    @property
+    def words(self) -> str:
+        """As interfaces are called, and people write it."""
+        return _NAMES[self]
+
 
 BENCH: Final = 2
 """The interface of the marks."""

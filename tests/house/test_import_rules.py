@@ -18,6 +18,7 @@ BROKEN_IMPORTS = [
     ("protocol.<new>", "firmware_emu.units", "protocol-alone"),
     ("protocol.wire.<new>", "protocol.codec.atoms", "wire-in-layers"),
     ("protocol.messages.<new>", "protocol.link.events", "wire-in-layers"),
+    ("protocol.link.<new>", "protocol.capture.recording", "wire-in-layers"),
     ("firmware_emu.units", "protocol", "units-alone"),
     ("firmware_emu.units", "firmware_emu.profile", "units-alone"),
     ("firmware_emu.pins", "firmware_emu.plant", "pins-and-profile-are-data"),
@@ -69,6 +70,7 @@ BROKEN_IMPORTS = [
     ("hil.<new>", "platformdirs", "home-of-platformdirs"),
     ("hil.cli.<new>", "rich", "home-of-rich"),
     ("hil.cli.<new>", "matplotlib", "home-of-matplotlib"),
+    ("hil.cli.<new>", "numpy", "home-of-numpy"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
     ("hil.<new>", "uvicorn", "home-of-fastapi"),
     ("firmware_emu.bench.<new>", "click", "home-of-click"),
@@ -91,10 +93,12 @@ def graph(configured: dict[str, Any]) -> grimp.ImportGraph:
     return grimp.build_graph(*packages, include_external_packages=True, cache_dir=None)
 
 
-def broken_rules(configured: dict[str, Any], graph: grimp.ImportGraph) -> set[str]:
-    """Ids of the rules that this graph breaks."""
+def broken_rules(configured: dict[str, Any], graph: grimp.ImportGraph, only: str | None = None) -> set[str]:
+    """Ids of the rules that this graph breaks, of all or of one."""
     broken = set()
     for options in configured["contracts_options"]:
+        if only not in (None, options["id"]):
+            continue
         contract = CONTRACTS[options["type"]](options["name"], configured["session_options"], options)
         if not contract.check(copy.deepcopy(graph), verbose=False).kept:
             broken.add(options["id"])
@@ -118,7 +122,7 @@ def test_each_import_rule_can_be_broken(
     changed.add_import(
         importer=importer, imported=imported, line_number=1, line_contents=f"import {imported}"
     )
-    assert rule in broken_rules(configured, changed)
+    assert broken_rules(configured, changed, only=rule) == {rule}
 
 
 def test_every_import_rule_is_tried(configured: dict[str, Any]) -> None:

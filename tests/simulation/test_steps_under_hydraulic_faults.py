@@ -60,7 +60,7 @@ def test_a_fault_of_motor_or_fluid_is_the_same_in_any_steps(cause: Cause) -> Non
     assert took_effect(once, cause)
     events_ms = {entry.now.pump_ms for entry in once.trace if isinstance(entry.event, ProgramEvent)}
     instants = cuts(
-        len(repr(cause)), END_MS, rounds_of(f"steps with {cause}", 600, 250), sorted(events_ms)[:40]
+        len(repr(cause)), END_MS, rounds_of(f"steps with {cause}", 600, 150), sorted(events_ms)[:40]
     )
     acts = list(story_of(cause))
     for ms in instants:

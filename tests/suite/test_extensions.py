@@ -76,7 +76,7 @@ def test_the_environment_is_not_this_checkout(fresh: Path, tmp_path: Path) -> No
 def test_an_installed_suite_knows_its_profiles_by_name_and_its_requirements(
     fresh: Path, tmp_path: Path
 ) -> None:
-    command = [fresh / "pumpbench", "hil", "run", "-k", "framing", "--profile"]
+    command = [fresh / "pumpbench", "hil", "run", "-k", "byte_by_byte", "--profile"]
     ran = run(*command, "suite_on_a_port", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert json.loads((tmp_path / "hil-report/report.json").read_text())["profile"] == "suite_on_a_port"

@@ -16,6 +16,7 @@ from protocol.messages.conversation import EndSession
 from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.stepping import played
 from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week
+from tests.support.soak import rounds_of
 
 CRITICAL_MS, NON_CRITICAL_MS = 700_000, 5_000_000
 LOW_AT_MS = 30 * MS_PER_DAY  # 18 mL above the alarm volume at 0.6 mL a day
@@ -158,7 +159,7 @@ def test_a_week_in_any_steps_sounds_as_the_week_in_one(cuts_ms: list[int]) -> No
 def test_a_day_of_tones_second_by_second_is_the_day_in_one_step() -> None:
     once, _began_ms = stalled()
     often = once.fork()
-    end_ms = once.now_ms + MS_PER_DAY
+    end_ms = once.now_ms + rounds_of("hours of tones second by second", 24, 7) * MS_PER_HOUR
     once.wait_until(end_ms)
     heard = {}
     while often.now_ms < end_ms:

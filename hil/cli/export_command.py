@@ -1,0 +1,169 @@
+"""`pumpbench export`: a table of a recording as CSV, JSON Lines or Parquet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+import click
+
+from hil.capture.messages import read_messages
+from hil.capture.tables import TABLES, rows_of
+from hil.cli.output import say, tell_lines
+from hil.errors import BadConfiguration
+from hil.key_file import read_keys
+from protocol.capture.pcapng import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from hil.capture.messages import Read
+    from hil.capture.tables import Column, Row
+
+ONLY_MINE: Final = 0o600
+ROWS_AT_ONCE: Final = 65_536
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--table",
+    "name",
+    type=click.Choice(list(TABLES)),
+    default="messages",
+    show_default=True,
+    help="Which table.",
+)
+@click.option(
+    "--out",
+    metavar="FILE.csv|.jsonl|.parquet",
+    type=click.Path(path_type=Path),
+    help="Where it goes, and in which form; CSV on stdout without.",
+)
+@click.option(
+    "--key",
+    "key_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Key file of the device, for a recording that holds no keys.",
+)
+def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> None:
+    """Write a table of a recording: its messages, the telemetry of GET_STATUS, its log or its alarms.
+
+    hil/capture/README.md says what each column means; the last part of its name is its unit. What is absent is an empty
+    cell, null in JSON. Parquet needs pyarrow: pip install 'pumpbench[parquet]'. A file that is there is not replaced.
+    """
+    columns = TABLES[name].columns
+    write = None if out is None else _writer(out)
+    keys = [] if key_path is None else read_keys(key_path)
+    damage: list[Damage] = []
+    rows = rows_of(TABLES[name], _noting(read_messages(file, keys), damage))
+    if write is None:
+        tell_lines(line.rstrip("\r\n") for line in _csv(columns, rows))
+    else:
+        write(columns, rows)
+    if damage:
+        raise BadConfiguration(
+            f"{file} is damaged in {len(damage)} places, the first of them {damage[0].what}",
+            advice=f"what could be read is in {out or 'the output'}",
+        )
+    if out is not None:
+        say(f"{out} has the table {name} of {file}")
+
+
+def _noting(entries: Iterable[Read], damage: list[Damage]) -> Iterator[Read]:
+    for entry in entries:
+        if isinstance(entry, Damage):
+            damage.append(entry)
+        yield entry
+
+
+def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
+    """What writes to such a file. BadConfiguration for a name that says no form, or where something is there."""
+    forms = {".csv": _csv, ".jsonl": _json_lines}
+    if out.suffix not in {*forms, ".parquet"}:
+        raise BadConfiguration(
+            f"{out} says no form by its end", advice="name FILE.csv, FILE.jsonl or FILE.parquet"
+        )
+    if os.path.lexists(out):
+        raise BadConfiguration(f"{out} is there already, and would be replaced", advice="name another file")
+    if out.suffix == ".parquet":
+        return _parquet_writer(out)
+
+    def write(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+        lines = forms[out.suffix](columns, rows)
+        first = next(lines, "")  # what is wrong with the recording is said before a file is made
+        try:
+            with io.TextIOWrapper(_new_file(out), encoding="utf-8", newline="") as stream:
+                stream.write(first)
+                stream.writelines(lines)
+        except OSError as error:
+            raise _unwritable(out, error) from error
+
+    return write
+
+
+def _new_file(out: Path) -> BinaryIO:
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, ONLY_MINE)
+    return os.fdopen(descriptor, "wb")
+
+
+def _unwritable(out: Path, error: OSError) -> BadConfiguration:
+    return BadConfiguration(
+        f"{out} cannot be written ({error.strerror})", advice="name a place where you may write"
+    )
+
+
+def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
+    """Lines of RFC 4180, a head first."""
+    line = io.StringIO()
+    writer = csv.writer(line)
+    writer.writerow(_names(columns))
+    yield line.getvalue()
+    for row in rows:
+        line.seek(0)
+        line.truncate()
+        writer.writerow(row)
+        yield line.getvalue()
+
+
+def _json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
+    names = _names(columns)
+    for row in rows:
+        yield json.dumps(dict(zip(names, row, strict=True))) + "\n"
+
+
+def _names(columns: Sequence[Column]) -> list[str]:
+    return [column.name for column in columns]
+
+
+def _parquet_writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
+    try:
+        import pyarrow as pa  # noqa: PLC0415 - an extra
+        from pyarrow import parquet  # noqa: PLC0415
+    except ImportError as error:
+        raise BadConfiguration(
+            "pyarrow is not installed, and Parquet needs it",
+            advice="pip install 'pumpbench[parquet]', or name FILE.csv",
+        ) from error
+
+    def write(columns: Sequence[Column], rows: Iterable[Row]) -> None:
+        schema = pa.schema([(each.name, pa.int64() if each.is_number else pa.string()) for each in columns])
+        left = iter(rows)
+        some = list(itertools.islice(left, ROWS_AT_ONCE))  # what is wrong with the recording is said before
+        try:
+            with _new_file(out) as file, parquet.ParquetWriter(file, schema) as writer:
+                while some:
+                    cells = zip(*some, strict=True)
+                    arrays = [pa.array(column, each.type) for column, each in zip(cells, schema, strict=True)]
+                    writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                    some = list(itertools.islice(left, ROWS_AT_ONCE))
+        except OSError as error:
+            raise _unwritable(out, error) from error
+
+    return write
