@@ -132,10 +132,14 @@ OPTION_MAX_BYTES: Final = 0xFFFF
 """More does not fit into an option; what is longer is cut."""
 
 
+def secret_line(secret: SessionSecret) -> str:
+    """A session's key as a line of text, without its end."""
+    return f"session {secret.sid} {secret.sealing.hex()}"
+
+
 def session_secret(secret: SessionSecret) -> bytes:
     """The block of a session's key."""
-    line = f"session {secret.sid} {secret.sealing.hex()}\n"
-    return pcapng.secrets(SECRETS_KIND, line.encode())
+    return pcapng.secrets(SECRETS_KIND, f"{secret_line(secret)}\n".encode())
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
