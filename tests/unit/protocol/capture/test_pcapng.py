@@ -16,6 +16,7 @@ from pcapng.blocks import EnhancedPacket, InterfaceDescription, UnknownBlock
 from protocol.capture import pcapng, recording
 from protocol.capture.pcapng import Damage, Interface, NotACapture, Other, Packet, Section
 from protocol.capture.recording import SECRETS_KIND, Mark, Passed, SessionSecret, Way, read_entries
+from tests.support.not_run import needs_program
 from tests.support.soak import rounds_of
 from tests.unit.protocol.capture.memory_files import EPOCH_NS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from protocol.capture.pcapng import Block
 
 TSHARK = shutil.which("tshark")
-needs_tshark = pytest.mark.skipif(TSHARK is None, reason="needs tshark: apt-get install tshark")
+needs_tshark = needs_program("tshark", package="tshark")
 SECRET = SessionSecret(7, bytes(range(16)))
 
 
