@@ -1,0 +1,97 @@
+"""A clinician and a patient at a pump that may not answer: without power, hanging, or in no state to grant anything."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from firmware_emu.events import TraceEntry
+from protocol.identifiers import Role
+from protocol.messages.errors import ErrorReply
+from tests.simulation.conversation import Conversation
+from tests.simulation.program_boluses import PatientAndClinician
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from firmware_emu.pump import Pump, Step
+    from protocol.messages.program import ProgramHeader, ProgVerifyReply, Segment
+
+
+class Unheard(Exception):
+    """The pump gave no answer, or no leave: whoever stood there goes away again."""
+
+
+class Bedside(PatientAndClinician):
+    """Both ends of the line to a pump that may be without power, hang, or be in no state to grant anything."""
+
+    def __init__(self, pump: Pump) -> None:
+        super().__init__(pump)
+        self.handset: Conversation = _Handset(pump, Role.PATIENT)
+        self.replies: list[bytes] = []
+        self.handset.replies = self.replies
+        self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
+        """What people have begun to write into the pump since somebody emptied this list."""
+        self.cut_into = 1
+        self._cuts = Random(0)
+
+    def wait_until(self, now_ms: int) -> Step:
+        """Let the pump run, time cut at some places that are no multiples of anything."""
+        from_ms = self.now_ms
+        cuts = sorted(self._cuts.randrange(from_ms, now_ms + 1) for _ in range(self.cut_into - 1))
+        for at_ms in cuts:
+            super().wait_until(at_ms)
+            self.pump.truth()
+        return super().wait_until(now_ms)
+
+    def open(self) -> None:
+        _opened(super().open)
+
+    def granted(self, message: object) -> Any:
+        return _granted(self.ask(message))
+
+    def stage_program(
+        self, header: ProgramHeader, segments: tuple[Segment, ...], *, base_rev: int
+    ) -> ProgVerifyReply:
+        self.staged.append((header, segments))
+        return super().stage_program(header, segments, base_rev=base_rev)
+
+    def _carry(self, output: bytes) -> bytes:
+        self.replies.append(super()._carry(output))
+        return self.replies[-1]
+
+    def _kept(self, step: Step) -> Step:
+        return _without_writes(self, step)
+
+
+class _Handset(Conversation):
+    replies: list[bytes]
+
+    def open(self) -> None:
+        _opened(super().open)
+
+    def _carry(self, output: bytes) -> bytes:
+        self.replies.append(super()._carry(output))
+        return self.replies[-1]
+
+    def _kept(self, step: Step) -> Step:
+        return _without_writes(self, step)
+
+
+def _without_writes(talk: Conversation, step: Step) -> Step:
+    """Keep what happened, but not each write to the memory: they are most of quiet months, and nobody reads them."""
+    talk.trace += [note for note in step.notes if isinstance(note, TraceEntry)]
+    return step
+
+
+def _opened(open_session: Callable[[], None]) -> None:
+    try:
+        open_session()
+    except AssertionError as error:
+        raise Unheard(str(error)) from error
+
+
+def _granted(answer: Any) -> Any:
+    if answer is None or isinstance(answer, ErrorReply):
+        raise Unheard(answer)
+    return answer

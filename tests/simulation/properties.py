@@ -1,0 +1,285 @@
+"""The ten properties that hold under every fault [DOMAIN 8.7], held against each step of a life.
+
+P1 to P3 and P5 to P9 are here. P4 and P10 are a comparison of two lives that differ in the truth alone, in
+`test_random_lives`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from firmware_emu.controller.alarms.alarm_table import ALARMS
+from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
+from firmware_emu.events import PowerOn, RefilledByHand
+from firmware_emu.plant.rotor import Rotor
+from firmware_emu.plant.sounder import TONES_KEPT
+from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
+from protocol.identifiers import Activity, AlarmClass, AlarmId, State
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.log import LogRead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from firmware_emu.controller.memory.records import Records
+    from firmware_emu.events import TraceEntry
+    from firmware_emu.pins import StrokeRun
+    from firmware_emu.pump import Pump
+    from protocol.messages.program import ProgramHeader, Segment
+
+    Program = tuple[ProgramHeader, tuple[Segment, ...]]
+
+STANDING: Final = frozenset({State.STOP, State.FAULT_STOP, State.EOS})
+WINDOW_MS: Final = MS_PER_MINUTE
+SPARE_STROKES: Final = 6  # one of each source may fall on either side of an edge of the window
+PPM: Final = 1_000_000
+ROUNDED_FG_PPM: Final = 10_000_000  # of a mixture some fg are rounded at each filling
+SILENCE_MS: Final = 30 * MS_PER_MINUTE
+STARTS: Final = (LogType.BOLUS_START, LogType.PRIME_START)
+UNREADABLE: Final = (LogType.CORRUPT_SLOT, LogType.LOG_CORRUPT, LogType.LOG_ERASED)
+ENDS: Final = (LogType.BOLUS_END, LogType.PRIME_END)
+
+
+class Broken(AssertionError):
+    """A property does not hold; the text begins with its number."""
+
+
+def hold(number: int, true: object, *found: object) -> None:
+    """Raise where it is not so, and say which property and what was found."""
+    if not true:
+        raise Broken(f"P{number}: {' '.join(map(str, found))}")
+
+
+class GuardedRotor(Rotor):
+    """A rotor with somebody beside it who sees what it is told to turn, when it is told, and what comes of it."""
+
+    __slots__ = ()
+    watch: ClassVar[Callable[[StrokeRun], None]]
+    nominal_nl: ClassVar[int]
+
+    def run(self, run: StrokeRun) -> int:
+        type(self).watch(run)
+        if self.by_stroke:  # something makes each stroke another
+            return super().run(run)
+        turned, moved_nl_ppm = self.strokes_turned, self._moved_nl_ppm
+        edges = super().run(run)
+        turned, moved_nl_ppm = self.strokes_turned - turned, self._moved_nl_ppm - moved_nl_ppm
+        due_nl_ppm = turned * self.nominal_nl * self.accuracy_ppm
+        hold(1, moved_nl_ppm == due_nl_ppm, turned, "strokes moved", moved_nl_ppm, "for", due_nl_ppm)
+        return edges
+
+    @property
+    def _moved_nl_ppm(self) -> int:
+        """What has left the reservoir, and what would have if there had been any."""
+        return self.reservoir.emitted_nl_ppm + self.dry_nl_ppm
+
+
+class Properties:
+    """What has been seen of one pump so far, and what must follow."""
+
+    def __init__(self, pump: Pump) -> None:
+        self.pump = pump
+        model = pump.profile.model
+        self.stroke_nl = model.stroke_nl
+        self.rate_max_nl_per_day = model.rate_max_nl_per_day
+        self.in_window = (
+            model.rate_max_nl_per_day * WINDOW_MS // (MS_PER_DAY * self.stroke_nl) + SPARE_STROKES
+        )
+        self.windows: dict[int, int] = {}
+        self.rate_nl_per_day: int | None = None
+        self.untraced = True
+        """Whether the pump has started since the last look: a start may log what no trace tells of."""
+        self.logged_to: int | None = None
+        """The newest entry at the last look; None where nothing is known of what is before."""
+        self.active_then: frozenset[AlarmId] = frozenset()
+        self.rate_then_nl_per_day = 0
+        self.program: Program | None = None
+        implant = pump.profile.implant
+        self.strongest_ng_per_ml = 0 if implant is None else implant.concentration_ng_per_ml
+        self.active: set[AlarmId] = set()
+        self.ended: set[tuple[LogType, int]] = set()
+        self.numbers: set[int] = set()
+        self.silent_from_ms = 0
+        self.stood: tuple[int, ...] = ()
+        rotor = pump.plant.rotor
+        rotor.__class__ = type(
+            "Guarded",
+            (GuardedRotor,),
+            {"__slots__": (), "watch": staticmethod(self.turning), "nominal_nl": self.stroke_nl},
+        )
+
+    # At each row of strokes
+
+    def turning(self, run: StrokeRun) -> None:
+        """P2 and P3, as the rotor is told to turn, whatever it makes of that."""
+        controller = self.pump.controller
+        if controller is None or not run.count:
+            return
+        state = controller.records.therapy.state
+        if state in STANDING:
+            primes = Activity.PRIME in controller.therapy.deliveries.activity
+            hold(3, primes, f"{run.count} strokes commanded in {state.name}")
+        rated = run.rate_numerator * self.stroke_nl * MS_PER_DAY
+        hold(2, rated <= self.rate_max_nl_per_day * run.stroke_denominator, "a row of", run)
+        if not controller.therapy.deliveries.each_stroke_counts:
+            return  # nothing else turns beside it
+        first_ms, last_ms = run.time_of_ms(run.first_k), run.time_of_ms(run.first_k + run.count - 1)
+        if run.count > 1 and last_ms - first_ms > WINDOW_MS:
+            return
+        window = last_ms // WINDOW_MS
+        self.windows[window] = self.windows.get(window, 0) + run.count
+        hold(2, self.windows[window] <= self.in_window, self.windows[window], "strokes in a minute")
+        if len(self.windows) > 50:
+            self.windows = {window: self.windows[window]}
+
+    # After each deed
+
+    def look(self, trace: Sequence[TraceEntry], staged: Sequence[Program] = ()) -> None:
+        """Look at what has happened since the last look; `staged`: what people wanted the program to be meanwhile."""
+        for entry in trace:
+            self._happened(entry)
+        self.volumes()
+        self.belief(staged)
+        self.tone()
+
+    def _happened(self, entry: TraceEntry) -> None:
+        match entry.event:
+            case PowerOn():
+                self.windows.clear()
+                self.untraced = True
+                self.silent_from_ms = entry.now.pump_ms
+            case LogWritten() as written:
+                self.logged(written)
+                if written.log_type in (LogType.ALARM_ACK, LogType.SESSION_CLOSE):
+                    self.silent_from_ms = entry.now.pump_ms
+                    if written.log_type is LogType.ALARM_ACK:
+                        self.silent_from_ms += SILENCE_MS
+            case AlarmRaised() | AlarmCleared() as alarm:
+                self.alarm(alarm)
+                if isinstance(alarm, AlarmRaised) and not self._critical(before=alarm.alarm_id):
+                    self.silent_from_ms = max(self.silent_from_ms, entry.now.pump_ms)
+            case RefilledByHand(concentration_ng_per_ml=filled):
+                self.strongest_ng_per_ml = max(self.strongest_ng_per_ml, filled)
+            case RateStepped(new_nl_per_day=new):
+                self.rate_nl_per_day = new
+            case _:
+                pass
+
+    def _critical(self, before: AlarmId | None = None) -> bool:
+        return any(
+            ALARMS[each].alarm_class is AlarmClass.CRITICAL for each in self.active if each is not before
+        )
+
+    def tone(self) -> None:
+        """P7: while a critical condition lasts, no interval is without a tone, once its silence is over."""
+        pump = self.pump
+        plant, now_ms = pump.plant, pump.now_ms
+        stood = (
+            plant.crystal.stops,
+            plant.processor.bites,
+            plant.processor.hangs_missed,
+            plant.battery.brown_outs,
+            plant.sounder.unheard,
+        )
+        cannot = plant.sounder.dead or pump._deaf or not self._critical()
+        if stood != self.stood or cannot:
+            self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
+        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 51 // 50 + 2
+        heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
+        from_ms = self.silent_from_ms
+        if len(plant.sounder.heard) >= TONES_KEPT:
+            from_ms = max(from_ms, plant.sounder.heard[0].at_ms)  # those before are forgotten
+        moments_ms = [from_ms, *(at_ms for at_ms in heard_ms if at_ms > from_ms), now_ms]
+        for earlier_ms, later_ms in pairwise(moments_ms):
+            hold(7, later_ms - earlier_ms <= interval_ms, self.active, "no tone", earlier_ms, "to", later_ms)
+
+    def volumes(self) -> None:
+        """P1: fluid and drug are where they went, and what is left is no stronger than what was filled."""
+        truth = self.pump.truth()
+        gone = truth.aspirated_nl_ppm + truth.emitted_nl_ppm - truth.backflow_nl_ppm
+        hold(1, truth.true_nl_ppm == truth.filled_nl_ppm - gone, "fluid", truth)
+        drug = (
+            truth.aspirated_fg_ppm
+            + truth.reservoir_fg_ppm
+            + truth.path_fg_ppm
+            + truth.tip_fg_ppm
+            + truth.lost_fg_ppm
+        )
+        hold(1, truth.filled_fg_ppm == drug, "drug", truth)
+        strongest_fg_ppm = truth.true_nl_ppm * self.strongest_ng_per_ml
+        held_fg_ppm = truth.reservoir_fg_ppm
+        hold(1, held_fg_ppm <= strongest_fg_ppm + ROUNDED_FG_PPM, "stronger than all that was filled", truth)
+
+    def belief(self, staged: Sequence[Program]) -> None:
+        """P5, P6: what the log says last is what the pump believes, and a start has changed nothing."""
+        belief, controller = self.pump.belief(), self.pump.controller
+        if belief is None or controller is None:
+            return
+        records = controller.records
+        program = None if records.program is None else (records.program.header, records.program.segments)
+        hold(6, isinstance(belief.state, State), belief)
+        hold(6, belief.state is not State.RUN or program is not None, "runs without a program")
+        if belief.state is State.SAFE_STATE:
+            hold(6, belief.rate_nl_per_day <= self.pump.profile.model.safe_rate_nl_per_day, belief)
+        if self.untraced and self.logged_to is not None and belief.state is State.RUN:
+            hold(6, program in (self.program, *staged), "after a reset it runs", program, "not", self.program)
+        active = {alarm for alarm in AlarmId if belief.alarm_active >> alarm & 1}
+        if self.untraced and not self._read_on(controller.records):
+            self.active, self.rate_nl_per_day = active, belief.rate_nl_per_day
+        self.untraced = False
+        hold(5, active == self.active, "active", active, "by the log", self.active)
+        rate = self.rate_nl_per_day
+        hold(5, belief.rate_nl_per_day == rate, "rate", belief, "by the log", rate)
+        self.program, self.logged_to = program, records.log.last_seq
+        self.active_then, self.rate_then_nl_per_day = frozenset(self.active), belief.rate_nl_per_day
+
+    def _read_on(self, records: Records) -> bool:
+        """Read in the log itself what has been since the last look; False where that is not known or not readable."""
+        if self.logged_to is None:
+            return False
+        active, rate = set(self.active_then), self.rate_then_nl_per_day
+        from_seq = self.logged_to + 1
+        while from_seq <= records.log.last_seq:
+            reply = records.log.read(LogRead(LogName.MAIN, 0, from_seq, 6), may_read_therapy=True)
+            for entry in map(LogEntry.unpack, reply.entries):
+                if entry.type in UNREADABLE:
+                    return False
+                data: Any = entry.details()
+                if entry.type is LogType.ALARM_ON and not ALARMS[data.alarm_id].momentary:
+                    active.add(data.alarm_id)
+                elif entry.type is LogType.ALARM_OFF:
+                    active.discard(data.alarm_id)
+                elif entry.type is LogType.RATE_CHANGE:
+                    rate = data.new_nl_per_day
+            if reply.next_seq <= from_seq:
+                return False
+            from_seq = reply.next_seq
+        self.active, self.rate_nl_per_day = active, rate
+        return True
+
+    def logged(self, written: LogWritten) -> None:
+        """P5: each entry has the next number; P8: no bolus begins or ends twice."""
+        kind, number = written.log_type, written.cmd_id
+        data: Any = written.data
+        if kind is LogType.RATE_CHANGE:
+            hold(5, data.old_nl_per_day != data.new_nl_per_day, "no change", data)
+            known = self.rate_nl_per_day is None or self.untraced
+            hold(5, known or self.rate_nl_per_day == data.old_nl_per_day, data, "after", self.rate_nl_per_day)
+            self.rate_nl_per_day = data.new_nl_per_day
+        if kind in STARTS and number:
+            hold(8, number not in self.numbers, f"{kind.name} of {number} for the second time")
+            self.numbers.add(number)
+        if kind in ENDS and number:
+            hold(8, (kind, number) not in self.ended, f"{kind.name} of {number} for the second time")
+            self.ended.add((kind, number))
+
+    def alarm(self, alarm: AlarmRaised | AlarmCleared) -> None:
+        """P5: an alarm begins once and ends once."""
+        if isinstance(alarm, AlarmCleared):
+            hold(5, self.untraced or alarm.alarm_id in self.active, alarm, "was not active")
+            self.active.discard(alarm.alarm_id)
+        elif not ALARMS[alarm.alarm_id].momentary:
+            hold(5, self.untraced or alarm.alarm_id not in self.active, alarm, "for the second time")
+            self.active.add(alarm.alarm_id)
