@@ -35,7 +35,6 @@ def test_the_build_server_installs_packages_and_runs_make_test_and_nothing_else(
 
 SKIPS_OTHERWISE = {
     "tests/support/not_run.py",
-    "tests/unit/hil/test_export.py",  # an extra of ours
     "tests/unit/bench/test_tcp_port.py",  # of another system than Debian
     "tests/house/test_for_each.py",  # it is what is tested there
 }
@@ -141,8 +140,6 @@ def test_what_cannot_be_installed_is_said_in_one_sentence_and_the_run_goes_on(
         ("needs shark, which is not here: apt-get install shark", "/bin/shark", "shark is here"),
         ("needs cat, which is not here: apt-get install cat", None, f"{LIST.name} does not list cat"),
         ("needs the right to mount: run as root", None, None),
-        ("needs no_such_module: pip install 'pumpbench[parquet]'", None, None),
-        ("needs pytest: pip install 'pumpbench[parquet]'", None, "pytest is here"),
         ("not today", None, "it names no program that it needs (tests/support/not_run.py)"),
     ],
 )

@@ -111,7 +111,7 @@ def test_ten_thousand_days_with_every_fault_keep_the_ten_properties_and_reach_ev
     assert days * PARTS >= DAYS, f"{days} days were played, {DAYS // PARTS} are due"
 
 
-if ASKED_FOR is not None:  # no test of the ordinary run, which would say that it did not run
+if ASKED_FOR is not None:  # else there is none to play again
 
     def test_one_life_again() -> None:
         lived(int(ASKED_FOR or 0))

@@ -2,12 +2,11 @@
 
 A test that needs a program of Debian says so by `needs_program` or `skip_without`. The end of a run names every test
 that did not run, and where CI=true a skip is a failure unless it is for a program that `scripts/debian-packages.txt`
-lists and that is not there, for an extra of ours that is not installed, or for a right that no package gives.
+lists and that is not there, or for a right that no package gives.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import shutil
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 LIST = Path(__file__).parents[2] / "scripts" / "debian-packages.txt"
 ON_A_SERVER = os.environ.get("CI") == "true"
 _NEEDS = re.compile(r"needs (\S+), which is not here: apt-get install (\S+)")
-_NEEDS_EXTRA = re.compile(r"needs (\S+): pip install 'pumpbench\[\w+\]'")
 _NAMES_NOTHING = "it names no program that it needs (tests/support/not_run.py)"
 _NO_PACKAGE_MENDS = re.compile(r"needs the right to .+: run as root")
 
@@ -63,15 +61,9 @@ def not_run(reports: Iterable[Any]) -> dict[str, str]:
 
 def objection(why: str, listed: set[str], where: Callable[[str], str | None] = shutil.which) -> str | None:
     """Why a skip for this reason may not be on a build server; None where it may."""
-    needs, extra = _NEEDS.fullmatch(why), _NEEDS_EXTRA.fullmatch(why)
-    if extra is not None:
-        return f"{extra[1]} is here" if importlib.util.find_spec(extra[1]) else None
+    needs = _NEEDS.fullmatch(why)
     if needs is None:
-        return (
-            None
-            if _NO_PACKAGE_MENDS.fullmatch(why)
-            else "it names no program that it needs (tests/support/not_run.py)"
-        )
+        return None if _NO_PACKAGE_MENDS.fullmatch(why) else _NAMES_NOTHING
     program, package = needs.groups()
     if package not in listed:
         return f"{LIST.name} does not list {package}"
