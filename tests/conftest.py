@@ -62,9 +62,11 @@ def pytest_testnodedown(node: Any) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """The last lines of a run, behind those of pytest, say what it counted and what it left out."""
+    """The last lines of a run, behind those of pytest, say what it counted, and what it left out."""
     yield
-    for line in (*tally.lines(), *not_run.told(skipped_in(terminalreporter.config))):
+    for line in tally.lines():
         terminalreporter.write_line(line)
     if line := soak.told(soak.PLAYED):
+        terminalreporter.write_line(line)
+    for line in not_run.told(skipped_in(terminalreporter.config)):
         terminalreporter.write_line(line)

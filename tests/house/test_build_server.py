@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from tests.support.not_run import LIST, listed_packages, not_run, objection, objections
 
+ASKS = re.compile(r'(?:needs_program|skip_without)\([^()]+, package="([^"]+)"\)')
 ROOT_ID = "echo 0"
 LACKING = """case "$4" in there) echo installed;; *) exit 1;; esac"""
 WORKS = 'echo "$DEBIAN_FRONTEND $*" >>"$LOG"'
@@ -31,6 +33,32 @@ def test_the_build_server_installs_packages_and_runs_make_test_and_nothing_else(
     assert os.access(root / ".ci/run", os.X_OK)
 
 
+SKIPS_OTHERWISE = {
+    "tests/support/not_run.py",
+    "tests/unit/bench/test_tcp_port.py",  # of another system than Debian
+    "tests/house/test_for_each.py",  # it is what is tested there
+}
+
+
+def skips(source: str) -> list[str]:
+    """Each way in which code skips a test by itself."""
+    if "skip" not in source:  # it takes a second to parse all of them
+        return []
+    names = ("pytest.skip", "pytest.mark.skip", "pytest.mark.skipif", "pytest.importorskip")
+    calls = (ast.unparse(node.func) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return [call for call in calls if call in names]
+
+
+def test_a_test_that_cannot_run_says_why_in_words_that_the_server_understands(
+    root: Path, python_files: list[Path]
+) -> None:
+    found = {
+        str(path) for path in python_files if path.parts[0] == "tests" and skips((root / path).read_text())
+    }
+    assert found == SKIPS_OTHERWISE
+    assert skips("@pytest.mark.skipif(True)\ndef f():\n    pytest.skip('x')") != []
+
+
 def test_each_package_has_its_reason_and_each_test_that_needs_one_finds_it_listed(
     root: Path, python_files: list[Path]
 ) -> None:
@@ -39,7 +67,9 @@ def test_each_package_has_its_reason_and_each_test_that_needs_one_finds_it_liste
     asked = {
         package
         for path in python_files
-        for package in re.findall(r'needs_program\("[^"]+", package="([^"]+)"\)', (root / path).read_text())
+        for package in re.findall(
+            r'(?:needs_program|skip_without)\([^()]+, package="([^"]+)"\)', (root / path).read_text()
+        )
     }
     assert asked <= listed_packages(LIST.read_text())
 
@@ -110,7 +140,7 @@ def test_what_cannot_be_installed_is_said_in_one_sentence_and_the_run_goes_on(
         ("needs shark, which is not here: apt-get install shark", "/bin/shark", "shark is here"),
         ("needs cat, which is not here: apt-get install cat", None, f"{LIST.name} does not list cat"),
         ("needs the right to mount: run as root", None, None),
-        ("not today", None, "it does not say which program it needs (`needs_program`)"),
+        ("not today", None, "it names no program that it needs (tests/support/not_run.py)"),
     ],
 )
 def test_a_server_accepts_no_skip_but_for_a_listed_program_that_is_not_there(
@@ -147,7 +177,7 @@ def test_the_last_lines_name_every_test_that_did_not_run_and_a_server_fails(
         capture_output=True,
         text=True,
     )
-    wrong = "must run where CI=true: it does not say which program it needs (`needs_program`)"
+    wrong = "must run where CI=true: it names no program that it needs (tests/support/not_run.py)"
     assert done.stdout.splitlines()[-6:-1] == [
         "did not run: test_skips.py::test_for_no_good_reason[1]: not today",
         "did not run: test_skips.py::test_for_no_good_reason[2]: not today",

@@ -1,8 +1,8 @@
 """Which tests did not run, and why; on a build server also whether that may be.
 
-A test that needs a program of Debian says so by `needs_program`. The end of a run names every test that did not run,
-and where CI=true a skip is a failure unless it is for a program that `scripts/debian-packages.txt` lists and that is
-not there, or for one of the few reasons that no package mends.
+A test that needs a program of Debian says so by `needs_program` or `skip_without`. The end of a run names every test
+that did not run, and where CI=true a skip is a failure unless it is for a program that `scripts/debian-packages.txt`
+lists and that is not there, or for a right that no package gives.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -21,12 +21,24 @@ if TYPE_CHECKING:
 LIST = Path(__file__).parents[2] / "scripts" / "debian-packages.txt"
 ON_A_SERVER = os.environ.get("CI") == "true"
 _NEEDS = re.compile(r"needs (\S+), which is not here: apt-get install (\S+)")
-NO_PACKAGE_MENDS = ("needs the right to mount: run as root",)
+_NAMES_NOTHING = "it names no program that it needs (tests/support/not_run.py)"
+_NO_PACKAGE_MENDS = re.compile(r"needs the right to .+: run as root")
 
 
 def needs_program(program: str, *, package: str) -> pytest.MarkDecorator:
     """The mark of tests that are skipped where a program is not on the PATH, with the line that installs it."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=_reason(program, package))
+
+
+def skip_without(program: str, *, package: str) -> None:
+    """Skip the test that runs now where a program is not on the PATH."""
+    if shutil.which(program) is None:
+        pytest.skip(_reason(program, package))
+
+
+def skip_without_right(to_do_what: str) -> NoReturn:
+    """Skip the test that runs now: whoever runs it may not do this, which no package mends."""
+    pytest.skip(f"needs the right to {to_do_what}: run as root")
 
 
 def _reason(program: str, package: str) -> str:
@@ -51,7 +63,7 @@ def objection(why: str, listed: set[str], where: Callable[[str], str | None] = s
     """Why a skip for this reason may not be on a build server; None where it may."""
     needs = _NEEDS.fullmatch(why)
     if needs is None:
-        return None if why in NO_PACKAGE_MENDS else "it does not say which program it needs (`needs_program`)"
+        return None if _NO_PACKAGE_MENDS.fullmatch(why) else _NAMES_NOTHING
     program, package = needs.groups()
     if package not in listed:
         return f"{LIST.name} does not list {package}"
