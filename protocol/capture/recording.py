@@ -55,6 +55,9 @@ _FLAGS: Final = {
 }
 
 
+_WAY_OF_FLAGS: Final = {pcapng.OUTBOUND: Way.TO_PUMP, pcapng.INBOUND: Way.FROM_PUMP}
+
+
 class Beginning(NamedTuple):
     """A recorder has begun: what it says of itself, by name; empty where somebody else's tool recorded."""
 
@@ -193,9 +196,9 @@ def _entry(packet: pcapng.Packet, link_type: int | None, *, ours: bool) -> Entry
 
 
 def _way(packet: pcapng.Packet, *, ours: bool) -> Way | None:
-    direction = packet.flags & 3
-    if direction:
-        return Way.TO_PUMP if direction == pcapng.OUTBOUND else Way.FROM_PUMP
+    way = _WAY_OF_FLAGS.get(packet.flags & 3)
+    if way is not None:
+        return way
     return Way(packet.interface_id) if ours and packet.interface_id in (Way.TO_PUMP, Way.FROM_PUMP) else None
 
 
