@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import textwrap
 from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from hil.capabilities import TargetCapability
@@ -16,18 +18,19 @@ from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
-from hil.report.records import NOT_ASKED
+from hil.report.records import NOT_ASKED, recording_name
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
 from hil.watched_rig import WatchedRig
+from protocol.capture.recording import LINE_FAULT, RIG
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from hil.address import Address
+    from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
     from hil.rig import Rig
     from hil.targets.target import Target
@@ -63,6 +66,8 @@ class BenchSession:
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
+        self.recording: RunRecording | None = None
+        """What keeps all that passes on the lines of this run; None where nothing does."""
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
         self.stopped = ""
@@ -82,6 +87,28 @@ class BenchSession:
         """The seed of a pump that is made for a test; None where none is made."""
         return self._seed if TargetCapability.RESET in self.capabilities else None
 
+    @property
+    def unrecorded(self) -> str:
+        """What kept the recording from being whole; "" where nothing did."""
+        return "" if self.recording is None else self.recording.trouble
+
+    def record_beside(self, report: str | None, worker: str | None, *, secrets: bool) -> None:
+        """Record from here on into the directory of the report; nothing without one.
+
+        `worker` is the name of a process that shares the run with others. Without `secrets` no key is kept.
+        """
+        if not report:
+            return
+        from hil.capture.run_recording import RunRecording  # noqa: PLC0415 - where it is wanted
+
+        told = {"target": self.address.text, "profile": self.profile, "seed": self.seed, "worker": worker}
+        self.recording = RunRecording(
+            Path(report).absolute() / recording_name(worker),
+            {name: str(value) for name, value in told.items() if value is not None},
+            virtual=getattr(self._sample, "has_virtual_time", False),
+            secrets=secrets,
+        )
+
     def lacking(self, wanted: frozenset[TargetCapability], *, changed: bool) -> list[str]:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
         if changed:
@@ -100,7 +127,7 @@ class BenchSession:
         if TargetCapability.RESET in self.capabilities:
             named = profile or self._usual.profile
             fresh = self._take(PumpChoice(named, self._seed, model=model or {}, implant=implant or {}))
-            bench = TestBench(self, fresh, f"{self._seed} {name}", owned=True)
+            bench = TestBench(self, fresh, name, owned=True)
             fresh.start()
             self._prepare_next()
             return bench
@@ -181,7 +208,9 @@ class BenchSession:
             self.identity = identity_of(programmer.info())
 
     def close(self) -> None:
-        """Give the targets back."""
+        """Give the targets back, and end the recording."""
+        if self.recording is not None:
+            self.recording.close()
         for target in (self._shared, self._next, self._retiring):
             if target is not None:
                 target.dismiss()
@@ -204,19 +233,23 @@ class TestBench:
         self._lines: list[FaultyLine] = []
         self._rig: WatchedRig | None = None
         self._programmers: list[Programmer] = []
+        self._recording = session.recording
+        if self._recording is not None:
+            self._recording.begin_test(self._name)
 
     @property
     def channel(self) -> Channel:
         """The raw line."""
         if self._channel is None:
-            self._channel = self.target.open_channel()
+            channel = self.target.open_channel()
+            self._channel = channel if self._recording is None else self._recording.recorded(channel)
         return self._channel
 
     @property
     def line(self) -> FaultyLine:
         """The line with room for faults; all programmers of the test are on it."""
         if self._line is None:
-            self._line = FaultyLine(self.channel)
+            self._line = FaultyLine(self.channel, self._marking(LINE_FAULT))
             self._lines.append(self._line)
         return self._line
 
@@ -240,21 +273,33 @@ class TestBench:
     ) -> Programmer:
         """A programmer on the test's line. Without a store it remembers nothing once it is gone."""
         key = key or development_key(role)
+        if self._recording is not None:
+            self._recording.know(key)
         if store is None:
             store = OutcomeStore(state_path, key=key.key)
-        entropy = SeededEntropy(f"{self._name} {len(self._programmers)}") if self._owned else SystemEntropy()
+        entropy = self._entropy()
         programmer = Programmer(self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms)
         self._programmers.append(programmer)
         if connect:
             programmer.connect()
         return programmer
 
+    def _entropy(self) -> SeededEntropy | SystemEntropy:
+        """The chance of the next programmer; where the pump is new, it is the same in each run of this seed."""
+        if not self._owned:
+            return SystemEntropy()
+        return SeededEntropy(f"{self._session.seed} {self._name} {len(self._programmers)}")
+
     @property
     def rig(self) -> Rig:
         """The rig of the target, which remembers what this test injects; UsageError where it has none."""
         if self._rig is None:
-            self._rig = WatchedRig(self.target.rig)
+            self._rig = WatchedRig(self.target.rig, self._marking(RIG))
         return cast("Rig", self._rig)
+
+    def _marking(self, kind: str) -> Callable[[str], None] | None:
+        """What makes marks of a kind in the recording of this test; None where nothing is recorded."""
+        return None if self._recording is None else partial(self._recording.mark, kind)
 
     def check_all_fired(self, without_effect: frozenset[str] = frozenset()) -> None:
         """UsageError if a fault on any line of this test did not hit all of its frames, or one of its rig did nothing.
@@ -267,17 +312,22 @@ class TestBench:
             cast("WatchedRig", self.rig).check_all_fired(without_effect)
 
     def last_frames(self) -> str:
-        """The last frames of each programmer of this test, decoded."""
+        """The last frames of each programmer of this test, decoded, and where all of them are recorded."""
         blocks = []
         for programmer in self._programmers:
             if programmer.wire_log.count:
                 key, text = programmer.key, programmer.wire_log.text(LAST_FRAMES)
                 lines = [part for line in text.splitlines() for part in _folded(line)]
                 blocks.append("\n".join([f"{key.role.name.lower()}, key {key.key_id}:", *lines]))
+        if self._recording is not None:
+            blocks += filter(None, [self._recording.where()])
         return "\n".join(blocks)
 
-    def close(self) -> None:
-        """End what was opened. A pump that is thrown away needs no goodbye; one that stays gets it."""
+    def close(self, *, passed: bool | None = None) -> None:
+        """End what was opened. A pump that is thrown away needs no goodbye; one that stays gets it.
+
+        `passed` of its test stands in the recording; None where nobody says.
+        """
         try:
             for programmer in self._programmers[:1]:
                 self._session.identify(programmer)
@@ -287,6 +337,9 @@ class TestBench:
                 else:
                     programmer.close()
         finally:
+            if self._recording is not None:
+                verdict = {True: "passed", False: "did not pass", None: "ended"}[passed]
+                self._recording.end_test(self._name, verdict)
             if self._channel is not None:
                 self._channel.close()
             if self._owned:

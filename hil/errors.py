@@ -128,6 +128,14 @@ class InUse(PumpbenchError):
     accused = "port or link taken"
 
 
+def error_of_emulator(exit_code: int) -> type[BadConfiguration | InUse | BenchLost]:
+    """What an error of the emulator, known by its exit code, is on this side."""
+    ours: dict[int, type[BadConfiguration | InUse]] = {
+        each.exit_code: each for each in (BadConfiguration, InUse)
+    }
+    return ours.get(exit_code, BenchLost)
+
+
 class OutcomeUnknown(PumpbenchError):
     """A command was sent and nobody can say yet what became of it. It may have been carried out."""
 

@@ -17,7 +17,7 @@ from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey
 from protocol.wire.limits import KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 OTHERS = 0o077
@@ -68,6 +68,12 @@ def read_keys(path: Path) -> list[DeviceKey]:
         raise BadConfiguration(f"the key file {path} is no JSON", advice="check --key") from error
     rows = document if isinstance(document, list) else [document]
     return [_key(row, path) for row in rows]
+
+
+def key_finder(keys: Iterable[DeviceKey]) -> Callable[[int], bytes | None]:
+    """A function that has the key of a key_id, of these or else of development; None where it knows none."""
+    by_id = {key.key_id: key.key for key in reversed([*keys, *DEVELOPMENT_KEYS])}
+    return by_id.get
 
 
 @contextlib.contextmanager

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
 
 from hil.channel import Channel
 from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DELIMITER = b"\x00"
 
@@ -68,8 +72,10 @@ class _Way:
 class FaultyLine(Channel):
     """A channel with faults; without any it changes nothing but the boundaries of reads."""
 
-    def __init__(self, inner: Channel) -> None:
+    def __init__(self, inner: Channel, told: Callable[[str], None] | None = None) -> None:
+        """`told` is told in words of each frame that a fault hits, or that a test puts on the line itself."""
         self._inner = inner
+        self._told = told
         self._faults: list[Fault] = []
         self._ways = {direction: _Way() for direction in Direction}
         self._partial = b""
@@ -107,12 +113,15 @@ class FaultyLine(Channel):
         way = self._ways[direction]
         frames, way.held = way.held, []
         for frame in frames:
+            self._tell("release", direction, frame)
             self._deliver(direction, frame)
         return len(frames)
 
     def inject(self, direction: Direction, frame: bytes) -> None:
         """Put a frame (without delimiters) on the line: a replay, or a forgery."""
-        self._deliver(_checked_direction(direction), frame)
+        direction = _checked_direction(direction)
+        self._tell("inject", direction, frame)
+        self._deliver(direction, frame)
 
     def seen(self, direction: Direction) -> tuple[bytes, ...]:
         """Every frame that came into this line, encoded, without delimiters, before any fault."""
@@ -198,6 +207,8 @@ class FaultyLine(Channel):
         fault = self._fault_for(direction)
         damage = fault.damage if fault else None
         amount = fault.amount if fault else 0
+        if fault:
+            self._tell(fault.damage.value, direction, frame)
         if damage is Damage.HOLD:
             way.held.append(frame)
         elif damage is Damage.SWAP:
@@ -211,6 +222,10 @@ class FaultyLine(Channel):
                 self._deliver(direction, frame)
         for earlier in swapped:
             self._deliver(direction, earlier)
+
+    def _tell(self, what: str, direction: Direction, frame: bytes) -> None:
+        if self._told is not None:
+            self._told(f"{what} {direction.value}: {frame.hex()}")
 
     def _fault_for(self, direction: Direction) -> Fault | None:
         for fault in self._faults:

@@ -36,6 +36,7 @@ from hil.report.records import (
     JUNIT_NAME,
     STOP,
     SUMMARY_NAME,
+    UNRECORDED,
     Verdict,
 )
 
@@ -110,6 +111,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-baud", metavar="N", type=_whole_number, help="speed of a device path (default: 115200)"
     )
     group.addoption("--hil-keep", action="store_true", help="refuse to replace a report that is there")
+    group.addoption("--hil-no-record", action="store_true", help="keep no recording beside the report")
+    group.addoption("--hil-no-secrets", action="store_true", help="keep no key of a session in the recording")
     group.addoption(
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )
@@ -193,6 +196,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         if _RECORDER in config.stash:
             run = config.stash[_RECORDER].run
             run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
+            config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:
@@ -274,6 +278,10 @@ def _session_of(config: pytest.Config) -> BenchSession:
                 f"{session.address} is one device, and tests that run beside each other would share it",
                 advice="leave -n and --dist out",
             )
+        if _is_a_run(config) and not config.getoption("--hil-no-record"):
+            worker = getattr(config, "workerinput", {}).get("workerid")
+            secrets = not config.getoption("--hil-no-secrets")
+            session.record_beside(config.getoption("--hil-report"), worker, secrets=secrets)
         config.stash[_SESSION] = session
     return config.stash[_SESSION]
 
@@ -433,7 +441,7 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
         if item.stash.get(_PASSED, False):
             bench.check_all_fired(frozenset(_named_by(item, "without_effect")))
     finally:
-        bench.close()
+        bench.close(passed=item.stash.get(_PASSED, False))
 
 
 @pytest.fixture
@@ -559,6 +567,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if bench is None:
         return
     bench.close()
+    if bench.unrecorded and _is_worker(session.config):
+        session.config.workeroutput[UNRECORDED] = bench.unrecorded  # type: ignore[attr-defined]
     if bench.stop_code is not None:
         session.exitstatus = bench.stop_code
 

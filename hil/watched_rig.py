@@ -5,26 +5,49 @@ A test that injects a fault which does nothing shows nothing: it would pass on a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from hil.errors import UsageError
 from hil.rig import Rig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.rig import FaultStart
+
+
+ACTIONS: Final = frozenset(
+    {"set_speed", "advance", "run_until", "power_cut", "power_restore", "aspirate", "fill", "clear"}
+)
+"""What of a rig changes something, but for what stands below."""
 
 
 class WatchedRig:
     """A rig, and what a test has injected with it; all else is the rig's."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, told: Callable[[str], None] | None = None) -> None:
+        """`told` is told in words of each thing that the test has done with the rig, once it is done."""
         self._rig = rig
+        self._told = told
         self._effects_before: dict[str, int] = {}
         """How often each fault that the test has injected had taken effect before."""
         self._unfired: tuple[str, ...] | None = None  # where the rig is not there to be asked any more
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._rig, name)
+        found = getattr(self._rig, name)
+        return self._telling(name, found) if name in ACTIONS and self._told is not None else found
+
+    def _telling(self, name: str, action: Callable[..., Any]) -> Callable[..., Any]:
+        def done(*arguments: Any, **named: Any) -> Any:
+            result = action(*arguments, **named)
+            self._tell(name, *arguments, **named)
+            return result
+
+        return done
+
+    def _tell(self, *words: Any, **named: Any) -> None:
+        if self._told is not None:
+            self._told(" ".join([*map(str, words), *(f"{name}={value}" for name, value in named.items())]))
 
     def inject(
         self,
@@ -40,6 +63,10 @@ class WatchedRig:
         before = self._effects()
         self._rig.inject(fault, start, for_ms=for_ms, every_ms=every_ms, times=times, **parameters)
         self._effects_before.setdefault(fault, before.get(fault, 0))
+        when = {} if start is None else {"start": start}
+        spans = {"for_ms": for_ms, "every_ms": every_ms, "times": None if times == 1 else times}
+        said = {name: value for name, value in spans.items() if value is not None}
+        self._tell("inject", fault, **when, **said, **parameters)
 
     stall = Rig.stall
 
@@ -47,6 +74,7 @@ class WatchedRig:
         """As `Rig.shutdown`."""
         self._unfired = self.unfired()
         self._rig.shutdown()
+        self._tell("shutdown")
 
     def unfired(self) -> tuple[str, ...]:
         """Faults that were injected and have taken no effect since."""

@@ -17,13 +17,13 @@ from firmware_emu.controller.events import FrameReceived, FrameSent
 from firmware_emu.events import MemoryWritten
 from firmware_emu.trace import Written, entries_of
 from firmware_emu.version import VERSION
+from protocol.capture.clocked import ClockedRecorder
 from protocol.capture.line_time import LineTime
-from protocol.capture.recorder import Recorder, numbered_name
-from protocol.capture.recording import EVENT, WALL_MOVED, Way
+from protocol.capture.recorder import KeptFile, Recorder, numbered_name
+from protocol.capture.recording import EVENT, Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from io import FileIO
     from pathlib import Path
 
     from firmware_emu.bench.ports.port import Say
@@ -56,40 +56,35 @@ class LineRecording:
                 f"the recording {path} cannot be written ({error.strerror}); name another file with --record"
             ) from error
         self._host = host
-        self._time = LineTime(time.time_ns, time.monotonic_ns)
-        self._recorder = Recorder(
+        line_time = LineTime(time.time_ns, time.monotonic_ns)
+        recorder = Recorder(
             lambda number: _open(path.with_name(numbered_name(path.name, number))) if number else first,
-            {**told, "time": "real", **self._time.told},
+            {**told, **line_time.told},
             VERSION,
             trouble=lambda sentence: say(f"{path}: {sentence}"),
             device_key=self._key_of if with_secrets else None,
             size_limit_bytes=size_limit_bytes,
         )
+        self._recorder = ClockedRecorder(recorder, line_time)
 
     def received(self, data: bytes, pump_ms: int) -> None:
         """Bytes have come to the pump, at this time of its own."""
-        self._pass(Way.TO_PUMP, data, pump_ms)
+        self._recorder.passed(Way.TO_PUMP, data, pump_ms)
 
     def sent(self, data: bytes) -> None:
         """Bytes leave the pump."""
-        self._pass(Way.FROM_PUMP, data, self._host.pump.now_ms)
+        self._recorder.passed(Way.FROM_PUMP, data, self._host.pump.now_ms)
 
     def stepped(self, step: Step) -> None:
         """The pump has made a step: what happened in it becomes marks."""
         notes = [note for note in step.notes if not isinstance(note, Written)]
         for entry in entries_of(notes) if notes else ():
             if not isinstance(entry.event, OTHER_KINDS):
-                self._mark(EVENT, json.dumps(shown(entry)._asdict()))
+                self._recorder.mark(EVENT, json.dumps(shown(entry)._asdict()))
 
     def close(self) -> None:
         """End the recording."""
         self._recorder.close()
-
-    def _pass(self, way: Way, data: bytes, pump_ms: int) -> None:
-        if not data:
-            return
-        self._look_at_the_wall_clock()
-        self._recorder.passed(way, data, self._time.now_ns(), pump_ms)
 
     def _key_of(self, key_id: int) -> bytes | None:
         """The key that is paired with the pump now; None where there is none, or no power."""
@@ -97,16 +92,8 @@ class LineRecording:
         key = None if controller is None else controller.records.keys.of(key_id)
         return None if key is None else key.key
 
-    def _look_at_the_wall_clock(self) -> None:
-        moved_ns = self._time.wall_moved_ns()
-        if moved_ns is not None:
-            self._mark(WALL_MOVED, f"{moved_ns} ns ahead of this recording")
 
-    def _mark(self, kind: str, text: str) -> None:
-        self._recorder.mark(kind, text, self._time.now_ns())
-
-
-def _open(path: Path) -> FileIO:
+def _open(path: Path) -> KeptFile:
     """A file that is new, or a pipe or device that is there; opening waits for nobody."""
     flags = os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
@@ -116,4 +103,5 @@ def _open(path: Path) -> FileIO:
         if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
             raise
         descriptor = os.open(path, flags)
-    return os.fdopen(descriptor, "wb", buffering=0)
+    file = os.fdopen(descriptor, "wb", buffering=0)
+    return KeptFile(file, lambda: os.fstat(descriptor).st_nlink)

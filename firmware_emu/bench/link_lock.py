@@ -77,7 +77,9 @@ class LinkLock:
     def acquire(self, target: str) -> None:
         """Take the lock and point the link at the target, in one atomic change of name."""
         had_lock = self._has_lock()
-        taken = f"{self.link} belongs to an emulator that is running; stop it or choose another --link"
+        taken = (
+            f"{self.link} belongs to an emulator or a tap that is running; stop it or choose another --link"
+        )
         try:
             self._descriptor = open_locked(self.lock_path, os.O_NOFOLLOW, taken)
         except OSError as error:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BadConfiguration
 from hil.frame_words import message_in
+from hil.key_file import key_finder
 from protocol.capture.following import Follower
 from protocol.capture.pcapng import Damage, NotACapture
 from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, read_entries
 from protocol.identifiers import Kind
-from protocol.link.development_keys import DEVELOPMENT_KEYS
 from protocol.wire.frame import BadFrame, Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from protocol.capture.recording import Entry
@@ -72,7 +72,7 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    yield from _read(entries_of(path), [*keys, *DEVELOPMENT_KEYS])
+    yield from _read(entries_of(path), key_finder(keys))
 
 
 def entries_of(path: Path) -> Iterator[Entry]:
@@ -87,9 +87,8 @@ def entries_of(path: Path) -> Iterator[Entry]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def _read(entries: Iterable[Entry], keys: list[DeviceKey]) -> Iterator[Read]:
-    by_id = {key.key_id: key.key for key in reversed(keys)}
-    reader = _Reader(Follower(by_id.get))
+def _read(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+    reader = _Reader(Follower(device_key))
     for entry in entries:
         match entry:
             case Passed():

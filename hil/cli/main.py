@@ -46,6 +46,9 @@ GROUPS = {
     "rig": Group(
         "hil.cli.rig_commands", "rig", "Turn the time of an emulated pump, work and watch it from outside."
     ),
+    "record": Group(
+        "hil.cli.record_command", "record", "Record a line from between a programmer and a pump."
+    ),
     "decode": Group(
         "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
     ),

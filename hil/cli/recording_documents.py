@@ -80,6 +80,28 @@ class SummaryPart(TypedDict):
     damage: Annotated[int, "places of the file that cannot be read"]
 
 
+class ReadyPart(TypedDict):
+    """A tap is in the line: the programmer may open its port."""
+
+    entry: Annotated[str, 'always "ready"']
+    target: Annotated[str, "address that the programmer opens, as of `--target`"]
+    pump: Annotated[str, "address of the pump at the other end"]
+    recording: Annotated[str, "path of the file"]
+    secrets: Annotated[bool, "whether keys of sessions are in it, where they are known"]
+
+
+class RecordedPart(TypedDict):
+    """The tap has ended: what went through it."""
+
+    entry: Annotated[str, 'always "summary"']
+    to_pump_bytes: Annotated[int, "bytes from the programmer to the pump"]
+    from_pump_bytes: Annotated[int, "bytes from the pump to the programmer"]
+    to_pump_dropped_bytes: Annotated[int, "bytes that the pump's line did not take"]
+    from_pump_dropped_bytes: Annotated[int, "bytes that no programmer read"]
+    complete: Annotated[bool, "whether all that passed is in the recording"]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "record": ((ReadyPart,), (RecordedPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }

@@ -116,6 +116,8 @@ def targets(as_json: bool) -> None:
     "--report", metavar="DIR", default=DEFAULT_REPORT, show_default=True, help="Where the report goes."
 )
 @click.option("--keep", is_flag=True, help="Refuse to replace a report that is there.")
+@click.option("--no-record", is_flag=True, help="Keep no recording of the line beside the report.")
+@click.option("--no-secrets", is_flag=True, help="Keep the keys of sessions out of the recording.")
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
 @click.option("--seed", type=WholeNumber(f"0 to {SEED_MAX}"), help="Seed of an emulated pump.")
 @click.option(
@@ -128,12 +130,12 @@ def targets(as_json: bool) -> None:
 def run(
     target: str | None,
     report: str,
-    keep: bool,
     profile: str | None,
     seed: int | None,
     baud: int | None,
     expression: str | None,
     pytest_arguments: tuple[str, ...],
+    **flags: bool,
 ) -> None:
     """Run the suite; what follows -- goes to pytest."""
     if target == "":
@@ -144,7 +146,7 @@ def run(
     looks = LOOKING.intersection(argument.partition("=")[0] for argument in pytest_arguments)
     if not looks and not any(MAY_LOOK.match(argument) for argument in pytest_arguments):
         directory = ReportDirectory(Path(report))
-        if keep:
+        if flags["keep"]:
             directory.refuse_if_there()
         earlier = directory.earlier()
         directory.clear()  # before anything can go wrong: a green one would outlive it
@@ -158,8 +160,7 @@ def run(
             address, profile, seed, baud
         ).close()  # refuses what is wrong; pytest would tell it twice more
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
-    if keep:
-        arguments.append("--hil-keep")
+    arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
     else:

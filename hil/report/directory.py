@@ -17,7 +17,7 @@ from xml.etree import ElementTree as ET
 
 from hil.errors import BadConfiguration, InUse
 from hil.report.json_report import json_of
-from hil.report.records import JSON_NAME, JUNIT_NAME, SUMMARY_NAME
+from hil.report.records import JSON_NAME, JUNIT_NAME, RECORDING_PATTERN, SUMMARY_NAME
 from hil.report.summary import TITLE, summary_of
 
 if TYPE_CHECKING:
@@ -182,6 +182,10 @@ class ReportDirectory:
         """Names of the files of the report that are there."""
         return [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if (self.path / name).exists()]
 
+    def recordings(self) -> list[str]:
+        """Names of the recordings that lie beside the report."""
+        return _recordings(self._descriptor)
+
     def close(self) -> None:
         """Let others have the directory."""
         if self._descriptor >= 0:
@@ -206,11 +210,8 @@ class ReportDirectory:
 
     def _remove_report(self, descriptor: int) -> None:
         try:
-            for name in (
-                JSON_NAME,
-                JUNIT_NAME,
-                SUMMARY_NAME,
-            ):  # the summary last: by it one knows whose they are
+            # the summary last: by it one knows whose they are
+            for name in (*_recordings(descriptor), JSON_NAME, JUNIT_NAME, SUMMARY_NAME):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=descriptor)
         except OSError as error:
@@ -253,7 +254,16 @@ os.register_at_fork(after_in_child=_let_go_after_fork)
 
 def _names_there(descriptor: int) -> list[str]:
     """Names of a report's files that are there, whosever they are."""
-    return [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
+    there = [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
+    return there + _recordings(descriptor)
+
+
+def _recordings(descriptor: int) -> list[str]:
+    """Names of recordings that are there, whosever they are."""
+    try:
+        return sorted(name for name in os.listdir(descriptor) if re.fullmatch(RECORDING_PATTERN, name))
+    except OSError:
+        return []
 
 
 def _is_there(name: str, descriptor: int) -> bool:

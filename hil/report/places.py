@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 
 from hil.errors import BadConfiguration
-from hil.report.records import JSON_NAME, JUNIT_NAME, SUMMARY_NAME
+from hil.report.records import JSON_NAME, JUNIT_NAME, RECORDING_PATTERN, SUMMARY_NAME
 
 
 def check_place(option: str, path: str | None, report: str | None) -> None:
@@ -46,4 +47,6 @@ def _is_ours(option: str, path: str, report: str) -> bool:
     place, directory = os.path.realpath(_as_pytest_finds(option, path)), os.path.realpath(report)
     ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
     names = {name + more for name in ours for more in ("", ".new")}
-    return os.path.dirname(place) == directory and os.path.basename(place) in names  # noqa: PTH119, PTH120
+    name = os.path.basename(place)  # noqa: PTH119
+    is_ours = name in names or re.fullmatch(RECORDING_PATTERN, name) is not None
+    return is_ours and os.path.dirname(place) == directory  # noqa: PTH120

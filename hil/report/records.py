@@ -10,6 +10,8 @@ NOT_ASKED = "not asked"
 SUMMARY_NAME = "summary.txt"
 JUNIT_NAME = "junit.xml"
 JSON_NAME = "report.json"
+RECORDING_PATTERN = r"recording(-\w+)?(\.\d+)?\.pcapng"
+"""Names of the recordings beside a report: of each worker of a run, and of each file of it that grew too large."""
 FRAMES_TITLE = "last frames on the wire"
 FAULT_OF_TEST = "test"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
@@ -17,7 +19,13 @@ CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
 STOP = "bench lost"
+UNRECORDED = "pumpbench unrecorded"  # what a worker of pytest-xdist says of its recording
 COLLECTED = "pumpbench collected"  # and what a worker of pytest-xdist says of its collection
+
+
+def recording_name(worker: str | None) -> str:
+    """The name of the recording of a process of a run: of a worker of pytest-xdist, or of the only one."""
+    return "recording.pcapng" if worker is None else f"recording-{worker}.pcapng"
 
 
 class Verdict(StrEnum):

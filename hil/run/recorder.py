@@ -29,6 +29,7 @@ from hil.report.records import (
     NOT_ASKED,
     RANK,
     STOP,
+    UNRECORDED,
     CaseRecord,
     RunRecord,
     Verdict,
@@ -43,10 +44,11 @@ from hil.run.endings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
 NARROWING_OPTIONS = {"--lf": "lf", "--ignore": "ignore", "--ignore-glob": "ignore_glob"}
 NARROWING_SETTINGS = {"python_files", "python_classes", "python_functions", "norecursedirs", "testpaths"}
+_HOLDS_KEYS = "holds the keys of its sessions; --no-secrets leaves them out"
 
 
 class Recorder:
@@ -62,6 +64,8 @@ class Recorder:
         self._code = 0  # what the run ended with, once it has
         self._is_over = False
         self._session: pytest.Session | None = None
+        self.unrecorded: Callable[[], str] = str
+        """Tells what kept the recording of this process from being whole; "" where nothing did."""
         self._lines: list[str] = []
         # A test that several workers run at once is told of by each.
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
@@ -108,9 +112,15 @@ class Recorder:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """What a worker tells of its collection: all have found the same."""
-        told = getattr(node, "workeroutput", {}).get(COLLECTED)
-        if told is not None:
-            self._note_collection(told)
+        output = getattr(node, "workeroutput", {})
+        if COLLECTED in output:
+            self._note_collection(output[COLLECTED])
+        if UNRECORDED in output:
+            self.note_unrecorded(output[UNRECORDED])
+
+    def note_unrecorded(self, why: str) -> None:
+        """Say at the end what kept the recording of the run from being whole."""
+        self._lines.insert(0, why)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Sequence[str]) -> None:
@@ -333,6 +343,12 @@ class Recorder:
                 self.run.exit_code = self.run.exit_code or int(error.exit_code)
         where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
         self._lines += dict.fromkeys(errors) or [where]
+        recordings = self._directory.recordings()
+        if why := self.unrecorded():
+            self.note_unrecorded(why)
+        if recordings:
+            kept = "holds no keys" if self._config.getoption("--hil-no-secrets") else _HOLDS_KEYS
+            self._lines.insert(0, f"recorded: {', '.join(recordings)} ({kept})")
         return self.run.exit_code
 
     def _ending_with(self, code: int) -> int:

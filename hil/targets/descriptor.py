@@ -56,18 +56,28 @@ class DescriptorChannel(Channel):
 
     def send(self, data: bytes) -> None:
         """Write everything; a line that does not take it within two seconds is dead."""
-        self._check_open()
         view = memoryview(data)
         while view:
-            try:
-                written = os.write(self._descriptor, view)
-            except BlockingIOError:
+            written = self.offer(view)
+            if not written:
                 self._wait_writable()
-                continue
-            except OSError as error:
-                raise self._lost(error) from error
-            self._sent_bytes += written
             view = view[written:]
+
+    def offer(self, data: bytes | memoryview) -> int:
+        """Put as much of `data` on the line as it takes without waiting; returns how many bytes that were."""
+        self._check_open()
+        try:
+            written = os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise self._lost(error) from error
+        self._sent_bytes += written
+        return written
+
+    def fileno(self) -> int:
+        """The descriptor, for who waits on several lines."""
+        return self._descriptor
 
     def receive(self, deadline_ms: int) -> bytes:
         self._check_open()

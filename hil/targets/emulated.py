@@ -1,23 +1,29 @@
 """The target `emulator`: our pump in this process, in virtual time. The only place of `hil` that imports it.
 
 Waiting for an answer is what lets time pass, so a run is the same every time and takes no longer than its work.
+What the emulator has and a tap in a line needs too comes through here: a port for programmers, and an end by signals.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from firmware_emu.awaited import AwaitedCondition, AwaitedError, awaited
-from firmware_emu.bench.errors import BadConfigurationError, BenchError
+from firmware_emu.bench.errors import OUT_OF_RESOURCES, BadConfigurationError, BenchError
 from firmware_emu.bench.event_words import shown
+from firmware_emu.bench.link_lock import LinkLock
+from firmware_emu.bench.ports.schemes import port_named
 from firmware_emu.bench.profile_file import load_profile, profile_names
 from firmware_emu.bench.pump_host import new_pump
+from firmware_emu.bench.ready_line import write_line
 from firmware_emu.bench.rig import actions
+from firmware_emu.bench.signals import EndingSignals, ending_signals
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.orders import NOW, At, Start
 from hil.capabilities import TargetCapability
 from hil.channel import Channel
-from hil.errors import BadConfiguration, BenchLost, UsageError
+from hil.errors import BadConfiguration, BenchLost, UsageError, error_of_emulator
 from hil.rig import (
     FaultOrder,
     FaultParameter,
@@ -40,8 +46,11 @@ from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
     from typing import TypeVar, Unpack
 
+    from firmware_emu.bench.ports.port import Port, Say
     from firmware_emu.faults.orders import Order
     from firmware_emu.profile import Profile
     from hil.rig import Awaited
@@ -49,7 +58,16 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-__all__ = ["EmulatedTarget", "check_choice", "profile_names"]
+__all__ = [
+    "EmulatedTarget",
+    "EndingSignals",
+    "check_choice",
+    "ending_signals",
+    "errors_as_ours",
+    "open_programmers_port",
+    "profile_names",
+    "write_line",
+]
 
 DEFAULT_SEED = 1
 
@@ -58,6 +76,7 @@ class EmulatedTarget:
     """One virtual pump on a virtual bench."""
 
     address = "emulator"
+    has_virtual_time = True
     capabilities = frozenset(TargetCapability)
 
     def __init__(self, choice: PumpChoice) -> None:
@@ -299,6 +318,37 @@ def _do(action: Callable[[], Result]) -> Result:
         return action()
     except (BenchError, AwaitedError) as error:
         raise UsageError(str(error)) from error
+
+
+def open_programmers_port(place: str, link: Path | None, say: Say, closing: ExitStack) -> tuple[Port, str]:
+    """Open a port that programmers can open, `pty` or `tcp:HOST:PORT`, and make its link, until `closing` ends.
+
+    Returns it with its address for `--target`. Raises errors of the emulator, as working it does: see `errors_as_ours`.
+    """
+    lock = None if link is None else LinkLock(link)
+    scheme, where = port_named(place)
+    port = scheme.open(where, say)
+    closing.callback(port.close)
+    if lock is not None:
+        lock.acquire(port.address)
+        closing.callback(lock.release)
+    return port, scheme.target.format(port.address)
+
+
+@contextmanager
+def errors_as_ours() -> Iterator[None]:
+    """Let errors of the emulator out of the block as those of this side: BadConfiguration, InUse or BenchLost."""
+    try:
+        yield
+    except BenchError as error:
+        raise error_of_emulator(error.exit_code)(str(error)) from error
+    except OSError as error:
+        if error.errno not in OUT_OF_RESOURCES:
+            raise
+        raise BenchLost(
+            f"the system gives this process too little: {error.strerror}",
+            advice="raise its limits (ulimit -n, -v)",
+        ) from error
 
 
 def check_choice(choice: PumpChoice) -> None:

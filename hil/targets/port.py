@@ -96,7 +96,7 @@ def _refuse_dead_link(path: Path) -> None:
             return
         if _nobody_holds(path.with_name(f".{path.name}.pumpbench-lock")):  # as the emulator names it
             raise BenchLost(
-                f"{path} was left by an emulator that has ended, and what it points to may belong to somebody else",
+                f"{path} was left by an emulator or a tap that has ended, and what it points to may be somebody else's",
                 advice=f"start the emulator again with `pumpbench emulate --link {path}`",
             )
         path = path.parent / path.readlink()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, BenchLost, InUse, PumpbenchError, UsageError
+from hil.errors import BadConfiguration, BenchLost, PumpbenchError, UsageError, error_of_emulator
 from hil.rig_client import RigClient
 from hil.targets.choices import PumpChoice, check_seed, profile_argument
 from hil.targets.fork_server import EMULATORS, StartedEmulator
@@ -35,7 +35,6 @@ END_LIMIT_S = 5.0
 READ_BYTES = 65_536
 LEASE_S = 86_400  # the most that a bench gives: one that ends with us need not be freed of us, and a debugger may wait
 MANUAL = "manual"
-_ERROR_OF_EXIT_CODE = {10: BadConfiguration, 11: InUse}
 # A program that is started inherits none of our pipes; a mere fork does, and would keep an emulator alive after us.
 _HELD_PIPES: WeakSet[StartedEmulator] = WeakSet()
 
@@ -226,8 +225,7 @@ class ProcessTarget:
         return dict(ready)
 
     def _died(self, exit_code: int) -> PumpbenchError:
-        error_class = _ERROR_OF_EXIT_CODE.get(exit_code, BenchLost)
-        return error_class(
+        return error_of_emulator(exit_code)(
             f"the emulator ended with exit code {exit_code} before it was ready: {self._said()}"
         )
 

@@ -58,6 +58,12 @@ class Follower:
         """Take the key of a session that begins."""
         self._sealing[secret.sid] = secret.sealing
 
+    def listen(self, data: bytes) -> None:
+        """Take what passed, for the sake of the keys that follow from it alone."""
+        frame = decode_frame(data.strip(DELIMITER))
+        if isinstance(frame, Frame) and frame.kind == Kind.HANDSHAKE:
+            self._greeted(frame)
+
     def follow(self, passed: Passed) -> Followed:
         """What these bytes are."""
         encoded = passed.data.strip(DELIMITER)

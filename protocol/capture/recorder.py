@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from protocol.capture import recording
 from protocol.capture.following import Follower
 from protocol.capture.limits import SIZE_LIMIT_BYTES, SIZE_LIMIT_LEAST_BYTES
-from protocol.capture.recording import Passed, Way
+from protocol.capture.recording import Way
 from protocol.capture.splitter import Splitter
 from protocol.wire.limits import GAP_HOST_MS
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SESSIONS_KEPT: Final = 8
 """Whose keys stand at the beginning of a next file; a pump has one session at a time."""
+WRITES_A_LOOK: Final = 64
+_REMOVED: Final = "its file was removed"
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -42,6 +44,32 @@ class RecordingFile(Protocol):
     def close(self) -> None:
         """Let go of it."""
         ...
+
+
+class KeptFile:
+    """A file of a recording that notices when it is removed while it is written: nobody would find what comes after.
+
+    `link_count` tells how many names it has: 0 where it was removed. It is looked at now and then, and at the end.
+    """
+
+    def __init__(self, file: RecordingFile, link_count: Callable[[], int]) -> None:
+        self._file = file
+        self._link_count = link_count
+        self._writes = 0
+
+    def write(self, data: memoryview, /) -> int | None:
+        """As of the file; OSError where it is gone."""
+        self._writes += 1
+        if self._writes % WRITES_A_LOOK == 0 and not self._link_count():
+            raise OSError(_REMOVED)
+        return self._file.write(data)
+
+    def close(self) -> None:
+        """Let go of it; OSError where it is gone."""
+        gone = not self._link_count()
+        self._file.close()
+        if gone:
+            raise OSError(_REMOVED)
 
 
 class Recorder:
@@ -79,9 +107,15 @@ class Recorder:
         self._file: RecordingFile | None = None
         self._files = 0
         self._size_bytes = 0
+        self._packets = 0
         self.lost = False
         """Whether the recording has ended before its time."""
         self._begin_file()
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of the present file, from 1, and of the last packet in it; 0 before there is one."""
+        return self._files, self._packets
 
     def passed(self, way: Way, data: bytes, time_ns: int, pump_ms: int | None = None) -> None:
         """Bytes have passed at a time since the epoch; `pump_ms` is the pump's own, where it is known."""
@@ -94,7 +128,7 @@ class Recorder:
     def mark(self, kind: str, text: str, time_ns: int) -> None:
         """Something has happened on the bench."""
         if self._file is not None:
-            self._write(recording.mark(time_ns, kind, text))
+            self._write(recording.mark(time_ns, kind, text), packets=1)
 
     def close(self) -> None:
         """End the recording with what waits for its end."""
@@ -104,10 +138,10 @@ class Recorder:
         self._let_go()
 
     def _keep(self, way: Way, time_ns: int, data: bytes) -> None:
-        self._write(recording.passed(way, time_ns, data, self._pump_ms))
+        self._write(recording.passed(way, time_ns, data, self._pump_ms), packets=1)
         if self._follower is None:
             return
-        self._follower.follow(Passed(time_ns, way, data))
+        self._follower.listen(data)
         for secret in self._follower.found:
             self._write(self._remember(secret))
         self._follower.found.clear()
@@ -127,11 +161,11 @@ class Recorder:
             self._give_up(error.strerror or str(error))
             return
         self._files += 1
-        self._size_bytes = 0
+        self._size_bytes = self._packets = 0
         told = {**self._told, "file": str(self._files)}
         self._write(recording.beginning(told, self._version) + b"".join(self._secrets.values()))
 
-    def _write(self, block: bytes) -> None:
+    def _write(self, block: bytes, *, packets: int = 0) -> None:
         """Put a whole block into the file, and begin the next one where it is full."""
         if self._file is None:
             return
@@ -147,6 +181,7 @@ class Recorder:
         if rest:
             self._give_up("its file takes no more for now, and the line does not wait")
             return
+        self._packets += packets
         self._size_bytes += len(block)
         if self._size_bytes >= self._limit_bytes:
             self._let_go()

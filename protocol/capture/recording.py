@@ -26,7 +26,10 @@ WALL_MOVED: Final = "wall clock moved"
 TEST_BEGINS: Final = "test begins"
 TEST_ENDS: Final = "test ends"
 RIG: Final = "rig"
-"""Kinds of marks: what the wall clock did, a test of a run, what it did with its rig."""
+LINE_FAULT: Final = "line fault"
+DROPPED: Final = "dropped"
+"""Kinds of marks: what the wall clock did, a test of a run, what it did with its rig and to its line; bytes that one
+side sent and the other never took."""
 _PUMP_MS: Final = "pump_ms: "
 _SECRET_LINE: Final = re.compile(r"session (\d{1,5}) ((?:[0-9a-f]{2})+)")
 NOWHERE: Final = -1

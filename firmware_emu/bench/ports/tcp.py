@@ -47,7 +47,7 @@ def parse_loopback(text: str) -> tuple[str, int]:
         loopback = False
     if not loopback:
         raise BadConfigurationError(
-            f"{host} is not a loopback address; an emulated pump listens on this machine only, as 127.0.0.1:0"
+            f"{host} is not a loopback address; the line to a pump is offered to this machine alone, as 127.0.0.1:0"
         )
     return host, int(port)
 

@@ -248,7 +248,7 @@ def test_a_second_emulator_on_the_same_link_is_refused(start: Start, tmp_path: P
     assert ended.code == 11
     assert ended.out == ""
     assert ended.err.count("\n") == 1
-    assert "belongs to an emulator that is running; stop it or choose another --link" in ended.err
+    assert "belongs to an emulator or a tap that is running; stop it or choose another --link" in ended.err
     assert str((tmp_path / "pump").readlink()) == first.ready["port"]
 
 

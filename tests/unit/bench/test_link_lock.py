@@ -56,7 +56,7 @@ def test_a_link_points_at_its_target_and_goes_with_its_lock(tmp_path: Path) -> N
 def test_a_second_holder_is_told_so(tmp_path: Path) -> None:
     lock = LinkLock(tmp_path / "pump")
     lock.acquire("/dev/pts/7")
-    with pytest.raises(TakenError, match="belongs to an emulator that is running"):
+    with pytest.raises(TakenError, match="belongs to an emulator or a tap that is running"):
         LinkLock(tmp_path / "pump").acquire("/dev/pts/8")
     assert str((tmp_path / "pump").readlink()) == "/dev/pts/7"
     lock.release()
@@ -146,7 +146,7 @@ def test_a_link_that_a_killed_emulator_left_is_refused_by_the_client_whatever_ha
         path = tmp_path / "other"
         path.symlink_to("pump")
     with pytest.raises(
-        BenchLost, match=r"pump was left by an emulator that has ended, and what it points to"
+        BenchLost, match=r"pump was left by an emulator or a tap that has ended, and what it points to"
     ):
         open_port(str(path), "pty:pump")
 

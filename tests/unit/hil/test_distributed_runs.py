@@ -36,6 +36,8 @@ def test_a_distributed_run_has_the_report_of_an_ordinary_one(tmp_path: Path) -> 
     assert "result    4 passed, 1 failed on emulator:process" in text
     assert "device    EMULATED pump (virtual, not a medical device)" in text
     assert "RESPONSE GET_STATUS #1" in text
+    assert "recorded: recording-gw0.pcapng, recording-gw1.pcapng (holds the keys" in done.stdout
+    assert re.search(r"recorded in recording-gw[01]\.pcapng, packets \d+ to \d+", text)
 
 
 def test_a_run_of_the_suite_may_be_distributed(tmp_path: Path) -> None:

@@ -313,11 +313,11 @@ def test_tests_that_only_went_wrong_keep_the_code_that_says_so(tmp_path: Path) -
 def test_looking_at_tests_is_no_run_and_leaves_the_last_report(looking: str, tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator", "--hil-report", str(tmp_path / "report"))
     assert pytest_on(tmp_path, PASSES, *arguments).returncode == 0
-    files = {path.name: path.read_text() for path in (tmp_path / "report").iterdir()}
-    assert set(files) == {"summary.txt", "junit.xml", "report.json"}
+    files = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
+    assert set(files) == {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
     done = pytest_on(tmp_path, PASSES, looking, *arguments)
     assert done.returncode == 0, done.stdout
-    assert {path.name: path.read_text() for path in (tmp_path / "report").iterdir()} == files
+    assert {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()} == files
 
 
 NESTS = """

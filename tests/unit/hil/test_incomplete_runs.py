@@ -189,7 +189,7 @@ def test_a_killed_run_leaves_no_report_that_looks_complete_and_no_emulator(
     assert run.end()[0] == -signal.SIGKILL
     assert "result    RUNNING, incomplete" in summary(tmp_path)
     assert "chosen, and not known to have run: 5" in summary(tmp_path)
-    assert [path.name for path in older.iterdir()] == ["summary.txt"]
+    assert {path.name for path in older.iterdir()} == {"summary.txt", "recording.pcapng"}
     wait_until_gone(started)
 
 
@@ -251,7 +251,10 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
     assert sentence in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert f"result    {result or 'RUNNING, incomplete'}" in summary(tmp_path)
-    assert [path.name for path in (tmp_path / "report").iterdir()] == ["summary.txt"]
+    files = {path.name for path in (tmp_path / "report").iterdir()}
+    assert files == {"summary.txt", *(["recording.pcapng"] if result else [])}
+    told = done.stdout.count("recording.pcapng: recording has ended, and the line goes on: File too large")
+    assert told == bool(result), "where a test has run"
 
 
 def test_a_report_directory_that_is_removed_in_mid_run_is_there_again_at_its_end(tmp_path: Path) -> None:

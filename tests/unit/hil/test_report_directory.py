@@ -35,7 +35,7 @@ IN_PROCESS = ("--hil-target", "emulator", "--hil-report")
 
 
 def contents(directory: Path) -> dict[str, str]:
-    return {path.name: path.read_text() for path in directory.iterdir()}
+    return {path.name: path.read_text("latin-1") for path in directory.iterdir()}
 
 
 # Forks.
@@ -151,7 +151,8 @@ def green(tmp_path: Path) -> Path:
     """A directory with the report of a run that passed."""
     done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(tmp_path / "report"))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert set(contents(tmp_path / "report")) == {"summary.txt", "junit.xml", "report.json"}
+    names = {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
+    assert set(contents(tmp_path / "report")) == names
     return tmp_path / "report"
 
 
@@ -345,6 +346,10 @@ def test_an_older_report_is_replaced_with_its_date_and_result_said(green: Path, 
             assert len(said) == 1
             assert re.search(r"report of \d{4}-\d\d-\d\d \d\d:\d\d UTC \(1 passed on emulator\)$", said[0])
     assert said
+    recordings = list(green.glob("*.pcapng"))
+    assert [(each.name, each.read_bytes().count(b"pumpbench 0.1.0")) for each in recordings] == [
+        ("recording.pcapng", 1)
+    ]
 
 
 @pytest.mark.parametrize("by", ["hil run", "pytest"])
@@ -360,7 +365,7 @@ def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: P
     assert contents(green) == before
 
 
-@pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json"])
+@pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json", "recording-gw1.2.pcapng"])
 @pytest.mark.parametrize("by", ["hil run", "pytest"])
 def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: str, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
@@ -376,7 +381,7 @@ def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: 
 
 def test_files_beside_a_report_that_have_names_like_ours_stay(tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
-    names = {"summary.txt.new", "junit.xml.new", "report.json.new", "summary.txt.bak"}
+    names = {"summary.txt.new", "junit.xml.new", "report.json.new", "summary.txt.bak", "recording.pcapng.bak"}
     for name in names:
         (tmp_path / "report" / name).write_text("notes of somebody")
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
@@ -463,7 +468,7 @@ def test_nothing_that_a_test_says_begins_a_line_of_the_summary(tmp_path: Path) -
     done = pytest_on(tmp_path, FORGES, *IN_PROCESS, "report")
     assert done.returncode == 2, done.stdout + done.stderr
     said = [line for line in done.stdout.splitlines() if line.startswith("pumpbench: ")]
-    assert r"(a\nresult    5 passed on emulator\x1b[31m)" in said[0]
+    assert r"(a\nresult    5 passed on emulator\x1b[31m)" in said[1]
     lines = summary(tmp_path).splitlines()
     assert [line for line in lines if line.startswith("result ")] == [lines[3]]
     assert not any("\x1b" in line for line in lines)
@@ -472,7 +477,9 @@ def test_nothing_that_a_test_says_begins_a_line_of_the_summary(tmp_path: Path) -
     assert r"  result    5 passed on emulator\x1b[31m" in lines
 
 
-@pytest.mark.parametrize("name", ["summary.txt", "report.json", "summary.txt.new", "../report/summary.txt"])
+@pytest.mark.parametrize(
+    "name", ["summary.txt", "report.json", "summary.txt.new", "recording.pcapng", "../report/summary.txt"]
+)
 @pytest.mark.parametrize("option", ["--junitxml", "--log-file"])
 def test_a_file_of_pytest_that_would_take_the_place_of_one_of_ours_is_refused(
     option: str, name: str, green: Path, tmp_path: Path
