@@ -78,9 +78,8 @@ class VirtualTime:
         line_ms = self._line_ms()
         if line_ms is not None:
             line_ns = line_ms * _NS_PER_MS
-            self._ahead_ns = max(
-                self._ahead_ns, self._last_ns - line_ns
-            )  # a new pump, or one that was set back
+            # a new pump, or one that was set back
+            self._ahead_ns = max(self._ahead_ns, self._last_ns - line_ns)
             self._last_ns = line_ns + self._ahead_ns
         return self._last_ns
 
