@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from protocol.registry import MESSAGES_ENTRY_POINTS, command_at, register_vendor
+from protocol.registry import COMMANDS, MESSAGES_ENTRY_POINTS, VENDORS, command_at, register_vendor
 
 if TYPE_CHECKING:
     from protocol.messages.command import Command
@@ -25,6 +25,13 @@ def known_command(opcode: int) -> Command:
         if found is None:
             raise ValueError("; ".join((f"no command of opcode 0x{opcode:02X} is known", *troubles)))
     return found
+
+
+def all_commands() -> tuple[list[Command], tuple[str, ...]]:
+    """Every command of this wire and of the installed packages, and why some package's could not be loaded."""
+    troubles = _register_installed()
+    vendors = (row for vendor in VENDORS.values() for row in vendor.commands)
+    return [*COMMANDS.values(), *vendors], troubles
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import settings
 
-from tests.support import soak, tally
+from tests.support import not_run, soak, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +38,18 @@ def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFa
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker tells the process that sums up how many cases it played, and what else it counted."""
+    """A worker tells the process that sums up what it counted; that one fails where too little ran."""
     told = getattr(session.config, "workeroutput", {})
     told["played"] = soak.PLAYED
     told["tallies"] = {subject: dict(counts) for subject, counts in tally.TALLIES.items()}
+    if not_run.ON_A_SERVER and session.exitstatus == 0 and not_run.objections(skipped_in(session.config)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def skipped_in(config: pytest.Config) -> dict[str, str]:
+    """Why each test did not run, by its name; a worker does not know."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return not_run.not_run(reporter.getreports("skipped")) if reporter else {}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,9 +60,13 @@ def pytest_testnodedown(node: Any) -> None:
     tally.add(told.get("tallies", {}))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The last lines of a run say what it counted, and what it left out."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """The last lines of a run, behind those of pytest, say what it counted, and what it left out."""
+    yield
     for line in tally.lines():
         terminalreporter.write_line(line)
     if line := soak.told(soak.PLAYED):
+        terminalreporter.write_line(line)
+    for line in not_run.told(skipped_in(terminalreporter.config)):
         terminalreporter.write_line(line)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from protocol.capture.pcapng import Readable
+    from protocol.capture.recording import Entry
     from protocol.link.development_keys import DeviceKey
 
 
@@ -72,9 +72,14 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
+    yield from _read(entries_of(path), key_finder(keys))
+
+
+def entries_of(path: Path) -> Iterator[Entry]:
+    """What a recording consists of; BadConfiguration where the file cannot be read or is no pcapng."""
     try:
         with path.open("rb") as file:
-            yield from _read(file, key_finder(keys))
+            yield from read_entries(file)
     except NotACapture as error:
         raise BadConfiguration(f"{path} is no recording: {error}", advice="name a file in pcapng") from error
     except OSError as error:
@@ -82,9 +87,9 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def _read(file: Readable, device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+def _read(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
     reader = _Reader(Follower(device_key))
-    for entry in read_entries(file):
+    for entry in entries:
         match entry:
             case Passed():
                 yield reader.message(entry)

@@ -55,6 +55,11 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "wireshark": Group(
+        "hil.cli.wireshark_command",
+        "wireshark",
+        "Let Wireshark and tshark read the wire, and recordings of it.",
+    ),
     "plot": Group("hil.cli.plot_command", "plot", "Draw what a rig saw of a pump, as PNG or SVG."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),

@@ -49,6 +49,8 @@ _OPTION = Struct("<HH")
 _SECRETS = Struct("<II")
 _END = bytes(4)
 _FRAME_BYTES = 12  # of any block: type, length, and the length again
+_FLAGS_BYTES = 12  # an option of four bytes, and the end of options
+_FLAGS_KEPT = 64
 _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 
@@ -204,6 +206,7 @@ class _Reader:
         self._base = 0
         self._order = _LITTLE
         self._interfaces: list[Interface] = []
+        self._flags: dict[bytes, tuple[int, tuple[str, ...]]] = {}
 
     def _have(self, at: int, count: int) -> bool:
         """Whether so many bytes are there from `at` of the buffer on; reads more where they are not."""
@@ -247,6 +250,7 @@ class _Reader:
             if order is None:
                 return "a section begins without its byte-order magic", 0
             self._order = order
+            self._flags.clear()
         total = self._order.total.unpack_from(self._buffer, at + 4)[0]
         trouble = ""
         if total < _FRAME_BYTES or total % 4:
@@ -316,15 +320,23 @@ class _Reader:
         time_ns = units if source.per_s == NS_PER_S else units * NS_PER_S // source.per_s
         if source.offset_s:
             time_ns += source.offset_s * NS_PER_S
-        flags = 0
-        comments: tuple[str, ...] = ()
-        if after < end:
-            options = self._options(after, end)
-            comments = _comments(options)
-            flags = next(
-                (self._order.total.unpack(value)[0] for code, value in options if code == OPT_FLAGS), 0
-            )
+        flags, comments = self._flags_and_comments(after, end)
         return Packet(interface_id, time_ns, buffer[start : start + length], wire_bytes, flags, comments)
+
+    def _flags_and_comments(self, at: int, end: int) -> tuple[int, tuple[str, ...]]:
+        """The options of a packet that are read; those of flags alone, of which there are few, are remembered."""
+        if at == end:
+            return 0, ()
+        raw = self._buffer[at:end] if end - at <= _FLAGS_BYTES else b""
+        known = self._flags.get(raw)
+        if known is not None:
+            return known
+        options = self._options(at, end)
+        flags = next((self._order.total.unpack(value)[0] for code, value in options if code == OPT_FLAGS), 0)
+        found = (flags, _comments(options))
+        if raw and len(self._flags) < _FLAGS_KEPT:
+            self._flags[raw] = found
+        return found
 
     def _interface(self, body: int, end: int) -> Interface:
         link_type = self._order.interface.unpack_from(self._buffer, body)[0]

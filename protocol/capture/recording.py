@@ -58,6 +58,9 @@ _FLAGS: Final = {
 }
 
 
+_WAY_OF_FLAGS: Final = {pcapng.OUTBOUND: Way.TO_PUMP, pcapng.INBOUND: Way.FROM_PUMP}
+
+
 class Beginning(NamedTuple):
     """A recorder has begun: what it says of itself, by name; empty where somebody else's tool recorded."""
 
@@ -135,10 +138,14 @@ OPTION_MAX_BYTES: Final = 0xFFFF
 """More does not fit into an option; what is longer is cut."""
 
 
+def secret_line(secret: SessionSecret) -> str:
+    """A session's key as a line of text, without its end."""
+    return f"session {secret.sid} {secret.sealing.hex()}"
+
+
 def session_secret(secret: SessionSecret) -> bytes:
     """The block of a session's key."""
-    line = f"session {secret.sid} {secret.sealing.hex()}\n"
-    return pcapng.secrets(SECRETS_KIND, line.encode())
+    return pcapng.secrets(SECRETS_KIND, f"{secret_line(secret)}\n".encode())
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -192,9 +199,9 @@ def _entry(packet: pcapng.Packet, link_type: int | None, *, ours: bool) -> Entry
 
 
 def _way(packet: pcapng.Packet, *, ours: bool) -> Way | None:
-    direction = packet.flags & 3
-    if direction:
-        return Way.TO_PUMP if direction == pcapng.OUTBOUND else Way.FROM_PUMP
+    way = _WAY_OF_FLAGS.get(packet.flags & 3)
+    if way is not None:
+        return way
     return Way(packet.interface_id) if ours and packet.interface_id in (Way.TO_PUMP, Way.FROM_PUMP) else None
 
 

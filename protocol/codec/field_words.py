@@ -12,6 +12,7 @@ _UNITS: Final = (
     ("_mohm", "mOhm"),
     ("_nl", "nL"),
     ("_mv", "mV"),
+    ("_ms", "ms"),
     ("_s", "s"),
 )
 

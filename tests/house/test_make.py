@@ -50,14 +50,6 @@ def test_no_setting_for_somebodys_pytest_or_python_reaches_the_tests(root: Path)
     assert done.stdout == "[]\n"
 
 
-def test_the_build_server_runs_make_test_and_nothing_else(root: Path) -> None:
-    lines = [
-        line for line in (root / ".ci/run").read_text().splitlines() if line and not line.startswith("#")
-    ]
-    assert lines == ["set -eu", 'cd "$(dirname "$0")/.."', "exec make test"]
-    assert os.access(root / ".ci/run", os.X_OK)
-
-
 def set_up_with(root: Path, place: Path, interpreters: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the set-up where only these interpreters, each a shell script, are on the PATH."""
     path = place / "path"

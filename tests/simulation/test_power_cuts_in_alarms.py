@@ -222,6 +222,26 @@ def test_an_alarm_whose_end_was_cut_is_over_or_lasts_as_the_log_says(alarm_id: A
     assert over == {False, True}
 
 
+def test_the_end_of_a_reset_that_was_cut_leaves_the_reset_of_that_cut() -> None:
+    base = begun(AlarmId.RESET).fork()
+    message = program(base)
+    told_on = len(entries_about(base.fork(), AlarmId.RESET, LogType.ALARM_ON))
+    whole = base.fork()
+    whole.granted(message)
+    assert not whole.granted(GetStatus()).alarm_latched >> AlarmId.RESET & 1, "a program is its remedy"
+    revisions = set()
+    for cut in part_of("the end of RESET", writes_of(base, lambda talk: talk.ask(message)), one_in=8):
+        talk = cut_in(base, cut, lambda talk: talk.ask(message))
+        assert_heard_within_an_interval(talk)
+        status = talk.granted(GetStatus())
+        revisions.add(status.program_rev)
+        assert status.alarm_latched >> AlarmId.RESET & 1
+        assert len(entries_about(talk, AlarmId.RESET, LogType.ALARM_ON)) == told_on + 1
+        assert_log_is_whole(talk)
+        assert_volumes_agree(talk)
+    assert len(revisions) == 2, "the old program or the new one"
+
+
 @cache
 def about_to_recover() -> Conversation:
     """A motor that turns again after 26 hours, a millisecond before the pump believes it."""

@@ -94,6 +94,12 @@ def test_an_installed_emulator_knows_its_profiles_by_name(fresh: Path, tmp_path:
     assert list(fresh.parent.glob("lib/*/site-packages/firmware_emu/profiles/profile.schema.json"))
 
 
+def test_an_installed_dissector_knows_the_messages_of_installed_packages(fresh: Path, tmp_path: Path) -> None:
+    printed = run(fresh / "pumpbench", "wireshark", "--print", cwd=tmp_path)
+    assert printed.returncode == 0, printed.stderr
+    assert 'name = "VENDOR_C0 GetWear", prefix = "vendor_c0.req"' in printed.stdout
+
+
 def test_a_target_of_somebody_else_is_found_by_its_scheme(fresh: Path, tmp_path: Path) -> None:
     asked = run(
         fresh / "pumpbench", "program", "status", "--target", "logged:line.txt:emulator", cwd=tmp_path

@@ -18,6 +18,7 @@ from firmware_emu.bench.key_file import KeyFile
 from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.profile import Profile
+from tests.support.not_run import skip_without, skip_without_right
 from tests.unit.bench.processes import DEADLINE_S
 
 if TYPE_CHECKING:
@@ -65,10 +66,9 @@ def names_in(directory: Path) -> list[str]:
 
 def works_on(command: list[str]) -> None:
     """Run a command that must end well; skips where this system or user cannot."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"needs {command[0]}")
+    skip_without(command[0], package="util-linux")
     if command[0] == "unshare" and subprocess.run([*WITH_MOUNTS, ":"], check=False).returncode:
-        pytest.skip("this user may not mount")
+        skip_without_right("mount")
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -176,7 +176,7 @@ def test_a_file_of_somebody_else_where_an_image_is_rewritten_stays_and_the_image
 
 def test_a_link_that_cannot_be_made_leaves_no_temporary_file(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("needs another user's link")
+        skip_without_right("make another user's link")
     place = tmp_path / "place"
     place.mkdir()
     (place / "pump").symlink_to("/dev/pts/1")

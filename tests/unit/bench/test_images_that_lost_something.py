@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from firmware_emu.bench.image_records import MAGIC, split_records
+from tests.support.not_run import skip_without
 from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
 from tests.unit.bench.test_killed_in_a_bolus import commit_bolus
@@ -185,14 +186,12 @@ def test_a_commit_is_on_the_disk_before_its_answer_leaves_unless_that_was_switch
 ) -> None:
     trace = tmp_path / "trace"
     command = ["strace", "-D", "-e", "trace=fdatasync", "-o", str(trace), *EMULATE]
-    try:
-        process = subprocess.Popen(
-            [*command, "--image", str(tmp_path / "image"), "--sync", sync],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-    except FileNotFoundError:
-        pytest.skip("needs strace: apt-get install strace")
+    skip_without("strace", package="strace")
+    process = subprocess.Popen(
+        [*command, "--image", str(tmp_path / "image"), "--sync", sync],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     assert process.stdout is not None
     port = json.loads(process.stdout.readline())["port"]
     caller = Caller.on_pty(port).connect()

@@ -12,6 +12,7 @@ import pytest
 
 from firmware_emu.bench.ports.port import LIMIT_BYTES
 from firmware_emu.bench.ports.pty import PtyPort
+from tests.support.not_run import skip_without_right
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -171,7 +172,7 @@ def test_a_line_that_was_hung_up_serves_the_next_client(loop: Loop, port: PtyPor
     try:
         fcntl.ioctl(client, TIOCVHANGUP)
     except PermissionError:
-        pytest.skip("only root may hang up a line")
+        skip_without_right("hang up a line")
     finally:
         os.close(client)
     assert loop.turn(0) == 0

@@ -19,6 +19,7 @@ from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import Outcome, State
+from tests.support.not_run import skip_without_right
 from tests.support.warm_python import run_python
 from tests.unit.bench.processes import DEADLINE_S, Emulator
 
@@ -41,7 +42,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs: run as root")
+        skip_without_right("mount")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from pyarrow import parquet
 
 import hil
 from hil.capture.tables import TABLES
@@ -169,7 +170,6 @@ def test_no_recording_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_parquet_has_the_same_cells(day: Path, tmp_path: Path) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow: pip install 'pumpbench[parquet]'")
     out = tmp_path / "a.parquet"
     assert exported(day, "--table", "telemetry", "--out", out).exit_code == 0
     rows = parquet.read_table(out).to_pylist()

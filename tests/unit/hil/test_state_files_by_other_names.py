@@ -10,6 +10,7 @@ from hil.bench_session import TestBench
 from hil.errors import BadConfiguration, InUse
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.programmer import Programmer
+from tests.support.not_run import skip_without_right
 
 KEY = b"0123456789abcdef"
 MEMORY = 7
@@ -66,7 +67,7 @@ def mounted(tmp_path: Path) -> Iterator[Path]:
         ["mount", "--bind", str(path.with_suffix(".outside")), str(path)], capture_output=True, check=False
     )
     if done.returncode:
-        pytest.skip("needs the right to mount: run as root")
+        skip_without_right("mount")
     yield path
     subprocess.run(["umount", "-l", str(path)], check=True)
 
@@ -94,7 +95,7 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(
         ["mount", "-t", "tmpfs", "tmpfs", str(place)], capture_output=True, check=False
     ).returncode:
-        pytest.skip("needs the right to mount: run as root")
+        skip_without_right("mount")
     with_one_command(place / "state.json")
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     yield place

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from hil.errors import BadConfiguration
 from hil.outcome_store import FiledCommand, OutcomeStore
+from tests.support.not_run import skip_without
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,7 @@ KEY = b"0123456789abcdef"
 MEMORY = 7
 STOP = 0x24
 LIMIT_S = 30
+PACKAGE_OF = {"strace": "strace", "setpriv": "util-linux"}
 WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 FILE_ONE = f"""
 import sys, pathlib
@@ -53,8 +54,8 @@ def filed_in(path: Path) -> int:
 
 
 def run(program: str, path: Path, before: list[str]) -> subprocess.CompletedProcess[str]:
-    if before and not shutil.which(before[0]):
-        pytest.skip(f"needs {before[0]}")
+    if before:
+        skip_without(before[0], package=PACKAGE_OF[before[0]])
     command = [*before, sys.executable, "-c", program, str(path)]
     return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
 

@@ -15,6 +15,7 @@ from hil.errors import BadConfiguration
 from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path, fingerprint_of
 from tests.support.for_each import for_each
+from tests.support.not_run import skip_without_right
 
 KEY = b"0123456789abcdef"
 HOUSE = Path(__file__).resolve().parents[3]
@@ -107,7 +108,7 @@ def test_a_variable_that_names_no_place_is_passed_over(
 
 def test_nobodys_home_is_a_configuration_error() -> None:
     if os.geteuid():
-        pytest.skip("needs the right to become a user that does not exist: run as root")
+        skip_without_right("become a user that does not exist")
     default_path(1, KEY)  # imports what that user could not read
     read_end, write_end = os.pipe()
     child = os.fork()

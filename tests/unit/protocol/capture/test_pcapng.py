@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import shutil
 import struct
 import subprocess
 from random import Random
@@ -16,6 +15,7 @@ from pcapng.blocks import EnhancedPacket, InterfaceDescription, UnknownBlock
 from protocol.capture import pcapng, recording
 from protocol.capture.pcapng import Damage, Interface, NotACapture, Other, Packet, Section
 from protocol.capture.recording import SECRETS_KIND, Mark, Passed, SessionSecret, Way, read_entries
+from tests.support.not_run import needs_program
 from tests.support.soak import rounds_of
 from tests.unit.protocol.capture.memory_files import EPOCH_NS
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from protocol.capture.pcapng import Block
 
-TSHARK = shutil.which("tshark")
-needs_tshark = pytest.mark.skipif(TSHARK is None, reason="needs tshark: apt-get install tshark")
 SECRET = SessionSecret(7, bytes(range(16)))
 
 
@@ -77,7 +75,7 @@ def test_python_pcapng_reads_what_we_wrote() -> None:
     assert secrets.data[:4] == SECRETS_KIND.to_bytes(4, "little")
 
 
-@needs_tshark
+@needs_program("tshark", package="tshark")
 def test_tshark_reads_what_we_wrote(tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
     path.write_bytes(a_recording())
@@ -88,9 +86,8 @@ def test_tshark_reads_what_we_wrote(tmp_path: Path) -> None:
         "frame.packet_flags_direction",
         "frame.comment",
     )
-    assert TSHARK is not None
     done = subprocess.run(
-        [TSHARK, "-r", str(path), "-T", "fields", *(part for field in fields for part in ("-e", field))],
+        ["tshark", "-r", str(path), "-T", "fields", *(part for field in fields for part in ("-e", field))],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
