@@ -47,7 +47,7 @@ types: $(STAMP) ## mypy --strict on everything
 
 unit: $(STAMP) ## pytest: all of tests/, and the five slowest of them
 	@echo "== tests"
-	@$(BIN)/python -m pytest -q -n 4 --durations=5
+	@$(BIN)/python -m pytest -q -n 3 --durations=5
 
 hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; the report lies in report/
 	@$(BIN)/pumpbench hil run --target emulator:process --report report
