@@ -101,7 +101,34 @@ class RecordedPart(TypedDict):
     complete: Annotated[bool, "whether all that passed is in the recording"]
 
 
+class ReplayReadyPart(TypedDict):
+    """A recorded session waits for a programmer."""
+
+    entry: Annotated[str, 'always "ready"']
+    kind: Annotated[str, 'always "replay": it is no pump, and nothing that it says is done']
+    target: Annotated[str, "address that the programmer opens, as of `--target`"]
+    recording: Annotated[str, "path of the file"]
+    requests: Annotated[int, "how many requests it has"]
+    memory_id: Annotated[str, "the memory_id of GET_INFO in this run, in hex"]
+
+
+class ReplayEndPart(TypedDict):
+    """The device has ended: how requests were answered."""
+
+    entry: Annotated[str, 'always "summary"']
+    kind: Annotated[str, 'always "replay"']
+    asked: Annotated[int, "requests that came"]
+    recorded: Annotated[int, "of them, how many were answered as in the recording"]
+    by_rule: Annotated[int, "by the rules of ledger and link, which hold for every pump"]
+    nearest: Annotated[int, "as a recorded one that was nearest"]
+    refused: Annotated[int, "how many were refused, since the recording has none such"]
+    misses: Annotated[
+        list[str], "what was said of each that the recording does not have; of the first thousand"
+    ]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "record": ((ReadyPart,), (RecordedPart,)),
+    "replay": ((ReplayReadyPart,), (ReplayEndPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }

@@ -185,6 +185,11 @@ class ReplayDevice:
         return self._end.take_output()
 
     @property
+    def has_session(self) -> bool:
+        """Whether a programmer has a session open."""
+        return self._session is not None
+
+    @property
     def wake_at_ns(self) -> int | None:
         """When `advance` must be called though no byte comes; None where nothing is due."""
         if self._answer is not None:

@@ -29,12 +29,12 @@ BOLUS_NL, BOLUS_S = 20_000, 600
 SEED = 7
 
 
-def visit(pump: Programmer, _target: Target | None = None) -> None:
+def visit(pump: Programmer, _target: Target | None = None, *, wait_ms: int = 3_000) -> None:
     """A short visit: look, give a bolus, see that it runs, cancel it, read the log, set the clock."""
     pump.status()
     pump.bolus(BOLUS_NL, BOLUS_S)
     pump.delivery()
-    pump.session.wait(3_000)
+    pump.session.wait(wait_ms)
     pump.status()
     pump.cancel_bolus()
     pump.read_log()
