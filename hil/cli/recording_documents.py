@@ -127,8 +127,34 @@ class ReplayEndPart(TypedDict):
     ]
 
 
+class DifferencePart(TypedDict):
+    """Where a device answered a recorded request otherwise than the recorded one."""
+
+    entry: Annotated[str, 'always "difference"']
+    number: Annotated[int, "packet of the request in the recording"]
+    opcode: Annotated[str, "name of the request's opcode; its number for a vendor's"]
+    field: Annotated[
+        str, "field of the answer, parts by their place; `answer` where there is one and no other"
+    ]
+    recorded: Annotated[
+        bool | int | str | None, "what it was in the recording; an enum by name, bytes in hex"
+    ]
+    heard: Annotated[bool | int | str | None, "what it is now, ids and tokens as the recording has them"]
+
+
+class PlayedPart(TypedDict):
+    """The recording has been played, as far as it went."""
+
+    entry: Annotated[str, 'always "summary"']
+    kind: Annotated[str, 'always "programmer"']
+    requests: Annotated[int, "requests of the recording"]
+    played: Annotated[int, "requests that were sent"]
+    same: Annotated[int, "requests that were answered as in the recording"]
+    differences: Annotated[int, "fields that were not the same"]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "record": ((ReadyPart,), (RecordedPart,)),
-    "replay": ((ReplayReadyPart,), (ReplayEndPart,)),
+    "replay": ((ReplayReadyPart,), (ReplayEndPart,), (DifferencePart,), (PlayedPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }

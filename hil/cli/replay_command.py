@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from hil import address as addresses
 from hil.cli.connection import one_of, tell_error
 from hil.cli.documents import json_line
 from hil.cli.output import say, tell
+from hil.cli.quantities import Quantity
 from hil.cli.ready_port import tell_ready
 from hil.errors import AnswerNotWritten, BenchLost, NotTheSame, PumpbenchError, UsageError
 from hil.key_file import read_keys
@@ -22,6 +24,7 @@ from hil.programmer.entropy import SystemEntropy
 from hil.replay.conversation import read_conversation
 from hil.replay.device import OnMiss, ReplayDevice
 from hil.replay.timing import timing_named
+from hil.targets.choices import SEED_MAX
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -32,10 +35,10 @@ if TYPE_CHECKING:
 
 AS_DEVICE, AS_PROGRAMMER = "device", "programmer"
 OF_ONE_SIDE: Final = {
-    "link": (AS_DEVICE, "--link"),
-    "tcp": (AS_DEVICE, "--tcp"),
+    **{name: (AS_DEVICE, f"--{name}") for name in ("link", "tcp", "strict")},
     "on_miss": (AS_DEVICE, "--on-miss"),
-    "strict": (AS_DEVICE, "--strict"),
+    **{name: (AS_PROGRAMMER, f"--{name}") for name in ("target", "seed", "profile", "yes")},
+    "all_of_them": (AS_PROGRAMMER, "--all"),
 }
 """Options that only one side has, by their names."""
 
@@ -58,9 +61,9 @@ class _Wanted(NamedTuple):
 @click.option(
     "--as",
     "side",
-    type=click.Choice([AS_DEVICE]),
+    type=click.Choice([AS_DEVICE, AS_PROGRAMMER]),
     required=True,
-    help="Whose part is played: the device's, for a programmer.",
+    help="Whose part is played: the device's for a programmer, or the programmer's at a device.",
 )
 @click.option("--timing", default="original", help="original, xN (N times as fast), or asked (at once).")
 @click.option(
@@ -71,7 +74,7 @@ class _Wanted(NamedTuple):
     "key_path",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
+    help="Key file of the device: for a recording that holds no keys, and to open sessions as its programmer.",
 )
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
 @click.option(
@@ -84,17 +87,37 @@ class _Wanted(NamedTuple):
     help="What becomes of a question that was not recorded. A command is refused, whatever this says.",
 )
 @click.option("--strict", is_flag=True, help="End with 14 where a request came that was not recorded.")
-@click.option("--json", "as_json", is_flag=True, help="A JSON document at the beginning, and one at the end.")
+@click.option(
+    "--target",
+    metavar="ADDRESS",
+    envvar=addresses.ENVIRONMENT_NAME,
+    help="As programmer, the device: as of `pumpbench program`.",
+)
+@click.option(
+    "--seed", type=Quantity("", high=SEED_MAX), help="Seed of an emulated pump, if not the recorded one."
+)
+@click.option("--profile", metavar="NAME", help="Profile of an emulated pump, if not the recorded one.")
+@click.option("--all", "all_of_them", is_flag=True, help="Play on after a difference, and show all of them.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
 @click.pass_context
 def replay(context: click.Context, /, file: Path, *, as_json: bool, **wanted: Any) -> None:
     """Play a recorded session again, message by message.
 
     --as device offers a port, opens sessions with the development keys, and answers as the pump in the recording did,
     until Ctrl-C. It says REPLAY, and a command that the recording does not have is refused and never looks done.
+
+    --as programmer sends the recorded requests to the device of --target, commands that change therapy among them, and
+    compares what it answers; it ends with 14 at the first difference, or with --all after all of them.
     """
     try:
         _check_sides(context, wanted["side"])
-        _replay_device(file, wanted, as_json=as_json)
+        if wanted["side"] == AS_DEVICE:
+            _replay_device(file, wanted, as_json=as_json)
+        else:
+            from hil.cli.replay_programmer import replay_programmer  # noqa: PLC0415 - what only this side needs
+
+            replay_programmer(file, wanted, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -130,12 +153,12 @@ def _replay_device(file: Path, given: dict[str, Any], *, as_json: bool) -> None:
     )
     from hil.targets.emulated import ending_signals, errors_as_ours  # noqa: PLC0415 - once all is known to be right
 
-    _say_what_is_left_out(path, wanted.conversation)
+    say_what_is_left_out(path, wanted.conversation)
     with errors_as_ours(), ending_signals() as signals, signals.making() as stack:
         _serve(wanted, signals, stack)
 
 
-def _say_what_is_left_out(path: Path, conversation: Conversation) -> None:
+def say_what_is_left_out(path: Path, conversation: Conversation) -> None:
     """Say what of the file is not played, where somebody has asked for that."""
     if conversation.damaged or conversation.sealed:
         say(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.channel import Channel
 from hil.errors import BenchLost
-from hil.replay.device import NS_PER_MS
+from hil.replay.pace import NS_PER_MS
 
 if TYPE_CHECKING:
     from hil.replay.device import ReplayDevice

@@ -29,10 +29,11 @@ ACT_ALWAYS: Final = frozenset({Opcode.STOP, Opcode.BOLUS_CANCEL})
 
 
 class Greeting(NamedTuple):
-    """A session of the recording, by its handshake. `since_ns` is that of CLIENT_HELLO, None without times."""
+    """A session of the recording, by its handshake. The times are those of CLIENT_HELLO, None where there are none."""
 
     number: int
     since_ns: int | None
+    pump_ms: int | None
     hello: ClientHello
     boot_count: int
     caps: Capability
@@ -66,8 +67,9 @@ class Hint(NamedTuple):
 class Exchange:
     """A request and what came of it.
 
-    `number` is that of its packet. `greeting` is None where its handshake was not recorded, `request` where this
-    version cannot read it, `answer` where none was recorded. `hints` came after it and before the next request.
+    `number` is that of its packet; its times are None where the file has none. `greeting` is None where its handshake
+    was not recorded, `request` where this version cannot read it, `answer` where none was recorded. `hints` came after
+    it and before the next request.
     """
 
     number: int
@@ -78,6 +80,7 @@ class Exchange:
     request: Any
     answer: Answer | None = None
     hints: list[Hint] = field(default_factory=list)
+    pump_ms: int | None = None
 
     @property
     def command(self) -> Command | None:
@@ -125,6 +128,15 @@ class Conversation:
     """Places of the file that could not be read."""
     memories: dict[int, int] = field(default_factory=dict)
     """By the id of each memory that answered, how many requests came before it did."""
+    told: dict[str, str] = field(default_factory=dict)
+    """What the first recorder says of the recording, by name."""
+
+    @property
+    def first_ns(self) -> int | None:
+        """When the first frame of it passed; None where the file has no times."""
+        times = [greeting.since_ns for greeting in self.greetings[:1]]
+        times += [exchange.since_ns for exchange in self.exchanges[:1]]
+        return min((each for each in times if each is not None), default=None)
 
     def of_first_memory(self) -> Conversation:
         """The part until another memory answers than the first."""
@@ -172,7 +184,7 @@ def conversation_of(entries: Iterable[Read]) -> Conversation:
             case Damage():
                 reader.conversation.damaged += 1
             case Beginning():
-                reader.begin()
+                reader.begin(entry)
     return reader.conversation
 
 
@@ -181,14 +193,15 @@ class _Reader:
 
     def __init__(self) -> None:
         self.conversation = Conversation()
-        self._hello: tuple[int, int | None, ClientHello] | None = None
+        self._hello: tuple[int, int | None, int | None, ClientHello] | None = None
         self._sessions: dict[int, Greeting] = {}
         self._asked: dict[tuple[int, int], Exchange] = {}
         self._by_number: dict[int, Exchange] = {}
 
-    def begin(self) -> None:
+    def begin(self, entry: Beginning) -> None:
         """A recorder began: what it hears answers nothing that was said before."""
         self._asked.clear()
+        self.conversation.told = self.conversation.told or dict(entry.told)
 
     def take(self, entry: RecordedMessage) -> None:
         frame = entry.frame
@@ -211,7 +224,7 @@ class _Reader:
     def _greeted(self, entry: RecordedMessage, frame: Frame) -> None:
         message = entry.message
         if isinstance(message, ClientHello):
-            self._hello = entry.number, entry.since_ns, message
+            self._hello = entry.number, entry.since_ns, entry.passed.pump_ms, message
         elif isinstance(message, PumpHello) and self._hello is not None:
             caps = Capability(message.caps)
             self._sessions[message.sid] = Greeting(*self._hello, message.boot_count, caps)
@@ -227,6 +240,7 @@ class _Reader:
             return  # a repetition, byte for byte
         greeting = self._sessions.get(frame.sid)
         exchange = Exchange(entry.number, entry.since_ns, greeting, frame.opcode, payload, entry.message)
+        exchange.pump_ms = entry.passed.pump_ms
         self._asked[frame.sid, frame.ctr] = self._by_number[entry.number] = exchange
         self.conversation.exchanges.append(exchange)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from hil.replay.conversation import ACT_ALWAYS
 from hil.replay.matching import Asked, asked, is_in_the_way, only_asks, unlike
 from hil.replay.misses import miss
+from hil.replay.pace import NS_PER_MS
 from hil.replay.run_ledger import DID_NOTHING, WAS_CARRIED_OUT, Entry, RunLedger, repeated_reply
 from hil.replay.timing import ORIGINAL
 from hil.replay.values import Values, Volatile, translated
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from hil.replay.conversation import Conversation, Exchange, Greeting
     from hil.replay.timing import Timing
 
-NS_PER_MS: Final = 1_000_000
 U32_MAX: Final = 0xFFFF_FFFF
 MEMORY_ID_BYTES: Final = 8
 WAS_INVALID_S: Final = -0x8000_0000

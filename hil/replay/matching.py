@@ -90,14 +90,14 @@ def unlike(exchange: Exchange, request: Asked, values: Values) -> list[Unlike]:
         return differing
     ignored = OF_THE_MOMENT.get(type(request.message), ())
     is_own = request.command is not None and request.command.carries_cmd_id
-    pairs = zip(_flat(exchange.request), _flat(request.message), strict=False)
+    pairs = zip(fields_of(exchange.request), fields_of(request.message), strict=False)
     for (name, recorded), (other_name, now) in pairs:
         same = name == other_name and _is_same(
             name, recorded, now, values, is_new=is_own and name == "cmd_id"
         )
         if name not in ignored and not same:
             differing.append(Unlike(name, recorded, now))
-    if not differing and len(list(_flat(exchange.request))) != len(list(_flat(request.message))):
+    if not differing and len(list(fields_of(exchange.request))) != len(list(fields_of(request.message))):
         differing.append(Unlike("length", len(exchange.payload), len(request.payload)))
     return differing
 
@@ -111,17 +111,17 @@ def _is_same(name: str, recorded: Any, now: Any, values: Values, *, is_new: bool
     return is_new or bool(recorded == now)
 
 
-def _flat(message: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+def fields_of(message: Any, before: str = "") -> Iterator[tuple[str, Any]]:
     """The fields of a message, those of its parts among them, by their names."""
     for name, part in zip(message._fields, message, strict=True):
-        yield from _flat_part(f"{before}{name}", part)
+        yield from _fields_of_part(f"{before}{name}", part)
 
 
-def _flat_part(name: str, part: Any) -> Iterator[tuple[str, Any]]:
+def _fields_of_part(name: str, part: Any) -> Iterator[tuple[str, Any]]:
     if hasattr(part, "_fields"):
-        yield from _flat(part, f"{name}.")
+        yield from fields_of(part, f"{name}.")
     elif isinstance(part, tuple):
         for index, each in enumerate(part):
-            yield from _flat_part(f"{name}.{index}", each)
+            yield from _fields_of_part(f"{name}.{index}", each)
     else:
         yield name, part

@@ -75,7 +75,8 @@ def _why(exchanges: list[Exchange], nearest: _Candidate, position: int, barrier:
     if nearest.differing:
         shown = nearest.differing[:FIELDS_SHOWN]
         fields = ", ".join(
-            f"{each.field} was {_value(each.recorded)} and is {_value(each.asked)}" for each in shown
+            f"{each.field} was {value_words(each.recorded)} and is {value_words(each.asked)}"
+            for each in shown
         )
         more = len(nearest.differing) - len(shown)
         return f"in {packet}, the nearest, {fields}{f', and {more} more fields' if more else ''}"
@@ -88,7 +89,8 @@ def _why(exchanges: list[Exchange], nearest: _Candidate, position: int, barrier:
     )
 
 
-def _value(value: object) -> str:
+def value_words(value: object) -> str:
+    """A value of a field for people: enums by name, bytes in hex, and not more of it than fits into a sentence."""
     text = getattr(value, "name", None) or (value.hex() if isinstance(value, bytes) else str(value))
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
 

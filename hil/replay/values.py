@@ -110,6 +110,8 @@ class Values:
         for path, (kind, value) in _volatile(recorded):
             if path in now_values:
                 self.learn(kind, value, now_values[path][1])
+            if path == ("last_cmd_id",) and self.names[kind].last is None:
+                self.names[kind].last = value, now_values[path][1]  # also 0: no command yet
 
     def is_known(self, kind: Volatile, recorded: Any) -> bool:
         """Whether a value of the recording was met in this run."""
