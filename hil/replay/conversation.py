@@ -197,6 +197,7 @@ class _Reader:
         self._sessions: dict[int, Greeting] = {}
         self._asked: dict[tuple[int, int], Exchange] = {}
         self._by_number: dict[int, Exchange] = {}
+        self._places: dict[int, int] = {}
 
     def begin(self, entry: Beginning) -> None:
         """A recorder began: what it hears answers nothing that was said before."""
@@ -242,6 +243,7 @@ class _Reader:
         exchange = Exchange(entry.number, entry.since_ns, greeting, frame.opcode, payload, entry.message)
         exchange.pump_ms = entry.passed.pump_ms
         self._asked[frame.sid, frame.ctr] = self._by_number[entry.number] = exchange
+        self._places[entry.number] = len(self.conversation.exchanges)
         self.conversation.exchanges.append(exchange)
 
     def _answered(self, entry: RecordedMessage, frame: Frame, payload: bytes) -> None:
@@ -251,5 +253,4 @@ class _Reader:
         if exchange is not None and exchange.answer is None:
             exchange.answer = Answer(entry.number, entry.since_ns, frame.kind, payload, entry.message)
             if isinstance(entry.message, GetInfoReply):
-                before = self.conversation.exchanges.index(exchange)
-                self.conversation.memories.setdefault(entry.message.memory_id, before)
+                self.conversation.memories.setdefault(entry.message.memory_id, self._places[exchange.number])

@@ -226,7 +226,7 @@ class ReplayDevice:
         assert self._session is not None  # noqa: S101 - a request comes in a session
         wanted = asked(self._session.key.role, request.opcode, request.payload)
         self.tally.asked += 1
-        index = self._next_like(wanted)
+        index = None if self.stopped else self._next_like(wanted)
         if index is not None and not self._would_be_untrue(self._exchanges[index], wanted):
             self._answer_as_recorded(index, wanted, now_ns)
             return

@@ -23,22 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from hil.programmer.log_reading import LogHistory
     from hil.targets.target import Target
 
 BOLUS_NL, BOLUS_S = 20_000, 600
 SEED = 7
 
 
-def visit(pump: Programmer, _target: Target | None = None, *, wait_ms: int = 3_000) -> None:
-    """A short visit: look, give a bolus, see that it runs, cancel it, read the log, set the clock."""
+def visit(pump: Programmer, _target: Target | None = None, *, wait_ms: int = 3_000) -> LogHistory:
+    """A short visit: look, give a bolus, see that it runs, cancel it, read the log, which is returned, look again."""
     pump.status()
     pump.bolus(BOLUS_NL, BOLUS_S)
     pump.delivery()
     pump.session.wait(wait_ms)
     pump.status()
     pump.cancel_bolus()
-    pump.read_log()
+    history = pump.read_log()
     pump.status()
+    return history
 
 
 def run(

@@ -33,6 +33,7 @@ from protocol.identifiers import (
     TimeSetReason,
 )
 from protocol.link.development_keys import development_key
+from protocol.log.types import LogType
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusCommitReply, PatientBolus, Prime
 from protocol.messages.conversation import EventHint, GetLinkStats, Subscribe, SubscribeReply
 from protocol.messages.errors import ErrorReply
@@ -216,11 +217,31 @@ def test_a_refused_id_is_never_that_of_the_recorded_command(
     assert (mine.outcome, mine.cmd_crc) == (Outcome.RUNNING, cmd_crc(Opcode.BOLUS_COMMIT, commit))
 
 
+def test_what_was_recorded_of_another_command_is_not_said_of_a_refused_one_of_its_number(
+    conversation: Conversation,
+) -> None:
+    """Somebody asked the recorded pump for an id that nobody has sent in the recording, and it was done."""
+    first = conversation.exchanges[0]
+    told = QueryCmdReply(Outcome.DONE, Opcode.BOLUS_COMMIT, 0, 1, BOLUS_NL, 0, 1, 2)
+    answer = Answer(first.number, None, Kind.RESPONSE, encode(told), told)
+    query = QueryCmd(9)
+    asked = Exchange(first.number, None, first.greeting, Opcode.QUERY_CMD, encode(query), query, answer)
+    conversation.exchanges[:1] = [first, asked]
+    for refused_before, outcome in ((False, Outcome.NEVER_RECEIVED), (True, Outcome.REFUSED)):
+        with programmer_on(device_of(conversation)) as pump:
+            pump.status()
+            if refused_before:
+                assert isinstance(ask(pump, BolusCommit(9, 2 * BOLUS_NL, BOLUS_S, 1, 1)), ErrorReply)
+            assert ask(pump, query).outcome is outcome
+
+
 def test_the_log_names_the_command_by_its_id_and_check_value_of_this_run(conversation: Conversation) -> None:
     with programmer_on(device_of(conversation), store=_store_at(40)) as pump:
-        visit(pump)
-        history = next(each for each in [pump.store.commands(pump.info().memory_id)])
-    assert [filed.cmd_id for filed in history] == [41, 42]
+        history = visit(pump)
+        filed = pump.store.commands(pump.info().memory_id)
+    assert [each.cmd_id for each in filed] == [41, 42]
+    (intent,) = [each for each in history.entries if each.type is LogType.CMD_INTENT]
+    assert (intent.cmd_id, intent.details().cmd_crc) == (41, filed[0].cmd_crc)
 
 
 def _store_at(last_cmd_id: int) -> OutcomeStore:
@@ -339,7 +360,7 @@ def test_a_programmer_keeps_no_outcome_of_a_replay_on_file(
     )  # of the pump that was recorded, and not known yet
     with OutcomeStore(path, key=key) as store:
         (memory_id,) = conversation.memories
-        store.name_pump(memory_id, "EMU-0001")
+        store.name_pump(memory_id, "EMU000000001")
         store.file(memory_id, real)
     before = path.read_text()
     device = device_of(conversation, on_miss=OnMiss.NEAREST)  # who has a file asks more than who has none
@@ -426,7 +447,11 @@ def test_stop_ends_the_replay_at_the_first_miss(conversation: Conversation) -> N
         pump.status()
         assert not device.stopped
         assert isinstance(ask(pump, GetLinkStats(clear=False)), ErrorReply)
-    assert device.stopped
+        assert device.stopped
+        prepare = conversation.exchanges[index_of(conversation, Opcode.BOLUS_PREPARE)]
+        assert isinstance(ask(pump, prepare.request), ErrorReply), (
+            "what was recorded is not answered any more either"
+        )
 
 
 def test_a_programmer_is_told_of_each_miss(visit_file: Path) -> None:
@@ -460,7 +485,8 @@ def test_an_answer_takes_the_time_that_it_took(
         assert pump.session.now_ms() - began_ms == waits_ms
 
 
-def test_hints_come_to_who_asked_for_them_and_when_they_came(conversation: Conversation) -> None:
+def with_hints(conversation: Conversation) -> EventHint:
+    """Let the recorded pump send a hint 2 s and 5 s after a SUBSCRIBE, which comes first; the hint."""
     first = conversation.exchanges[index_of(conversation, Opcode.GET_STATUS)]
     hint = EventHint(EventFlag.BOLUS, 5, 6)
     subscribe, reply = Subscribe(EventFlag.BOLUS), SubscribeReply()
@@ -480,6 +506,18 @@ def test_hints_come_to_who_asked_for_them_and_when_they_came(conversation: Conve
         hints,
     )
     conversation.exchanges.insert(0, asked)
+    return hint
+
+
+def test_no_hint_comes_to_who_has_not_subscribed(conversation: Conversation) -> None:
+    with_hints(conversation)
+    with programmer_on(device_of(conversation)) as pump:
+        pump.status()
+        assert pump.next_hint(60_000) is None
+
+
+def test_hints_come_to_who_asked_for_them_and_when_they_came(conversation: Conversation) -> None:
+    hint = with_hints(conversation)
     with programmer_on(device_of(conversation)) as pump:
         pump.subscribe(EventFlag.BOLUS)
         began_ms = pump.session.now_ms()
