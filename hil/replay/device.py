@@ -41,6 +41,7 @@ from protocol.messages.errors import ErrorReply, refusal
 from protocol.messages.keys import KeyAdd, KeyRevoke
 from protocol.messages.ledger import OWN_KEY, QueryCmd, QueryCmdReply, VoidCmd, VoidCmdReply
 from protocol.messages.reading import GetInfoReply, GetStatusReply
+from protocol.messages.stop import StopReply
 from protocol.messages.time import GetTimeReply, TimeSet, TimeSetReply
 from protocol.registry import cmd_crc
 from protocol.wire.limits import CMD_ID_STEP_MAX, SESSION_MARK_BYTES
@@ -334,7 +335,7 @@ class ReplayDevice:
         return result is not None and result.outcome in WAS_CARRIED_OUT and exchange.opcode not in ACT_ALWAYS
 
     def _enter(self, exchange: Exchange, wanted: Asked, crc: int) -> None:
-        """Note what became of a command, as far as the recording tells; STOP and CANCEL without an entry act alone."""
+        """Note what became of a command, as far as the recording tells. STOP and CANCEL also act where none is."""
         ledger, message = self._ledger_of(wanted.role), wanted.message
         reply = None if exchange.answer is None else exchange.answer.message
         result = getattr(reply, "result", None)
@@ -347,16 +348,17 @@ class ReplayDevice:
             )
             entry.delivered_nl = getattr(reply, "delivered_nl", 0)
             entry.requested_nl = getattr(message, "volume_nl", getattr(reply, "volume_nl", 0))
-            if result.outcome is Outcome.DONE:
-                entry.end_seq = result.seq
-        self._last_change = entry
+            entry.end_seq = result.seq if result.outcome is Outcome.DONE else 0
         known = ledger.find(message.cmd_id)
-        if (
-            entry is not None
-            and known is None
-            and not (result is not None and result.dup and wanted.opcode in ACT_ALWAYS)
-        ):
-            ledger.enter(message.cmd_id, entry)
+        if known is not None and ledger.objection(message.cmd_id, crc) is None:
+            if result is not None:
+                known.outcome, known.delivered_nl = result.outcome, getattr(reply, "delivered_nl", 0)
+            entry = known
+        elif entry is not None and known is None and ledger.objection(message.cmd_id, crc) is None:
+            unrecorded = wanted.opcode in ACT_ALWAYS and result is not None and result.dup
+            if not unrecorded:
+                ledger.enter(message.cmd_id, entry)
+        self._last_change = entry
         if isinstance(reply, BolusCancelReply) and reply.target_outcome is Outcome.PARTIAL:
             ledger.end_running(reply.delivered_nl)
         elif wanted.opcode == Opcode.STOP:
@@ -415,8 +417,14 @@ class ReplayDevice:
                     profile=SecurityProfile.SECURED,
                 )
             case GetStatusReply():
-                last = max(reply.last_cmd_id, self._ledger_of(wanted.role).last_cmd_id)
+                last = self._ledger_of(wanted.role).last_of(recorded.last_cmd_id, reply.last_cmd_id)
                 reply = reply._replace(last_cmd_id=last, wall_s=self._shifted_s(reply.wall_s))
+            case StopReply() | BolusCancelReply() if wanted.message is not None:
+                entry = self._ledger_of(wanted.role).find(wanted.message.cmd_id)
+                if (
+                    entry is None or entry is not self._last_change
+                ):  # it acts, and is not entered [SPEC 5, R8]
+                    reply = reply._replace(result=reply.result._replace(dup=True))
             case GetTimeReply():
                 client_ms = getattr(wanted.message, "client_ms", reply.client_ms)
                 reply = reply._replace(client_ms=client_ms, wall_s=self._shifted_s(reply.wall_s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hil.replay.conversation import ACT_ALWAYS
 from hil.replay.values import KIND_OF_FIELD, Values, Volatile
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode
@@ -95,6 +96,7 @@ def unlike(exchange: Exchange, request: Asked, values: Values) -> list[Unlike]:
         same = name == other_name and _is_same(
             name, recorded, now, values, is_new=is_own and name == "cmd_id"
         )
+        same = same or (name == "cmd_id" and request.opcode in ACT_ALWAYS)
         if name not in ignored and not same:
             differing.append(Unlike(name, recorded, now))
     if not differing and len(list(fields_of(exchange.request))) != len(list(fields_of(request.message))):

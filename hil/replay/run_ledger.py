@@ -54,6 +54,11 @@ class RunLedger:
         """The highest id that can act no more."""
         return max(self._floor, *self._entries, 0)
 
+    def last_of(self, recorded: int, here: int) -> int:
+        """What a status tells as the last id: `recorded` is what it told, `here` what that id is called in this run."""
+        told = here if recorded <= self._floor or here in self._entries else 0
+        return max(told, self.last_cmd_id)
+
     def find(self, cmd_id: int) -> Entry | None:
         """What became of an id in this run; None where it was never entered."""
         return self._entries.get(cmd_id)
