@@ -58,6 +58,7 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "diff": Group("hil.cli.diff_command", "diff", "Compare two recordings, message by message."),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

@@ -127,7 +127,7 @@ class ReplayEndPart(TypedDict):
     ]
 
 
-class DifferencePart(TypedDict):
+class ReplayDifferencePart(TypedDict):
     """Where a device answered a recorded request otherwise than the recorded one."""
 
     entry: Annotated[str, 'always "difference"']
@@ -153,8 +153,56 @@ class PlayedPart(TypedDict):
     differences: Annotated[int, "fields that were not the same"]
 
 
+class DifferencePart(TypedDict):
+    """One thing that two recordings do not have the same."""
+
+    how: Annotated[str, "field, missing, extra or sealed: missing in the second recording, extra in it"]
+    place: Annotated[str, "message and field, rows by their number"]
+    first_number: Annotated[int | None, "number of the packet in the first recording; null where it has none"]
+    second_number: Annotated[int | None, "the same of the second"]
+    first_message: Annotated[str | None, "name of the message in the first recording; null where it has none"]
+    second_message: Annotated[str | None, "the same of the second"]
+    first_value: Annotated[str | None, "value of the field, raw, enums by name; null where no field differs"]
+    second_value: Annotated[str | None, "the same of the second"]
+
+
+class DifferingFieldPart(TypedDict):
+    """All differences of one kind at one field."""
+
+    how: Annotated[str, "as of a difference"]
+    place: Annotated[str, "message and field, without numbers of rows"]
+    count: Annotated[int, "how often"]
+    shown: Annotated[list[DifferencePart], "the first ten"]
+    more: Annotated[int, "how many besides these"]
+
+
+class IgnoredPart(TypedDict):
+    """A rule that hid that values differ."""
+
+    place: Annotated[str, "message and field"]
+    rule: Annotated[str, "volatile, delta with its tolerance, monotonic or mapped"]
+    reason: Annotated[str, "of a rule of your own; else `as declared`"]
+    hid: Annotated[int, "how many pairs of values differ and are the same by this rule"]
+    judged: Annotated[int, "how many it judged in all"]
+
+
+class DiffPart(TypedDict):
+    """What two recordings do not have the same."""
+
+    same: Annotated[bool, "whether all that was said is the same, and all could be read"]
+    compared: Annotated[int, "pairs of messages"]
+    differences: Annotated[int, "how many"]
+    first: Annotated[DifferencePart | None, "the first of them; null where there is none"]
+    fields: Annotated[list[DifferingFieldPart], "all of them, by field"]
+    ignored: Annotated[list[IgnoredPart], "what is the same by a rule alone"]
+    never_applied: Annotated[list[str], "fields with a rule of your own that no message has"]
+    sealed: Annotated[list[int], "frames that no key opens, of each recording: they are the same as nothing"]
+    damage: Annotated[list[str], "places of the files that cannot be read"]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "record": ((ReadyPart,), (RecordedPart,)),
-    "replay": ((ReplayReadyPart,), (ReplayEndPart,), (DifferencePart,), (PlayedPart,)),
+    "replay": ((ReplayReadyPart,), (ReplayEndPart,), (ReplayDifferencePart,), (PlayedPart,)),
+    "diff": ((DiffPart,),),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }

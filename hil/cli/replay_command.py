@@ -17,6 +17,7 @@ from hil.cli.documents import json_line
 from hil.cli.output import say, tell
 from hil.cli.quantities import Quantity
 from hil.cli.ready_port import tell_ready
+from hil.cli.stays_stopped import LEAVE_STOPPED
 from hil.errors import AnswerNotWritten, BenchLost, NotTheSame, PumpbenchError, UsageError
 from hil.key_file import read_keys
 from hil.own_paths import path_of
@@ -38,6 +39,8 @@ OF_ONE_SIDE: Final = {
     **{name: (AS_DEVICE, f"--{name}") for name in ("link", "tcp", "strict")},
     "on_miss": (AS_DEVICE, "--on-miss"),
     **{name: (AS_PROGRAMMER, f"--{name}") for name in ("target", "seed", "profile", "yes")},
+    "rules_path": (AS_PROGRAMMER, "--rules"),
+    "leave_stopped": (AS_PROGRAMMER, "--leave-stopped"),
     "all_of_them": (AS_PROGRAMMER, "--all"),
 }
 """Options that only one side has, by their names."""
@@ -86,7 +89,7 @@ class _Wanted(NamedTuple):
     default=OnMiss.REFUSE.value,
     help="What becomes of a question that was not recorded. A command is refused, whatever this says.",
 )
-@click.option("--strict", is_flag=True, help="End with 14 where a request came that was not recorded.")
+@click.option("--strict", is_flag=True, help="End with 15 where a request came that was not recorded.")
 @click.option(
     "--target",
     metavar="ADDRESS",
@@ -98,7 +101,15 @@ class _Wanted(NamedTuple):
 )
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump, if not the recorded one.")
 @click.option("--all", "all_of_them", is_flag=True, help="Play on after a difference, and show all of them.")
+@click.option(
+    "--rules",
+    "rules_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Rules of your own for what is the same, in TOML, as of `pumpbench diff`.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@LEAVE_STOPPED
 @click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")
 @click.pass_context
 def replay(context: click.Context, /, file: Path, *, as_json: bool, **wanted: Any) -> None:
@@ -108,7 +119,8 @@ def replay(context: click.Context, /, file: Path, *, as_json: bool, **wanted: An
     until Ctrl-C. It says REPLAY, and a command that the recording does not have is refused and never looks done.
 
     --as programmer sends the recorded requests to the device of --target, commands that change therapy among them, and
-    compares what it answers; it ends with 14 at the first difference, or with --all after all of them.
+    compares what it answers; it ends with 15 at the first difference, or with --all after all of them, and with 14
+    where it leaves the pump stopped and nobody confirms that.
     """
     try:
         _check_sides(context, wanted["side"])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     from hil.channel import Channel
+    from hil.comparison.rules import Rules
     from hil.replay.conversation import Conversation, Greeting
     from hil.replay.timing import Timing
     from hil.targets.target import Target
@@ -35,12 +36,13 @@ def player_at(
     keys: Sequence[DeviceKey] = (),
     lives_on: bool,
     closing: ExitStack,
+    rules: Rules | None = None,
 ) -> Player:
     """A player of this conversation at a target that is started, on its channel.
 
     A clock that can be turned is turned to the recorded times; else the line waits for them. `keys` go before those of
     development. Where the device `lives_on` after this run, commands are filed as of `pumpbench program`; `closing`
-    closes those files.
+    closes those files. `rules` say which answers are the same.
     """
     pace = (
         PumpPace(timing, target.rig)
@@ -55,6 +57,7 @@ def player_at(
         pace=pace,
         now_ns=_clock_of(target, channel),
         filing=Filing(_store_of, closing) if lives_on else None,
+        rules=rules,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from hil.frame_words import value_text
 from hil.replay.matching import Asked, Unlike, is_in_the_way, unlike
 from protocol.identifiers import Kind, Opcode
 
@@ -75,8 +76,7 @@ def _why(exchanges: list[Exchange], nearest: _Candidate, position: int, barrier:
     if nearest.differing:
         shown = nearest.differing[:FIELDS_SHOWN]
         fields = ", ".join(
-            f"{each.field} was {value_words(each.recorded)} and is {value_words(each.asked)}"
-            for each in shown
+            f"{each.field} was {_cut(each.recorded)} and is {_cut(each.asked)}" for each in shown
         )
         more = len(nearest.differing) - len(shown)
         return f"in {packet}, the nearest, {fields}{f', and {more} more fields' if more else ''}"
@@ -89,9 +89,9 @@ def _why(exchanges: list[Exchange], nearest: _Candidate, position: int, barrier:
     )
 
 
-def value_words(value: object) -> str:
-    """A value of a field for people: enums by name, bytes in hex, and not more of it than fits into a sentence."""
-    text = getattr(value, "name", None) or (value.hex() if isinstance(value, bytes) else str(value))
+def _cut(value: object) -> str:
+    """A value in words, and not more of it than fits into a sentence."""
+    text = value_text(value)
     return text if len(text) <= VALUE_CHARACTERS else f"{text[:VALUE_CHARACTERS]}..."
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.capture.messages import RecordedMessage, messages_of
 from hil.capture.run_recording import RecordedChannel
+from hil.comparison.judging import Judge, Unlike
+from hil.comparison.rules import Rules
 from hil.deadline import Deadline
 from hil.errors import LinkError, OutcomeUnknown
 from hil.programmer.client_session import ClientSession, NoReply, Refused, Replied
 from hil.programmer.requester import session_is_gone
 from hil.replay.conversation import Answer
-from hil.replay.matching import Unlike, fields_of
+from hil.replay.misses import opcode_words
 from hil.replay.pace import NS_PER_MS
 from hil.replay.values import Values, Volatile, translated
 from hil.wire_log import WireLog
@@ -25,7 +27,7 @@ from protocol.capture.splitter import Splitter
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode, encode
 from protocol.errors import LocalError
-from protocol.identifiers import Kind, Opcode, Outcome, Role, StateChanged
+from protocol.identifiers import Kind, Opcode, Outcome, Role, State, StateChanged
 from protocol.messages.keys import KeyAdd
 from protocol.messages.reading import GetInfo, GetInfoReply
 from protocol.wire.limits import GAP_HOST_MS, KEY_BYTES
@@ -66,11 +68,14 @@ class Player:
         pace: Pace,
         now_ns: Callable[[], int],
         filing: Filing | None = None,
+        rules: Rules | None = None,
     ) -> None:
         """`key_of` has the key with which a recorded session is opened here; `now_ns` times what passes.
 
-        Without `filing` commands are not filed: only for a device that ends with this run.
+        Without `filing` commands are not filed: only for a device that ends with this run. `rules` say what is the
+        same, by default those of the declarations.
         """
+        self.judge = Judge(Rules() if rules is None else rules)
         self._conversation = conversation
         self._entropy = entropy
         self._pace = pace
@@ -87,6 +92,8 @@ class Player:
         self._at: Greeting | None = None
         self._info: GetInfoReply | None = None
         self._last: Played | None = None
+        self.state: State | None = None
+        """The state of therapy that the device has told last; None where it has told none."""
 
     def play(self) -> Iterator[Played]:
         """Each request that could be read, asked again, with what it was answered now.
@@ -219,15 +226,31 @@ class Player:
             case Refused(error=error):
                 payload, message, kind = encode(error), error, Kind.ERROR
             case _:
-                return Played(exchange, None, [] if recorded is None else [Unlike("answer", "one", "none")])
+                place = f"{opcode_words(exchange.opcode)}.answer"
+                return Played(
+                    exchange, None, [] if recorded is None else [Unlike(place, _named(recorded), None)]
+                )
         if isinstance(message, GetInfoReply):
             self._info = message
+        self.state = getattr(message, "state", self.state)
         if recorded is not None and message is not None and recorded.message is not None:
             values.learn_from(recorded.message, message)
         if message is not None:
             message = translated(message, values.to_recording)
         answer = Answer(0, None, kind, payload, message)
-        return Played(exchange, answer, differing(recorded, answer))
+        return Played(exchange, answer, self._differing(exchange, answer))
+
+    def _differing(self, exchange: Exchange, heard: Answer) -> list[Unlike]:
+        """In what an answer of this run differs from the recorded one by the rules; both as the recording calls it."""
+        recorded, place = exchange.answer, opcode_words(exchange.opcode)
+        if recorded is None:
+            return [Unlike(f"{place}.answer", None, _named(heard))]
+        if recorded.kind is not heard.kind:
+            return [Unlike(f"{place}.answer", _named(recorded), _named(heard))]
+        if recorded.message is None or heard.message is None:
+            same = recorded.payload == heard.payload
+            return [] if same else [Unlike(f"{place}.payload", recorded.payload.hex(), heard.payload.hex())]
+        return list(self.judge.messages(recorded.message, heard.message))
 
     # The line
 
@@ -260,23 +283,6 @@ class Player:
 
     def _values_of(self, role: Role) -> Values:
         return self._values.setdefault(role, Values(self._shared))
-
-
-def differing(recorded: Answer | None, heard: Answer) -> list[Unlike]:
-    """In what an answer of this run differs from the recorded one; both in the words of the recording."""
-    if recorded is None:
-        return [Unlike("answer", "none", "one")]
-    if recorded.kind is not heard.kind:
-        return [Unlike("answer", *(_named(each) for each in (recorded, heard)))]
-    if recorded.message is None or heard.message is None:
-        same = recorded.payload == heard.payload
-        return [] if same else [Unlike("payload", recorded.payload.hex(), heard.payload.hex())]
-    was, now = dict(fields_of(recorded.message)), dict(fields_of(heard.message))
-    return [
-        Unlike(name, was.get(name), now.get(name))
-        for name in {**was, **now}
-        if was.get(name) != now.get(name)
-    ]
 
 
 def _named(answer: Answer) -> str:

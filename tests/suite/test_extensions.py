@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.shared_place import shared_place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,7 +41,10 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of an environment with pumpbench and the extensions installed, its dependencies ours."""
-    place = tmp_path_factory.mktemp("fresh")
+    return shared_place(tmp_path_factory, "fresh", make_environment) / "environment" / "bin"
+
+
+def make_environment(place: Path) -> None:
     ours = place / "pumpbench"
     ours.mkdir()
     for name in PACKAGED:
@@ -63,7 +68,6 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place
     ).stdout.strip()
     Path(library, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return environment / "bin"
 
 
 def test_the_environment_is_not_this_checkout(fresh: Path, tmp_path: Path) -> None:
