@@ -49,6 +49,9 @@ GROUPS = {
     "record": Group(
         "hil.cli.record_command", "record", "Record a line from between a programmer and a pump."
     ),
+    "replay": Group(
+        "hil.cli.replay_command", "replay", "Play a recorded session again, as its device or its programmer."
+    ),
     "decode": Group(
         "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
     ),

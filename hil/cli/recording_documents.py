@@ -101,6 +101,58 @@ class RecordedPart(TypedDict):
     complete: Annotated[bool, "whether all that passed is in the recording"]
 
 
+class ReplayReadyPart(TypedDict):
+    """A recorded session waits for a programmer."""
+
+    entry: Annotated[str, 'always "ready"']
+    kind: Annotated[str, 'always "replay": it is no pump, and nothing that it says is done']
+    target: Annotated[str, "address that the programmer opens, as of `--target`"]
+    recording: Annotated[str, "path of the file"]
+    requests: Annotated[int, "how many requests it has"]
+    memory_id: Annotated[str, "the memory_id of GET_INFO in this run, in hex"]
+
+
+class ReplayEndPart(TypedDict):
+    """The device has ended: how requests were answered."""
+
+    entry: Annotated[str, 'always "summary"']
+    kind: Annotated[str, 'always "replay"']
+    asked: Annotated[int, "requests that came"]
+    recorded: Annotated[int, "of them, how many were answered as in the recording"]
+    by_rule: Annotated[int, "by the rules of ledger and link, which hold for every pump"]
+    nearest: Annotated[int, "as a recorded one that was nearest"]
+    refused: Annotated[int, "how many were refused, since the recording has none such"]
+    misses: Annotated[
+        list[str], "what was said of each that the recording does not have; of the first thousand"
+    ]
+
+
+class ReplayDifferencePart(TypedDict):
+    """Where a device answered a recorded request otherwise than the recorded one."""
+
+    entry: Annotated[str, 'always "difference"']
+    number: Annotated[int, "packet of the request in the recording"]
+    opcode: Annotated[str, "name of the request's opcode; its number for a vendor's"]
+    field: Annotated[
+        str, "field of the answer, parts by their place; `answer` where there is one and no other"
+    ]
+    recorded: Annotated[
+        bool | int | str | None, "what it was in the recording; an enum by name, bytes in hex"
+    ]
+    heard: Annotated[bool | int | str | None, "what it is now, ids and tokens as the recording has them"]
+
+
+class PlayedPart(TypedDict):
+    """The recording has been played, as far as it went."""
+
+    entry: Annotated[str, 'always "summary"']
+    kind: Annotated[str, 'always "programmer"']
+    requests: Annotated[int, "requests of the recording"]
+    played: Annotated[int, "requests that were sent"]
+    same: Annotated[int, "requests that were answered as in the recording"]
+    differences: Annotated[int, "fields that were not the same"]
+
+
 class DifferencePart(TypedDict):
     """One thing that two recordings do not have the same."""
 
@@ -150,6 +202,7 @@ class DiffPart(TypedDict):
 
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "record": ((ReadyPart,), (RecordedPart,)),
+    "replay": ((ReplayReadyPart,), (ReplayEndPart,), (ReplayDifferencePart,), (PlayedPart,)),
     "diff": ((DiffPart,),),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }
