@@ -366,6 +366,14 @@ def test_a_second_rule_for_a_field_is_refused() -> None:
         rules_of(twice, "own.toml")
 
 
+def test_a_rule_for_a_message_that_one_recording_has_alone_never_applied(said: Said) -> None:
+    own = '[[rule]]\nmessage="GetLimitsReply"\nfield="stroke_nl"\nrule="exact"\nreason="r"\n'
+    comparison = Comparison(rules_of(own, "own"))
+    without = [each for each in said if "GetLimits" not in type(each.message).__name__]
+    assert {each.place for each in comparison.differences(said, without)} == {"GetLimits", "GetLimitsReply"}
+    assert [each.place for each in comparison.judge.unused()] == ["GetLimitsReply.stroke_nl"]
+
+
 def test_a_rule_that_never_applied_is_reported(a_visit: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.toml"
     rule = '[[rule]]\nmessage="{}"\nfield="{}"\nrule="volatile"\nreason="r"\n'
