@@ -14,7 +14,7 @@ from hil.capture.run_recording import RecordedChannel
 from hil.comparison.judging import Judge, Unlike
 from hil.comparison.rules import Rules
 from hil.deadline import Deadline
-from hil.errors import LinkError, OutcomeUnknown
+from hil.errors import BenchLost, LinkError, OutcomeUnknown
 from hil.programmer.client_session import ClientSession, NoReply, Refused, Replied
 from hil.programmer.requester import session_is_gone
 from hil.replay.conversation import Answer
@@ -92,6 +92,8 @@ class Player:
         self._at: Greeting | None = None
         self._info: GetInfoReply | None = None
         self._last: Played | None = None
+        self.under_way: tuple[Exchange, int] | None = None
+        """The request that was sent and whose answer is not there yet, with its command id, 0 without one."""
         self.state: State | None = None
         """The state of therapy that the device has told last; None where it has told none."""
 
@@ -119,8 +121,17 @@ class Player:
         self._pace.wait_for(session, exchange)
         payload, filed = self._request_of(exchange, session, key, values)
         deadline = Deadline.after(PATIENCE_MS, session.now_ms())
-        heard = session.ask(exchange.opcode, payload, deadline)
-        self._settle(exchange, heard, filed)
+        is_command = exchange.command is not None and exchange.command.carries_cmd_id
+        self.under_way = exchange, 0 if filed is None else filed.command.cmd_id
+        try:
+            heard = session.ask(exchange.opcode, payload, deadline)
+        except (BenchLost, LinkError) as error:
+            if not is_command:
+                raise
+            heard = NoReply(str(error))
+        if is_command:
+            self._settle(exchange, heard, filed)
+        self.under_way = None
         return self._judged(exchange, heard, values)
 
     def _open(self, session: ClientSession, exchange: Exchange, values: Values) -> None:
@@ -176,8 +187,7 @@ class Player:
     def _settle(self, exchange: Exchange, heard: SessionAnswer, filed: Filed | None) -> None:
         """File what became of a command; OutcomeUnknown where that is not certain."""
         command = exchange.command
-        if command is None or not command.carries_cmd_id:
-            return
+        assert command is not None  # noqa: S101 - it carries an id
         why = ""
         match heard:
             case Replied(payload=payload):
@@ -199,16 +209,20 @@ class Player:
             case NoReply():
                 why = heard.why
         if why:
-            cmd_id = 0 if filed is None else filed.command.cmd_id
-            raise OutcomeUnknown(
-                f"what became of {command.name} of packet {exchange.number} is not known ({why}); it may have been "
-                "carried out, and nothing more was played",
-                cmd_id=cmd_id,
-                advice="do not repeat it: run any command of `pumpbench program` against this pump, and it is asked "
-                "for first",
-            )
+            raise self.outcome_unknown(exchange, 0 if filed is None else filed.command.cmd_id, why)
         if filed is not None:
             filed.settle(outcome)
+
+    @staticmethod
+    def outcome_unknown(exchange: Exchange, cmd_id: int, why: str) -> OutcomeUnknown:
+        """The error of a command that was sent and of which nobody knows what became."""
+        return OutcomeUnknown(
+            f"what became of {opcode_words(exchange.opcode)} of packet {exchange.number} is not known ({why}); it may "
+            "have been carried out, and nothing more was played",
+            cmd_id=cmd_id,
+            advice="do not repeat it: run any command of `pumpbench program` against this pump, and it is asked for "
+            "first",
+        )
 
     # What was heard
 
