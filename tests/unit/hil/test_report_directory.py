@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.support.shared_place import shared_place
 from tests.unit.hil.runs import (
     LIMIT_S,
     environment,
@@ -146,13 +147,18 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
 # Runs that never began.
 
 
-@pytest.fixture
-def green(tmp_path: Path) -> Path:
-    """A directory with the report of a run that passed."""
-    done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(tmp_path / "report"))
+def run_that_passes(place: Path) -> None:
+    done = pytest_on(place / "green", ONE_TEST, *IN_PROCESS, str(place / "report"))
     assert done.returncode == 0, done.stdout + done.stderr
     names = {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
-    assert set(contents(tmp_path / "report")) == names
+    assert set(contents(place / "report")) == names
+
+
+@pytest.fixture
+def green(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the report of a run that passed."""
+    made = shared_place(tmp_path_factory, "green", run_that_passes)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path / "report"
 
 
