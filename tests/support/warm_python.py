@@ -36,6 +36,7 @@ from _pytest.config import default_plugins
 
 from hil.targets.fork_server import ForkedProcess, forked_with, open_standard_streams
 from tests.support import warm_command
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_command import ask
 
 if TYPE_CHECKING:
@@ -62,7 +63,6 @@ IMPORTED_BEFORE = (
 HOUSE = Path(__file__).resolve().parents[2]
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
-LIMIT_S = 250
 
 
 def is_for_a_new_python(env: Mapping[str, str]) -> bool:
@@ -178,7 +178,7 @@ def run_python(
         errors="backslashreplace",
         cwd=cwd,
         env=env,
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
