@@ -55,6 +55,7 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "redact": Group("hil.cli.redact_command", "redact", "Write a recording anew, safe to share."),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

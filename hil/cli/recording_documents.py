@@ -102,7 +102,18 @@ class RecordedPart(TypedDict):
     complete: Annotated[bool, "whether all that passed is in the recording"]
 
 
+class RedactedPart(TypedDict):
+    """A recording was written anew."""
+
+    recording: Annotated[str, "path of the file that is safe to share"]
+    packets: Annotated[int, "packets in it, marks aside"]
+    blanked: Annotated[int, "those of which something could not be read, and is blanked"]
+    dropped: Annotated[int, "sealed frames that were left out"]
+    pseudonyms: Annotated[Any, "how many there are of each kind, by its word"]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "redact": ((RedactedPart,),),
     "record": ((ReadyPart,), (RecordedPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }
