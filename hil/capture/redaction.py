@@ -74,6 +74,7 @@ class Redaction:
     blanked: int = 0
     """Packets of which some bytes could not be read, and are zeros now."""
     _last_hello: bytes = b""
+    _corrupt_entries: int = 0
     _names: dict[str, Identity] = field(default_factory=identities_by_name)
 
     def see(self, entries: Iterable[Read]) -> None:
@@ -198,7 +199,9 @@ class Redaction:
             self.blanked += bool(entry.payload)
             payload = bytes(len(entry.payload))
         else:
+            corrupt = self._corrupt_entries
             payload = encode(self._message(entry.message))
+            self.blanked += self._corrupt_entries > corrupt
             of_later_version = len(entry.payload) - len(encode(entry.message))
             if of_later_version > 0:
                 self.blanked += 1
@@ -247,6 +250,7 @@ class Redaction:
             entry = LogEntry.unpack(raw)
             details = entry.details()
         except (CorruptEntry, Malformed, KeyError):
+            self._corrupt_entries += 1
             return raw[:_SEQ_BYTES] + b"\xff" * (len(raw) - _SEQ_BYTES)
         if not declaration_of(type(details)).identities:
             return raw

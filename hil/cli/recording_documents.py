@@ -112,8 +112,20 @@ class RedactedPart(TypedDict):
     pseudonyms: Annotated[Any, "how many there are of each kind, by its word"]
 
 
+class ImportedPart(TypedDict):
+    """A capture of another tool was made a recording."""
+
+    recording: Annotated[str, "path of the file"]
+    format: Annotated[str, "how the capture was read"]
+    to_pump_bytes: Annotated[int, "bytes to the pump"]
+    from_pump_bytes: Annotated[int, "bytes from the pump"]
+    packets: Annotated[int, "packets in the file, marks among them"]
+    notes: Annotated[int, "marks with what is no byte of the line"]
+
+
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "redact": ((RedactedPart,),),
+    "import": ((ImportedPart,),),
     "record": ((ReadyPart,), (RecordedPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
 }

@@ -22,9 +22,11 @@ from protocol.codec.layouts import declaration_of, declared_classes, encode, mes
 from protocol.identifiers import Kind, Opcode, Suite
 from protocol.link.connection import plain_frame
 from protocol.link.development_keys import DEVELOPMENT_KEYS
+from protocol.log.types import LogName
 from protocol.messages.command import Command
 from protocol.messages.configuration import ConfigWrite
-from protocol.messages.handshake import PumpHello
+from protocol.messages.handshake import ClientHello, PumpHello
+from protocol.messages.log import LogReadReply
 from protocol.messages.reading import GetInfoReply
 from protocol.registry import VendorMessages, register_vendor
 from protocol.wire.frame import BadFrame, Frame
@@ -158,6 +160,8 @@ def test_it_still_says_what_was_said_and_when(day: Pair) -> None:
         for name, value in new.message._asdict().items():  # type: ignore[union-attr]
             if name not in identities and name not in rows | {"suites", "suite"}:
                 assert value == getattr(old.message, name), name
+        if isinstance(new.message, ClientHello):
+            assert new.message.suites == Suite.NONE
         if isinstance(new.message, PumpHello):
             assert new.message.suite is Suite.NONE
 
@@ -232,12 +236,16 @@ def test_sealed_frames_are_refused_unless_they_may_be_left_out(
 def test_what_cannot_be_read_is_blanked_and_is_as_long_as_it_was(tmp_path: Path) -> None:
     original, out = tmp_path / "odd.pcapng", tmp_path / "shared.pcapng"
     name = PATIENT.encode()
+    page = LogReadReply(
+        LogName.MAIN, 1, 7, 8, 1, 7, (b"\7\0\0\0" + name.ljust(28, b"\0"),)
+    )  # its check is wrong
     odd = [
         b"\0" + name + b"\0",  # noise
         plain_frame(Kind.REQUEST, 0x99, 0, 1, 0, name).wire,  # of no message that we know
         plain_frame(
             Kind.RESPONSE, Opcode.PAIRING_OPEN, 0, 1, 1, b"\1\0\2\0" + name
         ).wire,  # of a later version
+        plain_frame(Kind.RESPONSE, Opcode.LOG_READ, 0, 2, 2, encode(page)).wire,
     ]
     original.write_bytes(
         recording.beginning({"target": f"/dev/{PATIENT}"}, "0")
@@ -246,11 +254,13 @@ def test_what_cannot_be_read_is_blanked_and_is_as_long_as_it_was(tmp_path: Path)
     done = redacted(original, "--out", out)
     assert done.exit_code == 0, done.output
     assert name not in everything_in(out)
-    assert "3 packets could not be read whole" in done.stderr
-    noise, unknown, later = [entry for entry in read_messages(out) if isinstance(entry, RecordedMessage)]
+    assert "4 packets could not be read whole" in done.stderr
+    noise, unknown, later, log = [entry for entry in read_messages(out) if isinstance(entry, RecordedMessage)]
     assert isinstance(noise.frame, BadFrame)
     assert len(noise.passed.data) == len(odd[0])
     assert unknown.payload == bytes(len(name))
+    assert isinstance(log.message, LogReadReply)
+    assert log.message.entries == (b"\7\0\0\0" + b"\xff" * 28,)
     assert later.payload == b"\1\0\2\0" + bytes(len(name))
 
 
