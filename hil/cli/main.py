@@ -55,6 +55,10 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "import": Group(
+        "hil.cli.import_command", "import_capture", "Make a recording of another tool's capture."
+    ),
+    "redact": Group("hil.cli.redact_command", "redact", "Write a recording anew, safe to share."),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, U32, Reserved, enum_of
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
 from protocol.messages.command import command
@@ -87,6 +88,7 @@ class BolusCommitReply(NamedTuple):
     "cmd_id" / CMD_ID,
     "target_cmd_id" / U32 * "0 the active bolus, whosever it is",
     "target_key_id" / U16 * "whose command the target is",
+    identities={"target_key_id": Identity.KEY_ID},
 )
 class BolusCancel(NamedTuple):
     """End a bolus now. Never refused for its cmd_id."""

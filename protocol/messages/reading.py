@@ -5,6 +5,7 @@ from typing import NamedTuple
 from construct import Bytes
 
 from protocol.codec.atoms import BOOLEAN, I16, U8, U16, U32, U64, Reserved, enum_of, enum_or_none, flags_of
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import (
     Activity,
@@ -61,6 +62,7 @@ class GetStatus(NamedTuple):
     "stopped_by" / enum_or_none(Role, NOBODY) * "who stopped it",
     Reserved(1),
     "stop_expires_t_mono_s" / U32 * "0 none",
+    identities={"bolus_key_id": Identity.KEY_ID},
 )
 class GetStatusReply(NamedTuple):
     """What the pump believes and does."""
@@ -116,6 +118,7 @@ class GetInfo(NamedTuple):
     "commit_mode" / enum_of(CommitMode) * "whether a new program replaces the old one at once",
     "tubing_nl" / U32 * "volume from the reservoir to the catheter's port, without the catheter",
     "memory_id" / U64 * "drawn when the memory was created; a client files its outcomes under it",
+    identities={"serial": Identity.SERIAL, "memory_id": Identity.MEMORY},
 )
 class GetInfoReply(NamedTuple):
     """Which pump this is, and that it is virtual if it is."""
