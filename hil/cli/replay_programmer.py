@@ -88,12 +88,17 @@ def replay_programmer(file: Path, given: dict[str, Any], *, as_json: bool) -> No
 
 
 def _chosen(conversation: Conversation, given: dict[str, Any]) -> dict[str, Any]:
-    """Profile and seed of an emulated pump: as they are given, else as they were in the recording."""
-    profile, seed = given["profile"] or conversation.told.get("profile"), given["seed"]
-    if seed is None:
-        told = conversation.told.get("seed", "")
-        seed = int(told) if told.isascii() and told.isdigit() else None
-    return {name: value for name, value in {"profile": profile, "seed": seed}.items() if value is not None}
+    """Profile, serial number and seed of an emulated pump: as they are given, else as they were in the recording."""
+    told, profile, seed = conversation.told, given["profile"], given["seed"]
+    choice: dict[str, Any] = {}
+    if profile is None:
+        choice = {name: told[name] for name in ("profile",) if name in told}
+        choice |= {"model": {"serial": told["serial"]}} if "serial" in told else {}
+    else:
+        choice["profile"] = profile
+    if seed is None and told.get("seed", "").isdecimal():
+        seed = int(told["seed"])
+    return choice if seed is None else {**choice, "seed": seed}
 
 
 def _changes(exchange: Exchange) -> bool:

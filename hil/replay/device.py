@@ -151,7 +151,7 @@ class ReplayDevice:
         on_miss: OnMiss = OnMiss.REFUSE,
         tell: Callable[[str], object] = lambda _sentence: None,
     ) -> None:
-        self._exchanges = conversation.exchanges
+        self._exchanges = [each for each in conversation.exchanges if not each.met_no_session]
         self._greetings = conversation.greetings
         self._timing = timing
         self._on_miss = on_miss

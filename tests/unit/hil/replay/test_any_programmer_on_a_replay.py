@@ -158,5 +158,5 @@ class AnyProgrammer:
     "a replay cancels under an id that cannot be entered",
 )
 def test_nothing_that_was_not_recorded_looks_done_and_nothing_done_looks_undone(visit_file: Path) -> None:
-    for number in range(rounds_of("programmers on a replay", 3_000, 80)):
+    for number in range(rounds_of("programmers on a replay", 3_000, 40)):
         AnyProgrammer(visit_file, Random(number)).live()
