@@ -144,6 +144,8 @@ class Player:
             self._settle(exchange, heard, filed)
         elif isinstance(request, QueryCmd | VoidCmd) and isinstance(heard, Replied):
             self._resolve(request, heard)
+        if exchange.opcode == Opcode.END_SESSION:
+            session.forget_session()  # what the recording may have asked in it after that met none
         self.under_way = None
         return self._judged(exchange, heard, values)
 
