@@ -55,6 +55,11 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "explain": Group(
+        "hil.cli.explain_command",
+        "explain_command",
+        "Say why an alarm, a bolus or a change of state came about.",
+    ),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

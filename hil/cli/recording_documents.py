@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from hil.cli.explain_documents import EXPLAIN_DOCUMENTS
+
 
 class PlacePart(TypedDict):
     """Where in the recording it is."""
@@ -104,4 +106,5 @@ class RecordedPart(TypedDict):
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "record": ((ReadyPart,), (RecordedPart,)),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
+    **EXPLAIN_DOCUMENTS,
 }
