@@ -35,6 +35,7 @@ class ExitCode(IntEnum):
     TAKEN = 11
     ANSWER_NOT_WRITTEN = 12
     DECLINED = 13
+    LEFT_STOPPED = 14
     INTERRUPTED = 130
 
 
@@ -53,6 +54,7 @@ EXIT_CODE_WORDS = {
     ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
     ExitCode.DECLINED: "a question was not answered with yes: nothing was changed",
+    ExitCode.LEFT_STOPPED: "it was done, and the pump is left stopped without a second yes: its program does not run",
     ExitCode.INTERRUPTED: "Ctrl-C, before a command had left: nothing was sent",
 }
 """What each exit code says, for the page of them."""
@@ -164,6 +166,13 @@ class Declined(PumpbenchError):
 
     exit_code = ExitCode.DECLINED
     accused = "declined"
+
+
+class LeftStopped(PumpbenchError):
+    """What was asked for was done, and the pump stays stopped, which nobody has confirmed [DOMAIN RH-18]."""
+
+    exit_code = ExitCode.LEFT_STOPPED
+    accused = "stopped"
 
 
 class Interrupted(PumpbenchError):

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import click
 
 from hil.capture.messages import read_messages
+from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
 from hil.cli.output import say, tell_lines
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
-from protocol.capture.pcapng import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from hil.capture.messages import Read
     from hil.capture.tables import Column, Row
 
 ONLY_MINE: Final = 0o600
@@ -61,26 +60,18 @@ def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> No
     columns = TABLES[name].columns
     write = None if out is None else _writer(out)
     keys = [] if key_path is None else read_keys(key_path)
-    damage: list[Damage] = []
-    rows = rows_of(TABLES[name], _noting(read_messages(file, keys), damage))
+    soundness = Soundness()
+    rows = rows_of(TABLES[name], soundness.watching(read_messages(file, keys)))
     if write is None:
         tell_lines(line.rstrip("\r\n") for line in _csv(columns, rows))
     else:
         write(columns, rows)
-    if damage:
-        raise BadConfiguration(
-            f"{file} is damaged in {len(damage)} places, the first of them {damage[0].what}",
-            advice=f"what could be read is in {out or 'the output'}",
-        )
+    advice = f"what could be read is in {out or 'the output'}"
+    soundness.check(file, with_key=key_path is not None, advice=advice)
+    for remark in soundness.remarks(file):
+        say(remark)
     if out is not None:
         say(f"{out} has the table {name} of {file}")
-
-
-def _noting(entries: Iterable[Read], damage: list[Damage]) -> Iterator[Read]:
-    for entry in entries:
-        if isinstance(entry, Damage):
-            damage.append(entry)
-        yield entry
 
 
 def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:

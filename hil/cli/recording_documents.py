@@ -80,6 +80,7 @@ class SummaryPart(TypedDict):
     sealed: Annotated[int, "frames that no key opened"]
     bad: Annotated[int, "damaged frames, and bytes that are no frame"]
     damage: Annotated[int, "places of the file that cannot be read"]
+    remarks: Annotated[list[str], "what is strange about what could be read, in sentences"]
 
 
 class ReadyPart(TypedDict):

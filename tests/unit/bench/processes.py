@@ -85,10 +85,12 @@ class Asker:
 class ThreadBench(Asker):
     """The runner and rig control of an emulator in a thread of this process: quicker to start than a process."""
 
-    def __init__(self, seed: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
+    def __init__(
+        self, seed: int, say: Callable[[str], None] = lambda _sentence: None, profile: str = "implanted"
+    ) -> None:
         self.port = PtyPort()
         command_queue: CommandQueue[Runner] = CommandQueue()
-        host = PumpHost(new_pump(load_profile("implanted"), seed))
+        host = PumpHost(new_pump(load_profile(profile), seed))
         self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
         self.server = RigServer("127.0.0.1:0", "the token", command_queue, say)
         self.server.attach(self.runner.selector)

@@ -118,6 +118,7 @@ def strangers(emulator: Emulator, number: int, said: bytes) -> list[socket.socke
     return sockets
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "said", [b"", PARTIAL, b"\x00\xff garbage\r\n\r\n"], ids=["silent", "partial", "garbage"]
 )

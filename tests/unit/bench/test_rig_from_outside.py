@@ -189,6 +189,7 @@ GIVEN: dict[str, bytes] = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(("method", "path", "fields"), BODY_FIELDS)
 def test_no_body_whatever_is_in_it_is_a_fault_of_the_bench(
     bench: ThreadBench, method: str, path: str, fields: list[str]

@@ -154,6 +154,7 @@ STDOUTS: dict[str, Callable[[], int]] = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("stdout", STDOUTS)
 @pytest.mark.parametrize("as_json", [False, True])
 def test_a_command_that_was_carried_out_and_could_not_be_printed_says_so_and_ends_with_12(
@@ -220,7 +221,16 @@ def interrupted_in_a_stop(emulator: Emulator, state: Path) -> tuple[int, str]:
     """Exit code and stderr of a programmer that got Ctrl-C while its STOP lay before a pump held still."""
     place = emulator.ready["tcp"]
     process = subprocess.Popen(
-        [*PROGRAM, "stop", "--yes", "--target", f"socket://{place}", "--state", str(state)],
+        [
+            *PROGRAM,
+            "stop",
+            "--yes",
+            "--leave-stopped",
+            "--target",
+            f"socket://{place}",
+            "--state",
+            str(state),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -72,6 +72,7 @@ ENDINGS = {
 BREAKS = "import pytest\ndef pytest_runtest_logreport(report):\n    if hasattr(pytest, 'internal'): 1 / 0\n"
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", ENDINGS)
 def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: str, tmp_path: Path) -> None:
     ending = ENDINGS[name]

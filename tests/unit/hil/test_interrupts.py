@@ -44,7 +44,7 @@ def interrupted(where: str, count: int, *arguments: str) -> tuple[int, str, str]
 BOLUS = ("program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "--target", "emulator")
 
 
-STOP = (sys.executable, "-m", "hil.cli", "program", "stop", "--yes")
+STOP = (sys.executable, "-m", "hil.cli", "program", "stop", "--yes", "--leave-stopped")
 
 
 @pytest.mark.parametrize("count", [1, 30])

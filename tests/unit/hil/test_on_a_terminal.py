@@ -185,7 +185,12 @@ def pump_with_a_long_log(tmp_path: Path) -> Iterator[str]:
     assert json.loads(process.stdout.readline())["ready"]
     address = f"pty:{link}"
     more = ("--target", address, "--state", str(tmp_path / "state.json"))
-    for command in (("stop", "--yes"), ("resume",), ("stop", "--yes"), ("resume",)):
+    for command in (
+        ("stop", "--yes", "--leave-stopped"),
+        ("resume",),
+        ("stop", "--yes", "--leave-stopped"),
+        ("resume",),
+    ):
         piped(*command, *more)
     yield address
     process.communicate(timeout=PATIENCE_S)

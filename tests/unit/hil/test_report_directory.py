@@ -365,6 +365,7 @@ def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: P
     assert contents(green) == before
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json", "recording-gw1.2.pcapng"])
 @pytest.mark.parametrize("by", ["hil run", "pytest"])
 def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: str, tmp_path: Path) -> None:
@@ -397,6 +398,7 @@ def test_keep_is_content_where_there_is_no_report(tmp_path: Path) -> None:
     assert "replaced" not in done.stdout
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "looking",
     [("-qh",), ("-VVq",), ("-o", "addopts=--co"), ("-oaddopts=--co",), ("--override-ini=addopts=--co",)],
@@ -477,6 +479,7 @@ def test_nothing_that_a_test_says_begins_a_line_of_the_summary(tmp_path: Path) -
     assert r"  result    5 passed on emulator\x1b[31m" in lines
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "name", ["summary.txt", "report.json", "summary.txt.new", "recording.pcapng", "../report/summary.txt"]
 )

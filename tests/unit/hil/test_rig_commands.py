@@ -133,6 +133,7 @@ def test_what_does_not_happen_in_time_is_said_and_ends_with_8_also_for_programs(
     assert (told["reached"], told["now_ms"], told["error"]["exit_code"]) == (False, 3_600_000, 8)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -317,6 +318,7 @@ def started(shell: Shell) -> list[str]:
     ]
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("words", "told", "happened"),
     [

@@ -29,6 +29,7 @@ INTERRUPTS = """
 """
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("command", ["run", "list", "targets"])
 @pytest.mark.parametrize(
     "module",
@@ -99,6 +100,7 @@ def test_output_that_is_closed_ends_it_with_12_and_a_sentence(command: str, tmp_
     assert "stdout is closed" in done.stderr
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("looking", ["-h", "-qh", "--help", "--markers", "--version", "--fixtures"])
 def test_list_shows_what_pytest_says_of_itself(looking: str, tmp_path: Path) -> None:
     done = run_python([*HIL, "list", "--", looking], tmp_path, environment(tmp_path))

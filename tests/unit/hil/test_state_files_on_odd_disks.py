@@ -106,6 +106,7 @@ def test_a_sync_of_the_directory_that_failed_is_told_as_not_written(tmp_path: Pa
     assert (ended.returncode, "cannot be written" in ended.stdout) == (10, True)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("call", ["rename", "fsync", "pwrite64", "ftruncate"])
 def test_a_replacement_that_failed_leaves_the_old_content_and_nothing_beside_it(
     tmp_path: Path, call: str

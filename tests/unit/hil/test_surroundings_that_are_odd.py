@@ -38,6 +38,7 @@ def ended(*arguments: str | bytes, **environment: str | None) -> tuple[int, str]
     return done.returncode, done.stderr.decode("ascii")
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("option", ["--state", "--key"])
 @pytest.mark.parametrize(
     "path", [b"~nosuchuser/x", b"/proc/nowhere/\xff\xfe/x", b"/dev/null/x", b"/" + b"x" * 5_000]
