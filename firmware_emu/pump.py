@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.controller.controller import Belief, Controller
+from firmware_emu.controller.late_events import late_events
+from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import PLACES, RECORD_OVERHEAD_BYTES, memory_size_bytes
 from firmware_emu.events import (
     Event,
@@ -96,6 +98,8 @@ class Pump:
         self.every_stroke = False
         """Whether somebody waits for what a stroke may change: then each is an event, and nothing else differs."""
         self._memory_id = memory_id  # until a start has taken it
+        self.told = LogSeqs()
+        """The newest entries of both logs of which the trace tells."""
         self._notes: list[Note] = []
         self._traces_frames = True
         self._sent = b""  # in this step, before its bytes are handed over
@@ -118,12 +122,22 @@ class Pump:
         return pump
 
     @classmethod
-    def restore(cls, profile: Profile, plant: Plant, now: Now, memory_id: int | None = None) -> Pump:
+    def restore(
+        cls,
+        profile: Profile,
+        plant: Plant,
+        now: Now,
+        memory_id: int | None = None,
+        told: LogSeqs | None = None,
+    ) -> Pump:
         """The pump of an image: power comes back to this plant, with its memory, `now`.
 
-        `memory_id` is a new identity for a memory of which the bench knows that it has lost something.
+        `memory_id` is a new identity for a memory of which the bench knows that it has lost something; `told` has the
+        newest log entries that an earlier trace told, without it none was.
         """
         pump = cls(profile, plant, now, memory_id)
+        if told is not None:
+            pump.told = told
         pump._boot()
         return pump
 
@@ -350,6 +364,7 @@ class Pump:
         controller, now = self.controller, self.now
         if controller is not None and (controller.records.events or controller.device.refills):
             self._notes += [TraceEntry(now, event) for event in controller.records.take_events()]
+            self.told = controller.records.committed
             for refilled in controller.take_refills():
                 self._refill_by_hand(refilled)
         if self.plant.flash.writes:
@@ -417,6 +432,8 @@ class Pump:
         self.plant.crystal.begin(self.now_ms, controller.tick_ms)
         controller.link.observing = self._traces_frames
         self.controller = controller
+        for event in late_events(controller.records.log, self.told):
+            self._note(event)
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
         self._collect()
         self._tell_receiver()
