@@ -307,7 +307,8 @@ def test_a_self_test_that_was_cut_tells_of_the_damage_once_or_the_start_behind_i
         tested = types.count(LogType.SELF_TEST)
         assert tested <= 1
         found_by.add(bool(tested))
-        assert is_active(talk, AlarmId.MEM_NONCRITICAL) is not bool(tested)
+        assert len(entries_about(talk, AlarmId.MEM_NONCRITICAL, LogType.ALARM_ON)) == 1
+        assert is_active(talk, AlarmId.MEM_NONCRITICAL) is not bool(tested), "the start found all whole"
         restart(talk)
         assert [entry.type for entry in talk.log()].count(LogType.NVM_FAULT) == 1, "it was written anew"
         assert not is_active(talk, AlarmId.MEM_NONCRITICAL)
