@@ -158,6 +158,10 @@ class Pump:
         if received and not self._deaf:
             self._take(received)
             wake_at_ms = self._next_event_ms()
+        elif received:
+            self.plant.processor.feel_hang()
+        if self.plant.processor.hung_task:
+            self._feel_hang()
         sent, self._sent = self._sent, b""
         wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
@@ -402,6 +406,7 @@ class Pump:
 
     def _power_lost(self, lost: PowerLost) -> None:
         self._collect()
+        self._feel_hang()
         self.controller = None
         self.plant.power_lost(self.now_ms)
         self._note(lost)
@@ -559,6 +564,14 @@ class Pump:
             self.inject("motor-stall", {})
         else:
             self.clear("motor-stall")
+
+    def _feel_hang(self) -> None:
+        """Note whether the program would have done something by now but for a task that hangs."""
+        controller, processor = self.controller, self.plant.processor
+        if controller is None or processor.hung_task in RUNS_ON:
+            return
+        if controller.schedule.next_event_ms(every_stroke=True) <= self._tick_ms():
+            processor.feel_hang()
 
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""
