@@ -10,7 +10,7 @@ thrown away, and another is booted when power comes back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from firmware_emu.controller.controller import Belief, Controller
 from firmware_emu.controller.late_events import late_events
@@ -41,7 +41,7 @@ from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 from firmware_emu.plant.processor import LINK_TASK, NO_TASK
 from firmware_emu.state_copy import copy_state
-from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
+from firmware_emu.trace import QuietHours, Step, Written
 from protocol.wire.framing import DELIMITER
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
-    from firmware_emu.trace import Note, Write
+    from firmware_emu.trace import Note
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
@@ -60,26 +60,6 @@ RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for
 """Where the program keeps each of its records: a rig aims at them by the number of a region."""
 RUNS_ON = frozenset({NO_TASK, LINK_TASK})
 """Which task may hang while the rest of the program runs on; all others take each other's events."""
-
-
-class Step(NamedTuple):
-    """What one step gave. A wake-up of None asks for none; both are hints, early and late calls do no harm."""
-
-    to_send: bytes
-    wake_at_ms: int | None
-    wake_line_ms: int | None
-    notes: tuple[Note, ...]
-    """What happened, in order; `trace` and `writes` read it."""
-
-    @property
-    def trace(self) -> tuple[TraceEntry, ...]:
-        """Each event with its moment, made anew at each call."""
-        return entries_of(self.notes)
-
-    @property
-    def writes(self) -> tuple[Write, ...]:
-        """What reached the memory, in order."""
-        return writes_of(self.notes)
 
 
 class Pump:

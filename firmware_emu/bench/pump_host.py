@@ -18,7 +18,8 @@ from firmware_emu.faults.orders import order_from_json, order_to_json
 from firmware_emu.now import Now
 from firmware_emu.plant.component import boolean, field, integer, section
 from firmware_emu.plant.plant import Plant
-from firmware_emu.pump import Pump, Step
+from firmware_emu.pump import Pump
+from firmware_emu.trace import Step
 
 if TYPE_CHECKING:
     from firmware_emu.bench.image_file import ImageFile, Remembered
