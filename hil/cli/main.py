@@ -63,6 +63,11 @@ GROUPS = {
     ),
     "redact": Group("hil.cli.redact_command", "redact", "Write a recording anew, safe to share."),
     "diff": Group("hil.cli.diff_command", "diff", "Compare two recordings, message by message."),
+    "explain": Group(
+        "hil.cli.explain_command",
+        "explain_command",
+        "Say why an alarm, a bolus or a change of state came about.",
+    ),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from hil.cli.explain_documents import EXPLAIN_DOCUMENTS
+
 
 class PlacePart(TypedDict):
     """Where in the recording it is."""
@@ -229,4 +231,5 @@ RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "replay": ((ReplayReadyPart,), (ReplayEndPart,), (ReplayDifferencePart,), (PlayedPart,)),
     "diff": ((DiffPart,),),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
+    **EXPLAIN_DOCUMENTS,
 }
