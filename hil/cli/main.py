@@ -58,7 +58,16 @@ GROUPS = {
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
     ),
+    "import": Group(
+        "hil.cli.import_command", "import_capture", "Make a recording of another tool's capture."
+    ),
+    "redact": Group("hil.cli.redact_command", "redact", "Write a recording anew, safe to share."),
     "diff": Group("hil.cli.diff_command", "diff", "Compare two recordings, message by message."),
+    "explain": Group(
+        "hil.cli.explain_command",
+        "explain_command",
+        "Say why an alarm, a bolus or a change of state came about.",
+    ),
     "wireshark": Group(
         "hil.cli.wireshark_command",
         "wireshark",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from hil.cli.explain_documents import EXPLAIN_DOCUMENTS
+
 
 class PlacePart(TypedDict):
     """Where in the recording it is."""
@@ -78,6 +80,7 @@ class SummaryPart(TypedDict):
     sealed: Annotated[int, "frames that no key opened"]
     bad: Annotated[int, "damaged frames, and bytes that are no frame"]
     damage: Annotated[int, "places of the file that cannot be read"]
+    remarks: Annotated[list[str], "what is strange about what could be read, in sentences"]
 
 
 class ReadyPart(TypedDict):
@@ -99,6 +102,27 @@ class RecordedPart(TypedDict):
     to_pump_dropped_bytes: Annotated[int, "bytes that the pump's line did not take"]
     from_pump_dropped_bytes: Annotated[int, "bytes that no programmer read"]
     complete: Annotated[bool, "whether all that passed is in the recording"]
+
+
+class RedactedPart(TypedDict):
+    """A recording was written anew."""
+
+    recording: Annotated[str, "path of the file that is safe to share"]
+    packets: Annotated[int, "packets in it, marks aside"]
+    blanked: Annotated[int, "those of which something could not be read, and is blanked"]
+    dropped: Annotated[int, "sealed frames that were left out"]
+    pseudonyms: Annotated[Any, "how many there are of each kind, by its word"]
+
+
+class ImportedPart(TypedDict):
+    """A capture of another tool was made a recording."""
+
+    recording: Annotated[str, "path of the file"]
+    format: Annotated[str, "how the capture was read"]
+    to_pump_bytes: Annotated[int, "bytes to the pump"]
+    from_pump_bytes: Annotated[int, "bytes from the pump"]
+    packets: Annotated[int, "packets in the file, marks among them"]
+    notes: Annotated[int, "marks with what is no byte of the line"]
 
 
 class ReplayReadyPart(TypedDict):
@@ -201,8 +225,11 @@ class DiffPart(TypedDict):
 
 
 RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "redact": ((RedactedPart,),),
+    "import": ((ImportedPart,),),
     "record": ((ReadyPart,), (RecordedPart,)),
     "replay": ((ReplayReadyPart,), (ReplayEndPart,), (ReplayDifferencePart,), (PlayedPart,)),
     "diff": ((DiffPart,),),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
+    **EXPLAIN_DOCUMENTS,
 }

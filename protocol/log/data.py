@@ -22,7 +22,8 @@ from protocol.codec.atoms import (
     naming,
     volatile,
 )
-from protocol.codec.layouts import message
+from protocol.codec.identities import Identity
+from protocol.codec.layouts import NO_IDENTITIES, message
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
@@ -59,18 +60,22 @@ class NoData(NamedTuple):
     """The type says it all."""
 
 
+OF_KEY: "Mapping[str, Identity]" = MappingProxyType({"key_id": Identity.KEY_ID})
 _DATA_OF: dict[LogType, type] = dict.fromkeys(LogType, NoData)
 DATA_OF: "Mapping[LogType, type]" = MappingProxyType(_DATA_OF)
 
 
 def data_of(
-    log_type: LogType, *fields: Any, also: tuple[LogType, ...] = ()
+    log_type: LogType,
+    *fields: Any,
+    also: tuple[LogType, ...] = (),
+    identities: "Mapping[str, Identity]" = NO_IDENTITIES,
 ) -> "Callable[[MessageClass], MessageClass]":
     """Declare the layout of the record below, and the types of entry that carry it."""
 
     def declare(cls: "MessageClass") -> "MessageClass":
         _DATA_OF.update(dict.fromkeys((log_type, *also), cls))
-        return message(*fields)(cls)
+        return message(*fields, identities=identities)(cls)
 
     return declare
 
@@ -313,7 +318,12 @@ class BolusEndData(NamedTuple):
     reason: BolusEndReason
 
 
-@data_of(LogType.BOLUS_CANCEL, "target_cmd_id" / naming(U32, COMMAND), "target_key_id" / U16)
+@data_of(
+    LogType.BOLUS_CANCEL,
+    "target_cmd_id" / naming(U32, COMMAND),
+    "target_key_id" / U16,
+    identities={"target_key_id": Identity.KEY_ID},
+)
 class BolusCancelData(NamedTuple):
     """A bolus was told to end."""
 
@@ -449,6 +459,7 @@ class ResistanceHighData(NamedTuple):
     "role" / enum_of(Role),
     Reserved(1),
     "nonce_start" / volatile(Bytes(SESSION_MARK_BYTES)),
+    identities={"key_id": Identity.KEY_ID, "nonce_start": Identity.NONCE},
 )
 class SessionOpenData(NamedTuple):
     """A key was proven, in answer to the CLIENT_HELLO whose nonce begins so: a client knows its own session by it."""
@@ -458,7 +469,13 @@ class SessionOpenData(NamedTuple):
     nonce_start: bytes
 
 
-@data_of(LogType.SESSION_CLOSE, "reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)
+@data_of(
+    LogType.SESSION_CLOSE,
+    "reason" / enum_of(SessionCloseReason),
+    Reserved(1),
+    "key_id" / U16,
+    identities=OF_KEY,
+)
 class SessionCloseData(NamedTuple):
     """A session ended."""
 
@@ -466,7 +483,7 @@ class SessionCloseData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.HS_FAIL, "reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16)
+@data_of(LogType.HS_FAIL, "reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16, identities=OF_KEY)
 class HsFailData(NamedTuple):
     """A handshake was refused."""
 
@@ -474,7 +491,7 @@ class HsFailData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.MAC_FAIL_BURST, "failures" / U32, "key_id" / U16)
+@data_of(LogType.MAC_FAIL_BURST, "failures" / U32, "key_id" / U16, identities=OF_KEY)
 class MacFailBurstData(NamedTuple):
     """Frames of a session did not prove themselves."""
 
@@ -489,7 +506,7 @@ class ReplayDropData(NamedTuple):
     frames: int
 
 
-@data_of(LogType.ROLE_DENIED, "opcode" / U8, Reserved(1), "key_id" / U16)
+@data_of(LogType.ROLE_DENIED, "opcode" / U8, Reserved(1), "key_id" / U16, identities=OF_KEY)
 class RoleDeniedData(NamedTuple):
     """A key asked for what its role may not."""
 
@@ -497,7 +514,7 @@ class RoleDeniedData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.KEY_ADD, "key_id" / U16, "role" / enum_of(Role), "slot" / U8)
+@data_of(LogType.KEY_ADD, "key_id" / U16, "role" / enum_of(Role), "slot" / U8, identities=OF_KEY)
 class KeyAddData(NamedTuple):
     """A programmer was paired."""
 
@@ -506,7 +523,7 @@ class KeyAddData(NamedTuple):
     slot: int
 
 
-@data_of(LogType.KEY_REVOKE, "key_id" / U16)
+@data_of(LogType.KEY_REVOKE, "key_id" / U16, identities=OF_KEY)
 class KeyRevokeData(NamedTuple):
     """A programmer was forgotten."""
 
@@ -529,7 +546,7 @@ class LogCorruptData(NamedTuple):
     entries: int
 
 
-@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / volatile(Bytes(8)))
+@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / volatile(Bytes(8)), identities={"chain_mac": Identity.PROOF})
 class LogCheckpointData(NamedTuple):
     """A keyed check over the entries since the last checkpoint, under a key that never leaves the device."""
 

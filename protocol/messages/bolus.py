@@ -15,6 +15,7 @@ from protocol.codec.atoms import (
     naming,
     volatile,
 )
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
 from protocol.messages.command import command
@@ -99,6 +100,7 @@ class BolusCommitReply(NamedTuple):
     "cmd_id" / CMD_ID,
     "target_cmd_id" / naming(U32, COMMAND) * "0 the active bolus, whosever it is",
     "target_key_id" / U16 * "whose command the target is",
+    identities={"target_key_id": Identity.KEY_ID},
 )
 class BolusCancel(NamedTuple):
     """End a bolus now. Never refused for its cmd_id."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from protocol.codec.atoms import BOOLEAN, COMMAND, COMMAND_CHECK, LOG_ENTRY, U8, U16, U32, enum_of, naming
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import Opcode, Outcome
 from protocol.messages.command import command
@@ -41,7 +42,11 @@ _RECORDED = (  # what the ledger holds of a command
 
 
 @command(Opcode.QUERY_CMD, "PCS", while_unknown=True)
-@message("cmd_id" / CMD_ID, "key_id" / U16 * "FFFF the own key; another key's: clinician only")
+@message(
+    "cmd_id" / CMD_ID,
+    "key_id" / U16 * "FFFF the own key; another key's: clinician only",
+    identities={"key_id": Identity.KEY_ID},
+)
 class QueryCmd(NamedTuple):
     """Ask what became of a command."""
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from construct import Bytes
 
 from protocol.codec.atoms import U16, U32, Count, Rows, enum_of, one_of, volatile
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import Opcode
 from protocol.log.entry import ENTRY_BYTES
@@ -45,6 +46,7 @@ class LogRead(NamedTuple):
     "oldest_seq" / volatile(U32) * "0: the log is empty",
     "newest_seq" / volatile(U32) * "0: the log is empty",
     "entries" / Rows("n", Bytes(ENTRY_BYTES)) * "section 8",
+    identities={"entries": Identity.LOG_ENTRIES},
 )
 class LogReadReply(NamedTuple):
     """Entries as stored; `LogEntry.unpack` of `protocol.log.entry` checks and reads each."""

@@ -24,6 +24,7 @@ from protocol.codec.atoms import (
     naming,
     volatile,
 )
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import (
     Activity,
@@ -80,6 +81,7 @@ class GetStatus(NamedTuple):
     "stopped_by" / enum_or_none(Role, NOBODY) * "who stopped it",
     Reserved(1),
     "stop_expires_t_mono_s" / volatile(U32) * "0 none",
+    identities={"bolus_key_id": Identity.KEY_ID},
 )
 class GetStatusReply(NamedTuple):
     """What the pump believes and does."""
@@ -137,6 +139,7 @@ class GetInfo(NamedTuple):
     "memory_id"
     / naming(U64, MEMORY)
     * "drawn when the memory was created; a client files its outcomes under it",
+    identities={"serial": Identity.SERIAL, "memory_id": Identity.MEMORY},
 )
 class GetInfoReply(NamedTuple):
     """Which pump this is, and that it is virtual if it is."""

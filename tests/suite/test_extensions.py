@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.support.shared_place import shared_place
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).resolve().parents[2]
 EXTENSIONS = HOUSE / "fixtures" / "extensions"
-LIMIT_S = 280
 BUILDS = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "protocol", "firmware_emu", "hil")
 
@@ -33,7 +33,7 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         input="",
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -164,7 +164,7 @@ def emulating(fresh: Path, *arguments: object) -> Iterator[dict[str, str]]:
             yield json.loads(process.stdout.readline())
         finally:
             process.stdin.close()
-            assert process.wait(LIMIT_S) == 0
+            assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_port_of_somebody_else_carries_a_pump_that_their_target_opens(
