@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import hil
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage, read_messages
 from hil.cli.main import cli
 from hil.errors import PumpbenchError
@@ -66,6 +67,16 @@ def test_export_says_the_same_and_keeps_what_could_be_read(name: str) -> None:
         if isinstance(entry, RecordedMessage)
     ]
     assert len(done.stdout.splitlines()) == 1 + len(messages)
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGED if DAMAGED[name]["packets"]])
+def test_python_gets_the_same_words_as_arrays_come_without(name: str) -> None:
+    day = hil.read_recording(SESSIONS / "damaged" / f"{name}.pcapng")
+    if day.damage:
+        assert len(day.damage) == (1 if name == "truncated" else 2)
+        assert day.remarks == ()
+    else:
+        assert DAMAGED[name]["says"] in " ".join(day.remarks)
 
 
 @pytest.mark.parametrize("name", GOOD)
