@@ -5,7 +5,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
+from protocol.codec.atoms import (
+    ASKED_S,
+    COMMAND,
+    COMMAND_CHECK,
+    I16,
+    LOG_ENTRY,
+    PROGRAM_REVISION,
+    U8,
+    U16,
+    U32,
+    Reserved,
+    delta,
+    enum_of,
+    flags_of,
+    naming,
+    volatile,
+)
 from protocol.codec.identities import Identity
 from protocol.codec.layouts import NO_IDENTITIES, message
 from protocol.identifiers import (
@@ -64,7 +80,7 @@ def data_of(
     return declare
 
 
-@data_of(LogType.BOOT, "cause" / enum_of(BootCause), Reserved(3), "boot_count" / U32)
+@data_of(LogType.BOOT, "cause" / enum_of(BootCause), Reserved(3), "boot_count" / volatile(U32))
 class BootData(NamedTuple):
     """The program in the pump started."""
 
@@ -163,7 +179,11 @@ class ChannelMismatchData(NamedTuple):
 
 
 @data_of(
-    LogType.TIME_SET, "old_wall_s" / U32, "new_wall_s" / U32, "old_tz_minutes" / I16, "new_tz_minutes" / I16
+    LogType.TIME_SET,
+    "old_wall_s" / volatile(U32),
+    "new_wall_s" / volatile(U32),
+    "old_tz_minutes" / I16,
+    "new_tz_minutes" / I16,
 )
 class TimeSetData(NamedTuple):
     """The wall clock was set."""
@@ -174,14 +194,14 @@ class TimeSetData(NamedTuple):
     new_tz_minutes: int
 
 
-@data_of(LogType.WALL_INVALID, "last_wall_s" / U32 * "last known; 0 never set")
+@data_of(LogType.WALL_INVALID, "last_wall_s" / volatile(U32) * "last known; 0 never set")
 class WallInvalidData(NamedTuple):
     """The wall clock is not to be trusted any more."""
 
     last_wall_s: int
 
 
-@data_of(LogType.TIME_REF, "wall_s" / U32, "tz_minutes" / I16)
+@data_of(LogType.TIME_REF, "wall_s" / volatile(U32), "tz_minutes" / I16)
 class TimeRefData(NamedTuple):
     """What the wall clock shows at this t_mono_s; at least every 18 h."""
 
@@ -200,7 +220,7 @@ class DayTotalData(NamedTuple):
     flags: DayFlag
 
 
-@data_of(LogType.PROGRAM_COMMIT, "program_rev" / U32, "crc" / U32)
+@data_of(LogType.PROGRAM_COMMIT, "program_rev" / naming(U32, PROGRAM_REVISION), "crc" / U32)
 class ProgramCommitData(NamedTuple):
     """A new program is the active one."""
 
@@ -257,7 +277,9 @@ class ConfigWriteData(NamedTuple):
     new: int
 
 
-@data_of(LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)
+@data_of(
+    LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / naming(U32, COMMAND_CHECK), "volume_nl" / U32
+)
 class CmdIntentData(NamedTuple):
     """A command is accepted, and nothing has moved yet."""
 
@@ -298,7 +320,7 @@ class BolusEndData(NamedTuple):
 
 @data_of(
     LogType.BOLUS_CANCEL,
-    "target_cmd_id" / U32,
+    "target_cmd_id" / naming(U32, COMMAND),
     "target_key_id" / U16,
     identities={"target_key_id": Identity.KEY_ID},
 )
@@ -309,7 +331,7 @@ class BolusCancelData(NamedTuple):
     target_key_id: int
 
 
-@data_of(LogType.CMD_VOID, "voided_cmd_id" / U32)
+@data_of(LogType.CMD_VOID, "voided_cmd_id" / naming(U32, COMMAND))
 class CmdVoidData(NamedTuple):
     """A command that was never received never will be."""
 
@@ -333,7 +355,7 @@ class PtmGrantData(NamedTuple):
     duration_s: int
 
 
-@data_of(LogType.PTM_DENY, "deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / U32)
+@data_of(LogType.PTM_DENY, "deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / delta(U32, ASKED_S))
 class PtmDenyData(NamedTuple):
     """The patient asked and was denied."""
 
@@ -356,7 +378,7 @@ class AlarmOnData(NamedTuple):
     value: int = 0
 
 
-@data_of(LogType.ALARM_ACK, "alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / U32)
+@data_of(LogType.ALARM_ACK, "alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / naming(U32, LOG_ENTRY))
 class AlarmAckData(NamedTuple):
     """Somebody acknowledged an occurrence."""
 
@@ -436,7 +458,7 @@ class ResistanceHighData(NamedTuple):
     "key_id" / U16,
     "role" / enum_of(Role),
     Reserved(1),
-    "nonce_start" / Bytes(SESSION_MARK_BYTES),
+    "nonce_start" / volatile(Bytes(SESSION_MARK_BYTES)),
     identities={"key_id": Identity.KEY_ID, "nonce_start": Identity.NONCE},
 )
 class SessionOpenData(NamedTuple):
@@ -508,7 +530,7 @@ class KeyRevokeData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.LOG_ERASED, "old_first" / U32, "old_last" / U32)
+@data_of(LogType.LOG_ERASED, "old_first" / volatile(U32), "old_last" / volatile(U32))
 class LogErasedData(NamedTuple):
     """The memory was replaced; these entries are gone."""
 
@@ -516,7 +538,7 @@ class LogErasedData(NamedTuple):
     old_last: int
 
 
-@data_of(LogType.LOG_CORRUPT, "first_seq" / U32, "entries" / U32)
+@data_of(LogType.LOG_CORRUPT, "first_seq" / volatile(U32), "entries" / U32)
 class LogCorruptData(NamedTuple):
     """Entries whose check fails."""
 
@@ -524,7 +546,7 @@ class LogCorruptData(NamedTuple):
     entries: int
 
 
-@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / Bytes(8), identities={"chain_mac": Identity.PROOF})
+@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / volatile(Bytes(8)), identities={"chain_mac": Identity.PROOF})
 class LogCheckpointData(NamedTuple):
     """A keyed check over the entries since the last checkpoint, under a key that never leaves the device."""
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import U8, U16, Count, Reserved, Rows, enum_of
+from protocol.codec.atoms import U8, U16, Count, Reserved, Rows, enum_of, volatile
 from protocol.codec.identities import Identity
 from protocol.codec.layouts import encode, message, nested
 from protocol.identifiers import Opcode, Role
@@ -20,7 +20,7 @@ PAIRED_KEY_IDS = range(1, 0xFFFF)  # 0 is the implant card, FFFF means one's own
     "key_id" / U16 * "1 to FFFE, of no other key",
     "role" / enum_of(Role),
     Reserved(1),
-    "wrapped" / Bytes(WRAPPED_KEY_BYTES) * "the new key, sealed under Kpair",
+    "wrapped" / volatile(Bytes(WRAPPED_KEY_BYTES)) * "the new key, sealed under Kpair",
     identities={"key_id": Identity.KEY_ID, "wrapped": Identity.PROOF},
 )
 class KeyAdd(NamedTuple):
