@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hil.capture.messages import FrameState, RecordedMessage, read_messages
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
 from hil.comparison.differences import Comparison, How, message_name
 from hil.comparison.rules import Rules
 from hil.comparison.rules_file import read_rules
+from hil.comparison.side import read_side
 from hil.comparison.summary import Summary, summed_up
 from hil.errors import BadConfiguration, NotTheSame
 from hil.frame_words import fields_text, frame_text, value_text
 from hil.key_file import read_keys
-from protocol.capture.pcapng import Damage
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.wire.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from hil.capture.messages import RecordedMessage
     from hil.comparison.differences import Difference
     from hil.comparison.judging import Applied
+    from hil.comparison.side import Side
     from hil.comparison.summary import OfField
-    from protocol.link.development_keys import DeviceKey
 
 WORDS: Final = {
     How.FIELD: "differs",
@@ -38,20 +37,6 @@ WORDS: Final = {
     How.SEALED: "is sealed, and no key opens it: not compared",
 }
 VALUE_WIDTH: Final = 40
-
-
-@dataclass
-class Side:
-    """One of the two files: its messages, and what could not be read of it."""
-
-    path: Path
-    messages: list[RecordedMessage] = field(default_factory=list)
-    damage: list[str] = field(default_factory=list)
-
-    @property
-    def sealed(self) -> int:
-        """How many of its frames no key opens."""
-        return sum(each.state is FrameState.SEALED for each in self.messages)
 
 
 @click.command()
@@ -92,18 +77,6 @@ def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | No
         raise
     tell_lines([_json(sides, comparison, summary)] if as_json else _text(sides, comparison, summary))
     _end(sides, summary, comparison)
-
-
-def read_side(path: Path, keys: list[DeviceKey]) -> Side:
-    """All of a recording that can be read; BadConfiguration where it is none."""
-    side = Side(path)
-    for entry in read_messages(path, keys):
-        if isinstance(entry, RecordedMessage):
-            if entry.state is not FrameState.DELIMITERS:
-                side.messages.append(entry)
-        elif isinstance(entry, Damage):
-            side.damage.append(entry.what if entry.at < 0 else f"byte {entry.at}: {entry.what}")
-    return side
 
 
 def _check_there_is_something(sides: list[Side]) -> None:
@@ -220,8 +193,8 @@ def _of_field(of_field: OfField) -> Iterator[str]:
             yield f"  {_numbers(each)}: {was} | {now}"
         else:
             entry = each.first or each.second
-            fields = "" if entry is None or entry.message is None else f": {_cut(fields_text(entry.message))}"
-            yield f"  {_numbers(each)}{fields}"
+            fields = "" if entry is None or not entry.message else _cut(fields_text(entry.message))
+            yield f"  {_numbers(each)}: {fields}".removesuffix(": ")
     if of_field.more:
         yield f"  and {of_field.more} more"
 

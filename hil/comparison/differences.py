@@ -18,6 +18,7 @@ from protocol.wire.frame import BadFrame, Frame
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator
 
+    from hil.comparison.alignment import Pair
     from hil.comparison.rules import Rules
 
 ANSWER: Final = "answer"
@@ -67,15 +68,23 @@ class Comparison:
         looked at.
         """
         first, second = _spoken(recorded), _spoken(heard)
-        fine = [_fine_keys(first, self.judge), _fine_keys(second, self.judge)]
-        coarse = [[_coarse_key(each) for each in side] for side in (first, second)]
-        for at, to in aligned_in_gaps(aligned(*fine), *coarse):
+        for at, to in self._aligned(first, second):
             if at is not None and to is not None:
                 yield from self._between(first[at], second[to])
             elif at is not None:
                 yield _alone(How.MISSING, first[at], None)
             elif to is not None:
                 yield _alone(How.EXTRA, None, second[to])
+
+    def _aligned(self, first: list[RecordedMessage], second: list[RecordedMessage]) -> Iterable[Pair]:
+        """Which message is which: where not all has been asked alike, those first that also say the same."""
+        asked = [_asked_keys(side, self.judge) for side in (first, second)]
+        pairs = list(aligned(*asked))
+        if all(at is not None and to is not None for at, to in pairs):
+            return pairs
+        said = [[_said_key(each, self.judge) for each in side] for side in (first, second)]
+        coarse = [[_coarse_key(each) for each in side] for side in (first, second)]
+        return aligned_in_gaps(aligned_in_gaps(aligned(*said), *asked), *coarse)
 
     def _between(self, first: RecordedMessage, second: RecordedMessage) -> Iterator[Difference]:
         """What differs between two messages that correspond."""
@@ -143,7 +152,17 @@ def _coarse_key(entry: RecordedMessage) -> Hashable:
     return entry.passed.way, kind, frame.opcode
 
 
-def _fine_keys(entries: Iterable[RecordedMessage], judge: Judge) -> list[Hashable]:
+def _said_key(entry: RecordedMessage, judge: Judge) -> Hashable:
+    """With them all that is said: a request to the last number, and of the others what is compared exactly."""
+    message: Hashable = entry.payload if entry.message is None else entry.message
+    if entry.message is not None and not (
+        isinstance(entry.frame, Frame) and entry.frame.kind is Kind.REQUEST
+    ):
+        message = judge.contents(entry.message)
+    return _coarse_key(entry), message
+
+
+def _asked_keys(entries: Iterable[RecordedMessage], judge: Judge) -> list[Hashable]:
     """With them what a request asks for; of an answer, what it answers."""
     keys: list[Hashable] = []
     request_keys: dict[int, Hashable] = defaultdict(lambda: None)
@@ -151,7 +170,7 @@ def _fine_keys(entries: Iterable[RecordedMessage], judge: Judge) -> list[Hashabl
         key = _coarse_key(entry)
         if isinstance(entry.frame, Frame):
             if entry.frame.kind is Kind.REQUEST:
-                asked = entry.payload if entry.message is None else judge.exact_values(entry.message)
+                asked = entry.payload if entry.message is None else judge.contents(entry.message)
                 key = (key, asked)
                 request_keys[entry.number] = key
             elif entry.answers is not None:

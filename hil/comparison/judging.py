@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.comparison.rules import BAD_FRAME, DECLARED, fields_of
@@ -114,7 +113,6 @@ class Judge:
         self._rules = rules
         self._plans: dict[type, tuple[_Step, ...]] = {}
         self._details: dict[tuple[type, type, str], tuple[_Step, ...]] = {}
-        self._exact: dict[type, Any] = {}
         self._names = _Names()
         self.applied: list[Applied] = []
         self._bad_frames: Applied | None = None
@@ -122,9 +120,7 @@ class Judge:
     def messages(self, was: Any, now: Any) -> Iterator[Unlike]:
         """The fields in which two messages of one class differ."""
         cls = type(was)
-        if cls not in self._plans:
-            self._plans[cls] = self._plan(cls, cls, "")
-        return self._between(cls, self._plans[cls], was, now, cls.__name__)
+        return self._between(cls, self._plan_of(cls), was, now, cls.__name__)
 
     def bad_frames(self, was: bytes, now: bytes) -> Iterator[Unlike]:
         """Whether what is no frame differs."""
@@ -134,18 +130,31 @@ class Judge:
         if not self._bad_frames.same(was, now, self._names):
             yield Unlike(self._bad_frames.place, was, now)
 
-    def exact_values(self, message: Any) -> Hashable:
-        """What of a request is the same each time it is asked."""
+    def contents(self, message: Any) -> Hashable:
+        """All of a message that is compared exactly: what two that say the same have in common."""
         cls = type(message)
-        if cls not in self._exact:
-            names = []
-            for each in fields_of(cls):
-                rule, _override = self._rules.of(cls, each.name, cls, each.rule)
-                if each.record is None and rule == EXACT:
-                    names.append(each.name)
-            self._exact[cls] = attrgetter(*names) if names else lambda _message: None
-        values: Hashable = self._exact[cls](message)
-        return values
+        return self._contents(cls, self._plan_of(cls), message)
+
+    def _contents(self, message: type, steps: tuple[_Step, ...], values: Any) -> Hashable:
+        found: list[Hashable] = []
+        for step, value in zip(steps, values, strict=True):
+            if not step.inner:
+                found.append(value if step.applied is not None and step.applied.rule == EXACT else None)
+            elif step.declared.is_log_entry:
+                found.append(tuple(self._entry_contents(message, step, raw) for raw in value))
+            elif step.declared.is_rows:
+                found.append(tuple(self._contents(message, step.inner, row) for row in value))
+            else:
+                found.append(self._contents(message, step.inner, value))
+        return tuple(found)
+
+    def _entry_contents(self, message: type, step: _Step, raw: bytes) -> Hashable:
+        read = _entry(raw)
+        if read is None:
+            return raw
+        entry, details = read
+        steps = self._plan_of_details(message, step, type(details))
+        return entry.type, entry.actor, entry.flags, self._contents(message, steps, details)
 
     def unused(self) -> list[Override]:
         """The rules of somebody's own that judged nothing."""
@@ -155,6 +164,17 @@ class Judge:
     def _add(self, applied: Applied) -> Applied:
         self.applied.append(applied)
         return applied
+
+    def _plan_of(self, cls: type) -> tuple[_Step, ...]:
+        if cls not in self._plans:
+            self._plans[cls] = self._plan(cls, cls, "")
+        return self._plans[cls]
+
+    def _plan_of_details(self, message: type, step: _Step, details: type) -> tuple[_Step, ...]:
+        key = (message, details, step.path)
+        if key not in self._details:
+            self._details[key] = self._plan(message, details, f"{step.path}.data.")
+        return self._details[key]
 
     def _plan(self, message: type, owner: type, prefix: str) -> tuple[_Step, ...]:
         steps = []
@@ -215,10 +235,8 @@ class Judge:
             place,
         )
         if in_details:
-            key = (message, type(details), step.path)
-            if key not in self._details:
-                self._details[key] = self._plan(message, type(details), f"{step.path}.data.")
-            yield from self._between(message, self._details[key], details, other_details, f"{place}.data")
+            inner = self._plan_of_details(message, step, type(details))
+            yield from self._between(message, inner, details, other_details, f"{place}.data")
 
 
 def _entry(raw: bytes) -> tuple[LogEntry, Any] | None:

@@ -174,3 +174,8 @@ def test_every_fault_that_is_injected_is_in_the_trace_with_its_time_and_not_in_t
     assert injected.name == name
     assert {each.name: each.value for each in injected.parameters}.items() >= given.items()
     assert not {log_type for log_type in LogType if "FAULT_INJECTED" in log_type.name}
+    again = VirtualBench(new_pump(load_profile("implanted"), actions.state(pump).seed))
+    again.advance(entries[0].now.pump_ms)
+    actions.inject(again, injected.name, {each.name: each.value for each in injected.parameters})
+    actions.clear(again, name)
+    assert again.trace_hash == pump.trace_hash, "what the trace and the state tell repeats it"
