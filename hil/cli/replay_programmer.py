@@ -83,6 +83,10 @@ def replay_programmer(file: Path, given: dict[str, Any], *, as_json: bool) -> No
     left = None
     if player.state is State.STOP and address.scheme.lives_on and not given["leave_stopped"]:
         left = unless_left_so("it was played")
+    for exchange in player.left_out:
+        say(
+            f"{opcode_words(exchange.opcode)} of packet {exchange.number} met no session then, and was not sent"
+        )
     _say_what_was_hidden(player)
     _tell_end(conversation, heard, left, as_json=as_json)
 

@@ -95,6 +95,8 @@ class Player:
         self._at: Greeting | None = None
         self._info: GetInfoReply | None = None
         self._last: Played | None = None
+        self.left_out: list[Exchange] = []
+        """Commands that met no session in the recording, and were not sent."""
         self._unresolved: tuple[Exchange, int, Filed | None] | None = None
         self.under_way: tuple[Exchange, int] | None = None
         """The request that was sent and whose answer is not there yet, with its command id, 0 without one."""
@@ -108,7 +110,8 @@ class Player:
         """
         for exchange in self._conversation.exchanges:
             if exchange.met_no_session and not only_asks(exchange.command):
-                continue  # what did nothing then would be done now
+                self.left_out.append(exchange)  # what did nothing then would be done now
+                continue
             self._last = self._play(exchange)
             yield self._last
         if self._unresolved is not None:

@@ -152,6 +152,22 @@ def test_ids_tokens_and_numbers_are_those_of_the_pump_that_is_there(visit_file: 
             assert after.status().last_cmd_id == 8
 
 
+def test_a_command_that_met_no_session_is_not_sent_and_a_question_is(visit_file: Path) -> None:
+    """The recorded pump did nothing then; a pump whose session lasts would do it now."""
+    conversation = read_conversation(visit_file)
+    lost = [
+        each for each in conversation.exchanges if each.opcode in {Opcode.BOLUS_COMMIT, Opcode.GET_DELIVERY}
+    ]
+    for exchange in lost:
+        exchange.met_no_session, exchange.answer = True, None
+    with emulator() as (target, channel), ExitStack() as stack:
+        player = player_at(target, channel, conversation, timing=ORIGINAL, lives_on=False, closing=stack)
+        played = [Opcode(each.exchange.opcode) for each in player.play()]
+    assert [Opcode(each.opcode) for each in player.left_out] == [Opcode.BOLUS_COMMIT]
+    assert Opcode.BOLUS_COMMIT not in played
+    assert Opcode.GET_DELIVERY in played
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
