@@ -106,10 +106,17 @@ class History:
 
     by_kind: dict[tuple[FactKind, int | None], list[Fact]] = field(default_factory=dict)
 
+    by_name: dict[str, list[Fact]] = field(default_factory=dict)
+    requests_by_command: dict[tuple[int, int], list[Fact]] = field(default_factory=dict)
+    """By memory and number of the command."""
+
     def add(self, fact: Fact) -> None:
         """Keep one more."""
         fact.at = len(self.facts)
         self.facts.append(fact)
+        self.by_name.setdefault(fact.name, []).append(fact)
+        if fact.kind is FactKind.REQUEST:
+            self.requests_by_command.setdefault((fact.memory, fact.cmd_id), []).append(fact)
         for memory in (None, fact.memory):
             self.by_kind.setdefault((fact.kind, memory), []).append(fact)
 
