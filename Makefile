@@ -55,8 +55,9 @@ hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; th
 matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP; in report/matrix/
 	@$(BIN)/python -m scripts.matrix
 
-soak: $(STAMP) ## the long run: all of tests/, and every case of the loops of which `make test` plays a part
+soak: $(STAMP) ## the long run: all of tests/, every case of the loops of which `make test` plays a part, an hour of replay
 	@PUMPBENCH_SOAK=1 $(BIN)/python -m pytest -q -n 4 --durations=20 -o timeout=900
+	@$(BIN)/python -m scripts.replay_lateness
 
 bench: $(STAMP) ## measure speed as ratios to floors of the same run
 	@$(BIN)/python -m scripts.bench

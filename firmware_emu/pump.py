@@ -10,9 +10,11 @@ thrown away, and another is booted when power comes back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from firmware_emu.controller.controller import Belief, Controller
+from firmware_emu.controller.late_events import late_events
+from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import PLACES, RECORD_OVERHEAD_BYTES, memory_size_bytes
 from firmware_emu.events import (
     Event,
@@ -39,7 +41,7 @@ from firmware_emu.pins import PowerCut
 from firmware_emu.plant.plant import Plant
 from firmware_emu.plant.processor import LINK_TASK, NO_TASK
 from firmware_emu.state_copy import copy_state
-from firmware_emu.trace import QuietHours, Written, entries_of, writes_of
+from firmware_emu.trace import QuietHours, Step, Written
 from protocol.wire.framing import DELIMITER
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
     from firmware_emu.profile import Profile
-    from firmware_emu.trace import Note, Write
+    from firmware_emu.trace import Note
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
@@ -58,26 +60,6 @@ RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for
 """Where the program keeps each of its records: a rig aims at them by the number of a region."""
 RUNS_ON = frozenset({NO_TASK, LINK_TASK})
 """Which task may hang while the rest of the program runs on; all others take each other's events."""
-
-
-class Step(NamedTuple):
-    """What one step gave. A wake-up of None asks for none; both are hints, early and late calls do no harm."""
-
-    to_send: bytes
-    wake_at_ms: int | None
-    wake_line_ms: int | None
-    notes: tuple[Note, ...]
-    """What happened, in order; `trace` and `writes` read it."""
-
-    @property
-    def trace(self) -> tuple[TraceEntry, ...]:
-        """Each event with its moment, made anew at each call."""
-        return entries_of(self.notes)
-
-    @property
-    def writes(self) -> tuple[Write, ...]:
-        """What reached the memory, in order."""
-        return writes_of(self.notes)
 
 
 class Pump:
@@ -96,6 +78,8 @@ class Pump:
         self.every_stroke = False
         """Whether somebody waits for what a stroke may change: then each is an event, and nothing else differs."""
         self._memory_id = memory_id  # until a start has taken it
+        self.told = LogSeqs()
+        """The newest entries of both logs of which the trace tells."""
         self._notes: list[Note] = []
         self._traces_frames = True
         self._sent = b""  # in this step, before its bytes are handed over
@@ -118,12 +102,22 @@ class Pump:
         return pump
 
     @classmethod
-    def restore(cls, profile: Profile, plant: Plant, now: Now, memory_id: int | None = None) -> Pump:
+    def restore(
+        cls,
+        profile: Profile,
+        plant: Plant,
+        now: Now,
+        memory_id: int | None = None,
+        told: LogSeqs | None = None,
+    ) -> Pump:
         """The pump of an image: power comes back to this plant, with its memory, `now`.
 
-        `memory_id` is a new identity for a memory of which the bench knows that it has lost something.
+        `memory_id` is a new identity for a memory of which the bench knows that it has lost something; `told` has the
+        newest log entries that an earlier trace told, without it none was.
         """
         pump = cls(profile, plant, now, memory_id)
+        if told is not None:
+            pump.told = told
         pump._boot()
         return pump
 
@@ -144,6 +138,10 @@ class Pump:
         if received and not self._deaf:
             self._take(received)
             wake_at_ms = self._next_event_ms()
+        elif received:
+            self.plant.processor.feel_hang()
+        if self.plant.processor.hung_task:
+            self._feel_hang()
         sent, self._sent = self._sent, b""
         wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
@@ -350,6 +348,7 @@ class Pump:
         controller, now = self.controller, self.now
         if controller is not None and (controller.records.events or controller.device.refills):
             self._notes += [TraceEntry(now, event) for event in controller.records.take_events()]
+            self.told = controller.records.committed
             for refilled in controller.take_refills():
                 self._refill_by_hand(refilled)
         if self.plant.flash.writes:
@@ -387,6 +386,7 @@ class Pump:
 
     def _power_lost(self, lost: PowerLost) -> None:
         self._collect()
+        self._feel_hang()
         self.controller = None
         self.plant.power_lost(self.now_ms)
         self._note(lost)
@@ -417,6 +417,8 @@ class Pump:
         self.plant.crystal.begin(self.now_ms, controller.tick_ms)
         controller.link.observing = self._traces_frames
         self.controller = controller
+        for event in late_events(controller.records.log, self.told):
+            self._note(event)
         self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
         self._collect()
         self._tell_receiver()
@@ -542,6 +544,14 @@ class Pump:
             self.inject("motor-stall", {})
         else:
             self.clear("motor-stall")
+
+    def _feel_hang(self) -> None:
+        """Note whether the program would have done something by now but for a task that hangs."""
+        controller, processor = self.controller, self.plant.processor
+        if controller is None or processor.hung_task in RUNS_ON:
+            return
+        if controller.schedule.next_event_ms(every_stroke=True) <= self._tick_ms():
+            processor.feel_hang()
 
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""

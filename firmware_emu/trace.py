@@ -61,3 +61,23 @@ def entries_of(notes: Iterable[Note]) -> tuple[TraceEntry, ...]:
 def writes_of(notes: Iterable[Note]) -> tuple[Write, ...]:
     """All that reached the memory, in order."""
     return tuple(write for note in notes if not isinstance(note, TraceEntry) for write in note.writes)
+
+
+class Step(NamedTuple):
+    """What one step gave. A wake-up of None asks for none; both are hints, early and late calls do no harm."""
+
+    to_send: bytes
+    wake_at_ms: int | None
+    wake_line_ms: int | None
+    notes: tuple[Note, ...]
+    """What happened, in order; `trace` and `writes` read it."""
+
+    @property
+    def trace(self) -> tuple[TraceEntry, ...]:
+        """Each event with its moment, made anew at each call."""
+        return entries_of(self.notes)
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """What reached the memory, in order."""
+        return writes_of(self.notes)

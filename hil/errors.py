@@ -36,6 +36,7 @@ class ExitCode(IntEnum):
     ANSWER_NOT_WRITTEN = 12
     DECLINED = 13
     LEFT_STOPPED = 14
+    DIFFERENT = 15
     INTERRUPTED = 130
 
 
@@ -55,6 +56,7 @@ EXIT_CODE_WORDS = {
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
     ExitCode.DECLINED: "a question was not answered with yes: nothing was changed",
     ExitCode.LEFT_STOPPED: "it was done, and the pump is left stopped without a second yes: its program does not run",
+    ExitCode.DIFFERENT: "what was compared is not the same: the sentence says where, and how often",
     ExitCode.INTERRUPTED: "Ctrl-C, before a command had left: nothing was sent",
 }
 """What each exit code says, for the page of them."""
@@ -166,6 +168,13 @@ class Declined(PumpbenchError):
 
     exit_code = ExitCode.DECLINED
     accused = "declined"
+
+
+class NotTheSame(PumpbenchError):
+    """What was compared differs: two recordings, or a run and the recording that it was held against."""
+
+    exit_code = ExitCode.DIFFERENT
+    accused = "difference"
 
 
 class LeftStopped(PumpbenchError):

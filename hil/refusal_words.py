@@ -187,6 +187,8 @@ def way_on_of(error: ErrorReply) -> str:
 
 def _values(opcode: Opcode, error: ErrorReply) -> list[str]:
     """What a refusal says in numbers, as far as a person can read them."""
+    if error.code == ErrorCode.CONC and error.field_offset is None and error.detail == error.limit:
+        return [f"another drug of the same concentration, {mcg_per_ml(error.limit)}"]  # of PROG_COMMIT
     if error.code in _SPECIAL:
         words = _SPECIAL[error.code](error)
         return [words] if words else []

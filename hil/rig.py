@@ -23,6 +23,8 @@ class RigState(NamedTuple):
     truth: Mapping[str, Any]
     belief: Mapping[str, Any] | None
     trace_hash: str | None
+    seed: int | None
+    """What the pump's chance began from, by which its life is repeated; None where chance is its own."""
 
 
 class RigClock(NamedTuple):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from firmware_emu.bench.ports.port import Say
     from firmware_emu.bench.pump_host import PumpHost
-    from firmware_emu.pump import Step
+    from firmware_emu.trace import Step
     from protocol.capture.line_time import RecordingTime
 
 OTHER_KINDS = (FrameReceived, FrameSent, MemoryWritten)

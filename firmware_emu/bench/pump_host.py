@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from firmware_emu.bench.errors import BadConfigurationError
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.bench.trace_ring import TraceRing
+from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
 from firmware_emu.fault_orders import FaultOrders, checked
 from firmware_emu.faults.orders import order_from_json, order_to_json
 from firmware_emu.now import Now
-from firmware_emu.plant.component import boolean, field, section
+from firmware_emu.plant.component import boolean, field, integer, section
 from firmware_emu.plant.plant import Plant
-from firmware_emu.pump import Pump, Step
+from firmware_emu.pump import Pump
+from firmware_emu.trace import Step
 
 if TYPE_CHECKING:
     from firmware_emu.bench.image_file import ImageFile, Remembered
@@ -44,7 +46,8 @@ def restored_pump(
         plant.flash.load(remembered.writes)
         if boolean(state, "powered"):
             plant.power_lost(remembered.now_ms)
-        pump = Pump.restore(profile, plant, Now.both(remembered.now_ms + off_ms), memory_id)
+        told = LogSeqs(*(integer(section(state, "told"), log) for log in LogSeqs._fields))
+        pump = Pump.restore(profile, plant, Now.both(remembered.now_ms + off_ms), memory_id, told)
         pump.hands_off_reservoir = boolean(state, "hands_off_reservoir")
         orders = [order_from_json(order) for order in field(state, "orders")]
         pump.orders = FaultOrders(map(checked, orders), plant.rotor.strokes_driven)
@@ -91,6 +94,7 @@ class PumpHost:
                 "plant": self.pump.plant.to_json(),
                 "powered": self.pump.powered,
                 "hands_off_reservoir": self.pump.hands_off_reservoir,
+                "told": self.pump.told._asdict(),
                 "orders": [order_to_json(order) for order in self.pump.orders.by_fault.values()],
             }
             self.image.append(now.pump_ms, step.writes, state)

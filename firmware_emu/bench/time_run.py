@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from firmware_emu.awaited import Awaited
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.events import TraceEntry
-    from firmware_emu.pump import Step
+    from firmware_emu.trace import Step
 
 STEP_MAX_MS = 30 * MS_PER_DAY
 EVENTS_MAX = 1_000  # what one time run tells of, the newest; the trace has the others

@@ -163,7 +163,7 @@ def _boot_blank(memory: Memory, pins: Pins, profile: Profile, memory_id: int | N
     deliveries = Deliveries(Basal.at(0, model.stroke_nl))
     believed = records.settings.applied_to(model)
     therapy = Therapy(records, SecondChannel(pins.rotor), believed, deliveries, Counters(), detector)
-    log.begin_epoch(identity.epoch, 0)
+    records.begin_epoch()
     records.enter(LogType.BOOT, BootData(BootCause.FIRST, 1))
     _tell_firmware(records, model)
     rng_failed = _test_at_start(Started(therapy, pins, clock_credible=True))
@@ -449,7 +449,7 @@ class _Restart(NamedTuple):
         therapy = records.therapy
         if records.log.is_empty:
             records.identity.epoch = records.identity.epoch + 1 & 0xFFFF or 1
-            records.log.begin_epoch(records.identity.epoch, records.tick_ms)
+            records.begin_epoch()
             records.mark_dirty(Region.IDENTITY)
         therapy.boot_count += 1
         bitten = self.pins.processor.reset_cause() is ResetCause.WATCHDOG

@@ -6,10 +6,11 @@ know of a lost one is put back, so that no alarm that lasts falls silent. Which 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.memory.memory_map import CRITICAL_REGIONS, Region
+from firmware_emu.controller.self_test import NO_REGION
 from firmware_emu.controller.therapy.bolus_window import Ended
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import GRANTS_MAX
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from firmware_emu.controller.memory.event_log import LogDamage
     from firmware_emu.controller.memory.memory import Failure
     from firmware_emu.controller.therapy.therapy import Therapy
-
-NO_REGION: Final = 0xFF  # of NVM_FAULT: no record, but what makes records durable
 
 
 def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) -> None:

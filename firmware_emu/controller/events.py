@@ -17,7 +17,7 @@ class ProgramEvent(Event):
 
 
 class LogWritten(ProgramEvent):
-    """An entry of the log was committed."""
+    """An entry of the log was committed; where a power cut came between, the next start tells it."""
 
     seq: int
     log_type: LogType

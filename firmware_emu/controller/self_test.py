@@ -8,9 +8,9 @@ from firmware_emu.controller.firmware import code_fails
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.service_life import Voltage
 from firmware_emu.pins import CELLS, WORD_BITS
-from protocol.identifiers import BatteryPhase, SelfTestFault
+from protocol.identifiers import AlarmId, BatteryPhase, SelfTestFault
 from protocol.log.data import NvmFaultData
-from protocol.log.types import LogName, LogType
+from protocol.log.types import LogName, LogType, MemoryFault
 from protocol.messages.log import LogStatus
 
 if TYPE_CHECKING:
@@ -28,6 +28,9 @@ _LEFT, _RIGHT, _PRODUCT = 0xDEAD_BEEF, 0x1234_5678, 0xFD5BDEE5621CA08
 
 
 _BATTERY_READINGS: Final = 10  # [DOMAIN SR-68]
+NO_REGION: Final = (
+    0xFF  # of NVM_FAULT and the alarms of the memory: no record, but what makes records durable
+)
 
 
 def battery_voltage(pins: BatteryPin, model: PumpModel, tick_ms: int) -> Voltage:
@@ -52,29 +55,38 @@ def ram_fails(pins: Pins) -> bool:
     processor = pins.processor
     for cell in range(CELLS):
         kept = processor.read_cell(cell)
+        fails = False
         for pattern in _PATTERNS:
             processor.write_cell(cell, pattern)
-            if processor.read_cell(cell) != pattern:
-                return True
+            fails = fails or processor.read_cell(cell) != pattern
         processor.write_cell(cell, kept)
+        if fails:
+            return True
     return False
 
 
 def _memory_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
-    """Whether a record cannot be read back; it is logged, and written anew from what is in use."""
+    """Whether a record cannot be read back; it is logged, and written anew from what is in use, which is whole."""
     memory = records.memory
-    damaged = [region for region in Region if memory.read_record(region) is None]
-    for region in damaged:
+    damaged: list[int] = [region for region in Region if memory.read_record(region) is None]
+    for region in map(Region, damaged):
         records.enter(LogType.NVM_FAULT, NvmFaultData(region, 0))
         records.mark_dirty(region)
-    return bool(damaged) or memory.read_checkpoint() is None
+    if memory.read_checkpoint() is None:
+        damaged.append(NO_REGION)
+    if damaged:
+        records.raise_alarm(AlarmId.MEM_NONCRITICAL, damaged[0], MemoryFault.RECORD)
+    return bool(damaged)
 
 
 def _log_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
     """Whether a slot cannot be read, or a chain does not match what it covers."""
     found = [records.log.status(LogStatus(name)) for name in LogName]
     records.tell_log_damage(records.log.damage())
-    return any(each.corrupt or each.bad_checkpoints for each in found)
+    bad_seqs = [each.first_bad_seq for each in found if each.corrupt or each.bad_checkpoints]
+    if bad_seqs:
+        records.raise_alarm(AlarmId.MEM_NONCRITICAL, bad_seqs[0], MemoryFault.LOG)
+    return bool(bad_seqs)
 
 
 def _clock_fails(records: Records, _pins: Pins, _model: PumpModel) -> bool:
@@ -114,6 +126,22 @@ TESTS: Final[
 }
 
 
+ALARM_OF: Final = {  # as of a start; MEMORY and LOG raise theirs as they find it, the others have timers of their own
+    SelfTestFault.ENTROPY: AlarmId.RNG_FAILED,
+    SelfTestFault.CPU: AlarmId.SELF_TEST,
+    SelfTestFault.FIRMWARE: AlarmId.SELF_TEST,
+    SelfTestFault.RAM: AlarmId.SELF_TEST,
+    SelfTestFault.WATCHDOG: AlarmId.SELF_TEST,
+    SelfTestFault.STACK: AlarmId.SELF_TEST,
+}
+UNTRUSTED: Final = SelfTestFault.CPU | SelfTestFault.FIRMWARE | SelfTestFault.RAM | SelfTestFault.STACK
+"""Parts without which nobody can vouch for a dose: the safe state."""
+
+
 def run_self_test(records: Records, pins: Pins, model: PumpModel) -> SelfTestFault:
-    """Run all tests; returns what failed."""
-    return SelfTestFault(sum(fault for fault, fails in TESTS.items() if fails(records, pins, model)))
+    """Run all tests and raise the alarms of what failed; returns that."""
+    failed = SelfTestFault(sum(fault for fault, fails in TESTS.items() if fails(records, pins, model)))
+    for part, alarm_id in ALARM_OF.items():
+        if part & failed:
+            records.raise_alarm(alarm_id, part)
+    return failed

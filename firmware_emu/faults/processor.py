@@ -98,7 +98,7 @@ PROCESSOR_FAULTS: Final = (
         lambda plant, now_ms, values: plant.processor.hang(values["task"], now_ms),
         lambda plant, _now_ms: plant.processor.end_hang(),
         lambda plant: plant.processor.hangs,
-        lambda plant: plant.processor.bites,
+        lambda plant: plant.processor.hangs_felt,
         (
             Parameter(
                 "task",

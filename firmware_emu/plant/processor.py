@@ -41,6 +41,8 @@ class Processor(Component):
         "flips_read",
         "guard",
         "guards_lost",
+        "hang_felt",
+        "hangs_felt",
         "hangs_missed",
         "healthy",
         "hung_since_ms",
@@ -62,6 +64,8 @@ class Processor(Component):
         "flips_read": COUNT,
         "guard": Range(0, (1 << 32) - 1),
         "guards_lost": COUNT,
+        "hang_felt": bool,
+        "hangs_felt": COUNT,
         "hangs_missed": COUNT,
         "hung_since_ms": COUNT,
         "hung_task": COUNT,
@@ -84,10 +88,12 @@ class Processor(Component):
         self.code_flips = 0
         self.cpu_faulty = self.watchdog_dead = False
         self.hung_task, self.hung_since_ms = NO_TASK, 0
+        self.hang_felt = False
+        """Whether the hang that lasts has kept anything from being done."""
         self.reset_at_ms: int | None = None
         self.reset_cause_now = ResetCause.POWER
         self.flips_read = self.stuck_reads = self.code_reads_flipped = self.cpu_wrong = 0
-        self.guards_lost = self.bites = self.false_bites = self.hangs_missed = 0
+        self.guards_lost = self.bites = self.false_bites = self.hangs_missed = self.hangs_felt = 0
         self.disturbed = False
         """Whether a cell or the stack is not as it was written."""
         self.healthy = True
@@ -186,6 +192,12 @@ class Processor(Component):
             self.hung_task, self.hung_since_ms = task, now_ms
             self._look()
 
+    def feel_hang(self) -> None:
+        """Note that the task that hangs has kept something from being done: each hang counts once."""
+        if self.hung_task and not self.hang_felt:
+            self.hang_felt = True
+            self.hangs_felt += 1
+
     def end_hang(self) -> None:
         """End what hangs by a reset: a program that went on where it stood would turn at once all that it missed."""
         if self.hung_task:
@@ -243,6 +255,7 @@ class Processor(Component):
     def bite(self) -> None:
         """Note that the watchdog resets the chip now; what it had found is the register's to tell."""
         if self.hung_task:
+            self.feel_hang()
             self.bites += 1
         else:
             self.false_bites += 1
@@ -259,7 +272,7 @@ class Processor(Component):
         self.cells.clear()
         self.flips.clear()
         self.guard = GUARD
-        self.hung_task, self.hung_since_ms = NO_TASK, 0
+        self.hung_task, self.hung_since_ms, self.hang_felt = NO_TASK, 0, False
         self.reset_at_ms = None
         self._look()
 

@@ -100,7 +100,6 @@ class History:
     """Frames that no key opened: what they said is in none of the facts."""
     damage: int = 0
     """Places of the file that cannot be read."""
-    packets: int = 0
     with_truth: frozenset[int] = frozenset()
     """The memories of which marks tell what happened in the pump's world."""
 
@@ -157,10 +156,8 @@ class _Reader:
             case Beginning():
                 self._begin(entry)
             case NumberedMark():
-                self.history.packets += 1
                 self._take_mark(entry)
             case RecordedMessage():
-                self.history.packets += 1
                 self.history.sealed += entry.state is FrameState.SEALED
                 if entry.message is not None and isinstance(entry.frame, Frame):
                     self._take_message(entry, entry.frame, entry.message)

@@ -79,7 +79,7 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    yield from _read(entries_of(path), key_finder(keys))
+    yield from messages_of(entries_of(path), key_finder(keys))
 
 
 def entries_of(path: Path) -> Iterator[Entry]:
@@ -94,7 +94,8 @@ def entries_of(path: Path) -> Iterator[Entry]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def _read(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+def messages_of(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+    """What these entries hold, as of a recording: each as soon as it is there. `device_key`: see `Follower`."""
     reader = _Reader(Follower(device_key))
     for entry in entries:
         match entry:

@@ -6,15 +6,15 @@ import csv
 import io
 import itertools
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from hil.capture.messages import read_messages
 from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
+from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell_lines
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from hil.capture.tables import Column, Row
 
-ONLY_MINE: Final = 0o600
 ROWS_AT_ONCE: Final = 65_536
 
 
@@ -81,8 +80,7 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
         raise BadConfiguration(
             f"{out} says no form by its end", advice="name FILE.csv, FILE.jsonl or FILE.parquet"
         )
-    if os.path.lexists(out):
-        raise BadConfiguration(f"{out} is there already, and would be replaced", advice="name another file")
+    check_new(out)
     if out.suffix == ".parquet":
         return _parquet_writer(out)
 
@@ -90,24 +88,13 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
         lines = forms[out.suffix](columns, rows)
         first = next(lines, "")  # what is wrong with the recording is said before a file is made
         try:
-            with io.TextIOWrapper(_new_file(out), encoding="utf-8", newline="") as stream:
+            with io.TextIOWrapper(new_file(out), encoding="utf-8", newline="") as stream:
                 stream.write(first)
                 stream.writelines(lines)
         except OSError as error:
-            raise _unwritable(out, error) from error
+            raise unwritable(out, error) from error
 
     return write
-
-
-def _new_file(out: Path) -> BinaryIO:
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, ONLY_MINE)
-    return os.fdopen(descriptor, "wb")
-
-
-def _unwritable(out: Path, error: OSError) -> BadConfiguration:
-    return BadConfiguration(
-        f"{out} cannot be written ({error.strerror})", advice="name a place where you may write"
-    )
 
 
 def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
@@ -148,13 +135,13 @@ def _parquet_writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], No
         left = iter(rows)
         some = list(itertools.islice(left, ROWS_AT_ONCE))  # what is wrong with the recording is said before
         try:
-            with _new_file(out) as file, parquet.ParquetWriter(file, schema) as writer:
+            with new_file(out) as file, parquet.ParquetWriter(file, schema) as writer:
                 while some:
                     cells = zip(*some, strict=True)
                     arrays = [pa.array(column, each.type) for column, each in zip(cells, schema, strict=True)]
                     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
                     some = list(itertools.islice(left, ROWS_AT_ONCE))
         except OSError as error:
-            raise _unwritable(out, error) from error
+            raise unwritable(out, error) from error
 
     return write

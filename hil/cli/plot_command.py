@@ -10,7 +10,8 @@ import click
 from hil.capture.course import course_of
 from hil.capture.course_drawing import draw_course, picture_of
 from hil.capture.messages import read_messages
-from hil.cli.output import tell
+from hil.capture.soundness import Soundness
+from hil.cli.output import say, tell
 from hil.errors import UsageError
 from hil.key_file import read_keys
 from hil.plotting import PAGE_FORMATS, check_endings, draw, save
@@ -80,8 +81,11 @@ def _plot_recording(
     pictures = pictures or (path.with_suffix(".png"),)
     check_endings(pictures, PAGE_FORMATS)
     keys = [] if key_path is None else read_keys(key_path)
-    picture = picture_of(
-        course_of(read_messages(path, keys), str(path)), path.name if title is None else title
-    )
+    soundness = Soundness()
+    course = course_of(soundness.watching(read_messages(path, keys)), str(path))
+    picture = picture_of(course, path.name if title is None else title)
     save(pictures, lambda form: draw_course(picture, form))
+    soundness.check(path, with_key=key_path is not None, advice="what is drawn is of what could be read")
+    for remark in soundness.remarks(path):
+        say(remark)
     return pictures

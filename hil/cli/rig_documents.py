@@ -20,6 +20,9 @@ class StatePart(NowPart):
     truth: Annotated[Any, "what is physically so, as Truth in /openapi.json of the rig control"]
     belief: Annotated[Any, "what the program believes, as Belief there; null without power"]
     trace_hash: Annotated[str | None, "SHA-256 of all that has happened; null where none was kept"]
+    seed: Annotated[
+        int | None, "what `pumpbench emulate --seed` takes to repeat it; null where chance is its own"
+    ]
 
 
 class TruthPart(NowPart):

@@ -44,12 +44,18 @@ def confirm_stays_stopped(options: Options, pump: Programmer, *, confirmed: bool
         raise left from error
     if status.state is not State.STOP or status.mode is InfusionMode.NONE:
         return
+    unconfirmed = unless_left_so("it was done")
+    if unconfirmed is not None:
+        options.told.append(unconfirmed)
+        raise unconfirmed
+
+
+def unless_left_so(done: str) -> LeftStopped | None:
+    """Ask whether a pump is to stay stopped; None after a yes. `done` says what was done before."""
     question = "the pump is stopped, and its program does not run: leave it so?"
     if somebody_is_there() and answer_to(lambda: click.confirm(question, err=True)):
-        return
-    left = LeftStopped(
-        "it was done; the pump is stopped, its program does not run, and nobody has confirmed that",
+        return None
+    return LeftStopped(
+        f"{done}; the pump is stopped, its program does not run, and nobody has confirmed that",
         advice=_ADVICE,
     )
-    options.told.append(left)
-    raise left

@@ -67,7 +67,7 @@ class RecordedPump:
             "target": "emulator",
             "serial": host.pump.profile.model.serial,
             "memory_id": f"{MEMORY_ID + seed:016x}",
-            "profile": host.pump.profile.name,
+            "profile": choice.profile,
             "security": "secured",
             "seed": str(seed),
         }

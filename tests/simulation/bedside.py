@@ -14,7 +14,8 @@ from tests.simulation.program_boluses import PatientAndClinician
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from firmware_emu.pump import Pump, Step
+    from firmware_emu.pump import Pump
+    from firmware_emu.trace import Step
     from protocol.messages.program import ProgramHeader, ProgVerifyReply, Segment
 
 

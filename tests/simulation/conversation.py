@@ -13,7 +13,8 @@ from typing import Any, Self
 from firmware_emu.events import TraceEntry
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant, PairedKey, Profile, PumpModel
-from firmware_emu.pump import Pump, Step
+from firmware_emu.pump import Pump
+from firmware_emu.trace import Step
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, ProgramFlag, Role
 from protocol.link.client_end import ClientEnd, Phase

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
+from protocol.log.entry import pack_data
 from protocol.log.types import LogName, LogType
 from protocol.messages.log import LogStatus
 
@@ -19,6 +22,25 @@ def assert_log_is_whole(talk: Conversation) -> None:
         assert times == sorted(times)
         status = talk.granted(LogStatus(name))
         assert (status.corrupt, status.bad_checkpoints) == (0, 0)
+
+
+def assert_the_trace_tells_the_log(talk: Conversation) -> None:
+    """Each entry that is in a log was told once, and none that is not; checkpoints of the chain are told by nothing."""
+    logged = [
+        entry for name in LogName for entry in talk.log(name) if entry.type is not LogType.LOG_CHECKPOINT
+    ]
+    events = [entry.event for entry in talk.trace]
+    told = Counter(
+        (event.seq, event.log_type, event.actor, event.cmd_id, pack_data(event.data))
+        for event in events
+        if isinstance(event, LogWritten)
+    )
+    wanted = Counter((entry.seq, entry.type, entry.actor, entry.cmd_id, entry.data) for entry in logged)
+    assert told == wanted, f"told of none: {[*(told - wanted)]}, not told: {[*(wanted - told)]}"
+    for kind, log_type in ((AlarmRaised, LogType.ALARM_ON), (AlarmCleared, LogType.ALARM_OFF)):
+        alarms = sorted((event.log_seq, event.alarm_id) for event in events if isinstance(event, kind))
+        rows = [(entry.seq, entry.details().alarm_id) for entry in logged if entry.type is log_type]
+        assert alarms == rows, f"{kind.__name__}: {alarms}, by the log {rows}"
 
 
 def assert_volumes_agree(talk: Conversation) -> None:

@@ -230,6 +230,37 @@ def test_a_stall_lengthens_a_bridge_and_nothing_is_caught_up() -> None:
     assert_volumes_agree(talk)
 
 
+# FI 07, FI 21
+def test_a_bridge_is_right_after_a_stall_and_too_long_where_a_turning_rotor_was_not_seen() -> None:
+    """WE-13 held by the drug that leaves the tip: 169 mcg of the old one, then 300 mcg a day of the new."""
+    given_fg_ppm = {}
+    for cause, given, stands_ms, turns in (
+        ("", {}, 0, 676),
+        ("motor-stall", {"duration_ms": 3 * MS_PER_HOUR}, 3 * MS_PER_HOUR, 676),
+        ("edge-lost", {"every_strokes": 2}, 0, 2 * 676 - 1),
+    ):
+        talk = bridging()
+        before = talk.pump.truth()
+        if cause:
+            talk.pump.inject(cause, given)
+        talk.wait(stands_ms + turns * WE_13_MS // 676 - 1)
+        assert talk.granted(GetStatus()).activity is Activity.BRIDGE
+        talk.wait(1)
+        status, after = talk.granted(GetStatus()), talk.pump.truth()
+        assert (status.activity, delivered(talk)[1]) == (Activity(0), PATH_NL), "counted by what was seen"
+        assert after.strokes_turned - before.strokes_turned == turns
+        believed_nl = 18_000_000 - status.reservoir_calc_nl
+        assert believed_nl == (turns + stands_ms * 676 // WE_13_MS) * 500, (
+            "the reservoir by what was commanded"
+        )
+        given_fg_ppm[cause] = after.tip_fg_ppm - before.tip_fg_ppm
+    old_fg_ppm = PATH_NL * 500_000 * 1_000_000
+    assert given_fg_ppm[""] == given_fg_ppm["motor-stall"] == old_fg_ppm
+    assert given_fg_ppm["edge-lost"] == old_fg_ppm + (PATH_NL - 500) * 2_000_000 * 1_000_000, (
+        "four times the dose"
+    )
+
+
 def test_a_flexible_program_takes_over_in_the_segment_of_the_moment_in_which_the_bridge_ends() -> None:
     week = flexible_program((EVERY_DAY, WE_37), concentration_ng_per_ml=500_000)
     talk = bridging(bridged(week, PATH_NL, OLD_RATE))  # at 1:00 of a Monday

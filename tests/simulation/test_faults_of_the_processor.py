@@ -311,6 +311,41 @@ def test_a_dead_watchdog_leaves_a_hung_pump_hung_and_the_next_start_finds_it() -
     assert (status.state, status.alarm_active >> AlarmId.SELF_TEST & 1) == (State.RUN, 1)
 
 
+def _hangs(talk: Conversation) -> int:
+    return next(each.effects for each in talk.pump.faults() if each.fault.name == "hung-task")
+
+
+@for_each("ends", ["not at all", "with the power", "by the watchdog"])
+def test_a_hang_counts_once_by_the_first_thing_that_it_kept_from_being_done_however_it_ends(
+    ends: str,
+) -> None:
+    talk = at_work()
+    due_ms = STROKE_MS - talk.now_ms % STROKE_MS
+    if ends != "by the watchdog":
+        talk.pump.inject("watchdog-dead", {})
+    talk.pump.inject("hung-task", {"task": TASKS["delivery"]})
+    assert _hangs(talk) == 0
+    other = talk.fork()
+    other.wait(due_ms)
+    assert _hangs(other) == 1, "a stroke is missing, and nobody has been reset yet"
+    talk.wait(HOUR)
+    if ends == "with the power":
+        talk.pump.cut_power()
+        talk.pump.restore_power()
+    assert (_hangs(talk), _hangs(talk)) == (1, 1)
+
+
+def test_a_link_that_hangs_counts_when_a_frame_is_lost_in_it_and_not_before() -> None:
+    talk = at_work()
+    talk.pump.inject("watchdog-dead", {})
+    talk.pump.inject("hung-task", {"task": TASKS["link"]})
+    talk.wait(HOUR)
+    assert _hangs(talk) == 0
+    for _ in range(2):
+        talk.pump.step(talk.pump.now, b"\x00")
+        assert _hangs(talk) == 1
+
+
 # FI 37
 @verifies("SAF-009")
 @for_each("task", list(TASKS))

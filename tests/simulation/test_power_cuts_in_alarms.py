@@ -36,7 +36,11 @@ from tests.simulation.alarm_causes import (
     stop,
 )
 from tests.simulation.conversation import Conversation
-from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import (
+    assert_log_is_whole,
+    assert_the_trace_tells_the_log,
+    assert_volumes_agree,
+)
 from tests.support.for_each import for_each
 from tests.support.soak import part_of
 
@@ -137,6 +141,7 @@ def test_an_alarm_whose_beginning_was_cut_is_there_once_and_is_heard(alarm_id: A
         assert status.alarm_latched >> alarm_id & 1
         assert bool(status.alarm_active >> alarm_id & 1) is not ALARMS[alarm_id].momentary
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
         assert_volumes_agree(talk)
 
 
@@ -165,6 +170,7 @@ def test_an_acknowledgement_that_was_cut_happened_or_did_not(alarm_id: AlarmId) 
         assert latched is (not acks or ALARMS[alarm_id].remembered)
         if alarm_id is not AlarmId.MEM_NONCRITICAL:  # of a damaged log
             assert_log_is_whole(talk)
+            assert_the_trace_tells_the_log(talk)
     assert happened == {False, True}
 
 
@@ -218,6 +224,7 @@ def test_an_alarm_whose_end_was_cut_is_over_or_lasts_as_the_log_says(alarm_id: A
         assert len(entries_about(talk, alarm_id, LogType.ALARM_ON)) == len(on) + known_again
         assert is_active(talk, alarm_id) is (lasts or known_again)
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
         assert_volumes_agree(talk)
     assert over == {False, True}
 
@@ -238,6 +245,7 @@ def test_the_end_of_a_reset_that_was_cut_leaves_the_reset_of_that_cut() -> None:
         assert status.alarm_latched >> AlarmId.RESET & 1
         assert len(entries_about(talk, AlarmId.RESET, LogType.ALARM_ON)) == told_on + 1
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
         assert_volumes_agree(talk)
     assert len(revisions) == 2, "the old program or the new one"
 
@@ -269,6 +277,7 @@ def test_a_recovery_that_was_cut_is_told_once_with_what_was_missed_until_the_las
         assert len(entries_about(talk, AlarmId.MOTOR_STALL, LogType.ALARM_OFF)) == 1
         assert not is_active(talk, AlarmId.MOTOR_STALL)
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
         assert_volumes_agree(talk)
 
 
@@ -278,6 +287,7 @@ def damaged_and_stopped() -> Conversation:
     talk = CAUSES[AlarmId.STOP_EXPIRED].begin().fork()
     flip(talk, PLACES[Region.TEXTS].offset)
     technician = Conversation(talk.pump, Role.SERVICE)
+    technician.trace += talk.trace
     technician.granted(GetStatus())
     return technician
 
@@ -297,11 +307,13 @@ def test_a_self_test_that_was_cut_tells_of_the_damage_once_or_the_start_behind_i
         tested = types.count(LogType.SELF_TEST)
         assert tested <= 1
         found_by.add(bool(tested))
-        assert is_active(talk, AlarmId.MEM_NONCRITICAL) is not bool(tested)
+        assert len(entries_about(talk, AlarmId.MEM_NONCRITICAL, LogType.ALARM_ON)) == 1
+        assert is_active(talk, AlarmId.MEM_NONCRITICAL) is not bool(tested), "the start found all whole"
         restart(talk)
         assert [entry.type for entry in talk.log()].count(LogType.NVM_FAULT) == 1, "it was written anew"
         assert not is_active(talk, AlarmId.MEM_NONCRITICAL)
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
     assert found_by == {False, True}
 
 
@@ -313,6 +325,7 @@ def log_mended() -> Conversation:
     stop(talk, 3_600)
     leave(talk)
     technician = Conversation(talk.pump, Role.SERVICE)
+    technician.trace += talk.trace
     technician.granted(GetStatus())
     return technician
 
@@ -332,3 +345,4 @@ def test_a_self_test_that_finds_all_whole_ends_the_alarm_of_the_memory_or_the_st
         assert not is_active(talk, AlarmId.MEM_NONCRITICAL)
         assert len(entries_about(talk, AlarmId.MEM_NONCRITICAL, LogType.ALARM_OFF)) == 1
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)

@@ -40,7 +40,11 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
 from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header
-from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import (
+    assert_log_is_whole,
+    assert_the_trace_tells_the_log,
+    assert_volumes_agree,
+)
 from tests.support.pairing import key_add, listed, open_window
 from tests.support.soak import part_of
 
@@ -298,6 +302,7 @@ def _assert_sound(talk: Conversation, before: Any) -> None:
     assert status.t_mono_s >= before.t_mono_s
     assert status.alarm_latched >> AlarmId.RESET & 1
     assert_log_is_whole(talk)
+    assert_the_trace_tells_the_log(talk)
     assert_volumes_agree(talk)
 
 

@@ -18,7 +18,11 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
 from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
+from tests.simulation.invariants import (
+    assert_log_is_whole,
+    assert_the_trace_tells_the_log,
+    assert_volumes_agree,
+)
 from tests.support.soak import part_of
 
 STROKE_NL = 500
@@ -54,6 +58,7 @@ def _check_closed(talk: Conversation, turned_before: int) -> None:
     ends = [entry for entry in talk.log() if entry.type is LogType.BOLUS_END]
     assert [(end.cmd_id, end.details().delivered_nl) for end in ends] == [(1, found.delivered_nl)]
     assert_log_is_whole(talk)
+    assert_the_trace_tells_the_log(talk)
     assert_volumes_agree(talk)
     delivered_nl = talk.granted(GetDelivery()).bolus_nl
     assert delivered_nl == found.delivered_nl
@@ -133,6 +138,7 @@ def _check_closed_in_time(talk: Conversation, turned_before: int) -> None:
     assert found.delivered_nl <= bolus_nl <= found.delivered_nl + found.uncertain_nl
     assert [entry.type for entry in talk.log()].count(LogType.BOLUS_END) == 1
     assert_log_is_whole(talk)
+    assert_the_trace_tells_the_log(talk)
     assert_volumes_agree(talk)
     assert talk.granted(GetStatus()).bolus_cmd_id == 0
 
@@ -242,6 +248,7 @@ def test_a_cut_in_an_event_that_comes_by_itself(name: str) -> None:
             assert status.alarm_latched >> alarm & 1
             assert (status.alarm_active ^ wanted.alarm_active) >> alarm & 1 == 0
         assert_log_is_whole(talk)
+        assert_the_trace_tells_the_log(talk)
         assert_volumes_agree(talk)
 
 
@@ -257,6 +264,7 @@ def test_power_cuts_without_end_lose_no_therapy() -> None:
         assert belief.state is State.RUN
     assert_volumes_agree(talk)
     assert_log_is_whole(talk)
+    assert_the_trace_tells_the_log(talk)
 
 
 @pytest.mark.parametrize("rate_nl_per_day", [48_000, 600_000, 5_000_000])

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from firmware_emu.pump import Pump, Step
+from firmware_emu.pump import Pump
+from firmware_emu.trace import Step
 from firmware_emu.units import MS_PER_MINUTE
 from protocol.identifiers import AlarmId
 from protocol.messages.reading import GetStatus

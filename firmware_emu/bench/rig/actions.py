@@ -57,6 +57,8 @@ class State(NamedTuple):
     truth: dict[str, Any]
     belief: dict[str, Any] | None
     trace_hash: str | None
+    seed: int
+    """Of the pump's chance: with the profile, and what the trace has of bytes and faults at their times, its life."""
 
 
 def state(bench: Bench) -> State:
@@ -72,6 +74,7 @@ def state(bench: Bench) -> State:
         truth,
         None if belief is None else _named(belief._asdict()),
         None if trace_hash is None else trace_hash.hexdigest(),
+        int.from_bytes(pump.plant.entropy.seed, "big"),
     )
 
 

@@ -134,6 +134,7 @@ class RigState(BaseModel):
     received_bytes: int
     dropped_bytes: int
     trace_hash: str | None
+    seed: int
 
 
 class ClockState(BaseModel):

@@ -236,4 +236,5 @@ def _check_limits(
             within = shortest_s <= device.model.bolus_max_duration_s
             refusal = refusal._replace(nearest=shortest_s if within else 0)
         of_time = too_fast or refusal.code is ErrorCode.TIME_RANGE
-        raise Refused(*refusal, field="duration_s" if of_time else "volume_nl")
+        field = "duration_s" if of_time else "volume_nl"
+        raise Refused(*refusal, field=None if refusal.code is ErrorCode.GAP else field)

@@ -139,7 +139,7 @@ def _set_implant_date(device: DeviceContext, request: RequestContext, implant_wa
     if implant_wall_s == records.identity.implant_wall_s:
         return
     if not clock.valid:
-        raise Refused(ErrorCode.CLOCK_INVALID, field="value")
+        raise Refused(ErrorCode.CLOCK_INVALID)
     wall_s = clock.wall_s(tick_ms)
 
     def serves_on(from_wall_s: int) -> bool:

@@ -112,7 +112,7 @@ def verified_program(device: DeviceContext, base_rev: int, crc: int) -> Program:
     device.check_revision(base_rev, "base_rev")
     if staging.verified_crc is None or staging.verified_crc != crc:
         nearest = 0 if staging.verified_crc is None else staging.verified_crc
-        raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=nearest)
+        raise Refused(ErrorCode.VERIFY_CRC, crc, nearest=nearest, field="staged_crc")
     program = Program(staging.header, tuple(staging.segments))
     if program.week is not None and not device.records.wall_clock.valid:
         raise Refused(ErrorCode.CLOCK_INVALID)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.tones import tone_of
 from firmware_emu.controller.commands.request_context import Refused
-from firmware_emu.controller.self_test import run_self_test
+from firmware_emu.controller.self_test import UNTRUSTED, run_self_test
 from firmware_emu.controller.therapy.modes import DELIVERING
-from protocol.identifiers import AlarmClass, ErrorCode, SelfTestFault
+from protocol.identifiers import AlarmClass, ErrorCode, SelfTestFault, StateReason
 from protocol.log.data import AlarmTestData, PostFailData, SelfTestData
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmTestReply
@@ -53,5 +53,7 @@ def self_test(device: DeviceContext, request: RequestContext) -> SelfTestReply:
     failed = run_self_test(device.records, device.pins, device.model)
     if not failed & DAMAGE:
         device.records.remedy(Remedy.REWRITE)  # what was damaged is written anew, and was read back whole
+    if failed & UNTRUSTED:
+        device.therapy.distrust(StateReason.SELF_TEST)
     device.records.enter(LogType.SELF_TEST, SelfTestData(failed), actor=request.actor)
     return SelfTestReply(failed)

@@ -100,11 +100,10 @@ def _refill_program(device: DeviceContext, wanted: Refill) -> Program | None:
     else:
         program = records.program
     header = program.header
-    if (header.drug_id, header.concentration_ng_per_ml) != (wanted.drug_id, wanted.concentration_ng_per_ml):
-        limit = header.concentration_ng_per_ml
-        raise Refused(
-            ErrorCode.CONC, wanted.concentration_ng_per_ml, limit=limit, field="concentration_ng_per_ml"
-        )
+    for field in ("drug_id", "concentration_ng_per_ml"):
+        asked, of_program = getattr(wanted, field), getattr(header, field)
+        if asked != of_program:
+            raise Refused(ErrorCode.CONC, asked, limit=of_program, field=field)
     if wanted.staged_crc and (bolus := device.therapy.deliveries.current) is not None:
         raise Refused(ErrorCode.BOLUS_ACTIVE, bolus.cmd_id)
     return program if wanted.staged_crc else None
@@ -138,7 +137,9 @@ def set_time(device: DeviceContext, request: RequestContext) -> TimeSetReply:
     if code is not None:
         delta_s = clock.delta_s(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)
         wall_s = clock.wall_s(request.now.tick_ms)
-        raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field="wall_s")
+        of_zone = clock.valid and abs(wanted.wall_s - wall_s) <= UNCONFIRMED_DELTA_S
+        field = "tz_minutes" if of_zone else "wall_s"
+        raise Refused(code, delta_s, limit=UNCONFIRMED_DELTA_S, nearest=wall_s, field=field)
     _check_bolus_beside(device, request)
     old_wall_s, old_tz_minutes = clock.wall_s(request.now.tick_ms), clock.tz_minutes
     delta_s = clock.set(request.now.tick_ms, wanted.wall_s, wanted.tz_minutes)

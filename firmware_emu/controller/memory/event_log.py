@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.controller.memory.log_ring import LogRing
 from protocol.codec.atoms import Malformed
-from protocol.log.data import LogCorruptData, LogErasedData
-from protocol.log.entry import DATA_BYTES, LogEntry, pack_data
+from protocol.log.data import LogCorruptData
+from protocol.log.entry import DATA_BYTES, LogEntry
 from protocol.log.types import Actor, LogFlag, LogName, LogType
 from protocol.messages.log import LogReadReply, LogStatusReply
 
@@ -36,16 +36,34 @@ class LogDamage(NamedTuple):
     untold: tuple[tuple[LogName, LogCorruptData], ...]
 
 
+class LogSeqs(NamedTuple):
+    """A number of each log in an epoch; 0: none yet."""
+
+    epoch: int = 0
+    main: int = 0
+    security: int = 0
+
+    def of(self, log: LogName) -> int:
+        """The number of this log."""
+        return self.main if log is LogName.MAIN else self.security
+
+
 class EventLog:
     """Both logs; `append` stages into the memory for the caller to commit, reading sees what is committed."""
 
-    __slots__ = ("_main", "_security", "epoch")
+    __slots__ = ("_main", "_security", "epoch", "found")
 
     def __init__(self, memory: Memory, *, chain_key: bytes, epoch: int) -> None:
         """Find both logs in the memory; `chain_key` is the device's own and never leaves it."""
         self._main = LogRing(memory, LogName.MAIN, chain_key)
         self._security = LogRing(memory, LogName.SECURITY, chain_key)
         self.epoch = epoch
+        self.found = self.newest_seqs()
+        """The newest numbers that this start has found."""
+
+    def newest_seqs(self) -> LogSeqs:
+        """The newest numbers of both logs, staged ones too."""
+        return LogSeqs(self.epoch, self._main.newest_seq, self._security.newest_seq)
 
     @property
     def is_empty(self) -> bool:
@@ -110,14 +128,14 @@ class EventLog:
             untold += [(name, row) for row in _rows_of(unknown)]
         return LogDamage(first_seq, tuple(untold))
 
-    def begin_epoch(
-        self, epoch: int, tick_ms: int, *, old_first: int = 0, old_last: int = 0, flags: LogFlag = _NO_FLAGS
-    ) -> int:
-        """Go on in a new epoch after the log was lost; its first entry says so (0: not known what was lost)."""
+    def begin_epoch(self, epoch: int) -> None:
+        """Go on in a new epoch after the log was lost; `Records.begin_epoch` logs it as its first entry."""
         self.epoch = epoch & _EPOCH_MASK or 1
-        return self.append(
-            LogType.LOG_ERASED, pack_data(LogErasedData(old_first, old_last)), tick_ms, flags=flags
-        )
+
+    def entry(self, log: LogName, seq: int) -> LogEntry | None:
+        """A committed entry as it is; None where the ring has none of that number, or a damaged one."""
+        ring = self._ring(log)
+        return ring.read(seq) if ring.oldest_seq <= seq <= ring.newest_seq else None
 
     def read(self, request: LogRead, *, may_read_therapy: bool) -> LogReadReply:
         """The reply to LOG_READ of this epoch. The filter looks at types as answered; a damaged slot passes any filter.

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from firmware_emu.controller.event_hints import EventHints
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
+from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.refusal import saturated_u32
 from protocol.identifiers import AlarmId
-from protocol.log.data import AlarmOffData, AlarmOnData, NoData
+from protocol.log.data import AlarmOffData, AlarmOnData, LogErasedData, NoData
 from protocol.log.entry import pack_data
 from protocol.log.types import Actor, LogFlag, LogType, MemoryFault
 
@@ -74,6 +75,8 @@ class Records:
     events: list[Event] = field(default_factory=list)
     """What has happened since `take_events`, in this order; what was logged, once it is committed."""
     hints: EventHints = field(default_factory=EventHints)
+    committed: LogSeqs = field(default_factory=LogSeqs)
+    """The newest numbers of both logs that this run of the program has made durable, and so tells of in `events`."""
     _uncommitted: list[Event] = field(default_factory=list)
     _dirty: set[Region] = field(default_factory=set)
 
@@ -105,6 +108,11 @@ class Records:
         self.mark_dirty(Region.THERAPY)
         self.tell(LogWritten(seq, log_type, int(actor), cmd_id, data))
         return seq
+
+    def begin_epoch(self) -> None:
+        """Begin the epoch of the identity in a log that is empty; what was lost before it is not known."""
+        self.log.begin_epoch(self.identity.epoch)
+        self.enter(LogType.LOG_ERASED, LogErasedData(0, 0))
 
     def tell(self, event: Event) -> None:
         """Put an event into the trace: with the next commit if something waits for one, else at once."""
@@ -168,6 +176,7 @@ class Records:
         if self.hints.mask:
             self.hints.note(self._uncommitted)
         self.events += self._uncommitted
+        self.committed = self.log.newest_seqs()
         self._uncommitted.clear()
 
     def take_events(self) -> list[Event]:

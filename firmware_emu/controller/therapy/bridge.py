@@ -2,8 +2,9 @@
 
 It stands in the place of the basal rate until its volume is delivered; then the program starts. It is therapy and no
 bolus: a stop, a fall to the safe state or a loss of power lets it wait, and nobody cancels it. A stroke whose edge is
-missing is turned again at the bridge's own rate, since the drug behind it would come too early: the bridge lasts
-longer, and nothing is caught up.
+missing is turned again at the bridge's own rate: to the program it is a stall, and the old drug would be given at the
+new drug's rate behind a bridge that is too short. Where a sensor lost the edge of a rotor that turned, the bridge is
+too long for that; nobody in the pump can know it. Nothing is caught up.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_HOUR
 from protocol.identifiers import Opcode
 from protocol.log.types import LogType
-from tests.unit.bench.processes import DEADLINE_S, Emulator, ThreadBench
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import Emulator, ThreadBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,7 +145,7 @@ def test_two_controllers_do_not_turn_one_clock_and_the_faults_of_a_dead_one_end(
     assert (status, "rig A has this bench to itself" in refused["error"]) == (423, True)
     until = {"what": "truth", "field": "stalled", "operator": "==", "value": False, "limit_ms": 1}
     assert bench.ask("POST", "/v1/clock/run-until", until)[0] == 423
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while bench.rig("GET", "/v1/lease")["who"] is not None:
         assert time.monotonic() < give_up_at_s
     assert bench.rig("GET", "/v1/state")["truth"]["stalled"] is False
@@ -173,3 +174,8 @@ def test_every_fault_that_is_injected_is_in_the_trace_with_its_time_and_not_in_t
     assert injected.name == name
     assert {each.name: each.value for each in injected.parameters}.items() >= given.items()
     assert not {log_type for log_type in LogType if "FAULT_INJECTED" in log_type.name}
+    again = VirtualBench(new_pump(load_profile("implanted"), actions.state(pump).seed))
+    again.advance(entries[0].now.pump_ms)
+    actions.inject(again, injected.name, {each.name: each.value for each in injected.parameters})
+    actions.clear(again, name)
+    assert again.trace_hash == pump.trace_hash, "what the trace and the state tell repeats it"

@@ -155,6 +155,7 @@ def test_boluses_keep_the_gap_to_the_second(talk: Conversation) -> None:
     talk.wait(899_999)
     error = talk.refused(prepare(20_000, 600))
     assert (error.code, error.limit, error.nearest) == (E.GAP, 900, (talk.now_ms + 1) // MS_PER_S)
+    assert error.field_offset is None, "the time is wrong, and no field of the request"
     talk.wait(1)
     assert talk.code(prepare(20_000, 600)) is None
 
@@ -289,6 +290,7 @@ def test_a_write_of_no_segment_stages_nothing_and_asks_to_be_verified_all_the_sa
     assert talk.granted(ProgWrite(1, ())).count == 1
     refused = talk.refused(ProgCommit(1, 1, crc, start=True))
     assert (refused.code, refused.nearest) == (E.VERIFY_CRC, 0)
+    assert refused.field_offset == start_of(ProgCommit, "staged_crc")
     assert talk.granted(ProgVerify()).staged_crc == crc
     assert talk.granted(ProgCommit(1, 1, crc, start=True)).program_rev == 2
 
@@ -298,6 +300,7 @@ def test_a_commit_that_nothing_verified_is_refused_and_names_no_crc(talk: Conver
     talk.granted(ProgWrite(0, (Segment(0, 600_000),)))
     refused = talk.refused(ProgCommit(1, 1, 0, start=True))
     assert (refused.code, refused.nearest) == (E.VERIFY_CRC, 0)
+    assert refused.field_offset == start_of(ProgCommit, "staged_crc")
 
 
 @pytest.mark.parametrize("rate", [0, 1, 47_999, 24_000_001, 0xFFFF_FFFF])
@@ -309,8 +312,10 @@ def test_a_rate_out_of_range_is_refused_with_the_nearest(talk: Conversation, rat
     assert talk.granted(GetStatus()).rate_nl_per_day == 600_000
 
 
-def refill(filled_nl: int, *, concentration: int = 500_000, low_nl: int = 2_000_000, crc: int = 0) -> Refill:
-    return Refill(1, 0, filled_nl, 1, RefillFlag(0), concentration, low_nl, crc)
+def refill(
+    filled_nl: int, *, concentration: int = 500_000, low_nl: int = 2_000_000, crc: int = 0, drug_id: int = 1
+) -> Refill:
+    return Refill(1, 0, filled_nl, drug_id, RefillFlag(0), concentration, low_nl, crc)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +326,8 @@ def refill(filled_nl: int, *, concentration: int = 500_000, low_nl: int = 2_000_
         (refill(18_000_000, low_nl=18_000_000), E.RESERVOIR, "low_alarm_nl", 17_999_999),
         (refill(18_000_000, concentration=2_000_000), E.CONC, "concentration_ng_per_ml", 500_000),
         (refill(18_000_000, concentration=0), E.CONC, "concentration_ng_per_ml", 500_000),
+        (refill(18_000_000, drug_id=2), E.CONC, "drug_id", 1),
+        (refill(18_000_000, drug_id=2, concentration=2_000_000), E.CONC, "drug_id", 1),
     ],
 )
 def test_a_refill_is_refused_with_the_field(
@@ -328,6 +335,7 @@ def test_a_refill_is_refused_with_the_field(
 ) -> None:
     error = talk.refused(message)
     assert (error.code, error.field_offset, error.nearest) == (code, start_of(Refill, field), nearest)
+    assert error.detail == getattr(message, field)
     assert talk.granted(GetStatus()).reservoir_calc_nl == 17_975_000
     assert talk.pump.truth().filled_nl_ppm == 18_000_000 * 1_000_000
 
@@ -342,6 +350,26 @@ def test_a_clock_that_moves_far_wants_a_confirmation(talk: Conversation) -> None
     assert (error.code, error.detail) == (E.CONFIRM, 121)
     assert talk.code(TimeSet(1, now_s, 841, TimeSetReason.ZONE, confirm=True)) is E.TIME_RANGE
     assert talk.granted(TimeSet(1, now_s + 120, 0, TimeSetReason.DRIFT)).delta_s == 120
+
+
+@for_each(
+    ("moved_s", "zone_min", "field"),
+    [(121, 0, "wall_s"), (0, 60, "tz_minutes"), (120, 1, "tz_minutes"), (3_600, 60, "wall_s")],
+)
+def test_a_clock_that_moves_far_names_what_moves_it(moved_s: int, zone_min: int, field: str) -> None:
+    talk = Conversation.with_new_pump(profile_of(wall_at_start_s=WALL_S))
+    error = talk.refused(TimeSet(1, WALL_S + moved_s, zone_min, TimeSetReason.DRIFT))
+    assert (error.code, error.detail) == (E.CONFIRM, moved_s + 60 * zone_min)
+    assert error.field_offset == start_of(TimeSet, field)
+
+
+def test_another_drug_of_the_same_concentration_cannot_be_programmed_and_the_refusal_says_that_it_is_the_drug(
+    talk: Conversation,
+) -> None:
+    for drug_id, concentration, told in ((2, 500_000, 500_000), (1, 2_000_000, 2_000_000)):
+        crc = talk.stage(300_000, concentration, base_rev=1, drug_id=drug_id).staged_crc
+        error = talk.refused(ProgCommit(1, 1, crc, start=True))
+        assert (error.code, error.detail, error.limit, error.field_offset) == (E.CONC, told, 500_000, None)
 
 
 def test_an_alarm_that_did_not_occur_cannot_be_acknowledged(talk: Conversation) -> None:

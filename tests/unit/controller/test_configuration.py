@@ -257,7 +257,8 @@ def test_a_date_that_would_end_the_service_or_lies_ahead_is_refused_with_the_nea
 
 def test_without_a_clock_no_date_is_taken() -> None:
     talk = Conversation.with_new_pump(factory_profile())
-    assert talk.code(ConfigWrite(ConfigId.IMPLANT_WALL_S, u32(WALL_S))) is ErrorCode.CLOCK_INVALID
+    error = talk.refused(ConfigWrite(ConfigId.IMPLANT_WALL_S, u32(WALL_S)))
+    assert (error.code, error.field_offset) == (ErrorCode.CLOCK_INVALID, None)
 
 
 @for_each("role", [Role.OBSERVER, Role.PATIENT])

@@ -12,7 +12,7 @@ from firmware_emu.controller.memory.memory import Memory
 from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, log_ring
 from firmware_emu.plant.flash import Flash
 from protocol.log.data import LogErasedData
-from protocol.log.entry import LogEntry
+from protocol.log.entry import LogEntry, pack_data
 from protocol.log.types import Actor, LogFlag, LogName, LogType
 from protocol.messages.log import LogRead, LogReadReply, LogStatus, LogStatusReply
 from protocol.wire.checksum import crc16_ccitt_false
@@ -350,7 +350,8 @@ def test_a_lost_log_goes_on_in_a_new_epoch_that_begins_with_the_loss() -> None:
     bench.flash.load([(ring.offset, b"\xff" * ring.slots * LOG_SLOT_BYTES)])
     bench.reboot()
     assert bench.log.is_empty
-    assert bench.log.begin_epoch(EPOCH + 1, 40_000, old_first=1, old_last=30) == 1
+    bench.log.begin_epoch(EPOCH + 1)
+    assert bench.log.append(LogType.LOG_ERASED, pack_data(LogErasedData(1, 30)), 40_000) == 1
     bench.memory.commit()
     assert bench.log.epoch == EPOCH + 1
     entry = bench.entries()[0]
@@ -361,7 +362,7 @@ def test_a_lost_log_goes_on_in_a_new_epoch_that_begins_with_the_loss() -> None:
 
 def test_epochs_begin_again_at_1() -> None:
     bench = Bench()
-    bench.log.begin_epoch(0x1_0000, 0)
+    bench.log.begin_epoch(0x1_0000)
     assert bench.log.epoch == 1
 
 

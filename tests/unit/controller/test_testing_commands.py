@@ -18,7 +18,8 @@ from protocol.identifiers import (
     State,
     StopReason,
 )
-from protocol.log.types import LogType
+from protocol.log.data import AlarmOnData
+from protocol.log.types import LogType, MemoryFault
 from protocol.messages.alarms import AlarmTest
 from protocol.messages.conversation import SelfTest
 from protocol.messages.reading import GetStatus
@@ -142,8 +143,52 @@ FAULTS: dict[str, tuple[Callable[[Conversation], None], SelfTestFault]] = {
         lambda talk: talk.pump.inject("adc-stuck", {"reading_mv": 2_700}),
         SelfTestFault.BATTERY,
     ),
+    "the code": (lambda talk: talk.pump.inject("code-flip", {"bit": 3}), SelfTestFault.FIRMWARE),
+    "the arithmetic": (lambda talk: talk.pump.inject("cpu-fault", {}), SelfTestFault.CPU),
+    "a cell of RAM": (
+        lambda talk: talk.pump.inject("ram-stuck", {"cell": 23, "bit": 71}),
+        SelfTestFault.RAM,
+    ),
+    "the watchdog": (lambda talk: talk.pump.inject("watchdog-dead", {}), SelfTestFault.WATCHDOG),
     "the sounder": (lambda talk: talk.pump.inject("sounder-dead", {}), SelfTestFault.SOUNDER),  # FI 36
 }
+
+
+ALARMS = {
+    SelfTestFault.MEMORY: AlarmId.MEM_NONCRITICAL,
+    SelfTestFault.LOG: AlarmId.MEM_NONCRITICAL,
+    SelfTestFault.ENTROPY: AlarmId.RNG_FAILED,
+    SelfTestFault.FIRMWARE: AlarmId.SELF_TEST,
+    SelfTestFault.CPU: AlarmId.SELF_TEST,
+    SelfTestFault.RAM: AlarmId.SELF_TEST,
+    SelfTestFault.WATCHDOG: AlarmId.SELF_TEST,
+}
+
+
+@for_each("what", list(FAULTS))
+def test_what_a_self_test_finds_raises_the_alarm_that_it_raises_at_a_start(what: str) -> None:
+    fault, wanted = FAULTS[what]
+    talk = stopped()
+    talk.open()
+    fault(talk)
+    before = talk.granted(GetStatus()).alarm_active
+    talk.granted(SelfTest())
+    status = talk.granted(GetStatus())
+    raised = 1 << ALARMS[wanted] if wanted in ALARMS else 0
+    assert status.alarm_active == before | raised
+    untrusted = wanted in (SelfTestFault.FIRMWARE, SelfTestFault.CPU, SelfTestFault.RAM)
+    assert status.state is (State.FAULT_STOP if untrusted else State.STOP)
+
+
+def test_the_alarm_of_a_damaged_record_ends_with_a_self_test_that_finds_all_whole() -> None:
+    for region in (Region.TEXTS, Region.PROGRAM, Region.LEDGER):
+        talk = stopped()
+        _flip(talk, PLACES[region].offset + 1)
+        talk.granted(SelfTest())
+        (told,) = [entry.details() for entry in talk.log() if entry.type is LogType.ALARM_ON]
+        assert told == AlarmOnData(AlarmId.MEM_NONCRITICAL, MemoryFault.RECORD, region)
+        assert talk.granted(SelfTest()).failed == SelfTestFault(0)
+        assert talk.granted(GetStatus()).alarm_active == 0
 
 
 @for_each("what", list(FAULTS))

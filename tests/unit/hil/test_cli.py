@@ -19,6 +19,7 @@ from hil.cli.program import program
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
 from hil.plugin import verifies
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -59,7 +60,12 @@ def test_help_imports_none_of_the_groups() -> None:
         "print(sorted(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=True,
     )
     for heavy in ("construct", "cryptography", "serial", "pytest", "hil.programmer", "firmware_emu.cli"):
         assert f"'{heavy}'" not in done.stdout
@@ -85,7 +91,12 @@ main()
 def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(module: str) -> None:
     program = INTERRUPTED_IMPORT.format(module=module, before="")
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "pumpbench: interrupted: nothing was sent\n"
@@ -95,7 +106,12 @@ def test_an_interrupt_that_was_ignored_when_it_started_stays_ignored() -> None:
     ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
     program = INTERRUPTED_IMPORT.format(module="click", before=ignoring)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "Commands" in done.stdout
@@ -105,7 +121,12 @@ def test_the_command_is_imported_from_a_module_that_imports_almost_nothing() -> 
     (command,) = (point for point in entry_points(group="console_scripts") if point.name == "pumpbench")
     program = f"import sys, {command.module}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=True,
     )
     ours = {name for name in done.stdout.split() if name.split(".")[0] in {"hil", "protocol", "click"}}
     assert ours == {"hil", "hil.cli", "hil.cli.__main__"}
@@ -358,7 +379,7 @@ def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothi
         os.write(master, answer)  # again: a Ctrl-C just before the process begins to read is not heard
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=PATIENCE_S)
     os.close(master)
     os.close(slave)
     assert (process.returncode, out) == (13, b"")
@@ -400,7 +421,7 @@ def test_a_concentration_that_is_typed_otherwise_the_second_time_is_not_sent(typ
         os.write(master, typed)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=PATIENCE_S)
     os.close(master)
     os.close(slave)
     assert (process.returncode, out) == (code, b"")

@@ -16,6 +16,7 @@ from hil.cli import configuration_command, key_commands, main
 from hil.errors import BadConfiguration, Declined, DeviceRefused, LinkError, SessionRefused, UsageError
 from hil.key_file import read_key
 from hil.noise import Direction
+from hil.plugin import verifies
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ConfigId, ErrorCode, Role
 from protocol.link.development_keys import DeviceKey, development_key
@@ -142,6 +143,13 @@ def test_keys_list_and_revoke(bench: TestBench, pump: Programmer, command_line: 
     pump.end_session()
     with pytest.raises(SessionRefused):
         bench.open_programmer(key=development_key(Role.PATIENT))
+
+
+@verifies("PRC-013")
+def test_no_key_is_revoked_without_a_yes(pump: Programmer, command_line: Any) -> None:
+    result = command_line("keys", "revoke", "2")
+    assert "--yes" in str(result.exception)
+    assert 2 in {row.key_id for row in pump.paired_keys()}
 
 
 @for_each(

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from tests.support.for_each import for_each
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import forked, run_python
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).resolve().parents[3]
 STATUS = ("status", "--target", "emulator")
-PATIENCE_S = 60
 
 
 class Terminal:

@@ -73,6 +73,16 @@ SAID = [
         refusal(ErrorCode.CONC, detail=500_000, limit=2_000_000),
         "concentration 500 mcg/mL, limit 2000",
     ),
+    (
+        Opcode.PROG_COMMIT,
+        refusal(ErrorCode.CONC, detail=500_000, limit=500_000),
+        "CONC, another drug of the same concentration, 500 mcg/mL: ",
+    ),
+    (
+        Opcode.REFILL,
+        refusal(ErrorCode.CONC, detail=2, limit=1, field_offset=12),
+        "CONC, drug id 2, limit 1: ",
+    ),
 ]
 
 

@@ -76,7 +76,7 @@ def test_each_verb_asks_for_its_own_path(served: tuple[Bench, RigClient]) -> Non
     bench.answer = {
         "now_ms": 5, "mode": "manual", "speed": 0, "nl": 7, "was_off": True, "reached": True, "powered": True,
         "value": None,
-        "truth": {"edges": 1}, "belief": None, "trace_hash": "ff",
+        "truth": {"edges": 1}, "belief": None, "trace_hash": "ff", "seed": None,
         "events": [{"kind": "K", "now_ms": 3, "line_ms": 2, "fields": {"alarm_id": "EMPTY"}, "text": "words"}],
         "tones": [{"at_ms": 2, "critical": True, "duration_ms": 3_000}],
     }  # fmt: skip

@@ -450,3 +450,11 @@ def test_a_span_is_hours_and_minutes(ready: str) -> None:
     done = run("advance", "24", "--ready", ready)
     assert done.exit_code == 2
     assert "write 6:00 for six hours" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("state",), ("trace",), ("faults",)], ids=" ".join)
+def test_a_command_without_a_bench_says_both_ways_to_name_one(arguments: tuple[str, ...]) -> None:
+    error = refused(*arguments)
+    assert (error.exit_code, error.accused) == (2, "usage")
+    assert "--ready FILE" in str(error)
+    assert "$PUMPBENCH_READY" in str(error)

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from hil.bench_session import TestBench
 from hil.cli import main
+from hil.cli.connection import Options
+from hil.cli.stays_stopped import confirm_stays_stopped
 from hil.errors import ExitCode, LeftStopped
+from hil.noise import Direction
 from hil.plugin import verifies
 from tests.support.warm_python import PipedProcess
 
@@ -73,6 +77,15 @@ def test_nobody_is_asked_of_a_pump_that_runs(command: tuple[str, ...], on_a_port
 
 def test_nobody_is_asked_of_a_pump_that_has_no_program_to_run(factory_on_a_port: tuple[str, str]) -> None:
     assert run("stop", "--yes", *factory_on_a_port).exit_code == ExitCode.OK
+
+
+def test_a_pump_that_cannot_be_asked_whether_it_runs_is_not_taken_for_one_that_does(bench: TestBench) -> None:
+    pump = bench.open_programmer()
+    pump.stop()
+    bench.line.drop(Direction.TO_PUMP, 1_000)
+    options = Options(None, False, None, None, None, False, False, "stop", [])
+    with pytest.raises(LeftStopped, match="it was done, and whether the pump runs now could not be asked"):
+        confirm_stays_stopped(options, pump, confirmed=False)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageE
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
-from tests.unit.bench.processes import DEADLINE_S, Emulator
+from tests.unit.bench.processes import Emulator
 from tests.unit.hil.test_answers_that_find_no_room import VOLUME_NL, HookedLine, command
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Pa
         while b"[y/N]:" not in seen and (more := os.read(process.stderr.fileno(), 4_096)):
             seen += more
         os.write(human, b"n\n")
-        _, rest = process.communicate(timeout=DEADLINE_S)
+        _, rest = process.communicate(timeout=PATIENCE_S)
         emulator.end()
         heard.append((seen + rest).decode())
     os.close(human)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ML = 1_000_000
 DRUG = 500_000  # ng/mL
+STRONG = 2_000_000
 
 
 # FI 17, RH-14
@@ -114,6 +115,61 @@ def test_behind_an_occlusion_fluid_is_stored_then_nothing_moves_and_at_its_relea
     plant.rotor.run(strokes(1, first_k=201))
     assert plant.truth(0).tip_fg_ppm == 55_750 * PPM * DRUG
     assert_conserved(plant.truth(0))
+
+
+def path_with_a_border(mixing_ppm: int, lost_ppm: int, strokes: Strokes) -> Plant:
+    """A path of 338,000 nL: the last 30,000 before the tip are of the old drug, the rest is four times as strong."""
+    plant = Plant(PumpModel(catheter_dispersion_ppm=mixing_ppm), b"", implant=Implant())
+    plant.aspirate()
+    plant.fill(10 * ML, STRONG)
+    plant.rotor.run(strokes(100))
+    if lost_ppm:
+        inject(plant, "catheter-leak", lost_ppm=lost_ppm)
+    plant.rotor.run(strokes(516, first_k=101))
+    return plant
+
+
+# FI 10, RH-15, RH-16
+@pytest.mark.parametrize("lost_ppm", [0, 250_000])
+def test_at_the_release_of_an_occlusion_exactly_what_was_stored_leaves_with_the_drug_that_is_in_it(
+    strokes: Strokes, lost_ppm: int
+) -> None:
+    plant = path_with_a_border(0, lost_ppm, strokes)
+    before = plant.truth(0)
+    inject(plant, "occlusion", compliance_nl=100_000)
+    plant.rotor.run(strokes(100, first_k=617))
+    assert (plant.truth(0).stored_nl_ppm, plant.truth(0).tip_ng_per_ml) == (50_000 * PPM, DRUG)
+    assert plant.truth(0).tip_fg_ppm == before.tip_fg_ppm
+    fault_named("occlusion").clear(plant, 0)
+    truth = plant.truth(0)
+    left_fg_ppm = (30_000 * DRUG + 20_000 * STRONG) * PPM
+    assert truth.tip_fg_ppm - before.tip_fg_ppm == left_fg_ppm * (PPM - lost_ppm) // PPM
+    assert truth.lost_fg_ppm - before.lost_fg_ppm == left_fg_ppm * lost_ppm // PPM
+    assert (truth.path_fg_ppm, truth.tip_ng_per_ml) == (338_000 * PPM * STRONG, STRONG)
+    assert truth.stored_nl_ppm == 0
+    assert_conserved(truth)
+    assert effects(plant, "occlusion") == 100, "what it held back is not forgotten"
+    inject(plant, "occlusion", compliance_nl=100_000)
+    plant.rotor.run(strokes(300, first_k=717))
+    assert plant.truth(0).stored_nl_ppm == 100_000 * PPM, "a second one stores as much anew"
+
+
+# FI 10, RH-15
+@pytest.mark.parametrize("mixing_ppm", [0, 60_000])
+@pytest.mark.parametrize("lost_ppm", [0, 1, 999_999])
+def test_an_occlusion_that_lost_no_stroke_leaves_nothing_behind_when_it_is_released(
+    strokes: Strokes, mixing_ppm: int, lost_ppm: int
+) -> None:
+    held, free = (path_with_a_border(mixing_ppm, lost_ppm, strokes) for _ in range(2))
+    inject(held, "occlusion", compliance_nl=100_000)
+    for plant in (held, free):
+        plant.rotor.run(strokes(100, first_k=617))
+    assert held.truth(0).tip_fg_ppm < free.truth(0).tip_fg_ppm
+    fault_named("occlusion").clear(held, 0)
+    assert held.truth(0) == free.truth(0)
+    for plant in (held, free):
+        plant.rotor.run(strokes(900, first_k=717))
+    assert held.truth(0) == free.truth(0)
 
 
 def test_nothing_is_drawn_back_past_an_occlusion(plant: Plant, strokes: Strokes) -> None:
