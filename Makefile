@@ -55,8 +55,9 @@ hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; th
 matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP; in report/matrix/
 	@$(BIN)/python -m scripts.matrix
 
-soak: $(STAMP) ## the long run: all of tests/, and every case of the loops of which `make test` plays a part
+soak: $(STAMP) ## the long run: all of tests/, every case of the loops of which `make test` plays a part, an hour of replay
 	@PUMPBENCH_SOAK=1 $(BIN)/python -m pytest -q -n 4 --durations=20 -o timeout=900
+	@$(BIN)/python -m scripts.replay_lateness
 
 bench: $(STAMP) ## measure speed as ratios to floors of the same run
 	@$(BIN)/python -m scripts.bench
@@ -68,8 +69,9 @@ fmt: $(STAMP) ## format, and fix what ruff can fix
 # Programs with a --check twin: they write parts of documents, and lock the bytes of messages.
 GENERATORS := $(sort $(wildcard scripts/generate_*.py)) scripts/lock_messages.py
 
-gen: $(STAMP) ## write the generated parts of the documents anew, and lock new messages
+gen: $(STAMP) ## write the generated parts of the documents anew, lock new messages, and record fixtures/sessions
 	@for generator in $(GENERATORS); do $(BIN)/python $$generator || exit 1; done
+	@$(BIN)/python -m scripts.record_sessions
 
 gen-check: $(STAMP) ## see that what is generated is up to date, and what is locked holds
 	@echo "== gen-check"

@@ -71,6 +71,8 @@ def connect(
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
         programmer = Programmer(channel, key=own_key, store=store, secured=secured)
+        if hasattr(target, "tell_of_misses"):  # a replay
+            target.tell_of_misses = programmer.notices.append
         if watch is not None:
             programmer.wire_log.watch = _until_it_fails(watch, programmer.wire_log)
         stack.enter_context(closing(programmer)).connect()

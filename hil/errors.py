@@ -35,6 +35,8 @@ class ExitCode(IntEnum):
     TAKEN = 11
     ANSWER_NOT_WRITTEN = 12
     DECLINED = 13
+    LEFT_STOPPED = 14
+    DIFFERENT = 15
     INTERRUPTED = 130
 
 
@@ -53,6 +55,8 @@ EXIT_CODE_WORDS = {
     ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
     ExitCode.DECLINED: "a question was not answered with yes: nothing was changed",
+    ExitCode.LEFT_STOPPED: "it was done, and the pump is left stopped without a second yes: its program does not run",
+    ExitCode.DIFFERENT: "what was compared is not the same: the sentence says where, and how often",
     ExitCode.INTERRUPTED: "Ctrl-C, before a command had left: nothing was sent",
 }
 """What each exit code says, for the page of them."""
@@ -164,6 +168,20 @@ class Declined(PumpbenchError):
 
     exit_code = ExitCode.DECLINED
     accused = "declined"
+
+
+class NotTheSame(PumpbenchError):
+    """What was compared differs: two recordings, or a run and the recording that it was held against."""
+
+    exit_code = ExitCode.DIFFERENT
+    accused = "difference"
+
+
+class LeftStopped(PumpbenchError):
+    """What was asked for was done, and the pump stays stopped, which nobody has confirmed [DOMAIN RH-18]."""
+
+    exit_code = ExitCode.LEFT_STOPPED
+    accused = "stopped"
 
 
 class Interrupted(PumpbenchError):

@@ -65,10 +65,11 @@ def frame_text(frame: Frame, payload: bytes | None) -> str:
 def fields_text(message: tuple[object, ...]) -> str:
     """A message as name=value; enums by name, bytes in hex."""
     names: tuple[str, ...] = getattr(message, "_fields", ())
-    return " ".join(f"{name}={_value(value)}" for name, value in zip(names, message, strict=True))
+    return " ".join(f"{name}={value_text(value)}" for name, value in zip(names, message, strict=True))
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """One value of a field: enums by name, bytes in hex, lists in brackets."""
     match value:
         case IntFlag():
             return "+".join(flag.name or "" for flag in value) or "none"
@@ -79,5 +80,5 @@ def _value(value: object) -> str:
         case tuple() if hasattr(value, "_fields"):
             return f"({fields_text(value)})"
         case tuple():
-            return f"[{', '.join(_value(part) for part in value)}]"
+            return f"[{', '.join(value_text(part) for part in value)}]"
     return str(value)

@@ -2,7 +2,7 @@
 
 One file a key, JSON, mode 0600 in a directory of mode 0700. Outcomes are filed under the pump's `memory_id`:
 what was asked of another memory stays unknown. No key is kept here, only a fingerprint of one. Without a path
-the store lives in memory, for tests and virtual time.
+the store lives in memory, for tests and virtual time. Nothing of a replay is ever on file: no pump has received it.
 """
 
 from __future__ import annotations
@@ -130,6 +130,7 @@ class OutcomeStore:
         self._file = None if path is None else StateFile(path)
         self._fingerprint = fingerprint_of(key)
         self._memories: dict[int, _Memory] = {}
+        self._off_file: dict[int, _Memory] = {}  # of replays; beside what may be on file under the same id
         self._has_news = False  # marks that are not on file yet
 
     def __enter__(self) -> Self:
@@ -181,6 +182,16 @@ class OutcomeStore:
                 with contextlib.suppress(OSError):  # marks taken late make the next proof stronger, no more
                     self._write()
             self._file.close()
+
+    def keep_on_file(self, memory_id: int, *, durable: bool) -> None:
+        """Say, before anything is filed, whether a memory is a pump's, or that of a replay, which ends with its device.
+
+        What a replay is told stays in this store alone, and neither hides nor changes what is on file.
+        """
+        if durable:
+            self._off_file.pop(memory_id, None)
+        else:
+            self._off_file.setdefault(memory_id, _Memory())
 
     def next_cmd_id(self, memory_id: int, last_of_pump: int, serial: str = "") -> int:
         """The id for the next command: above all that were ever used, here or by the pump's own account.
@@ -250,11 +261,11 @@ class OutcomeStore:
 
     def is_empty(self) -> bool:
         """True if nothing is filed here under any memory."""
-        return not any(memory.commands for memory in self._memories.values())
+        return not any(memory.commands for memory in self._all())
 
     def has_open(self) -> bool:
         """True if anything is open under any memory."""
-        return any(not c.final for memory in self._memories.values() for c in memory.commands.values())
+        return any(not c.final for memory in self._all() for c in memory.commands.values())
 
     def unknown_commands(self, memory_id: int) -> tuple[FiledCommand, ...]:
         """Commands of which nobody can say whether they were carried out."""
@@ -287,32 +298,42 @@ class OutcomeStore:
     def mark(self, memory_id: int, marks: Marks) -> None:
         """Replace the marks of a memory; they are written with the next command or outcome, or at the end."""
         self._memory(memory_id).marks = marks
-        self._has_news = True
+        self._has_news = self._has_news or memory_id not in self._off_file
 
     @property
     def _path(self) -> Path | None:
         return None if self._file is None else self._file.path
 
+    def _all(self) -> list[_Memory]:
+        return [*self._memories.values(), *self._off_file.values()]
+
+    def _home(self, memory_id: int) -> dict[int, _Memory]:
+        """Where a memory is kept: on file, unless it is a replay's."""
+        return self._off_file if memory_id in self._off_file else self._memories
+
     def _memory(self, memory_id: int) -> _Memory:
-        return self._memories.setdefault(memory_id, _Memory())
+        return self._home(memory_id).setdefault(memory_id, _Memory())
 
     def _before(self, memory_id: int, serial: str) -> list[tuple[int, _Memory]]:
-        """The other memories of the pump with this serial number; "" is no pump's."""
+        """The other memories of the pump with this serial number; "" is no pump's, and a replay is none."""
+        if memory_id in self._off_file:
+            return []
         others = self._memories.items()
         return [(i, memory) for i, memory in others if i != memory_id and serial and memory.serial == serial]
 
     def _put(self, memory_id: int, command: FiledCommand, *, reserving: bool = False) -> None:
         """Keep a command and write it down; where that fails, for whatever reason, all is as it was."""
-        before = self._memory(memory_id)
+        before, home = self._memory(memory_id), self._home(memory_id)
         commands = {**before.commands, command.cmd_id: command}
         for cmd_id in [c.cmd_id for c in commands.values() if c.final][:-KEPT_CLOSED]:
             del commands[cmd_id]
         last_cmd_id = max(before.last_cmd_id, command.cmd_id)
         try:
-            self._memories[memory_id] = replace(before, last_cmd_id=last_cmd_id, commands=commands)
-            self._write(reserving=reserving)
+            home[memory_id] = replace(before, last_cmd_id=last_cmd_id, commands=commands)
+            if home is self._memories:
+                self._write(reserving=reserving)
         except BaseException:
-            self._memories[memory_id] = before
+            home[memory_id] = before
             raise
 
     def _read(self, path: Path) -> dict[int, _Memory]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tests.support import not_run, soak, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 # `nohup` ignores HUP, a shell's background job INT: both are inherited, and emulators would ignore them too.
 for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
@@ -29,12 +31,38 @@ settings.load_profile("pumpbench")
 gc.set_threshold(200_000, 50, 100)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def no_state_files_of_whoever_runs_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A programmer without --state uses the user's own file, and would meet what he has done before."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line(
+        "markers", "one_in(N): of this test's cases one in N is played, all in a long run"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only a long run plays, unless somebody chose the tests by their names."""
+    if config.option.keyword or any("::" in argument for argument in config.args):
+        return
+    left = set(soak.left_out(items))
+    if left:
+        config.hook.pytest_deselected(items=list(left))
+        items[:] = [item for item in items if item not in left]
+
+
+@pytest.fixture(scope="session")
+def place_of_states(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the state files of all tests lie."""
+    return tmp_path_factory.mktemp("state")
+
+
+@pytest.fixture(autouse=True)
+def no_state_files_of_others(place_of_states: Path) -> Iterator[None]:
+    """A programmer without --state uses its user's own file, and would meet what he, or another test, did before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_STATE_HOME", str(place_of_states / str(next(_TESTS))))
         yield
+
+
+_TESTS = itertools.count(1)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

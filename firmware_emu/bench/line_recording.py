@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.trace import Step
+    from protocol.capture.line_time import RecordingTime
 
 OTHER_KINDS = (FrameReceived, FrameSent, MemoryWritten)
 """What is on the line already, and what holds keys."""
@@ -47,8 +48,12 @@ class LineRecording:
         *,
         with_secrets: bool,
         size_limit_bytes: int,
+        recording_time: RecordingTime | None = None,
     ) -> None:
-        """BadConfigurationError where the file cannot be opened; later trouble with it is said, once."""
+        """BadConfigurationError where the file cannot be opened; later trouble with it is said, once.
+
+        Times are those of this host's clocks, or of `recording_time`.
+        """
         try:
             first = _open(path)
         except OSError as error:
@@ -56,16 +61,17 @@ class LineRecording:
                 f"the recording {path} cannot be written ({error.strerror}); name another file with --record"
             ) from error
         self._host = host
-        line_time = LineTime(time.time_ns, time.monotonic_ns)
+        if recording_time is None:
+            recording_time = LineTime(time.time_ns, time.monotonic_ns)
         recorder = Recorder(
             lambda number: _open(path.with_name(numbered_name(path.name, number))) if number else first,
-            {**told, **line_time.told},
+            {**told, **recording_time.told},
             VERSION,
             trouble=lambda sentence: say(f"{path}: {sentence}"),
             device_key=self._key_of if with_secrets else None,
             size_limit_bytes=size_limit_bytes,
         )
-        self._recorder = ClockedRecorder(recorder, line_time)
+        self._recorder = ClockedRecorder(recorder, recording_time)
 
     def received(self, data: bytes, pump_ms: int) -> None:
         """Bytes have come to the pump, at this time of its own."""

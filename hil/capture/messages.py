@@ -6,7 +6,7 @@ A file with sealed frames is opened by the keys in it, or by the key of its devi
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.errors import BadConfiguration
 from hil.frame_words import message_in
@@ -15,6 +15,7 @@ from protocol.capture.following import Follower
 from protocol.capture.pcapng import Damage, NotACapture
 from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, read_entries
 from protocol.identifiers import Kind
+from protocol.messages.handshake import PumpHello
 from protocol.wire.frame import BadFrame, Frame
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
     from protocol.capture.recording import Entry
     from protocol.link.development_keys import DeviceKey
+
+
+NOT_ITS_KEY: Final = "the key of its session does not open it"
+"""Trouble of a sealed frame for whose session there is a key all the same."""
+SESSIONS_KEPT: Final = 8
+"""Whose requests are remembered: a pump has one session at a time, and a file may have the lines of several pumps."""
 
 
 class FrameState(StrEnum):
@@ -72,7 +79,7 @@ def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    yield from _read(entries_of(path), key_finder(keys))
+    yield from messages_of(entries_of(path), key_finder(keys))
 
 
 def entries_of(path: Path) -> Iterator[Entry]:
@@ -87,7 +94,8 @@ def entries_of(path: Path) -> Iterator[Entry]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def _read(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+def messages_of(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+    """What these entries hold, as of a recording: each as soon as it is there. `device_key`: see `Follower`."""
     reader = _Reader(Follower(device_key))
     for entry in entries:
         match entry:
@@ -109,9 +117,8 @@ class _Reader:
 
     def __init__(self, follower: Follower) -> None:
         self.follower = follower
-        self.requests: dict[int, int] = {}
-        """Numbers of the requests of this session, by their counter."""
-        self._sid = 0
+        self.requests: dict[int, dict[int, int]] = {}
+        """Numbers of the requests of the last sessions, by sid and by their counter."""
         self._number = 0
         self._first_ns: int | None = None
 
@@ -127,8 +134,9 @@ class _Reader:
             return RecordedMessage(number, since_ns, passed, state, frame, None, None, trouble, None)
         answers = self._tied(frame, number)
         if payload is None:
+            trouble = NOT_ITS_KEY if self.follower.knows(frame.sid) else "no key opens it"
             return RecordedMessage(
-                number, since_ns, passed, FrameState.SEALED, frame, None, None, "no key opens it", answers
+                number, since_ns, passed, FrameState.SEALED, frame, None, None, trouble, answers
             )
         state = FrameState.OPENED if frame.flags else FrameState.CLEAR
         message, trouble = None, ""
@@ -136,6 +144,8 @@ class _Reader:
             message = message_in(frame, payload)
         except ValueError as error:
             trouble = str(error)
+        if isinstance(message, PumpHello):  # a session begins, perhaps under the sid of another pump's
+            self.requests.pop(message.sid, None)
         return RecordedMessage(number, since_ns, passed, state, frame, payload, message, trouble, answers)
 
     def _placed(self, time_ns: int | None) -> tuple[int, int | None]:
@@ -148,9 +158,10 @@ class _Reader:
 
     def _tied(self, frame: Frame, number: int) -> int | None:
         """The number of the request that a frame answers; of a request that was repeated, that of the first."""
-        if frame.sid != self._sid:
-            self.requests.clear()
-            self._sid = frame.sid
+        asked = self.requests.pop(frame.sid, {})
+        if not asked and len(self.requests) >= SESSIONS_KEPT:
+            del self.requests[next(iter(self.requests))]
+        self.requests[frame.sid] = asked
         if frame.kind == Kind.REQUEST:
-            self.requests.setdefault(frame.ctr, number)
-        return self.requests.get(frame.ref) if frame.kind in (Kind.RESPONSE, Kind.ERROR) else None
+            asked.setdefault(frame.ctr, number)
+        return asked.get(frame.ref) if frame.kind in (Kind.RESPONSE, Kind.ERROR) else None

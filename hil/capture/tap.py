@@ -5,10 +5,10 @@ The line comes first: a side that takes no bytes does not hold up the other way,
 
 from __future__ import annotations
 
-import os
 import selectors
 from typing import TYPE_CHECKING, Final, Protocol
 
+from hil.waking_loop import WakingLoop
 from protocol.capture.recording import DROPPED, Way
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 WAITING_MAX_BYTES: Final = 65_536
 """For a pump that takes none for now; what comes after that is dropped whole, and a mark says so."""
-_WAKE_BYTES: Final = 4_096
 
 
 class NearPort(Protocol):
@@ -41,13 +40,14 @@ class NearPort(Protocol):
         ...
 
 
-class Tap:
+class Tap(WakingLoop):
     """Carries bytes both ways between a port and the line to a pump, and records them, until somebody says stop.
 
     Port, line and recorder are whose they were: who made them closes them, after `close`.
     """
 
     def __init__(self, near: NearPort, far: DescriptorChannel, recorder: ClockedRecorder) -> None:
+        super().__init__()
         self._near = near
         self._far = far
         self._recorder = recorder
@@ -56,34 +56,16 @@ class Tap:
         self.dropped_bytes = dict.fromkeys(Way, 0)
         """How much did not, since its receiver took none."""
         self._waiting = b""
-        self._stopping = False
-        self._awake, self.wake_descriptor = os.pipe()
-        for descriptor in (self._awake, self.wake_descriptor):
-            os.set_blocking(descriptor, False)
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._awake, selectors.EVENT_READ, self._woken)
         self._far_events = selectors.EVENT_READ
-        self._selector.register(far.fileno(), self._far_events, self._far_ready)
-        near.attach(self._selector)
+        self.selector.register(far.fileno(), self._far_events, self._far_ready)
+        near.attach(self.selector)
 
     def run(self) -> None:
         """Serve until `stop`. BenchLost where a side hangs up for good."""
-        while not self._stopping:
-            for key, events in self._selector.select():
-                key.data(events)
+        while not self.is_stopping:
+            self.turn()
             self._take_from_programmer()
             self._look_for_dropped(Way.FROM_PUMP, self._near.dropped_bytes)
-
-    def stop(self) -> None:
-        """End the loop after this turn. May be called from a signal handler and from another thread."""
-        self._stopping = True
-        os.write(self.wake_descriptor, b"\0")
-
-    def close(self) -> None:
-        """Let go of what the loop waited on."""
-        self._selector.close()
-        os.close(self._awake)
-        os.close(self.wake_descriptor)
 
     def _take_from_programmer(self) -> None:
         data = self._near.take_received()
@@ -101,7 +83,7 @@ class Tap:
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._waiting else 0)
         if events != self._far_events:
             self._far_events = events
-            self._selector.modify(self._far.fileno(), events, self._far_ready)
+            self.selector.modify(self._far.fileno(), events, self._far_ready)
 
     def _far_ready(self, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -123,6 +105,3 @@ class Tap:
             self.dropped_bytes[way] = dropped_bytes
             receiver = "the pump" if way is Way.TO_PUMP else "the programmer"
             self._recorder.mark(DROPPED, f"{more} bytes for {receiver}, which takes none")
-
-    def _woken(self, _events: int) -> None:
-        os.read(self._awake, _WAKE_BYTES)

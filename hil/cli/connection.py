@@ -148,7 +148,12 @@ def _document_name(context: click.Context) -> str:
 
 def require_target(options: Options) -> None:
     """Refuse, before anybody is asked, to change a pump that nobody named: a new emulator would take it and be gone."""
-    if not options.target:
+    require_named(options.target)
+
+
+def require_named(target: str | None) -> None:
+    """As `require_target`, for a command that has other options."""
+    if not target:
         raise UsageError(
             "nothing was sent: this changes a pump, and none is named",
             advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}: {addresses.FORMS} "

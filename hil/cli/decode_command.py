@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage, read_messages
+from hil.capture.soundness import Soundness
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.output import say, tell_lines
@@ -20,7 +21,6 @@ from hil.errors import BadConfiguration, UsageError
 from hil.frame_words import frame_text, opcode_name
 from hil.key_file import read_keys
 from hil.wire_log import clock_text
-from protocol.capture.pcapng import Damage
 from protocol.capture.recording import EVENT, Beginning, Way
 from protocol.identifiers import Handshake, Opcode
 from protocol.wire.frame import BadFrame, Frame
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hil.capture.messages import Read
+    from protocol.capture.pcapng import Damage
     from protocol.capture.recording import Mark
 
 NS_PLACES: Final = 9
@@ -68,27 +69,6 @@ class Wanted:
         if since_ns is None:
             return False
         return (self.from_ns or 0) <= since_ns and (self.to_ns is None or since_ns <= self.to_ns)
-
-
-@dataclass
-class Count:
-    """How much there was."""
-
-    packets: int = 0
-    shown: int = 0
-    sealed: int = 0
-    bad: int = 0
-    damage: int = 0
-
-    def take(self, entry: Read) -> None:
-        """Count one more."""
-        if isinstance(entry, Damage):
-            self.damage += 1
-        elif not isinstance(entry, Beginning):
-            self.packets += 1
-            if isinstance(entry, RecordedMessage):
-                self.sealed += entry.state is FrameState.SEALED
-                self.bad += entry.state is FrameState.BAD
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -158,51 +138,34 @@ def decode(file: Path, key_path: Path | None, wanted: Wanted, frames: bool, as_j
     A file that is damaged is shown as far as it can be read, and ends with 10.
     """
     keys = [] if key_path is None else read_keys(key_path)
-    count = Count()
+    soundness = Soundness()
+    entries = soundness.watching(read_messages(file, keys))
     try:
-        tell_lines(_shown(read_messages(file, keys), wanted, count, frames=frames, as_json=as_json))
-        _check_all_was_read(file, count, with_key=key_path is not None)
+        tell_lines(_shown(file, entries, wanted, soundness, frames=frames, as_json=as_json))
+        soundness.check(file, with_key=key_path is not None, advice="what is shown is whole")
     except BadConfiguration as error:
         if as_json:
             tell_error(error)
         raise
+    for remark in soundness.remarks(file):
+        say(remark)
 
 
 def _shown(
-    entries: Iterable[Read], wanted: Wanted, count: Count, *, frames: bool, as_json: bool
+    file: Path, entries: Iterable[Read], wanted: Wanted, soundness: Soundness, *, frames: bool, as_json: bool
 ) -> Iterator[str]:
     """A line for each entry that is wanted, and for JSON one that sums up."""
+    shown = 0
     for entry in entries:
-        count.take(entry)
         if isinstance(entry, RecordedMessage | NumberedMark):
             if not wanted.has(entry):
                 continue
-            count.shown += 1
+            shown += 1
         yield json_line("decode", _document(entry, frames=frames)) if as_json else _text(entry, frames=frames)
     if as_json:
-        yield json_line("decode", {"entry": "summary", **asdict(count)})
-
-
-def _check_all_was_read(file: Path, count: Count, *, with_key: bool) -> None:
-    """Say what could not be read; BadConfiguration where the file, or the key, is not what it should be."""
-    if count.damage:
-        raise BadConfiguration(
-            f"{file} is damaged in {_places(count.damage)}; {count.packets} packets could be read",
-            advice="what is shown is whole",
-        )
-    if count.sealed and with_key:
-        raise BadConfiguration(
-            f"{count.sealed} frames of {file} are sealed, and no key of --key opens them",
-            advice="it may be another device's, or their handshake was not recorded",
-        )
-    if count.sealed:
-        say(f"{count.sealed} frames are sealed, and the file has no key for them: give the device's by --key")
-    if not count.packets:
-        say(f"{file} is a recording of nothing")
-
-
-def _places(count: int) -> str:
-    return "one place" if count == 1 else f"{count} places"
+        counts = {name: getattr(soundness, name) for name in ("packets", "sealed", "bad", "damage")}
+        summary = {"entry": "summary", "shown": shown, **counts, "remarks": soundness.remarks(file)}
+        yield json_line("decode", summary)
 
 
 # --- as lines for people --------------------------------------------------------------------------------------------

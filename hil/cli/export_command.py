@@ -6,26 +6,24 @@ import csv
 import io
 import itertools
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from hil.capture.messages import read_messages
+from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
+from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell_lines
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
-from protocol.capture.pcapng import Damage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from hil.capture.messages import Read
     from hil.capture.tables import Column, Row
 
-ONLY_MINE: Final = 0o600
 ROWS_AT_ONCE: Final = 65_536
 
 
@@ -61,26 +59,18 @@ def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> No
     columns = TABLES[name].columns
     write = None if out is None else _writer(out)
     keys = [] if key_path is None else read_keys(key_path)
-    damage: list[Damage] = []
-    rows = rows_of(TABLES[name], _noting(read_messages(file, keys), damage))
+    soundness = Soundness()
+    rows = rows_of(TABLES[name], soundness.watching(read_messages(file, keys)))
     if write is None:
         tell_lines(line.rstrip("\r\n") for line in _csv(columns, rows))
     else:
         write(columns, rows)
-    if damage:
-        raise BadConfiguration(
-            f"{file} is damaged in {len(damage)} places, the first of them {damage[0].what}",
-            advice=f"what could be read is in {out or 'the output'}",
-        )
+    advice = f"what could be read is in {out or 'the output'}"
+    soundness.check(file, with_key=key_path is not None, advice=advice)
+    for remark in soundness.remarks(file):
+        say(remark)
     if out is not None:
         say(f"{out} has the table {name} of {file}")
-
-
-def _noting(entries: Iterable[Read], damage: list[Damage]) -> Iterator[Read]:
-    for entry in entries:
-        if isinstance(entry, Damage):
-            damage.append(entry)
-        yield entry
 
 
 def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
@@ -90,8 +80,7 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
         raise BadConfiguration(
             f"{out} says no form by its end", advice="name FILE.csv, FILE.jsonl or FILE.parquet"
         )
-    if os.path.lexists(out):
-        raise BadConfiguration(f"{out} is there already, and would be replaced", advice="name another file")
+    check_new(out)
     if out.suffix == ".parquet":
         return _parquet_writer(out)
 
@@ -99,24 +88,13 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
         lines = forms[out.suffix](columns, rows)
         first = next(lines, "")  # what is wrong with the recording is said before a file is made
         try:
-            with io.TextIOWrapper(_new_file(out), encoding="utf-8", newline="") as stream:
+            with io.TextIOWrapper(new_file(out), encoding="utf-8", newline="") as stream:
                 stream.write(first)
                 stream.writelines(lines)
         except OSError as error:
-            raise _unwritable(out, error) from error
+            raise unwritable(out, error) from error
 
     return write
-
-
-def _new_file(out: Path) -> BinaryIO:
-    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, ONLY_MINE)
-    return os.fdopen(descriptor, "wb")
-
-
-def _unwritable(out: Path, error: OSError) -> BadConfiguration:
-    return BadConfiguration(
-        f"{out} cannot be written ({error.strerror})", advice="name a place where you may write"
-    )
 
 
 def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
@@ -157,13 +135,13 @@ def _parquet_writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], No
         left = iter(rows)
         some = list(itertools.islice(left, ROWS_AT_ONCE))  # what is wrong with the recording is said before
         try:
-            with _new_file(out) as file, parquet.ParquetWriter(file, schema) as writer:
+            with new_file(out) as file, parquet.ParquetWriter(file, schema) as writer:
                 while some:
                     cells = zip(*some, strict=True)
                     arrays = [pa.array(column, each.type) for column, each in zip(cells, schema, strict=True)]
                     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
                     some = list(itertools.islice(left, ROWS_AT_ONCE))
         except OSError as error:
-            raise _unwritable(out, error) from error
+            raise unwritable(out, error) from error
 
     return write

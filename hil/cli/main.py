@@ -49,11 +49,24 @@ GROUPS = {
     "record": Group(
         "hil.cli.record_command", "record", "Record a line from between a programmer and a pump."
     ),
+    "replay": Group(
+        "hil.cli.replay_command", "replay", "Play a recorded session again, as its device or its programmer."
+    ),
     "decode": Group(
         "hil.cli.decode_command", "decode", "Show what was said in a recording, a line a message."
     ),
     "export": Group(
         "hil.cli.export_command", "export", "Write tables of a recording: CSV, JSON Lines, Parquet."
+    ),
+    "import": Group(
+        "hil.cli.import_command", "import_capture", "Make a recording of another tool's capture."
+    ),
+    "redact": Group("hil.cli.redact_command", "redact", "Write a recording anew, safe to share."),
+    "diff": Group("hil.cli.diff_command", "diff", "Compare two recordings, message by message."),
+    "explain": Group(
+        "hil.cli.explain_command",
+        "explain_command",
+        "Say why an alarm, a bolus or a change of state came about.",
     ),
     "wireshark": Group(
         "hil.cli.wireshark_command",

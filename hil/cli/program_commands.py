@@ -22,6 +22,7 @@ from hil.cli.program_review import (
     written_as_confirmed,
 )
 from hil.cli.quantities import MCG_PER_DAY
+from hil.cli.stays_stopped import LEAVE_STOPPED, confirm_stays_stopped
 from hil.cli.therapy_commands import CONCENTRATION as CONCENTRATION_OPTION
 from hil.cli.therapy_commands import DRUG, YES, report
 from hil.errors import UsageError
@@ -51,6 +52,7 @@ class Consent(NamedTuple):
     start: bool
     accepted: tuple[str, ...]
     yes: bool
+    leave_stopped: bool
 
     @property
     def accept(self) -> Callable[[Warned], None]:
@@ -67,10 +69,12 @@ def with_consent(command: Callable[..., None]) -> Callable[..., None]:
     """The command, with the options that each one has which writes a program."""
 
     @functools.wraps(command)
-    def wrapped(*, start: bool, accepted: tuple[str, ...], yes: bool, **others: Any) -> None:
-        command(consent=Consent(start, accepted, yes), **others)
+    def wrapped(
+        *, start: bool, accepted: tuple[str, ...], yes: bool, leave_stopped: bool, **others: Any
+    ) -> None:
+        command(consent=Consent(start, accepted, yes, leave_stopped), **others)
 
-    return START(ACCEPT(YES(wrapped)))
+    return START(ACCEPT(YES(LEAVE_STOPPED(wrapped))))
 
 
 @click.command(name="set")
@@ -102,6 +106,7 @@ def set_program(
         rate = seen.program.peak_rate_nl_per_day
         more = [("dose", mcg_per_day(dose_ng_per_day)), ("rate", ml_per_day(rate))]
         report(options, executed, more + warning_rows(seen.warned), fields=_warnings(seen))
+        confirm_stays_stopped(options, pump, confirmed=consent.leave_stopped)
 
 
 def set_as_confirmed(
@@ -268,6 +273,7 @@ def _write(options: Options, pump: Programmer, seen: Reviewed, consent: Consent)
     refuse_another_drug(seen)
     executed = written_as_confirmed(pump, seen, start=consent.start, accept=consent.accept, ask=consent.ask)
     report(options, executed, warning_rows(seen.warned), fields=_warnings(seen))
+    confirm_stays_stopped(options, pump, confirmed=consent.leave_stopped)
 
 
 @click.command(name="show")

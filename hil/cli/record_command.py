@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import sys
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -14,8 +12,9 @@ import click
 from hil import address as addresses
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
-from hil.cli.output import say, tell, writing
+from hil.cli.output import say, tell
 from hil.cli.quantities import Quantity
+from hil.cli.ready_port import tell_ready
 from hil.errors import AnswerNotWritten, BenchLost, PumpbenchError, UsageError
 from hil.key_file import key_finder, read_keys
 from hil.own_paths import path_of
@@ -159,7 +158,8 @@ def _serve(wanted: _Wanted, signals: EndingSignals, stack: ExitStack) -> None:
         "recording": str(path.absolute()),
         "secrets": wanted.device_key is not None,
     }
-    _tell_ready(ready, signals, tap, stack, as_json=wanted.as_json)
+    line = json_line("record", ready) if wanted.as_json else _for_people(ready)
+    tell_ready(line, signals, tap, stack)
     trouble: PumpbenchError | None = None
     try:
         tap.run()
@@ -190,24 +190,6 @@ def _open_line(address: Address, stack: ExitStack) -> DescriptorChannel:
             advice="record an emulator with `pumpbench emulate --record FILE`",
         )
     return channel
-
-
-def _tell_ready(
-    ready: dict[str, Any], signals: EndingSignals, tap: Tap, stack: ExitStack, *, as_json: bool
-) -> None:
-    """Say where the programmer finds its port; from then on a signal ends the tap in good order."""
-    from hil.targets.emulated import write_line  # noqa: PLC0415 - as above
-
-    def stop_on_signals() -> None:
-        signal.set_wakeup_fd(tap.wake_descriptor, warn_on_full_buffer=False)
-        stack.callback(signal.set_wakeup_fd, -1)
-        signals.hand_to(lambda _number: tap.stop())
-
-    line = json_line("record", ready) if as_json else _for_people(ready)
-    if sys.stdout is None:
-        raise AnswerNotWritten("", "stdout is closed")
-    with writing():
-        write_line(sys.stdout.fileno(), line + "\n", stop_on_signals)
 
 
 def _for_people(ready: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ from hil.cli.procedure_documents import RefillPart
 from hil.cli.program_review import ACCEPT, accepting, reviewed, summary
 from hil.cli.quantities import MCG_PER_DAY, MCG_PER_ML, ML
 from hil.cli.reservoir_dates import PumpDates, dates_document, dates_rows, read_dates
+from hil.cli.stays_stopped import LEAVE_STOPPED, confirm_stays_stopped
 from hil.cli.therapy_commands import CONCENTRATION, DRUG, YES, report, sentence_to_investigate
 from hil.errors import Declined, PumpbenchError, UsageError
 from hil.procedures.doses import given_by_mistake_ng, must_be_retyped, nearest, rate_for_dose_nl_per_day
@@ -74,6 +75,7 @@ class _Wanted(NamedTuple):
     file: Path | None
     accepted: tuple[str, ...]
     yes: bool
+    leave_stopped: bool
 
 
 class _Change(NamedTuple):
@@ -148,6 +150,7 @@ class _Change(NamedTuple):
 )
 @ACCEPT
 @YES
+@LEAVE_STOPPED
 @with_options
 def refill(options: Options, **given: Any) -> None:
     """Tell the pump what the syringe did, and see whether it fits what the pump expected."""
@@ -198,6 +201,7 @@ def refill(options: Options, **given: Any) -> None:
         after = _dates_after(pump)
         fields = {**_refill_part(check, missed, after)}
         report(options, executed, [*check_rows(check, missed), *_dates_rows(after)], fields=fields)
+        confirm_stays_stopped(options, pump, confirmed=wanted.leave_stopped)
 
 
 def _of_program(wanted: _Wanted, program: InfusionProgram) -> _Wanted:

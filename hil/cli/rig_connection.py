@@ -16,7 +16,7 @@ from hil.cli.documents import error_fields, json_line, json_text
 from hil.cli.interrupts import ending_of
 from hil.cli.output import tell
 from hil.cli.rig_words import event_line
-from hil.errors import AnswerNotWritten, BadConfiguration, PumpbenchError
+from hil.errors import AnswerNotWritten, BadConfiguration, PumpbenchError, UsageError
 from hil.rig import LostEvents
 from hil.rig_client import RigClient
 
@@ -70,7 +70,6 @@ def with_rig(command: Callable[..., None]) -> Callable[..., None]:
         "ready_file",
         type=click.Path(path_type=Path),
         envvar=READY,
-        required=True,
         help=f"File with what `pumpbench emulate --control HOST:PORT` printed (or ${READY}).",
     )
     @click.option(
@@ -82,9 +81,16 @@ def with_rig(command: Callable[..., None]) -> Callable[..., None]:
     )
     @click.option("--json", "as_json", is_flag=True, help="JSON: raw integers, units in the names.")
     @functools.wraps(command)
-    def wrapped(*args: Any, ready_file: Path, lease_id: str | None, as_json: bool, **kwargs: Any) -> None:
+    def wrapped(
+        *args: Any, ready_file: Path | None, lease_id: str | None, as_json: bool, **kwargs: Any
+    ) -> None:
         told: list[PumpbenchError] = []
         try:
+            if ready_file is None:
+                raise UsageError(
+                    "nobody has said which bench: name the file of its ready line",
+                    advice=f"with --ready FILE behind the command, or in ${READY}",
+                )
             client = RigClient(*place_of(ready_file), lease=lease_id or None)
             try:
                 command(Bench(client, _document_name(), as_json, told), *args, **kwargs)

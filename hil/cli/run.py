@@ -11,6 +11,7 @@ from typing import NoReturn
 import click
 
 from hil import address as addresses
+from hil.cli.adopt_command import adopt
 from hil.cli.documents import json_text
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say, tell
@@ -75,9 +76,14 @@ Exit codes:
 SHOWN = ("-rfEX",)
 
 
-@click.group(cls=ListsWholeSentences, help="Run the conformance suite against a target.")
+@click.group(
+    cls=ListsWholeSentences, help="Run the conformance suite against a target, and make tests of recordings."
+)
 def hil() -> None:
     """Group of what is done with the suite."""
+
+
+hil.add_command(adopt)
 
 
 @hil.command()

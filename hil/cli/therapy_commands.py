@@ -24,6 +24,7 @@ from hil.cli.connection import (
 from hil.cli.log_lines import data_of
 from hil.cli.output import say
 from hil.cli.quantities import CMD_ID, MCG, MCG_PER_ML, ML, U16, Moment, Quantity, WallTime
+from hil.cli.stays_stopped import LEAVE_STOPPED, confirm_stays_stopped
 from hil.cli.tables import executed_rows, reply_rows, time_rows
 from hil.errors import DeviceError, DeviceRefused, UsageError
 from hil.procedures.doses import volume_for_dose_nl
@@ -222,8 +223,11 @@ def _nothing_was_cancelled(cmd_id: int | None) -> DeviceError:
     "--on-expiry", type=one_of(OnExpiry), default="alarm_only", help="What happens then, besides the alarm."
 )
 @YES
+@LEAVE_STOPPED
 @with_options
-def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: bool) -> None:
+def stop(
+    options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: bool, leave_stopped: bool
+) -> None:
     """Stop all delivery."""
     require_target(options)
     confirm("stop all delivery", yes=yes)
@@ -236,6 +240,7 @@ def stop(options: Options, *, max_hours: int, reason: str, on_expiry: str, yes: 
             say(
                 f"pumpbench: it has stopped, and at the end it does {answer.on_expiry}, not {wanted} as asked"
             )
+        confirm_stays_stopped(options, pump, confirmed=leave_stopped)
 
 
 _TOO_LITTLE = (

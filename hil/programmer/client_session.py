@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.entropy import Entropy
     from hil.wire_log import WireLog
-    from protocol.identifiers import Opcode
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.errors import ErrorReply
 
@@ -178,7 +177,7 @@ class ClientSession:
                 case _:
                     continue  # of a request that was given up when this session was asked for
 
-    def ask(self, opcode: Opcode, payload: bytes, deadline: Deadline) -> Answer:
+    def ask(self, opcode: int, payload: bytes, deadline: Deadline) -> Answer:
         """Send one request and wait for what comes of it. The link repeats it byte by byte at its own deadlines.
 
         Whatever breaks that off, also Ctrl-C, leaves no session behind that still waits for an answer.
@@ -191,7 +190,7 @@ class ClientSession:
             self.forget_session()
             raise
 
-    def _answer(self, opcode: Opcode, deadline: Deadline) -> Answer:
+    def _answer(self, opcode: int, deadline: Deadline) -> Answer:
         while True:
             match self._next_event(deadline):
                 case link.Response(opcode=answered, payload=answer) if answered == opcode:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from hil.errors import BenchLost, DeviceError, LinkError
+from hil.errors import BenchLost, DeviceError, DeviceRefused, LinkError
 from hil.outcome_store import MarkedEntry, Marks
 from hil.programmer.log_reading import ANY_EPOCH, NO_FILTER, OLDEST
 from protocol.errors import RemoteError
-from protocol.identifiers import Role
+from protocol.identifiers import DeviceKind, Role
 from protocol.log.entry import LogEntry
 from protocol.log.types import LogName, LogType
 from protocol.messages.log import LOG_READ_MAX, LogRead
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hil.outcome_store import OutcomeStore
     from hil.programmer.requester import Requester
     from protocol.messages.log import LogReadReply
-    from protocol.messages.reading import GetStatusReply
+    from protocol.messages.reading import GetInfoReply, GetStatusReply
 
     Read = Callable[[LogRead], LogReadReply]
 
@@ -60,6 +60,7 @@ class KnownPump:
     session_number: int
     serial: str
     memory_id: int
+    kind: DeviceKind
     last_cmd_id: int
     last_seq: int
     continuity: Continuity
@@ -82,8 +83,8 @@ class Recognition:
         self._session = requester.session
         self._store = store
         self._known: KnownPump | None = None
-        self._first: tuple[str, int] | None = None
-        """Serial number and memory of the pump that was talked to first."""
+        self._first: tuple[str, int, DeviceKind] | None = None
+        """Serial number and memory of the pump that was talked to first, and what kind of device it is."""
 
     @property
     def may_command(self) -> bool:
@@ -100,24 +101,26 @@ class Recognition:
                 return self._known
             info = self._requester.request(GetInfo(), deadline)
             status = self._requester.request(GetStatus(), deadline)
-            back = self._look_back(info.memory_id, status, deadline)
+            self._store.keep_on_file(info.memory_id, durable=info.kind is not DeviceKind.REPLAY)
+            back = self._look_back(info, status, deadline)
             if self._session.is_open and self._session.session_number == number:
                 self._known = KnownPump(
                     number,
                     info.serial.rstrip(b"\x00 ").decode("ascii", "backslashreplace"),
                     info.memory_id,
+                    info.kind,
                     status.last_cmd_id,
                     status.last_seq,
                     *back,
                 )
-                self._first = self._first or (self._known.serial, info.memory_id)
+                self._first = self._first or (self._known.serial, info.memory_id, info.kind)
                 if self._known.is_proven:  # each session leaves an entry by which it is known again
                     self._store.mark(info.memory_id, back.marks)
                 self._note_a_loss(self._known)
 
     def is_first(self, known: KnownPump) -> bool:
         """False where another pump is on the line than the one that was talked to first."""
-        return (known.serial, known.memory_id) == self._first
+        return (known.serial, known.memory_id, known.kind) == self._first
 
     def read_anew(self) -> None:
         """Ask the pump again who it is, the next time that it matters: another programmer may have used this key."""
@@ -148,20 +151,25 @@ class Recognition:
         known.marks = marks
         self._store.mark(memory_id, marks)
 
-    def _look_back(self, memory_id: int, status: GetStatusReply, deadline: Deadline) -> LookBack:
-        """Whether this memory still has what it had when this programmer last saw it."""
+    def _look_back(self, info: GetInfoReply, status: GetStatusReply, deadline: Deadline) -> LookBack:
+        """Whether this memory still has what it had when this programmer last saw it. A replay may have no log."""
         opened = self._session.opened
         if opened is None:
             raise AssertionError("a session is open, so it was opened")
         now = Marks(opened.pump_hello.boot_count, status.t_mono_s, status.last_cmd_id)
         if not self.may_command:
             return LookBack(Continuity.UNPROVEN, "this key has no ledger", now)
-        return look_back(
-            self._store.marks(memory_id),
-            now,
-            opened.client_nonce,
-            lambda request: self._requester.request(request, deadline),
-        )
+        try:
+            return look_back(
+                self._store.marks(info.memory_id),
+                now,
+                opened.client_nonce,
+                lambda request: self._requester.request(request, deadline),
+            )
+        except DeviceRefused:
+            if info.kind is not DeviceKind.REPLAY:
+                raise
+            return LookBack(Continuity.UNPROVEN, "its recording has not this part of its log", now)
 
     def _note_a_loss(self, known: KnownPump) -> None:
         """Say that a memory has lost something, where no outcome hangs on it: else that is what is said."""

@@ -142,10 +142,25 @@ def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
     return PortTarget(text, lambda: open_socket(host, port, text))
 
 
+def _check_recording(text: str, place: str) -> None:
+    if not place:
+        raise BadConfiguration(f"the address {text!r} names no recording", advice="write replay:FILE")
+
+
+def _make_replay(text: str, place: str, _choice: PumpChoice) -> Target:
+    from pathlib import Path  # noqa: PLC0415
+
+    from hil.own_paths import path_of  # noqa: PLC0415
+    from hil.targets.replayed import ReplayedTarget  # noqa: PLC0415
+
+    return ReplayedTarget(text, path_of(Path(place), "--target"))
+
+
 for _scheme in (
     Scheme("emulator", "emulator, emulator:process", _check_emulator, _make_emulator, lives_on=False),
     Scheme("pty", "pty:PATH", _check_path, _make_port),
     Scheme("path", "/dev/NAME", _check_path, _make_port, takes_baud=True),
     Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
+    Scheme("replay", "replay:FILE", _check_recording, _make_replay, lives_on=False),
 ):
     register_scheme(_scheme)

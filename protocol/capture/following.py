@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 HELLOS_KEPT: Final = 8
 """An answer belongs to one of the last hellos; on a bad line not to the very last."""
+KEYS_A_SESSION: Final = 4
+"""A sid has 16 bits: where several lines were recorded into one file, two sessions may share one."""
 _DIRECTIONS: Final = {Way.TO_PUMP: TO_PUMP, Way.FROM_PUMP: FROM_PUMP}
 
 
@@ -50,13 +52,21 @@ class Follower:
     def __init__(self, device_key: Callable[[int], bytes | None] | None = None) -> None:
         self._device_key = device_key
         self._hellos: deque[bytes] = deque(maxlen=HELLOS_KEPT)
-        self._sealing: dict[int, bytes] = {}
+        self._sealing: dict[int, list[bytes]] = {}
         self.found: list[SessionSecret] = []
         """The keys that followed from handshakes since somebody last took them."""
 
     def learn(self, secret: SessionSecret) -> None:
-        """Take the key of a session that begins."""
-        self._sealing[secret.sid] = secret.sealing
+        """Take the key of a session that begins. Older ones stay: two lines may be in one file."""
+        known = self._sealing.setdefault(secret.sid, [])
+        if secret.sealing in known:
+            known.remove(secret.sealing)
+        known.insert(0, secret.sealing)
+        del known[KEYS_A_SESSION:]
+
+    def knows(self, sid: int) -> bool:
+        """Whether there is a key for a session, the right one or not."""
+        return sid in self._sealing
 
     def listen(self, data: bytes) -> None:
         """Take what passed, for the sake of the keys that follow from it alone."""
@@ -80,14 +90,12 @@ class Follower:
         return Followed(passed, frame, payload, sealed=payload is None)
 
     def _opened(self, frame: Frame, way: Way | None) -> bytes | None:
-        sealing = self._sealing.get(frame.sid)
-        if sealing is None:
-            return None
         header = frame.raw[:HEADER_BYTES]
-        for each in Way if way is None else (way,):
-            payload = unseal(sealing, _DIRECTIONS[each], frame.sid, frame.ctr, header, frame.body)
-            if payload is not None:
-                return payload
+        for sealing in self._sealing.get(frame.sid, ()):
+            for each in Way if way is None else (way,):
+                payload = unseal(sealing, _DIRECTIONS[each], frame.sid, frame.ctr, header, frame.body)
+                if payload is not None:
+                    return payload
         return None
 
     def _greeted(self, frame: Frame) -> None:

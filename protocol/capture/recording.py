@@ -58,6 +58,21 @@ _FLAGS: Final = {
 }
 
 
+_WAY_OF_NAME: Final = {way.words: way for way in Way}
+_FOREIGN: Final = "a packet"
+_LINK_NAMES: Final = {
+    1: "Ethernet",
+    101: "IP",
+    105: "IEEE 802.11",
+    113: "Linux cooked",
+    189: "USB",
+    201: "Bluetooth",
+    220: "USB",
+    249: "USB",
+    250: "a serial line, RTAC",
+    251: "Bluetooth LE",
+}
+"""What people capture besides, by its number [tcpdump.org/linktypes.html]."""
 _WAY_OF_FLAGS: Final = {pcapng.OUTBOUND: Way.TO_PUMP, pcapng.INBOUND: Way.FROM_PUMP}
 
 
@@ -154,22 +169,23 @@ def session_secret(secret: SessionSecret) -> bytes:
 def read_entries(file: Readable) -> Iterator[Entry]:
     """The entries of a recording in order, damage among them.
 
-    Of somebody else's file each packet of LINKTYPE_USER0 is one that passed; packets of another kind are damage.
+    An interface is known by its name, wherever a tool that merged or cut files put it. Of somebody else's file each
+    packet of LINKTYPE_USER0 is one that passed; packets of another kind are damage, which `is_foreign` tells apart.
     NotACapture where the file is no pcapng.
     """
     ours = False
-    link_types: list[int] = []
+    interfaces: list[pcapng.Interface] = []
     for block in pcapng.read_blocks(file):
         match block:
             case pcapng.Packet():
-                link_type = link_types[block.interface_id] if block.interface_id < len(link_types) else None
-                yield _entry(block, link_type, ours=ours)
+                known = block.interface_id < len(interfaces)
+                yield _entry(block, interfaces[block.interface_id] if known else None)
             case pcapng.Section():
                 ours = block.application.startswith(RECORDED_BY)
-                link_types = []
+                interfaces = []
                 yield Beginning(_told(block.comments) if ours else {}, block.application)
             case pcapng.Interface():
-                link_types.append(block.link_type)
+                interfaces.append(block)
             case pcapng.Secrets():
                 if block.kind == SECRETS_KIND:
                     yield from _secrets(block.data)
@@ -182,12 +198,11 @@ def read_entries(file: Readable) -> Iterator[Entry]:
                 yield block
 
 
-def _entry(packet: pcapng.Packet, link_type: int | None, *, ours: bool) -> Entry:
-    if link_type != LINKTYPE_USER0:
-        return Damage(
-            NOWHERE, f"a packet of link type {link_type}, where this wire has {LINKTYPE_USER0}", None
-        )
-    if ours and packet.interface_id == BENCH:
+def _entry(packet: pcapng.Packet, source: pcapng.Interface | None) -> Entry:
+    if source is None or source.link_type != LINKTYPE_USER0:
+        words = "of no interface" if source is None else f"of link type {_link_words(source.link_type)}"
+        return Damage(NOWHERE, f"{_FOREIGN} {words}, where this wire has {LINKTYPE_USER0}", None)
+    if source.name == _NAMES[BENCH] and not packet.data:
         kind, _colon, text = "\n".join(packet.comments).partition(": ")
         return Mark(packet.time_ns, kind, text)
     pump_ms = None
@@ -195,14 +210,21 @@ def _entry(packet: pcapng.Packet, link_type: int | None, *, ours: bool) -> Entry
         times = [line for line in packet.comments if line.startswith(_PUMP_MS)]
         pump_ms = _number(times[0].removeprefix(_PUMP_MS)) if times else None
     lost = max(0, packet.wire_bytes - len(packet.data))
-    return Passed(packet.time_ns, _way(packet, ours=ours), packet.data, pump_ms, lost)
+    return Passed(packet.time_ns, _way(packet, source.name), packet.data, pump_ms, lost)
 
 
-def _way(packet: pcapng.Packet, *, ours: bool) -> Way | None:
-    way = _WAY_OF_FLAGS.get(packet.flags & 3)
-    if way is not None:
-        return way
-    return Way(packet.interface_id) if ours and packet.interface_id in (Way.TO_PUMP, Way.FROM_PUMP) else None
+def is_foreign(damage: Damage) -> bool:
+    """Whether this is no damage of a file but a packet of something else than a line to a pump."""
+    return damage.at == NOWHERE and damage.what.startswith(_FOREIGN)
+
+
+def _link_words(link_type: int) -> str:
+    name = _LINK_NAMES.get(link_type)
+    return str(link_type) if name is None else f"{link_type} ({name})"
+
+
+def _way(packet: pcapng.Packet, name: str) -> Way | None:
+    return _WAY_OF_FLAGS.get(packet.flags & 3, _WAY_OF_NAME.get(name))
 
 
 def _number(text: str) -> int | None:

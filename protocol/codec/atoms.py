@@ -6,11 +6,12 @@ They are not for the hot path: `derived` turns what is declared with them into `
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import construct
 from construct import Int8ul, Int16sl, Int16ul, Int32sl, Int32ul, Int64ul
 
+from protocol.codec.sameness import EXACT, MONOTONIC, VOLATILE, Rule, Sameness
 from protocol.errors import LocalError, RemoteError
 from protocol.identifiers import ErrorCode
 
@@ -199,12 +200,50 @@ class Record(construct.Adapter):  # type: ignore[type-arg]
             ("" if field.name is None else field.name, atom(field)) for field in fields
         )
         self.comments = tuple((field.docs or "").strip() for field in fields)
+        self.rules: tuple[Rule, ...] = tuple(
+            field.rule if isinstance(field, construct.Renamed) and hasattr(field, "rule") else EXACT
+            for field in fields
+        )
 
     def _decode(self, obj: Any, context: Any, path: Any) -> Any:  # noqa: ARG002
         return self.cls(*(obj[name] for name in self.cls._fields))
 
     def _encode(self, obj: Any, context: Any, path: Any) -> dict[str, Any]:  # noqa: ARG002
         return dict(zip(self.cls._fields, obj, strict=True))
+
+
+class Compared(construct.Renamed):  # type: ignore[type-arg]
+    """A layout whose values are compared by a rule of its own; on the wire it is what it was."""
+
+    def __init__(self, layout: Any, rule: Rule) -> None:
+        super().__init__(layout)
+        self.rule = rule
+
+
+def volatile(layout: Any) -> Compared:
+    """A field that is other each time: drawn, sealed, or a moment."""
+    return Compared(layout, VOLATILE)
+
+
+def monotonic(layout: Any) -> Compared:
+    """A field that counts up, from wherever the device was."""
+    return Compared(layout, MONOTONIC)
+
+
+def delta(layout: Any, tolerance: int) -> Compared:
+    """A number that follows from the moment of asking, and so is a little more or less each time."""
+    return Compared(layout, Rule(Sameness.DELTA, tolerance=tolerance))
+
+
+def naming(layout: Any, what: str) -> Compared:
+    """A number that one side gives out, and by which both mean `what` from then on; 0 names none."""
+    return Compared(layout, Rule(Sameness.MAPPED, names=what))
+
+
+COMMAND, TOKEN, PROGRAM_REVISION = "command", "token", "revision of the program"
+LOG_ENTRY, COMMAND_CHECK, MEMORY = "log entry", "check of a command", "memory"
+ASKED_S: Final = 2
+"""How far apart two spans of time may be that were counted up to the moment of asking."""
 
 
 def atom(field: Any) -> Any:

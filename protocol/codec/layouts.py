@@ -6,30 +6,42 @@ frozen tuple: three times as fast to make as a frozen dataclass, and one that `s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from protocol.codec.atoms import Count, Record, fixed_size
 from protocol.codec.derived import Codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from protocol.codec.identities import Identity
 
 Message = TypeVar("Message")
 MessageClass = TypeVar("MessageClass", bound=type)
 
 
+NO_IDENTITIES: Final[Mapping[str, Identity]] = MappingProxyType({})
+
+
 class Declaration(NamedTuple):
-    """A message's layout, and which of its fields `cmd_crc` leaves out [SPEC 9]."""
+    """A message's layout, which of its fields `cmd_crc` leaves out [SPEC 9], and which tell who was there."""
 
     record: Record
     not_in_cmd_crc: tuple[str, ...]
+    identities: Mapping[str, Identity]
 
 
 _DECLARATIONS: dict[type, Declaration] = {}
 
 
-def message(*fields: Any, not_in_cmd_crc: tuple[str, ...] = ()) -> Callable[[MessageClass], MessageClass]:
-    """Declare the layout of the typed tuple below: same names, same order, or the module does not import."""
+def message(
+    *fields: Any, not_in_cmd_crc: tuple[str, ...] = (), identities: Mapping[str, Identity] = NO_IDENTITIES
+) -> Callable[[MessageClass], MessageClass]:
+    """Declare the layout of the typed tuple below: same names, same order, or the module does not import.
+
+    `identities` says of fields, by name, what is replaced where a recording is made safe to share; none by default.
+    """
 
     def declare(cls: MessageClass) -> MessageClass:
         record = Record(cls, fields)
@@ -38,7 +50,9 @@ def message(*fields: Any, not_in_cmd_crc: tuple[str, ...] = ()) -> Callable[[Mes
             raise TypeError(f"{cls.__name__} has fields {record.cls._fields}, its layout {names}")
         if not set(not_in_cmd_crc) <= set(names):
             raise TypeError(f"{cls.__name__} has no fields {not_in_cmd_crc}")
-        _DECLARATIONS[cls] = Declaration(record, not_in_cmd_crc)
+        if not set(identities) <= set(names):
+            raise TypeError(f"{cls.__name__} has no fields {set(identities) - set(names)}")
+        _DECLARATIONS[cls] = Declaration(record, not_in_cmd_crc, identities)
         return equal_by_class(cls)
 
     return declare

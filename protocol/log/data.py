@@ -5,8 +5,25 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import I16, U8, U16, U32, Reserved, enum_of, flags_of
-from protocol.codec.layouts import message
+from protocol.codec.atoms import (
+    ASKED_S,
+    COMMAND,
+    COMMAND_CHECK,
+    I16,
+    LOG_ENTRY,
+    PROGRAM_REVISION,
+    U8,
+    U16,
+    U32,
+    Reserved,
+    delta,
+    enum_of,
+    flags_of,
+    naming,
+    volatile,
+)
+from protocol.codec.identities import Identity
+from protocol.codec.layouts import NO_IDENTITIES, message
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
@@ -43,23 +60,27 @@ class NoData(NamedTuple):
     """The type says it all."""
 
 
+OF_KEY: "Mapping[str, Identity]" = MappingProxyType({"key_id": Identity.KEY_ID})
 _DATA_OF: dict[LogType, type] = dict.fromkeys(LogType, NoData)
 DATA_OF: "Mapping[LogType, type]" = MappingProxyType(_DATA_OF)
 
 
 def data_of(
-    log_type: LogType, *fields: Any, also: tuple[LogType, ...] = ()
+    log_type: LogType,
+    *fields: Any,
+    also: tuple[LogType, ...] = (),
+    identities: "Mapping[str, Identity]" = NO_IDENTITIES,
 ) -> "Callable[[MessageClass], MessageClass]":
     """Declare the layout of the record below, and the types of entry that carry it."""
 
     def declare(cls: "MessageClass") -> "MessageClass":
         _DATA_OF.update(dict.fromkeys((log_type, *also), cls))
-        return message(*fields)(cls)
+        return message(*fields, identities=identities)(cls)
 
     return declare
 
 
-@data_of(LogType.BOOT, "cause" / enum_of(BootCause), Reserved(3), "boot_count" / U32)
+@data_of(LogType.BOOT, "cause" / enum_of(BootCause), Reserved(3), "boot_count" / volatile(U32))
 class BootData(NamedTuple):
     """The program in the pump started."""
 
@@ -158,7 +179,11 @@ class ChannelMismatchData(NamedTuple):
 
 
 @data_of(
-    LogType.TIME_SET, "old_wall_s" / U32, "new_wall_s" / U32, "old_tz_minutes" / I16, "new_tz_minutes" / I16
+    LogType.TIME_SET,
+    "old_wall_s" / volatile(U32),
+    "new_wall_s" / volatile(U32),
+    "old_tz_minutes" / I16,
+    "new_tz_minutes" / I16,
 )
 class TimeSetData(NamedTuple):
     """The wall clock was set."""
@@ -169,14 +194,14 @@ class TimeSetData(NamedTuple):
     new_tz_minutes: int
 
 
-@data_of(LogType.WALL_INVALID, "last_wall_s" / U32 * "last known; 0 never set")
+@data_of(LogType.WALL_INVALID, "last_wall_s" / volatile(U32) * "last known; 0 never set")
 class WallInvalidData(NamedTuple):
     """The wall clock is not to be trusted any more."""
 
     last_wall_s: int
 
 
-@data_of(LogType.TIME_REF, "wall_s" / U32, "tz_minutes" / I16)
+@data_of(LogType.TIME_REF, "wall_s" / volatile(U32), "tz_minutes" / I16)
 class TimeRefData(NamedTuple):
     """What the wall clock shows at this t_mono_s; at least every 18 h."""
 
@@ -195,7 +220,7 @@ class DayTotalData(NamedTuple):
     flags: DayFlag
 
 
-@data_of(LogType.PROGRAM_COMMIT, "program_rev" / U32, "crc" / U32)
+@data_of(LogType.PROGRAM_COMMIT, "program_rev" / naming(U32, PROGRAM_REVISION), "crc" / U32)
 class ProgramCommitData(NamedTuple):
     """A new program is the active one."""
 
@@ -252,7 +277,9 @@ class ConfigWriteData(NamedTuple):
     new: int
 
 
-@data_of(LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / U32, "volume_nl" / U32)
+@data_of(
+    LogType.CMD_INTENT, "op" / U8, Reserved(3), "cmd_crc" / naming(U32, COMMAND_CHECK), "volume_nl" / U32
+)
 class CmdIntentData(NamedTuple):
     """A command is accepted, and nothing has moved yet."""
 
@@ -291,7 +318,12 @@ class BolusEndData(NamedTuple):
     reason: BolusEndReason
 
 
-@data_of(LogType.BOLUS_CANCEL, "target_cmd_id" / U32, "target_key_id" / U16)
+@data_of(
+    LogType.BOLUS_CANCEL,
+    "target_cmd_id" / naming(U32, COMMAND),
+    "target_key_id" / U16,
+    identities={"target_key_id": Identity.KEY_ID},
+)
 class BolusCancelData(NamedTuple):
     """A bolus was told to end."""
 
@@ -299,7 +331,7 @@ class BolusCancelData(NamedTuple):
     target_key_id: int
 
 
-@data_of(LogType.CMD_VOID, "voided_cmd_id" / U32)
+@data_of(LogType.CMD_VOID, "voided_cmd_id" / naming(U32, COMMAND))
 class CmdVoidData(NamedTuple):
     """A command that was never received never will be."""
 
@@ -323,7 +355,7 @@ class PtmGrantData(NamedTuple):
     duration_s: int
 
 
-@data_of(LogType.PTM_DENY, "deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / U32)
+@data_of(LogType.PTM_DENY, "deny" / enum_of(DenyReason), Reserved(3), "next_allowed_s" / delta(U32, ASKED_S))
 class PtmDenyData(NamedTuple):
     """The patient asked and was denied."""
 
@@ -346,7 +378,7 @@ class AlarmOnData(NamedTuple):
     value: int = 0
 
 
-@data_of(LogType.ALARM_ACK, "alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / U32)
+@data_of(LogType.ALARM_ACK, "alarm_id" / enum_of(AlarmId), Reserved(3), "on_seq" / naming(U32, LOG_ENTRY))
 class AlarmAckData(NamedTuple):
     """Somebody acknowledged an occurrence."""
 
@@ -426,7 +458,8 @@ class ResistanceHighData(NamedTuple):
     "key_id" / U16,
     "role" / enum_of(Role),
     Reserved(1),
-    "nonce_start" / Bytes(SESSION_MARK_BYTES),
+    "nonce_start" / volatile(Bytes(SESSION_MARK_BYTES)),
+    identities={"key_id": Identity.KEY_ID, "nonce_start": Identity.NONCE},
 )
 class SessionOpenData(NamedTuple):
     """A key was proven, in answer to the CLIENT_HELLO whose nonce begins so: a client knows its own session by it."""
@@ -436,7 +469,13 @@ class SessionOpenData(NamedTuple):
     nonce_start: bytes
 
 
-@data_of(LogType.SESSION_CLOSE, "reason" / enum_of(SessionCloseReason), Reserved(1), "key_id" / U16)
+@data_of(
+    LogType.SESSION_CLOSE,
+    "reason" / enum_of(SessionCloseReason),
+    Reserved(1),
+    "key_id" / U16,
+    identities=OF_KEY,
+)
 class SessionCloseData(NamedTuple):
     """A session ended."""
 
@@ -444,7 +483,7 @@ class SessionCloseData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.HS_FAIL, "reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16)
+@data_of(LogType.HS_FAIL, "reason" / enum_of(RejectReason), Reserved(1), "key_id" / U16, identities=OF_KEY)
 class HsFailData(NamedTuple):
     """A handshake was refused."""
 
@@ -452,7 +491,7 @@ class HsFailData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.MAC_FAIL_BURST, "failures" / U32, "key_id" / U16)
+@data_of(LogType.MAC_FAIL_BURST, "failures" / U32, "key_id" / U16, identities=OF_KEY)
 class MacFailBurstData(NamedTuple):
     """Frames of a session did not prove themselves."""
 
@@ -467,7 +506,7 @@ class ReplayDropData(NamedTuple):
     frames: int
 
 
-@data_of(LogType.ROLE_DENIED, "opcode" / U8, Reserved(1), "key_id" / U16)
+@data_of(LogType.ROLE_DENIED, "opcode" / U8, Reserved(1), "key_id" / U16, identities=OF_KEY)
 class RoleDeniedData(NamedTuple):
     """A key asked for what its role may not."""
 
@@ -475,7 +514,7 @@ class RoleDeniedData(NamedTuple):
     key_id: int
 
 
-@data_of(LogType.KEY_ADD, "key_id" / U16, "role" / enum_of(Role), "slot" / U8)
+@data_of(LogType.KEY_ADD, "key_id" / U16, "role" / enum_of(Role), "slot" / U8, identities=OF_KEY)
 class KeyAddData(NamedTuple):
     """A programmer was paired."""
 
@@ -484,14 +523,14 @@ class KeyAddData(NamedTuple):
     slot: int
 
 
-@data_of(LogType.KEY_REVOKE, "key_id" / U16)
+@data_of(LogType.KEY_REVOKE, "key_id" / U16, identities=OF_KEY)
 class KeyRevokeData(NamedTuple):
     """A programmer was forgotten."""
 
     key_id: int
 
 
-@data_of(LogType.LOG_ERASED, "old_first" / U32, "old_last" / U32)
+@data_of(LogType.LOG_ERASED, "old_first" / volatile(U32), "old_last" / volatile(U32))
 class LogErasedData(NamedTuple):
     """The memory was replaced; these entries are gone."""
 
@@ -499,7 +538,7 @@ class LogErasedData(NamedTuple):
     old_last: int
 
 
-@data_of(LogType.LOG_CORRUPT, "first_seq" / U32, "entries" / U32)
+@data_of(LogType.LOG_CORRUPT, "first_seq" / volatile(U32), "entries" / U32)
 class LogCorruptData(NamedTuple):
     """Entries whose check fails."""
 
@@ -507,7 +546,7 @@ class LogCorruptData(NamedTuple):
     entries: int
 
 
-@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / Bytes(8))
+@data_of(LogType.LOG_CHECKPOINT, "chain_mac" / volatile(Bytes(8)), identities={"chain_mac": Identity.PROOF})
 class LogCheckpointData(NamedTuple):
     """A keyed check over the entries since the last checkpoint, under a key that never leaves the device."""
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import U8, U16, U32, Malformed, enum_of, flags_of
+from protocol.codec.atoms import COMMAND, U8, U16, U32, Malformed, enum_of, flags_of, naming, volatile
 from protocol.codec.layouts import codec_of, decode, encode, message
 from protocol.errors import RemoteError
 from protocol.identifiers import CARD_KEY_ID, ErrorCode, Role
@@ -26,13 +26,13 @@ class CorruptEntry(RemoteError):
 
 
 @message(
-    "seq" / U32 * "from 1 in each epoch, never reset within it",
-    "t_mono_s" / U32 * "running time",
-    "t_ms" / U16 * "milliseconds of t_mono_s",
+    "seq" / volatile(U32) * "from 1 in each epoch, never reset within it",
+    "t_mono_s" / volatile(U32) * "running time",
+    "t_ms" / volatile(U16) * "milliseconds of t_mono_s",
     "type" / enum_of(LogType, U16) * "what happened",
     "actor" / U8 * "role << 4 | key slot 0 to 7; F0 pump, F1 unauthenticated, F2 proximity: the implant card",
     "flags" / flags_of(LogFlag) * "what else is so of it",
-    "cmd_id" / U32 * "0 none",
+    "cmd_id" / naming(U32, COMMAND) * "0 none",
     "data" / Bytes(DATA_BYTES) * "by type; the rest 0",
 )
 class LogEntry(NamedTuple):

@@ -2,7 +2,18 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import BOOLEAN, U32, Count, Reserved, Rows, enum_of, flags_of
+from protocol.codec.atoms import (
+    BOOLEAN,
+    LOG_ENTRY,
+    U32,
+    Count,
+    Reserved,
+    Rows,
+    enum_of,
+    flags_of,
+    naming,
+    volatile,
+)
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, Opcode
 from protocol.messages.command import command
@@ -25,8 +36,8 @@ class GetAlarms(NamedTuple):
     "alarm_class" / enum_of(AlarmClass) * "its priority",
     "flags" / flags_of(AlarmFlag) * "what is so of it",
     Reserved(1),
-    "on_seq" / U32 * "of its ALARM_ON",
-    "on_t_mono_s" / U32 * "running time at which it began",
+    "on_seq" / naming(U32, LOG_ENTRY) * "of its ALARM_ON",
+    "on_t_mono_s" / volatile(U32) * "running time at which it began",
     "value" / U32 * "measured when it began; by alarm",
 )
 class AlarmRow(NamedTuple):
@@ -48,7 +59,7 @@ class GetAlarmsReply(NamedTuple):
 
 
 @command(Opcode.ALARM_ACK, "PC")
-@message("alarm_id" / enum_of(AlarmId), "seq" / U32 * "its on_seq")
+@message("alarm_id" / enum_of(AlarmId), "seq" / naming(U32, LOG_ENTRY) * "its on_seq")
 class AlarmAck(NamedTuple):
     """Acknowledge one occurrence of an alarm."""
 
@@ -62,7 +73,7 @@ class AlarmAck(NamedTuple):
 
 @message(
     "still_active" / BOOLEAN * "1: its condition still holds",
-    "silenced_until_t_mono_s" / U32 * "FFFFFFFF: until its condition begins anew",
+    "silenced_until_t_mono_s" / volatile(U32) * "FFFFFFFF: until its condition begins anew",
 )
 class AlarmAckReply(NamedTuple):
     """The occurrence is acknowledged."""

@@ -2,7 +2,20 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import U16, U32, Reserved, enum_of
+from protocol.codec.atoms import (
+    ASKED_S,
+    COMMAND,
+    PROGRAM_REVISION,
+    TOKEN,
+    U16,
+    U32,
+    Reserved,
+    delta,
+    enum_of,
+    naming,
+    volatile,
+)
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BolusKind, DenyReason, Opcode, Outcome
 from protocol.messages.command import command
@@ -16,7 +29,7 @@ NOT_BY_WAITING_S = 0xFFFF_FFFF  # in place of a time: nobody knows when, or neve
     "kind" / enum_of(BolusKind),
     "volume_nl" / U32 * "a stroke to bolus_max_nl of GET_LIMITS",
     "duration_s" / U32 * "1 to bolus_max_duration_s of GET_LIMITS",
-    "program_rev" / U32 * "the revision that the clinician saw",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "the revision that the clinician saw",
 )
 class BolusPrepare(NamedTuple):
     """Ask whether a bolus or a prime would be accepted; the token permits one."""
@@ -32,9 +45,9 @@ class BolusPrepare(NamedTuple):
 
 
 @message(
-    "token" / U32 * "10 s, one use",
+    "token" / naming(U32, TOKEN) * "10 s, one use",
     "quantised_nl" / U32 * "rounded down to whole strokes",
-    "end_t_mono_s" / U32 * "if it started now",
+    "end_t_mono_s" / volatile(U32) * "if it started now",
     "hour_used_nl" / U32 * "boluses in the last 60 min, without this one",
     "hour_max_nl" / U32 * "boluses allowed in any 60 min",
     "day_used_nl" / U32 * "boluses in the last 24 h, without this one",
@@ -57,8 +70,8 @@ class BolusPrepareReply(NamedTuple):
     "cmd_id" / CMD_ID,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
     "duration_s" / U32 * "as prepared",
-    "token" / U32 * "of a PREPARE of kind 1",
-    "program_rev" / U32 * "the revision that the clinician saw",
+    "token" / naming(U32, TOKEN) * "of a PREPARE of kind 1",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "the revision that the clinician saw",
 )
 class BolusCommit(NamedTuple):
     """Deliver the prepared bolus."""
@@ -85,8 +98,9 @@ class BolusCommitReply(NamedTuple):
 @command(Opcode.BOLUS_CANCEL, "PCS", carries_cmd_id=True, while_unknown=True)
 @message(
     "cmd_id" / CMD_ID,
-    "target_cmd_id" / U32 * "0 the active bolus, whosever it is",
+    "target_cmd_id" / naming(U32, COMMAND) * "0 the active bolus, whosever it is",
     "target_key_id" / U16 * "whose command the target is",
+    identities={"target_key_id": Identity.KEY_ID},
 )
 class BolusCancel(NamedTuple):
     """End a bolus now. Never refused for its cmd_id."""
@@ -131,7 +145,7 @@ class PatientBolus(NamedTuple):
     "deny" / enum_of(DenyReason),
     Reserved(3),
     "volume_nl" / U32 * "of one bolus of the program, in whole strokes; 0 where it has none",
-    "next_allowed_s" / U32 * "from now, rounded up; 0 at once, FFFFFFFF not by waiting alone",
+    "next_allowed_s" / delta(U32, ASKED_S) * "from now, rounded up; 0 at once, FFFFFFFF not by waiting alone",
 )
 class PatientBolusReply(NamedTuple):
     """Granted, or why not and when next."""
@@ -147,8 +161,8 @@ class PatientBolusReply(NamedTuple):
     "cmd_id" / CMD_ID,
     "volume_nl" / U32 * "= quantised_nl of the PREPARE",
     "duration_s" / U32 * "as prepared",
-    "token" / U32 * "of a PREPARE of kind 2",
-    "program_rev" / U32 * "the revision that the clinician saw",
+    "token" / naming(U32, TOKEN) * "of a PREPARE of kind 2",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "the revision that the clinician saw",
 )
 class Prime(NamedTuple):
     """Fill the tubing: its own accounting, outside the bolus windows."""

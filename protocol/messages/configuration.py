@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from protocol.codec.atoms import U16, Count, Octets, enum_of
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import ConfigId, Opcode
 from protocol.messages.command import command
@@ -26,6 +27,7 @@ class ConfigRead(NamedTuple):
     "config_id" / enum_of(ConfigId, U16),
     "length" / Count("value", CONFIG_VALUE_MAX),
     "value" / Octets("length") * "text, u32 or u8, as its item is",
+    identities={"value": Identity.CONFIG},
 )
 class ConfigReadReply(NamedTuple):
     """One item of the configuration."""
@@ -39,6 +41,7 @@ class ConfigReadReply(NamedTuple):
     "config_id" / enum_of(ConfigId, U16),
     "length" / Count("value", CONFIG_VALUE_MAX),
     "value" / Octets("length") * "text, u32 or u8, as its item is",
+    identities={"value": Identity.CONFIG},
 )
 class ConfigWrite(NamedTuple):
     """Set one item of the configuration; absolute, so that writing twice is writing once."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import BOOLEAN, U32, flags_of
+from protocol.codec.atoms import BOOLEAN, U32, flags_of, monotonic
 from protocol.codec.layouts import message
 from protocol.identifiers import EventFlag, Opcode, SelfTestFault
 from protocol.messages.command import command
@@ -90,8 +90,8 @@ class SubscribeReply(NamedTuple):
 
 @message(
     "mask" / flags_of(EventFlag, U32) * "what changed since the last GET_STATUS",
-    "status_rev" / U32 * "as in GET_STATUS",
-    "last_seq" / U32 * "newest entry of the main log",
+    "status_rev" / monotonic(U32) * "as in GET_STATUS",
+    "last_seq" / monotonic(U32) * "newest entry of the main log",
 )
 class EventHint(NamedTuple):
     """EVT: something changed; a hint, never the only carrier of a fact."""

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import U8, U16, U32, enum_of
+from protocol.codec.atoms import U8, U16, U32, enum_of, monotonic, volatile
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import Handshake, RejectReason, Role, Suite
 from protocol.wire.limits import NONCE_BYTES, PEER_HANDLE_BYTES, PROOF_BYTES
@@ -16,7 +17,8 @@ from protocol.wire.limits import NONCE_BYTES, PEER_HANDLE_BYTES, PROOF_BYTES
     "suites" / U8 * "b0 AES-128-CCM-8 with CMAC, b1 NONE; other bits are ignored",
     "role" / enum_of(Role),
     "key_id" / U16 * "of the key that will be proven; 0 the implant card",
-    "nonce_c" / Bytes(NONCE_BYTES) * "random",
+    "nonce_c" / volatile(Bytes(NONCE_BYTES)) * "random",
+    identities={"key_id": Identity.KEY_ID, "nonce_c": Identity.NONCE},
 )
 class ClientHello(NamedTuple):
     """The client asks for a session. `suites` is a mask in which later versions may set more bits."""
@@ -32,13 +34,14 @@ class ClientHello(NamedTuple):
 @message(
     "proto" / U8 * "the version chosen",
     "suite" / enum_of(Suite) * "one bit of the mask",
-    "sid" / U16 * "the new session's; never 0",
-    "boot_count" / U32 * "starts of the program in the pump",
-    "nonce_p" / Bytes(NONCE_BYTES) * "random",
-    "peer_handle" / Bytes(PEER_HANDLE_BYTES) * "recognised by a holder of the key only",
+    "sid" / volatile(U16) * "the new session's; never 0",
+    "boot_count" / monotonic(U32) * "starts of the program in the pump",
+    "nonce_p" / volatile(Bytes(NONCE_BYTES)) * "random",
+    "peer_handle" / volatile(Bytes(PEER_HANDLE_BYTES)) * "recognised by a holder of the key only",
     "caps"
     / U32
     * "b0 flex, b1 patient bolus, b2 periodic, b3 prime and bridge, b4 events, b5 pairing, b6 vendor messages",
+    identities={"nonce_p": Identity.NONCE, "peer_handle": Identity.HANDLE},
 )
 class PumpHello(NamedTuple):
     """The pump offers a session. `caps` is a mask in which later versions may set more bits."""
@@ -52,14 +55,20 @@ class PumpHello(NamedTuple):
     caps: int
 
 
-@message("mac" / Bytes(PROOF_BYTES) * "CMAC(Kauth, 'C' CH PH); zeros with suite NONE")
+@message(
+    "mac" / volatile(Bytes(PROOF_BYTES)) * "CMAC(Kauth, 'C' CH PH); zeros with suite NONE",
+    identities={"mac": Identity.PROOF},
+)
 class ClientProof(NamedTuple):
     """The client proves that it holds the key."""
 
     mac: bytes
 
 
-@message("mac" / Bytes(PROOF_BYTES) * "CMAC(Kauth, 'P' CH PH CLIENT_PROOF); zeros with suite NONE")
+@message(
+    "mac" / volatile(Bytes(PROOF_BYTES)) * "CMAC(Kauth, 'P' CH PH CLIENT_PROOF); zeros with suite NONE",
+    identities={"mac": Identity.PROOF},
+)
 class PumpProof(NamedTuple):
     """The pump proves that it holds the key: the session is open."""
 

@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import U8, U16, Count, Reserved, Rows, enum_of
+from protocol.codec.atoms import U8, U16, Count, Reserved, Rows, enum_of, volatile
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import encode, message, nested
 from protocol.identifiers import Opcode, Role
 from protocol.messages.command import command
@@ -19,7 +20,8 @@ PAIRED_KEY_IDS = range(1, 0xFFFF)  # 0 is the implant card, FFFF means one's own
     "key_id" / U16 * "1 to FFFE, of no other key",
     "role" / enum_of(Role),
     Reserved(1),
-    "wrapped" / Bytes(WRAPPED_KEY_BYTES) * "the new key, sealed under Kpair",
+    "wrapped" / volatile(Bytes(WRAPPED_KEY_BYTES)) * "the new key, sealed under Kpair",
+    identities={"key_id": Identity.KEY_ID, "wrapped": Identity.PROOF},
 )
 class KeyAdd(NamedTuple):
     """Pair another programmer."""
@@ -44,7 +46,7 @@ def sealed_with(key_id: int, role: Role) -> bytes:
 
 
 @command(Opcode.KEY_REVOKE, "C", pairing=True)
-@message("key_id" / U16 * "whose key is forgotten")
+@message("key_id" / U16 * "whose key is forgotten", identities={"key_id": Identity.KEY_ID})
 class KeyRevoke(NamedTuple):
     """Forget a paired programmer."""
 
@@ -64,6 +66,7 @@ class KeyRevokeReply(NamedTuple):
     "key_id" / U16 * "by which its programmer greets",
     "role" / enum_of(Role),
     "slot" / U8 * "0 to 7",
+    identities={"key_id": Identity.KEY_ID},
 )
 class KeyRow(NamedTuple):
     """One paired programmer."""

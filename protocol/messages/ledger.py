@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import BOOLEAN, U8, U16, U32, enum_of
+from protocol.codec.atoms import BOOLEAN, COMMAND, COMMAND_CHECK, LOG_ENTRY, U8, U16, U32, enum_of, naming
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import Opcode, Outcome
 from protocol.messages.command import command
@@ -10,14 +11,14 @@ from protocol.messages.command import command
 OWN_KEY = 0xFFFF
 CMD_ID_FIRST = 1
 CMD_ID_LAST = 0xFFFF_FFFE
-CMD_ID = U32 * "1 to FFFFFFFE, rising for each key [SPEC 9]"
+CMD_ID = naming(U32, COMMAND) * "1 to FFFFFFFE, rising for each key [SPEC 9]"
 
 
 @message(
     "dup" / BOOLEAN * "1: this is the recorded outcome of an earlier arrival",
     "outcome" / enum_of(Outcome),
     "reason" / U16 * "error code, or 0",
-    "seq" / U32 * "of the log entry",
+    "seq" / naming(U32, LOG_ENTRY) * "of the log entry",
 )
 class CommandResult(NamedTuple):
     """The result of a command (CR): the first field of each reply to a command with a cmd_id."""
@@ -32,16 +33,20 @@ _RECORDED = (  # what the ledger holds of a command
     "outcome" / enum_of(Outcome),
     "op" / U8 * "opcode recorded; 0 where nothing is",
     "reason" / U16 * "error code, or 0",
-    "cmd_crc" / U32 * "of the command recorded",
+    "cmd_crc" / naming(U32, COMMAND_CHECK) * "of the command recorded",
     "delivered_nl" / U32 * "volume delivered so far",
     "uncertain_nl" / U32 * "delivered <= true <= delivered + uncertain",
-    "start_seq" / U32 * "log entry of the start",
-    "end_seq" / U32 * "log entry of the end; 0 while open",
+    "start_seq" / naming(U32, LOG_ENTRY) * "log entry of the start",
+    "end_seq" / naming(U32, LOG_ENTRY) * "log entry of the end; 0 while open",
 )
 
 
 @command(Opcode.QUERY_CMD, "PCS", while_unknown=True)
-@message("cmd_id" / CMD_ID, "key_id" / U16 * "FFFF the own key; another key's: clinician only")
+@message(
+    "cmd_id" / CMD_ID,
+    "key_id" / U16 * "FFFF the own key; another key's: clinician only",
+    identities={"key_id": Identity.KEY_ID},
+)
 class QueryCmd(NamedTuple):
     """Ask what became of a command."""
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from protocol.codec.atoms import BOOLEAN, U8, U16, U32, Count, Reserved, Rows, enum_of, flags_of
+from protocol.codec.atoms import (
+    BOOLEAN,
+    PROGRAM_REVISION,
+    U8,
+    U16,
+    U32,
+    Count,
+    Reserved,
+    Rows,
+    enum_of,
+    flags_of,
+    naming,
+)
 from protocol.codec.layouts import encode, message, nested
 from protocol.identifiers import ErrorCode, InfusionMode, Opcode, ProgramFlag, ProgramSlot, State
 from protocol.messages.command import command
@@ -141,7 +153,7 @@ class GetProgram(NamedTuple):
     "from_index" / U8 * "of the first segment here",
     "n" / Count("segments", SEGMENTS_PER_REPLY_MAX),
     Reserved(1),
-    "program_rev" / U32 * "of the active program; 0 none yet",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "of the active program; 0 none yet",
     "crc" / U32 * "CRC-32C of header and all segments",
     "header" / nested(ProgramHeader),
     "segments" / Rows("n", nested(Segment)),
@@ -158,7 +170,10 @@ class GetProgramReply(NamedTuple):
 
 
 @command(Opcode.PROG_BEGIN, "C")
-@message("base_rev" / U32 * "the revision that the new program follows", "header" / nested(ProgramHeader))
+@message(
+    "base_rev" / naming(U32, PROGRAM_REVISION) * "the revision that the new program follows",
+    "header" / nested(ProgramHeader),
+)
 class ProgBegin(NamedTuple):
     """Start staging a program; replaces any staging."""
 
@@ -248,7 +263,7 @@ class ProgVerifyReply(NamedTuple):
 @command(Opcode.PROG_COMMIT, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / CMD_ID,
-    "base_rev" / U32 * "must be the active revision",
+    "base_rev" / naming(U32, PROGRAM_REVISION) * "must be the active revision",
     "staged_crc" / U32 * "of the program that was verified",
     "start" / BOOLEAN * "1 run, 0 keep the state",
 )
@@ -267,7 +282,7 @@ class ProgCommit(NamedTuple):
 
 @message(
     "result" / nested(CommandResult),
-    "program_rev" / U32 * "of the new program",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "of the new program",
     "state" / enum_of(State) * "after the commit",
 )
 class ProgCommitReply(NamedTuple):

@@ -4,7 +4,27 @@ from typing import NamedTuple
 
 from construct import Bytes
 
-from protocol.codec.atoms import BOOLEAN, I16, U8, U16, U32, U64, Reserved, enum_of, enum_or_none, flags_of
+from protocol.codec.atoms import (
+    ASKED_S,
+    BOOLEAN,
+    COMMAND,
+    I16,
+    MEMORY,
+    PROGRAM_REVISION,
+    U8,
+    U16,
+    U32,
+    U64,
+    Reserved,
+    delta,
+    enum_of,
+    enum_or_none,
+    flags_of,
+    monotonic,
+    naming,
+    volatile,
+)
+from protocol.codec.identities import Identity
 from protocol.codec.layouts import message
 from protocol.identifiers import (
     Activity,
@@ -35,17 +55,17 @@ class GetStatus(NamedTuple):
 
 
 @message(
-    "status_rev" / U32 * "counts changes of the status",
-    "t_mono_s" / U32 * "running time: seconds that the pump has been under power",
-    "wall_s" / U32 * "seconds since 2000-01-01 UTC; 0 never set, an estimate without WALL_VALID",
+    "status_rev" / monotonic(U32) * "counts changes of the status",
+    "t_mono_s" / monotonic(U32) * "running time: seconds that the pump has been under power",
+    "wall_s" / volatile(U32) * "seconds since 2000-01-01 UTC; 0 never set, an estimate without WALL_VALID",
     "tz_minutes" / I16 * "local minus UTC",
     "state" / enum_of(State),
     "state_reason" / enum_of(StateReason) * "why it is in this state",
     "mode" / enum_of(InfusionMode) * "how the active program infuses",
     "flags" / flags_of(StatusFlag) * "what else is so",
     "rate_nl_per_day" / U32 * "the basal rate in effect, or the bridge's",
-    "program_rev" / U32 * "of the active program; 0 none yet",
-    "bolus_cmd_id" / U32 * "0 none",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "of the active program; 0 none yet",
+    "bolus_cmd_id" / naming(U32, COMMAND) * "0 none",
     "bolus_left_nl" / U32 * "of the bolus that runs, or of the bridge",
     "reservoir_calc_nl" / U32 * "what the pump believes to be left",
     "delivered_total_nl" / U64 * "since the pump was made, from all sources",
@@ -54,13 +74,14 @@ class GetStatus(NamedTuple):
     "activity" / flags_of(Activity) * "what is delivered on top of the basal rate, or in its place",
     "alarm_active" / U32 * "bit n: alarm n",
     "alarm_latched" / U32 * "bit n: alarm n",
-    "last_seq" / U32 * "newest entry of the main log",
-    "last_cmd_id" / U32 * "of this key",
-    "stopped_s" / U32 * "how long it has been stopped; 0 while it runs",
+    "last_seq" / monotonic(U32) * "newest entry of the main log",
+    "last_cmd_id" / naming(U32, COMMAND) * "of this key",
+    "stopped_s" / delta(U32, ASKED_S) * "how long it has been stopped; 0 while it runs",
     "bolus_key_id" / U16 * "key that ordered the bolus",
     "stopped_by" / enum_or_none(Role, NOBODY) * "who stopped it",
     Reserved(1),
-    "stop_expires_t_mono_s" / U32 * "0 none",
+    "stop_expires_t_mono_s" / volatile(U32) * "0 none",
+    identities={"bolus_key_id": Identity.KEY_ID},
 )
 class GetStatusReply(NamedTuple):
     """What the pump believes and does."""
@@ -115,7 +136,10 @@ class GetInfo(NamedTuple):
     "profile" / enum_of(SecurityProfile) * "whether sessions are secured",
     "commit_mode" / enum_of(CommitMode) * "whether a new program replaces the old one at once",
     "tubing_nl" / U32 * "volume from the reservoir to the catheter's port, without the catheter",
-    "memory_id" / U64 * "drawn when the memory was created; a client files its outcomes under it",
+    "memory_id"
+    / naming(U64, MEMORY)
+    * "drawn when the memory was created; a client files its outcomes under it",
+    identities={"serial": Identity.SERIAL, "memory_id": Identity.MEMORY},
 )
 class GetInfoReply(NamedTuple):
     """Which pump this is, and that it is virtual if it is."""

@@ -2,7 +2,17 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import I32, U16, U32, Reserved, enum_of, flags_of
+from protocol.codec.atoms import (
+    I32,
+    PROGRAM_REVISION,
+    U16,
+    U32,
+    Reserved,
+    enum_of,
+    flags_of,
+    naming,
+    volatile,
+)
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import BatteryPhase, Opcode, RefillFlag
 from protocol.messages.command import command
@@ -25,13 +35,15 @@ class GetReservoir(NamedTuple):
     "last_fill_nl" / U32 * "content after the last refill",
     "last_aspirated_nl" / U32 * "what came out then",
     "last_expected_nl" / U32 * "what the pump had believed to be left then",
-    "last_refill_t_mono_s" / U32 * "running time of the last refill",
-    "last_refill_wall_s" / U32 * "wall time of the last refill; 0 not known",
-    "low_t_mono_s" / U32 * "when the low alarm is due; FFFFFFFF never",
-    "empty_t_mono_s" / U32 * "FFFFFFFF never",
-    "low_all_patient_t_mono_s" / U32 * "if the patient asks for every allowed bolus; FFFFFFFF never",
+    "last_refill_t_mono_s" / volatile(U32) * "running time of the last refill",
+    "last_refill_wall_s" / volatile(U32) * "wall time of the last refill; 0 not known",
+    "low_t_mono_s" / volatile(U32) * "when the low alarm is due; FFFFFFFF never",
+    "empty_t_mono_s" / volatile(U32) * "FFFFFFFF never",
+    "low_all_patient_t_mono_s"
+    / volatile(U32)
+    * "if the patient asks for every allowed bolus; FFFFFFFF never",
     "replace_by_wall_s" / U32 * "date to replace the pump by; 0 not known",
-    "last_program_wall_s" / U32 * "wall time of the last program; 0 not known",
+    "last_program_wall_s" / volatile(U32) * "wall time of the last program; 0 not known",
     "ptm_granted" / U16 * "since the last clinician session",
     "ptm_denied" / U16 * "since the last clinician session",
     "battery_phase" / enum_of(BatteryPhase) * "where the battery is in its service life",
@@ -90,7 +102,7 @@ class Refill(NamedTuple):
     "reservoir_calc_nl" / U32 * "the new belief",
     "expected_nl" / U32 * "the belief before",
     "diff_nl" / I32 * "aspirated - expected",
-    "program_rev" / U32 * "of the active program",
+    "program_rev" / naming(U32, PROGRAM_REVISION) * "of the active program",
 )
 class RefillReply(NamedTuple):
     """The refill is believed; a large `diff_nl` accuses pump, catheter or syringe."""

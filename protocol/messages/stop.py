@@ -2,7 +2,17 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import U32, Reserved, enum_of, enum_or_none
+from protocol.codec.atoms import (
+    ASKED_S,
+    PROGRAM_REVISION,
+    U32,
+    Reserved,
+    delta,
+    enum_of,
+    enum_or_none,
+    naming,
+    volatile,
+)
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import OnExpiry, Opcode, Role, State, StopReason
 from protocol.messages.command import command
@@ -37,8 +47,8 @@ class Stop(NamedTuple):
     "on_expiry" / enum_of(OnExpiry),
     "stopped_by" / enum_or_none(Role, NOBODY) * "who stopped it",
     Reserved(1),
-    "stopped_s" / U32 * "how long it has been stopped",
-    "expires_t_mono_s" / U32 * "running time at which it expires; 0 never",
+    "stopped_s" / delta(U32, ASKED_S) * "how long it has been stopped",
+    "expires_t_mono_s" / volatile(U32) * "running time at which it expires; 0 never",
 )
 class StopReply(NamedTuple):
     """The state after the stop acted."""
@@ -52,7 +62,7 @@ class StopReply(NamedTuple):
 
 
 @command(Opcode.RESUME, "PC", therapy=True, carries_cmd_id=True)
-@message("cmd_id" / CMD_ID, "program_rev" / U32 * "the revision that waits")
+@message("cmd_id" / CMD_ID, "program_rev" / naming(U32, PROGRAM_REVISION) * "the revision that waits")
 class Resume(NamedTuple):
     """Start the active program again."""
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of
+from protocol.codec.atoms import BOOLEAN, I16, I32, U16, U32, enum_of, monotonic, volatile
 from protocol.codec.layouts import message, nested
 from protocol.identifiers import Opcode, TimeSetReason
 from protocol.messages.command import command
@@ -10,7 +10,7 @@ from protocol.messages.ledger import CMD_ID, CommandResult
 
 
 @command(Opcode.GET_TIME, "OPCS", while_unknown=True)
-@message("client_ms" / U32 * "the client's own time, returned unchanged")
+@message("client_ms" / volatile(U32) * "the client's own time, returned unchanged")
 class GetTime(NamedTuple):
     """Both clocks of the pump."""
 
@@ -22,12 +22,12 @@ class GetTime(NamedTuple):
 
 
 @message(
-    "client_ms" / U32 * "as it was asked",
-    "t_mono_s" / U32 * "running time",
-    "t_ms" / U16 * "milliseconds of t_mono_s",
-    "wall_s" / U32 * "seconds since 2000-01-01 UTC; 0 never set",
+    "client_ms" / volatile(U32) * "as it was asked",
+    "t_mono_s" / monotonic(U32) * "running time",
+    "t_ms" / volatile(U16) * "milliseconds of t_mono_s",
+    "wall_s" / volatile(U32) * "seconds since 2000-01-01 UTC; 0 never set",
     "tz_minutes" / I16 * "local minus UTC",
-    "boot_count" / U32 * "starts of the program in the pump",
+    "boot_count" / monotonic(U32) * "starts of the program in the pump",
 )
 class GetTimeReply(NamedTuple):
     """Both clocks of the pump."""
@@ -43,7 +43,7 @@ class GetTimeReply(NamedTuple):
 @command(Opcode.TIME_SET, "C", therapy=True, carries_cmd_id=True)
 @message(
     "cmd_id" / CMD_ID,
-    "wall_s" / U32 * "seconds since 2000-01-01 UTC",
+    "wall_s" / volatile(U32) * "seconds since 2000-01-01 UTC",
     "tz_minutes" / I16 * "-720 to 840, local minus UTC",
     "reason" / enum_of(TimeSetReason),
     "confirm" / BOOLEAN * "1: a change above 120 s, or from an invalid clock, is meant",
@@ -65,7 +65,9 @@ class TimeSet(NamedTuple):
 
 @message(
     "result" / nested(CommandResult),
-    "delta_s" / I32 * "new - old of wall_s + 60 tz_minutes, saturated; 80000000 if the clock was invalid",
+    "delta_s"
+    / volatile(I32)
+    * "new - old of wall_s + 60 tz_minutes, saturated; 80000000 if the clock was invalid",
 )
 class TimeSetReply(NamedTuple):
     """The clock is set."""

@@ -26,6 +26,7 @@ DOCUMENTS = {
     ),
     "generate_spec_tables.py": ("protocol/SPEC.md", "<!-- table: commands -->\n"),
     "lock_messages.py": (None, ""),
+    "record_sessions.py": (None, ""),
 }
 
 

@@ -16,13 +16,13 @@ from firmware_emu.bench.runner import Runner
 from hil import Programmer
 from hil.address import parse
 from hil.targets import make_target
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
 SPEED = 1_000  # the first stroke of the bolus is due after 2 s of pump time
-DEADLINE_S = 20.0
 BOLUS_NL = 20_000
 FOLDERS_OF_ROOMS = ("protocol", "firmware_emu", "firmware_emu/bench", "firmware_emu/controller")
 WAY_IN = [
@@ -88,7 +88,7 @@ def test_a_frame_enters_each_room_once_on_its_way_from_port_to_rotor_and_back(ro
     channel.close()
     target.close()
     runner.stop()
-    thread.join(DEADLINE_S)
+    thread.join(PATIENCE_S)
     runner.selector.close()
     port.close()
     steps = {step for walk in walks for step in pairwise(walk)}

@@ -19,7 +19,7 @@ from typing import NamedTuple, TextIO
 
 import pytest
 
-PATIENCE_S = 60
+from tests.support.patience import PATIENCE_S
 
 
 class Step(NamedTuple):

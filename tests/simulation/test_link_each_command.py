@@ -115,7 +115,7 @@ def test_without_faults_it_is_answered(opcode: Opcode) -> None:
 def test_it_is_done_once_or_not_at_all_and_everybody_knows_which(opcode: Opcode, way: Direction) -> None:
     harms = HARMS + (MORE_HARMS_FOR_COMMANDS if COMMANDS[opcode].carries_cmd_id else ())
     cases = product(range(_frames_of(opcode, way)), harms)
-    for n, harm in part_of(f"{opcode.name} {way.value}", cases, one_in=6):
+    for n, harm in part_of(f"{opcode.name} {way.value}", cases, one_in=12):
         world, operator, result = _play(opcode, harm, way, n)
         try:
             _check_word(opcode, result)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
+from tests.support.shared_place import shared_place
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOUSE = Path(__file__).resolve().parents[2]
 EXTENSIONS = HOUSE / "fixtures" / "extensions"
-LIMIT_S = 280
 BUILDS = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "protocol", "firmware_emu", "hil")
 
@@ -31,7 +33,7 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
         input="",
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -39,7 +41,10 @@ def run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The commands of an environment with pumpbench and the extensions installed, its dependencies ours."""
-    place = tmp_path_factory.mktemp("fresh")
+    return shared_place(tmp_path_factory, "fresh", make_environment) / "environment" / "bin"
+
+
+def make_environment(place: Path) -> None:
     ours = place / "pumpbench"
     ours.mkdir()
     for name in PACKAGED:
@@ -63,7 +68,6 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
         python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=place
     ).stdout.strip()
     Path(library, "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    return environment / "bin"
 
 
 def test_the_environment_is_not_this_checkout(fresh: Path, tmp_path: Path) -> None:
@@ -160,7 +164,7 @@ def emulating(fresh: Path, *arguments: object) -> Iterator[dict[str, str]]:
             yield json.loads(process.stdout.readline())
         finally:
             process.stdin.close()
-            assert process.wait(LIMIT_S) == 0
+            assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_port_of_somebody_else_carries_a_pump_that_their_target_opens(

@@ -7,8 +7,11 @@ were.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from random import Random
 from typing import TYPE_CHECKING, TypeVar
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +47,20 @@ def stride_of(what: str, ordinary: int) -> int:
         return 1
     PLAYED[what] = (1, ordinary)
     return ordinary
+
+
+def left_out(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Of what was collected, the cases that are not played of tests marked `one_in(N)`; none in a long run."""
+    cases = defaultdict(list)
+    for item in items:
+        mark = item.get_closest_marker("one_in")
+        if mark is not None:
+            cases[item.nodeid.partition("[")[0], mark.args[0]].append(item)
+    left = []
+    for (name, one_in), of_one_test in cases.items():
+        played = part_of(name, of_one_test, one_in)
+        left += [item for item in of_one_test if item not in played]
+    return left
 
 
 def told(played: dict[str, tuple[int, int]]) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import gc
 import importlib
+import importlib.metadata
 import io
 import json
 import os
@@ -23,6 +24,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -34,10 +36,11 @@ from _pytest.config import default_plugins
 
 from hil.targets.fork_server import ForkedProcess, forked_with, open_standard_streams
 from tests.support import warm_command
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_command import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 # Not `hil.plugin`, nor the suite: pytest must import these itself, to rewrite their assertions. Not `xdist`: it keeps
 # the path on which it was imported.
@@ -60,7 +63,6 @@ IMPORTED_BEFORE = (
 HOUSE = Path(__file__).resolve().parents[2]
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
-LIMIT_S = 250
 
 
 def is_for_a_new_python(env: Mapping[str, str]) -> bool:
@@ -176,7 +178,7 @@ def run_python(
         errors="backslashreplace",
         cwd=cwd,
         env=env,
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -215,6 +217,22 @@ def _become(
     open_standard_streams()
 
 
+def _remember_what_is_installed() -> None:
+    """Keep what the packages beside this Python say of themselves: each run of pytest reads and parses all of it."""
+    beside = sysconfig.get_path("purelib")
+    for name in ("entry_points", "files", "metadata"):
+        plain = getattr(importlib.metadata.PathDistribution, name).fget
+        known = {str(each._path): plain(each) for each in importlib.metadata.distributions(path=[beside])}  # type: ignore[attr-defined]
+
+        def said(
+            self: Any, plain: Callable[[Any], object] = plain, known: Mapping[str, object] = known
+        ) -> object:
+            path = str(self._path)
+            return known[path] if path in known else plain(self)
+
+        setattr(importlib.metadata.PathDistribution, name, property(said))
+
+
 def _run_pytest_over_nothing() -> None:
     """Fill the caches that a run of pytest fills: of expressions, of what is installed."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # a plugin is imported where it may be rewritten
@@ -238,6 +256,7 @@ def _end(exit_code: object) -> NoReturn:
 if __name__ == "__main__":
     for imported in IMPORTED_BEFORE:
         importlib.import_module(imported)
+    _remember_what_is_installed()
     _run_pytest_over_nothing()
     gc.collect()
     gc.freeze()

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.unit.bench import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tests.unit.bench.processes import Emulator
-
-DEADLINE_S = 20.0
 
 
 class Loop:
@@ -27,7 +26,7 @@ class Loop:
 
     def until(self, is_so: Callable[[], bool]) -> None:
         """Serve until it is so; fails at the deadline."""
-        deadline_s = time.monotonic() + DEADLINE_S
+        deadline_s = time.monotonic() + PATIENCE_S
         while not is_so():
             left_s = deadline_s - time.monotonic()
             assert left_s > 0, "did not come to be so in time"

@@ -27,6 +27,7 @@ from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import development_key
 from protocol.link.events import Response, SessionOpened
 from protocol.messages.reading import GetStatus, GetStatusReply
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import WARM_PYTHON, PipedProcess
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 Reply = TypeVar("Reply")
 
-DEADLINE_S = 30.0
 EMULATE = [sys.executable, "-m", "hil.cli", "emulate"]
 
 
@@ -66,7 +66,7 @@ class Asker:
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
         """A request to rig control, as it should be but for the headers given."""
-        connection = http.client.HTTPConnection(self.control_place, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(self.control_place, timeout=PATIENCE_S)
         sent = {"Authorization": f"Bearer {self.ready['token']}", "Content-Type": "application/json"}
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection.request(method, path, content, sent | (headers or {}))
@@ -85,10 +85,12 @@ class Asker:
 class ThreadBench(Asker):
     """The runner and rig control of an emulator in a thread of this process: quicker to start than a process."""
 
-    def __init__(self, seed: int, say: Callable[[str], None] = lambda _sentence: None) -> None:
+    def __init__(
+        self, seed: int, say: Callable[[str], None] = lambda _sentence: None, profile: str = "implanted"
+    ) -> None:
         self.port = PtyPort()
         command_queue: CommandQueue[Runner] = CommandQueue()
-        host = PumpHost(new_pump(load_profile("implanted"), seed))
+        host = PumpHost(new_pump(load_profile(profile), seed))
         self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
         self.server = RigServer("127.0.0.1:0", "the token", command_queue, say)
         self.server.attach(self.runner.selector)
@@ -98,7 +100,7 @@ class ThreadBench(Asker):
 
     def close(self) -> None:
         self.runner.stop()
-        self.thread.join(DEADLINE_S)
+        self.thread.join(PATIENCE_S)
         self.server.close()
         self.runner.selector.close()
         self.port.close()
@@ -192,7 +194,7 @@ class Caller:
         os.close(self.descriptor)
 
     def _wait(self) -> object:
-        give_up_at_s = time.monotonic() + DEADLINE_S
+        give_up_at_s = time.monotonic() + PATIENCE_S
         while True:
             event = self._end.next_event(_now_ms())
             if event is not None:

@@ -16,7 +16,8 @@ import pytest
 
 from firmware_emu.bench.ports.accepting import Acceptor
 from firmware_emu.bench.ports.tcp import TcpPort, listen_on_loopback, parse_loopback
-from tests.unit.bench.processes import DEADLINE_S, EMULATE, Asker
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import EMULATE, Asker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +103,7 @@ def test_an_emulator_with_few_descriptors_says_so_and_leaves_nobody_waiting(limi
             answered, _ = asker.ask("GET", "/v1/state")
         socket.create_connection(parse_loopback(asker.ready["tcp"])).close()
         process.terminate()
-    _out, err = process.communicate(timeout=DEADLINE_S)
+    _out, err = process.communicate(timeout=PATIENCE_S)
     if not line:
         assert process.returncode == 7
         assert err == (

@@ -21,7 +21,8 @@ from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.version import VERSION
 from protocol.identifiers import State
 from protocol.link.development_keys import DEVELOPMENT_KEYS
-from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ def test_a_key_file_that_is_not_written_whole_is_refused_and_leaves_nothing(tmp_
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)),
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (10, "", 1), done
@@ -346,7 +347,7 @@ def test_an_image_of_another_profile_or_seed_ends_with_10(start: Start, tmp_path
 def test_a_reader_that_has_gone_is_no_traceback() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
-    done = subprocess.run(EMULATE, stdout=write_end, stderr=subprocess.PIPE, timeout=30, check=False)
+    done = subprocess.run(EMULATE, stdout=write_end, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False)
     os.close(write_end)
     assert done.returncode != 0
     assert b"Traceback" not in done.stderr
@@ -391,7 +392,7 @@ def test_a_path_in_a_directory_that_is_gone_is_refused_in_one_sentence(
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (10, "", 1), done.stderr

@@ -19,7 +19,8 @@ from hil.errors import BadConfiguration, BenchLost, UsageError
 from hil.event_reader import EventReader
 from hil.rig import LostEvents, RigEvent
 from hil.rig_client import RigClient
-from tests.unit.bench.processes import DEADLINE_S, ThreadBench
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import ThreadBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +73,7 @@ def test_a_reader_that_was_cut_off_goes_on_from_its_mark_and_misses_nothing(benc
 
 
 def test_every_event_has_the_mark_after_it_as_its_id(bench: ThreadBench) -> None:
-    connection = http.client.HTTPConnection(bench.control_place, timeout=DEADLINE_S)
+    connection = http.client.HTTPConnection(bench.control_place, timeout=PATIENCE_S)
     with closing(connection):
         connection.request("GET", "/v1/events/3", headers={"Authorization": "Bearer the token"})
         answer = connection.getresponse()
@@ -101,14 +102,14 @@ def test_a_stream_ends_in_good_order_with_the_bench(bench: ThreadBench) -> None:
         bench.close()
         assert list(idle) == []
         assert all(isinstance(event, RigEvent) for event in busy)
-    assert time.monotonic() - began_s < DEADLINE_S
+    assert time.monotonic() - began_s < PATIENCE_S
     assert said == [], "nothing was cut off"
 
 
 def test_readers_that_go_away_hold_no_places(bench: ThreadBench) -> None:
     for _ in range(HOLDERS_MAX + STRANGERS_MAX):
         reader(bench).close()
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while bench.runner.trace_readers:
         assert time.monotonic() < give_up_at_s
         bench.rig("GET", "/v1/clock")
@@ -131,7 +132,7 @@ def test_a_reader_that_does_not_read_loses_what_it_was_too_slow_for_and_never_ho
     undisturbed = ThreadBench(seed=3)
     slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    slow.settimeout(DEADLINE_S)
+    slow.settimeout(PATIENCE_S)
     slow.connect(parse_loopback(bench.control_place))
     slow.sendall(
         b"GET /v1/events HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer the token\r\n\r\n"

@@ -32,7 +32,7 @@ from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
 from firmware_emu.now import Now
 from firmware_emu.profile import PairedKey, Profile, PumpModel
-from tests.unit.bench.processes import DEADLINE_S
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -350,7 +350,7 @@ def test_a_step_that_nobody_writes_is_refused(step: bytes, why: str) -> None:
 def overwrite(path: Path) -> None:
     """Change a byte as another program does, and go on until the file's time tells it: that is only so fine."""
     found = path.stat()
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while path.stat().st_mtime_ns == found.st_mtime_ns:
         assert time.monotonic() < give_up_at_s
         with path.open("r+b") as stream:

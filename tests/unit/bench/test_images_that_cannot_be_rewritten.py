@@ -19,7 +19,7 @@ from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.profile import Profile
 from tests.support.not_run import skip_without, skip_without_right
-from tests.unit.bench.processes import DEADLINE_S
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,7 @@ def works_on(command: list[str]) -> None:
     skip_without(command[0], package="util-linux")
     if command[0] == "unshare" and subprocess.run([*WITH_MOUNTS, ":"], check=False).returncode:
         skip_without_right("mount")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from firmware_emu.bench.image_records import MAGIC, split_records
 from tests.support.not_run import skip_without
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
-from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
+from tests.unit.bench.processes import EMULATE, Caller, Emulator
 from tests.unit.bench.test_killed_in_a_bolus import commit_bolus
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def test_a_pump_whose_image_is_changed_in_place_stops_answering_and_says_why(
 ) -> None:
     emulator = start("--image", tmp_path / "image")
     with (tmp_path / "image").open("r+b") as stream:
-        give_up_at_s = time.monotonic() + DEADLINE_S
+        give_up_at_s = time.monotonic() + PATIENCE_S
         while emulator.process.poll() is None:
             assert time.monotonic() < give_up_at_s
             os.pwrite(stream.fileno(), b"XXXX", 60)
@@ -174,7 +175,7 @@ def test_whoever_waits_for_a_pump_whose_image_goes_gets_an_answer(tmp_path: Path
         while emulator.ask("PUT", "/v1/clock", {"mode": "manual"})[0] == 200:
             pass
         path.unlink()
-        status, told = answer.result(DEADLINE_S)
+        status, told = answer.result(PATIENCE_S)
     assert (status, told["error"]) == (409, "the bench is closing")
     ended = emulator.wait()
     assert (ended.code, ended.err.count("\n")) == (7, 2), ended.err
@@ -198,8 +199,8 @@ def test_a_commit_is_on_the_disk_before_its_answer_leaves_unless_that_was_switch
     commit_bolus(caller)
     caller.close()
     process.terminate()
-    process.communicate(timeout=DEADLINE_S)
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    process.communicate(timeout=PATIENCE_S)
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while "+++ exited" not in trace.read_text():  # strace follows the end of what it watches
         assert time.monotonic() < give_up_at_s
     assert ("fdatasync(" in trace.read_text()) == synced

@@ -17,6 +17,7 @@ from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.link_lock import LinkLock, open_locked
 from hil.errors import BadConfiguration, BenchLost
 from hil.targets.port import open_port
+from tests.support.patience import PATIENCE_S
 from tests.unit.bench.processes import Emulator
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def start_holder(link: Path) -> subprocess.Popen[str]:
 
 def end(holder: subprocess.Popen[str]) -> None:
     holder.send_signal(signal.SIGKILL)
-    holder.communicate(timeout=20)
+    holder.communicate(timeout=PATIENCE_S)
 
 
 def test_a_link_points_at_its_target_and_goes_with_its_lock(tmp_path: Path) -> None:

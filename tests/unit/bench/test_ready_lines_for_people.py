@@ -13,8 +13,9 @@ import tempfile
 from pathlib import Path
 
 from tests.support.for_each import for_each
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
-from tests.unit.bench.processes import DEADLINE_S, EMULATE
+from tests.unit.bench.processes import EMULATE
 
 PROGRAM = [sys.executable, "-m", "hil.cli", "program"]
 
@@ -41,7 +42,7 @@ class OnTerminal:
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(DEADLINE_S)
+        code = self.process.wait(PATIENCE_S)
         os.close(self._master)
         return code
 

@@ -13,8 +13,9 @@ import pytest
 from firmware_emu.bench.rig.guard import BODY_MAX_BYTES, WRONG_TOKENS_MAX
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY
+from tests.support.patience import PATIENCE_S
 from tests.support.soak import part_of
-from tests.unit.bench.processes import DEADLINE_S, ThreadBench
+from tests.unit.bench.processes import ThreadBench
 from tests.unit.bench.test_lease import BODIES
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Walk:
         """One request; returns the status of its answer, which is as described and kept in `answer`."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = {"Authorization": f"Bearer {self._bench.ready['token']}", "Content-Type": "application/json"}
-        connection = http.client.HTTPConnection(self._bench.control_place, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(self._bench.control_place, timeout=PATIENCE_S)
         connection.request(method, path, content, sent | (headers or {}))
         response = connection.getresponse()
         status, self.answer = response.status, json.loads(response.read())

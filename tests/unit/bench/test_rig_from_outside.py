@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from firmware_emu.bench.ports.tcp import parse_loopback
-from tests.unit.bench.processes import DEADLINE_S, Emulator, ThreadBench
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import Emulator, ThreadBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ def bench() -> Iterator[ThreadBench]:
 def exchange(bench: Asker, *pieces: bytes) -> tuple[int, bytes, Any]:
     """Send each piece once the one before was answered; returns status, head and body of the last answer."""
     answer = b""
-    with socket.create_connection(parse_loopback(bench.control_place), DEADLINE_S) as line:
+    with socket.create_connection(parse_loopback(bench.control_place), PATIENCE_S) as line:
         for piece in pieces:
             with contextlib.suppress(ConnectionError):
                 line.sendall(piece)
@@ -80,7 +81,7 @@ def test_bytes_that_are_no_http_are_refused_in_json_and_no_traceback_reaches_std
 def half_closed(bench: Asker, data: bytes) -> bytes:
     """All that comes back where the client closes its half of the connection behind what it sends."""
     answer = b""
-    with socket.create_connection(parse_loopback(bench.control_place), DEADLINE_S) as line:
+    with socket.create_connection(parse_loopback(bench.control_place), PATIENCE_S) as line:
         line.sendall(data)
         line.shutdown(socket.SHUT_WR)
         while piece := line.recv(65_536):
@@ -129,11 +130,11 @@ def test_an_answer_that_takes_its_time_reaches_who_has_closed_its_half() -> None
     line = os.open(bench.port.address, os.O_RDWR | os.O_NOCTTY)
     with ThreadPoolExecutor(1) as other_thread:
         answer = other_thread.submit(half_closed, bench, posted(bench, 1_000, after_received=1))
-        give_up_at_s = time.monotonic() + DEADLINE_S
+        give_up_at_s = time.monotonic() + PATIENCE_S
         while bench.ask("PUT", "/v1/clock", {"mode": "manual"})[0] != 409:
             assert time.monotonic() < give_up_at_s
         os.write(line, b"\0")
-        assert b'{"now_ms":1000}' in answer.result(DEADLINE_S)
+        assert b'{"now_ms":1000}' in answer.result(PATIENCE_S)
     os.close(line)
     bench.close()
 
@@ -189,6 +190,7 @@ GIVEN: dict[str, bytes] = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(("method", "path", "fields"), BODY_FIELDS)
 def test_no_body_whatever_is_in_it_is_a_fault_of_the_bench(
     bench: ThreadBench, method: str, path: str, fields: list[str]

@@ -13,6 +13,7 @@ from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.ports import tcp
 from firmware_emu.bench.ports.port import LIMIT_BYTES
 from firmware_emu.bench.ports.tcp import REFUSED_KEPT_MAX, TcpPort, parse_loopback
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,7 @@ def port(loop: Loop, said: list[str]) -> Iterator[TcpPort]:
 
 
 def connect(port: TcpPort) -> socket.socket:
-    return socket.create_connection(parse_loopback(port.address), timeout=20)
+    return socket.create_connection(parse_loopback(port.address), timeout=PATIENCE_S)
 
 
 def receive(loop: Loop, port: TcpPort, length: int) -> bytes:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_until_ended(*pids: int) -> None:
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while not all(has_ended(pid) for pid in pids):
         assert time.monotonic() < give_up_at_s, f"still there: {[pid for pid in pids if not has_ended(pid)]}"
         os.sched_yield()
@@ -78,7 +79,9 @@ def test_a_stdin_that_nobody_holds_is_refused_with_what_to_do(stdin: str, tmp_pa
     source = {"a file": tmp_path / "a file", "nothing": Path(os.devnull), "closed": Path(os.devnull)}[stdin]
     shell = ["sh", "-c", 'exec "$@" <&-', "sh", *command] if stdin == "closed" else command
     with source.open("rb") as opened:
-        done = subprocess.run(shell, stdin=opened, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(
+            shell, stdin=opened, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
     assert done.returncode == 10, done.stderr
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -100,7 +103,7 @@ def test_emulators_end_with_the_harness_that_started_them_however_it_ends(number
         first, second = (int(pid) for pid in harness.stdout.readline().split())
         try:
             harness.send_signal(number)
-            harness.wait(DEADLINE_S)
+            harness.wait(PATIENCE_S)
             wait_until_ended(first, second)
         finally:
             os.close(read_end)

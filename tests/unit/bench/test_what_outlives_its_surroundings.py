@@ -22,9 +22,10 @@ from firmware_emu.bench.log import LINE_MAX_BYTES, Log
 from firmware_emu.bench.ports.tcp import parse_loopback
 from firmware_emu.bench.ready_line import write_line
 from protocol.identifiers import State
+from tests.support.patience import PATIENCE_S
 from tests.support.soak import part_of
 from tests.support.warm_python import PipedProcess
-from tests.unit.bench.processes import DEADLINE_S, EMULATE, Caller, Emulator
+from tests.unit.bench.processes import EMULATE, Caller, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +95,7 @@ def test_a_sentence_is_one_line_of_bounded_length_whatever_is_in_it(small_pipe: 
 def refuse_clients(place: str, number: int) -> None:
     """Let a pump say something: it has its client already."""
     for _ in range(number):
-        with socket.create_connection(parse_loopback(place), DEADLINE_S) as client:
+        with socket.create_connection(parse_loopback(place), PATIENCE_S) as client:
             assert client.recv(1) == b""
 
 
@@ -109,12 +110,12 @@ def test_a_pump_whose_log_nobody_reads_serves_its_client_and_ends_when_told_to(
     if reader == "has gone":
         os.close(read_end)
     for _ in range(60):  # each client lets two lines be said when it goes: more than the pipe holds
-        with socket.create_connection(parse_loopback(ready["tcp"]), DEADLINE_S) as line:
+        with socket.create_connection(parse_loopback(ready["tcp"]), PATIENCE_S) as line:
             caller = Caller(line.fileno()).connect()
             refuse_clients(ready["tcp"], 2)
             assert caller.status().state is State.RUN
     process.terminate()
-    process.communicate(timeout=DEADLINE_S)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
@@ -133,7 +134,7 @@ def test_a_signal_that_was_ignored_when_it_started_stays_ignored(number: signal.
     assert caller.connect().status().state is State.RUN
     caller.close()
     process.terminate()
-    process.communicate(timeout=DEADLINE_S)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
@@ -147,7 +148,7 @@ def test_a_term_works_also_where_the_starter_had_blocked_it() -> None:
     assert process.stdout is not None
     process.stdout.readline()
     process.terminate()
-    process.communicate(timeout=DEADLINE_S)
+    process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
 
 
@@ -169,7 +170,7 @@ def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, 
         while time.monotonic() < give_up_at_s:
             pass
         process.send_signal(signal.SIGTERM)
-        _out, err = process.communicate(timeout=DEADLINE_S)
+        _out, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode in {0, 128 + signal.SIGTERM, -signal.SIGTERM}
         assert b"Traceback" not in err
         left = {path.name for path in tmp_path.iterdir()} - {"runtime", "image"}
@@ -178,7 +179,7 @@ def test_a_term_at_any_moment_ends_it_and_leaves_nothing_behind(tmp_path: Path, 
 
 def wait_until_it_waits(pid: int, *made: Path) -> None:
     """Until these paths are there and the process sleeps: all that it does after them is to write its ready line."""
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while not (
         all(os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())) for path in made)
         and Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] == "S"
@@ -203,7 +204,7 @@ def test_a_signal_ends_it_also_while_its_ready_line_waits_for_a_reader_and_it_le
     wait_until_it_waits(process.pid, tmp_path / "pump", runtime)
     process.send_signal(number)
     try:
-        _out, err = process.communicate(timeout=DEADLINE_S)
+        _out, err = process.communicate(timeout=PATIENCE_S)
     finally:
         process.kill()
     assert (process.returncode, err) == (128 + number, b"")
@@ -261,7 +262,7 @@ def test_a_term_during_the_start_ends_it_with_143_and_undoes_what_was_made_where
         "    print('went on')",
     ]
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=DEADLINE_S, check=False
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, timeout=PATIENCE_S, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (143, b"", b"")
     assert not path.exists()
@@ -269,7 +270,7 @@ def test_a_term_during_the_start_ends_it_with_143_and_undoes_what_was_made_where
 
 def test_a_term_after_ready_ends_it_with_0_also_while_its_thread_loads_the_framework() -> None:
     emulator = Emulator("--control", "127.0.0.1:0")
-    socket.create_connection(parse_loopback(emulator.control_place), DEADLINE_S).close()
+    socket.create_connection(parse_loopback(emulator.control_place), PATIENCE_S).close()
     ended = emulator.end()
     assert (ended.code, "Traceback" in ended.err) == (0, False)
 
@@ -279,7 +280,7 @@ def test_a_term_ends_it_with_0_also_while_clients_are_connected_and_refused() ->
     address = parse_loopback(emulator.ready["tcp"])
     with socket.create_connection(address) as client, socket.create_connection(address) as refused:
         client.sendall(b"\0\1" * 32_768)
-        refused.settimeout(DEADLINE_S)
+        refused.settimeout(PATIENCE_S)
         assert refused.recv(1) == b""
         ended = emulator.end()
     assert (ended.code, "Traceback" in ended.err) == (0, False), ended.err
@@ -301,7 +302,7 @@ def test_closed_standard_descriptors_never_become_the_line_or_the_image(tmp_path
             str(tmp_path / "i"),
         ]
     )
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while not link.is_symlink():
         assert process.poll() is None
         assert time.monotonic() < give_up_at_s
@@ -311,14 +312,14 @@ def test_closed_standard_descriptors_never_become_the_line_or_the_image(tmp_path
     assert caller.connect().status().state is State.RUN
     caller.close()
     process.terminate()
-    assert process.wait(DEADLINE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_ready_line_that_cannot_be_written_is_one_sentence_and_exit_12() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     for stdout in (write_end, os.open("/dev/full", os.O_WRONLY)):
-        done = subprocess.run(EMULATE, stdout=stdout, stderr=subprocess.PIPE, timeout=DEADLINE_S, check=False)
+        done = subprocess.run(EMULATE, stdout=stdout, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False)
         os.close(stdout)
         assert done.returncode == 12
         assert done.stderr.count(b"\n") == 1
@@ -332,7 +333,7 @@ def test_an_emulator_whose_stdout_is_closed_ends_with_12_and_leaves_nothing(
     done = subprocess.run(
         ["sh", "-c", f'exec "$@" {closed}', "sh", *EMULATE, "--link", str(tmp_path / "pump")],
         capture_output=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 12
@@ -345,7 +346,7 @@ def test_each_of_many_second_clients_is_told_that_the_line_is_taken(tmp_path: Pa
     """Whatever the moment at which it is hung up on: connecting, sending its greeting, or waiting."""
     emulator = Emulator("--tcp", "127.0.0.1:0")
     place = emulator.ready["tcp"]
-    with socket.create_connection(parse_loopback(place), DEADLINE_S) as line:
+    with socket.create_connection(parse_loopback(place), PATIENCE_S) as line:
         caller = Caller(line.fileno()).connect()
         second = ("hil.cli", "program", "ping", "--target", f"socket://{place}")
         with Path(os.devnull).open("rb") as nothing:

@@ -42,6 +42,14 @@ def start_waiting(tmp_path: Path) -> Iterator[Callable[..., Waiting]]:
 
 
 @pytest.fixture
+def factory_on_a_port() -> Iterator[tuple[str, str]]:
+    """As `on_a_port`, a pump that was never programmed."""
+    bench = ThreadBench(seed=1, profile="factory")
+    yield "--target", f"pty:{bench.ready['port']}"
+    bench.close()
+
+
+@pytest.fixture
 def on_a_port() -> Iterator[tuple[str, str]]:
     """The option that names a pump on a port, which outlives one command."""
     bench = ThreadBench(seed=1)

@@ -11,13 +11,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import HOUSE, PipedProcess, run_python
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
 
-LIMIT_S = 250
 OUR_PLUGIN = ("-p", "no:pumpbench", "-p", "hil.plugin", "-p", "no:cacheprovider")
 # What takes no part in these tests costs a third of a second in each; and what is imported before cannot be rewritten.
 PLAIN = (
@@ -141,7 +141,7 @@ class Waiting:
         self.until((directory / "waiting").exists)
 
     def until(self, is_so: Callable[[], bool]) -> None:
-        give_up_at_s = time.monotonic() + LIMIT_S
+        give_up_at_s = time.monotonic() + PATIENCE_S
         while not is_so():
             assert time.monotonic() < give_up_at_s, "did not come to be so in time"
             with contextlib.suppress(subprocess.TimeoutExpired):

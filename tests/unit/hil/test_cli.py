@@ -19,6 +19,7 @@ from hil.cli.program import program
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_key
 from hil.plugin import verifies
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
@@ -59,7 +60,12 @@ def test_help_imports_none_of_the_groups() -> None:
         "print(sorted(sys.modules))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=True,
     )
     for heavy in ("construct", "cryptography", "serial", "pytest", "hil.programmer", "firmware_emu.cli"):
         assert f"'{heavy}'" not in done.stdout
@@ -85,7 +91,12 @@ main()
 def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(module: str) -> None:
     program = INTERRUPTED_IMPORT.format(module=module, before="")
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "pumpbench: interrupted: nothing was sent\n"
@@ -95,7 +106,12 @@ def test_an_interrupt_that_was_ignored_when_it_started_stays_ignored() -> None:
     ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
     program = INTERRUPTED_IMPORT.format(module="click", before=ignoring)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=False
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "Commands" in done.stdout
@@ -105,7 +121,12 @@ def test_the_command_is_imported_from_a_module_that_imports_almost_nothing() -> 
     (command,) = (point for point in entry_points(group="console_scripts") if point.name == "pumpbench")
     program = f"import sys, {command.module}; print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=HOUSE, timeout=60, check=True
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=HOUSE,
+        timeout=PATIENCE_S,
+        check=True,
     )
     ours = {name for name in done.stdout.split() if name.split(".")[0] in {"hil", "protocol", "click"}}
     assert ours == {"hil", "hil.cli", "hil.cli.__main__"}
@@ -167,7 +188,7 @@ def test_the_log_as_json_says_that_it_is_complete() -> None:
         (("bolus", "--dose", "25", "--duration", "600", "--yes"), "0.05 mL"),
         (("bolus", "--volume", "0.02", "--duration", "600", "--yes"), "RUNNING"),
         (("set", "--dose", "350", "--yes"), "0.7 mL/day"),
-        (("stop", "--yes"), "STOP"),
+        (("stop", "--yes", "--leave-stopped"), "STOP"),
         (("resume",), "RUN"),
         (("refill", "--filled", "20", "--aspirated", "17", "--yes"), "-1 mL"),
         (("time", "2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes"), "moved by"),
@@ -246,7 +267,7 @@ def test_a_key_file_is_used_and_its_role_with_it(tmp_path: Path) -> None:
 
 def test_the_state_file_is_where_it_was_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    output("program", "stop", "--yes", "--state", str(path), *EMULATOR)
+    output("program", "stop", "--yes", "--leave-stopped", "--state", str(path), *EMULATOR)
     assert json.loads(path.read_text())["schema"] == "pumpbench-outcomes/2"
 
 
@@ -259,7 +280,7 @@ CHANGES = [
     ("prime", "--kind", "new", "--length-cm", "90", "--yes"),
     ("patient-bolus", "--yes"),
     ("cancel",),
-    ("stop", "--yes"),
+    ("stop", "--yes", "--leave-stopped"),
     ("stop",),
     ("resume",),
     ("refill", "--filled", "20", "--aspirated", "17", "--yes"),
@@ -308,7 +329,9 @@ def test_a_command_that_changes_a_pump_which_nobody_named_is_refused_and_says_ho
 
 
 def test_a_pump_may_be_named_by_the_environment() -> None:
-    result = CliRunner().invoke(main.cli, ["program", "stop", "--yes"], env={"PUMPBENCH_TARGET": "emulator"})
+    result = CliRunner().invoke(
+        main.cli, ["program", "stop", "--yes", "--leave-stopped"], env={"PUMPBENCH_TARGET": "emulator"}
+    )
     assert (result.exit_code, result.stderr) == (0, "")
 
 
@@ -324,6 +347,7 @@ def lead_a_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "answer",
     [b"n\n", b"\n", b"\x04", b"\x03", b"\xff\n", b"y\xe4\n"],
@@ -355,7 +379,7 @@ def test_a_prompt_that_is_not_answered_with_yes_ends_with_13_and_says_that_nothi
         os.write(master, answer)  # again: a Ctrl-C just before the process begins to read is not heard
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=PATIENCE_S)
     os.close(master)
     os.close(slave)
     assert (process.returncode, out) == (13, b"")
@@ -397,7 +421,7 @@ def test_a_concentration_that_is_typed_otherwise_the_second_time_is_not_sent(typ
         os.write(master, typed)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=2)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=PATIENCE_S)
     os.close(master)
     os.close(slave)
     assert (process.returncode, out) == (code, b"")
@@ -441,7 +465,10 @@ def test_the_frames_of_a_session_that_could_not_be_opened_are_shown_too(tmp_path
 
 
 def test_a_stop_whose_end_is_not_as_asked_says_so_though_it_stopped() -> None:
-    asked = ("program", "stop", "--on-expiry", "resume", "--yes", "--target", "emulator")
+    asked = (
+        *("program", "stop", "--on-expiry", "resume", "--yes", "--leave-stopped"),
+        *("--target", "emulator"),
+    )
     changed = run(*asked, "--reason", "overdose")
     assert changed.exit_code == 0
     assert "it does ALARM_ONLY, not RESUME as asked" in changed.stderr

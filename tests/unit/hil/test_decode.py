@@ -91,7 +91,7 @@ def test_json_is_a_document_a_line_valid_by_its_schema_with_a_sum_at_the_end(a_r
         validator.validate(document)
     assert found[-1] == {
         "schema": "pumpbench/decode", "version": 1, "entry": "summary",
-        "packets": 13, "shown": 13, "sealed": 0, "bad": 1, "damage": 0,
+        "packets": 13, "shown": 13, "sealed": 0, "bad": 1, "damage": 0, "remarks": [],
     }  # fmt: skip
     assert [each["entry"] for each in found[:2]] == ["beginning", "message"]
     (request,) = [each for each in found if each.get("number") == 5]
@@ -182,7 +182,7 @@ def of_something_else(content: bytes) -> bytes:
     [
         (cut, "the file ends within a block"),
         (rotten, "a block of 4294967295 bytes, which no block can have"),
-        (of_something_else, "a packet of link type 1, where this wire has 147"),
+        (of_something_else, "a packet of link type 1 (Ethernet), where this wire has 147"),
     ],
 )
 def test_a_damaged_file_is_shown_as_far_as_it_can_be_read_and_ends_with_10(

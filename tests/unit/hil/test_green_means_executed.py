@@ -64,6 +64,7 @@ def test_a_users_own_tests_may_use_our_fixtures_beside_a_neighbours_of_the_old_n
     assert "1 passed, 1 skipped" in done.stdout
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "env",
     [
@@ -140,6 +141,7 @@ PASSES = "def test_one(pump): pass\ndef test_two(pump): pass\n"
 EXITS = "import pytest\ndef test_one(pump): pytest.exit('enough', returncode=0)\ndef test_two(pump): pass\n"
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("report", [True, False], ids=["with a report", "without"])
 @pytest.mark.parametrize(
     ("text", "arguments", "code", "sentence"),
@@ -180,6 +182,7 @@ def test_a_run_of_the_suite_in_which_all_is_skipped_ends_5(tmp_path: Path) -> No
 FAILS = "def test_bad(pump): assert 1 == 2\ndef test_good(pump): pass\n"
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "hook",
     [
@@ -231,6 +234,7 @@ LEAVES = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("leaves", LEAVES)
 @pytest.mark.parametrize(("tests", "code"), [(FAILS, 1), (PASSES, 0)], ids=["failed", "passed"])
 def test_what_ends_the_process_after_pytest_has_ended_leaves_the_exit_code_of_the_run(
@@ -241,6 +245,7 @@ def test_what_ends_the_process_after_pytest_has_ended_leaves_the_exit_code_of_th
     assert done.returncode == code, done.stdout + done.stderr
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("text", "hook", "code"),
     [
@@ -334,6 +339,7 @@ NESTS = """
 """
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("ends", "code"),
     [("os._exit(0)", 3), ("os.kill(os.getpid(), signal.SIGTERM)", 2)],

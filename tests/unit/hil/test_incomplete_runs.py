@@ -14,11 +14,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hil.report.summary import TITLE
+from tests.support.patience import PATIENCE_S
 from tests.unit.hil.runs import (
     AFTER_SECOND,
     FROM_SECOND,
     IN_PROCESS,
-    LIMIT_S,
     WAITS,
     environment,
     five_tests,
@@ -72,6 +72,7 @@ ENDINGS = {
 BREAKS = "import pytest\ndef pytest_runtest_logreport(report):\n    if hasattr(pytest, 'internal'): 1 / 0\n"
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", ENDINGS)
 def test_whatever_ends_a_run_early_what_did_not_run_is_counted_and_named(name: str, tmp_path: Path) -> None:
     ending = ENDINGS[name]
@@ -145,7 +146,7 @@ def still_there(pid: int) -> bool:
 
 
 def wait_until_gone(pids: list[int]) -> None:
-    give_up_at_s = time.monotonic() + LIMIT_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while any(still_there(pid) for pid in pids):
         assert time.monotonic() < give_up_at_s, "a process outlives the run"
 
@@ -244,7 +245,7 @@ def test_a_disk_that_fills_up_ends_the_run_with_10_and_a_sentence(
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 10, done.stdout + done.stderr
@@ -270,7 +271,7 @@ def test_a_run_without_any_open_descriptor_has_its_report(tmp_path: Path) -> Non
         ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command, "--target", "emulator:process"],
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0

@@ -11,11 +11,11 @@ import pytest
 
 from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
+from tests.support.patience import PATIENCE_S
 from tests.support.soak import rounds_of
 from tests.support.warm_python import run_python
 
 HOUSE = Path(__file__).resolve().parents[3]
-DEADLINE_S = 60
 ALL_ENDINGS = {
     0: "",
     9: "it may have been carried out",
@@ -44,7 +44,7 @@ def interrupted(where: str, count: int, *arguments: str) -> tuple[int, str, str]
 BOLUS = ("program", "bolus", "--volume", "0.02", "--duration", "600", "--yes", "--target", "emulator")
 
 
-STOP = (sys.executable, "-m", "hil.cli", "program", "stop", "--yes")
+STOP = (sys.executable, "-m", "hil.cli", "program", "stop", "--yes", "--leave-stopped")
 
 
 @pytest.mark.parametrize("count", [1, 30])
@@ -88,7 +88,7 @@ def test_an_interrupt_that_was_handled_is_no_ending_wherever_it_fell(code: int, 
     """Into code made from a string, as a layout is on its first use: `python -m` would end by it after all."""
     (tmp_path / "handled.py").write_text(HANDLED.format(code=code))
     command = [sys.executable, "-m", "handled"]
-    done = subprocess.run(command, cwd=tmp_path, timeout=DEADLINE_S, check=False)
+    done = subprocess.run(command, cwd=tmp_path, timeout=PATIENCE_S, check=False)
     assert done.returncode == code
 
 
@@ -121,7 +121,7 @@ def test_signals_typed_all_along_a_stop_never_end_it_with_1(port: str, tmp_path:
                 pass
         while process.poll() is None:
             os.kill(process.pid, signal.SIGINT)
-        _out, err = process.communicate(timeout=DEADLINE_S)
+        _out, err = process.communicate(timeout=PATIENCE_S)
         expected = {0, 12} if attempt % 2 else set(ALL_ENDINGS)
         assert process.returncode in expected, err
         assert "Aborted" not in err

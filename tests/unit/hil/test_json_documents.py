@@ -55,7 +55,7 @@ def plain(fields: dict[str, Any]) -> Any:
         ("set", "--dose", "350", "--yes"),
         ("bolus", "--volume", "0.02", "--duration", "600", "--yes"),
         ("cancel",),
-        ("stop", "--yes"),
+        ("stop", "--yes", "--leave-stopped"),
         ("resume",),
         ("refill", "--filled", "20", "--aspirated", "17", "--yes"),
         ("time", "2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes"),
@@ -114,7 +114,10 @@ def test_log_entries_have_their_data_as_fields_and_their_time_beside_the_text() 
 
 ERRORS = [
     (("ack", "empty"), {"accused": "usage", "exit_code": 2, "name": "USAGE"}),
-    (("stop", "--yes", "--role", "observer"), {"exit_code": 8, "code": "ROLE", "name": "DEVICE_REFUSED"}),
+    (
+        ("stop", "--yes", "--leave-stopped", "--role", "observer"),
+        {"exit_code": 8, "code": "ROLE", "name": "DEVICE_REFUSED"},
+    ),
     (("query",), {"exit_code": 2, "advice": "name the command's id"}),
     (("stop",), {"exit_code": 2, "accused": "usage"}),
 ]

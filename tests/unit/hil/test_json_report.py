@@ -126,6 +126,7 @@ def test_each_test_has_its_requirements_where_workers_run_them(tmp_path: Path) -
 SETS_CODE = "import pytest\ndef pytest_{hook}: pytest.exit('no', returncode=7)\n"
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("conftest", "arguments"),
     [

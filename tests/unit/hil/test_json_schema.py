@@ -39,7 +39,7 @@ ARGUMENTS: dict[str, list[tuple[str, ...]]] = {
     "prime": [("--kind", "new", "--length-cm", "90", "--yes")],
     "patient-bolus": [("--yes",)],
     "report": [(), ("--clinic", "here")],
-    "stop": [("--yes",)],
+    "stop": [("--yes", "--leave-stopped")],
     "refill": [("--filled", "20", "--aspirated", "17", "--yes")],
     "time": [(), ("2026-03-02T11:30:00+01:00", "--reason", "zone", "--yes")],
     "log": [(), ("--security",)],
@@ -148,7 +148,11 @@ def test_what_keys_prints_is_valid_by_its_schema(bench: TestBench) -> None:
 
 
 def test_errors_are_valid_by_their_schema() -> None:
-    for arguments in (("ack", "empty"), ("query",), ("stop", "--yes", "--role", "observer")):
+    for arguments in (
+        ("ack", "empty"),
+        ("query",),
+        ("stop", "--yes", "--leave-stopped", "--role", "observer"),
+    ):
         told = printed(*arguments)
         assert told["schema"] == "pumpbench/error"
         check("error", told)

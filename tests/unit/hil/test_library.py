@@ -14,6 +14,7 @@ from hil.targets.choices import PumpChoice
 from hil.targets.process import ProcessTarget
 from protocol.identifiers import Outcome, Role, State
 from protocol.link.development_keys import development_key
+from tests.support.patience import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[3]
 
@@ -46,7 +47,7 @@ def test_importing_it_imports_nothing_else() -> None:
         capture_output=True,
         text=True,
         cwd=HOUSE,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=True,
     )
     assert done.stdout.split() == ["hil"]

@@ -7,8 +7,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
-from tests.unit.hil.runs import LIMIT_S, environment, pytest_on
+from tests.unit.hil.runs import environment, pytest_on
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_reader_that_has_read_enough_gets_no_traceback(tmp_path: Path) -> None
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.stdout.count("\n") == 1

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 import pytest
 
 from tests.support.for_each import for_each
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import forked, run_python
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).resolve().parents[3]
 STATUS = ("status", "--target", "emulator")
-PATIENCE_S = 60
 
 
 class Terminal:
@@ -185,7 +185,12 @@ def pump_with_a_long_log(tmp_path: Path) -> Iterator[str]:
     assert json.loads(process.stdout.readline())["ready"]
     address = f"pty:{link}"
     more = ("--target", address, "--state", str(tmp_path / "state.json"))
-    for command in (("stop", "--yes"), ("resume",), ("stop", "--yes"), ("resume",)):
+    for command in (
+        ("stop", "--yes", "--leave-stopped"),
+        ("resume",),
+        ("stop", "--yes", "--leave-stopped"),
+        ("resume",),
+    ):
         piped(*command, *more)
     yield address
     process.communicate(timeout=PATIENCE_S)

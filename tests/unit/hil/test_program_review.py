@@ -28,6 +28,7 @@ from hil.programs.writing import toml_text
 from protocol.identifiers import ErrorCode, InfusionMode, ProgramSlot, State
 from protocol.messages.program import BridgeBlock, PatientBlock, PeriodicBlock
 from tests.support.for_each import for_each
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from hil.bench_session import TestBench
@@ -207,7 +208,7 @@ def typed(answers: list[bytes], *arguments: str) -> tuple[int, str, str]:
             assert byte, said
             said += byte
         os.write(human, answer)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=PATIENCE_S)
     os.close(human)
     return process.returncode, out.decode(), (said + rest).decode()
 

@@ -12,7 +12,7 @@ import threading
 import tty
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
@@ -33,8 +33,8 @@ from protocol.capture.pcapng import Damage
 from protocol.capture.recording import DROPPED, Mark, Passed, SessionSecret, Way, read_entries
 from protocol.link.development_keys import DEVELOPMENT_KEYS
 from tests.support.soak import rounds_of
-from tests.support.warm_python import PipedProcess
 from tests.unit.bench.processes import ThreadBench
+from tests.unit.hil.port_commands import PortCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,27 +225,9 @@ def test_what_cannot_be_recorded_is_one_sentence_and_nothing_is_written_over(
     assert {number: signal.getsignal(number) for number in before} == before
 
 
-class RecordCommand:
-    """`pumpbench record --json` in a process of its own, ready."""
-
-    def __init__(self, *arguments: str | Path) -> None:
-        words = ("record", *map(str, arguments), "--json")
-        self.process = PipedProcess(
-            "hil.cli", *words, cwd=Path.cwd(), env=os.environ, stdin=os.open(os.devnull, os.O_RDONLY)
-        )
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()
-        self.ready: dict[str, Any] = json.loads(line)
-
-    def end(self, number: signal.Signals) -> tuple[int, str, str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate()
-        return self.process.wait(), out.decode(), err.decode()
-
-
 def test_the_command_offers_a_port_and_ends_in_good_order_at_a_signal(pump: str, tmp_path: Path) -> None:
     path, link = tmp_path / "a.pcapng", tmp_path / "line"
-    command = RecordCommand(path, "--target", f"pty:{pump}", "--link", link)
+    command = PortCommand("record", path, "--target", f"pty:{pump}", "--link", link)
     assert (command.ready["target"], command.ready["recording"]) == (f"pty:{link}", str(path))
     sent, received = talk(command.ready["target"], 2)
     code, out, err = command.end(signal.SIGTERM)
@@ -267,7 +249,7 @@ def test_kill_9_of_a_tap_leaves_a_file_that_opens_to_its_last_whole_packet(pump:
     random = Random(5)
     for number in range(rounds_of("kills of a tap", 100, 1)):
         path = tmp_path / f"{number}.pcapng"
-        command = RecordCommand(path, "--target", f"pty:{pump}", "--no-secrets")
+        command = PortCommand("record", path, "--target", f"pty:{pump}", "--no-secrets")
         killer = threading.Timer(random.uniform(0, 0.1), command.end, [signal.SIGKILL])
         answered = 0
         line = hil.connect(command.ready["target"], state=False)

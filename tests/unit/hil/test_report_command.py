@@ -48,7 +48,7 @@ def test_an_observer_is_told_what_his_key_may_not_read() -> None:
 @verifies("PRC-012")
 def test_a_stopped_pump_is_an_incomplete_visit(on_a_port: tuple[str, str]) -> None:
     assert "result completed" in page(*on_a_port)
-    run("stop", "--yes", *on_a_port)
+    run("stop", "--yes", "--leave-stopped", *on_a_port)
     assert "result INCOMPLETE: the pump is in STOP, and its program does not run" in page(*on_a_port)
     assert document(*on_a_port)["completed"] is False
 
@@ -75,7 +75,7 @@ def test_a_running_bridge_has_what_is_left_of_it_and_its_end(on_a_port: tuple[st
     bridge = ("--program", str(PROGRAMS / "bridge.toml"), "--concentration-again", "2000", "--rinsed-twice")
     run("refill", "--filled", "18", "--aspirated", "18", *bridge, "--yes", *on_a_port)
     assert "bridge 0.338 mL of 0.338 mL left, ends in 13 h 31 min 12 s" in page(*on_a_port)
-    run("stop", "--yes", *on_a_port)
+    run("stop", "--yes", "--leave-stopped", *on_a_port)
     left = "bridge 0.338 mL of 0.338 mL left, stands still; once the program runs it ends in 13 h 31 min 12 s"
     assert left in " ".join(page(*on_a_port))
 

@@ -13,15 +13,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.unit.hil.runs import (
-    LIMIT_S,
-    environment,
-    hil_run,
-    pytest_command,
-    pytest_on,
-    summary,
-    third_party_plugin,
-)
+from tests.support.patience import PATIENCE_S
+from tests.support.shared_place import shared_place
+from tests.unit.hil.runs import environment, hil_run, pytest_command, pytest_on, summary, third_party_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +86,7 @@ def test_a_fork_that_outlives_the_run_does_not_hold_the_directory(tmp_path: Path
                 stderr=subprocess.DEVNULL,
                 cwd=tmp_path,
                 env=environment(tmp_path),
-                timeout=LIMIT_S,
+                timeout=PATIENCE_S,
                 check=False,
             )
             assert done.returncode == 0
@@ -146,13 +140,18 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
 # Runs that never began.
 
 
-@pytest.fixture
-def green(tmp_path: Path) -> Path:
-    """A directory with the report of a run that passed."""
-    done = pytest_on(tmp_path / "green", ONE_TEST, *IN_PROCESS, str(tmp_path / "report"))
+def run_that_passes(place: Path) -> None:
+    done = pytest_on(place / "green", ONE_TEST, *IN_PROCESS, str(place / "report"))
     assert done.returncode == 0, done.stdout + done.stderr
     names = {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
-    assert set(contents(tmp_path / "report")) == names
+    assert set(contents(place / "report")) == names
+
+
+@pytest.fixture
+def green(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the report of a run that passed."""
+    made = shared_place(tmp_path_factory, "green", run_that_passes)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path / "report"
 
 
@@ -179,7 +178,7 @@ def test_a_full_disk_leaves_no_report_of_an_older_run(green: Path, tmp_path: Pat
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 10, done.stdout + done.stderr
@@ -252,7 +251,7 @@ def test_a_working_directory_that_is_gone_is_said_without_a_traceback(tmp_path: 
         text=True,
         cwd=tmp_path / "gone",
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr.count("\n")) == (10, 1), done.stderr
@@ -297,7 +296,7 @@ def test_a_name_that_no_file_can_hold_is_written_with_backslashes(tmp_path: Path
         capture_output=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -365,6 +364,7 @@ def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: P
     assert contents(green) == before
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json", "recording-gw1.2.pcapng"])
 @pytest.mark.parametrize("by", ["hil run", "pytest"])
 def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: str, tmp_path: Path) -> None:
@@ -397,6 +397,7 @@ def test_keep_is_content_where_there_is_no_report(tmp_path: Path) -> None:
     assert "replaced" not in done.stdout
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "looking",
     [("-qh",), ("-VVq",), ("-o", "addopts=--co"), ("-oaddopts=--co",), ("--override-ini=addopts=--co",)],
@@ -477,6 +478,7 @@ def test_nothing_that_a_test_says_begins_a_line_of_the_summary(tmp_path: Path) -
     assert r"  result    5 passed on emulator\x1b[31m" in lines
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "name", ["summary.txt", "report.json", "summary.txt.new", "recording.pcapng", "../report/summary.txt"]
 )

@@ -233,6 +233,7 @@ ASKING = {
 }
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("verb", ASKING)
 def test_an_answer_that_is_none_to_the_request_is_a_lost_bench_in_one_sentence(
     served: tuple[Bench, RigClient], verb: str
@@ -245,6 +246,7 @@ def test_an_answer_that_is_none_to_the_request_is_a_lost_bench_in_one_sentence(
         assert caught.value.exit_code == 7
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("status", [500, 503])
 @pytest.mark.parametrize("answer", [b"", b"Internal Server Error", b"[" * 100_000, {"error": "it broke"}])
 def test_a_rig_that_breaks_is_a_lost_bench_whatever_it_says(

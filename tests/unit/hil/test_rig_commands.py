@@ -133,6 +133,7 @@ def test_what_does_not_happen_in_time_is_said_and_ends_with_8_also_for_programs(
     assert (told["reached"], told["now_ms"], told["error"]["exit_code"]) == (False, 3_600_000, 8)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -317,6 +318,7 @@ def started(shell: Shell) -> list[str]:
     ]
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("words", "told", "happened"),
     [
@@ -448,3 +450,11 @@ def test_a_span_is_hours_and_minutes(ready: str) -> None:
     done = run("advance", "24", "--ready", ready)
     assert done.exit_code == 2
     assert "write 6:00 for six hours" in done.output
+
+
+@pytest.mark.parametrize("arguments", [("state",), ("trace",), ("faults",)], ids=" ".join)
+def test_a_command_without_a_bench_says_both_ways_to_name_one(arguments: tuple[str, ...]) -> None:
+    error = refused(*arguments)
+    assert (error.exit_code, error.accused) == (2, "usage")
+    assert "--ready FILE" in str(error)
+    assert "$PUMPBENCH_READY" in str(error)

@@ -15,7 +15,8 @@ import pytest
 from hil.errors import BenchLost, InUse
 from hil.rig_client import LEASE_S, RigClient
 from hil.targets.process import ProcessTarget
-from tests.unit.bench.processes import DEADLINE_S, Emulator
+from tests.support.patience import PATIENCE_S
+from tests.unit.bench.processes import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +40,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def client(emulator: Emulator, who: str | None = "rig A", lease_s: int = LEASE_S) -> RigClient:
-    return RigClient(emulator.ready["control"], emulator.ready["token"], DEADLINE_S, who=who, lease_s=lease_s)
+    return RigClient(emulator.ready["control"], emulator.ready["token"], PATIENCE_S, who=who, lease_s=lease_s)
 
 
 def is_stalled(emulator: Emulator) -> bool:
@@ -47,7 +48,7 @@ def is_stalled(emulator: Emulator) -> bool:
 
 
 def wait_until(so: Callable[[], bool]) -> None:
-    give_up_at_s = time.monotonic() + DEADLINE_S
+    give_up_at_s = time.monotonic() + PATIENCE_S
     while not so():
         assert time.monotonic() < give_up_at_s
 
@@ -103,7 +104,7 @@ def test_what_a_run_that_was_killed_had_injected_is_cleared_by_the_emulator(emul
         [sys.executable, "-c", STALL_AND_DIE, emulator.ready["control"], emulator.ready["token"]],
         capture_output=True,
         text=True,
-        timeout=DEADLINE_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -138,7 +139,7 @@ def test_closing_does_not_wait_long_for_an_emulator_that_hangs(emulator: Emulato
     emulator.process.send_signal(signal.SIGSTOP)
     began_s = time.monotonic()
     rig.close()
-    assert time.monotonic() - began_s < DEADLINE_S, "the limit of its other requests"
+    assert time.monotonic() - began_s < PATIENCE_S, "the limit of its other requests"
 
 
 def test_closing_after_the_emulator_has_gone_or_was_shut_down_says_nothing(emulator: Emulator) -> None:

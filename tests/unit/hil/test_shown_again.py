@@ -15,6 +15,7 @@ from hil.cli.log_lines import LogLines
 from hil.cli.program import new_entries, show_history
 from hil.programmer.log_reading import LostRange
 from protocol.log.types import LogName
+from tests.support.patience import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[3]
 FOR_PEOPLE = Options(None, False, None, None, None, False, False, "log", [])
@@ -33,7 +34,7 @@ def interrupted_after(arguments: list[str], pattern: str) -> str:
         assert line, printed
         printed += line
     process.send_signal(signal.SIGINT)
-    rest, said = process.communicate(timeout=60)
+    rest, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert "Traceback" not in said
     return printed + rest

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.for_each import for_each
+from tests.support.patience import PATIENCE_S
 
 HOUSE = Path(__file__).resolve().parents[3]
 PUMPBENCH = [sys.executable, "-m", "hil.cli"]
@@ -23,7 +24,7 @@ def ended(*arguments: str, redirected: str) -> tuple[int, str]:
         capture_output=True,
         text=True,
         cwd=HOUSE,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     return done.returncode, done.stderr
@@ -66,7 +67,7 @@ def test_a_question_that_nobody_can_read_is_no_yes(redirected: str) -> None:
         stdin=slave,
         capture_output=True,
         cwd=HOUSE,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     os.close(slave)
@@ -91,6 +92,6 @@ def test_what_was_typed_before_the_question_stood_there_is_no_answer_to_it() -> 
     while b"[y/N]:" not in seen and (more := os.read(process.stderr.fileno(), 4_096)):
         seen += more
     os.write(human, b"n\n")
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE_S)
     os.close(human)
     assert (process.returncode, b"nothing was sent" in said) == (13, True), seen + said

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import forked, run_python
-from tests.unit.hil.runs import LIMIT_S, environment
+from tests.unit.hil.runs import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +30,7 @@ INTERRUPTS = """
 """
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("command", ["run", "list", "targets"])
 @pytest.mark.parametrize(
     "module",
@@ -48,7 +50,7 @@ def test_ctrl_c_while_it_starts_ends_it_with_130_and_at_most_one_sentence(
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path, env, first=tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stdout) == (130, "")
@@ -64,7 +66,7 @@ def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path, {"INTERRUPT_AT": "hil.capabilities"}, first=tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
@@ -92,13 +94,14 @@ def test_output_that_is_closed_ends_it_with_12_and_a_sentence(command: str, tmp_
         text=True,
         cwd=tmp_path,
         env=environment(tmp_path),
-        timeout=LIMIT_S,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert (done.returncode, done.stderr.count("\n")) == (12, 1), done.stderr
     assert "stdout is closed" in done.stderr
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("looking", ["-h", "-qh", "--help", "--markers", "--version", "--fixtures"])
 def test_list_shows_what_pytest_says_of_itself(looking: str, tmp_path: Path) -> None:
     done = run_python([*HIL, "list", "--", looking], tmp_path, environment(tmp_path))

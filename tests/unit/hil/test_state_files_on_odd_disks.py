@@ -13,6 +13,7 @@ import pytest
 from hil.errors import BadConfiguration
 from hil.outcome_store import FiledCommand, OutcomeStore
 from tests.support.not_run import skip_without
+from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 KEY = b"0123456789abcdef"
 MEMORY = 7
 STOP = 0x24
-LIMIT_S = 30
 PACKAGE_OF = {"strace": "strace", "setpriv": "util-linux"}
 WITHOUT_ROOTS_RIGHTS = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
 FILE_ONE = f"""
@@ -57,7 +57,7 @@ def run(program: str, path: Path, before: list[str]) -> subprocess.CompletedProc
     if before:
         skip_without(before[0], package=PACKAGE_OF[before[0]])
     command = [*before, sys.executable, "-c", program, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 def refusing(call: str, error: str, when: str = "1+") -> list[str]:
@@ -106,6 +106,7 @@ def test_a_sync_of_the_directory_that_failed_is_told_as_not_written(tmp_path: Pa
     assert (ended.returncode, "cannot be written" in ended.stdout) == (10, True)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("call", ["rename", "fsync", "pwrite64", "ftruncate"])
 def test_a_replacement_that_failed_leaves_the_old_content_and_nothing_beside_it(
     tmp_path: Path, call: str

@@ -16,6 +16,7 @@ from hil.key_file import read_key
 from hil.outcome_store import OutcomeStore, default_path, fingerprint_of
 from tests.support.for_each import for_each
 from tests.support.not_run import skip_without_right
+from tests.support.patience import PATIENCE_S
 
 KEY = b"0123456789abcdef"
 HOUSE = Path(__file__).resolve().parents[3]
@@ -34,10 +35,13 @@ def ended(*arguments: str | bytes, **environment: str | None) -> tuple[int, str]
     """Exit code and stderr of the command line with these variables; None takes one away."""
     variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
     command: list[str | bytes] = [sys.executable, "-m", "hil.cli", *arguments]
-    done = subprocess.run(command, capture_output=True, cwd=HOUSE, env=variables, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, cwd=HOUSE, env=variables, timeout=PATIENCE_S, check=False
+    )
     return done.returncode, done.stderr.decode("ascii")
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("option", ["--state", "--key"])
 @pytest.mark.parametrize(
     "path", [b"~nosuchuser/x", b"/proc/nowhere/\xff\xfe/x", b"/dev/null/x", b"/" + b"x" * 5_000]
@@ -85,7 +89,7 @@ def test_a_directory_that_is_gone_is_told_as_that(arguments: tuple[str, ...]) ->
             env={**os.environ, "PYTHONPATH": str(HOUSE)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
     sentence = done.stderr.splitlines()[-1]

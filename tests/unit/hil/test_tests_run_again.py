@@ -67,6 +67,7 @@ def _unindented(text: str) -> str:
     return "\n".join(line[4:] for line in text.splitlines())
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("cut_short", [True, False], ids=["ends at once", "ends its try"])
 @pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["here", "distributed"])
 @pytest.mark.parametrize(
@@ -106,6 +107,7 @@ TWICE = """
 """
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("second", "code", "result", "missing"),
     [

@@ -17,8 +17,9 @@ from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageE
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
+from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
-from tests.unit.bench.processes import DEADLINE_S, Emulator
+from tests.unit.bench.processes import Emulator
 from tests.unit.hil.test_answers_that_find_no_room import VOLUME_NL, HookedLine, command
 
 if TYPE_CHECKING:
@@ -169,7 +170,10 @@ def test_two_names_of_one_state_file_are_one_lock_and_a_link_stays_a_link(
 def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Path) -> None:
     human, terminal = pty.openpty()
     heard = []
-    for arguments in (("stop", "--yes"), ("bolus", "--volume", "0.02", "--duration", "600")):
+    for arguments in (
+        ("stop", "--yes", "--leave-stopped"),
+        ("bolus", "--volume", "0.02", "--duration", "600"),
+    ):
         emulator = Emulator()  # each with a memory of its own
         process = subprocess.Popen(
             command(emulator, tmp_path / "state.json", *arguments),
@@ -182,7 +186,7 @@ def test_a_human_hears_of_a_memory_that_was_lost_before_he_is_asked(tmp_path: Pa
         while b"[y/N]:" not in seen and (more := os.read(process.stderr.fileno(), 4_096)):
             seen += more
         os.write(human, b"n\n")
-        _, rest = process.communicate(timeout=DEADLINE_S)
+        _, rest = process.communicate(timeout=PATIENCE_S)
         emulator.end()
         heard.append((seen + rest).decode())
     os.close(human)
@@ -235,7 +239,7 @@ def test_a_query_tells_what_is_known_here_and_no_zero_for_what_is_not_known(
     run(emulator, own, "cancel")
     run(emulator, own, "query", "1")
     for _ in range(5):
-        run(emulator, own, "stop", "--yes")
+        run(emulator, own, "stop", "--yes", "--leave-stopped")
         run(emulator, own, "resume")
     known = run(emulator, own, "query", "1")
     assert "BOLUS_COMMIT" in known.stdout

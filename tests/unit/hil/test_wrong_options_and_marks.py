@@ -90,6 +90,7 @@ def test_an_expression_that_names_no_tests_is_refused_and_does_not_run_all(
     assert "names no tests" in done.stderr
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     ("arguments", "env"),
     [(("--hil-seed", "-5"), {}), (("--hil-profile", "nope"), {}), ((), {"PUMPBENCH_TARGET": "nonsense"})],
@@ -119,6 +120,7 @@ WRONG_MARKS = [
 ]
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("target", ["emulator", "port"])
 @pytest.mark.parametrize(("mark", "sentence"), WRONG_MARKS)
 def test_a_mark_that_is_wrong_is_an_error_of_the_collection_that_names_test_and_mark(
@@ -158,6 +160,7 @@ ON_UNITTEST = """
 """
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "more", [(), ("-n", "2"), ("-k", "test_good")], ids=["here", "distributed", "left out"]
 )
@@ -169,6 +172,7 @@ def test_wrong_marks_on_tests_of_unittest_are_found(more: tuple[str, ...], tmp_p
     assert "1 passed" not in done.stdout or "-n" in more  # workers do not wait for each other's errors
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize(
     "hook",
     [

@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 
 from protocol.wire import checksum, framing
+from tests.support.patience import PATIENCE_S
 
 WITHOUT_C = """
 import sys
@@ -32,7 +33,7 @@ def test_an_emulator_without_the_extensions_says_so_and_works() -> None:
         assert run.stdout is not None
         ready = run.stdout.readline()
         run.terminate()
-        _, said = run.communicate(timeout=20)
+        _, said = run.communicate(timeout=PATIENCE_S)
     assert b'"ready": true' in ready, said
     assert b"crcmod runs in pure Python" in said
     assert b"cobs runs in pure Python" in said

@@ -163,7 +163,7 @@ def test_files_of_other_tools_are_read_with_their_times(
 def test_packets_of_another_link_are_told_and_not_taken_for_ours() -> None:
     entries = list(read_entries(io.BytesIO(foreign("<", None, link_type=1))))
     told = [entry.what for entry in entries if isinstance(entry, Damage)]
-    assert told == ["a packet of link type 1, where this wire has 147"] * 2
+    assert told == ["a packet of link type 1 (Ethernet), where this wire has 147"] * 2
 
 
 @pytest.mark.parametrize(

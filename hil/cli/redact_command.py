@@ -1,0 +1,114 @@
+"""`pumpbench redact`: a recording written anew, safe to share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hil import __version__
+from hil.capture.messages import read_messages
+from hil.capture.pseudonyms import Pseudonyms
+from hil.capture.redaction import Redaction
+from hil.capture.soundness import Soundness
+from hil.cli.connection import tell_error
+from hil.cli.documents import json_line
+from hil.cli.new_file import check_new, new_file, unwritable
+from hil.cli.output import say, tell
+from hil.errors import BadConfiguration
+from hil.key_file import read_keys
+
+
+@click.command()
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    metavar="FILE.pcapng",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Where it goes; a file that is there is not replaced.",
+)
+@click.option(
+    "--key",
+    "key_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Key file of the device, for a recording that holds no keys.",
+)
+@click.option(
+    "--name",
+    "names",
+    metavar="TEXT",
+    multiple=True,
+    help="A name to replace wherever marks have it, besides those in the messages; again for more.",
+)
+@click.option(
+    "--drop-sealed", is_flag=True, help="Leave out frames that no key opens; a mark stands in place of each."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was done as a JSON document.")
+def redact(
+    file: Path, out: Path, key_path: Path | None, names: tuple[str, ...], drop_sealed: bool, as_json: bool
+) -> None:
+    """Write a recording anew so that it can be shared: in suite NONE, without keys, with pseudonyms for who was there.
+
+    Serial numbers, memories, keys' numbers, patient, drug and catheter, notes and nonces are replaced, the same by the
+    same; what cannot be read is blanked. Doses, times and dates stay. hil/capture/README.md has what becomes of what.
+    Ends with 10, and no file, where frames are sealed and no key opens them; with 10 for a damaged file too, of which
+    OUT has all that could be read.
+    """
+    try:
+        _redact(file, out, key_path, names, drop_sealed=drop_sealed, as_json=as_json)
+    except BadConfiguration as error:
+        if as_json:
+            tell_error(error)
+        raise
+
+
+def _redact(
+    file: Path, out: Path, key_path: Path | None, names: tuple[str, ...], *, drop_sealed: bool, as_json: bool
+) -> None:
+    check_new(out)
+    keys = [] if key_path is None else read_keys(key_path)
+    soundness = Soundness()
+    redaction = Redaction(Pseudonyms(names))
+    redaction.see(soundness.watching(read_messages(file, keys)))
+    if soundness.foreign and not soundness.packets:
+        soundness.check(file, with_key=False, advice="")
+    if redaction.without_direction:
+        raise BadConfiguration(
+            f"{redaction.without_direction} packets of {file} say no direction or no time",
+            advice="`pumpbench import` makes a recording of it, by rules that say both",
+        )
+    if redaction.sealed and not drop_sealed:
+        raise BadConfiguration(
+            f"{redaction.sealed} frames of {file} are sealed, and no key opens them to redact what is in them",
+            advice="give the key of the device by --key, or leave them out by --drop-sealed",
+        )
+    try:
+        with new_file(out) as stream:
+            stream.writelines(redaction.written(read_messages(file, keys), __version__))
+    except OSError as error:
+        raise unwritable(out, error) from error
+    _tell(redaction, out, as_json=as_json)
+    if soundness.damage:
+        soundness.check(file, with_key=False, advice=f"what could be read is in {out}")
+
+
+def _tell(redaction: Redaction, out: Path, *, as_json: bool) -> None:
+    pseudonyms = redaction.pseudonyms.counts
+    if as_json:
+        document = {
+            "recording": str(out),
+            "packets": redaction.packets,
+            "blanked": redaction.blanked,
+            "dropped": redaction.sealed,
+            "pseudonyms": pseudonyms,
+        }
+        tell(json_line("redact", document))
+        return
+    words = ", ".join(f"{count} {word}" for word, count in pseudonyms.items()) or "nobody"
+    say(f"{out} has {redaction.packets} packets, in suite NONE; replaced: {words}")
+    if redaction.blanked:
+        say(f"{redaction.blanked} packets could not be read whole: what could not is blanked")
+    if redaction.sealed:
+        say(f"{redaction.sealed} sealed frames are left out; a mark stands in place of each")

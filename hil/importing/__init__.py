@@ -1,0 +1,1 @@
+"""Captures of other tools, as pieces of a recording of ours."""
