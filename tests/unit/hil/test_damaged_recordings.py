@@ -122,7 +122,7 @@ def test_answers_find_their_requests_where_two_lines_take_turns() -> None:
         if isinstance(entry, RecordedMessage) and entry.frame is not None
     }
     answers = [entry for entry in entries.values() if getattr(entry.frame, "kind", None) is Kind.RESPONSE]
-    assert len(answers) > 20
+    assert len(answers) >= 16
     for answer in answers:
         assert answer.answers is not None
         asked = entries[answer.answers].frame
