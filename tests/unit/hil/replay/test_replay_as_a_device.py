@@ -39,7 +39,7 @@ from protocol.messages.conversation import EventHint, GetLinkStats, Subscribe, S
 from protocol.messages.errors import ErrorReply
 from protocol.messages.ledger import QueryCmd, QueryCmdReply, VoidCmd
 from protocol.messages.program import ProgCommit
-from protocol.messages.reading import GetDelivery, GetInfoReply, GetStatus
+from protocol.messages.reading import GetDelivery, GetInfo, GetInfoReply, GetStatus
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from protocol.registry import cmd_crc, command_of
@@ -304,6 +304,29 @@ def cancelled(conversation: Conversation) -> Any:
     answer = conversation.exchanges[index_of(conversation, Opcode.BOLUS_CANCEL)].answer
     assert answer is not None
     return answer.message
+
+
+def test_a_recorded_cancel_acts_under_an_id_that_cannot_be_entered_and_leaves_that_as_it_is(
+    pump: Programmer, conversation: Conversation
+) -> None:
+    pump.prepare_bolus(BOLUS_NL, BOLUS_S)
+    assert not ask(pump, recorded_commit(conversation)).result.dup
+    ended = ask(pump, BolusCancel(NEXT_ID, 0, 3))
+    assert (ended.result.dup, ended.target_outcome) == (True, Outcome.PARTIAL)
+    assert ask(pump, QueryCmd(NEXT_ID)).op == Opcode.BOLUS_COMMIT
+    assert ask(pump, GetStatus()).last_cmd_id == NEXT_ID, "not the recorded 2, which nobody has sent here"
+
+
+def test_an_identity_that_cannot_be_read_is_not_passed_on(conversation: Conversation) -> None:
+    """It may say that it is a pump."""
+    for exchange in conversation.exchanges:
+        if exchange.opcode == Opcode.GET_INFO and exchange.answer is not None:
+            exchange.answer = exchange.answer._replace(message=None)
+    device = device_of(conversation)
+    with programmer_on(device) as pump:
+        pump.prepare_bolus(BOLUS_NL, BOLUS_S)
+        assert isinstance(ask(pump, GetInfo()), ErrorReply)
+    assert "is the same, and what was said there is not so in this run" in device.tally.misses[0]
 
 
 def test_an_id_that_was_voided_never_acts(pump: Programmer, conversation: Conversation) -> None:
