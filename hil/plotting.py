@@ -5,6 +5,7 @@ The only place of matplotlib, which is there with `pumpbench[plot]`. No window i
 
 from __future__ import annotations
 
+import io
 import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,6 +30,8 @@ CURVES_IN: Final = 6.0
 ROW_IN: Final = 0.27
 DOTS_PER_IN: Final = 120
 FORMATS: Final = (".png", ".svg")
+PAGE_FORMATS: Final = (*FORMATS, ".html")
+NAMES_OF: Final = {FORMATS: "PNG or an SVG", PAGE_FORMATS: "PNG, an SVG or an HTML"}
 TRUE, BELIEVED, PROGRAMMED, FAULT, ALARM, MOMENT = (
     "#1f5f9e", "#d1711a", "#333333", "#b22234", "#e09b00", "#2f7d4f",
 )  # fmt: skip
@@ -79,11 +82,35 @@ def draw(recording: Recording, paths: Iterable[Path], title: str) -> None:
     BadConfiguration where matplotlib is not installed, for another ending, and for a file that cannot be written.
     """
     paths = tuple(paths)
+    check_endings(paths, FORMATS)
+    rows = _rows(recording)
+    size_in = (WIDTH_IN, CURVES_IN + ROW_IN * max(len(rows), 2))
+    save(paths, lambda form: render(form, size_in, lambda figure: _draw(figure, recording, rows, title)))
+
+
+def check_endings(paths: Iterable[Path], formats: tuple[str, ...]) -> None:
+    """BadConfiguration where a path has an ending that is none of `formats`."""
     for path in paths:
-        if path.suffix.lower() not in FORMATS:
+        if path.suffix.lower() not in formats:
             raise BadConfiguration(
-                f"{path} ends in none of {', '.join(FORMATS)}", advice="name a PNG or an SVG file"
+                f"{path} ends in none of {', '.join(formats)}", advice=f"name a {NAMES_OF[formats]} file"
             )
+
+
+def save(paths: Iterable[Path], content: Callable[[str], bytes]) -> None:
+    """Write what `content` makes for the ending of each path; BadConfiguration where a file cannot be written."""
+    for path in paths:
+        drawn = content(path.suffix.lower())
+        try:
+            path.write_bytes(drawn)
+        except OSError as error:
+            raise BadConfiguration(
+                f"{path} cannot be written: {error.strerror}", advice="name another file"
+            ) from error
+
+
+def render(form: str, size_in: tuple[float, float], draw_on: Callable[[Figure], object]) -> bytes:
+    """A picture as the bytes of a PNG or an SVG; the same for the same drawing. BadConfiguration without matplotlib."""
     try:
         import matplotlib as mpl  # noqa: PLC0415 - an extra, and half a second
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
@@ -93,18 +120,13 @@ def draw(recording: Recording, paths: Iterable[Path], title: str) -> None:
             "a plot needs matplotlib, and it is not installed", advice="pip install 'pumpbench[plot]'"
         ) from error
     with mpl.rc_context(SETTINGS):
-        rows = _rows(recording)
-        figure = Figure(figsize=(WIDTH_IN, CURVES_IN + ROW_IN * max(len(rows), 2)), layout="constrained")
+        figure = Figure(figsize=size_in, layout="constrained")
         FigureCanvasAgg(figure)
-        _draw(figure, recording, rows, title)
-        for path in paths:
-            dateless: dict[str, Any] = {"metadata": {"Date": None}} if path.suffix.lower() == ".svg" else {}
-            try:
-                figure.savefig(path, dpi=DOTS_PER_IN, **dateless)
-            except OSError as error:
-                raise BadConfiguration(
-                    f"{path} cannot be written: {error.strerror}", advice="name another file"
-                ) from error
+        draw_on(figure)
+        dateless: dict[str, Any] = {"metadata": {"Date": None}} if form == ".svg" else {}
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=form.removeprefix("."), dpi=DOTS_PER_IN, **dateless)
+        return buffer.getvalue()
 
 
 class _Row(NamedTuple):

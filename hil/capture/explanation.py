@@ -99,24 +99,17 @@ def _boluses(history: History) -> list[Fact]:
         for fact in history.of(FactKind.REQUEST)
         if fact.name in BOLUS_OPCODES and not fact.refused and id(fact) not in begun
     ]
+    given: dict[tuple[int, int], list[Fact]] = {}
+    for fact in found:
+        given.setdefault((fact.memory, fact.cmd_id), []).append(fact)
     seen: set[tuple[int, int | None, int]] = set()
     for fact in asked:  # one that is asked for again under its number is the same
         again = (fact.memory, fact.key_id, fact.cmd_id)
-        known = any(each.cmd_id == fact.cmd_id and each.memory == fact.memory for each in found)
-        if again not in seen and not (known and _of_same_key(history, fact, found)):
+        entries = given.get((fact.memory, fact.cmd_id), ())
+        if again not in seen and not any(_may_have_sent(history, fact, entry) for entry in entries):
             seen.add(again)
             found.append(fact)
     return sorted(found, key=lambda fact: fact.at)
-
-
-def _of_same_key(history: History, request: Fact, entries: Iterable[Fact]) -> bool:
-    return any(
-        entry.kind is FactKind.LOG_ENTRY
-        and entry.cmd_id == request.cmd_id
-        and entry.memory == request.memory
-        and _may_have_sent(history, request, entry)
-        for entry in entries
-    )
 
 
 def _state_changes(history: History) -> list[Fact]:
@@ -134,6 +127,11 @@ def _state_changes(history: History) -> list[Fact]:
     told = [fact for fact in history.of(FactKind.STATUS) if fact.before_ms is not None]
     found += [fact for fact in told if not any(_explains(entry, fact) for entry in found)]
     return sorted(found, key=lambda fact: fact.at)
+
+
+def state_left_by(change: Fact) -> str:
+    """The state of therapy after one of its changes."""
+    return change.name if change.kind is FactKind.STATUS else _state_after(change) or ""
 
 
 def _state_after(fact: Fact) -> str | None:
@@ -350,8 +348,8 @@ def _request_of(history: History, entry: Fact, opcodes: Iterable[str]) -> Fact |
         return None
     sent = [
         each
-        for each in history.of(FactKind.REQUEST, entry.memory)
-        if each.name in opcodes and each.cmd_id == entry.cmd_id and _may_have_sent(history, each, entry)
+        for each in history.requests_by_command.get((entry.memory, entry.cmd_id), ())
+        if each.name in opcodes and _may_have_sent(history, each, entry)
     ]
     for each in sent:
         result = getattr(each.answer, "result", None)
@@ -370,8 +368,8 @@ def _may_have_sent(history: History, request: Fact, entry: Fact) -> bool:
         return False
     keys = {
         each.fields.get("key_id")
-        for each in history.of(FactKind.LOG_ENTRY, entry.memory)
-        if each.name == "SESSION_OPEN" and each.actor == entry.actor
+        for each in history.by_name.get("SESSION_OPEN", ())
+        if each.memory == entry.memory and each.actor == entry.actor
     }
     return not keys or request.key_id in keys
 

@@ -100,16 +100,22 @@ class History:
     """Frames that no key opened: what they said is in none of the facts."""
     damage: int = 0
     """Places of the file that cannot be read."""
-    packets: int = 0
     with_truth: frozenset[int] = frozenset()
     """The memories of which marks tell what happened in the pump's world."""
 
     by_kind: dict[tuple[FactKind, int | None], list[Fact]] = field(default_factory=dict)
 
+    by_name: dict[str, list[Fact]] = field(default_factory=dict)
+    requests_by_command: dict[tuple[int, int], list[Fact]] = field(default_factory=dict)
+    """By memory and number of the command."""
+
     def add(self, fact: Fact) -> None:
         """Keep one more."""
         fact.at = len(self.facts)
         self.facts.append(fact)
+        self.by_name.setdefault(fact.name, []).append(fact)
+        if fact.kind is FactKind.REQUEST:
+            self.requests_by_command.setdefault((fact.memory, fact.cmd_id), []).append(fact)
         for memory in (None, fact.memory):
             self.by_kind.setdefault((fact.kind, memory), []).append(fact)
 
@@ -150,10 +156,8 @@ class _Reader:
             case Beginning():
                 self._begin(entry)
             case NumberedMark():
-                self.history.packets += 1
                 self._take_mark(entry)
             case RecordedMessage():
-                self.history.packets += 1
                 self.history.sealed += entry.state is FrameState.SEALED
                 if entry.message is not None and isinstance(entry.frame, Frame):
                     self._take_message(entry, entry.frame, entry.message)

@@ -10,10 +10,11 @@ import click
 from hil.capture.explanation import effects_of, explain, history_of, words_of
 from hil.capture.history import FactKind
 from hil.capture.messages import read_messages
+from hil.capture.soundness import Soundness
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
-from hil.cli.output import tell
-from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.cli.output import say, tell
+from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_keys
 from hil.wire_log import clock_text
 
@@ -72,7 +73,9 @@ def _explain(file: Path, key_path: Path | None, asked: dict[str, int], *, as_jso
         raise UsageError(
             f"{' and '.join(KINDS[kind] for kind in asked)} exclude each other", advice="ask one at a time"
         )
-    history = history_of(read_messages(file, [] if key_path is None else read_keys(key_path)))
+    soundness = Soundness()
+    keys = [] if key_path is None else read_keys(key_path)
+    history = history_of(soundness.watching(read_messages(file, keys)))
     effects = effects_of(history)
     if asked:
         ((kind, number),) = asked.items()
@@ -82,12 +85,9 @@ def _explain(file: Path, key_path: Path | None, asked: dict[str, int], *, as_jso
     else:
         text = _effects_line(effects, history) if as_json else _effects_text(effects)
     tell(text if as_json else "\n".join([text, *_unread(history)]))
-    if history.damage:
-        places = "one place" if history.damage == 1 else f"{history.damage} places"
-        raise BadConfiguration(
-            f"{file} is damaged in {places}; {history.packets} packets could be read",
-            advice="what is said is of these",
-        )
+    soundness.check(file, with_key=key_path is not None, advice="what is said is of what could be read")
+    for remark in soundness.remarks(file):
+        say(remark)
 
 
 def _asked_for(effects: Effects, kind: str, number: int) -> Fact:

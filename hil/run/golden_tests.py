@@ -95,9 +95,18 @@ def _test_of(golden: GoldenSession, conversation: Conversation) -> Any:
 
 def _check(golden: GoldenSession, player: Player, played: Sequence[Played], *, lives_on: bool) -> None:
     """Fail where something was answered otherwise, and where a pump that lives on is left stopped."""
-    for override in player.judge.unused():
-        print(f"the rule for {override.place} never applied: no such field was compared")  # noqa: T201 - pytest shows it
+    notes = [
+        f"{opcode_words(each.opcode)} of packet {each.number} met no session then, and was not sent"
+        for each in player.left_out
+    ]
+    notes += [
+        f"the rule for {each.place} never applied: no such field was compared"
+        for each in player.judge.unused()
+    ]
+    print(*notes, sep="\n", end="\n" if notes else "")  # noqa: T201 - pytest shows it
     sentences = list(_sentences(played))
+    if not played:
+        sentences.append("nothing of the recording was asked")
     if lives_on and player.state is State.STOP:
         sentences.append("the session leaves the pump stopped: its program does not run")
     if sentences:
