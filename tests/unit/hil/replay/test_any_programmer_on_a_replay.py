@@ -5,8 +5,6 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from hil.outcome_store import OutcomeStore
 from hil.programmer.client_session import Refused, Replied
 from hil.programmer.entropy import SeededEntropy
@@ -25,18 +23,13 @@ from protocol.messages.stop import Stop
 from protocol.registry import cmd_crc, command_of
 from tests.support.soak import rounds_of
 from tests.support.sometimes import reaches, sometimes
-from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, recorded_visit
+from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ASKED_IN_A_ROUND = 25
 IDS = range(1, 6)
-
-
-@pytest.fixture(scope="module")
-def visit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_visit(tmp_path_factory.mktemp("visit") / "visit.pcapng")
 
 
 class AnyProgrammer:

@@ -41,7 +41,7 @@ from protocol.codec.layouts import declared_classes
 from protocol.codec.sameness import EXACT
 from protocol.identifiers import Kind, Opcode
 from protocol.wire.frame import Frame
-from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, SEED, recorded_visit, run
+from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, SEED, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,11 +54,6 @@ if TYPE_CHECKING:
 
 USED = {f"BolusPrepareReply.{name}" for name in ("day_used_nl", "hour_used_nl")}
 """What the windows hold of boluses before."""
-
-
-@pytest.fixture(scope="module")
-def visit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_visit(tmp_path_factory.mktemp("visit") / "visit.pcapng")
 
 
 @contextmanager
