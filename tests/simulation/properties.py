@@ -90,7 +90,7 @@ class Properties:
         self.windows: dict[int, int] = {}
         self.rate_nl_per_day: int | None = None
         self.untraced = True
-        """Whether the pump has started since the last look: a start may log what no trace tells of."""
+        """Whether the pump has started since the last look: a rate's step, which no log has, may be lost in the cut."""
         self.logged_to: int | None = None
         """The newest entry at the last look; None where nothing is known of what is before."""
         self.active_then: frozenset[AlarmId] = frozenset()
