@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.rig import Rig
     from hil.targets.target import Target
+    from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply
 
@@ -233,6 +234,7 @@ class TestBench:
         self._lines: list[FaultyLine] = []
         self._rig: WatchedRig | None = None
         self._programmers: list[Programmer] = []
+        self._spoken: list[tuple[DeviceKey, WireLog]] = []
         self._recording = session.recording
         if self._recording is not None:
             self._recording.begin_test(self._name)
@@ -285,6 +287,7 @@ class TestBench:
         entropy = self._entropy()
         programmer = Programmer(self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms)
         self._programmers.append(programmer)
+        self.note_frames(key, programmer.wire_log)
         if connect:
             programmer.connect()
         return programmer
@@ -316,13 +319,16 @@ class TestBench:
         if self._rig is not None or without_effect:
             cast("WatchedRig", self.rig).check_all_fired(without_effect)
 
+    def note_frames(self, key: DeviceKey, wire_log: WireLog) -> None:
+        """Tell the frames of this log too, where the test fails: what somebody with this key says on the line."""
+        self._spoken.append((key, wire_log))
+
     def last_frames(self) -> str:
         """The last frames of each programmer of this test, decoded, and where all of them are recorded."""
         blocks = []
-        for programmer in self._programmers:
-            if programmer.wire_log.count:
-                key, text = programmer.key, programmer.wire_log.text(LAST_FRAMES)
-                lines = [part for line in text.splitlines() for part in _folded(line)]
+        for key, wire_log in self._spoken:
+            if wire_log.count:
+                lines = [part for line in wire_log.text(LAST_FRAMES).splitlines() for part in _folded(line)]
                 blocks.append("\n".join([f"{key.role.name.lower()}, key {key.key_id}:", *lines]))
         if self._recording is not None:
             blocks += filter(None, [self._recording.where()])

@@ -340,6 +340,11 @@ class Player:
             )
         return self._sessions[key.key_id]
 
+    @property
+    def spoken(self) -> list[tuple[DeviceKey, WireLog]]:
+        """The frames of this run so far, of each key."""
+        return [(self._keys[key_id], session.wire_log) for key_id, session in self._sessions.items()]
+
     def _values_of(self, role: Role) -> Values:
         return self._values.setdefault(role, Values(self._shared))
 

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebackNative
 
 from hil.bench_session import DEFAULT_PROFILE
 from hil.comparison.golden import SESSION_SUFFIX, read_golden
@@ -70,9 +71,14 @@ class GoldenTest(pytest.Function):
         return self.path, None, f"{self.path.name.removesuffix(SESSION_SUFFIX)}.{self.name}"
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException]) -> str | TerminalRepr:  # type: ignore[override]
-        """What is not the same, without the lines of ours that found it."""
+        """What is not the same, without the lines of ours that found it; the last frames follow it."""
         error = excinfo.value
-        return str(error) if isinstance(error, NotTheSame) else super().repr_failure(excinfo)
+        if not isinstance(error, NotTheSame):
+            return super().repr_failure(excinfo)
+        first_line = str(error).partition("\n")[0]
+        return ReprExceptionInfo(
+            ReprTracebackNative([f"{error}\n"]), ReprFileLocation(str(self.path), 1, first_line)
+        )
 
 
 def _test_of(golden: GoldenSession, conversation: Conversation) -> Any:
@@ -87,7 +93,11 @@ def _test_of(golden: GoldenSession, conversation: Conversation) -> Any:
                 closing=closing,
                 rules=golden.rules,
             )
-            played = list(player.play())
+            try:
+                played = list(player.play())
+            finally:
+                for key, wire_log in player.spoken:
+                    pump_bench.note_frames(key, wire_log)
         _check(golden, player, played, lives_on=not pump_bench.is_new)
 
     return is_answered_as_it_was_recorded

@@ -44,6 +44,8 @@ def test_each_session_is_a_test_that_fails_by_message_and_field_and_is_an_error_
     assert "otherwise.is_answered_as_it_was_recorded (accused: difference)" in done.stdout
     assert "GET_LIMITS of packet" in done.stdout
     assert "GetLimitsReply.bolus_max_nl was 400000 and is 500000" in done.stdout
+    assert "clinician, key 3:" in done.stdout, "the last frames of a test that failed"
+    assert "RESPONSE END_SESSION #" in done.stdout
     assert "the rule for SelfTestReply.failed never applied" in done.stdout
     assert "ERROR sessions/touched.session.toml" in done.stdout
     assert "touched.pcapng is not the recording that was adopted" in done.stdout
