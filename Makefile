@@ -69,8 +69,9 @@ fmt: $(STAMP) ## format, and fix what ruff can fix
 # Programs with a --check twin: they write parts of documents, and lock the bytes of messages.
 GENERATORS := $(sort $(wildcard scripts/generate_*.py)) scripts/lock_messages.py
 
-gen: $(STAMP) ## write the generated parts of the documents anew, and lock new messages
+gen: $(STAMP) ## write the generated parts of the documents anew, lock new messages, and record fixtures/sessions
 	@for generator in $(GENERATORS); do $(BIN)/python $$generator || exit 1; done
+	@$(BIN)/python -m scripts.record_sessions
 
 gen-check: $(STAMP) ## see that what is generated is up to date, and what is locked holds
 	@echo "== gen-check"

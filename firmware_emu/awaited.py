@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_type_hints
 from firmware_emu.controller.controller import Belief
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, ProgramEvent
 from firmware_emu.events import Event, MemoryWritten, kind_of
+from firmware_emu.faults import orders
+from firmware_emu.faults.orders import At
 from firmware_emu.plant.truth import Truth
 from protocol.identifiers import AlarmId
 from protocol.log.types import LogType
@@ -36,19 +38,11 @@ OPERATORS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 EQUALITY: Final = ("==", "!=")
 FIELDS: Final[dict[str, dict[str, Any]]] = {"truth": get_type_hints(Truth), "belief": get_type_hints(Belief)}
 TAKES: Final[dict[str, tuple[str, ...]]] = {
-    "event": ("name", "count"),
-    "alarm": ("name", "cleared", "count"),
-    "truth": ("field", "operator", "value"),
-    "belief": ("field", "operator", "value"),
+    at.value: orders.TAKES[at] for at in (At.EVENT, At.ALARM, At.TRUTH, At.BELIEF)
 }
-"""What can be waited for, and what is said of it."""
+"""What can be waited for, and what is said of it: a part of what a fault can wait for."""
 UNSAID: Final[dict[str, Value]] = {
-    "name": None,
-    "cleared": False,
-    "count": 1,
-    "field": None,
-    "operator": None,
-    "value": None,
+    name: nothing for name, nothing in orders.UNSAID.items() if any(name in takes for takes in TAKES.values())
 }
 """All that can be said of it, each as it is where it was not said."""
 
@@ -131,11 +125,18 @@ def awaited(
     "alarm" (`name` of an AlarmId, raised or `cleared`), the `count`-th of it, or "truth" or "belief" (`field operator
     value`).
     """
-    given = (name, cleared, count, field, operator, value)
+    given = {
+        "name": name,
+        "cleared": cleared,
+        "count": count,
+        "field": field,
+        "operator": operator,
+        "value": value,
+    }
     if not isinstance(what, str) or what not in TAKES:
         raise AwaitedError(f"nothing waits for {what!r}; what is waited for is one of {_listed(TAKES)}")
-    for (said, nothing), asked in zip(UNSAID.items(), given, strict=True):
-        if said not in TAKES[what] and asked != nothing:
+    for said, asked in given.items():
+        if said not in TAKES[what] and asked != UNSAID[said]:
             raise AwaitedError(f"{said} says nothing of {what}, of which {_listed(TAKES[what])} are said")
     for said, asked, kind in (("name", name, str), ("field", field, str), ("operator", operator, str)):
         if asked is not None and not isinstance(asked, kind):

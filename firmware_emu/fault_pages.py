@@ -1,4 +1,8 @@
-"""What `pumpbench faults` prints: the seventy numbered faults and those of the catalogue, as text and as values."""
+"""What `pumpbench faults` prints: the seventy numbered faults and those of the catalogue, as text and as values.
+
+It knows no pump. How a fault stands in one, and what it takes there, `pumpbench rig faults` asks of that pump's rig,
+which may be another version or no emulator at all: so it has a page of its own (`hil/cli/rig_fault_words`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from firmware_emu.faults.catalogue import FAULTS, fault_named
 from firmware_emu.faults.numbered import NUMBERED, beyond_the_numbered
+from protocol.codec.field_words import bare_name_and_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,21 +19,6 @@ if TYPE_CHECKING:
     from firmware_emu.faults.numbered import NumberedFault
 
 HEAD = ("FI", "where", "what goes wrong", "caused by", "the firmware sees")
-UNITS = {
-    "ms": "ms",
-    "ppm": "millionths",
-    "ppm_per_day": "millionths a day",
-    "nl": "nL",
-    "nl_per_day": "nL a day",
-    "pa": "Pa",
-    "millicelsius": "1/1000 degree Celsius",
-    "bytes": "bytes",
-    "milliohm": "milliohm",
-    "milliohm_per_day": "milliohm a day",
-    "ua": "microampere",
-    "mv": "mV",
-}
-"""Words of the units with which the names of parameters end; a name with none of them is a plain number."""
 
 
 def overview() -> str:
@@ -112,8 +102,8 @@ def _of_fault(fault: Fault) -> list[str]:
 
 
 def _range_of(parameter: Parameter) -> str:
-    unit = max((end for end in UNITS if parameter.name.endswith(f"_{end}")), key=len, default="")
-    words = f"{parameter.lowest} to {parameter.highest}{f' {UNITS[unit]}' if unit else ''}"
+    unit = bare_name_and_unit(parameter.name)[1]
+    words = f"{parameter.lowest} to {parameter.highest}{f' {unit}' if unit else ''}"
     if parameter.required:
         return f"{words}; required"
     unsaid = "" if parameter.default is None else f"{parameter.default} where it is not given"

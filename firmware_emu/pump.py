@@ -219,7 +219,7 @@ class Pump:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
         plant, processor = self.plant, self.plant.processor
         if plant.battery.is_faulty:
-            plant.crystal.seen_ms = self.now_ms
+            plant.crystal.now_ms = self.now_ms
         controller = self._running
         if controller is not None:
             self._run_program(controller)
@@ -296,7 +296,7 @@ class Pump:
         if controller is None or self._deaf:
             return
         if self.plant.battery.is_faulty:
-            self.plant.crystal.seen_ms = self.now_ms
+            self.plant.crystal.now_ms = self.now_ms
         try:
             if not self.plant.processor.healthy:
                 self._test_cells()
@@ -407,7 +407,7 @@ class Pump:
 
     def _boot(self) -> None:
         self.plant.reboot(self.now_ms)
-        self.plant.crystal.seen_ms = self.now_ms
+        self.plant.crystal.now_ms = self.now_ms
         try:
             controller = Controller(self.plant.pins(), self.profile, self._memory_id)
         except PowerCut as cut:
@@ -490,7 +490,7 @@ class Pump:
     def _cause(self, order: Order) -> None:
         """Let the fault of an order start; ValueError where the plant, as it stands, cannot take it."""
         fault = fault_named(order.fault)
-        self.plant.crystal.seen_ms = self.now_ms
+        self.plant.crystal.now_ms = self.now_ms
         if self.controller is not None and not self.plant.processor.disturbed:
             self.controller.integrity.store_cells()  # put off until somebody can see what is in them
         fault.inject(self.plant, self.now_ms, fault.values(dict(order.values)))
@@ -498,7 +498,7 @@ class Pump:
         self._tell_receiver()
 
     def _end(self, name: str) -> None:
-        self.plant.crystal.seen_ms = self.now_ms
+        self.plant.crystal.now_ms = self.now_ms
         fault_named(name).clear(self.plant, self.now_ms)
         self._note(FaultCleared(name))
         self._tell_receiver()
@@ -556,7 +556,7 @@ class Pump:
     def _catch_up(self) -> None:
         """Turn the strokes that are due by now, before the rig changes the plant."""
         if self.plant.battery.is_faulty:
-            self.plant.crystal.seen_ms = self.now_ms
+            self.plant.crystal.now_ms = self.now_ms
         controller = self._running
         if controller is not None:
             try:

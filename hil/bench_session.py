@@ -238,6 +238,11 @@ class TestBench:
             self._recording.begin_test(self._name)
 
     @property
+    def is_new(self) -> bool:
+        """Whether the pump was made for this test, and ends with it."""
+        return self._owned
+
+    @property
     def channel(self) -> Channel:
         """The raw line."""
         if self._channel is None:

@@ -270,7 +270,7 @@ _SPECIAL: dict[ErrorCode, Callable[[ErrorReply], str]] = {
     ErrorCode.CMD_ID_OLD: _command_of,
     ErrorCode.CMD_ID_MISMATCH: _command_of,
     ErrorCode.CMD_ID_RANGE: _command_of,
-    ErrorCode.BUSY: _command_of,
+    ErrorCode.BUSY: lambda e: _command_of(e) if e.nearest else f"key id {e.detail}",  # of KEY_ADD
     ErrorCode.REV_MISMATCH: lambda e: f"it names program revision {e.detail}, the pump has {e.limit}",
     ErrorCode.CONFIRM: lambda e: f"by {moved(_signed(e.detail))}, limit {e.limit} s",
 }

@@ -40,7 +40,7 @@ def damaged(sessions: dict[str, bytes]) -> dict[str, bytes]:
     for name, each in DAMAGED.items():
         files[f"damaged/{name}.pcapng"] = each.make(good)
         lines += ["", f"[{name}]", f'what = "{each.what}"', f"exit_code = {each.exit_code}"]
-        lines += [f"packets = {each.packets}", f'says = "{each.says}"']
+        lines += [f"packets = {each.packets(good)}", f'says = "{each.says}"']
     files["damaged/damaged.toml"] = ("\n".join(lines) + "\n").encode()
     return files
 

@@ -120,7 +120,7 @@ POWER_FAULTS: Final = (
         lambda plant, now_ms, values: plant.battery.set_leak(now_ms, values["leak_ua"]),
         lambda plant, now_ms: plant.battery.set_leak(now_ms, 0),
         lambda plant: plant.battery.leak_ua > 0,
-        lambda plant: plant.battery.leaked_nc(plant.crystal.seen_ms) // NC_PER_UAH,
+        lambda plant: plant.battery.leaked_nc(plant.crystal.now_ms) // NC_PER_UAH,
         (Parameter("leak_ua", 1, 1_000_000, required=True),),
     ),
     Fault(

@@ -215,7 +215,7 @@ class Battery(Component):
 
     def draw(self, load: Load, current_ma: int, stroke_tick_ms: int | None = None) -> None:
         """Draw a current now, through the film. Raises PowerCut where the voltage falls below the reset threshold."""
-        now_ms = self.crystal.seen_ms
+        now_ms = self.crystal.now_ms
         if (
             self._behind_film_mv(self.cell_mv(self.crystal.tick_of(now_ms)), current_ma)
             >= self.loads.reset_mv
@@ -227,7 +227,7 @@ class Battery(Component):
         raise PowerCut(stroke_tick_ms, load=load)
 
     def _behind_film_mv(self, cell_mv: int, current_ma: int) -> int:
-        return max(0, cell_mv - self.film_milliohm(self.crystal.seen_ms) * current_ma // MILLI)
+        return max(0, cell_mv - self.film_milliohm(self.crystal.now_ms) * current_ma // MILLI)
 
     def film_milliohm(self, now_ms: int) -> int:
         """Resistance of the film at a pump time; 0 without one."""

@@ -27,9 +27,9 @@ class Crystal(Component):
         "jump_to_epoch",
         "jumps",
         "latch_ms",
+        "now_ms",
         "offset_ms",
         "rated_drift_ppm",
-        "seen_ms",
         "standing_since_ms",
         "standing_until_ms",
         "stops",
@@ -44,7 +44,6 @@ class Crystal(Component):
         "jumps": COUNT,
         "latch_ms": COUNT,
         "offset_ms": SIGNED,
-        "seen_ms": COUNT,
         "standing_since_ms": COUNT,
         "standing_until_ms": COUNT,
         "stops": COUNT,
@@ -58,8 +57,8 @@ class Crystal(Component):
         self.latch_ms = 0
         self.offset_ms = 0
         self.anchor_ms = 0
-        self.seen_ms = 0
-        """Pump time at which the bench last did something to the plant, or a faulty part needed it."""
+        self.now_ms = 0
+        """Pump time for parts whose faults need it, told anew at each start, event and deed: no state."""
         self.rated_drift_ppm = drift_ppm
         self.drift_ppm = drift_ppm
         self.strokes_skewed = 0

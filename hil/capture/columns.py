@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.capture.messages import read_messages
+from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, Table
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
@@ -37,6 +38,8 @@ class Recording:
     alarms: Columns
     damage: tuple[str, ...]
     """What could not be read, in words; empty where all could."""
+    remarks: tuple[str, ...]
+    """What is strange about what could be read: sealed frames, times that go back, the lines of two pumps."""
 
 
 def read_recording(path: Path | str, key: Path | str | None = None) -> Recording:
@@ -53,7 +56,8 @@ def read_recording(path: Path | str, key: Path | str | None = None) -> Recording
     columns: dict[str, list[list[Any]]] = {
         name: [[] for _ in table.columns] for name, table in TABLES.items()
     }
-    for entry in read_messages(Path(path), keys):
+    soundness = Soundness()
+    for entry in soundness.watching(read_messages(Path(path), keys)):
         if isinstance(entry, Damage):
             damage.append(entry.what if entry.at < 0 else f"byte {entry.at}: {entry.what}")
         elif isinstance(entry, Beginning):
@@ -63,7 +67,8 @@ def read_recording(path: Path | str, key: Path | str | None = None) -> Recording
                 for column, value in zip(columns[name], row, strict=True):
                     column.append(value)
     tables = {name: _arrays(np, table, columns[name]) for name, table in TABLES.items()}
-    return Recording(tuple(told), damage=tuple(damage), **tables)
+    remarks = tuple(soundness.remarks(Path(path)))
+    return Recording(tuple(told), damage=tuple(damage), remarks=remarks, **tables)
 
 
 def _arrays(np: Any, table: Table, columns: list[list[Any]]) -> Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from protocol.codec.identities import Identity
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 REDACTED: Final = "redacted"
+LEFT_OUT: Final = "(redacted)"
 FIRST_KEY_ID: Final = 1_001
 FIRST_MEMORY_ID: Final = int.from_bytes(b"REDACTED", "big") - int.from_bytes(b"TED", "big")
 TEXTS: Final = {
@@ -85,8 +87,13 @@ class Pseudonyms:
         if self._finds is None:
             longest_first = sorted(self._in_texts, key=len, reverse=True)
             self._finds = re.compile("|".join(map(re.escape, longest_first)) or "(?!)", re.IGNORECASE)
-        replaced = self._finds.sub(lambda found: self._in_texts[found[0].lower()], text)
+        replaced = self._finds.sub(self._in_place_of, text)
         return _LONG_HEX.sub(lambda found: f"({len(found[0].replace(' ', '')) // 2} bytes)", replaced)
+
+    def _in_place_of(self, found: re.Match[str]) -> str:
+        """The pseudonym of what was found, which may be in mixed case."""
+        cases = (found[0], found[0].lower(), found[0].upper())
+        return next((self._in_texts[case] for case in cases if case in self._in_texts), LEFT_OUT)
 
     def _new(self, identity: Identity, value: Any) -> Any:
         if identity is Identity.SERIAL:
@@ -123,9 +130,11 @@ class Pseudonyms:
         return self._counts[word]
 
     def _remember(self, text: str, pseudonym: str) -> None:
-        """Replace this in texts too, and where it stands there in hex."""
+        """Replace this in texts too, in either case and composition, and where it stands there in hex."""
         if len(text) < _SHORTEST_IN_TEXT:
             return
-        self._in_texts[text.lower()] = pseudonym
-        self._in_texts[text.encode("utf-8", "backslashreplace").hex()] = pseudonym
+        for composed in (unicodedata.normalize(form, text) for form in ("NFC", "NFD")):
+            raw = composed.encode("utf-8", "backslashreplace")
+            for form in (composed, composed.lower(), composed.upper(), raw.hex(), raw.hex(" ")):
+                self._in_texts[form] = pseudonym
         self._finds = None

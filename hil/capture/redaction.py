@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage
-from hil.capture.pseudonyms import REDACTED, TEXTS, Pseudonyms
+from hil.capture.pseudonyms import LEFT_OUT, REDACTED, TEXTS, Pseudonyms
 from protocol.capture import recording
 from protocol.capture.recording import (
     DROPPED,
@@ -45,7 +45,6 @@ KEPT_OF_HEADER: Final = ("seed", "security", "time", "pace", "file", "worker", "
 """What a recorder says of a recording that names nobody."""
 SAFE_KINDS: Final = frozenset({REDACTED, WALL_MOVED, TEST_BEGINS, TEST_ENDS, RIG, LINE_FAULT, DROPPED})
 """Marks whose words are ours: names in them are replaced. The words of others are left out."""
-LEFT_OUT: Final = "(redacted)"
 _SEQ_BYTES: Final = 4
 _FILLER: Final = 0x55
 _OF_EVENTS: Final = {"client_nonce": Identity.NONCE}

@@ -110,21 +110,14 @@ class Soundness:
                 f"{self.sealed} frames of {file} are sealed, and no key of --key opens them",
                 advice="it may be another device's, or their handshake was not recorded",
             )
-        wrong = self._not_opened - self._opened
-        if wrong:
-            sessions = "a session" if len(wrong) == 1 else f"{len(wrong)} sessions"
-            raise BadConfiguration(
-                f"{self.sealed} frames of {file} are sealed, and the key that it has for {sessions} opens none of them",
-                advice="it is the key of another session; give the device's by --key",
-            )
+        if self._not_opened - self._opened:
+            raise BadConfiguration(self._sealed_words(file), advice="give the device's by --key")
 
     def remarks(self, file: Path) -> list[str]:
         """What a reader must know of a file that is whole, in sentences."""
         told = []
         if self.sealed:
-            told.append(
-                f"{self.sealed} frames are sealed, and the file has no key for them: give the device's by --key"
-            )
+            told.append(f"{self._sealed_words(file)}: give the device's by --key")
         if self._went_back:
             number, back_ns = self._went_back[0]
             times = "once" if len(self._went_back) == 1 else f"{len(self._went_back)} times"
@@ -140,6 +133,13 @@ class Soundness:
         if not self.packets:
             told.append(f"{file} is a recording of nothing")
         return told
+
+    def _sealed_words(self, file: Path) -> str:
+        wrong = self._not_opened - self._opened
+        if not wrong:
+            return f"{self.sealed} frames are sealed, and the file has no key for them"
+        sessions = "a session" if len(wrong) == 1 else f"{len(wrong)} sessions"
+        return f"{self.sealed} frames of {file} are sealed, and the key that it has for {sessions} opens none of them"
 
 
 def _places(count: int) -> str:

@@ -128,6 +128,9 @@ class RefillPart(TypedDict):
     expected_nl: Annotated[int, "what the pump believed to be left"]
     measured_nl: Annotated[int, "what came out"]
     difference_nl: Annotated[int, "measured - expected: above 0 too little was delivered, below 0 too much"]
+    missed_nl: Annotated[
+        int, "of stalls since the last fill, by the log: commanded, expected as given, never turned"
+    ]
     ratio_ppm: Annotated[int | None, "delivered / programmed, in millionths; null where nothing was due"]
     investigate: Annotated[bool, "whether difference or ratio must be investigated"]
     dates: Annotated[DatesPart | None, "the dates after it; null where they could not be read"]

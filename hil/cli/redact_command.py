@@ -106,8 +106,8 @@ def _tell(redaction: Redaction, out: Path, *, as_json: bool) -> None:
         }
         tell(json_line("redact", document))
         return
-    words = ", ".join(f"{count} {word}" for word, count in pseudonyms.items()) or "nobody"
-    say(f"{out} has {redaction.packets} packets, in suite NONE; replaced: {words}")
+    words = ", ".join(f"{word} {count}" for word, count in pseudonyms.items()) or "nobody"
+    say(f"{out} has {redaction.packets} packets, in suite NONE; replaced, how many of each: {words}")
     if redaction.blanked:
         say(f"{redaction.blanked} packets could not be read whole: what could not is blanked")
     if redaction.sealed:

@@ -33,11 +33,19 @@ from hil.cli.therapy_commands import CONCENTRATION, DRUG, YES, report, sentence_
 from hil.errors import Declined, PumpbenchError, UsageError
 from hil.procedures.doses import given_by_mistake_ng, must_be_retyped, nearest, rate_for_dose_nl_per_day
 from hil.procedures.fluid_path import RESIDUAL_NL, mixed_concentration_ng_per_ml
-from hil.procedures.reservoir import HIGHEST_RATIO, LOWEST_RATIO, RefillCheck, check_refill
+from hil.procedures.reservoir import (
+    HIGHEST_RATIO,
+    LOWEST_RATIO,
+    Missed,
+    RefillCheck,
+    check_refill,
+    missed_since_fill,
+)
 from hil.programs.infusion_program import InfusionProgram
 from hil.programs.reading import read_program
 from hil.quantity_words import mcg_per_day, mcg_per_ml, ml, ml_per_day, percent
 from protocol.identifiers import InfusionMode
+from protocol.log.types import LogType
 from protocol.messages.program import BridgeBlock
 
 if TYPE_CHECKING:
@@ -163,6 +171,7 @@ def refill(options: Options, **given: Any) -> None:
                     accepting(wanted.accepted)(each)
         before = pump.reservoir()
         check = check_refill(before.last_fill_nl, before.reservoir_calc_nl, wanted.aspirated_nl)
+        missed = missed_since_fill(pump.read_log(type_filter=1 << (LogType.REFILL >> 8)).entries)
         for sentence in _warnings(wanted, check, change):
             say(f"pumpbench: {sentence}")
         if check.investigate:
@@ -190,8 +199,8 @@ def refill(options: Options, **given: Any) -> None:
             staged_crc=0 if change is None else _staged(pump, change, status.program_rev),
         )
         after = _dates_after(pump)
-        fields = {**_refill_part(check, after)}
-        report(options, executed, [*check_rows(check), *_dates_rows(after)], fields=fields)
+        fields = {**_refill_part(check, missed, after)}
+        report(options, executed, [*check_rows(check, missed), *_dates_rows(after)], fields=fields)
         confirm_stays_stopped(options, pump, confirmed=wanted.leave_stopped)
 
 
@@ -323,8 +332,8 @@ def _dates_rows(dates: PumpDates | None) -> Rows:
     return dates_rows(dates)[1:]  # the reservoir's content is in the pump's answer
 
 
-def check_rows(check: RefillCheck) -> Rows:
-    """Expected against measured, and the verdict."""
+def check_rows(check: RefillCheck, missed: Missed) -> Rows:
+    """Expected against measured, what stalls explain of the difference, and the verdict."""
     rows = [("measured", f"{ml(check.measured_nl)} where {ml(check.expected_nl)} was expected")]
     if check.ratio is not None:
         told = percent(max(0, check.ratio.numerator), check.ratio.denominator)
@@ -332,11 +341,20 @@ def check_rows(check: RefillCheck) -> Rows:
             percent(each.numerator, each.denominator) for each in (LOWEST_RATIO, HIGHEST_RATIO)
         )
         rows.append(("ratio", f"{told} of what was programmed ({bounds} is within accuracy)"))
-    return [*rows, ("verdict", "investigate" if check.investigate else "as expected")]
+    verdict = "investigate" if check.investigate else "as expected"
+    if missed.stalls:
+        least = "" if missed.whole else "at least "
+        rest_nl = check.delta_nl - missed.volume_nl
+        took = f"{least}{ml(missed.volume_nl)} was commanded and never turned"
+        words = f"{missed.stalls} since the last fill: {took}, and the pump's expectation counts it as given"
+        rows.append(("stalls", f"{words}; without it the difference is {ml(rest_nl)}"))
+        verdict = verdict if check.investigate else "within the limits, but the motor has stood still"
+    return [*rows, ("verdict", verdict)]
 
 
-def _refill_part(check: RefillCheck, dates: PumpDates | None) -> RefillPart:
+def _refill_part(check: RefillCheck, missed: Missed, dates: PumpDates | None) -> RefillPart:
     return RefillPart(
+        missed_nl=missed.volume_nl,
         expected_nl=check.expected_nl,
         measured_nl=check.measured_nl,
         difference_nl=check.delta_nl,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from hil import address as addresses
 from hil.cli.connection import confirm, require_named
 from hil.cli.documents import json_line
+from hil.cli.interrupts import ending_of
 from hil.cli.output import say, tell
 from hil.cli.stays_stopped import unless_left_so
 from hil.comparison.rules_file import read_rules
-from hil.errors import NotTheSame
+from hil.errors import AnswerNotWritten, NotTheSame
 from hil.frame_words import value_text
 from hil.key_file import read_keys
 from hil.own_paths import path_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.comparison.judging import Unlike
-    from hil.errors import LeftStopped
+    from hil.errors import LeftStopped, PumpbenchError
     from hil.replay.conversation import Conversation, Exchange
     from hil.replay.programmer import Player
 
@@ -40,6 +41,7 @@ class Heard:
 
     played: int = 0
     same: int = 0
+    changes: int = 0
     differences: int = 0
     first: str = ""
 
@@ -73,21 +75,34 @@ def replay_programmer(file: Path, given: dict[str, Any], *, as_json: bool) -> No
             closing=stack,
             rules=rules,
         )
-        heard = _played(player, all_of_them=given["all_of_them"], as_json=as_json)
+        heard = Heard()
+        try:
+            _play(player, heard, all_of_them=given["all_of_them"], as_json=as_json)
+        except KeyboardInterrupt as interrupt:
+            raise _broken_off(player, heard, interrupt) from interrupt
     left = None
     if player.state is State.STOP and address.scheme.lives_on and not given["leave_stopped"]:
         left = unless_left_so("it was played")
+    for exchange in player.left_out:
+        say(
+            f"{opcode_words(exchange.opcode)} of packet {exchange.number} met no session then, and was not sent"
+        )
     _say_what_was_hidden(player)
     _tell_end(conversation, heard, left, as_json=as_json)
 
 
 def _chosen(conversation: Conversation, given: dict[str, Any]) -> dict[str, Any]:
-    """Profile and seed of an emulated pump: as they are given, else as they were in the recording."""
-    profile, seed = given["profile"] or conversation.told.get("profile"), given["seed"]
-    if seed is None:
-        told = conversation.told.get("seed", "")
-        seed = int(told) if told.isascii() and told.isdigit() else None
-    return {name: value for name, value in {"profile": profile, "seed": seed}.items() if value is not None}
+    """Profile, serial number and seed of an emulated pump: as they are given, else as they were in the recording."""
+    told, profile, seed = conversation.told, given["profile"], given["seed"]
+    choice: dict[str, Any] = {}
+    if profile is None:
+        choice = {name: told[name] for name in ("profile",) if name in told}
+        choice |= {"model": {"serial": told["serial"]}} if "serial" in told else {}
+    else:
+        choice["profile"] = profile
+    if seed is None and told.get("seed", "").isdecimal():
+        seed = int(told["seed"])
+    return choice if seed is None else {**choice, "seed": seed}
 
 
 def _changes(exchange: Exchange) -> bool:
@@ -95,12 +110,12 @@ def _changes(exchange: Exchange) -> bool:
     return not only_asks(exchange.command) and exchange.opcode not in {Opcode.BOLUS_PREPARE, Opcode.QUERY_CMD}
 
 
-def _played(player: Player, *, all_of_them: bool, as_json: bool) -> Heard:
-    """Play, and show what is not the same: the first, or all."""
-    heard = Heard()
+def _play(player: Player, heard: Heard, *, all_of_them: bool, as_json: bool) -> None:
+    """Play, and show what is not the same: the first, or all; `heard` counts."""
     for played in player.play():
         heard.played += 1
         heard.same += not played.differing
+        heard.changes += _changes(played.exchange)
         for unlike in played.differing if all_of_them else played.differing[:1]:
             sentence = _sentence(played.exchange, unlike)
             heard.differences += 1
@@ -108,7 +123,26 @@ def _played(player: Player, *, all_of_them: bool, as_json: bool) -> Heard:
             tell(_document(played.exchange, unlike) if as_json else sentence, last=False)
         if played.differing and not all_of_them:
             break
-    return heard
+
+
+def _broken_off(player: Player, heard: Heard, interrupt: KeyboardInterrupt) -> PumpbenchError:
+    """What is so after a Ctrl-C: how much was played, and that the request under way may have been done."""
+    played = f"{heard.played} recorded requests were played"
+    if heard.changes:
+        played += f", and {heard.changes} of them change a pump"
+    if player.under_way is None:
+        return _interrupted(heard, f"{played}; nothing was under way", interrupt)
+    exchange, cmd_id = player.under_way
+    if exchange.command is not None and exchange.command.carries_cmd_id:
+        return player.outcome_unknown(exchange, cmd_id, "its answer was not waited for")
+    name = f"{opcode_words(exchange.opcode)} of packet {exchange.number}"
+    what = "may have been done" if _changes(exchange) else "was not answered, and changes nothing"
+    return _interrupted(heard, f"{played}; {name} {what}", interrupt)
+
+
+def _interrupted(heard: Heard, sentence: str, interrupt: KeyboardInterrupt) -> PumpbenchError:
+    """An ending that does not say that nothing was sent where something was changed."""
+    return AnswerNotWritten(sentence, "interrupted") if heard.changes else ending_of(interrupt, sentence)
 
 
 def _say_what_was_hidden(player: Player) -> None:

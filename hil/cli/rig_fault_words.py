@@ -1,4 +1,4 @@
-"""Faults of a pump in words: how each stands, what it waits for, and which numbers it takes."""
+"""Faults of a pump in words: how each stands, what it waits for, and which numbers it takes, as its rig tells it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from hil.cli.rig_reading import value_text
 from hil.cli.rig_words import clock_words, value_words
 from hil.cli.tables import columns
 from hil.quantity_words import duration_of_ms
+from protocol.codec.field_words import bare_name_and_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,22 +18,6 @@ if TYPE_CHECKING:
 
 ANY_MORE: Final = 1 << 48
 """A highest number from which on there is none in practice."""
-_UNITS: Final = (
-    ("_nl_per_day", "nL/day"),
-    ("_ppm_per_day", "ppm/day"),
-    ("_milliohm_per_day", "milliohm/day"),
-    ("_milliohm", "milliohm"),
-    ("_millicelsius", "thousandths of a degree Celsius"),
-    ("_bytes", "bytes"),
-    ("_strokes", "strokes"),
-    ("_ppm", "ppm"),
-    ("_nl", "nL"),
-    ("_ms", "ms"),
-    ("_mv", "mV"),
-    ("_ua", "microampere"),
-    ("_pa", "Pa"),
-)
-"""Endings of the names of parameters, the longer ones first, and their units in words."""
 
 
 def fault_lines(faults: Iterable[RigFault]) -> list[str]:
@@ -72,7 +57,7 @@ def parameter_words(parameter: FaultParameter) -> str:
         numbers = "any whole number" if lowest <= -ANY_MORE else f"{lowest} or more"
     else:
         numbers = f"{lowest} to {highest}"
-    unit = next((words for suffix, words in _UNITS if name.endswith(suffix)), "")
+    unit = bare_name_and_unit(name)[1]
     if parameter.required:
         left_out = "must be given"
     elif parameter.default is None:

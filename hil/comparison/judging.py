@@ -53,13 +53,23 @@ class _Names:
     """What is called how in the other recording, both ways, by what it is that is named."""
 
     def __init__(self) -> None:
-        self.pairs: dict[tuple[str, int, Any], Any] = {}
+        self._there: dict[tuple[str, Any], Any] = {}
+        self._back: dict[tuple[str, Any], Any] = {}
 
     def correspond(self, what: str, was: Any, now: Any) -> bool:
+        """Whether both name the same, as far as is known.
+
+        Where they do not, they do from here on: a second pump of one recording begins to count anew, and one difference
+        shall not become many.
+        """
         if not was or not now:
             return bool(was == now)  # none, or no such field
-        there = self.pairs.setdefault((what, 0, was), now)
-        back = self.pairs.setdefault((what, 1, now), was)
+        there, back = self._there.get((what, was), now), self._back.get((what, now), was)
+        if there != now:
+            self._back.pop((what, there), None)
+        if back != was:
+            self._there.pop((what, back), None)
+        self._there[what, was], self._back[what, now] = now, was
         return bool(there == now and back == was)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hil.comparison.rules import BAD_FRAME, Override, Rules, declared_at
 from hil.errors import BadConfiguration
+from hil.known_commands import all_commands
 from protocol.codec.layouts import declared_classes
 from protocol.codec.sameness import Rule, Sameness
 
@@ -121,10 +122,12 @@ class _Table:
             if field_path != "data" or sameness not in (Sameness.EXACT, Sameness.VOLATILE):
                 self._refuse(f"is for {BAD_FRAME}, whose one field is data, exact or volatile")
             return
+        if message not in _message_names():
+            all_commands()  # registers the messages of installed packages
         try:
             found = declared_at(message, field_path)
         except KeyError:
-            names = sorted({cls.__name__ for cls in declared_classes()} | {BAD_FRAME})
+            names = sorted(_message_names() | {BAD_FRAME})
             self._refuse(f"is for {message!r}, and there is no such message", advice=_nearest(message, names))
         if not found:
             classes = [cls for cls in declared_classes() if cls.__name__ == message]
@@ -136,6 +139,10 @@ class _Table:
             for owner, each in found:
                 if typing.get_type_hints(owner)[each.name] not in _NUMBERS:
                     self._refuse(f"is {sameness}, and {message}.{field_path} is no number")
+
+
+def _message_names() -> set[str]:
+    return {cls.__name__ for cls in declared_classes()}
 
 
 def _nearest(word: str, known: list[str]) -> str:

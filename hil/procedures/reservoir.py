@@ -10,9 +10,13 @@ from math import ceil
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.procedures.doses import MS_PER_DAY
+from protocol.codec.atoms import Malformed
+from protocol.log.types import LogType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from protocol.log.entry import LogEntry
 
 MS_PER_WEEK: Final = 7 * MS_PER_DAY
 LOWEST_RATIO: Final = Fraction(855, 1000)  # labelled accuracy, 14.5 % either way [DOMAIN 1.3, S8]
@@ -182,6 +186,36 @@ class RefillCheck:
     def investigate(self) -> bool:
         """Either criterion is met. They disagree in both directions, so neither stands for the other."""
         return self.outside_accuracy or self.at_or_beyond_delta
+
+
+class Missed(NamedTuple):
+    """Strokes that stalls took: commanded and not turned, so that as much more is left than the pump believes."""
+
+    volume_nl: int
+    stalls: int
+    whole: bool
+    """Whether the entries reach back to the last fill, none is damaged, and no stall lasts; else it may be more."""
+
+
+def missed_since_fill(entries: Sequence[LogEntry]) -> Missed:
+    """What the motor missed since the last refill, by the entries of the log from the oldest to the newest.
+
+    A pump's belief counts what was commanded, also in a stall; its log tells what of that the rotor did not turn.
+    """
+    fills = [index for index, entry in enumerate(entries) if entry.type is LogType.REFILL]
+    since = entries[fills[-1] + 1 :] if fills else entries
+    begun = sum(entry.type is LogType.STALL for entry in since)
+    ended = [_missed_nl(entry) for entry in since if entry.type is LogType.STALL_RECOVERED]
+    known = [missed_nl for missed_nl in ended if missed_nl is not None]
+    lost = len(known) < len(ended) or any(entry.type is LogType.CORRUPT_SLOT for entry in since)
+    return Missed(sum(known), max(begun, len(ended)), whole=bool(fills) and not lost and begun <= len(ended))
+
+
+def _missed_nl(recovered: LogEntry) -> int | None:
+    try:
+        return int(recovered.details().missed_nl)
+    except Malformed:
+        return None
 
 
 def check_refill(fill_nl: int, expected_nl: int, measured_nl: int) -> RefillCheck:

@@ -81,6 +81,8 @@ class Exchange:
     answer: Answer | None = None
     hints: list[Hint] = field(default_factory=list)
     pump_ms: int | None = None
+    met_no_session: bool = False
+    """Whether the pump hinted that it had no session for it: it did nothing, and was asked anew in another."""
 
     @property
     def command(self) -> Command | None:
@@ -247,10 +249,13 @@ class _Reader:
         self.conversation.exchanges.append(exchange)
 
     def _answered(self, entry: RecordedMessage, frame: Frame, payload: bytes) -> None:
-        if frame.ctr == 0 or entry.answers is None:
-            return  # a hint without a signature, or an answer to what was not recorded
-        exchange = self._by_number.get(entry.answers)
-        if exchange is not None and exchange.answer is None:
+        exchange = None if entry.answers is None else self._by_number.get(entry.answers)
+        if exchange is None:
+            return  # an answer to what was not recorded
+        if frame.ctr == 0:
+            exchange.met_no_session = exchange.answer is None  # nobody has signed it
+        elif exchange.answer is None:
+            exchange.met_no_session = False
             exchange.answer = Answer(entry.number, entry.since_ns, frame.kind, payload, entry.message)
             if isinstance(entry.message, GetInfoReply):
                 self.conversation.memories.setdefault(entry.message.memory_id, self._places[exchange.number])

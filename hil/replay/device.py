@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.replay.conversation import ACT_ALWAYS
 from hil.replay.matching import Asked, asked, is_in_the_way, only_asks, unlike
-from hil.replay.misses import miss
+from hil.replay.misses import Miss, miss, opcode_words
 from hil.replay.pace import NS_PER_MS
 from hil.replay.run_ledger import DID_NOTHING, WAS_CARRIED_OUT, Entry, RunLedger, repeated_reply
 from hil.replay.timing import ORIGINAL
@@ -151,7 +151,7 @@ class ReplayDevice:
         on_miss: OnMiss = OnMiss.REFUSE,
         tell: Callable[[str], object] = lambda _sentence: None,
     ) -> None:
-        self._exchanges = conversation.exchanges
+        self._exchanges = [each for each in conversation.exchanges if not each.met_no_session]
         self._greetings = conversation.greetings
         self._timing = timing
         self._on_miss = on_miss
@@ -516,7 +516,11 @@ class ReplayDevice:
 
     def _miss(self, wanted: Asked) -> None:
         """Refuse, or answer a question as its nearest; a command is refused and nothing of it is ever said done."""
-        found = miss(self._exchanges, self._position, wanted, self._values_of(wanted.role))
+        if self.stopped:
+            after = f"{opcode_words(wanted.opcode)} was asked after the miss that ends this replay"
+            found = Miss(after, None)
+        else:
+            found = miss(self._exchanges, self._position, wanted, self._values_of(wanted.role))
         stand_in = found.stand_in
         if self._on_miss is OnMiss.NEAREST and stand_in is not None and only_asks(wanted.command):
             self.tally.nearest += 1

@@ -44,12 +44,15 @@ class Filing:
         self._closing = closing
         self._stores: dict[int, OutcomeStore] = {}
 
-    def least_cmd_id(self, key: DeviceKey, info: GetInfoReply) -> int:
-        """The lowest id that this side has not used yet. OutcomeUnknown while an earlier command's is not known."""
+    def least_cmd_id(self, key: DeviceKey, info: GetInfoReply, *, while_unknown: bool) -> int:
+        """The lowest id that this side has not used yet.
+
+        OutcomeUnknown while an earlier command's is not known, unless this one may be sent then.
+        """
         store = self._opened(key)
         store.keep_on_file(info.memory_id, durable=info.kind is not DeviceKind.REPLAY)
         unknown = store.unknown_commands(info.memory_id)
-        if unknown:
+        if unknown and not while_unknown:
             raise OutcomeUnknown(
                 f"nothing was sent: what became of {unknown[0].name} is not known, which was sent to this pump before",
                 cmd_id=unknown[0].cmd_id,

@@ -82,6 +82,8 @@ def _why(exchanges: list[Exchange], nearest: _Candidate, position: int, barrier:
         return f"in {packet}, the nearest, {fields}{f', and {more} more fields' if more else ''}"
     if nearest.place < position:
         return f"{packet} is the same, and the conversation is past it"
+    if nearest.place <= barrier:
+        return f"{packet} is the same, and what was said there is not so in this run"
     command = exchanges[barrier]
     return (
         f"{packet} is the same, and comes after {opcode_words(command.opcode)} of packet {command.number}, "

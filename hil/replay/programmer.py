@@ -14,12 +14,14 @@ from hil.capture.run_recording import RecordedChannel
 from hil.comparison.judging import Judge, Unlike
 from hil.comparison.rules import Rules
 from hil.deadline import Deadline
-from hil.errors import LinkError, OutcomeUnknown
+from hil.errors import BenchLost, LinkError, OutcomeUnknown
 from hil.programmer.client_session import ClientSession, NoReply, Refused, Replied
 from hil.programmer.requester import session_is_gone
 from hil.replay.conversation import Answer
+from hil.replay.matching import only_asks
 from hil.replay.misses import opcode_words
 from hil.replay.pace import NS_PER_MS
+from hil.replay.run_ledger import WAS_CARRIED_OUT
 from hil.replay.values import Values, Volatile, translated
 from hil.wire_log import WireLog
 from protocol.capture.recording import Passed, Way
@@ -29,6 +31,7 @@ from protocol.codec.layouts import decode, encode
 from protocol.errors import LocalError
 from protocol.identifiers import Kind, Opcode, Outcome, Role, State, StateChanged
 from protocol.messages.keys import KeyAdd
+from protocol.messages.ledger import QueryCmd, VoidCmd
 from protocol.messages.reading import GetInfo, GetInfoReply
 from protocol.wire.limits import GAP_HOST_MS, KEY_BYTES
 
@@ -92,6 +95,11 @@ class Player:
         self._at: Greeting | None = None
         self._info: GetInfoReply | None = None
         self._last: Played | None = None
+        self.left_out: list[Exchange] = []
+        """Commands that met no session in the recording, and were not sent."""
+        self._unresolved: tuple[Exchange, int, Filed | None] | None = None
+        self.under_way: tuple[Exchange, int] | None = None
+        """The request that was sent and whose answer is not there yet, with its command id, 0 without one."""
         self.state: State | None = None
         """The state of therapy that the device has told last; None where it has told none."""
 
@@ -101,8 +109,13 @@ class Player:
         LinkError where no session opens, OutcomeUnknown where a command was sent and not answered for certain.
         """
         for exchange in self._conversation.exchanges:
+            if exchange.met_no_session and not only_asks(exchange.command):
+                self.left_out.append(exchange)  # what did nothing then would be done now
+                continue
             self._last = self._play(exchange)
             yield self._last
+        if self._unresolved is not None:
+            raise self.outcome_unknown(*self._unresolved[:2], "nobody asked for it in the recording")
 
     def messages(self) -> Iterator[RecordedMessage]:
         """What passes on the line while the conversation is played, as of a recording, in its words."""
@@ -113,14 +126,30 @@ class Player:
     # One request
 
     def _play(self, exchange: Exchange) -> Played:
+        if self._unresolved is not None and not (exchange.command and exchange.command.while_unknown):
+            raise self.outcome_unknown(*self._unresolved[:2], "it was not answered, as in the recording")
         key = self._key_of(exchange.greeting)
         session, values = self._session_of(key), self._values_of(key.role)
         self._open(session, exchange, values)
         self._pace.wait_for(session, exchange)
-        payload, filed = self._request_of(exchange, session, key, values)
+        request, filed = self._request_of(exchange, session, key, values)
+        payload = request if isinstance(request, bytes) else encode(request)
         deadline = Deadline.after(PATIENCE_MS, session.now_ms())
-        heard = session.ask(exchange.opcode, payload, deadline)
-        self._settle(exchange, heard, filed)
+        is_command = exchange.command is not None and exchange.command.carries_cmd_id
+        self.under_way = exchange, request.cmd_id if is_command and not isinstance(request, bytes) else 0
+        try:
+            heard = session.ask(exchange.opcode, payload, deadline)
+        except (BenchLost, LinkError) as error:
+            if not is_command:
+                raise
+            heard = NoReply(str(error))
+        if is_command:
+            self._settle(exchange, heard, filed)
+        elif isinstance(request, QueryCmd | VoidCmd) and isinstance(heard, Replied):
+            self._resolve(request, heard)
+        if exchange.opcode == Opcode.END_SESSION:
+            session.forget_session()  # what the recording may have asked in it after that met none
+        self.under_way = None
         return self._judged(exchange, heard, values)
 
     def _open(self, session: ClientSession, exchange: Exchange, values: Values) -> None:
@@ -138,8 +167,11 @@ class Player:
 
     def _request_of(
         self, exchange: Exchange, session: ClientSession, key: DeviceKey, values: Values
-    ) -> tuple[bytes, Filed | None]:
-        """The payload of a request in this run, and where it is on file if it is a command."""
+    ) -> tuple[Any, Filed | None]:
+        """A request in the values of this run, and where it is on file if it is a command.
+
+        Its recorded payload where this version cannot read it, or where a number went beyond its field.
+        """
         if exchange.request is None:
             return exchange.payload, None
         request = translated(exchange.request, values.counted_on)
@@ -147,19 +179,21 @@ class Player:
         if isinstance(request, KeyAdd):
             associated = encode(request)[:ASSOCIATED_BYTES]
             request = request._replace(wrapped=session.wrap_key(associated, self._entropy.draw(KEY_BYTES)))
-        if command is not None and command.carries_cmd_id:
-            if self._filing is not None:
-                info = self._whose(session)
-                least = self._filing.least_cmd_id(key, info)
-                if not values.is_known(Volatile.COMMAND_ID, exchange.request.cmd_id):
-                    request = request._replace(cmd_id=max(request.cmd_id, least))
-                filed = self._filing.file(key, info, exchange.opcode, request)
-            values.learn(Volatile.COMMAND_ID, exchange.request.cmd_id, request.cmd_id)
-        values.learn_from(exchange.request, request)
+        is_command = command is not None and command.carries_cmd_id
+        info = self._whose(session) if is_command and self._filing is not None else None
+        if self._filing is not None and info is not None:
+            acts_always = command is not None and command.while_unknown
+            least = self._filing.least_cmd_id(key, info, while_unknown=acts_always)
+            if not values.is_known(Volatile.COMMAND_ID, exchange.request.cmd_id):
+                request = request._replace(cmd_id=max(request.cmd_id, least))
         try:
-            return encode(request), filed
+            encode(request)
         except LocalError:
-            return exchange.payload, filed  # a number that went beyond its field
+            return exchange.payload, None
+        if self._filing is not None and info is not None:
+            filed = self._filing.file(key, info, exchange.opcode, request)
+        values.learn_from(exchange.request, request)
+        return request, filed
 
     def _whose(self, session: ClientSession) -> GetInfoReply:
         """Which pump it is, asked for where the recording has not asked yet."""
@@ -176,8 +210,7 @@ class Player:
     def _settle(self, exchange: Exchange, heard: SessionAnswer, filed: Filed | None) -> None:
         """File what became of a command; OutcomeUnknown where that is not certain."""
         command = exchange.command
-        if command is None or not command.carries_cmd_id:
-            return
+        assert command is not None  # noqa: S101 - it carries an id
         why = ""
         match heard:
             case Replied(payload=payload):
@@ -199,16 +232,42 @@ class Player:
             case NoReply():
                 why = heard.why
         if why:
-            cmd_id = 0 if filed is None else filed.command.cmd_id
-            raise OutcomeUnknown(
-                f"what became of {command.name} of packet {exchange.number} is not known ({why}); it may have been "
-                "carried out, and nothing more was played",
-                cmd_id=cmd_id,
-                advice="do not repeat it: run any command of `pumpbench program` against this pump, and it is asked "
-                "for first",
-            )
+            cmd_id = 0 if self.under_way is None else self.under_way[1]
+            if not isinstance(heard, NoReply) or exchange.answer is not None:
+                raise self.outcome_unknown(exchange, cmd_id, why)
+            self._unresolved = exchange, cmd_id, filed  # as in the recording, which may go on to ask
+            return
         if filed is not None:
             filed.settle(outcome)
+
+    def _resolve(self, request: QueryCmd | VoidCmd, heard: Replied) -> None:
+        """A command that was not answered is asked for: what the device says that it has done is filed.
+
+        That it has done nothing stays open on file: whoever comes next has to see first that its memory is whole.
+        """
+        if self._unresolved is None or self._unresolved[1] != request.cmd_id:
+            return
+        try:
+            told = decode(type(request).reply_class(), heard.payload, allow_tail=True)
+        except Malformed:
+            return
+        filed = self._unresolved[2]
+        if told.outcome in {Outcome.TOO_OLD, Outcome.INTENT}:
+            return
+        self._unresolved = None
+        if filed is not None and told.outcome in WAS_CARRIED_OUT and told.cmd_crc == filed.command.cmd_crc:
+            filed.settle(told.outcome, told.delivered_nl)
+
+    @staticmethod
+    def outcome_unknown(exchange: Exchange, cmd_id: int, why: str) -> OutcomeUnknown:
+        """The error of a command that was sent and of which nobody knows what became."""
+        return OutcomeUnknown(
+            f"what became of {opcode_words(exchange.opcode)} of packet {exchange.number} is not known ({why}); it may "
+            "have been carried out, and nothing more was played",
+            cmd_id=cmd_id,
+            advice="do not repeat it: run any command of `pumpbench program` against this pump, and it is asked for "
+            "first",
+        )
 
     # What was heard
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from protocol.capture.recording import Entry
 
-KEPT_PACKETS: Final = 34
-"""Of a good session: enough for a handshake and an interrogation."""
+KEPT_FRAMES: Final = 25
+"""Of a good session: a handshake and the beginning of an interrogation; and what was marked meanwhile."""
+HANDSHAKE_FRAMES: Final = 4
 ETHERNET: Final = 1
 HOUR_NS: Final = 3_600_000_000_000
 OK: Final = 0
@@ -34,8 +35,15 @@ class Damaged(NamedTuple):
     exit_code: int
     says: str
     """A part of the sentence that `decode` says in the end."""
-    packets: int
-    """How many packets could still be read."""
+    of: tuple[str, ...] = ("mri",)
+    """Of whose beginnings it is made."""
+    lost: int = 0
+    """How many of their packets cannot be read any more."""
+
+    def packets(self, good: Mapping[str, bytes]) -> int:
+        """How many packets can still be read."""
+        blocks = [block for name in self.of for block in beginning_of(good[name])]
+        return sum(block[0] == pcapng.ENHANCED_PACKET for block in blocks) - self.lost
 
 
 def blocks(file: bytes) -> Iterator[bytes]:
@@ -48,14 +56,23 @@ def blocks(file: bytes) -> Iterator[bytes]:
 
 
 def beginning_of(file: bytes) -> list[bytes]:
-    """The blocks of the first packets of a good file."""
-    kept, packets = [], 0
+    """The blocks of a good file up to so many frames."""
+    kept, frames = [], 0
     for block in blocks(file):
-        packets += block[0] == pcapng.ENHANCED_PACKET
-        if packets > KEPT_PACKETS:
-            break
         kept.append(block)
-    return kept
+        frames += _is_frame(block)
+        if frames == KEPT_FRAMES:
+            return kept
+    raise AssertionError(f"a session has less than {KEPT_FRAMES} frames")
+
+
+def _is_frame(block: bytes | bytearray) -> bool:
+    return block[0] == pcapng.ENHANCED_PACKET and block[8] != recording.BENCH
+
+
+def frames_of(parts: list[bytearray]) -> list[bytearray]:
+    """Those blocks that hold frames, each to be changed in its place."""
+    return [part for part in parts if _is_frame(part)]
 
 
 def rewritten(entries: Iterator[Entry]) -> bytes:
@@ -94,9 +111,10 @@ def truncated(good: Mapping[str, bytes]) -> bytes:
 def bit_rotten(good: Mapping[str, bytes]) -> bytes:
     """A bit of a frame, of a block's length and of a block's kind have turned."""
     parts = [bytearray(block) for block in beginning_of(good["mri"])]
-    parts[20][45] ^= 0x10
-    parts[24][5] ^= 0x04
-    parts[29][0] ^= 0x20
+    frames = frames_of(parts)
+    frames[7][45] ^= 0x10
+    frames[10][5] ^= 0x04
+    frames[13][0] ^= 0x20
     return b"".join(parts)
 
 
@@ -131,7 +149,7 @@ def clock_jump(good: Mapping[str, bytes]) -> bytes:
     def changed() -> Iterator[Entry]:
         ahead_ns = 2 * HOUR_NS
         for number, entry in enumerate(entries_of(b"".join(beginning_of(good["mri"])))):
-            if number == KEPT_PACKETS // 2:
+            if number == KEPT_FRAMES // 2:
                 ahead_ns -= HOUR_NS
             if isinstance(entry, Passed | Mark) and entry.time_ns is not None:
                 yield entry._replace(time_ns=entry.time_ns + ahead_ns)
@@ -159,8 +177,9 @@ def empty(_good: Mapping[str, bytes]) -> bytes:
 def claims_4_gib(good: Mapping[str, bytes]) -> bytes:
     """A block says that it has 4 GiB, and a packet in another says so of itself."""
     parts = [bytearray(block) for block in beginning_of(good["mri"])]
-    struct.pack_into("<I", parts[14], 4, 0xFFFF_FFFC)
-    struct.pack_into("<I", parts[18], 20, 0xFFFF_FFFF)
+    frames = frames_of(parts)
+    struct.pack_into("<I", frames[4], 4, 0xFFFF_FFFC)
+    struct.pack_into("<I", frames[9], 20, 0xFFFF_FFFF)
     return b"".join(parts)
 
 
@@ -169,51 +188,45 @@ DAMAGED: Final = {
         "the last block has lost its end",
         truncated,
         BAD_CONFIGURATION,
-        "is damaged in one place, the file ends within a block of 312 bytes, of which 303 are there",
-        33,
+        "is damaged in one place, the file ends within a block",
+        lost=1,
     ),
     "bit_rotten": Damaged(
         "a bit of a frame, of a length and of a kind of block have turned",
         bit_rotten,
         BAD_CONFIGURATION,
-        "is damaged in 2 places, the first of them a block of 1192 bytes does not say so at its end",
-        32,
+        "is damaged in 2 places, the first of them a block",
+        lost=2,
     ),
     "wrong_key": Damaged(
         "its key is another session's, and its handshake is gone",
         wrong_key,
         BAD_CONFIGURATION,
         "are sealed, and the key that it has for a session opens none of them",
-        30,
+        lost=HANDSHAKE_FRAMES,
     ),
     "mixed_sessions": Damaged(
         "the lines of two pumps in one file",
         mixed_sessions,
         OK,
         "is of a session that was over: the lines of two pumps are in one file",
-        68,
+        of=("mri", "refill"),
     ),
-    "clock_jump": Damaged(
-        "its clock goes back by an hour",
-        clock_jump,
-        OK,
-        "time goes back once in",
-        34,
-    ),
+    "clock_jump": Damaged("its clock goes back by an hour", clock_jump, OK, "time goes back once in"),
     "something_else": Damaged(
         "pcapng of an Ethernet",
         something_else,
         BAD_CONFIGURATION,
         "is a capture of something else: it has a packet of link type 1 (Ethernet)",
-        0,
+        of=(),
     ),
-    "empty": Damaged("no byte", empty, BAD_CONFIGURATION, "is no recording: it is empty", 0),
+    "empty": Damaged("no byte", empty, BAD_CONFIGURATION, "is no recording: it is empty", of=()),
     "claims_4_gib": Damaged(
         "a block and a packet that claim 4 GiB",
         claims_4_gib,
         BAD_CONFIGURATION,
         "is damaged in 2 places, the first of them a block that says it has 4294967292 bytes",
-        32,
+        lost=2,
     ),
 }
 """By the name of their files."""

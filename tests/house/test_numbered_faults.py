@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from firmware_emu.fault_pages import UNITS
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.faults.fault import Where
 from firmware_emu.faults.numbered import NUMBERED, NumberedFault, Outside, beyond_the_numbered
 from hil.cli.main import cli
 from hil.noise import FaultyLine
+from protocol.codec.field_words import bare_name_and_unit
 
 
 def told(*words: str) -> str:
@@ -85,5 +85,5 @@ def test_every_unit_that_ends_a_parameter_has_words() -> None:
     plain = re.compile(r"strokes|writes|cell|bit|task|region|stays_off|near")
     for fault in FAULTS.values():
         for parameter in fault.parameters:
-            ended = any(parameter.name.endswith(f"_{unit}") for unit in UNITS)
+            ended = bare_name_and_unit(parameter.name)[1]
             assert ended or plain.search(parameter.name), parameter.name

@@ -546,6 +546,7 @@ def test_a_state_that_is_no_plant_is_said_in_one_sentence(state: dict[str, Any])
         ("powered", "x"),
         ("powered", 1),
         ("hands_off_reservoir", None),
+        ("told.main", -1),
     ],
 )
 def test_an_image_with_right_checksums_and_a_value_that_cannot_be_starts_no_pump_and_its_field_is_named(

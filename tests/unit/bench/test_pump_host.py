@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
+from firmware_emu.bench.image_file import ImageFile
 from firmware_emu.bench.profile_file import load_profile
-from firmware_emu.bench.pump_host import PumpHost, new_pump
+from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
 from firmware_emu.controller.events import FrameReceived, FrameSent, LogWritten
 from firmware_emu.events import MemoryWritten, PowerOn, TraceEntry
 from firmware_emu.now import Now
+from firmware_emu.units import MS_PER_DAY
 from protocol.identifiers import Role
 from protocol.link.client_end import ClientEnd
 from protocol.link.development_keys import development_key
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Zeros:
@@ -52,3 +59,31 @@ def test_what_is_traced_survives_a_power_cut(*, hashing: bool) -> None:
     assert {PowerOn, LogWritten, MemoryWritten} <= {type(entry.event) for entry in booted}
     _, spoken = traced(host, hello())
     assert [type(entry.event) for entry in spoken] == ([FrameReceived, FrameSent] if hashing else [])
+
+
+def test_a_pump_of_an_image_tells_first_what_was_durable_and_never_told_and_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    profile = load_profile("implanted")
+    host = PumpHost(new_pump(profile, 1), ImageFile(tmp_path / "image", profile))
+    assert host.image is not None
+    host.image.begin(1)
+    day = new_pump(profile, 1).step(Now.both(MS_PER_DAY)).trace
+    due_ms = next(now.pump_ms for now, event in day if isinstance(event, LogWritten) and now.pump_ms)
+    host.step(Now.both(due_ms - 1))
+    told = [each.event.seq for each in host.trace if isinstance(each.event, LogWritten)]
+    host.pump.inject("power-cut-at-write", {"writes": 1, "torn_after_bytes": 10_000, "stays_off": 1})
+    host.step(Now.both(due_ms))
+    assert not host.pump.powered
+    assert not [each for each in host.trace if isinstance(each.event, LogWritten)], (
+        "it died before it could tell"
+    )
+    remembered = host.image.remembered
+    host.image.close()
+    assert remembered is not None
+    again = restored_pump(profile, remembered, 0)
+    events = [entry.event for entry in again.step(again.now).trace]
+    assert isinstance(events[0], LogWritten)
+    assert PowerOn in map(type, events[1:])
+    seqs = [event.seq for event in events if isinstance(event, LogWritten)]
+    assert seqs == list(range(told[-1] + 1, told[-1] + 1 + len(seqs)))

@@ -22,8 +22,10 @@ from hil.cli.patient_commands import (
     TONES,
     checkup_of,
 )
+from hil.cli.refill_command import check_rows
 from hil.cli.report_command import UNKNOWN, page, patient_rows, read_report, result_words
 from hil.cli.therapy_commands import check_of_last_refill
+from hil.procedures.reservoir import Missed, check_refill, missed_since_fill
 from hil.programmer.log_reading import LostRange
 from hil.programmer.staging import DayGroup, Days, DoseStep
 from protocol.identifiers import AlarmClass, AlarmId, Role, State
@@ -193,6 +195,34 @@ def test_a_refill_whose_ratio_alone_is_out_of_bounds_is_in_the_report_and_heard_
     assert check_of_last_refill(clinician.reservoir(), refills[-1:]) == "", "1 mL by itself is as expected"
     torn = refills[0]._replace(type=LogType.CORRUPT_SLOT)
     assert check_of_last_refill(clinician.reservoir(), [refills[0], torn, *refills[1:]]) == ""
+
+
+def test_a_refill_after_a_stall_tells_what_of_the_difference_the_stall_explains(bench: TestBench) -> None:
+    rig, clinician = bench.target.rig, bench.open_programmer()
+
+    def missed() -> Missed:
+        return missed_since_fill(clinician.read_log(type_filter=1 << (LogType.REFILL >> 8)).entries)
+
+    rig.advance(10 * DAY_MS)
+    assert missed() == Missed(0, 0, whole=True)
+    rig.stall(on=True)
+    rig.advance(DAY_MS)
+    assert missed() == Missed(0, 1, whole=False), "it lasts, and no entry tells yet what it took"
+    rig.stall(on=False)
+    rig.advance(DAY_MS)
+    assert missed() == Missed(600_000, 1, whole=True)
+    held, left_nl = clinician.reservoir(), rig.state().truth["true_nl_ppm"] // 1_000_000
+    check = check_refill(held.last_fill_nl, held.reservoir_calc_nl, left_nl)
+    assert (check.delta_nl, check.investigate) == (600_000, False), "the belief counts what was commanded"
+    rows = dict(check_rows(check, missed()))
+    assert rows["stalls"].startswith("1 since the last fill: 0.6 mL was commanded and never turned")
+    assert rows["stalls"].endswith("without it the difference is 0 mL")
+    assert rows["verdict"] == "within the limits, but the motor has stood still"
+    unsure = dict(check_rows(check, missed()._replace(whole=False)))
+    assert "at least 0.6 mL" in unsure["stalls"]
+    clinician.refill(18_000_000, aspirated_nl=left_nl)
+    assert missed() == Missed(0, 0, whole=True)
+    assert dict(check_rows(check, missed()))["verdict"] == "as expected"
 
 
 def test_a_date_that_is_past_is_not_told_as_one_of_today(bench: TestBench) -> None:

@@ -248,6 +248,14 @@ def test_a_row_without_a_byte_and_a_framing_error_become_marks(tmp_path: Path) -
     assert len(messages(out)) == 12
 
 
+def test_a_mark_of_byte_order_before_the_head_is_no_part_of_it(tmp_path: Path) -> None:
+    """As programs on Windows write it."""
+    path, out = tmp_path / "x.csv", tmp_path / "x.pcapng"
+    path.write_text(CSV, "utf-8-sig")
+    done = imported(path, "--out", out, "--rules", CAPTURES / "analyser.toml")
+    assert done.exit_code == 0, done.output
+
+
 def test_lines_that_repeat_are_written_out(tmp_path: Path) -> None:
     path, rules, out = tmp_path / "x.hexdump", CAPTURES / "to_pump.toml", tmp_path / "x.pcapng"
     zeros = "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00"

@@ -79,6 +79,16 @@ SAID = [
         "CONC, another drug of the same concentration, 500 mcg/mL: ",
     ),
     (
+        Opcode.KEY_ADD,
+        refusal(ErrorCode.BUSY, detail=7, limit=8, nearest=0, field_offset=0),
+        "BUSY, key id 7: ",
+    ),
+    (
+        Opcode.STOP,
+        refusal(ErrorCode.BUSY, detail=7, limit=65_542, nearest=7),
+        "BUSY, command id 7, the next is 7: ",
+    ),
+    (
         Opcode.REFILL,
         refusal(ErrorCode.CONC, detail=2, limit=1, field_offset=12),
         "CONC, drug id 2, limit 1: ",

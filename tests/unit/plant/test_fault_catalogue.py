@@ -93,6 +93,18 @@ def test_a_fault_and_its_count_survive_the_image(name: str) -> None:
     assert (fault.is_on(again), fault.effects(again)) == state_of(pump, name)
 
 
+@pytest.mark.parametrize("name", ["battery-drain", "resistive-film", "feedthrough-short"])
+def test_who_looks_at_a_pump_with_a_faulty_cell_leaves_no_mark_in_what_goes_on_file(name: str) -> None:
+    pump = new_pump()
+    pump.inject(name, GIVEN.get(name, {}))
+    pump.step(Now.both(MS_PER_HOUR + 1))
+    unseen = pump.fork()
+    pump.truth()
+    pump.faults()
+    for part in ("crystal", "battery"):
+        assert getattr(pump.plant, part).to_json() == getattr(unseen.plant, part).to_json()
+
+
 def test_a_stall_ends_by_itself_after_its_duration() -> None:
     pump = new_pump()
     pump.inject("motor-stall", {"duration_ms": MS_PER_HOUR})

@@ -53,19 +53,19 @@ def visit_with_one_more_question(pump: Programmer) -> None:
 def recorded(
     path: Path,
     script: Callable[[Programmer], object] = visit,
+    *,
     model: dict[str, Any] | None = None,
-    **words: Any,
+    profile: str = "implanted",
 ) -> Path:
     """The recording of a script at a pump of this seed; `model` is what its profile has otherwise."""
-    target = make_target(parse("emulator"), PumpChoice(seed=SEED, model=model or {}))
+    target = make_target(parse("emulator"), PumpChoice(profile, seed=SEED, model=model or {}))
     target.start()
     with closing(target):
-        recording = RunRecording(path, {"target": "emulator"}, virtual=True, secrets=True)
+        told = {"target": "emulator", "profile": profile}
+        recording = RunRecording(path, told, virtual=True, secrets=True)
         channel: Any = recording.recorded(target.open_channel())
         key = development_key(Role.CLINICIAN)
-        with Programmer(
-            channel, key=key, store=OutcomeStore(), entropy=SystemEntropy(), **words
-        ) as programmer:
+        with Programmer(channel, key=key, store=OutcomeStore(), entropy=SystemEntropy()) as programmer:
             script(programmer)
         recording.close()
     return path

@@ -158,9 +158,7 @@ def test_a_command_may_have_another_id_but_a_cancel_of_another_command_is_a_diff
     cancelled: Any = said[at(said, "BolusCancel")].message
     assert cancelled.target_cmd_id == commit.cmd_id
     renamed = [each._replace(message=_renamed(each.message, commit.cmd_id, 99)) for each in said]
-    in_the_log = places(said, renamed)
-    assert {place.partition(".")[0] for _how, place in in_the_log} == {"LogReadReply"}
-    assert (How.FIELD, "LogReadReply.entries[0].cmd_id") in in_the_log
+    assert (How.FIELD, "LogReadReply.entries[0].cmd_id") in places(said, renamed)
     spoken, renamed = ([each for each in side if _is_no_log(each)] for side in (said, renamed))
     assert places(spoken, renamed) == []
     other = changed(renamed, "BolusCancel", target_cmd_id=98)
@@ -197,7 +195,11 @@ def test_rows_and_entries_of_a_log_are_compared_one_by_one(said: Said) -> None:
         ("delta", [(100, 103), (100, 97), (100, 104), (100, 96)], [2, 3]),
         ("monotonic", [(1, 70), (2, 80), (1, 90), (3, 89), (4, 90)], [2, 3]),
         ("monotonic", [(5, 5), (4, 4)], []),
-        ("mapped", [(1, 7), (2, 8), (1, 7), (1, 8), (3, 7), (0, 0), (0, 9)], [3, 4, 6]),
+        ("monotonic", [(5, 5), (5, 4), (5, 4), (5, 9)], [1]),
+        ("mapped", [(1, 7), (2, 8), (1, 7), (1, 8), (1, 8), (3, 7), (0, 0), (0, 9)], [3, 7]),
+        ("mapped", [(1, 7), (2, 7), (2, 7), (1, 7)], [1, 3]),
+        ("mapped", [(1, 7), (2, 7), (1, 8)], [1]),
+        ("mapped", [(9, 0), (1, 7)], [0]),
     ],
 )
 def test_a_rule_of_ones_own_judges_as_it_says(
@@ -362,6 +364,14 @@ def test_a_second_rule_for_a_field_is_refused() -> None:
     twice = 2 * text.replace("PingReply", "GetStatusReply").replace('"x"', '"batt_mv"')
     with pytest.raises(BadConfiguration, match=r"rule 2 is a second one for GetStatusReply\.batt_mv"):
         rules_of(twice, "own.toml")
+
+
+def test_a_rule_for_a_message_that_one_recording_has_alone_never_applied(said: Said) -> None:
+    own = '[[rule]]\nmessage="GetLimitsReply"\nfield="stroke_nl"\nrule="exact"\nreason="r"\n'
+    comparison = Comparison(rules_of(own, "own"))
+    without = [each for each in said if "GetLimits" not in type(each.message).__name__]
+    assert {each.place for each in comparison.differences(said, without)} == {"GetLimits", "GetLimitsReply"}
+    assert [each.place for each in comparison.judge.unused()] == ["GetLimitsReply.stroke_nl"]
 
 
 def test_a_rule_that_never_applied_is_reported(a_visit: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,16 @@ from hil.capture.messages import RecordedMessage, read_messages
 from hil.cli import main
 from hil.cli.json_schema import json_schema
 from hil.comparison.rules import Override, Rules
-from hil.errors import Declined, LeftStopped, NotTheSame, OutcomeUnknown, UsageError
+from hil.errors import (
+    AnswerNotWritten,
+    BenchLost,
+    Declined,
+    Interrupted,
+    LeftStopped,
+    NotTheSame,
+    OutcomeUnknown,
+    UsageError,
+)
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SystemEntropy
@@ -26,11 +36,12 @@ from hil.replay.timing import ASKED, ORIGINAL
 from hil.replay.values import KIND_OF_FIELD, Volatile, translated
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.targets.emulated import EmulatedTarget
 from protocol.codec.layouts import declared_classes
 from protocol.codec.sameness import EXACT
 from protocol.identifiers import Kind, Opcode
 from protocol.wire.frame import Frame
-from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, SEED, recorded_visit, run
+from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, SEED, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +54,6 @@ if TYPE_CHECKING:
 
 USED = {f"BolusPrepareReply.{name}" for name in ("day_used_nl", "hour_used_nl")}
 """What the windows hold of boluses before."""
-
-
-@pytest.fixture(scope="module")
-def visit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_visit(tmp_path_factory.mktemp("visit") / "visit.pcapng")
 
 
 @contextmanager
@@ -141,6 +147,22 @@ def test_ids_tokens_and_numbers_are_those_of_the_pump_that_is_there(visit_file: 
             assert after.status().last_cmd_id == 8
 
 
+def test_a_command_that_met_no_session_is_not_sent_and_a_question_is(visit_file: Path) -> None:
+    """The recorded pump did nothing then; a pump whose session lasts would do it now."""
+    conversation = read_conversation(visit_file)
+    lost = [
+        each for each in conversation.exchanges if each.opcode in {Opcode.BOLUS_COMMIT, Opcode.GET_DELIVERY}
+    ]
+    for exchange in lost:
+        exchange.met_no_session, exchange.answer = True, None
+    with emulator() as (target, channel), ExitStack() as stack:
+        player = player_at(target, channel, conversation, timing=ORIGINAL, lives_on=False, closing=stack)
+        played = [Opcode(each.exchange.opcode) for each in player.play()]
+    assert [Opcode(each.opcode) for each in player.left_out] == [Opcode.BOLUS_COMMIT]
+    assert Opcode.BOLUS_COMMIT not in played
+    assert Opcode.GET_DELIVERY in played
+
+
 # --- commands --------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +185,67 @@ def test_a_command_that_nobody_answers_ends_it_and_is_on_file_as_unknown(
     (state,) = tmp_path.glob("**/programmer-*.json")
     (memory,) = json.loads(state.read_text())["memories"].values()
     assert [(each["cmd_id"], each["outcome"]) for each in memory["commands"]] == [(1, "")]
+
+
+class BrokenOff:
+    """A line on which something goes wrong when so many frames have been sent."""
+
+    def __init__(self, inner: Channel, frames: int, error: BaseException) -> None:
+        self._inner, self._left, self._error = inner, frames, error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def receive(self, deadline_ms: int) -> bytes:
+        if self._left == 0:
+            raise self._error
+        return self._inner.receive(deadline_ms)
+
+    def send(self, data: bytes) -> None:
+        self._inner.send(data)
+        self._left -= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "at", "kind", "words"),
+    [
+        (
+            BenchLost("it hung up"),
+            Opcode.BOLUS_COMMIT,
+            OutcomeUnknown,
+            r"BOLUS_COMMIT of packet \d+ is not known",
+        ),
+        (BenchLost("it hung up"), Opcode.BOLUS_PREPARE, BenchLost, "it hung up"),
+        (KeyboardInterrupt(), Opcode.BOLUS_COMMIT, OutcomeUnknown, "its answer was not waited for"),
+        (
+            KeyboardInterrupt(),
+            Opcode.GET_DELIVERY,
+            AnswerNotWritten,
+            "1 of them change a pump; GET_DELIVERY of",
+        ),
+        (
+            KeyboardInterrupt(),
+            Opcode.BOLUS_PREPARE,
+            Interrupted,
+            r"2 recorded requests were played; BOLUS_PREPARE of packet \d+ was not",
+        ),
+    ],
+)
+def test_what_was_under_way_when_the_line_or_the_person_broke_it_off_is_said_to_be_so(
+    visit_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+    at: Opcode,
+    kind: type[Exception],
+    words: str,
+) -> None:
+    exchanges = read_conversation(visit_file).exchanges
+    frames = 3 + next(i for i, each in enumerate(exchanges) if each.opcode == at)
+    opened = EmulatedTarget.open_channel
+    monkeypatch.setattr(EmulatedTarget, "open_channel", lambda self: BrokenOff(opened(self), frames, error))
+    ended = replayed(visit_file, "--yes", "--seed", str(SEED)).exception
+    assert isinstance(ended, kind)
+    assert re.search(words, str(ended)), ended
 
 
 def test_nothing_is_sent_to_a_pump_while_an_earlier_outcome_is_not_known(

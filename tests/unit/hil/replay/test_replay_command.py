@@ -23,16 +23,11 @@ from hil.replay.device import OnMiss, ReplayDevice
 from hil.replay.serving import ReplayServer
 from hil.replay.timing import ASKED
 from tests.unit.hil.port_commands import PortCommand
-from tests.unit.hil.replay.scripts import recorded_visit, said, visit
+from tests.unit.hil.replay.scripts import said, visit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-
-@pytest.fixture(scope="module")
-def visit_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded_visit(tmp_path_factory.mktemp("visit") / "visit.pcapng")
 
 
 class RunningReplay:
