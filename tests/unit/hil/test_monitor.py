@@ -21,7 +21,7 @@ from hil.capture.line_state import LineState
 from hil.capture.messages import messages_of, read_messages
 from hil.capture.recording_file import recorder_into
 from hil.cli import main
-from hil.cli.decode_command import entry_document
+from hil.cli.decode_command import entry_document, entry_text
 from hil.cli.documents import json_line
 from hil.cli.json_schema import json_schema
 from hil.errors import BadConfiguration, UsageError
@@ -149,32 +149,35 @@ def test_a_reader_of_a_quiet_line_ends_when_nobody_looks_any_more() -> None:
 # --- how it stands --------------------------------------------------------------------------------------------------
 
 
-def rows_after(name: str, packet: int) -> dict[str, str]:
+def rows_after(name: str, until: str) -> dict[str, str]:
+    """How it stands after the first line of a session in which this is said."""
     state = LineState()
     for entry in read_messages(SESSIONS / f"{name}.pcapng"):
-        if not isinstance(entry, Beginning) and getattr(entry, "number", 0) > packet:
-            break
         state.take(entry)
-    return dict(state.rows())
+        if until in entry_text(entry):
+            return dict(state.rows())
+    raise AssertionError(f"{name} has no line with {until}")
 
 
 def test_state_rate_reservoir_alarms_and_errors_are_those_told_last() -> None:
-    assert rows_after("clinic_day", 20)["state"] == "not told yet"
-    running, stopped = rows_after("clinic_day", 72), rows_after("clinic_day", 83)
+    assert rows_after("clinic_day", "RESPONSE GET_INFO #3")["state"] == "not told yet"
+    running = rows_after("clinic_day", "RESPONSE GET_STATUS #27")
+    stopped = rows_after("clinic_day", "RESPONSE GET_STATUS #30")
     assert running["state"] == "RUN, mode SIMPLE"
     assert (running["rate"], stopped["rate"]) == ("0.66 mL/day", "0 mL/day")
     assert stopped["state"] == "STOP, mode SIMPLE"
     assert stopped["reservoir"] == "17.991 mL by the pump's own count"
     assert stopped["alarms"] == "none"
-    assert rows_after("clinic_day", 91)["alarms"] == "none"  # one is listed that is latched, and over
-    assert rows_after("mri", 40)["alarms"] == "MOTOR_STALL"
-    assert rows_after("mri", 55)["alarms"] == "none"
-    assert rows_after("lossy_ward", 38)["link errors"] == "sent again 5, bad frame 2"
+    listed = rows_after("clinic_day", "RESPONSE GET_ALARMS #33")  # one that is latched, and over
+    assert listed["alarms"] == "none"
+    assert rows_after("mri", "RESPONSE GET_ALARMS #2")["alarms"] == "MOTOR_STALL"
+    assert rows_after("mri", "AlarmCleared")["alarms"] == "none"
+    assert rows_after("lossy_ward", "RESPONSE GET_RESERVOIR #7")["link errors"] == "sent again 5, bad frame 2"
 
 
 def test_between_two_answers_the_pumps_world_tells_of_rate_and_alarms() -> None:
-    assert rows_after("clinic_day", 78)["rate"] == "0 mL/day"
-    assert rows_after("mri", 39)["alarms"] == "MOTOR_STALL"
+    assert rows_after("clinic_day", "new_nl_per_day 0,")["rate"] == "0 mL/day"
+    assert rows_after("mri", "AlarmRaised")["alarms"] == "MOTOR_STALL"
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
