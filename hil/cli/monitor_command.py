@@ -211,9 +211,11 @@ def _serve(
     thread = Thread(target=show, daemon=True)
     stop_on_signals(signals, tap, stack)
     thread.start()
-    tap.run()
-    recorder.close()
-    thread.join(LAST_LINES_S)
+    try:
+        tap.run()
+    finally:
+        recorder.close()
+        thread.join(LAST_LINES_S)  # what passed last is shown too
     if failed:
         raise failed[0]
     if recorder.lost and thread.is_alive():
