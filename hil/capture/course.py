@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.capture.explanation import RUNS, effects_of, history_of, state_left_by
 from hil.capture.history import Fact, FactKind
-from hil.capture.messages import FrameState, NumberedMark, RecordedMessage
+from hil.capture.link_errors import LinkErrors
+from hil.capture.messages import NumberedMark, RecordedMessage
 from hil.errors import BadConfiguration
 from hil.quantity_words import ml
-from protocol.capture.recording import DROPPED, LINE_FAULT, TEST_BEGINS
-from protocol.identifiers import Kind
+from protocol.capture.recording import TEST_BEGINS
 from protocol.messages.reading import GetStatusReply
 from protocol.messages.reservoir import GetReservoirReply
-from protocol.wire.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from hil.capture.history import History
+    from hil.capture.link_errors import LinkError
     from hil.capture.messages import Read
 
 NS_PER_MS: Final = 10**6
@@ -53,7 +53,6 @@ STATE_NAMES: Final = {
     "FAULT_STOP": "fault stop",
     "EOS": "end of service",
 }
-ON_THE_LINE: Final = {LINE_FAULT: "line fault", DROPPED: "bytes dropped"}
 
 
 class Point(NamedTuple):
@@ -146,14 +145,6 @@ class _Numbered(NamedTuple):
     value: float | None
 
 
-class _Asked(NamedTuple):
-    """The last request of a session: its counter, when it was first sent, and whether it was answered."""
-
-    ctr: int
-    moment: _Moment
-    answered: bool
-
-
 class _Gathering:
     """Watches entries go by and keeps what has a place on the time axis and is no fact of the history."""
 
@@ -166,38 +157,31 @@ class _Gathering:
         self.running: list[tuple[int, _Moment]] = []
         """The pump's running time, ms, where GET_STATUS told it."""
         self.errors: list[tuple[_Moment, str, str]] = []
-        self._asked: dict[int, _Asked] = {}
+        self._link = LinkErrors()
         self._last: _Moment | None = None
 
     def through(self, entries: Iterable[Read]) -> Iterator[Read]:
         for entry in entries:
             if isinstance(entry, RecordedMessage | NumberedMark) and entry.since_ns is not None:
-                self._take(entry, entry.since_ns / NS_PER_MS)
+                self._take(entry, _moment(entry, entry.since_ns))
             yield entry
-        for asked in self._asked.values():
-            self._note_unanswered(asked)
+        for error in self._link.unanswered():
+            self._note(error)
         if self._last is not None:
             self.moments.append(self._last)
 
-    def _take(self, entry: RecordedMessage | NumberedMark, since_ms: float) -> None:
-        pump_ms = entry.passed.pump_ms if isinstance(entry, RecordedMessage) else None
-        moment = self._last = _Moment(entry.number, since_ms, pump_ms)
+    def _take(self, entry: RecordedMessage | NumberedMark, moment: _Moment) -> None:
+        self._last = moment
+        for error in self._link.take(entry):
+            self._note(error)
         if not self.moments:
             self.moments.append(moment)
         if isinstance(entry, NumberedMark):
             if entry.mark.kind == TEST_BEGINS:  # with another pump
                 self.rates.append((moment, None))
                 self.reservoir.append((moment, None))
-            if entry.mark.kind in ON_THE_LINE:
-                self.errors.append((moment, ON_THE_LINE[entry.mark.kind], entry.mark.text))
             return
-        self.every_packet_has_pump_time &= pump_ms is not None
-        if entry.state is FrameState.BAD:
-            self.errors.append((moment, "bad frame", entry.trouble))
-        if entry.passed.lost_bytes:
-            self.errors.append((moment, "not in the file", f"{entry.passed.lost_bytes} bytes"))
-        if isinstance(entry.frame, Frame):
-            self._take_frame(entry.frame, moment)
+        self.every_packet_has_pump_time &= moment.pump_ms is not None
         match entry.message:
             case GetStatusReply() as status:
                 self.rates.append((moment, status.rate_nl_per_day))
@@ -206,25 +190,15 @@ class _Gathering:
             case GetReservoirReply() as reservoir:
                 self.reservoir.append((moment, reservoir.reservoir_calc_nl))
 
-    def _take_frame(self, frame: Frame, moment: _Moment) -> None:
-        """Requests that were sent again, and those to which no answer came before the next."""
-        asked = self._asked.get(frame.sid)
-        if frame.kind == Kind.REQUEST:
-            if asked is not None and asked.ctr == frame.ctr:
-                self.errors.append((moment, "sent again", f"request {frame.ctr}"))
-                return
-            self._note_unanswered(asked)
-            self._asked[frame.sid] = _Asked(frame.ctr, moment, answered=False)
-        elif (
-            frame.kind in (Kind.RESPONSE, Kind.ERROR)
-            and asked is not None
-            and asked.ctr & 0xFFFF == frame.ref
-        ):
-            self._asked[frame.sid] = asked._replace(answered=True)
+    def _note(self, error: LinkError) -> None:
+        entry = error.entry
+        if entry.since_ns is not None:
+            self.errors.append((_moment(entry, entry.since_ns), error.name, error.says))
 
-    def _note_unanswered(self, asked: _Asked | None) -> None:
-        if asked is not None and not asked.answered:
-            self.errors.append((asked.moment, "no answer", f"request {asked.ctr}"))
+
+def _moment(entry: RecordedMessage | NumberedMark, since_ns: int) -> _Moment:
+    pump_ms = entry.passed.pump_ms if isinstance(entry, RecordedMessage) else None
+    return _Moment(entry.number, since_ns / NS_PER_MS, pump_ms)
 
 
 class _Axis:

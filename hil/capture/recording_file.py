@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.errors import BadConfiguration, in_one_line
 from protocol.capture.clocked import ClockedRecorder
-from protocol.capture.limits import SIZE_LIMIT_BYTES
+from protocol.capture.limits import SIZE_LIMIT_BYTES, SIZE_LIMIT_MOST_BYTES
 from protocol.capture.line_time import LineTime
 from protocol.capture.recorder import KeptFile, Recorder, numbered_name
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from protocol.capture.line_time import RecordingTime
+    from protocol.capture.recorder import RecordingFile
 
 ONLY_MINE: Final = 0o600
 
@@ -36,19 +37,48 @@ def begin_recording(
     `told` stands at its head, by name. With `device_key`, which has the key of a key_id, session keys are kept, never
     its own. BadConfiguration where the file is there already or cannot be made; later `trouble` is told once.
     """
-    from hil import __version__  # noqa: PLC0415 - it reads what is installed
-
     try:
         first = open_new(path)
     except OSError as error:
         raise BadConfiguration(
             f"the recording {path} cannot be written ({error.strerror})", advice="name another file"
         ) from error
+    return _recorder(
+        lambda number: open_new(path.with_name(numbered_name(path.name, number))) if number else first,
+        told,
+        trouble,
+        device_key,
+        recording_time,
+        size_limit_bytes,
+    )
+
+
+def recorder_into(
+    file: RecordingFile,
+    told: Mapping[str, str],
+    *,
+    trouble: Callable[[str], None],
+    device_key: Callable[[int], bytes | None] | None = None,
+) -> ClockedRecorder:
+    """Record into what is a file already, of any length; otherwise as `begin_recording`."""
+    return _recorder(lambda _: file, told, trouble, device_key, None, SIZE_LIMIT_MOST_BYTES)
+
+
+def _recorder(
+    open_file: Callable[[int], RecordingFile],
+    told: Mapping[str, str],
+    trouble: Callable[[str], None],
+    device_key: Callable[[int], bytes | None] | None,
+    recording_time: RecordingTime | None,
+    size_limit_bytes: int,
+) -> ClockedRecorder:
+    from hil import __version__  # noqa: PLC0415 - it reads what is installed
+
     if recording_time is None:
         recording_time = LineTime(time.time_ns, time.monotonic_ns)
     in_lines = {name: plain_text(value) for name, value in told.items()}
     recorder = Recorder(
-        lambda number: open_new(path.with_name(numbered_name(path.name, number))) if number else first,
+        open_file,
         {**in_lines, **recording_time.told},
         __version__,
         trouble=trouble,

@@ -161,7 +161,11 @@ def _shown(
             if not wanted.has(entry):
                 continue
             shown += 1
-        yield json_line("decode", _document(entry, frames=frames)) if as_json else _text(entry, frames=frames)
+        yield (
+            json_line("decode", entry_document(entry, frames=frames))
+            if as_json
+            else entry_text(entry, frames=frames)
+        )
     if as_json:
         counts = {name: getattr(soundness, name) for name in ("packets", "sealed", "bad", "damage")}
         summary = {"entry": "summary", "shown": shown, **counts, "remarks": soundness.remarks(file)}
@@ -171,7 +175,8 @@ def _shown(
 # --- as lines for people --------------------------------------------------------------------------------------------
 
 
-def _text(entry: Read, *, frames: bool) -> str:
+def entry_text(entry: Read, *, frames: bool = False) -> str:
+    """An entry as a line; with `frames` as several, with its bytes."""
     match entry:
         case RecordedMessage():
             return "\n".join([_line(entry), *(_frame_lines(entry) if frames else ())])
@@ -245,7 +250,8 @@ def _header(frame: Frame) -> dict[str, Any]:
     }
 
 
-def _document(entry: Read, *, frames: bool) -> Mapping[str, Any]:
+def entry_document(entry: Read, *, frames: bool = False) -> Mapping[str, Any]:
+    """An entry as a JSON document."""
     match entry:
         case RecordedMessage():
             return _message_document(entry, frames=frames)

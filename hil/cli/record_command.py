@@ -132,7 +132,7 @@ def _serve(wanted: _Wanted, signals: EndingSignals, stack: ExitStack) -> None:
 
     path = wanted.path
     with signals.held():
-        far = _open_line(wanted.address, stack)
+        far = open_line(wanted.address, stack)
     with signals.held():
         near, offered = open_programmers_port(wanted.place, wanted.link, say, stack)
     with signals.held():
@@ -177,7 +177,7 @@ def _serve(wanted: _Wanted, signals: EndingSignals, stack: ExitStack) -> None:
         raise trouble
 
 
-def _open_line(address: Address, stack: ExitStack) -> DescriptorChannel:
+def open_line(address: Address, stack: ExitStack) -> DescriptorChannel:
     """The line to the pump; UsageError where it is none that others could open too."""
     from hil.targets.descriptor import DescriptorChannel  # noqa: PLC0415 - as above
 

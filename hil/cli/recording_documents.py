@@ -231,5 +231,6 @@ RECORDING_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "replay": ((ReplayReadyPart,), (ReplayEndPart,), (ReplayDifferencePart,), (PlayedPart,)),
     "diff": ((DiffPart,),),
     "decode": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,), (SummaryPart,)),
+    "monitor": ((MessagePart,), (MarkPart,), (BeginningPart,), (DamagePart,)),
     **EXPLAIN_DOCUMENTS,
 }

@@ -10,9 +10,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -98,3 +99,17 @@ def _drawing(rows: Rows, columns: int) -> Table | Text:
         alarming = label == "alarms" and text != "none"
         grid.add_row(Text(label, style="cyan"), Text(text, style="bold red" if alarming else ""))
     return grid
+
+
+@contextmanager
+def lines_over_a_table() -> Iterator[Callable[[str, Rows], None]]:
+    """Shows lines one after another, and below them rows in place of those before, which stay in the end."""
+    console = _console()
+    with Live(console=console, auto_refresh=False, vertical_overflow="visible") as view:
+
+        def show(line: str, rows: Rows) -> None:
+            with writing():
+                console.print(Text(line), soft_wrap=True)
+                view.update(Group(Rule(style="dim"), _drawing(rows, console.width)), refresh=True)
+
+        yield show
