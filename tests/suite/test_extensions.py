@@ -248,7 +248,7 @@ def test_a_vendors_message_is_asked_handled_refused_and_read_by_names_of_its_own
     assert asked.returncode == 0, asked.stderr
     worn, refused = asked.stdout.splitlines()
     assert worn == "GetWearReply(commanded_strokes=0, seen_strokes=0, left_strokes=1000000)"
-    assert "refused: ENUM, limit 1, nearest acceptable 1" in refused
+    assert "refused: ENUM, limit 1 strokes, nearest acceptable 1 strokes" in refused
     read = run(fresh / "python", "-c", READ_LINES, cwd=tmp_path)
     assert "REQUEST VENDOR_C0 #1 GetWear rated_strokes=1000000" in read.stdout, read.stderr
     assert "GetWearReply commanded_strokes=0 seen_strokes=0 left_strokes=1000000" in read.stdout

@@ -86,7 +86,7 @@ READERS = {
     "replay": ("--as", "programmer", "--target", "emulator", "--yes"),
 }
 
-WHOLE_ALL_THE_SAME = {("explain", "wrong_key"): 0, ("diff", "wrong_key"): 15}
+WHOLE_ALL_THE_SAME = {("diff", "wrong_key"): 15}
 """Sealed frames are no damage to these: they say how many there are, and that they tell nothing or are not the same."""
 
 

@@ -183,7 +183,7 @@ def test_it_says_that_it_is_redacted_and_whom_it_replaced(day: Pair) -> None:
     (beginning,) = [entry for entry in read_messages(day.redacted) if isinstance(entry, Beginning)]
     assert beginning.told["redacted"].startswith("REDACTED: suite NONE")
     assert beginning.told["serial"] == "REDACTED0001"
-    assert "1 patient, 1 drug" in day.said
+    assert "patient 1, drug 1" in day.said
     assert session_keys(day.redacted).secrets == ()
 
 
