@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hil.cli.output import say, tell, tell_lines
+from hil.cli.recording_options import KEY
 from hil.errors import BadConfiguration, UsageError
 
 if TYPE_CHECKING:
@@ -41,13 +42,7 @@ DEFAULT_DIRECTORY = Path("sessions")
     type=click.Path(path_type=Path),
     help="Rules of your own, in TOML.",
 )
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for recordings that hold no keys.",
-)
+@KEY
 def adopt(
     file: Path,
     other: Path | None,

@@ -17,6 +17,7 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.output import say, tell_lines
 from hil.cli.quantities import Quantity
+from hil.cli.recording_options import KEY
 from hil.errors import BadConfiguration, UsageError
 from hil.frame_words import frame_text, opcode_name
 from hil.key_file import read_keys
@@ -121,13 +122,7 @@ def _known_opcode(name: str) -> str:
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
-)
+@KEY
 @choosing
 @click.option("--frames", is_flag=True, help="Show the header and every byte of each frame too.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON document a line.")

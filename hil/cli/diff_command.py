@@ -10,6 +10,7 @@ import click
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
+from hil.cli.recording_options import KEY
 from hil.comparison.differences import Comparison, How, message_name
 from hil.comparison.rules import Rules
 from hil.comparison.rules_file import read_rules
@@ -49,13 +50,7 @@ VALUE_WIDTH: Final = 40
     type=click.Path(path_type=Path),
     help="Rules of your own, in TOML; `pumpbench hil adopt --learn` proposes some.",
 )
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for recordings that hold no keys.",
-)
+@KEY
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | None, as_json: bool) -> None:
     """Compare two recordings by what was said: the first difference, then each field that differs.

@@ -14,6 +14,7 @@ from hil.capture.soundness import Soundness
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.output import say, tell
+from hil.cli.recording_options import KEY
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_keys
 from hil.wire_log import clock_text
@@ -44,13 +45,7 @@ TOLD: Final = (
     type=NUMBER,
     help="Why the state changed for the N-th time.",
 )
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
-)
+@KEY
 @click.option("--json", "as_json", is_flag=True, help="A JSON document on one line.")
 def explain_command(file: Path, key_path: Path | None, as_json: bool, **numbers: int | None) -> None:
     """Walk back from an effect in a recording to its causes: request, entries of the log, events of the pump's world.

@@ -16,6 +16,7 @@ from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell_lines
+from hil.cli.recording_options import KEY
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
 
@@ -43,13 +44,7 @@ ROWS_AT_ONCE: Final = 65_536
     type=click.Path(path_type=Path),
     help="Where it goes, and in which form; CSV on stdout without.",
 )
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
-)
+@KEY
 def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> None:
     """Write a table of a recording: its messages, the telemetry of GET_STATUS, its log or its alarms.
 

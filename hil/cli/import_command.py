@@ -13,6 +13,7 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell
+from hil.cli.recording_options import NEW_RECORDING
 from hil.errors import BadConfiguration
 from hil.importing.formats import read_capture
 from hil.importing.pieces import NO_TIME_NS, Note, Piece
@@ -43,13 +44,7 @@ class _Count:
 
 @click.command("import")
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    metavar="FILE.pcapng",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Where it goes; a file that is there is not replaced.",
-)
+@NEW_RECORDING
 @click.option(
     "--rules",
     "rules_path",

@@ -12,6 +12,7 @@ from hil.capture.course_drawing import draw_course, picture_of
 from hil.capture.messages import read_messages
 from hil.capture.soundness import Soundness
 from hil.cli.output import say, tell
+from hil.cli.recording_options import KEY
 from hil.errors import UsageError
 from hil.key_file import read_keys
 from hil.plotting import PAGE_FORMATS, check_endings, draw, save
@@ -33,13 +34,7 @@ OF_RIG: Final = "What was so, and what the pump believed"
     help="Where the picture goes; again for one of another kind. Of a recording: beside it as PNG without.",
 )
 @click.option("--title", help=f"Above the picture. Of a recording: its name; else: {OF_RIG}.")
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
-)
+@KEY
 def plot(
     files: tuple[Path, ...], pictures: tuple[Path, ...], title: str | None, key_path: Path | None
 ) -> None:

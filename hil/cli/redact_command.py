@@ -15,26 +15,15 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell
+from hil.cli.recording_options import KEY, NEW_RECORDING
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
 
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    metavar="FILE.pcapng",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Where it goes; a file that is there is not replaced.",
-)
-@click.option(
-    "--key",
-    "key_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Key file of the device, for a recording that holds no keys.",
-)
+@NEW_RECORDING
+@KEY
 @click.option(
     "--name",
     "names",

@@ -64,9 +64,7 @@ class Comparison:
     def differences(
         self, recorded: Iterable[RecordedMessage], heard: Iterable[RecordedMessage]
     ) -> Iterator[Difference]:
-        """What is not the same, in the order of the recordings. Delimiters between frames mean nothing, and are not
-        looked at.
-        """
+        """What is not the same, in the order of the recordings; delimiters between frames mean nothing."""
         first, second = _spoken(recorded), _spoken(heard)
         for at, to in self._aligned(first, second):
             if at is not None and to is not None:

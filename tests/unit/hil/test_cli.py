@@ -51,6 +51,12 @@ def test_help_lists_the_commands_and_says_what_this_is_not() -> None:
     assert "Not a medical device" in text
 
 
+def new_python(program: str, *, check: bool = False) -> subprocess.CompletedProcess[str]:
+    """A Python that has imported nothing yet, on a program; to its end."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, cwd=HOUSE, timeout=PATIENCE_S, check=check)
+
+
 def test_help_imports_none_of_the_groups() -> None:
     program = (
         "import sys\n"
@@ -59,14 +65,7 @@ def test_help_imports_none_of_the_groups() -> None:
         "except SystemExit: pass\n"
         "print(sorted(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=HOUSE,
-        timeout=PATIENCE_S,
-        check=True,
-    )
+    done = new_python(program, check=True)
     for heavy in ("construct", "cryptography", "serial", "pytest", "hil.programmer", "firmware_emu.cli"):
         assert f"'{heavy}'" not in done.stdout
 
@@ -90,14 +89,7 @@ main()
 @pytest.mark.parametrize("module", ["hil.cli.main", "click", "hil.errors"])
 def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(module: str) -> None:
     program = INTERRUPTED_IMPORT.format(module=module, before="")
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=HOUSE,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = new_python(program)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "pumpbench: interrupted: nothing was sent\n"
 
@@ -105,14 +97,7 @@ def test_an_interrupt_while_it_is_imported_ends_it_without_a_traceback(module: s
 def test_an_interrupt_that_was_ignored_when_it_started_stays_ignored() -> None:
     ignoring = "signal.signal(signal.SIGINT, signal.SIG_IGN)"
     program = INTERRUPTED_IMPORT.format(module="click", before=ignoring)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=HOUSE,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    done = new_python(program)
     assert done.returncode == 0, done.stderr
     assert "Commands" in done.stdout
 
@@ -120,14 +105,7 @@ def test_an_interrupt_that_was_ignored_when_it_started_stays_ignored() -> None:
 def test_the_command_is_imported_from_a_module_that_imports_almost_nothing() -> None:
     (command,) = (point for point in entry_points(group="console_scripts") if point.name == "pumpbench")
     program = f"import sys, {command.module}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=HOUSE,
-        timeout=PATIENCE_S,
-        check=True,
-    )
+    done = new_python(program, check=True)
     ours = {name for name in done.stdout.split() if name.split(".")[0] in {"hil", "protocol", "click"}}
     assert ours == {"hil", "hil.cli", "hil.cli.__main__"}
 
