@@ -90,7 +90,7 @@ hil.add_command(adopt)
 @click.option("--json", "as_json", is_flag=True, help="JSON: an object with both lists.")
 def targets(as_json: bool) -> None:
     """List the serial ports of this machine, and the kinds of target that an address can name."""
-    from hil.targets.port import serial_ports  # noqa: PLC0415 - only this command needs it
+    from hil.targets.usb import serial_ports  # noqa: PLC0415 - only this command needs it
 
     ports = serial_ports()
     forms = [scheme.form for scheme in SCHEMES.values()]

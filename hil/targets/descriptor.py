@@ -13,6 +13,8 @@ from hil.errors import BenchLost, InUse, LinkError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.targets.reset import ControlLines
+
 READ_BYTES = 4096
 WRITE_LIMIT_MS = 2_000  # 250 bytes take 22 ms at 115200 baud; a line that takes nothing for 2 s is dead
 NS_PER_MS = 1_000_000
@@ -29,8 +31,13 @@ class DescriptorChannel(Channel):
         device_ms: Callable[[], int | None] | None = None,
         *,
         somebody_listens: Callable[[], bool] | None = None,
+        lines: ControlLines | None = None,
     ) -> None:
-        """`somebody_listens` tells, of a line for one client, whether its other end is still there."""
+        """`somebody_listens` tells, of a line for one client, whether its other end is still there.
+
+        `lines` are its modem lines; None where it has none.
+        """
+        self.lines = lines
         self._descriptor = descriptor
         self._name = name
         self._close = close
