@@ -114,7 +114,7 @@ class BenchSession:
 
     def key_of(self, role: Role) -> DeviceKey:
         """The key of a role: of the board's key file where the bench file names one, else the published one."""
-        bench = getattr(self._sample, "bench", None)
+        bench = getattr(self._sample, "in_bench_file", None)
         if bench is None or bench.key_file is None:
             return development_key(role)
         return read_key(bench.key_file, role)

@@ -116,7 +116,7 @@ def _until_it_fails(watch: Callable[[WireEntry], None], log: WireLog) -> Callabl
 
 def _named_key(key: DeviceKey | str | Path | None, target: Target) -> DeviceKey | str | Path | None:
     """The key that was named, else the key file of the board in the bench file; None where neither is."""
-    bench: BenchTarget | None = getattr(target, "bench", None)
+    bench: BenchTarget | None = getattr(target, "in_bench_file", None)
     return key if key is not None or bench is None else bench.key_file
 
 

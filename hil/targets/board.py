@@ -38,7 +38,7 @@ class BoardTarget(PortTarget):
 
     def __init__(self, address: str, open_line: OpenLine, bench: BenchTarget | None = None) -> None:
         """`address` as the person wrote it; `open_line` opens the port with levels of its modem lines."""
-        self.bench = bench
+        self.in_bench_file = bench
         self.levels = LineLevels() if bench is None else LineLevels(bench.dtr, bench.rts)
         self.expected_pump = (
             ExpectedPump(address)
@@ -52,7 +52,7 @@ class BoardTarget(PortTarget):
     @property
     def reset_method(self) -> str:
         """How this board is reset; `none` where nobody has said."""
-        return NO_RESET if self.bench is None else self.bench.reset
+        return NO_RESET if self.in_bench_file is None else self.in_bench_file.reset
 
     def reset(self, method: str = "") -> None:
         """Reset the board, by the method of the bench file or by this one; its port is open for that, and stays so.
@@ -82,11 +82,11 @@ class BoardTarget(PortTarget):
         )
 
     def _run_reset_command(self) -> None:
-        if self.bench is None or not self.bench.reset_command:
+        if self.in_bench_file is None or not self.in_bench_file.reset_command:
             raise BadConfiguration(
                 f"{self.address} has no reset_command", advice="write one into the bench file"
             )
-        run_command(self.bench.reset_command, self.bench.directory, f"reset_command of {self.address}")
+        run_command(self.in_bench_file.reset_command, self.in_bench_file.directory, f"reset_command of {self.address}")
 
 
 def path_target(text: str, path: str, baud: int | None) -> BoardTarget:
