@@ -66,6 +66,8 @@ class BenchSession:
         self._sample = make_target(address, self._usual)
         self._check_options(profile, seed)
         self._check_baud(baud)
+        self.purpose = "hil run"
+        """What a board is used for, as others are told who want it too."""
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
@@ -102,6 +104,7 @@ class BenchSession:
         """
         if not report:
             return
+        self.purpose = f"hil run, report {report}"
         from hil.capture.run_recording import RunRecording  # noqa: PLC0415 - where it is wanted
 
         told = {"target": self.address.text, "profile": self.profile, "seed": self.seed, "worker": worker}
@@ -191,8 +194,11 @@ class BenchSession:
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
         if self._shared is None:
-            self._shared = make_target(self.address, self._usual)
-            self._shared.start()
+            shared = make_target(self.address, self._usual)
+            if hasattr(shared, "purpose"):  # a board, of which others want to know what it is used for
+                shared.purpose = self.purpose
+            shared.start()
+            self._shared = shared
         return self._shared
 
     def _take(self, choice: PumpChoice) -> Target:

@@ -244,12 +244,16 @@ class PortTarget:
 
     def open_channel(self) -> DescriptorChannel:
         """Open the port; the previous channel is closed."""
-        self.close()
+        self.close_line()
         self._channel = self._open_line()
         return self._channel
 
     def close(self) -> None:
         """Close the port."""
+        self.close_line()
+
+    def close_line(self) -> None:
+        """Close the port, and keep what else there is."""
         if self._channel:
             self._channel.close()
             self._channel = None

@@ -64,12 +64,15 @@ def test_the_ports_of_this_machine_are_listed_with_what_is_known_of_them() -> No
     lines = [line.split() for line in targets().splitlines()]
     assert ["/dev/ttyUSB0", "Pump", "board", "0403:6001", "A50285BI"] in lines
     assert ["/dev/ttyS0", "-", "-", "-"] in lines
+    assert ["device", "description", "VID:PID", "serial", "number"] in lines  # nobody holds any
     assert json.loads(targets("--json"))["serial_ports"][1] == {
         "device": "/dev/ttyUSB0",
         "description": "Pump board",
         "vid_pid": "0403:6001",
         "serial_number": "A50285BI",
         "interface": "",
+        "address": "usb:0403:6001:A50285BI",
+        "held_by": None,
     }
 
 
