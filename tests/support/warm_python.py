@@ -62,6 +62,7 @@ IMPORTED_BEFORE = (
     "hil.run.recorder",
     "hil.targets.emulated",
     "hil.targets.process",
+    "hypothesis.internal.observability",  # its plugin imports it at the end of each run
     "uvicorn",
 )
 HOUSE = Path(__file__).resolve().parents[2]
