@@ -50,6 +50,10 @@ if TYPE_CHECKING:
 # the path on which it was imported.
 IMPORTED_BEFORE = (
     *(f"_pytest.{name}" for name in default_plugins),
+    "anyio._backends._asyncio",
+    "anyio.streams.stapled",
+    "anyio.streams.tls",
+    "firmware_emu.bench.emulator",
     "firmware_emu.bench.rig.api",
     "firmware_emu.bench.rig.connections",
     "firmware_emu.bench.rig.http_protocol",
@@ -57,10 +61,14 @@ IMPORTED_BEFORE = (
     "firmware_emu.bench.runner",
     "firmware_emu.cli",
     "hil.bench_session",
+    "hil.capture.messages",
+    "hil.capture.run_recording",
     "hil.cli.main",
     "hil.cli.program",
+    "hil.cli.rig_commands",
     "hil.run.recorder",
     "hil.targets.emulated",
+    "hil.targets.port",
     "hil.targets.process",
     "hypothesis.internal.observability",  # its plugin imports it at the end of each run
     "uvicorn",
