@@ -96,6 +96,10 @@ class ComPort:
         self._read.clear()
         return read
 
+    def lose_unread(self) -> None:
+        """Lose what the pump has not been given yet of the bytes that are being fed: its program starts anew."""
+        self._read.clear()
+
     def to_client(self, data: bytes) -> bytes:
         """Bytes of the pump as its client's UART reads them, for the connection."""
         read = self._over_the_line(data, DEVICE, self.settings)

@@ -80,4 +80,5 @@ class Rfc2217Port(TcpPort):
     def _lines_changed(self, before: Lines, after: Lines) -> None:
         if self._reset_line and getattr(after, self._reset_line) and not getattr(before, self._reset_line):
             self._reset = True
-            self._received.clear()  # what the board had not read yet
+            self._received.clear()
+            self._com_port.lose_unread()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+BITS_OF_A_BYTE = 8
+
 
 class UartSettings(NamedTuple):
     """How one end of a serial line is set."""
@@ -33,7 +35,7 @@ class Received(NamedTuple):
 
 def received(sent: bytes, sender: UartSettings, receiver: UartSettings) -> Received:
     """The bytes that `receiver` reads when `sender` sends without a pause on a line that was idle."""
-    if sender == receiver:
+    if sender == receiver and sender.data_bits == BITS_OF_A_BYTE:
         return Received(sent, framing_error=False, parity_error=False)
     levels = [level for byte in sent for level in _half_bits(byte, sender)]
     # A half bit of the sender lasts `receiver.baud` of these units of time, one of the receiver `sender.baud`.
