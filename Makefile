@@ -26,11 +26,11 @@ set-up: $(STAMP) ## make .venv and install into it what pyproject.toml and const
 
 test: $(STAMP) ## everything that must hold before a commit: lint, imports, gen-check, types, unit
 	@$(MAKE) lint
-	@$(MAKE) imports
-	@$(MAKE) gen-check
-# mypy has one core: on another the tests are imported meanwhile, so that each worker finds them compiled, and begun.
-	@$(MAKE) types >.venv/types-told 2>&1 & types=$$!; $(BIN)/python -m pytest -q --collect-only -n 0 >/dev/null 2>&1; \
-	$(MAKE) unit; unit=$$?; wait $$types; types=$$?; cat .venv/types-told; rm .venv/types-told; exit $$((unit || types))
+# These have one core: on another the tests are imported meanwhile, so that each worker finds them compiled, and begun.
+	@{ $(MAKE) imports && $(MAKE) gen-check && $(MAKE) types; } >.venv/beside-told 2>&1 & beside=$$!; \
+	$(BIN)/python -m pytest -q --collect-only -n 0 >/dev/null 2>&1; \
+	$(MAKE) unit; unit=$$?; wait $$beside; beside=$$?; \
+	cat .venv/beside-told; rm .venv/beside-told; exit $$((unit || beside))
 
 lint: $(STAMP) ## ruff: rules and format
 	@echo "== lint"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MS_PER_S = 1_000
 
 
-class BoardTarget(PortTarget):
+class BoardTarget(PortTarget["DescriptorChannel"]):
     """One board behind a port. `bench` is its part of the bench file; None where it has no name there."""
 
     def __init__(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HOUSE = Path(__file__).resolve().parents[2]
 EXTENSIONS = HOUSE / "fixtures" / "extensions"
+PROFILE = EXTENSIONS / "leaking_catheter" / "leaking.toml"
 BUILDS = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 PACKAGED = ("pyproject.toml", "README.md", "LICENSE", "protocol", "firmware_emu", "hil")
 
@@ -77,13 +78,14 @@ def test_the_environment_is_not_this_checkout(fresh: Path, tmp_path: Path) -> No
     assert found.stdout.startswith(str(fresh.parent)), found.stderr
 
 
-def test_an_installed_suite_knows_its_profiles_by_name_and_its_requirements(
+def test_an_installed_suite_runs_on_a_target_and_a_catheter_of_somebody_else(
     fresh: Path, tmp_path: Path
 ) -> None:
-    command = [fresh / "pumpbench", "hil", "run", "-k", "byte_by_byte", "--profile"]
-    ran = run(*command, "suite_on_a_port", cwd=tmp_path)
+    command = [fresh / "pumpbench", "hil", "run", "--target", "logged:line.txt:emulator", "--profile"]
+    ran = run(*command, PROFILE, "-k", "byte_by_byte or test_refill", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert json.loads((tmp_path / "hil-report/report.json").read_text())["profile"] == "suite_on_a_port"
+    assert " passed" in ran.stdout
+    assert (tmp_path / "line.txt").read_text(), "it ran on a target of somebody else"
     unknown = run(*command, "suite_on_a_prt", cwd=tmp_path)
     assert unknown.returncode == 10
     assert "suite_on_a_port, or the path of a profile file" in unknown.stderr
@@ -112,21 +114,6 @@ def test_a_target_of_somebody_else_is_found_by_its_scheme(fresh: Path, tmp_path:
     assert "EMULATED pump" in asked.stdout
     lines = (tmp_path / "line.txt").read_text().splitlines()
     assert {line[0] for line in lines} == {"<", ">"}
-
-
-def test_the_suite_runs_against_it(fresh: Path, tmp_path: Path) -> None:
-    ran = run(
-        fresh / "pumpbench",
-        "hil",
-        "run",
-        "--target",
-        "logged:line.txt:emulator",
-        "-k",
-        "framing",
-        cwd=tmp_path,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert " passed" in ran.stdout
 
 
 @pytest.mark.parametrize(
@@ -279,11 +266,10 @@ from hil.address import parse
 
 with closing(make_target(parse(sys.argv[1]), PumpChoice(profile=sys.argv[2]))) as target:
     target.start()
-    target.rig.advance(7 * 86_400_000)
+    target.rig.advance(86_400_000)
     truth = target.rig.state().truth
     print(truth["emitted_nl_ppm"], truth["tip_fg_ppm"], truth["lost_fg_ppm"])
 """
-PROFILE = EXTENSIONS / "leaking_catheter" / "leaking.toml"
 
 
 @pytest.mark.parametrize("address", ["emulator", "emulator:process"])
@@ -296,12 +282,6 @@ def test_a_catheter_of_somebody_else_loses_what_it_says(fresh: Path, tmp_path: P
     emitted, at_tip, lost = arrived["implanted"]
     assert lost == 0
     assert arrived[PROFILE] == [emitted, at_tip * 80 // 100, at_tip * 20 // 100]
-
-
-def test_the_suite_runs_on_a_pump_with_it(fresh: Path, tmp_path: Path) -> None:
-    ran = run(fresh / "pumpbench", "hil", "run", "--profile", PROFILE, "-k", "refill", cwd=tmp_path)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert " passed" in ran.stdout
 
 
 def test_without_the_package_its_kind_is_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from _pytest.config import default_plugins
+from execnet.gateway_base import Popen2IO
+from execnet.gateway_io import Popen2IOMaster
 
 from hil.targets.fork_server import ForkedProcess, forked_with, open_standard_streams
 from tests.support import warm_command
@@ -42,10 +44,16 @@ from tests.support.warm_command import ask
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from execnet.gateway_base import ExecModel
+
 # Not `hil.plugin`, nor the suite: pytest must import these itself, to rewrite their assertions. Not `xdist`: it keeps
 # the path on which it was imported.
 IMPORTED_BEFORE = (
     *(f"_pytest.{name}" for name in default_plugins),
+    "anyio._backends._asyncio",
+    "anyio.streams.stapled",
+    "anyio.streams.tls",
+    "firmware_emu.bench.emulator",
     "firmware_emu.bench.rig.api",
     "firmware_emu.bench.rig.connections",
     "firmware_emu.bench.rig.http_protocol",
@@ -53,14 +61,20 @@ IMPORTED_BEFORE = (
     "firmware_emu.bench.runner",
     "firmware_emu.cli",
     "hil.bench_session",
+    "hil.capture.messages",
+    "hil.capture.run_recording",
     "hil.cli.main",
     "hil.cli.program",
+    "hil.cli.rig_commands",
     "hil.run.recorder",
     "hil.targets.emulated",
+    "hil.targets.port",
     "hil.targets.process",
+    "hypothesis.internal.observability",  # its plugin imports it at the end of each run
     "uvicorn",
 )
 HOUSE = Path(__file__).resolve().parents[2]
+WORKER_MODULE = "tests.support.xdist_worker"
 BEYOND_SCRIPTS = 100  # a script names descriptors 0 to 9
 LARGEST_REQUEST = 100_000
 
@@ -105,6 +119,24 @@ class PipedProcess(ForkedProcess):
             said = self.stdout.read(), errors.result()
         self.wait()
         return said
+
+
+class ForkedWorker(ForkedProcess):
+    """A worker of xdist that the server started, with what execnet asks of it."""
+
+    def __init__(self, server: socket.socket) -> None:
+        ours, theirs = os.pipe(), os.pipe()
+        fds = (ours[0], theirs[1], 2)
+        try:
+            started = ask(server, fds, WORKER_MODULE, (), str(Path.cwd()), [], os.environ)
+        finally:
+            os.close(ours[0])
+            os.close(theirs[1])
+        super().__init__(*started)
+        self.stdin, self.stdout = os.fdopen(ours[1], "wb"), os.fdopen(theirs[0], "rb")
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 class WarmPython:
@@ -208,7 +240,12 @@ def _become(
         pid, ended = ask(server, (0, 1, 2), new_module, new_arguments, str(Path.cwd()), [], new_env)
         os._exit(ForkedProcess(pid, ended).wait())
 
+    def start_worker(self: Popen2IOMaster, _: object, execmodel: ExecModel) -> None:
+        self.popen = ForkedWorker(server)
+        Popen2IO.__init__(self, self.popen.stdin, self.popen.stdout, execmodel=execmodel)
+
     os.execve = execve  # type: ignore[assignment]
+    Popen2IOMaster.__init__ = start_worker  # type: ignore[assignment]
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -149,9 +149,10 @@ class LogRing:
         Whether such a slot held the newest entry or the oldest cannot be known. A number given twice would be
         worse than one that was never given, so they count as the newest.
         """
-        slots = [raw[start : start + LOG_SLOT_BYTES] for start in range(0, len(raw), LOG_SLOT_BYTES)]
         newest = 0
-        for slot, entry in enumerate(slots):
+        written_bytes = len(raw.rstrip(b"\xff"))  # of a young log most is erased
+        for slot, start in enumerate(range(0, written_bytes, LOG_SLOT_BYTES)):
+            entry = raw[start : start + LOG_SLOT_BYTES]
             if entry not in _ERASED:
                 seq = _seq_of(entry)
                 is_newer = newest < seq <= ENTRIES_OF_A_LIFE_MAX
@@ -159,7 +160,8 @@ class LogRing:
                     newest = seq
         was_ever_full = newest >= self._slots
         for _ in range(self._slots - 1):
-            follower = slots[self._slot_of(newest + 1)]
+            start = self._slot_of(newest + 1) * LOG_SLOT_BYTES
+            follower = raw[start : start + LOG_SLOT_BYTES]
             is_free = follower in _ERASED and not was_ever_full
             if is_free or _parse(follower, newest + 1 - self._slots) is not None:
                 break
