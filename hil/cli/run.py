@@ -16,6 +16,7 @@ from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say
 from hil.cli.preflight_command import preflight
 from hil.cli.quantities import WholeNumber
+from hil.cli.reset_command import reset
 from hil.cli.targets_command import targets
 from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
@@ -86,6 +87,7 @@ def hil() -> None:
 hil.add_command(adopt)
 hil.add_command(targets)
 hil.add_command(preflight)
+hil.add_command(reset)
 
 
 @hil.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
