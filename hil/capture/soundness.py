@@ -6,9 +6,9 @@ Whoever shows a part of a recording lets all of it pass through here, so that no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-from hil.capture.messages import NOT_ITS_KEY, FrameState, RecordedMessage
+from hil.capture.messages import NOT_ITS_KEY, FrameState, Many, RecordedMessage
 from hil.errors import BadConfiguration
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Beginning, is_foreign
@@ -47,14 +47,23 @@ class Soundness:
     _opened: set[int] = field(default_factory=set)
     _not_opened: set[int] = field(default_factory=set)
 
-    def watching(self, entries: Iterable[Read]) -> Iterator[Read]:
+    @overload
+    def watching(self, entries: Iterable[Read]) -> Iterator[Read]: ...
+
+    @overload
+    def watching(self, entries: Iterable[Read | Many]) -> Iterator[Read | Many]: ...
+
+    def watching(self, entries: Iterable[Read | Many]) -> Iterator[Read | Many]:
         """The same entries, each looked at on its way."""
         for entry in entries:
             self.take(entry)
             yield entry
 
-    def take(self, entry: Read) -> None:
+    def take(self, entry: Read | Many) -> None:
         """Look at one more."""
+        if isinstance(entry, Many):
+            self._take_many(entry)
+            return
         if isinstance(entry, Damage):
             self.damage += 1
             self.first_damage = self.first_damage or entry.what
@@ -67,13 +76,22 @@ class Soundness:
         self.packets += 1
         time_ns = entry.passed.time_ns if isinstance(entry, RecordedMessage) else entry.mark.time_ns
         if time_ns is not None:
-            if self._last_ns is not None and time_ns < self._last_ns:
-                self._went_back.append((entry.number, self._last_ns - time_ns))
-            self._last_ns = time_ns
+            self._take_time(entry.number, time_ns)
         if isinstance(entry, RecordedMessage):
             if isinstance(entry.message, PumpHello):  # of another pump, perhaps, with the same seed
                 self._over.discard(entry.message.sid)
             self._take_message(entry)
+
+    def _take_many(self, many: Many) -> None:
+        self.packets += many.count
+        self._take_time(many.number, many.first_ns)
+        self._went_back += [(many.number + place, back_ns) for place, back_ns in many.went_back]
+        self._last_ns = many.last_ns
+
+    def _take_time(self, number: int, time_ns: int) -> None:
+        if self._last_ns is not None and time_ns < self._last_ns:
+            self._went_back.append((number, self._last_ns - time_ns))
+        self._last_ns = time_ns
 
     def _take_message(self, entry: RecordedMessage) -> None:
         self.sealed += entry.state is FrameState.SEALED
