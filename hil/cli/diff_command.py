@@ -14,7 +14,7 @@ from hil.cli.recording_options import KEY
 from hil.comparison.differences import Comparison, How, message_name
 from hil.comparison.rules import Rules
 from hil.comparison.rules_file import read_rules
-from hil.comparison.side import read_side
+from hil.comparison.side import Side
 from hil.comparison.summary import Summary, summed_up
 from hil.errors import BadConfiguration, NotTheSame
 from hil.frame_words import fields_text, frame_text, value_text
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from hil.capture.messages import RecordedMessage
     from hil.comparison.differences import Difference
     from hil.comparison.judging import Applied
-    from hil.comparison.side import Side
     from hil.comparison.summary import OfField
 
 WORDS: Final = {
@@ -62,10 +61,10 @@ def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | No
     try:
         rules = Rules() if rules_path is None else read_rules(rules_path)
         keys = [] if key_path is None else read_keys(key_path)
-        sides = [read_side(path, keys) for path in (first, second)]
-        _check_there_is_something(sides)
+        sides = [Side(path, keys) for path in (first, second)]
         comparison = Comparison(rules)
-        summary = summed_up(comparison.differences(sides[0].messages, sides[1].messages))
+        summary = summed_up(comparison.differences(*sides))
+        _check_there_is_something(sides)
     except BadConfiguration as error:
         if as_json:
             tell_error(error)
@@ -76,7 +75,7 @@ def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | No
 
 def _check_there_is_something(sides: list[Side]) -> None:
     """BadConfiguration where nothing was said in either file: nobody shall hear that they are the same."""
-    if not any(side.messages for side in sides):
+    if not any(side.count for side in sides):
         raise BadConfiguration(
             f"there is nothing to compare: no message can be read in {sides[0].path} or {sides[1].path}"
         )
