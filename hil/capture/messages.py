@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from protocol.capture.pcapng import Taker
+    from protocol.capture.pcapng import Readable, Taker
     from protocol.capture.recording import Entry
     from protocol.link.development_keys import DeviceKey
+
+    Seen = Callable[[int], None]
 
 
 NOT_ITS_KEY: Final = "the key of its session does not open it"
@@ -95,23 +97,28 @@ Read = RecordedMessage | NumberedMark | Beginning | Damage
 
 
 @overload
-def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]: ...
+def read_messages(
+    path: Path, keys: Iterable[DeviceKey] = (), *, seen: Seen | None = None
+) -> Iterator[Read]: ...
 
 
 @overload
-def read_messages(path: Path, keys: Iterable[DeviceKey], taker: Taker | None) -> Iterator[Read | Many]: ...
+def read_messages(
+    path: Path, keys: Iterable[DeviceKey], taker: Taker | None, *, seen: Seen | None = None
+) -> Iterator[Read | Many]: ...
 
 
 def read_messages(
-    path: Path, keys: Iterable[DeviceKey] = (), taker: Taker | None = None
+    path: Path, keys: Iterable[DeviceKey] = (), taker: Taker | None = None, *, seen: Seen | None = None
 ) -> Iterator[Read | Many]:
     """What a recording holds, in order, damage in its place.
 
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
-    With `taker` (`at_once.taker_for`) frames of which nobody wants to see each are read many at once.
+    With `taker` (`at_once.taker_for`) frames of which nobody wants to see each are read many at once. `seen` is told
+    how many bytes of the file have been read.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    yield from messages_of(entries_of(path, taker), key_finder(keys))
+    yield from messages_of(entries_of(path, taker, seen), key_finder(keys))
 
 
 @overload
@@ -119,14 +126,14 @@ def entries_of(path: Path) -> Iterator[Entry]: ...
 
 
 @overload
-def entries_of(path: Path, taker: Taker | None) -> Iterator[Entry | Taken]: ...
+def entries_of(path: Path, taker: Taker | None, seen: Seen | None = None) -> Iterator[Entry | Taken]: ...
 
 
-def entries_of(path: Path, taker: Taker | None = None) -> Iterator[Entry | Taken]:
+def entries_of(path: Path, taker: Taker | None = None, seen: Seen | None = None) -> Iterator[Entry | Taken]:
     """What a recording consists of; BadConfiguration where the file cannot be read or is no pcapng."""
     try:
         with path.open("rb") as file:
-            yield from read_entries(file, taker)
+            yield from read_entries(file if seen is None else _SeenFile(file, seen), taker)
     except NotACapture as error:
         raise BadConfiguration(f"{path} is no recording: {error}", advice="name a file in pcapng") from error
     except OSError as error:
@@ -164,6 +171,21 @@ def messages_of(
                 yield entry
             case Taken():
                 yield reader.many(entry.what)
+
+
+class _SeenFile:
+    """A file that tells how far it has been read."""
+
+    def __init__(self, file: Readable, seen: Seen) -> None:
+        self._file = file
+        self._seen = seen
+        self._read_bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self._read_bytes += len(data)
+        self._seen(self._read_bytes)
+        return data
 
 
 class _Reader:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, overload
 
 from hil.capture.messages import NOT_ITS_KEY, FrameState, Many, RecordedMessage
 from hil.errors import BadConfiguration
+from hil.quantity_words import are, counted
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Beginning, is_foreign
 from protocol.messages.handshake import PumpHello
@@ -109,23 +110,27 @@ class Soundness:
             self._over.add(self._sid)
             self._sid = frame.sid
 
-    def check(self, file: Path, *, with_key: bool, advice: str) -> None:
-        """BadConfiguration where the file, or the key, is not what it should be; `advice` on what was read of it."""
+    def refuse_foreign(self, file: Path) -> None:
+        """BadConfiguration where all of it is a capture of something else: nothing is to be said of that."""
         if self.foreign and not self.packets:
             raise BadConfiguration(
                 f"{file} is a capture of something else: it has {self.first_damage}",
                 advice="name a recording of a line to a pump; `pumpbench import` makes one of other captures",
             )
+
+    def check(self, file: Path, *, with_key: bool, advice: str) -> None:
+        """BadConfiguration where the file, or the key, is not what it should be; `advice` on what was read of it."""
+        self.refuse_foreign(file)
         if self.damage:
             first = "" if self.damage == 1 else "the first of them "
             raise BadConfiguration(
-                f"{file} is damaged in {_places(self.damage)}, {first}{self.first_damage};"
-                f" {self.packets} packets could be read",
+                f"{file} is damaged in {counted(self.damage, 'place')}, {first}{self.first_damage};"
+                f" {counted(self.packets, 'packet')} could be read",
                 advice=advice,
             )
         if self.sealed and with_key:
             raise BadConfiguration(
-                f"{self.sealed} frames of {file} are sealed, and no key of --key opens them",
+                f"{counted(self.sealed, 'frame')} of {file} {are(self.sealed)} sealed, and no key of --key opens them",
                 advice="it may be another device's, or their handshake was not recorded",
             )
         if self._not_opened - self._opened:
@@ -155,10 +160,9 @@ class Soundness:
     def _sealed_words(self, file: Path) -> str:
         wrong = self._not_opened - self._opened
         if not wrong:
-            return f"{self.sealed} frames are sealed, and the file has no key for them"
-        sessions = "a session" if len(wrong) == 1 else f"{len(wrong)} sessions"
-        return f"{self.sealed} frames of {file} are sealed, and the key that it has for {sessions} opens none of them"
-
-
-def _places(count: int) -> str:
-    return "one place" if count == 1 else f"{count} places"
+            return (
+                f"{counted(self.sealed, 'frame')} {are(self.sealed)} sealed, and the file has no key for them"
+            )
+        sessions = "a session" if len(wrong) == 1 else counted(len(wrong), "session")
+        frames = f"{counted(self.sealed, 'frame')} of {file} {are(self.sealed)} sealed"
+        return f"{frames}, and the key that it has for {sessions} opens none of them"

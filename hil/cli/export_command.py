@@ -17,6 +17,7 @@ from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell_lines
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
@@ -59,11 +60,13 @@ def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> No
     write = None if out is None else _writer(out)
     keys = [] if key_path is None else read_keys(key_path)
     soundness = Soundness()
-    rows = rows_of(TABLES[name], soundness.watching(read_messages(file, keys, taker_for([name]))))
-    if write is None:
-        tell_lines(piece.removesuffix("\n") for piece in _csv(columns, rows, line_end="\n"))
-    else:
-        write(columns, rows)
+    with shown_reading(file) as seen:
+        messages = read_messages(file, keys, taker_for([name]), seen=None if write is None else seen)
+        rows = rows_of(TABLES[name], soundness.watching(messages))
+        if write is None:
+            tell_lines(piece.removesuffix("\n") for piece in _csv(columns, rows, line_end="\n"))
+        else:
+            write(columns, rows)
     advice = f"what could be read is in {out or 'the output'}"
     soundness.check(file, with_key=key_path is not None, advice=advice)
     for remark in soundness.remarks(file):

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from hil.capture.messages import Seen
     from protocol.link.development_keys import DeviceKey
 
 KEPT_MAX: Final = 50_000
@@ -27,6 +28,8 @@ class Side:
 
     path: Path
     keys: Iterable[DeviceKey] = ()
+    seen: Seen | None = None
+    """See `read_messages`."""
     count: int = 0
     sealed: int = 0
     """How many of its frames no key opens."""
@@ -40,7 +43,7 @@ class Side:
             return
         self.count, self.sealed, self.damage = 0, 0, []
         kept: list[RecordedMessage] = []
-        for entry in read_messages(self.path, self.keys):
+        for entry in read_messages(self.path, self.keys, seen=self.seen):
             if isinstance(entry, Damage):
                 self.damage.append(entry.what if entry.at < 0 else f"byte {entry.at}: {entry.what}")
             elif isinstance(entry, RecordedMessage) and entry.state is not FrameState.DELIMITERS:
