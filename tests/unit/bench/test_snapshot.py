@@ -144,7 +144,7 @@ def test_what_is_no_snapshot_is_refused_in_words(document: object, sentence: str
 def test_whatever_a_forger_writes_it_is_refused_or_runs() -> None:
     """Any value put anywhere: no other error comes out, in reading or in an hour of running."""
     draw = random.Random(5)
-    values = [
+    values: list[Any] = [
         None,
         True,
         -1,
