@@ -240,8 +240,14 @@ class BenchSession:
             self._next.launch()
 
     def retire(self, target: Target) -> None:
-        """Close a test's target: it ends while the next test begins, and the one before it has ended by now."""
+        """Close a test's target: it ends while the next test begins, and the one before it has ended by now.
+
+        A board ends at once: the next test wants the same one.
+        """
         target.dismiss()
+        if hasattr(target, "purpose"):
+            target.close()
+            return
         retiring, self._retiring = self._retiring, target
         if retiring is not None:
             retiring.close()

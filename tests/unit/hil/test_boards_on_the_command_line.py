@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from hil.address import parse
 from hil.bench_file import nearest_bench_file
+from hil.bench_session import BenchSession
 from hil.cli.main import cli
 from hil.errors import InUse
 from hil.leases import LETS_GO_WITHIN_S
@@ -186,6 +188,16 @@ def test_a_reset_by_command_runs_it_beside_the_bench_file(lab: Lab) -> None:
     lab.write(more='reset = "command"\nreset_command = "touch was-reset"')
     assert pumpbench("hil", "reset", "--target", "bench:rig1").exit_code == 0
     assert (lab.directory / "was-reset").exists()
+
+
+def test_a_board_that_its_bench_can_renew_is_free_for_each_test_of_a_run(lab: Lab) -> None:
+    lab.write(more='capabilities = ["reset"]')
+    with closing(BenchSession(parse("bench:rig1"))) as session:
+        for name in ("first", "second", "third"):
+            bench = session.open_bench(name)
+            bench.open_programmer().ping()
+            bench.close()
+    assert lab.target().lock.holder() is None
 
 
 ASKS_FOR_EVER = """
