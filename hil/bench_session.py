@@ -152,8 +152,13 @@ class BenchSession:
 
         Raises what opening raises: one sentence for a person, instead of an error in the first test.
         """
-        if TargetCapability.RESET not in self.capabilities:
+        if TargetCapability.RESET in self.capabilities:
+            return
+        try:
             self._shared_target().open_channel().close()
+        except BaseException:
+            self.close()  # a run that does not begin has no end either, and a hook after is to run
+            raise
 
     def look_before_a_run(self, report: Path) -> Seen:
         """What a preflight sees of a device that is already there, and of the disk for the report."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     ListPorts = Callable[[], Iterable[SerialPort]]
 
 MS_PER_S = 1_000
+FLASH_LIMIT_S = 600.0  # a megabyte over a line of 115200 baud takes 90 s
 
 
 class BoardTarget(PortTarget["Channel"]):
@@ -167,6 +168,16 @@ class BoardTarget(PortTarget["Channel"]):
                 self._run_reset_command,
             )
         )
+
+    def flash(self) -> None:
+        """Write the firmware to the board, by the command of the bench file. Errors as of `reset`."""
+        bench = self.in_bench_file
+        if bench is None or not bench.flash:
+            raise BadConfiguration(
+                f"{self.address} has no command that flashes it", advice="write flash into the bench file"
+            )
+        self.close_line()
+        run_command(bench.flash, bench.directory, f"flash of {self.address}", FLASH_LIMIT_S)
 
     def _run_reset_command(self) -> None:
         bench = self.in_bench_file
