@@ -107,6 +107,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
         {"key_id": 1, "role": "king", "key": "00" * 16},
         {"key_id": 1, "role": "clinician", "key": "00" * 15},
         {"key_id": 0xFFFF, "role": "clinician", "key": "00" * 16},
+        [{"key_id": 1, "role": "clinician", "key": digit * 16} for digit in ("00", "01")],
     ],
 )
 def test_a_wrong_key_file_is_one_sentence_without_the_key(tmp_path: Path, document: Any) -> None:
