@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hil.errors import LeaseLost
     from hil.leases import Lease
     from hil.targets.descriptor import DescriptorChannel
+    from hil.targets.target import Target
     from hil.targets.usb import SerialPort, UsbAddress
 
     OpenLine = Callable[[LineLevels], Channel]
@@ -64,6 +65,8 @@ class BoardTarget(PortTarget["Channel"]):
         )
         self.capabilities: frozenset[TargetCapability] = frozenset() if bench is None else bench.capabilities
         self.open_line = open_line
+        self.behind: Target | None = None
+        """The target whose lines these are, where that is no board itself: it is started and closed with this one."""
         self.board = board
         self.purpose = own_purpose()
         """What the board is used for, as others are told who want it too."""
@@ -89,6 +92,8 @@ class BoardTarget(PortTarget["Channel"]):
         try:
             if bench is not None and bench.before:
                 run_command(bench.before, bench.directory, f"the hook before {self.address}")
+            if self.behind is not None:
+                self.behind.start()
             self._watch = LeaseWatch(self._lease, self._moved_bytes, self._lose)
         except BaseException:
             self._end_lease()
@@ -114,6 +119,8 @@ class BoardTarget(PortTarget["Channel"]):
         bench, lease = self.in_bench_file, self._lease
         try:
             self.close_line()
+            if self.behind is not None:
+                self.behind.close()
             if bench is not None and bench.after and lease is not None and lease.lost is None:
                 run_command(bench.after, bench.directory, f"the hook after {self.address}")
         finally:
@@ -206,14 +213,19 @@ def usb_target(
 
 def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
     """The board that a bench file names: what its address names, with all that the file says of it."""
-    inner = make_target(parse(bench.address), PumpChoice(baud=bench.baud))
+    address = parse(bench.address)
+    inner = make_target(address, PumpChoice(baud=bench.baud))
     if isinstance(inner, BoardTarget):
         return BoardTarget(text, inner.open_line, inner.board, bench)
-
-    def open_line(_levels: LineLevels) -> Channel:
-        return inner.open_channel()
-
-    return BoardTarget(text, open_line, lambda: bench.address, bench)
+    is_path = address.scheme.name == "pty"
+    board = BoardTarget(
+        text,
+        lambda _levels: inner.open_channel(),
+        lambda: board_at(address.place, serial_ports) if is_path else bench.address,
+        bench,
+    )
+    board.behind = inner
+    return board
 
 
 def board_at(path: str, ports: ListPorts) -> str:
