@@ -84,6 +84,15 @@ def field_text(message: type, name: str, value: object) -> str:
     return value_text(value)
 
 
+def text_at(place: str, value: object) -> str:
+    """One value in words, by the place of its field as rules name it: `GetInfoReply.serial`; none for None."""
+    message_name, _, name = place.partition(".")
+    message = next((cls for cls in declared_classes() if cls.__name__ == message_name), None)
+    if value is None:
+        return "none"
+    return value_text(value) if message is None else field_text(message, name, value)
+
+
 def entry_text(raw: bytes) -> str:
     """An entry of a log: number, running time, what it is, whose command, and its data; in hex where it is corrupt."""
     try:

@@ -436,7 +436,8 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     _skip_where_it_cannot(item, session)
     changes = next(item.iter_markers("starts_as"), None)
     profile = str(changes.args[0]) if changes else None
-    bench = session.open_bench(item.nodeid, profile, **(changes.kwargs if changes else {}))
+    otherwise = changes.kwargs if changes else getattr(item, "starts_with", {})
+    bench = session.open_bench(item.nodeid, profile, **otherwise)
     item.stash[_BENCH] = bench
     try:
         yield bench

@@ -18,7 +18,7 @@ from hil.comparison.rules_file import read_rules
 from hil.comparison.side import Side
 from hil.comparison.summary import Summary, summed_up
 from hil.errors import BadConfiguration, NotTheSame
-from hil.frame_words import field_text, fields_text, frame_text, value_text
+from hil.frame_words import fields_text, frame_text, text_at, value_text
 from hil.key_file import read_keys
 from hil.quantity_words import are, counted
 from protocol.codec.field_words import bare_name_and_unit
@@ -157,14 +157,13 @@ def _flattened(message: Any, prefix: str) -> Iterator[tuple[str, str]]:
             for number, row in enumerate(value):
                 yield from _flattened(row, f"{path}[{number}].")
         else:
-            yield path, _in_words(type(message), name, value)
+            yield path, _in_unit(f"{type(message).__name__}.{name}", value)
 
 
-def _in_words(message: type | None, name: str, value: Any) -> str:
+def _in_unit(place: str, value: Any) -> str:
     """A value in words, with the unit that the name of its field has."""
-    unit = bare_name_and_unit(name)[1]
-    text = value_text(value) if message is None else field_text(message, name, value)
-    return f"{text} {unit}" if unit and type(value) is int else text
+    unit = bare_name_and_unit(place.rpartition(".")[2])[1]
+    return f"{text_at(place, value)} {unit}" if unit and type(value) is int else text_at(place, value)
 
 
 def _cut(text: str) -> str:
@@ -182,12 +181,7 @@ def _of_field(of_field: OfField) -> Iterator[str]:
     yield f"{of_field.place} {WORDS[of_field.how]}, {counted(of_field.count, 'time')}"
     for each in of_field.shown:
         if of_field.how is How.FIELD:
-            message, _, path = each.place.partition(".")
-            of = type(each.first.message) if each.first is not None and each.first.message else None
-            its = of if of is not None and of.__name__ == message else None
-            was, now = (
-                _cut(_in_words(its, path.rpartition(".")[2], value)) for value in (each.was, each.now)
-            )
+            was, now = (_cut(_in_unit(each.place, value)) for value in (each.was, each.now))
             yield f"  {_numbers(each)}: {was} | {now}"
         else:
             entry = each.first or each.second

@@ -47,7 +47,7 @@ def player_at(
     pace = (
         PumpPace(timing, target.rig)
         if TargetCapability.TIME in target.capabilities
-        else LinePace(timing, conversation.first_ns, channel.now_ms())
+        else LinePace(timing, conversation.first_ns)
     )
     player = Player(
         conversation,
