@@ -11,15 +11,21 @@ ENVIRONMENT_NAME = "PUMPBENCH_TARGET"
 DEFAULT_ADDRESS = "emulator"
 FORMS = ", ".join(scheme.form for scheme in SCHEMES.values())
 PATH = "path"  # the scheme of an address that has none
+SPEED = "?baud="  # at the end of the address of a line that has a speed
+BAUD_DIGITS_MAX = 9
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A parsed address; `text` is what the person wrote, `place` what stands behind the scheme's colon."""
+    """A parsed address; `text` is what the person wrote, `place` what stands behind the scheme's colon.
+
+    `baud` is the speed of its line, in bits per second; None where the address does not say.
+    """
 
     text: str
     scheme: Scheme
     place: str
+    baud: int | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -33,8 +39,23 @@ def parse(text: str) -> Address:
     scheme = None if name == PATH and place != text else scheme_named(name)
     if scheme is None:
         raise BadConfiguration(f"no such target address: {text!r}", advice=f"write one of {FORMS}")
+    place, speed, digits = place.partition(SPEED)
+    baud = _baud(text, scheme, digits) if speed else None
     scheme.check(text, place)
-    return Address(text, scheme, place)
+    return Address(text, scheme, place, baud)
+
+
+def _baud(text: str, scheme: Scheme, digits: str) -> int:
+    """The speed at the end of an address; BadConfiguration where it is none, or the line has none."""
+    if not scheme.takes_baud:
+        raise BadConfiguration(
+            f"{scheme.form} has no speed, and {text!r} says one", advice=f"write it without {SPEED}"
+        )
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= BAUD_DIGITS_MAX and int(digits)):
+        raise BadConfiguration(
+            f"the speed of {text!r} is no number of bits per second above 0", advice=f"write {SPEED}115200"
+        )
+    return int(digits)
 
 
 def choose(command_line: str | None, environment: str | None, ini: str | None) -> Address:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, cast
 
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, PumpbenchError
+from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
+from hil.programmer.expected_pump import serial_of
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
@@ -64,6 +66,8 @@ class BenchSession:
         self._sample = make_target(address, self._usual)
         self._check_options(profile, seed)
         self._check_baud(baud)
+        self.purpose = "hil run"
+        """What a board is used for, as others are told who want it too."""
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
@@ -100,6 +104,7 @@ class BenchSession:
         """
         if not report:
             return
+        self.purpose = f"hil run, report {report}"
         from hil.capture.run_recording import RunRecording  # noqa: PLC0415 - where it is wanted
 
         told = {"target": self.address.text, "profile": self.profile, "seed": self.seed, "worker": worker}
@@ -109,6 +114,13 @@ class BenchSession:
             virtual=getattr(self._sample, "has_virtual_time", False),
             secrets=secrets,
         )
+
+    def key_of(self, role: Role) -> DeviceKey:
+        """The key of a role: of the board's key file where the bench file names one, else the published one."""
+        bench = getattr(self._sample, "in_bench_file", None)
+        if bench is None or bench.key_file is None:
+            return development_key(role)
+        return read_key(bench.key_file, role)
 
     def lacking(self, wanted: frozenset[TargetCapability], *, changed: bool) -> list[str]:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
@@ -169,7 +181,12 @@ class BenchSession:
         if not self.address.scheme.takes_baud:
             raise BadConfiguration(
                 f"{BAUD_OPTION} is for device paths alone, and {self.address} is none; it is {baud}",
-                advice="leave it out, or name the target by its path (/dev/NAME)",
+                advice="leave it out, or name the target by its path (/dev/NAME); usb:VID:PID has a speed too",
+            )
+        if self.address.baud is not None:
+            raise BadConfiguration(
+                f"{BAUD_OPTION} is {baud}, and {self.address} says its speed itself",
+                advice="leave one of them out",
             )
         if baud <= 0:
             raise BadConfiguration(f"{BAUD_OPTION} must be a number of bits per second above 0, is {baud}")
@@ -177,8 +194,11 @@ class BenchSession:
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
         if self._shared is None:
-            self._shared = make_target(self.address, self._usual)
-            self._shared.start()
+            shared = make_target(self.address, self._usual)
+            if hasattr(shared, "purpose"):  # a board, of which others want to know what it is used for
+                shared.purpose = self.purpose
+            shared.start()
+            self._shared = shared
         return self._shared
 
     def _take(self, choice: PumpChoice) -> Target:
@@ -279,13 +299,19 @@ class TestBench:
         patience_ms: int = PATIENCE_MS,
     ) -> Programmer:
         """A programmer on the test's line. Without a store it remembers nothing once it is gone."""
-        key = key or development_key(role)
+        key = key or self._session.key_of(role)
         if self._recording is not None:
             self._recording.know(key)
         if store is None:
             store = OutcomeStore(state_path, key=key.key)
-        entropy = self._entropy()
-        programmer = Programmer(self.line, key=key, store=store, entropy=entropy, patience_ms=patience_ms)
+        programmer = Programmer(
+            self.line,
+            key=key,
+            store=store,
+            entropy=self._entropy(),
+            patience_ms=patience_ms,
+            expected_pump=getattr(self.target, "expected_pump", None),
+        )
         self._programmers.append(programmer)
         self.note_frames(key, programmer.wire_log)
         if connect:
@@ -386,7 +412,7 @@ def identity_parts(info: GetInfoReply) -> list[tuple[str, str]]:
     }[info.kind]
     parts = [
         ("", kind),
-        ("serial", info.serial.rstrip(b"\x00 ").decode("ascii", "replace")),
+        ("serial", serial_of(info)),
         ("model", f"0x{info.model:04X}"),
         ("firmware", f"0x{info.fw:08X}"),
     ]

@@ -21,6 +21,8 @@ from protocol.link.development_keys import DeviceKey, development_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hil.bench_file import BenchTarget
+    from hil.targets.target import Target
     from hil.wire_log import WireEntry, WireLog
 
 
@@ -38,8 +40,9 @@ def connect(
 
     `address`: as of `pumpbench program --target`; else $PUMPBENCH_TARGET, else `emulator`, a new pump in this process.
 
-    `key`: a key, or the path of a key file; else the development key of `role`, or of a clinician. Of a file with
-    several keys `role` names one. A role is a `Role`, or its name as the command line has it.
+    `key`: a key, or the path of a key file; else the key file of the bench file (of `bench:NAME`), else the development
+    key of `role`, or of a clinician. Of a file with several keys `role` names one. A role is a `Role`, or its name as
+    the command line has it.
 
     `state`: True keeps command ids and outcomes in the state file that `pumpbench program` has for this key, unless the
     pump ends with this programmer; a path names another file. False or None keeps them in memory alone: a script that
@@ -60,17 +63,19 @@ def connect(
     if watch is not None and not callable(watch):
         raise UsageError(f"watch is {watch!r}, and a function or None is expected")
     place = addresses.choose(address, os.environ.get(addresses.ENVIRONMENT_NAME), None)
-    own_key = _key_of(key, _role_of(role))
+    target = make_target(place)
+    own_key = _key_of(_named_key(key, target), _role_of(role))
     if isinstance(state, bool) or state is None:
         path = default_path(own_key.key_id, own_key.key) if state and place.scheme.lives_on else None
     else:
         path = path_of(state, "--state")
     store = OutcomeStore(path, key=own_key.key)
     with ExitStack() as stack:
-        target = stack.enter_context(closing(make_target(place)))
+        stack.enter_context(closing(target))
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
-        programmer = Programmer(channel, key=own_key, store=store, secured=secured)
+        expected = getattr(target, "expected_pump", None)
+        programmer = Programmer(channel, key=own_key, store=store, secured=secured, expected_pump=expected)
         if hasattr(target, "tell_of_misses"):  # a replay
             target.tell_of_misses = programmer.notices.append
         if watch is not None:
@@ -107,6 +112,12 @@ def _until_it_fails(watch: Callable[[WireEntry], None], log: WireLog) -> Callabl
             raise
 
     return tell
+
+
+def _named_key(key: DeviceKey | str | Path | None, target: Target) -> DeviceKey | str | Path | None:
+    """The key that was named, else the key file of the board in the bench file; None where neither is."""
+    bench: BenchTarget | None = getattr(target, "in_bench_file", None)
+    return key if key is not None or bench is None else bench.key_file
 
 
 def _key_of(key: DeviceKey | str | Path | None, role: Role | None) -> DeviceKey:

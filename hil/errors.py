@@ -52,7 +52,7 @@ EXIT_CODE_WORDS = {
     ExitCode.DEVICE_REFUSED: "the pump answered and did not do it, or not all of it; the sentence says which",
     ExitCode.OUTCOME_UNKNOWN: "a command was sent and nobody knows yet what became of it: do not repeat it, ask",
     ExitCode.BAD_CONFIGURATION: "an address, file, profile or option that cannot be right; nothing was sent",
-    ExitCode.TAKEN: "somebody else has the port, the link, the image, the state file or the report directory",
+    ExitCode.TAKEN: "somebody else has the port, board, link, image, state file or report directory",
     ExitCode.ANSWER_NOT_WRITTEN: "it was done as the sentence says, and the answer could not be printed",
     ExitCode.DECLINED: "a question was not answered with yes: nothing was changed",
     ExitCode.LEFT_STOPPED: "it was done, and the pump is left stopped without a second yes: its program does not run",
@@ -100,6 +100,13 @@ class BenchLost(PumpbenchError):
 
     exit_code = ExitCode.BENCH_LOST
     accused = "bench"
+
+
+class LeaseLost(BenchLost):
+    """The board was taken away from this process, or was not used for too long: for it the bench is gone."""
+
+    exit_code = ExitCode.TAKEN
+    accused = "lease"
 
 
 class LinkError(PumpbenchError):

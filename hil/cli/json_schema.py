@@ -24,6 +24,7 @@ from typing import (
 )
 
 from hil.cli import documents, patient_documents, procedure_documents, report_documents
+from hil.cli.bench_documents import BENCH_DOCUMENTS
 from hil.cli.documents import VERSION, ExecutedPart, is_wall_time, iso_name
 from hil.cli.recording_documents import RECORDING_DOCUMENTS
 from hil.cli.rig_documents import RIG_DOCUMENTS
@@ -88,6 +89,7 @@ DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "bridge": ((procedure_documents.BridgePart,),),
     "dates": ((procedure_documents.DatesPart,),),
     "error": ((documents.ErrorPart,),),
+    **BENCH_DOCUMENTS,
     **RIG_DOCUMENTS,
     **RECORDING_DOCUMENTS,
 }

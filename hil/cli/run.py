@@ -12,17 +12,16 @@ import click
 
 from hil import address as addresses
 from hil.cli.adopt_command import adopt
-from hil.cli.documents import json_text
 from hil.cli.help_pages import ListsWholeSentences
-from hil.cli.output import say, tell
+from hil.cli.output import say
 from hil.cli.quantities import WholeNumber
+from hil.cli.targets_command import targets
 from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
 from hil.own_paths import check_working_directory
 from hil.report.directory import ReportDirectory
 from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
-from hil.targets.schemes import SCHEMES
 
 DEFAULT_REPORT = "hil-report"
 CACHE_NAME = ".pytest_cache"
@@ -84,34 +83,7 @@ def hil() -> None:
 
 
 hil.add_command(adopt)
-
-
-@hil.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON: an object with both lists.")
-def targets(as_json: bool) -> None:
-    """List the serial ports of this machine, and the kinds of target that an address can name."""
-    from hil.targets.port import serial_ports  # noqa: PLC0415 - only this command needs it
-
-    ports = serial_ports()
-    forms = [scheme.form for scheme in SCHEMES.values()]
-    if as_json:
-        tell(json_text("hil-targets", {"serial_ports": ports, "forms": forms}))
-        return
-    rows = [
-        (port.device, port.description or "-", port.vid_pid or "-", port.serial_number or "-")
-        for port in ports
-    ]
-    rows = [("device", "description", "VID:PID", "serial number"), *rows] if rows else []
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    lines = ["serial ports:", *(f"  {line}" for line in lines or ["none found"])]
-    lines += ["emulated pumps:", "  emulator          in this process, virtual time"]
-    lines += ["  emulator:process  a process of its own on a PTY"]
-    lines += [f"other addresses: {', '.join(form for form in forms if not form.startswith('emulator'))}"]
-    tell("\n".join(lines))
+hil.add_command(targets)
 
 
 @hil.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
@@ -131,6 +103,14 @@ def targets(as_json: bool) -> None:
     type=WholeNumber("from 1"),
     help="Speed of a device path, in bits per second.  [default: 115200]",
 )
+@click.option(
+    "--wait",
+    "wait_s",
+    type=WholeNumber("0 to 86400 s"),
+    default=0,
+    metavar="SECONDS",
+    help="How long to wait for somebody else who has the board.",
+)
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -139,6 +119,7 @@ def run(
     profile: str | None,
     seed: int | None,
     baud: int | None,
+    wait_s: int,
     expression: str | None,
     pytest_arguments: tuple[str, ...],
     **flags: bool,
@@ -165,6 +146,8 @@ def run(
         BenchSession(
             address, profile, seed, baud
         ).close()  # refuses what is wrong; pytest would tell it twice more
+    if wait_s:
+        _wait_for_board(address, wait_s)
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
     arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
     if looks <= LOOKING_AT_TESTS:
@@ -198,6 +181,25 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
         arguments += ["-p", "no:terminal"]
     arguments += _choosing(expression)
     _become_pytest([*arguments, *pytest_arguments])
+
+
+def _wait_for_board(address: addresses.Address, wait_s: int) -> None:
+    """Wait until nobody holds the board; InUse names who does at the end. The run then takes it itself."""
+    from hil.targets import make_target  # noqa: PLC0415 - only where it is waited for
+    from hil.targets.board import BoardTarget  # noqa: PLC0415 - likewise
+
+    target = make_target(address)
+    if not isinstance(target, BoardTarget):
+        raise BadConfiguration(
+            f"--wait is for boards that somebody else may hold, and {address} is none", advice="leave it out"
+        )
+    lease = target.lock.take(
+        "about to run",
+        target.idle_limit_s,
+        wait_s=wait_s,
+        tell=lambda sentence: say(f"pumpbench: {sentence}"),
+    )
+    lease.give_back()
 
 
 def _check_what_pytest_gets(expression: str | None, pytest_arguments: tuple[str, ...]) -> None:

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.command_ledger import Executed
     from hil.programmer.entropy import Entropy
+    from hil.programmer.expected_pump import ExpectedPump
     from hil.programmer.log_reading import Progress
     from hil.programmer.staging import DayGroup, ProgramOptions, StagedProgram
     from hil.programs.infusion_program import InfusionProgram
@@ -135,6 +136,7 @@ class Programmer:
         entropy: Entropy | None = None,
         secured: bool = True,
         patience_ms: int = PATIENCE_MS,
+        expected_pump: ExpectedPump | None = None,
     ) -> None:
         self.key = key or development_key(Role.CLINICIAN)
         self.store = OutcomeStore() if store is None else store
@@ -142,7 +144,7 @@ class Programmer:
         self.session = ClientSession(
             channel, self.key, entropy or SystemEntropy(), secured=secured, wire_log=self.wire_log
         )
-        self.requester = Requester(self.session, patience_ms=patience_ms)
+        self.requester = Requester(self.session, patience_ms=patience_ms, expected_pump=expected_pump)
         self.ledger = CommandLedger(self.requester, self.store)
         self.turn = self.ledger.turn
         self._pairing = Pairing(self.requester, self.ledger)

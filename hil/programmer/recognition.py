@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BenchLost, DeviceError, DeviceRefused, LinkError
 from hil.outcome_store import MarkedEntry, Marks
+from hil.programmer.expected_pump import serial_of
 from hil.programmer.log_reading import ANY_EPOCH, NO_FILTER, OLDEST
 from protocol.errors import RemoteError
 from protocol.identifiers import DeviceKind, Role
@@ -106,7 +107,7 @@ class Recognition:
             if self._session.is_open and self._session.session_number == number:
                 self._known = KnownPump(
                     number,
-                    info.serial.rstrip(b"\x00 ").decode("ascii", "backslashreplace"),
+                    serial_of(info),
                     info.memory_id,
                     info.kind,
                     status.last_cmd_id,

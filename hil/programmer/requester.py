@@ -9,18 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from hil.deadline import Deadline
-from hil.errors import DeviceError, DeviceRefused, DeviceUnsafe, LinkError
+from hil.errors import BenchLost, DeviceError, DeviceRefused, DeviceUnsafe, LinkError
 from hil.programmer.client_session import NoReply, Refused, Replied
 from hil.programmer.encoding import encoded
 from protocol.codec.atoms import Malformed
 from protocol.codec.layouts import decode
 from protocol.identifiers import ErrorCode, StateChanged
+from protocol.messages.reading import GetInfo
 from protocol.registry import command_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.programmer.client_session import ClientSession
+    from hil.programmer.expected_pump import ExpectedPump
     from protocol.messages.command import Request
     from protocol.messages.errors import ErrorReply
 
@@ -34,8 +36,16 @@ _SESSION_GONE = frozenset({ErrorCode.NO_SESSION, ErrorCode.SESSION_EXPIRED})
 class Requester:
     """One programmer's conversation with one pump."""
 
-    def __init__(self, session: ClientSession, *, patience_ms: int = PATIENCE_MS) -> None:
+    def __init__(
+        self,
+        session: ClientSession,
+        *,
+        patience_ms: int = PATIENCE_MS,
+        expected_pump: ExpectedPump | None = None,
+    ) -> None:
+        """`expected_pump` is compared first of all in each session; None where any pump may answer."""
         self.session = session
+        self._expected_pump = expected_pump
         self._patience_ms = patience_ms
 
     def deadline(self) -> Deadline:
@@ -63,9 +73,26 @@ class Requester:
         return action()
 
     def ensure_session(self, deadline: Deadline) -> None:
-        """Open a session if there is none."""
-        if not self.session.is_open:
+        """Open a session if there is none. BenchLost where another pump answers than the expected one."""
+        while not self.session.is_open:
             self.session.open(deadline)
+            if self._expected_pump is not None:
+                self._compare(self._expected_pump, deadline)
+
+    def _compare(self, expected: ExpectedPump, deadline: Deadline) -> None:
+        """See that the expected pump answers in this session; no session is left where it does not."""
+        message = GetInfo()
+        info = self._asked(message, encoded(message), deadline)
+        if isinstance(info, NoReply):
+            self.session.forget_session()
+            if self.passed(deadline):
+                raise _not_answered(message, info)
+            return
+        try:
+            expected.check(info)
+        except BenchLost:
+            self.session.forget_session()
+            raise
 
     def request(self, message: Request[Reply], deadline: Deadline | None = None) -> Reply:
         """Ask until it is answered, over as many sessions as it takes, until the deadline; returns the reply.

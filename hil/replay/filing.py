@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.errors import OutcomeUnknown
 from hil.outcome_store import FiledCommand, OutcomeStore
+from hil.programmer.expected_pump import serial_of
 from protocol.identifiers import DeviceKind, Opcode, Outcome
 from protocol.registry import cmd_crc
 
@@ -63,7 +64,7 @@ class Filing:
     def file(self, key: DeviceKey, info: GetInfoReply, opcode: int, message: Any) -> Filed:
         """Write a command down; on the disk when this returns. BadConfiguration where it cannot be written."""
         store = self._opened(key)
-        store.name_pump(info.memory_id, info.serial.rstrip(b"\0 ").decode("ascii", "backslashreplace"))
+        store.name_pump(info.memory_id, serial_of(info))
         volume_nl = getattr(message, "volume_nl", 0)
         command = FiledCommand(message.cmd_id, Opcode(opcode), cmd_crc(opcode, message), volume_nl)
         store.file(info.memory_id, command)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hil.targets.choices import PumpChoice
@@ -15,4 +16,7 @@ __all__ = ["PumpChoice", "make_target"]
 
 def make_target(address: Address, choice: PumpChoice | None = None) -> Target:
     """The target of an address, not started yet."""
-    return address.scheme.make(address.text, address.place, choice or PumpChoice())
+    choice = choice or PumpChoice()
+    if address.baud is not None:
+        choice = replace(choice, baud=address.baud)
+    return address.scheme.make(address.text, address.place, choice)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from typing import TYPE_CHECKING
 
 from hil.channel import Channel
-from hil.errors import BenchLost, InUse, LinkError
+from hil.errors import BenchLost, InUse, LinkError, PumpbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hil.targets.reset import ControlLines
 
 READ_BYTES = 4096
 WRITE_LIMIT_MS = 2_000  # 250 bytes take 22 ms at 115200 baud; a line that takes nothing for 2 s is dead
@@ -29,8 +32,13 @@ class DescriptorChannel(Channel):
         device_ms: Callable[[], int | None] | None = None,
         *,
         somebody_listens: Callable[[], bool] | None = None,
+        lines: ControlLines | None = None,
     ) -> None:
-        """`somebody_listens` tells, of a line for one client, whether its other end is still there."""
+        """`somebody_listens` tells, of a line for one client, whether its other end is still there.
+
+        `lines` are its modem lines; None where it has none.
+        """
+        self.lines = lines
         self._descriptor = descriptor
         self._name = name
         self._close = close
@@ -41,6 +49,11 @@ class DescriptorChannel(Channel):
         self._somebody_listens = somebody_listens
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
+        self._wake: tuple[int, int] | None = None
+        self._cut: PumpbenchError | None = None
+        self._ending = threading.Lock()  # who cuts the line must not meet its number in other hands
+        self.moved_bytes = 0
+        """Bytes that went either way so far."""
 
     @property
     def sent_bytes(self) -> int:
@@ -73,6 +86,7 @@ class DescriptorChannel(Channel):
         except OSError as error:
             raise self._lost(error) from error
         self._sent_bytes += written
+        self.moved_bytes += written
         return written
 
     def fileno(self) -> int:
@@ -84,6 +98,7 @@ class DescriptorChannel(Channel):
         wait_ms = max(0, deadline_ms - self.now_ms())
         if not self._poll.poll(wait_ms):
             return b""
+        self._check_open()
         try:
             data = os.read(self._descriptor, READ_BYTES)
         except BlockingIOError:
@@ -92,15 +107,44 @@ class DescriptorChannel(Channel):
             raise self._lost(error) from error
         if data:
             self._silent_so_far = False
+            self.moved_bytes += len(data)
             return data
         raise self._lost(None)
 
     def close(self) -> None:
-        if not self._closed:
+        with self._ending:
+            if self._closed:
+                return
             self._closed = True
             self._close()
+            for end in self._wake or ():
+                os.close(end)
+
+    def may_be_cut(self) -> None:
+        """Prepare for `cut`: who waits on this line is then woken by it."""
+        if self._wake is None:
+            self._wake = os.pipe()
+            self._poll.register(self._wake[0], select.POLLIN)
+
+    def cut(self, error: PumpbenchError) -> None:
+        """Take the line away from whoever uses it, from another thread: all further calls raise `error`, at once.
+
+        The port itself is free for others from here on, whenever its user comes to close it.
+        """
+        self._cut = error
+        with self._ending:
+            if self._wake is None or self._closed:
+                return
+            nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            os.dup2(
+                nowhere, self._descriptor, inheritable=False
+            )  # no other file can get its number in between
+            os.close(nowhere)
+            os.write(self._wake[1], b"!")
 
     def _check_open(self) -> None:
+        if self._cut is not None:
+            raise self._cut
         if self._closed:
             raise BenchLost(f"{self._name} was closed", advice="open the channel again")
 
@@ -112,8 +156,10 @@ class DescriptorChannel(Channel):
                 f"{self._name} takes no bytes", advice="check that something reads at its other end"
             )
 
-    def _lost(self, error: OSError | None) -> BenchLost | InUse:
+    def _lost(self, error: OSError | None) -> PumpbenchError:
         """Who hung up: a pump that has its client already does so before its first byte, by whatever error."""
+        if self._cut is not None:
+            return self._cut
         if self._silent_so_far and self._somebody_listens is not None and self._somebody_listens():
             return InUse(
                 f"{self._name} closed the line before its first byte: one line a pump, and it has its client",

@@ -1,7 +1,8 @@
 """Targets that are already there: a PTY or device path through pyserial, and a TCP socket.
 
-Opening a port never pulses DTR (a pulse resets many boards) and never shares it: a second user is told so. What was
-waiting on the line belongs to nobody; a client discards until the answer to its own request.
+Opening a port makes no edge on DTR and RTS that the system does not make itself (an edge resets many boards) and never
+shares it: a second user is told so. What was waiting on the line belongs to nobody; a client discards until the answer
+to its own request.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from hil.targets.descriptor import DescriptorChannel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serial import Serial
+
     from hil.capabilities import TargetCapability
     from hil.rig import Rig
 
@@ -28,36 +31,28 @@ BAUD = 115_200  # [SPEC 1]
 CONNECT_LIMIT_S = 5.0
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 LINKS_MAX = 40  # what Linux follows
+NO_SUCH_LINE = frozenset({errno.ENOTTY, errno.EINVAL})
 
 
-class SerialPort(NamedTuple):
-    """A serial port that the system knows; "" where it does not know."""
+class LineLevels(NamedTuple):
+    """The levels of the modem lines while a port is open.
 
-    device: str
-    description: str
-    vid_pid: str
-    serial_number: str
+    Linux raises both when it opens a port that nobody has open. To leave them so is no edge, and so no reset.
+    """
 
-
-def serial_ports() -> list[SerialPort]:
-    """The serial ports of this machine, as pyserial finds them."""
-    from serial.tools import list_ports  # noqa: PLC0415 - as below
-
-    return [
-        SerialPort(
-            port.device,
-            "" if port.description in {None, "n/a"} else port.description,
-            "" if port.vid is None else f"{port.vid:04X}:{port.pid:04X}",
-            port.serial_number or "",
-        )
-        for port in sorted(list_ports.comports())
-    ]
+    dtr: bool = True
+    rts: bool = True
 
 
 def open_port(
-    path: str, name: str, device_ms: Callable[[], int | None] | None = None, *, baud: int = BAUD
+    path: str,
+    name: str,
+    device_ms: Callable[[], int | None] | None = None,
+    *,
+    baud: int = BAUD,
+    levels: LineLevels = LineLevels(),  # noqa: B008 - it never changes
 ) -> DescriptorChannel:
-    """Open a serial port or PTY for this process alone."""
+    """Open a serial port or PTY for this process alone, without an edge on the lines that reset boards."""
     import serial  # noqa: PLC0415 - 20 ms that only ports need
 
     place = os.path.expanduser(path)  # noqa: PTH111 - pathlib raises where there is no such user
@@ -73,6 +68,7 @@ def open_port(
     _refuse_dead_link(Path(place))
     port = serial.Serial(baudrate=baud, timeout=0, write_timeout=None, exclusive=True)
     port.port = place
+    port.dtr, port.rts = levels  # before it is open: pyserial then sets nothing else in between
     try:
         port.open()
     except (ValueError, OverflowError) as error:
@@ -83,7 +79,40 @@ def open_port(
         raise _reason_port_is_shut(path, error) from error
     descriptor = int(port.fileno())
     _keep_lines_at_close(descriptor)
-    return DescriptorChannel(descriptor, name, port.close, device_ms)
+    return DescriptorChannel(descriptor, name, port.close, device_ms, lines=SerialLines(port, path))
+
+
+class SerialLines:
+    """The modem lines of an open serial port, and its break. A PTY has none of them."""
+
+    def __init__(self, port: Serial, path: str) -> None:
+        self._port = port
+        self._path = path
+
+    def set_dtr(self, *, active: bool) -> None:
+        """Drive DTR. BadConfiguration where the line has none."""
+        self._drive("DTR", "dtr", active=active)
+
+    def set_rts(self, *, active: bool) -> None:
+        """Drive RTS. BadConfiguration where the line has none."""
+        self._drive("RTS", "rts", active=active)
+
+    def set_break(self, *, active: bool) -> None:
+        """Begin or end the break condition. BadConfiguration where the line cannot."""
+        self._drive("break condition", "break_condition", active=active)
+
+    def _drive(self, what: str, attribute: str, *, active: bool) -> None:
+        try:
+            setattr(self._port, attribute, active)
+        except OSError as error:
+            if error.errno not in NO_SUCH_LINE:
+                raise BenchLost(
+                    f"the port {self._path} is gone ({error.strerror})", advice="look at its cable"
+                ) from error
+            raise BadConfiguration(
+                f"the port {self._path} has no {what} (a PTY has none)",
+                advice="choose another way to reset the board",
+            ) from error
 
 
 def _refuse_dead_link(path: Path) -> None:
@@ -215,12 +244,16 @@ class PortTarget:
 
     def open_channel(self) -> DescriptorChannel:
         """Open the port; the previous channel is closed."""
-        self.close()
+        self.close_line()
         self._channel = self._open_line()
         return self._channel
 
     def close(self) -> None:
         """Close the port."""
+        self.close_line()
+
+    def close_line(self) -> None:
+        """Close the port, and keep what else there is."""
         if self._channel:
             self._channel.close()
             self._channel = None

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.errors import BadConfiguration
+from hil.targets.usb import FORM, usb_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ class Scheme(NamedTuple):
     lives_on: bool = True
     """Whether the device is there after the command has ended: then outcomes are kept on file without being asked."""
     takes_baud: bool = False
-    """Whether the line has a speed that somebody may choose: `baud` of the choice."""
+    """Whether the line has a speed that somebody may choose: `?baud=N` at the end, which is `baud` of the choice."""
 
 
 SCHEMES: Final[dict[str, Scheme]] = {}
@@ -107,11 +108,36 @@ def _check_path(text: str, place: str) -> None:
         )
 
 
-def _make_port(text: str, place: str, choice: PumpChoice) -> Target:
-    from hil.targets.port import BAUD, PortTarget, open_port  # noqa: PLC0415
+def _make_port(text: str, place: str, _choice: PumpChoice) -> Target:
+    from hil.targets.port import PortTarget, open_port  # noqa: PLC0415
 
-    baud = BAUD if choice.baud is None else choice.baud
-    return PortTarget(text, lambda: open_port(place, text, baud=baud))
+    return PortTarget(text, lambda: open_port(place, text))
+
+
+def _make_path(text: str, place: str, choice: PumpChoice) -> Target:
+    from hil.targets.board import path_target  # noqa: PLC0415
+
+    return path_target(text, place, choice.baud)
+
+
+def _make_usb(text: str, place: str, choice: PumpChoice) -> Target:
+    from hil.targets.board import usb_target  # noqa: PLC0415
+
+    return usb_target(text, usb_address(text, place), choice.baud)
+
+
+def _check_bench(text: str, place: str) -> None:
+    if not place:
+        raise BadConfiguration(
+            f"the address {text!r} names no target of a bench file", advice="write bench:NAME"
+        )
+
+
+def _make_bench(text: str, place: str, _choice: PumpChoice) -> Target:
+    from hil.bench_file import nearest_bench_file  # noqa: PLC0415
+    from hil.targets.board import bench_target  # noqa: PLC0415
+
+    return bench_target(text, nearest_bench_file().target(place))
 
 
 def host_and_port(text: str, place: str) -> tuple[str, int]:
@@ -159,8 +185,10 @@ def _make_replay(text: str, place: str, _choice: PumpChoice) -> Target:
 for _scheme in (
     Scheme("emulator", "emulator, emulator:process", _check_emulator, _make_emulator, lives_on=False),
     Scheme("pty", "pty:PATH", _check_path, _make_port),
-    Scheme("path", "/dev/NAME", _check_path, _make_port, takes_baud=True),
+    Scheme("path", "/dev/NAME", _check_path, _make_path, takes_baud=True),
+    Scheme("usb", FORM, usb_address, _make_usb, takes_baud=True),
     Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
+    Scheme("bench", "bench:NAME", _check_bench, _make_bench),
     Scheme("replay", "replay:FILE", _check_recording, _make_replay, lives_on=False),
 ):
     register_scheme(_scheme)

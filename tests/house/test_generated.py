@@ -12,6 +12,10 @@ import pytest
 
 DOCUMENTS = {
     "generate_mode_diagram.py": ("firmware_emu/DESIGN.md", "stateDiagram-v2\n"),
+    "generate_bench_schema.py": (
+        "hil/bench.schema.json",
+        '"title": "pumpbench bench file, pumpbench.toml",\n',
+    ),
     "generate_program_schema.py": (
         "hil/programs/program.schema.json",
         '"title": "pumpbench program file",\n',

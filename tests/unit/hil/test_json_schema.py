@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from hil.bench_session import TestBench
 from hil.cli import main
+from hil.cli.bench_documents import BENCH_DOCUMENTS
 from hil.cli.documents import KeysPart, json_text
 from hil.cli.json_schema import DOCUMENTS, json_schema
 from hil.cli.program import program
@@ -105,7 +106,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_command_has_a_schema() -> None:
     of_rig = {f"rig-{name}" for name in rig.commands}
-    assert {*program.commands, *of_rig, *RECORDING_DOCUMENTS, "error"} == set(DOCUMENTS)
+    assert {*program.commands, *of_rig, *RECORDING_DOCUMENTS, *BENCH_DOCUMENTS, "error"} == set(DOCUMENTS)
 
 
 @for_each("name", list(DOCUMENTS))

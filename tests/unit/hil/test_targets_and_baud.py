@@ -16,7 +16,7 @@ from serial.tools import list_ports, list_ports_common
 from hil.address import parse
 from hil.bench_session import BenchSession
 from hil.cli.run import hil
-from hil.targets.port import SerialPort, serial_ports
+from hil.targets.usb import SerialPort, serial_ports
 from tests.support.warm_python import run_python
 from tests.unit.hil.runs import environment, hil_run
 
@@ -64,11 +64,15 @@ def test_the_ports_of_this_machine_are_listed_with_what_is_known_of_them() -> No
     lines = [line.split() for line in targets().splitlines()]
     assert ["/dev/ttyUSB0", "Pump", "board", "0403:6001", "A50285BI"] in lines
     assert ["/dev/ttyS0", "-", "-", "-"] in lines
+    assert ["device", "description", "VID:PID", "serial", "number"] in lines  # nobody holds any
     assert json.loads(targets("--json"))["serial_ports"][1] == {
         "device": "/dev/ttyUSB0",
         "description": "Pump board",
         "vid_pid": "0403:6001",
         "serial_number": "A50285BI",
+        "interface": "",
+        "address": "usb:0403:6001:A50285BI",
+        "held_by": None,
     }
 
 

@@ -1,0 +1,63 @@
+"""The JSON documents of `pumpbench hil targets` and `hil preflight`; `hil.cli.json_schema` describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+
+class HolderPart(TypedDict):
+    """Who holds a board."""
+
+    name: Annotated[str, "user and machine"]
+    purpose: Annotated[str, "what for"]
+    pid: Annotated[int, "number of the process"]
+    held_s: Annotated[int, "since how long"]
+
+
+class PortPart(TypedDict):
+    """A serial port of this machine; empty where the system does not know."""
+
+    device: Annotated[str, "path of the device, as it is numbered now"]
+    description: Annotated[str, "what the system calls it"]
+    vid_pid: Annotated[str, "USB vendor and product, as 0403:6001"]
+    serial_number: Annotated[str, "serial number of the USB device"]
+    interface: Annotated[str, "which of its ports, as 1.0"]
+    address: Annotated[str, "how a target names it: usb:VID:PID:SERIAL, or its path"]
+    held_by: Annotated[HolderPart | None, "who holds it; null where nobody does"]
+
+
+class BenchTargetPart(TypedDict):
+    """A board of the bench file."""
+
+    name: Annotated[str, "its name; bench:NAME is its address"]
+    address: Annotated[str, "where it is, as the file says"]
+    device: Annotated[
+        str | None, "path that it has now; null where it is not plugged in, or is no serial port"
+    ]
+    instruments: Annotated[list[str], "names of its instruments"]
+    identity: Annotated[
+        str | None, "what the pump says of itself, or why it says nothing; null without --ask"
+    ]
+    held_by: Annotated[HolderPart | None, "who holds it; null where nobody does"]
+
+
+class TargetsPart(TypedDict):
+    """What `hil targets` lists."""
+
+    serial_ports: Annotated[list[PortPart], "the serial ports of this machine"]
+    bench_file: Annotated[str | None, "the nearest bench file; null where there is none"]
+    targets: Annotated[list[BenchTargetPart], "the boards of the bench file"]
+    forms: Annotated[list[str], "the forms of addresses"]
+
+
+class RevokePart(TypedDict):
+    """What `hil targets --revoke` did."""
+
+    board: Annotated[str, "the board"]
+    taken_from: Annotated[HolderPart | None, "who held it; null where nobody did"]
+
+
+BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "hil-targets": ((TargetsPart,),),
+    "hil-revoke": ((RevokePart,),),
+}

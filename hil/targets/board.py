@@ -1,0 +1,221 @@
+"""Boards on ports: a device path, `usb:VID:PID[:SERIAL]`, and a name of the bench file.
+
+What they have beyond a bare port: a lease, the port is looked for anew at each opening, the pump that answers is
+compared with the one that has to, and a board may be reset where somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from hil.address import parse
+from hil.bench_file import LEASE_IDLE_S
+from hil.errors import BadConfiguration
+from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
+from hil.programmer.expected_pump import ExpectedPump
+from hil.targets import make_target
+from hil.targets.choices import PumpChoice
+from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
+from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
+from hil.targets.usb import address_of, find_port, serial_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from hil.bench_file import BenchTarget
+    from hil.capabilities import TargetCapability
+    from hil.errors import LeaseLost
+    from hil.leases import Lease
+    from hil.targets.descriptor import DescriptorChannel
+    from hil.targets.usb import SerialPort, UsbAddress
+
+    OpenLine = Callable[[LineLevels], DescriptorChannel]
+    ListPorts = Callable[[], Iterable[SerialPort]]
+
+MS_PER_S = 1_000
+
+
+class BoardTarget(PortTarget):
+    """One board behind a port. `bench` is its part of the bench file; None where it has no name there."""
+
+    def __init__(
+        self,
+        address: str,
+        open_line: OpenLine,
+        board: Callable[[], str],
+        bench: BenchTarget | None = None,
+    ) -> None:
+        """`address` as the person wrote it; `open_line` opens the port with levels of its modem lines.
+
+        `board` says which board it is, the same under each of its names: one lease a board.
+        """
+        self.in_bench_file = bench
+        self.levels = LineLevels() if bench is None else LineLevels(bench.dtr, bench.rts)
+        self.expected_pump = (
+            ExpectedPump(address)
+            if bench is None
+            else ExpectedPump(address, serial=bench.serial, memory_id=bench.memory_id)
+        )
+        self.capabilities: frozenset[TargetCapability] = frozenset() if bench is None else bench.capabilities
+        self.open_line = open_line
+        self.board = board
+        self.purpose = own_purpose()
+        """What the board is used for, as others are told who want it too."""
+        self._lease: Lease | None = None
+        self._watch: LeaseWatch | None = None
+        super().__init__(address, lambda: open_line(self.levels))
+
+    @property
+    def lock(self) -> BoardLock:
+        """The lock of this board, wherever it is plugged in now."""
+        bench = self.in_bench_file
+        return BoardLock(lease_directory(None if bench is None else bench.leases), self.board())
+
+    @property
+    def idle_limit_s(self) -> int:
+        """After how many seconds without a byte its lease ends."""
+        return LEASE_IDLE_S if self.in_bench_file is None else self.in_bench_file.lease_idle_s
+
+    def start(self) -> None:
+        """Take the board's lease, and run the hook before. InUse names who has it; a failing hook leaves no lease."""
+        bench = self.in_bench_file
+        self._lease = self.lock.take(self.purpose, self.idle_limit_s)
+        try:
+            if bench is not None and bench.before:
+                run_command(bench.before, bench.directory, f"the hook before {self.address}")
+            self._watch = LeaseWatch(self._lease, self._moved_bytes, self._lose)
+        except BaseException:
+            self._end_lease()
+            raise
+
+    def open_channel(self) -> DescriptorChannel:
+        """Open the port; the previous channel is closed. LeaseLost where the lease was lost."""
+        if self._lease is not None:
+            if self._lease.lost is not None:
+                raise self._lease.lost
+            self._lease.use()
+        channel = super().open_channel()
+        channel.may_be_cut()
+        return channel
+
+    def close(self) -> None:
+        """Close the port, run the hook after, and give the lease back, whatever becomes of the hook.
+
+        A lease that was lost has no hook after: the board is somebody else's by now.
+        """
+        bench, lease = self.in_bench_file, self._lease
+        try:
+            self.close_line()
+            if bench is not None and bench.after and lease is not None and lease.lost is None:
+                run_command(bench.after, bench.directory, f"the hook after {self.address}")
+        finally:
+            self._end_lease()
+
+    def _end_lease(self) -> None:
+        watch, self._watch = self._watch, None
+        lease, self._lease = self._lease, None
+        if watch is not None:
+            watch.end()
+        if lease is not None:
+            lease.give_back()
+
+    def _moved_bytes(self) -> int:
+        channel = self._channel
+        return 0 if channel is None else channel.moved_bytes
+
+    def _lose(self, lost: LeaseLost) -> None:
+        channel = self._channel
+        if channel is not None:
+            channel.cut(lost)
+
+    @property
+    def reset_method(self) -> str:
+        """How this board is reset; `none` where nobody has said."""
+        return NO_RESET if self.in_bench_file is None else self.in_bench_file.reset
+
+    def reset(self, method: str = "") -> None:
+        """Reset the board, by the method of the bench file or by this one; its port is open for that, and stays so.
+
+        BadConfiguration where nobody has said how, or the line cannot; BenchLost where the command fails.
+        """
+        name = method or self.reset_method
+        if name == NO_RESET:
+            ways = ", ".join(each for each in RESET_METHODS if each != NO_RESET)
+            raise BadConfiguration(
+                f"nobody has said how {self.address} is reset",
+                advice=f"write reset = one of {ways} into the bench file, or name one",
+            )
+        if name == "command":
+            self._run_reset_command()
+            return
+        channel = self._channel or self.open_channel()
+        if channel.lines is None:
+            raise BadConfiguration(f"{self.address} has no modem lines", advice="reset it by a command")
+        RESET_METHODS[name].perform(
+            ResetOrder(
+                channel.lines,
+                lambda ms: threading.Event().wait(ms / MS_PER_S),
+                *self.levels,
+                self._run_reset_command,
+            )
+        )
+
+    def _run_reset_command(self) -> None:
+        bench = self.in_bench_file
+        if bench is None or not bench.reset_command:
+            raise BadConfiguration(
+                f"{self.address} has no reset_command", advice="write one into the bench file"
+            )
+        run_command(bench.reset_command, bench.directory, f"reset_command of {self.address}")
+
+
+def path_target(text: str, path: str, baud: int | None) -> BoardTarget:
+    """The board at a device path."""
+    return BoardTarget(text, partial(_open, path, text, baud), lambda: board_at(path, serial_ports))
+
+
+def usb_target(
+    text: str, wanted: UsbAddress, baud: int | None, ports: ListPorts = serial_ports
+) -> BoardTarget:
+    """The board that `wanted` names, looked for among `ports` at each opening."""
+
+    def open_line(levels: LineLevels) -> DescriptorChannel:
+        return _open(find_port(text, wanted, ports).device, text, baud, levels)
+
+    return BoardTarget(text, open_line, lambda: board_of(text, wanted, ports))
+
+
+def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
+    """The board that a bench file names: what its address names, with all that the file says of it."""
+    inner = make_target(parse(bench.address), PumpChoice(baud=bench.baud))
+    if isinstance(inner, BoardTarget):
+        return BoardTarget(text, inner.open_line, inner.board, bench)
+
+    def open_line(_levels: LineLevels) -> DescriptorChannel:
+        return cast("DescriptorChannel", inner.open_channel())
+
+    return BoardTarget(text, open_line, lambda: bench.address, bench)
+
+
+def board_at(path: str, ports: ListPorts) -> str:
+    """Which board is at a device path: what it is, where the system knows that, else the path itself."""
+    place = os.path.realpath(os.path.expanduser(path))  # noqa: PTH111 - pathlib raises where there is no such user
+    return next((address_of(port) for port in ports() if port.device == place and port.serial_number), place)
+
+
+def board_of(text: str, wanted: UsbAddress, ports: ListPorts) -> str:
+    """Which board a USB address names: also one that is not plugged in, which a hook may be about to power."""
+    if wanted.serial_number:
+        return f"usb:{wanted.vid_pid}:{wanted.serial_number}"
+    try:
+        port = find_port(text, wanted, ports)
+    except BadConfiguration:
+        return f"usb:{wanted.vid_pid}"
+    return address_of(port) if port.serial_number else port.device
+
+
+def _open(path: str, name: str, baud: int | None, levels: LineLevels) -> DescriptorChannel:
+    return open_port(path, name, baud=BAUD if baud is None else baud, levels=levels)

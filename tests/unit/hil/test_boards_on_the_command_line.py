@@ -1,0 +1,181 @@
+"""A board of the bench file on the command line: its holder is shown and named to others, and can be stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from hil.bench_file import nearest_bench_file
+from hil.cli.main import cli
+from hil.errors import InUse
+from hil.leases import LETS_GO_WITHIN_S
+from hil.targets.board import BoardTarget, bench_target
+from tests.support.patience import PATIENCE_S
+from tests.support.warm_python import PipedProcess
+from tests.unit.bench.processes import ThreadBench
+from tests.unit.hil.runs import environment, pytest_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from click.testing import Result
+
+SERIAL = "EMU000000001"
+
+
+class Lab:
+    """A directory with a bench file, whose board rig1 is a pump on a PTY."""
+
+    def __init__(self, directory: Path, port: str) -> None:
+        self.directory = directory
+        self.port = port
+        self.write()
+
+    def write(self, serial: str = SERIAL, more: str = "") -> None:
+        (self.directory / "pumpbench.toml").write_text(
+            f'leases = "leases"\n[targets.rig1]\naddress = "{self.port}"\nidentity = {{serial = "{serial}"}}\n{more}\n'
+        )
+
+    def target(self) -> BoardTarget:
+        return bench_target("bench:rig1", nearest_bench_file(self.directory).target("rig1"))
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    bench = ThreadBench(seed=1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    yield Lab(tmp_path, str(bench.ready["port"]))
+    bench.close()
+
+
+def pumpbench(*words: str) -> Result:
+    return CliRunner().invoke(cli, words)
+
+
+def refused(*words: str, error: type[Exception]) -> str:
+    done = pumpbench(*words)
+    assert isinstance(done.exception, error), done.output
+    return str(done.exception)
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_name_of_the_bench_file_is_an_address_for_every_command() -> None:
+    done = pumpbench("program", "info", "--target", "bench:rig1", "--json")
+    assert json.loads(done.stdout)["serial"] == SERIAL, done.output
+
+
+def test_another_pump_than_the_bench_file_says_is_sent_no_bolus(lab: Lab) -> None:
+    lab.write(serial="PUMP-17")
+    done = pumpbench(
+        "program", "bolus", "--dose", "25", "--duration", "600", "--yes", "--target", "bench:rig1"
+    )
+    assert getattr(done.exception, "exit_code", done.exception) == 7, done.output
+    assert re.search(
+        rf"another pump answers at bench:rig1: serial {SERIAL}, .*the bench file says serial PUMP-17",
+        str(done.exception),
+    )
+
+
+def test_the_board_is_listed_with_its_holder_and_its_pump(lab: Lab) -> None:
+    lab.write(more='[targets.rig1.instruments.balance]\nport = "/dev/x"')
+    (board,) = json.loads(pumpbench("hil", "targets", "--json", "--ask").stdout)["targets"]
+    assert (board["name"], board["address"], board["instruments"]) == ("rig1", lab.port, ["balance"])
+    assert board["held_by"] is None
+    assert f"EMULATED pump (virtual, not a medical device), serial {SERIAL}" in board["identity"]
+    with closing(lab.target()) as target:
+        target.purpose = "the night run"
+        target.start()
+        (board,) = json.loads(pumpbench("hil", "targets", "--json", "--ask").stdout)["targets"]
+        assert board["identity"] is None  # who holds it is not disturbed
+        assert board["held_by"]["purpose"] == "the night run"
+        assert board["held_by"]["pid"] == os.getpid()
+        assert re.search(
+            r"bench:rig1 .*@.* for 0 min: the night run \(process", pumpbench("hil", "targets").stdout
+        )
+
+
+def test_a_second_user_is_refused_with_the_name_of_the_first_under_whatever_name_of_the_board(
+    lab: Lab,
+) -> None:
+    with closing(lab.target()) as target:
+        target.purpose = "the night run"
+        target.start()
+        said = refused("program", "status", "--target", "bench:rig1", error=InUse)
+        assert "the night run" in said
+        said = refused(
+            "hil", "run", "--target", "bench:rig1", "--wait", "1", "--report", "report", error=InUse
+        )
+        assert "the night run" in said
+
+
+def test_taking_a_lease_away_says_from_whom(lab: Lab) -> None:
+    assert pumpbench("hil", "targets", "--revoke", "rig1").stdout == "rig1: nobody holds it\n"
+    with closing(lab.target()) as target:
+        target.purpose = "the night run"
+        target.start()
+        done = pumpbench("hil", "targets", "--revoke", "rig1", "--why", "I need it")
+        assert re.match(r"rig1: taken from .*@.* for 0 min: the night run", done.stdout), done.output
+        assert target.lock.holder() is None
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--revoke", "emulator"), 10, "nobody can hold emulator"),
+        (("--revoke", "rig9"), 10, "no such target address: 'rig9'"),
+        (("--why", "so"), 2, "--why says why a lease is taken away"),
+    ],
+)
+def test_what_cannot_be_taken_away_is_said(words: tuple[str, ...], code: int, said: str) -> None:
+    done = pumpbench("hil", "targets", *words, "--json")
+    assert getattr(done.exception, "exit_code", done.exception) == code
+    assert said in json.loads(done.stdout)["error"]["message"]
+
+
+ASKS_FOR_EVER = """
+    def test_asks(pump):
+        open("begun", "w").close()
+        while True:
+            pump.ping()
+
+    def test_is_not_begun(pump):
+        pass
+"""
+
+
+def test_a_run_whose_lease_is_taken_away_stops_in_under_2_s_with_11_and_says_why(lab: Lab) -> None:
+    command = pytest_command(
+        lab.directory, ASKS_FOR_EVER, "--hil-target", "bench:rig1", "--hil-report", "report"
+    )
+    with Path(os.devnull).open("rb") as nothing:
+        run = PipedProcess(
+            *command[2:],
+            cwd=lab.directory,
+            env=environment(lab.directory),
+            stdin=nothing.fileno(),
+            merged=True,
+        )
+    give_up_at_s = time.monotonic() + PATIENCE_S
+    while not (lab.directory / "begun").exists():
+        assert time.monotonic() < give_up_at_s, run.communicate()
+    lock = lab.target().lock
+    holder = lock.holder()
+    assert holder is not None
+    assert (holder.purpose, holder.pid) == ("hil run, report report", run.pid)
+    assert lock.revoke("alice@lab", "I need it")  # which gives it LETS_GO_WITHIN_S
+    assert LETS_GO_WITHIN_S <= 2
+    said = run.communicate()[0].decode()
+    assert run.wait() == 11, said
+    assert "alice@lab took it away: I need it" in said
+    assert "1 failed" in said
+    assert (lab.directory / "report" / "summary.txt").exists()
