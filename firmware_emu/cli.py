@@ -81,7 +81,7 @@ def _memory_id(text: str) -> int:
     "--port",
     metavar="SCHEME:PLACE",
     callback=_checked(_port),
-    help="The kind of port and where: pty, tcp:HOST:PORT, or one of an installed package.  [default: pty]",
+    help="What port and where: pty, tcp:HOST:PORT, rfc2217:HOST:PORT, or an installed package's.  [default: pty]",
 )
 @click.option("--pty", "wants_pty", is_flag=True, help="The same as --port pty: a pseudo terminal.")
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
@@ -90,6 +90,12 @@ def _memory_id(text: str) -> int:
     metavar="HOST:PORT",
     callback=_checked(_loopback),
     help="The same as --port tcp:HOST:PORT: on loopback; port 0 lets the system choose.",
+)
+@click.option(
+    "--rfc2217",
+    metavar="HOST:PORT[,reset=dtr|rts]",
+    callback=_checked(lambda text: _port(f"rfc2217:{text}").removeprefix("rfc2217:")),
+    help="The same as --port rfc2217:HOST:PORT: a serial port over telnet; its DTR or RTS may reset the board.",
 )
 @click.option(
     "--image",
@@ -180,7 +186,12 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     for `pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity,
     seed, version. On a terminal there are a few lines for people in its place.
     """
-    wanted["port"] = _one_port(wanted["port"], wanted.pop("tcp"), wanted["link"], wants_pty=wants_pty)
+    wanted["port"] = _one_port(
+        wanted["port"],
+        {"--pty": "pty" if wants_pty else None}
+        | {f"--{name}": (place := wanted.pop(name)) and f"{name}:{place}" for name in ("tcp", "rfc2217")},
+        wanted["link"],
+    )
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
@@ -209,10 +220,9 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
             context.exit(BenchLostError.exit_code)
 
 
-def _one_port(port: str | None, tcp: str | None, link: Path | None, *, wants_pty: bool) -> str:
+def _one_port(port: str | None, shorter: dict[str, str | None], link: Path | None) -> str:
     """The one port that the options name, as `SCHEME:PLACE`; a PTY where they name none."""
-    named = {"--pty": "pty" if wants_pty else None, "--tcp": tcp and f"tcp:{tcp}", "--port": port}
-    given = {option: text for option, text in named.items() if text}
+    given = {option: text for option, text in (shorter | {"--port": port}).items() if text}
     chosen = next(iter(given.values()), "pty")
     if link is not None and given:
         from firmware_emu.bench.ports.schemes import port_named  # noqa: PLC0415 - the default needs no look

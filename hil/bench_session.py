@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hil.address import Address
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
+    from hil.preflight import Seen
     from hil.rig import Rig
     from hil.targets.supervisor import Gap
     from hil.targets.target import Target
@@ -197,6 +198,30 @@ class BenchSession:
         if self.recording is not None:
             self.recording.mark(LINE_GAP, words)
 
+    def look_before_a_run(self, report: Path) -> Seen:
+        """What a preflight sees of a device that is already there, and of the disk for the report."""
+        from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
+
+        channel = self._shared_target().open_channel()
+        programmer = Programmer(
+            channel,
+            key=self.key_of(Role.CLINICIAN),
+            expected_pump=getattr(self._shared, "expected_pump", None),
+        )
+        try:
+            return look_at(programmer, report)
+        finally:
+            programmer.close()
+            channel.close()
+
+    def preflight(self, report: str | None) -> None:
+        """BenchLost with all reasons, where a run on a device that is already there would end in vain."""
+        if TargetCapability.RESET in self.capabilities or not self.address.scheme.lives_on:
+            return
+        from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
+
+        refuse_where_unfit(self.address.text, self.look_before_a_run(Path(report or ".")))
+
     def _check_options(self, profile: str | None, seed: int | None) -> None:
         """BadConfiguration that names the option, what it must be, and what it is."""
         for option, given in ((PROFILE_OPTION, profile), (SEED_OPTION, seed)):
@@ -266,8 +291,14 @@ class BenchSession:
             self._next.launch()
 
     def retire(self, target: Target) -> None:
-        """Close a test's target: it ends while the next test begins, and the one before it has ended by now."""
+        """Close a test's target: it ends while the next test begins, and the one before it has ended by now.
+
+        A board ends at once: the next test wants the same one.
+        """
         target.dismiss()
+        if hasattr(target, "purpose"):
+            target.close()
+            return
         retiring, self._retiring = self._retiring, target
         if retiring is not None:
             retiring.close()

@@ -202,6 +202,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             run = config.stash[_RECORDER].run
             run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
             config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
+            config.stash[_RECORDER].before_tests = lambda: bench.preflight(report)
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:

@@ -87,6 +87,8 @@ class Runner:
         self._look_at_image()
         for key, events in self.selector.select(self._wait_s()):
             key.data(events)
+        if self.port.take_reset():
+            actions.reset(self)
         received = self.port.take_received()
         host, now = self.host, self.clock.read()
         if self._recording is not None:

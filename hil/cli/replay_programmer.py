@@ -29,6 +29,7 @@ from protocol.identifiers import Opcode, State
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.bench_file import BenchTarget
     from hil.comparison.judging import Unlike
     from hil.errors import LeftStopped, PumpbenchError
     from hil.replay.conversation import Conversation, Exchange
@@ -63,6 +64,9 @@ def replay_programmer(file: Path, given: dict[str, Any], *, as_json: bool) -> No
         )
     with ExitStack() as stack:
         target = stack.enter_context(closing(make_target(address, choice)))
+        bench: BenchTarget | None = getattr(target, "in_bench_file", None)
+        if not keys and bench is not None and bench.key_file is not None:
+            keys = read_keys(bench.key_file)
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
         player = player_at(

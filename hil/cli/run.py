@@ -14,16 +14,18 @@ from hil import address as addresses
 from hil.cli.adopt_command import adopt
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say
+from hil.cli.preflight_command import preflight
 from hil.cli.quantities import WholeNumber
+from hil.cli.reset_command import reset
 from hil.cli.targets_command import targets
 from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
 from hil.own_paths import check_working_directory
 from hil.report.directory import ReportDirectory
+from hil.report.places import DEFAULT_REPORT
 from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
 
-DEFAULT_REPORT = "hil-report"
 CACHE_NAME = ".pytest_cache"
 TEST_LIMIT_S = 120
 # With these pytest runs no test, and the last report stays.
@@ -84,6 +86,8 @@ def hil() -> None:
 
 hil.add_command(adopt)
 hil.add_command(targets)
+hil.add_command(preflight)
+hil.add_command(reset)
 
 
 @hil.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
@@ -18,6 +18,7 @@ from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
 from hil.programmer.expected_pump import ExpectedPump
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.targets.cuttable import CuttableChannel, CuttableLine
 from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
 from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
 from hil.targets.usb import address_of, find_port, serial_ports
@@ -27,18 +28,19 @@ if TYPE_CHECKING:
 
     from hil.bench_file import BenchTarget
     from hil.capabilities import TargetCapability
+    from hil.channel import Channel
     from hil.errors import LeaseLost
     from hil.leases import Lease
     from hil.targets.descriptor import DescriptorChannel
     from hil.targets.usb import SerialPort, UsbAddress
 
-    OpenLine = Callable[[LineLevels], DescriptorChannel]
+    OpenLine = Callable[[LineLevels], Channel]
     ListPorts = Callable[[], Iterable[SerialPort]]
 
 MS_PER_S = 1_000
 
 
-class BoardTarget(PortTarget):
+class BoardTarget(PortTarget["Channel"]):
     """One board behind a port. `bench` is its part of the bench file; None where it has no name there."""
 
     def __init__(
@@ -91,15 +93,17 @@ class BoardTarget(PortTarget):
             self._end_lease()
             raise
 
-    def open_channel(self) -> DescriptorChannel:
+    def open_channel(self) -> Channel:
         """Open the port; the previous channel is closed. LeaseLost where the lease was lost."""
         if self._lease is not None:
             if self._lease.lost is not None:
                 raise self._lease.lost
             self._lease.use()
         channel = super().open_channel()
-        channel.may_be_cut()
-        return channel
+        line = channel if isinstance(channel, CuttableLine) else CuttableChannel(channel)
+        line.may_be_cut()
+        self._channel = line
+        return line
 
     def close(self) -> None:
         """Close the port, run the hook after, and give the lease back, whatever becomes of the hook.
@@ -124,11 +128,11 @@ class BoardTarget(PortTarget):
 
     def _moved_bytes(self) -> int:
         channel = self._channel
-        return 0 if channel is None else channel.moved_bytes
+        return channel.moved_bytes if isinstance(channel, CuttableLine) else 0
 
     def _lose(self, lost: LeaseLost) -> None:
         channel = self._channel
-        if channel is not None:
+        if isinstance(channel, CuttableLine):
             channel.cut(lost)
 
     @property
@@ -152,11 +156,12 @@ class BoardTarget(PortTarget):
             self._run_reset_command()
             return
         channel = self._channel or self.open_channel()
-        if channel.lines is None:
+        lines = channel.lines if isinstance(channel, CuttableLine) else None
+        if lines is None:
             raise BadConfiguration(f"{self.address} has no modem lines", advice="reset it by a command")
         RESET_METHODS[name].perform(
             ResetOrder(
-                channel.lines,
+                lines,
                 lambda ms: threading.Event().wait(ms / MS_PER_S),
                 *self.levels,
                 self._run_reset_command,
@@ -182,7 +187,7 @@ def usb_target(
 ) -> BoardTarget:
     """The board that `wanted` names, looked for among `ports` at each opening."""
 
-    def open_line(levels: LineLevels) -> DescriptorChannel:
+    def open_line(levels: LineLevels) -> Channel:
         return _open(find_port(text, wanted, ports).device, text, baud, levels)
 
     return BoardTarget(text, open_line, lambda: board_of(text, wanted, ports))
@@ -194,8 +199,8 @@ def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
     if isinstance(inner, BoardTarget):
         return BoardTarget(text, inner.open_line, inner.board, bench)
 
-    def open_line(_levels: LineLevels) -> DescriptorChannel:
-        return cast("DescriptorChannel", inner.open_channel())
+    def open_line(_levels: LineLevels) -> Channel:
+        return inner.open_channel()
 
     return BoardTarget(text, open_line, lambda: bench.address, bench)
 

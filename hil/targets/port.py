@@ -14,15 +14,16 @@ import os
 import socket
 import termios
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
+from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from hil.targets.descriptor import DescriptorChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serial import Serial
+    from serial import Serial, rfc2217
 
     from hil.capabilities import TargetCapability
     from hil.rig import Rig
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 BAUD = 115_200  # [SPEC 1]
 CONNECT_LIMIT_S = 5.0
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+Line = TypeVar("Line", bound=Channel)
 LINKS_MAX = 40  # what Linux follows
 NO_SUCH_LINE = frozenset({errno.ENOTTY, errno.EINVAL})
 
@@ -85,7 +87,7 @@ def open_port(
 class SerialLines:
     """The modem lines of an open serial port, and its break. A PTY has none of them."""
 
-    def __init__(self, port: Serial, path: str) -> None:
+    def __init__(self, port: Serial | rfc2217.Serial, path: str) -> None:
         self._port = port
         self._path = path
 
@@ -214,16 +216,16 @@ def open_socket(host: str, port: int, name: str) -> DescriptorChannel:
     return DescriptorChannel(connection.fileno(), name, connection.close, somebody_listens=somebody_listens)
 
 
-class PortTarget:
+class PortTarget(Generic[Line]):
     """A device behind a port that somebody else keeps: no rig, no reset."""
 
     capabilities: frozenset[TargetCapability] = frozenset()
 
-    def __init__(self, address: str, open_line: Callable[[], DescriptorChannel]) -> None:
+    def __init__(self, address: str, open_line: Callable[[], Line]) -> None:
         """`address` as the person wrote it; `open_line` opens the port, or says why it cannot."""
         self.address = address
         self._open_line = open_line
-        self._channel: DescriptorChannel | None = None
+        self._channel: Line | None = None
 
     @property
     def rig(self) -> Rig:
@@ -242,7 +244,7 @@ class PortTarget:
     def start(self) -> None:
         """Nothing to start: the device is there or it is not, and opening tells."""
 
-    def open_channel(self) -> DescriptorChannel:
+    def open_channel(self) -> Line:
         """Open the port; the previous channel is closed."""
         self.close_line()
         self._channel = self._open_line()

@@ -142,12 +142,11 @@ def _make_bench(text: str, place: str, _choice: PumpChoice) -> Target:
 
 def host_and_port(text: str, place: str) -> tuple[str, int]:
     """Host and port of `//HOST:PORT`; BadConfiguration names the address."""
+    advice = f"write {text.partition(':')[0]}://HOST:PORT"
     host, separator, port = place.removeprefix("//").rpartition(":")
     digits = port.isascii() and port.isdecimal()
     if not (place.startswith("//") and separator and host and digits and 0 < int(port[:6]) <= MAX_PORT):
-        raise BadConfiguration(
-            f"the address {text!r} names no host and port", advice="write socket://HOST:PORT"
-        )
+        raise BadConfiguration(f"the address {text!r} names no host and port", advice=advice)
     host = host.strip("[]")
     try:
         encodable = "\0" not in host and host.encode("idna")
@@ -155,8 +154,7 @@ def host_and_port(text: str, place: str) -> tuple[str, int]:
         encodable = b""
     if not encodable:
         raise BadConfiguration(
-            f"no such address: {text!r}; {host!r} cannot be the name of a host",
-            advice="write socket://HOST:PORT",
+            f"no such address: {text!r}; {host!r} cannot be the name of a host", advice=advice
         )
     return host, int(port)
 
@@ -166,6 +164,15 @@ def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
 
     host, port = host_and_port(text, place)
     return PortTarget(text, lambda: open_socket(host, port, text))
+
+
+def _make_remote_port(text: str, place: str, choice: PumpChoice) -> Target:
+    from hil.targets.port import BAUD, PortTarget  # noqa: PLC0415
+    from hil.targets.remote_port import open_remote_port  # noqa: PLC0415
+
+    host, port = host_and_port(text, place)
+    baud = BAUD if choice.baud is None else choice.baud
+    return PortTarget(text, lambda: open_remote_port(host, port, text, baud=baud))
 
 
 def _check_recording(text: str, place: str) -> None:
@@ -188,6 +195,7 @@ for _scheme in (
     Scheme("path", "/dev/NAME", _check_path, _make_path, takes_baud=True),
     Scheme("usb", FORM, usb_address, _make_usb, takes_baud=True),
     Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
+    Scheme("rfc2217", "rfc2217://HOST:PORT", host_and_port, _make_remote_port, takes_baud=True),
     Scheme("bench", "bench:NAME", _check_bench, _make_bench),
     Scheme("replay", "replay:FILE", _check_recording, _make_replay, lives_on=False),
 ):

@@ -86,6 +86,10 @@ class Port(ABC):
     def attach(self, selector: selectors.BaseSelector) -> None:
         """Register with the loop that will call."""
 
+    def take_reset(self) -> bool:
+        """Whether the client has pulled the board's reset line since the last call; most ports have none."""
+        return False
+
     def take_received(self) -> bytes:
         """What came in since the last call."""
         data = b"".join(self._received)

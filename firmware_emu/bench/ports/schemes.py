@@ -90,5 +90,18 @@ def _open_tcp(place: str, say: Say) -> Port:
     return TcpPort(place, say)
 
 
+def _check_rfc2217(place: str) -> None:
+    from firmware_emu.bench.ports.rfc2217 import parse_place  # noqa: PLC0415
+
+    parse_place(place)
+
+
+def _open_rfc2217(place: str, say: Say) -> Port:
+    from firmware_emu.bench.ports.rfc2217 import Rfc2217Port  # noqa: PLC0415
+
+    return Rfc2217Port(place, say)
+
+
 register_port(PortScheme("pty", "pty", _check_pty, _open_pty, "pty:{}", is_device=True))
 register_port(PortScheme("tcp", "tcp:HOST:PORT", _check_tcp, _open_tcp, "socket://{}"))
+register_port(PortScheme("rfc2217", "rfc2217:HOST:PORT", _check_rfc2217, _open_rfc2217, "rfc2217://{}"))

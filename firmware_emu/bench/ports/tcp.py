@@ -134,12 +134,17 @@ class TcpPort(Port):
         self._client = client
         self._client_ended = False
         self._watch(client, selectors.EVENT_READ)
+        self._greet()
+
+    def _greet(self) -> None:
+        """Say to a new client what the line itself has to say: on bare TCP nothing."""
 
     def _is_leaving(self, client: socket.socket) -> bool:
         """Read what the client has sent, as far as a turn goes; True where it has closed and more is left."""
-        end_bytes = self.received_bytes + LEFT_READ_BYTES
-        while self._read(client):
-            if self.received_bytes >= end_bytes:
+        left_bytes = LEFT_READ_BYTES
+        while read_bytes := self._read(client):
+            left_bytes -= read_bytes
+            if left_bytes <= 0:
                 return _has_closed(client)
         return False
 
@@ -198,24 +203,24 @@ class TcpPort(Port):
         if events & selectors.EVENT_WRITE and self._client is client:
             self._drain(client)
 
-    def _read(self, client: socket.socket) -> bool:
-        """Read one chunk; False where there was none."""
+    def _read(self, client: socket.socket) -> int:
+        """Read one chunk; how many bytes came, 0 where there was none."""
         try:
             data = os.read(client.fileno(), READ_BYTES)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:
             self._hang_up()
-            return False
+            return 0
         if data:
             self._keep(data)
-            return True
+            return len(data)
         self._client_ended = True  # it may still read what it asked for
         if self._queue.waiting_bytes:
             self._watch(client, selectors.EVENT_WRITE)
         else:
             self._hang_up()
-        return False
+        return 0
 
     def _drain(self, client: socket.socket) -> None:
         try:

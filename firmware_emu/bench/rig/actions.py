@@ -111,6 +111,15 @@ def restore_power(bench: Bench, off_ms: int = 0) -> bool:
     return was_off
 
 
+def reset(bench: Bench) -> None:
+    """Pull the reset line of the board: its program starts anew, as after a moment without power."""
+    pump = _settled(bench)
+    if pump.powered:
+        pump.cut_power()
+        pump.restore_power()
+        bench.settle()
+
+
 def aspirate(bench: Bench, nl: int | None = None) -> int:
     """Draw fluid from the reservoir, all that comes if None; returns how much came."""
     return _do(bench, lambda pump: pump.aspirate(nl))

@@ -18,6 +18,7 @@ from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LeaseLost, 
 from hil.leases import BoardLock, Clock
 from hil.programmer.programmer import Programmer
 from hil.targets.board import BoardTarget, bench_target
+from hil.targets.cuttable import CuttableChannel, CuttableLine
 from hil.wire_log import WireEntry, line_of
 from tests.support.patience import PATIENCE_S
 from tests.unit.bench.processes import ThreadBench
@@ -25,6 +26,8 @@ from tests.unit.bench.processes import ThreadBench
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.bench_session import TestBench
 
 
 class Hands:
@@ -233,6 +236,7 @@ def test_a_bolus_in_flight_when_the_lease_is_lost_is_unknown_and_never_said_to_b
 
         def cut_behind_the_command(entry: WireEntry) -> None:
             if re.search("--> .*BOLUS_COMMIT", line_of(entry)):
+                assert isinstance(channel, CuttableLine)
                 channel.cut(LeaseLost("the lease was lost"))
 
         pump.wire_log.watch = cut_behind_the_command
@@ -273,3 +277,36 @@ def test_a_hook_that_fails_says_so_and_leaves_no_lease(
     with pytest.raises(error, match=said):
         target.close()
     assert target.lock.holder() is None
+
+
+def test_a_line_that_cannot_be_cut_itself_is_cut_between_short_waits(bench: TestBench) -> None:
+    line = CuttableChannel(bench.channel)
+    pump = Programmer(line)
+    pump.connect()
+    assert line.moved_bytes > line.sent_bytes > 0
+    began_ms = line.now_ms()
+    line.cut(LeaseLost("the lease was lost"))
+    for call in (lambda: line.send(b"x"), lambda: line.receive(began_ms + 60_000)):
+        with pytest.raises(LeaseLost):
+            call()
+    assert line.now_ms() == began_ms
+
+
+def test_a_line_that_is_cut_while_somebody_waits_ends_that_wait(bench: TestBench) -> None:
+    began_ms = bench.channel.now_ms()
+    waits = 0
+
+    class Watched(CuttableChannel):
+        """The line inside, which is cut in its third wait."""
+
+        def receive(self, deadline_ms: int) -> bytes:
+            nonlocal waits
+            waits += 1
+            if waits == 3:
+                line.cut(LeaseLost("the lease was lost"))
+            return super().receive(deadline_ms)
+
+    line = CuttableChannel(Watched(bench.channel))
+    with pytest.raises(LeaseLost):
+        line.receive(began_ms + 60_000)
+    assert line.now_ms() - began_ms <= 300
