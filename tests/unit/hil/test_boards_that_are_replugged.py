@@ -55,21 +55,17 @@ def board(tmp_path: Path) -> Iterator[Board]:
     board.unplug()
 
 
-def test_a_bolus_in_flight_is_resolved_when_its_board_comes_back_on_another_port(
-    board: Board, tmp_path: Path
-) -> None:
+def test_a_bolus_in_flight_is_resolved_when_its_board_comes_back(board: Board, tmp_path: Path) -> None:
     session = BenchSession(parse(f"pty:{board.link}"))
     session.record_beside(str(tmp_path), None, secrets=True)
     bench = session.open_bench("unplugged in a bolus")
     pump = bench.open_programmer()
     pump.ledger.unknown()  # what is asked before a command has been asked
     prepared = pump.prepare_bolus(20_000, 600)
-    first_port = board.link.readlink()
     board.pull_at_next_answer(comes_back=True)
     executed = pump.commit_bolus(prepared)
     assert executed.outcome is Outcome.RUNNING
     assert executed.answer is None
-    assert board.link.readlink() != first_port
     assert sum(entry.type.name == "BOLUS_START" for entry in pump.read_log().entries) == 1
     (gap,) = bench.gaps
     assert not gap.expected
