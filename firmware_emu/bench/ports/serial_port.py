@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 READ_BYTES: Final = 4_096
 LOOK_EVERY_S: Final = 0.2
+LOOKING: Final = "looks for a serial port"
 IN_USE: Final = "the port {} is in use by another program; close that program and try again"
 
 
@@ -148,7 +149,7 @@ class SerialPort(Port):
         self._queue.clear()
         self._waits_for_room = False
         self._say(f"{self.address} is gone ({why}); the pump goes on, and the port is looked for")
-        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking = threading.Thread(target=self._look, name=LOOKING, daemon=True)
         self._looking.start()
 
     def _look(self) -> None:

@@ -16,7 +16,7 @@ from firmware_emu.bench.clock import MANUAL, Clock
 from firmware_emu.bench.command_queue import CommandQueue
 from firmware_emu.bench.errors import BadConfigurationError, TakenError
 from firmware_emu.bench.ports.schemes import port_named
-from firmware_emu.bench.ports.serial_port import SerialPort
+from firmware_emu.bench.ports.serial_port import LOOKING, SerialPort
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.bench.pump_host import PumpHost, new_pump
 from firmware_emu.bench.ready_line import _lines_for_people
@@ -180,4 +180,5 @@ def test_a_port_can_be_closed_while_its_cable_is_away_and_leaves_no_descriptor_a
     cable.unplug()
     loop.until(lambda: bool(said))
     port.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == LOOKING]
     assert len(list(OPEN_FILES.iterdir())) == before - 2  # the cable itself
