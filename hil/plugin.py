@@ -23,6 +23,7 @@ from hil.errors import (
     LinkError,
     PumpbenchError,
     UsageError,
+    loss_behind,
 )
 from hil.report.places import check_place
 from hil.report.records import (
@@ -32,6 +33,7 @@ from hil.report.records import (
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
+    GAP,
     JSON_NAME,
     JUNIT_NAME,
     STOP,
@@ -117,6 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
+    parser.addini("hil_line_back_within_s", "seconds to wait for a line that was lost (default: 30)")
     parser.addini(
         "hil_requirements",
         "TOML files with a table for each requirement of your own",
@@ -178,9 +181,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                     )
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
-            _check_that_asserts_are_checked()
+            from hil.installation import check_that_asserts_are_checked  # noqa: PLC0415 - as below
             from hil.run import recorder as recorders  # noqa: PLC0415 - nothing of it unless it is wanted
 
+            check_that_asserts_are_checked()
             recorder: Recorder = recorders.Recorder(config, target or "not known yet", report)
             config.stash[_RECORDER] = recorder
             recorder.begin(session)
@@ -227,15 +231,6 @@ def _names_a_run(config: pytest.Config) -> bool:
     return any(config.getoption(name) is not None for name in ("--hil-target", "--hil-report"))
 
 
-def _check_that_asserts_are_checked() -> None:
-    """BadConfiguration where this Python leaves assertions out: whatever pytest does not rewrite would pass."""
-    if not __debug__:
-        raise BadConfiguration(
-            "this Python runs with -O or PYTHONOPTIMIZE, which leaves assertions out: tests would pass unchecked",
-            advice="run it without",
-        )
-
-
 def _is_a_run(config: pytest.Config) -> bool:
     """False where pytest only looks at tests and fixtures."""
     return not any(config.getoption(name, False) for name in _LOOKING)
@@ -273,6 +268,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             profile,
             seed,
             config.getoption("--hil-baud"),
+            str(config.getini("hil_line_back_within_s") or ""),
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and TargetCapability.RESET not in session.capabilities:
@@ -538,6 +534,7 @@ def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBen
         _add_to(item, report, [("target", bench.target.address)])
     elif report.when == "teardown":  # the device is asked when the bench of the test is closed
         _add_to(item, report, [(DEVICE, item.config.stash[_SESSION].identity)])
+        _add_to(item, report, [(GAP, gap.words) for gap in bench.gaps])
 
 
 def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple[str, object]]) -> None:
@@ -549,6 +546,7 @@ def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple
 def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """A lost bench is one fault of the bench, not hundreds of failed tests."""
     session = item.config.stash[_SESSION]
+    error = loss_behind(error)
     if not isinstance(error, PumpbenchError) or session.stop_code is not None:
         return
     lost = isinstance(error, BenchLost | InUse)
@@ -591,5 +589,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("skipped, by reason:")
         for row in reasons_of(recorder.run, Verdict.SKIPPED):
             terminalreporter.write_line(row)
+    for gap in bench.gaps:
+        terminalreporter.write_line(f"the line was lost and came back: {gap.words}")
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

@@ -18,6 +18,7 @@ FAULT_OF_TEST = "test"
 CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
+GAP = "line gap"
 STOP = "bench lost"
 UNRECORDED = "pumpbench unrecorded"  # what a worker of pytest-xdist says of its recording
 COLLECTED = "pumpbench collected"  # and what a worker of pytest-xdist says of its collection
