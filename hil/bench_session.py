@@ -73,6 +73,7 @@ class BenchSession:
         self._retiring: Target | None = None
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
+        self._needed: dict[str, int] = {}
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
         self.stopped = ""
@@ -145,6 +146,13 @@ class BenchSession:
             self._prepare_next()
             return bench
         return TestBench(self, self._shared_target(), name, owned=False)
+
+    def instruments_needed(self) -> list[str]:
+        """Which instruments of the bench file tests needed, and how many did, a line each."""
+        return [
+            f"instrument {name}: needed by {count} test{'s' * (count != 1)}"
+            for name, count in sorted(self._needed.items())
+        ]
 
     def reach(self) -> None:
         """See that the port of a device that is already there can be opened, before any test is collected.
@@ -236,6 +244,7 @@ class BenchSession:
             if target is not None:
                 target.dismiss()
                 target.close()
+                self._needed.update(getattr(target, "instruments_used", {}))
         self._shared = self._next = self._retiring = None
 
 
@@ -366,6 +375,8 @@ class TestBench:
         `passed` of its test stands in the recording; None where nobody says.
         """
         try:
+            if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
+                self._rig.end_test()
             for programmer in self._programmers[:1]:
                 self._session.identify(programmer)
             for programmer in self._programmers:

@@ -21,6 +21,7 @@ from hil.errors import (
     ExitCode,
     InUse,
     LinkError,
+    NotOnThisRig,
     PumpbenchError,
     UsageError,
 )
@@ -178,8 +179,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                     )
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
-            _check_that_asserts_are_checked()
             from hil.run import recorder as recorders  # noqa: PLC0415 - nothing of it unless it is wanted
+            from hil.run.asserts import check_that_asserts_are_checked  # noqa: PLC0415
+
+            check_that_asserts_are_checked()
 
             recorder: Recorder = recorders.Recorder(config, target or "not known yet", report)
             config.stash[_RECORDER] = recorder
@@ -224,15 +227,6 @@ def _is_asked(config: pytest.Config) -> bool:
 def _names_a_run(config: pytest.Config) -> bool:
     """True where the command line names a target or a report, in every process of the run."""
     return any(config.getoption(name) is not None for name in ("--hil-target", "--hil-report"))
-
-
-def _check_that_asserts_are_checked() -> None:
-    """BadConfiguration where this Python leaves assertions out: whatever pytest does not rewrite would pass."""
-    if not __debug__:
-        raise BadConfiguration(
-            "this Python runs with -O or PYTHONOPTIMIZE, which leaves assertions out: tests would pass unchecked",
-            advice="run it without",
-        )
 
 
 def _is_a_run(config: pytest.Config) -> bool:
@@ -416,6 +410,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _skip_where_it_cannot(item, _bench_of_test(item.config))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """Skip a test that asks a rig of parts for what none of its parts does."""
+    try:
+        return (yield)
+    except NotOnThisRig as lacking:
+        pytest.skip(str(lacking))
+
+
 def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
     lacking = session.lacking(
         parse_needs(_named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
@@ -589,5 +592,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("skipped, by reason:")
         for row in reasons_of(recorder.run, Verdict.SKIPPED):
             terminalreporter.write_line(row)
+    for row in bench.instruments_needed():
+        terminalreporter.write_line(row)
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

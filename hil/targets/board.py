@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
 from hil.errors import BadConfiguration
+from hil.instruments.composed_rig import ComposedRig, brought_by, declared_instruments
 from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
 from hil.programmer.expected_pump import ExpectedPump
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.targets.lab_access import lab_access
 from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
 from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
 from hil.targets.usb import address_of, find_port, serial_ports
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.errors import LeaseLost
     from hil.leases import Lease
+    from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
     from hil.targets.usb import SerialPort, UsbAddress
 
@@ -59,7 +63,12 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
             if bench is None
             else ExpectedPump(address, serial=bench.serial, memory_id=bench.memory_id)
         )
-        self.capabilities: frozenset[TargetCapability] = frozenset() if bench is None else bench.capabilities
+        self.instruments = () if bench is None else declared_instruments(bench.path, bench.instruments)
+        self.instruments_used: Counter[str] = Counter()
+        """In how many tests each instrument of the bench file was needed."""
+        said = frozenset() if bench is None else bench.capabilities
+        self.capabilities: frozenset[TargetCapability] = said | brought_by(self.instruments)
+        self._rig: ComposedRig | None = None
         self.open_line = open_line
         self.board = board
         self.purpose = own_purpose()
@@ -67,6 +76,17 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         self._lease: Lease | None = None
         self._watch: LeaseWatch | None = None
         super().__init__(address, lambda: open_line(self.levels))
+
+    @property
+    def rig(self) -> Rig:
+        """The instruments of the bench file; UsageError where it has none for this board."""
+        bench = self.in_bench_file
+        if not self.instruments or bench is None:
+            return super().rig
+        if self._rig is None:
+            access = lab_access(bench.directory)
+            self._rig = ComposedRig(self.address, self.instruments, access, self.instruments_used)
+        return cast("Rig", self._rig)
 
     @property
     def lock(self) -> BoardLock:
@@ -109,6 +129,8 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         bench, lease = self.in_bench_file, self._lease
         try:
             self.close_line()
+            if self._rig is not None:
+                self._rig.close()
             if bench is not None and bench.after and lease is not None and lease.lost is None:
                 run_command(bench.after, bench.directory, f"the hook after {self.address}")
         finally:
