@@ -23,6 +23,7 @@ from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import LINE_FAULT, RIG
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
@@ -84,14 +85,23 @@ class BenchSession:
         return self._sample.capabilities
 
     @property
+    def makes_pumps(self) -> bool:
+        """Whether the target makes a pump for each test. A board that is reset is one and the same board."""
+        return TargetCapability.RESET in self.capabilities and not isinstance(self._sample, Renewable)
+
+    @property
+    def _renews_as_told(self) -> bool:
+        return not isinstance(self._sample, Renewable) or self._sample.renews_as_told
+
+    @property
     def profile(self) -> str | None:
         """The profile of a pump that is made for a test; None where none is made."""
-        return self._usual.profile if TargetCapability.RESET in self.capabilities else None
+        return self._usual.profile if self.makes_pumps else None
 
     @property
     def seed(self) -> int | None:
         """The seed of a pump that is made for a test; None where none is made."""
-        return self._seed if TargetCapability.RESET in self.capabilities else None
+        return self._seed if self.makes_pumps else None
 
     @property
     def unrecorded(self) -> str:
@@ -127,7 +137,10 @@ class BenchSession:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
         if changed:
             wanted |= {TargetCapability.RESET}
-        return sorted(capability.value for capability in wanted - self.capabilities)
+        lacking = sorted(capability.value for capability in wanted - self.capabilities)
+        if changed and not lacking and not self._renews_as_told:
+            return ["reset to another profile"]
+        return lacking
 
     def open_bench(
         self,
@@ -138,14 +151,18 @@ class BenchSession:
         implant: Mapping[str, int | str | bool] | None = None,
     ) -> TestBench:
         """The bench for one test."""
-        if TargetCapability.RESET in self.capabilities:
-            named = profile or self._usual.profile
-            fresh = self._take(PumpChoice(named, self._seed, model=model or {}, implant=implant or {}))
+        named = profile or self._usual.profile
+        choice = PumpChoice(named, self._seed, model=model or {}, implant=implant or {})
+        if self.makes_pumps:
+            fresh = self._take(choice)
             bench = TestBench(self, fresh, name, owned=True)
             fresh.start()
             self._prepare_next()
             return bench
-        return TestBench(self, self._shared_target(), name, owned=False)
+        shared = self._shared_target()
+        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+            shared.renew(choice)
+        return TestBench(self, shared, name, owned=False)
 
     def instruments_needed(self) -> list[str]:
         """Which instruments of the bench file tests needed, and how many did, a line each."""
@@ -159,7 +176,7 @@ class BenchSession:
 
         Raises what opening raises: one sentence for a person, instead of an error in the first test.
         """
-        if TargetCapability.RESET not in self.capabilities:
+        if not self.makes_pumps:
             self._shared_target().open_channel().close()
 
     def _check_options(self, profile: str | None, seed: int | None) -> None:
@@ -169,7 +186,7 @@ class BenchSession:
                 continue
             from hil.targets.emulated import check_choice  # noqa: PLC0415 - a board needs no emulator
 
-            if TargetCapability.RESET not in self.capabilities:
+            if not self.makes_pumps:
                 raise BadConfiguration(
                     f"{option} is for emulated pumps alone, and {self.address} is a pump that is there already;"
                     f" it is {given!r}",

@@ -268,7 +268,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             config.getoption("--hil-baud"),
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
-        if distributed and TargetCapability.RESET not in session.capabilities:
+        if distributed and not session.makes_pumps:
             raise UsageError(
                 f"{session.address} is one device, and tests that run beside each other would share it",
                 advice="leave -n and --dist out",
@@ -555,7 +555,7 @@ def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: 
     lost = isinstance(error, BenchLost | InUse)
     if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
-        dumb = isinstance(error, LinkError) and TargetCapability.RESET not in session.capabilities
+        dumb = isinstance(error, LinkError) and not session.makes_pumps
         lost = lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
     if lost:
         session.stop_code = int(error.exit_code)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.instruments.declaration import BenchAccess, Instrument
     from hil.instruments.mt_sics import MtSicsBalance
+    from hil.instruments.reset_line import ResetLine
     from hil.instruments.switches import PersonAtRotor, Switch
     from hil.instruments.time_line import TimeLine
     from hil.rig import Awaited
@@ -105,6 +106,12 @@ class ComposedRig:
     def exactness(self) -> Mapping[str, str]:
         """How exact each instrument is that was used so far, by its name."""
         return {self._declared[kind].name: made.exactness for kind, made in self._made.items()}
+
+    def renew(self, profile: str) -> None:
+        """Make the board a new pump of this profile, a name or a file. It counts as needed by no test."""
+        instrument = cast("ResetLine", self._instrument("reset", "reset"))
+        self._of_test.discard(self._declared["reset"].name)
+        instrument.renew(profile)
 
     def end_test(self) -> None:
         """Put back what a test has left otherwise: power on, magnet away, rotor free; and count what it needed."""

@@ -17,6 +17,7 @@ from hil.instruments.declaration import (
     register_kind,
 )
 from hil.instruments.mt_sics import MtSicsBalance
+from hil.instruments.reset_line import ResetLine
 from hil.instruments.switches import PersonAtRotor, command_switch, hub_switch, outlet_switch
 from hil.instruments.time_line import TimeLine
 
@@ -90,6 +91,21 @@ for _kind in (
             *_SWITCH,
         ),
         outlet_switch,
+    ),
+    InstrumentKind(
+        "reset",
+        "a command that makes the board a new pump, its memory erased",
+        frozenset({TargetCapability.RESET}),
+        (
+            Setting(
+                "command",
+                COMMAND,
+                "that command; {profile} in it is the profile to make it from",
+                required=True,
+            ),
+            _SWITCH[1],
+        ),
+        ResetLine,
     ),
     InstrumentKind(
         "magnet",

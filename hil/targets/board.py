@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, cast
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
+from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration
 from hil.instruments.composed_rig import ComposedRig, brought_by, declared_instruments
+from hil.instruments.reset_line import PROFILE_WORD
 from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
 from hil.programmer.expected_pump import ExpectedPump
 from hil.targets import make_target
-from hil.targets.choices import PumpChoice
+from hil.targets.choices import PumpChoice, profile_argument
 from hil.targets.lab_access import lab_access
 from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
 from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.bench_file import BenchTarget
-    from hil.capabilities import TargetCapability
     from hil.errors import LeaseLost
     from hil.leases import Lease
     from hil.rig import Rig
@@ -87,6 +88,24 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
             access = lab_access(bench.directory)
             self._rig = ComposedRig(self.address, self.instruments, access, self.instruments_used)
         return cast("Rig", self._rig)
+
+    @property
+    def renews_as_told(self) -> bool:
+        """Whether the reset of its bench file takes a profile."""
+        return any(
+            PROFILE_WORD in word for each in self.instruments for word in each.settings.get("command", ())
+        )
+
+    def renew(self, choice: PumpChoice) -> None:
+        """Put the board into its first state, by the reset of its bench file; its line is closed for that.
+
+        Nothing without that instrument: then the lab has said itself that its pump is new for each test.
+        """
+        if not any(TargetCapability.RESET in each.kind.brings for each in self.instruments):
+            return
+        self.close_line()
+        with profile_argument(choice) as profile:
+            cast("ComposedRig", self.rig).renew(profile)
 
     @property
     def lock(self) -> BoardLock:

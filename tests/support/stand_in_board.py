@@ -82,6 +82,21 @@ class StandInBoard:
         )
         return {"kind": "http-outlet", "on_url": f"{url}/on", "off_url": f"{url}/off"}
 
+    def reset(self, place: Path) -> Mapping[str, object]:
+        """Start what the reset line acts on; its table of the bench file."""
+        asked, done = place / "reset-asked", place / "reset-done"
+        os.mkfifo(asked)
+        os.mkfifo(done)
+
+        def serve() -> None:
+            while profile := asked.read_text().strip():
+                self._bench.renew(profile)
+                done.write_text("done\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        words = f"""sh -c 'echo "$1" > {asked}; read word < {done}' sh {{profile}}"""
+        return {"kind": "reset", "command": words}
+
     def balance(self) -> Mapping[str, object]:
         """Start a balance under the catheter's tip; its table of the bench file."""
         balance = EmulatedBalance(lambda: self.truth.weigh().mass_ug)

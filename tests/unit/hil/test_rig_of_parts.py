@@ -239,6 +239,14 @@ def test_without_a_person_who_does_it_the_rotor_is_not_called_held(
     assert [fault.on for fault in rig.faults()] == [False]
 
 
+def test_a_reset_is_told_the_profile_and_is_needed_by_no_test() -> None:
+    desk = Desk()
+    rig = desk.rig(reset={"command": "erase --from {profile}", "settle_ms": 40})
+    rig.renew("profiles/my pump.toml")
+    rig.end_test()
+    assert (desk.done, desk.waited_ms, desk.used) == (["erase --from profiles/my pump.toml"], 40, {})
+
+
 def test_every_kind_says_what_each_of_its_settings_is() -> None:
     for kind in KINDS.values():
         assert kind.meaning
@@ -261,7 +269,7 @@ def test_instruments_reach_a_stand_in_board_over_its_real_ends(tmp_path: Path) -
 
 OWN_TESTS = """
     import pytest
-    from hil.plugin import needs
+    from hil.plugin import needs, starts_as
 
     @needs("power", "balance")
     def test_a_cut(pump_rig, open_programmer):
@@ -280,15 +288,25 @@ OWN_TESTS = """
 
     @needs("truth")
     def test_truth(pump_rig): pass
+
+    @needs("reset")
+    @pytest.mark.parametrize("n", range(2))
+    def test_each_has_a_new_pump(pump, n):
+        assert pump.status().delivered_total_nl == 0
+        pump.stop()
+
+    @starts_as("factory")
+    def test_another_pump(open_programmer):
+        assert open_programmer().status().state.name != "RUN"
 """
 
 
 @pytest.mark.timeout(120)
 def test_a_run_skips_what_a_rig_lacks_and_says_which_instrument_its_tests_needed(tmp_path: Path) -> None:
     with StandInBoard() as board:
-        board.bench_file(tmp_path, outlet=board.outlet(), scale={**board.balance(), "kind": "balance"})
+        board.bench_file(tmp_path, outlet=board.outlet(), scale=board.balance(), reset=board.reset(tmp_path))
         run = pytest_on(tmp_path, OWN_TESTS, "--hil-target", "bench:rig1", "-rs")
-        assert "2 passed, 2 skipped" in run.stdout, run.stdout + run.stderr
+        assert "5 passed, 2 skipped" in run.stdout, run.stdout + run.stderr
         assert "no power switch that is exact to one write: 50 ms" in run.stdout
         assert "bench:rig1 cannot: truth" in run.stdout
         assert "instrument outlet: needed by 3 tests" in run.stdout
