@@ -28,7 +28,7 @@ from hil.rig import (
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from typing import Unpack
 
@@ -94,8 +94,13 @@ class ComposedRig:
         instruments: tuple[DeclaredInstrument, ...],
         access: BenchAccess,
         used: Counter[str] | None = None,
+        sent_bytes: Callable[[], int] | None = None,
     ) -> None:
-        """`used` counts in how many tests each instrument was needed, by its name in the bench file."""
+        """`used` counts in how many tests each instrument was needed, by its name in the bench file.
+
+        `sent_bytes` is what went to the board since it was made new: its time waits until all of it has arrived.
+        """
+        self._sent_bytes = sent_bytes
         self._place = place
         self._access = access
         self._declared = {each.kind.name: each for each in instruments}
@@ -167,6 +172,8 @@ class ComposedRig:
 
     def advance(self, duration_ms: int, after_received: int | None = None) -> int:
         """As `Rig.advance`, over the time line."""
+        if after_received is None and self._sent_bytes is not None:
+            after_received = self._sent_bytes()
         said = {"duration_ms": whole("duration_ms", duration_ms), "after_received": after_received}
         answer = self._time().ask("ADVANCE", **{k: v for k, v in said.items() if v is not None})
         return int(answer["now_ms"])
@@ -174,6 +181,7 @@ class ComposedRig:
     def run_until(self, what: str, limit_ms: int, **said: Unpack[Awaited]) -> RunResult:
         """As `Rig.run_until`, over the time line."""
         check_said(said)
+        self.advance(0)  # once all that was sent has arrived
         answer = self._time().ask("UNTIL", what=what, limit_ms=whole("limit_ms", limit_ms), said=said)
         events = tuple(RigEvent(**each) for each in answer["events"])
         return RunResult(answer["now_ms"], answer["reached"], events, answer["value"])

@@ -70,6 +70,7 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         said = frozenset() if bench is None else bench.capabilities
         self.capabilities: frozenset[TargetCapability] = said | brought_by(self.instruments)
         self._rig: ComposedRig | None = None
+        self._sent_before = 0
         self.open_line = open_line
         self.board = board
         self.purpose = own_purpose()
@@ -86,8 +87,20 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
             return super().rig
         if self._rig is None:
             access = lab_access(bench.directory)
-            self._rig = ComposedRig(self.address, self.instruments, access, self.instruments_used)
+            self._rig = ComposedRig(
+                self.address, self.instruments, access, self.instruments_used, lambda: self.sent_bytes
+            )
         return cast("Rig", self._rig)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes put on the board's line since it was made new, over all its channels."""
+        return self._sent_before + (self._channel.sent_bytes if self._channel else 0)
+
+    def close_line(self) -> None:
+        """Close the port alone."""
+        self._sent_before = self.sent_bytes
+        super().close_line()
 
     @property
     def renews_as_told(self) -> bool:
@@ -106,6 +119,7 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         self.close_line()
         with profile_argument(choice) as profile:
             cast("ComposedRig", self.rig).renew(profile)
+        self._sent_before = 0
 
     @property
     def lock(self) -> BoardLock:
