@@ -25,6 +25,7 @@ from hil.report.records import NOT_ASKED, recording_name
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
 from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S, LineSupervisor
+from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
@@ -88,6 +89,7 @@ class BenchSession:
         """The pump that answered first on the shared line; None where each test has its own."""
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
+        self._needed: dict[str, int] = {}
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
         self.stopped = ""
@@ -98,14 +100,23 @@ class BenchSession:
         return self._sample.capabilities
 
     @property
+    def makes_pumps(self) -> bool:
+        """Whether the target makes a pump for each test. A board that is reset is one and the same board."""
+        return TargetCapability.RESET in self.capabilities and not isinstance(self._sample, Renewable)
+
+    @property
+    def _renews_as_told(self) -> bool:
+        return not isinstance(self._sample, Renewable) or self._sample.renews_as_told
+
+    @property
     def profile(self) -> str | None:
         """The profile of a pump that is made for a test; None where none is made."""
-        return self._usual.profile if TargetCapability.RESET in self.capabilities else None
+        return self._usual.profile if self.makes_pumps else None
 
     @property
     def seed(self) -> int | None:
         """The seed of a pump that is made for a test; None where none is made."""
-        return self._seed if TargetCapability.RESET in self.capabilities else None
+        return self._seed if self.makes_pumps else None
 
     @property
     def unrecorded(self) -> str:
@@ -141,7 +152,10 @@ class BenchSession:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
         if changed:
             wanted |= {TargetCapability.RESET}
-        return sorted(capability.value for capability in wanted - self.capabilities)
+        lacking = sorted(capability.value for capability in wanted - self.capabilities)
+        if changed and not lacking and not self._renews_as_told:
+            return ["reset to another profile"]
+        return lacking
 
     def open_bench(
         self,
@@ -152,21 +166,32 @@ class BenchSession:
         implant: Mapping[str, int | str | bool] | None = None,
     ) -> TestBench:
         """The bench for one test."""
-        if TargetCapability.RESET in self.capabilities:
-            named = profile or self._usual.profile
-            fresh = self._take(PumpChoice(named, self._seed, model=model or {}, implant=implant or {}))
+        named = profile or self._usual.profile
+        choice = PumpChoice(named, self._seed, model=model or {}, implant=implant or {})
+        if self.makes_pumps:
+            fresh = self._take(choice)
             bench = TestBench(self, fresh, name, owned=True)
             fresh.start()
             self._prepare_next()
             return bench
-        return TestBench(self, self._shared_target(), name, owned=False)
+        shared = self._shared_target()
+        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+            shared.renew(choice)
+        return TestBench(self, shared, name, owned=False)
+
+    def instruments_needed(self) -> list[str]:
+        """Which instruments of the bench file tests needed, and how many did, a line each."""
+        return [
+            f"instrument {name}: needed by {count} test{'s' * (count != 1)}"
+            for name, count in sorted(self._needed.items())
+        ]
 
     def reach(self) -> None:
         """See that the port of a device that is already there can be opened, before any test is collected.
 
         Raises what opening raises: one sentence for a person, instead of an error in the first test.
         """
-        if TargetCapability.RESET in self.capabilities:
+        if self.makes_pumps:
             return
         try:
             self.open_line(self._shared_target()).close()
@@ -221,7 +246,7 @@ class BenchSession:
 
     def preflight(self, report: str | None) -> None:
         """BenchLost with all reasons, where a run on a device that is already there would end in vain."""
-        if TargetCapability.RESET in self.capabilities or not self.address.scheme.lives_on:
+        if self.makes_pumps or not self.address.scheme.lives_on:
             return
         from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
 
@@ -234,7 +259,7 @@ class BenchSession:
                 continue
             from hil.targets.emulated import check_choice  # noqa: PLC0415 - a board needs no emulator
 
-            if TargetCapability.RESET not in self.capabilities:
+            if not self.makes_pumps:
                 raise BadConfiguration(
                     f"{option} is for emulated pumps alone, and {self.address} is a pump that is there already;"
                     f" it is {given!r}",
@@ -323,6 +348,7 @@ class BenchSession:
             if target is not None:
                 target.dismiss()
                 target.close()
+                self._needed.update(getattr(target, "instruments_used", {}))
         self._shared = self._next = self._retiring = None
 
 
@@ -466,6 +492,8 @@ class TestBench:
         `passed` of its test stands in the recording; None where nobody says.
         """
         try:
+            if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
+                self._rig.end_test()
             for programmer in self._programmers[:1]:
                 self._session.identify(programmer)
             for programmer in self._programmers:

@@ -16,6 +16,7 @@ class TargetCapability(StrEnum):
     PROFILE = "profile"  # know the values that the pump was made with
     POWER = "power"  # cut and restore the pump's power
     RESET = "reset"  # a pump in its known first state for each test
+    BALANCE = "balance"  # weigh what the pump has delivered
     SNAPSHOT = "snapshot"  # go back to an earlier state
 
 

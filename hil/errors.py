@@ -88,6 +88,10 @@ class UsageError(PumpbenchError):
     accused = "usage"
 
 
+class NotOnThisRig(UsageError):
+    """A rig of parts lacks the part: under pytest the test is skipped with that reason."""
+
+
 class BadConfiguration(PumpbenchError):
     """An address, key file or state file that cannot be right."""
 

@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. Outside the suite, this module and four of `hil.run` alone know pytest.
+nothing else. Outside the suite, this module and six of `hil.run` alone know pytest.
 """
 
 from __future__ import annotations
@@ -148,7 +148,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
         except BadConfiguration as sentence:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-    config.pluginmanager.import_plugin("hil.run.golden_files")
+    for part in ("hil.run.golden_files", "hil.run.lacking", "hil.run.measuring"):
+        config.pluginmanager.import_plugin(part)
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
     config.addinivalue_line("markers", "without_effect(*faults): injected to show that they take none")
@@ -271,7 +272,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             str(config.getini("hil_line_back_within_s") or ""),
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
-        if distributed and TargetCapability.RESET not in session.capabilities:
+        if distributed and not session.makes_pumps:
             raise UsageError(
                 f"{session.address} is one device, and tests that run beside each other would share it",
                 advice="leave -n and --dist out",
@@ -552,7 +553,7 @@ def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: 
     lost = isinstance(error, BenchLost | InUse)
     if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
-        dumb = isinstance(error, LinkError) and TargetCapability.RESET not in session.capabilities
+        dumb = isinstance(error, LinkError) and not session.makes_pumps
         lost = lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
     if lost:
         session.stop_code = int(error.exit_code)
@@ -591,5 +592,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(row)
     for gap in bench.gaps:
         terminalreporter.write_line(f"the line was lost and came back: {gap.words}")
+    for row in bench.instruments_needed():
+        terminalreporter.write_line(row)
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

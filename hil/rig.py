@@ -6,7 +6,7 @@ those of the emulator stand in `firmware_emu/faults`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict, Unpack
 
 from hil.capabilities import TargetCapability
 from hil.errors import UsageError
@@ -165,12 +165,31 @@ class RigFault(NamedTuple):
     """None where nothing of it is to come."""
 
 
+class Weighing(NamedTuple):
+    """What a balance shows of what the pump has delivered."""
+
+    mass_ug: int
+    resolution_ug: int
+    """The smallest step that it shows: how exact a tolerance can be that is judged with it."""
+    stable: bool
+
+
 class RigTone(NamedTuple):
     """One tone that was heard of the pump. `critical`: two pitches, else one."""
 
     at_ms: int
     critical: bool
     duration_ms: int
+
+
+NL_PPM_PER_NL: Final = 1_000_000
+UG_PER_NL: Final = 1
+"""Density of what an emulated pump delivers, as of water: 1 g/mL."""
+
+
+def weighed(state: RigState) -> Weighing:
+    """What a balance without error shows of an emulated pump: all that has left its rotor, of the truth."""
+    return Weighing(state.truth["emitted_nl_ppm"] // NL_PPM_PER_NL * UG_PER_NL, UG_PER_NL, stable=True)
 
 
 def whole(name: str, value: object) -> int:
@@ -311,6 +330,10 @@ class Rig(Protocol):
     def tones(self) -> tuple[RigTone, ...]:
         """The last tones that the pump played, the newest last; a bench keeps so many as it has room for."""
         ...
+
+    def weigh(self) -> Weighing:
+        """What the pump has delivered lies on a balance: its mass, once it is stable."""
+        raise lacks(TargetCapability.BALANCE)
 
     def shutdown(self) -> None:
         """End the emulator in good order."""

@@ -31,8 +31,10 @@ from hil.rig import (
     RigTone,
     RigTrace,
     RunResult,
+    Weighing,
     check_said,
     waited_s,
+    weighed,
     whole,
 )
 from hil.rig_answers import parsed, place_of, refusal, row
@@ -113,6 +115,9 @@ class RigClient(Rig):
 
     def state(self) -> RigState:
         return self._request("GET", "/v1/state", read=_reader_of(RigState))
+
+    def weigh(self) -> Weighing:
+        return weighed(self.state())
 
     def clock(self) -> RigClock:
         return self._request("GET", "/v1/clock", read=_reader_of(RigClock))

@@ -55,6 +55,7 @@ def _test(outcome: str, test: CaseRecord) -> dict[str, object]:
         "requirements": list(test.requirements),
         "accused": test.accused or None,
         "reason": test.reason,
+        "measurements": [dict(each) for each in test.measurements],
     }
 
 
@@ -66,4 +67,5 @@ def _not_run(name: str, run: RunRecord) -> dict[str, object]:
         "requirements": list(run.claims.get(name, ())),
         "accused": None,
         "reason": run.stopped,
+        "measurements": [],
     }

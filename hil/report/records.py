@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 NOT_ASKED = "not asked"
 SUMMARY_NAME = "summary.txt"
@@ -19,6 +23,7 @@ CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
 GAP = "line gap"
+MEASUREMENT = "measurement"
 STOP = "bench lost"
 UNRECORDED = "pumpbench unrecorded"  # what a worker of pytest-xdist says of its recording
 COLLECTED = "pumpbench collected"  # and what a worker of pytest-xdist says of its collection
@@ -58,6 +63,8 @@ class CaseRecord:
     reason: str = ""
     frames: str = ""
     accused: str = ""
+    measurements: tuple[Mapping[str, Any], ...] = ()
+    """What it measured, each as `hil.measurement.as_plain` has it, in order."""
 
 
 @dataclass(slots=True)

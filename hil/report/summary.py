@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from hil.errors import in_one_line
+from hil.measurement import MeasuredVerdict
 from hil.report.records import Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def summary_of(run: RunRecord) -> str:
     blocks += [
         _requirements(run),
         _in_part(run),
+        _marginal(run),
         _reasons(run, Verdict.XFAILED),
         _reasons(run, Verdict.SKIPPED),
         _missing(run),
@@ -135,6 +137,16 @@ def _in_part(run: RunRecord) -> str:
         if test.verdict is Verdict.PASSED and test.reason
     ]
     return "\n".join([RULE, "passed in part", *rows]) if rows else ""
+
+
+def _marginal(run: RunRecord) -> str:
+    rows = [
+        f"{in_one_line(test.name)}: {in_one_line(str(each['name']))} in {in_one_line(str(each['unit']))}"
+        for test in run.tests
+        for each in test.measurements
+        if each["verdict"] == MeasuredVerdict.MARGINAL
+    ]
+    return "\n".join([RULE, "measured within limits, and marginal", *rows]) if rows else ""
 
 
 def reasons_of(run: RunRecord, verdict: Verdict) -> list[str]:

@@ -7,6 +7,7 @@ ends, it writes the report, names what did not run, and sees to it that 0 means 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -26,6 +27,7 @@ from hil.report.records import (
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
+    MEASUREMENT,
     NOT_ASKED,
     RANK,
     STOP,
@@ -432,6 +434,12 @@ def _why_failed(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
+    record = _verdict_of(report, duration_s)
+    values = tuple(json.loads(str(text)) for name, text in report.user_properties if name == MEASUREMENT)
+    return record and replace(record, measurements=values)
+
+
+def _verdict_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
     claims = tuple(dict.fromkeys(str(value) for name, value in report.user_properties if name == CLAIM))
     if report.skipped:
         expected = getattr(report, "wasxfail", None)
@@ -450,7 +458,7 @@ def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | Non
             claims,
             _why_failed(report),
             frames,
-            *accused or [FAULT_OF_TEST],
+            accused=(accused or [FAULT_OF_TEST])[0],
         )
     if report.when == "call":
         return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)

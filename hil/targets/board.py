@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
+from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration
+from hil.instruments.composed_rig import ComposedRig, brought_by, declared_instruments
+from hil.instruments.reset_line import PROFILE_WORD
 from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
 from hil.programmer.expected_pump import ExpectedPump
 from hil.targets import make_target
-from hil.targets.choices import PumpChoice
+from hil.targets.choices import PumpChoice, profile_argument
 from hil.targets.cuttable import CuttableChannel, CuttableLine
+from hil.targets.lab_access import lab_access
 from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
 from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
 from hil.targets.usb import address_of, find_port, serial_ports
@@ -27,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.bench_file import BenchTarget
-    from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.errors import LeaseLost
     from hil.leases import Lease
+    from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
     from hil.targets.target import Target
     from hil.targets.usb import SerialPort, UsbAddress
@@ -63,7 +68,13 @@ class BoardTarget(PortTarget["Channel"]):
             if bench is None
             else ExpectedPump(address, serial=bench.serial, memory_id=bench.memory_id)
         )
-        self.capabilities: frozenset[TargetCapability] = frozenset() if bench is None else bench.capabilities
+        self.instruments = () if bench is None else declared_instruments(bench.path, bench.instruments)
+        self.instruments_used: Counter[str] = Counter()
+        """In how many tests each instrument of the bench file was needed."""
+        said = frozenset() if bench is None else bench.capabilities
+        self.capabilities: frozenset[TargetCapability] = said | brought_by(self.instruments)
+        self._rig: ComposedRig | None = None
+        self._sent_before = 0
         self.open_line = open_line
         self.behind: Target | None = None
         """The target whose lines these are, where that is no board itself: it is started and closed with this one."""
@@ -73,6 +84,48 @@ class BoardTarget(PortTarget["Channel"]):
         self._lease: Lease | None = None
         self._watch: LeaseWatch | None = None
         super().__init__(address, lambda: open_line(self.levels))
+
+    @property
+    def rig(self) -> Rig:
+        """The instruments of the bench file; UsageError where it has none for this board."""
+        bench = self.in_bench_file
+        if not self.instruments or bench is None:
+            return super().rig
+        if self._rig is None:
+            access = lab_access(bench.directory)
+            self._rig = ComposedRig(
+                self.address, self.instruments, access, self.instruments_used, lambda: self.sent_bytes
+            )
+        return cast("Rig", self._rig)
+
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes put on the board's line since it was made new, over all its channels."""
+        return self._sent_before + (self._channel.sent_bytes if self._channel else 0)
+
+    def close_line(self) -> None:
+        """Close the port alone."""
+        self._sent_before = self.sent_bytes
+        super().close_line()
+
+    @property
+    def renews_as_told(self) -> bool:
+        """Whether the reset of its bench file takes a profile."""
+        return any(
+            PROFILE_WORD in word for each in self.instruments for word in each.settings.get("command", ())
+        )
+
+    def renew(self, choice: PumpChoice) -> None:
+        """Put the board into its first state, by the reset of its bench file; its line is closed for that.
+
+        Nothing without that instrument: then the lab has said itself that its pump is new for each test.
+        """
+        if not any(TargetCapability.RESET in each.kind.brings for each in self.instruments):
+            return
+        self.close_line()
+        with profile_argument(choice) as profile:
+            cast("ComposedRig", self.rig).renew(profile)
+        self._sent_before = 0
 
     @property
     def lock(self) -> BoardLock:
@@ -121,6 +174,8 @@ class BoardTarget(PortTarget["Channel"]):
             self.close_line()
             if self.behind is not None:
                 self.behind.close()
+            if self._rig is not None:
+                self._rig.close()
             if bench is not None and bench.after and lease is not None and lease.lost is None:
                 run_command(bench.after, bench.directory, f"the hook after {self.address}")
         finally:

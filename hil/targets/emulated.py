@@ -38,8 +38,10 @@ from hil.rig import (
     RigTone,
     RigTrace,
     RunResult,
+    Weighing,
     check_said,
     waited_s,
+    weighed,
     whole,
 )
 from hil.targets.choices import check_seed, profile_argument
@@ -188,6 +190,9 @@ class EmulatedRig(Rig):
 
     def state(self) -> RigState:
         return RigState(*actions.state(self._target.bench))
+
+    def weigh(self) -> Weighing:
+        return weighed(self.state())
 
     def clock(self) -> RigClock:
         return RigClock("manual", 0, self._target.bench.now_ms)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.rig import Rig
+    from hil.targets.choices import PumpChoice
 
 
 class Target(Protocol):
@@ -44,4 +45,18 @@ class Target(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind. Closing twice is fine."""
+        ...
+
+
+@runtime_checkable
+class Renewable(Protocol):
+    """A target that stays, and whose device may be put into a first state where `reset` is among its capabilities."""
+
+    @property
+    def renews_as_told(self) -> bool:
+        """Whether that first state may be any profile, or is always the same."""
+        ...
+
+    def renew(self, choice: PumpChoice) -> None:
+        """Put the device into its first state, as a pump of that choice where it can; its line is closed for that."""
         ...

@@ -50,6 +50,8 @@ BROKEN_IMPORTS = [
     ("hil.<new>", "firmware_emu.units", "harness-meets-emulator-once"),
     ("hil.suite.<new>", "firmware_emu.pump", "harness-meets-emulator-once"),
     ("hil.targets.<new>", "firmware_emu.bench", "harness-meets-emulator-once"),
+    ("hil.instruments.<new>", "subprocess", "instruments-are-handed-the-lab"),
+    ("hil.instruments.<new>", "hil.targets.port", "instruments-are-handed-the-lab"),
     ("protocol.<new>", "time", "no-world-in-the-core"),
     ("protocol.<new>", "secrets", "no-world-in-the-core"),
     ("firmware_emu.plant.<new>", "random", "no-world-in-the-core"),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -89,7 +90,8 @@ class ThreadBench(Asker):
         self, seed: int, say: Callable[[str], None] = lambda _sentence: None, profile: str = "implanted"
     ) -> None:
         self.port = PtyPort()
-        command_queue: CommandQueue[Runner] = CommandQueue()
+        self._seed = seed
+        self._command_queue = command_queue = CommandQueue[Runner]()
         host = PumpHost(new_pump(load_profile(profile), seed))
         self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
         self.server = RigServer("127.0.0.1:0", "the token", command_queue, say)
@@ -97,6 +99,19 @@ class ThreadBench(Asker):
         self.ready = {"port": self.port.address, "control": self.server.url, "token": "the token"}
         self.thread = threading.Thread(target=self.runner.run, daemon=True)
         self.thread.start()
+
+    def renew(self, profile: str) -> None:
+        """Put a new pump of this profile behind the same port, at time 0; returns once it is there."""
+
+        def job(runner: Runner, future: Future[Any]) -> None:
+            runner.host, runner.clock = (
+                PumpHost(new_pump(load_profile(profile), self._seed)),
+                Clock(0, MANUAL),
+            )
+            runner.settle()
+            future.set_result(None)
+
+        self._command_queue.leave(job).result(PATIENCE_S)
 
     def close(self) -> None:
         self.runner.stop()

@@ -1,0 +1,1 @@
+"""Instruments of a lab: what stands around a real board and gives it the parts of a rig."""

@@ -1,0 +1,123 @@
+"""Instruments that are on or off: a power switch, a magnet on a servo; and a person who holds a rotor.
+
+What a switch is thrown by is a row of its kind: a command of the lab, `uhubctl`, an outlet that speaks HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from hil.errors import BenchLost, NotOnThisRig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hil.instruments.declaration import BenchAccess
+
+
+class Switch:
+    """Something that is put on and off. Its first state is what the lab says: on for power, off for a magnet."""
+
+    def __init__(
+        self,
+        put: Callable[[bool], None],
+        *,
+        exactness_ms: int,
+        settle_ms: int = 0,
+        wait_ms: Callable[[int], object] = lambda _ms: None,
+        is_on: bool = True,
+    ) -> None:
+        """`settle_ms` pass after it was put on: as long as a board takes to boot."""
+        self._put = put
+        self._settle_ms = settle_ms
+        self._wait_ms = wait_ms
+        self._first = is_on
+        self.is_on = is_on
+        self.times_put = 0
+        """How often it was moved so far."""
+        self.exactness_ms = exactness_ms
+        self.exactness = f"{exactness_ms} ms"
+
+    def put(self, *, on: bool) -> None:
+        """Put it on or off, also where it is so already: nobody knows what somebody did by hand."""
+        self._put(on)
+        self.is_on = on
+        self.times_put += 1
+        if on and self._settle_ms:
+            self._wait_ms(self._settle_ms)
+
+    def close(self) -> None:
+        """Put it as it was: a board is not left without power, nor under a magnet."""
+        if self.is_on != self._first:
+            self.put(on=self._first)
+
+
+ON_AND_OFF: Final = ("off", "on")
+
+
+def command_switch(settings: Mapping[str, Any], access: BenchAccess, *, is_on: bool) -> Switch:
+    """A switch that two commands throw."""
+    return _switch(
+        settings,
+        access,
+        lambda on: access.run_command(settings[ON_AND_OFF[on]], f"the command that puts it {ON_AND_OFF[on]}"),
+        is_on=is_on,
+    )
+
+
+def hub_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
+    """The port of a USB hub that can switch its power, by uhubctl."""
+    port = ("-l", settings["location"], "-p", str(settings["port"]))
+
+    def put(on: bool) -> None:  # noqa: FBT001 - of Switch
+        access.run_command(("uhubctl", *port, "-a", ON_AND_OFF[on]), f"uhubctl, {ON_AND_OFF[on]}")
+
+    return _switch(settings, access, put)
+
+
+def outlet_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
+    """An outlet that two HTTP addresses throw."""
+    return _switch(settings, access, lambda on: access.fetch(settings[f"{ON_AND_OFF[on]}_url"]))
+
+
+def _switch(
+    settings: Mapping[str, Any], access: BenchAccess, put: Callable[[bool], None], *, is_on: bool = True
+) -> Switch:
+    return Switch(
+        put,
+        exactness_ms=settings["exactness_ms"],
+        settle_ms=settings["settle_ms"],
+        wait_ms=access.wait_ms,
+        is_on=is_on,
+    )
+
+
+class PersonAtRotor:
+    """A person who holds the rotor, and says so: it is a switch whose exactness is a person's."""
+
+    exactness_ms = 5_000
+    exactness = "5 s"
+
+    def __init__(self, ask: Callable[[str], bool] | None) -> None:
+        self._ask = ask
+        self.is_on = False
+        self.times_put = 0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether somebody sits at a terminal."""
+        return self._ask is not None
+
+    def put(self, *, on: bool) -> None:
+        """Ask for it and wait. NotOnThisRig where nobody does it, BenchLost where nobody lets go again."""
+        wanted = "Block the rotor of the pump" if on else "Let the rotor of the pump go"
+        if self._ask is None or not self._ask(f"{wanted}, and say yes when it is done."):
+            lost = NotOnThisRig if on else BenchLost
+            raise lost(f"nobody did this: {wanted}", advice="run it at a terminal, and answer with yes")
+        self.is_on = on
+        self.times_put += 1
+
+    def close(self) -> None:
+        """Ask to let go of a rotor that is held still."""
+        if self.is_on:
+            self.put(on=False)

@@ -1,0 +1,127 @@
+"""Values that a test measures: judged by limits, and kept in the report whether the test passed or not.
+
+Limits are inclusive. Beyond the marginal ones and within the limits a value passes, and that is told.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple
+
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Number = int | float
+Limits = tuple[Number | None, Number | None]
+"""The lowest and the highest value that is right; None where there is no such end."""
+
+
+class MeasuredVerdict(StrEnum):
+    """What its limits make of a value."""
+
+    PASSED = "passed"
+    MARGINAL = "marginal"
+    FAILED = "failed"
+    UNJUDGED = "unjudged"
+
+
+class Measurement(NamedTuple):
+    """One value of a test, or a series of them against something, and what its limits made of it."""
+
+    name: str
+    unit: str
+    verdict: MeasuredVerdict
+    value: Number | None
+    """None of a series."""
+    limits: Limits = (None, None)
+    marginal: Limits = (None, None)
+    against: str = ""
+    """What a series runs against, with its unit: `window_s`."""
+    series: tuple[tuple[Number, Number], ...] = ()
+
+    def in_words(self) -> str:
+        """The measurement as a sentence, for a failure."""
+        worst = self.value if self.value is not None else f"a series of {len(self.series)} values"
+        return (
+            f"{self.name} is {worst} {self.unit}, and {_range_in_words(self.limits)} {self.unit} is expected"
+        )
+
+
+def measured(
+    name: str,
+    value: Number | Sequence[tuple[Number, Number]],
+    unit: str,
+    limits: Limits | None = None,
+    marginal: Limits | None = None,
+    against: str = "",
+) -> Measurement:
+    """A value, or a series of (against, value), judged. UsageError for what is no measurement.
+
+    A value that is no number at all (NaN) is beyond every limit.
+    """
+    if not name or not unit:
+        raise UsageError("a measurement has a name and a unit", advice='write unit="1" where it has none')
+    limits, marginal = limits or (None, None), marginal or (None, None)
+    for what, (lowest, highest) in (("limits", limits), ("marginal", marginal)):
+        if lowest is not None and highest is not None and not lowest <= highest:
+            raise UsageError(f"{what} of {name} are from {lowest} to {highest}, which nothing is within")
+    series = () if isinstance(value, int | float) else tuple((x, y) for x, y in value)
+    if not isinstance(value, int | float) and not (series and against):
+        raise UsageError(
+            f"{name} is a series without values, or of what it runs against nothing is said",
+            advice='give pairs, and against="window_s"',
+        )
+    values = [value] if isinstance(value, int | float) else [y for _x, y in series]
+    single = value if isinstance(value, int | float) else None
+    return Measurement(
+        name, unit, _judged(values, limits, marginal), single, limits, marginal, against, series
+    )
+
+
+def _judged(values: Sequence[Number], limits: Limits, marginal: Limits) -> MeasuredVerdict:
+    if limits == marginal == (None, None):
+        return MeasuredVerdict.UNJUDGED
+    if not all(_within(each, limits) for each in values):
+        return MeasuredVerdict.FAILED
+    return (
+        MeasuredVerdict.PASSED
+        if all(_within(each, marginal) for each in values)
+        else MeasuredVerdict.MARGINAL
+    )
+
+
+def _within(value: Number, limits: Limits) -> bool:
+    lowest, highest = limits
+    if math.isnan(value):
+        return False
+    return (lowest is None or value >= lowest) and (highest is None or value <= highest)
+
+
+def _range_in_words(limits: Limits) -> str:
+    lowest, highest = limits
+    if lowest is None:
+        return f"at most {highest}"
+    return f"at least {lowest}" if highest is None else f"{lowest} to {highest}"
+
+
+def as_plain(measurement: Measurement) -> dict[str, object]:
+    """The measurement as JSON has it; a number that JSON does not know is its name."""
+    return {
+        "name": measurement.name,
+        "unit": measurement.unit,
+        "verdict": measurement.verdict.value,
+        "value": _plain(measurement.value),
+        "lowest": measurement.limits[0],
+        "highest": measurement.limits[1],
+        "marginal_lowest": measurement.marginal[0],
+        "marginal_highest": measurement.marginal[1],
+        "against": measurement.against or None,
+        "series": [[_plain(x), _plain(y)] for x, y in measurement.series],
+    }
+
+
+def _plain(value: Number | None) -> Number | str | None:
+    return value if value is None or math.isfinite(value) else str(value)

@@ -1,0 +1,125 @@
+"""`measure`: a value is judged by its limits, kept in the report whatever becomes of its test, told where marginal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from hil.errors import UsageError
+from hil.measurement import MeasuredVerdict, as_plain, measured
+from tests.unit.hil.runs import IN_PROCESS, pytest_on, summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("value", "limits", "marginal", "verdict"),
+    [
+        (5, None, None, "unjudged"),
+        (5, (5, 6), None, "passed"),
+        (6, (5, 6), None, "passed"),
+        (4.9, (5, 6), None, "failed"),
+        (6.1, (5, 6), None, "failed"),
+        (6.1, (5, None), None, "passed"),
+        (4, (None, 5), None, "passed"),
+        (5, (5, 6), (5.2, 5.8), "marginal"),
+        (5.9, (5, 6), (5.2, 5.8), "marginal"),
+        (5.2, (5, 6), (5.2, 5.8), "passed"),
+        (7, (5, 6), (5.2, 5.8), "failed"),
+        (7, None, (5.2, 5.8), "marginal"),
+        (0, (0, 0), None, "passed"),
+        (NAN, (None, 5), None, "failed"),
+        (NAN, None, (1, 2), "failed"),
+        (float("inf"), (0, None), None, "passed"),
+    ],
+)
+def test_a_value_is_judged_by_limits_that_belong_to_it(
+    value: Any, limits: Any, marginal: Any, verdict: str
+) -> None:
+    assert measured("x", value, "uL", limits, marginal).verdict == verdict
+
+
+def test_a_series_is_as_good_as_its_worst_value() -> None:
+    def judged(*values: float) -> MeasuredVerdict:
+        pairs = list(enumerate(values))
+        return measured("x", pairs, "percent", (-5, 5), (-4, 4), against="window_s").verdict
+
+    assert judged(0, 4, -4) is MeasuredVerdict.PASSED
+    assert judged(0, 4.1, 0) is MeasuredVerdict.MARGINAL
+    assert judged(4.1, -5.1, 0) is MeasuredVerdict.FAILED
+    assert judged(0, NAN) is MeasuredVerdict.FAILED
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        (("", 5, "uL"), "has a name and a unit"),
+        (("x", 5, ""), "has a name and a unit"),
+        (("x", 5, "uL", (6, 5)), "limits of x are from 6 to 5"),
+        (("x", 5, "uL", None, (6, 5)), "marginal of x are from 6 to 5"),
+        (("x", 5, "uL", (NAN, 5)), "limits of x are from nan"),
+        (("x", [], "uL", None, None, "window_s"), "a series without values"),
+        (("x", [(1, 2)], "uL"), "of what it runs against nothing is said"),
+    ],
+)
+def test_what_is_no_measurement_is_one_sentence(what: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        measured(*what)
+
+
+def test_a_measurement_that_json_has_no_number_for_is_json_still() -> None:
+    plain = as_plain(measured("x", NAN, "uL", (0, 1)))
+    assert json.loads(json.dumps(plain, allow_nan=False))["value"] == "nan"
+
+
+MEASURING = """
+    def test_good(measure):
+        measure("delivered", 12.5, "uL", limits=(11, 14))
+        measure("curve", [(60, 1.0), (120, 0.5)], "percent", limits=(-5, 5), against="window_s")
+
+    def test_near(measure):
+        assert measure("delivered", 13.5, "uL", limits=(11, 14), marginal=(12, 13)).verdict == "marginal"
+
+    def test_beyond(measure):
+        measure("first", 1, "uL")
+        measure("delivered", 15, "uL", limits=(11, 14))
+        measure("never", 1, "uL")
+
+    def test_twice(measure):
+        measure("delivered", 1, "uL")
+        measure("delivered", 2, "uL")
+
+    def test_beyond_and_caught(measure):
+        try:
+            measure("delivered", 15, "uL", limits=(11, 14))
+        except BaseException:
+            pass
+"""
+
+
+def test_measurements_stand_in_the_report_of_passed_and_failed_tests_and_a_marginal_one_is_told(
+    tmp_path: Path,
+) -> None:
+    done = pytest_on(tmp_path, MEASURING, *IN_PROCESS)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "delivered is 15 uL, and 11 to 14 uL is expected" in done.stdout
+    document = json.loads((tmp_path / "report" / "report.json").read_text())
+    tests = {test["name"].partition("::")[2]: test for test in document["tests"]}
+    assert {name: test["outcome"] for name, test in tests.items()} == {
+        "test_good": "passed",
+        "test_near": "passed",
+        "test_beyond": "failed",
+        "test_twice": "failed",
+        "test_beyond_and_caught": "failed",
+    }
+    good, curve = tests["test_good"]["measurements"]
+    assert (good["name"], good["value"], good["unit"]) == ("delivered", 12.5, "uL")
+    assert (good["lowest"], good["highest"], good["verdict"]) == (11, 14, "passed")
+    assert (curve["against"], curve["series"], curve["value"]) == ("window_s", [[60, 1.0], [120, 0.5]], None)
+    assert [each["verdict"] for each in tests["test_beyond"]["measurements"]] == ["unjudged", "failed"]
+    assert "measured within limits, and marginal\ntest_it.py::test_near: delivered in uL" in summary(tmp_path)
