@@ -301,7 +301,7 @@ def _recordings(descriptor: int) -> list[str]:
 
 def _all_names(descriptor: int) -> set[str]:
     try:
-        return set(os.listdir(descriptor))  # noqa: PTH208 - of the directory that is held, whatever its path
+        return set(os.listdir(descriptor))
     except OSError:
         return set()
 

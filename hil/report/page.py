@@ -104,12 +104,14 @@ def _page(run: RunRecord, rows: list[Row], captures: Mapping[str, str], without:
 
 def _text(text: str) -> str:
     """Escaped, with a code for each character that a page may not hold or that would turn the text around."""
-    safe = "".join(
-        c if c.isprintable() or c in "\n\t" else c.encode("unicode-escape").decode("ascii") for c in text
-    )
-    return escape(
-        safe if len(safe) <= LONGEST_TEXT else f"{safe[:LONGEST_TEXT]} [cut: {len(safe)} characters]"
-    )
+    safe = text
+    if not text.isprintable():
+        safe = "".join(
+            c if c.isprintable() or c in "\n\t" else c.encode("unicode-escape").decode("ascii") for c in text
+        )
+    if len(safe) > LONGEST_TEXT:
+        safe = f"{safe[:LONGEST_TEXT]} [cut: {len(safe)} characters]"
+    return escape(safe)
 
 
 def _class_of(run: RunRecord) -> str:
