@@ -17,16 +17,30 @@ from xml.etree import ElementTree as ET
 
 from hil.errors import BadConfiguration, InUse
 from hil.report.json_report import json_of
-from hil.report.records import JSON_NAME, JUNIT_NAME, RECORDING_PATTERN, SUMMARY_NAME
+from hil.report.manifest import manifest_of, sha256_of
+from hil.report.matrix import csv_of
+from hil.report.page import page_of
+from hil.report.records import (
+    JSON_NAME,
+    JUNIT_NAME,
+    MANIFEST_NAME,
+    MATRIX_NAME,
+    NAMES,
+    PAGE_NAME,
+    RECORDING_PATTERN,
+    SUMMARY_NAME,
+)
+from hil.report.requirements import rows_of
 from hil.report.summary import TITLE, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.report.records import RunRecord
+    from hil.report.requirements import Requirement
 
 
-WRITTEN_AT_THE_END = (JUNIT_NAME, JSON_NAME)
+WRITTEN_AT_THE_END = NAMES[1:]
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 HEAD_BYTES = 4096
@@ -141,10 +155,23 @@ class ReportDirectory:
         self.check()
         self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
-    def write_json(self, run: RunRecord) -> None:
-        """Write what programs read of a run that has ended."""
+    def write_evidence(self, run: RunRecord, requirements: dict[str, Requirement]) -> None:
+        """Write what a run that has ended shows of its requirements: for programs, as a table, and as a page."""
         self.check()
-        self._replace(JSON_NAME, json_of(run).encode("ascii"))
+        self._remove(MANIFEST_NAME)
+        rows = rows_of(run, requirements)
+        captures = {name: self._sha256(name) for name in self.recordings()}
+        self._replace(JSON_NAME, json_of(run, rows).encode("ascii"))
+        self._replace(MATRIX_NAME, csv_of(rows).encode("utf-8", "backslashreplace"))
+        self._replace(PAGE_NAME, page_of(run, rows, captures).encode("utf-8", "backslashreplace"))
+
+    def seal(self) -> None:
+        """Write the manifest: only of a report of which nothing is missing."""
+        self.check()
+        ours = [name for name in self.files() if name != MANIFEST_NAME] + self.recordings()
+        beside = _all_names(self._descriptor) - {*ours, MANIFEST_NAME}
+        hashes = {name: self._sha256(name) for name in ours}
+        self._replace(MANIFEST_NAME, manifest_of(hashes, sorted(beside)).encode("ascii"))
 
     def complete_junit(self, run: RunRecord) -> None:
         """Name each test that did not run in pytest's report too, as an error: it knows nothing of them."""
@@ -180,7 +207,7 @@ class ReportDirectory:
 
     def files(self) -> list[str]:
         """Names of the files of the report that are there."""
-        return [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if (self.path / name).exists()]
+        return [name for name in NAMES if (self.path / name).exists()]
 
     def recordings(self) -> list[str]:
         """Names of the recordings that lie beside the report."""
@@ -211,7 +238,7 @@ class ReportDirectory:
     def _remove_report(self, descriptor: int) -> None:
         try:
             # the summary last: by it one knows whose they are
-            for name in (*_recordings(descriptor), JSON_NAME, JUNIT_NAME, SUMMARY_NAME):
+            for name in (*_recordings(descriptor), *reversed(NAMES)):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=descriptor)
         except OSError as error:
@@ -219,6 +246,15 @@ class ReportDirectory:
                 f"the report cannot be written to {self.path}: what lies there is of an earlier run and cannot be"
                 f" removed ({error.strerror})",
                 advice="remove it, or name another directory",
+            ) from error
+
+    def _sha256(self, name: str) -> str:
+        try:
+            return sha256_of(name, self._descriptor)
+        except OSError as error:
+            raise BadConfiguration(
+                f"{self.path / name} cannot be read for the manifest of the report ({error.strerror})",
+                advice="leave the directory as it is meanwhile",
             ) from error
 
     def _remove(self, name: str) -> None:
@@ -254,16 +290,20 @@ os.register_at_fork(after_in_child=_let_go_after_fork)
 
 def _names_there(descriptor: int) -> list[str]:
     """Names of a report's files that are there, whosever they are."""
-    there = [name for name in (SUMMARY_NAME, JUNIT_NAME, JSON_NAME) if _is_there(name, descriptor)]
+    there = [name for name in NAMES if _is_there(name, descriptor)]
     return there + _recordings(descriptor)
 
 
 def _recordings(descriptor: int) -> list[str]:
     """Names of recordings that are there, whosever they are."""
+    return sorted(name for name in _all_names(descriptor) if re.fullmatch(RECORDING_PATTERN, name))
+
+
+def _all_names(descriptor: int) -> set[str]:
     try:
-        return sorted(name for name in os.listdir(descriptor) if re.fullmatch(RECORDING_PATTERN, name))
+        return set(os.listdir(descriptor))
     except OSError:
-        return []
+        return set()
 
 
 def _is_there(name: str, descriptor: int) -> bool:

@@ -12,13 +12,14 @@ from hil.report.summary import DID_NOT_RUN, one_line
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
+    from hil.report.requirements import Row
 
 SCHEMA_NAME = "pumpbench-report"
 SCHEMA_VERSION = 1  # a new member does not change it; one that goes or means something else does
 
 
-def json_of(run: RunRecord) -> str:
-    """The whole document, in ASCII, with its last newline."""
+def json_of(run: RunRecord, rows: list[Row]) -> str:
+    """The whole document, in ASCII, with its last newline; `rows` are the requirements."""
     tests = [_test(test.verdict.value, test) for test in run.tests]
     tests += [_not_run(name, run) for name in run.did_not_run()]
     document = {
@@ -42,9 +43,16 @@ def json_of(run: RunRecord) -> str:
         "seed": run.seed,
         "profile": run.profile,
         "tests": tests,
+        "requirements": [_requirement(row) for row in rows],
         "uncollected": [{"name": place.name, "reason": place.reason} for place in run.uncollected],
     }
     return json.dumps(document, indent=2) + "\n"
+
+
+def _requirement(row: Row) -> dict[str, object]:
+    tests = [*(test.name for test in row.tests), *row.missing]
+    fields = row.requirement._asdict()
+    return {"id": fields.pop("name"), **fields, "shown": row.shown.value, "tests": tests}
 
 
 def _test(outcome: str, test: CaseRecord) -> dict[str, object]:

@@ -6,7 +6,7 @@ import os
 import re
 
 from hil.errors import BadConfiguration
-from hil.report.records import JSON_NAME, JUNIT_NAME, RECORDING_PATTERN, SUMMARY_NAME
+from hil.report.records import JUNIT_NAME, NAMES, RECORDING_PATTERN
 
 DEFAULT_REPORT = "hil-report"
 """Where a report goes that nobody has named a place for."""
@@ -48,7 +48,7 @@ def _as_pytest_finds(option: str, path: str) -> str:
 
 def _is_ours(option: str, path: str, report: str) -> bool:
     place, directory = os.path.realpath(_as_pytest_finds(option, path)), os.path.realpath(report)
-    ours = {SUMMARY_NAME, JSON_NAME} if option == "--junitxml" else {SUMMARY_NAME, JSON_NAME, JUNIT_NAME}
+    ours = set(NAMES) - {JUNIT_NAME} if option == "--junitxml" else set(NAMES)
     names = {name + more for name in ours for more in ("", ".new")}
     name = os.path.basename(place)  # noqa: PTH119
     is_ours = name in names or re.fullmatch(RECORDING_PATTERN, name) is not None

@@ -57,21 +57,23 @@ def why_nothing_was_shown(run: RunRecord) -> str:
     )
 
 
-def _head(run: RunRecord) -> str:
-    result = one_line(run)
+def result_words(run: RunRecord) -> str:
+    """The counts, behind what keeps them from being a whole result."""
     if not run.ended:
-        result = (
+        return (
             f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
         )
-    elif run.is_incomplete:
-        result = f"INCOMPLETE: {result}"
-    elif run.shows_nothing:
-        result = f"NOTHING EXECUTED: {result}"
+    if run.is_incomplete:
+        return f"INCOMPLETE: {one_line(run)}"
+    return f"NOTHING EXECUTED: {one_line(run)}" if run.shows_nothing else one_line(run)
+
+
+def _head(run: RunRecord) -> str:
     lines = [
         f"{TITLE} Not a medical device; no evidence about any patient's pump.",
         f"target    {in_one_line(run.target)}",
         f"device    {in_one_line(run.identity)}",
-        f"result    {result}",
+        f"result    {result_words(run)}",
         f"time      {sum(test.duration_s for test in run.tests):.1f} s in tests",
     ]
     if without := run.deselected + run.left_out:

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hil.capabilities import parse_needs
 from hil.errors import BadConfiguration
+from hil.report.requirements import read_requirements
 from hil.targets.choices import PumpChoice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-OUR_REQUIREMENTS = Path(__file__).resolve().parent.parent / "requirements.toml"
+    from pathlib import Path
 
 
 def known_requirements(more: Iterable[Path]) -> frozenset[str]:
     """Ids of our requirements and of those in these files; BadConfiguration where one cannot be read."""
-    known: set[str] = set()
-    for path in (OUR_REQUIREMENTS, *more):
-        try:
-            known |= tomllib.loads(path.read_text("utf-8")).keys()
-        except OSError as error:
-            raise BadConfiguration(f"the requirements in {path} cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise BadConfiguration(f"the requirements in {path} are no TOML ({error})") from error
-    return frozenset(known)
+    return frozenset(read_requirements(more))
 
 
 def check_mark(

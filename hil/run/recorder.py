@@ -27,6 +27,7 @@ from hil.report.records import (
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
+    MANIFEST_NAME,
     MEASUREMENT,
     NOT_ASKED,
     RANK,
@@ -36,6 +37,7 @@ from hil.report.records import (
     RunRecord,
     Verdict,
 )
+from hil.report.requirements import read_requirements
 from hil.report.summary import why_nothing_was_shown
 from hil.run.endings import (
     EndedBySignal,
@@ -351,12 +353,14 @@ class Recorder:
         if self._directory is None:
             return code
         errors = []
-        for write in (self._directory.complete_junit, self._directory.write, self._directory.write_json):
+        for write in (self._directory.complete_junit, self._directory.write, self._write_evidence):
             try:
                 write(self.run)
             except PumpbenchError as error:
                 errors.append(error.one_line())
                 self.run.exit_code = self.run.exit_code or int(error.exit_code)
+        if not errors:
+            errors += self._seal()
         where = f"report: {self._directory.path} ({', '.join(self._directory.files())})"
         self._lines += dict.fromkeys(errors) or [where]
         recordings = self._directory.recordings()
@@ -373,8 +377,27 @@ class Recorder:
             self.run.exit_code = code
             if self._directory is not None:
                 with contextlib.suppress(PumpbenchError):
-                    self._directory.write_json(self.run)
+                    was_whole = MANIFEST_NAME in self._directory.files()
+                    self._write_evidence(self.run)
+                    if was_whole:
+                        self._seal()
         return code
+
+    def _write_evidence(self, run: RunRecord) -> None:
+        """The parts of the report that stand by requirement."""
+        if self._directory is not None:
+            requirements = read_requirements(self._config.getini("hil_requirements"))
+            self._directory.write_evidence(run, requirements)
+
+    def _seal(self) -> list[str]:
+        """Write the manifest; what kept it from being written, which `report verify` says again."""
+        try:
+            if self._directory is not None:
+                self._directory.seal()
+        except PumpbenchError as error:
+            self.run.exit_code = self.run.exit_code or int(error.exit_code)
+            return [error.one_line()]
+        return []
 
     def _flush(self) -> None:
         """OSError where what pytest wrote for its terminal has not arrived."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.report.records import NAMES
 from tests.support.warm_python import HOUSE
 from tests.unit.hil.runs import hil_run, pytest_on, summary, third_party_plugin
 
@@ -319,7 +320,7 @@ def test_looking_at_tests_is_no_run_and_leaves_the_last_report(looking: str, tmp
     arguments = ("--hil-target", "emulator", "--hil-report", str(tmp_path / "report"))
     assert pytest_on(tmp_path, PASSES, *arguments).returncode == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()}
-    assert set(files) == {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
+    assert set(files) == {*NAMES, "recording.pcapng"}
     done = pytest_on(tmp_path, PASSES, looking, *arguments)
     assert done.returncode == 0, done.stdout
     assert {path.name: path.read_bytes() for path in (tmp_path / "report").iterdir()} == files

@@ -99,7 +99,7 @@ def test_a_timeout_by_a_signal_fails_one_test_and_the_others_run(tmp_path: Path)
 def test_pytests_own_report_names_what_did_not_run_as_errors(ending: str, tmp_path: Path) -> None:
     text = five_tests(ENDINGS[ending].second, ENDINGS[ending].limit_s)
     done = pytest_on(tmp_path, text, *IN_PROCESS, *ENDINGS[ending].arguments)
-    assert "(summary.txt, junit.xml, report.json)" in done.stdout
+    assert "(summary.txt, junit.xml, report.json, report.html, matrix.csv, manifest.json)" in done.stdout
     suite = ET.parse(tmp_path / "report/junit.xml").getroot().find("testsuite")  # noqa: S314 - our own file
     assert suite is not None
     verdicts = {

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from hil.report.records import NAMES
 from tests.support.patience import PATIENCE_S
 from tests.support.shared_place import shared_place
 from tests.unit.hil.runs import environment, hil_run, pytest_command, pytest_on, summary, third_party_plugin
@@ -128,8 +129,8 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
     precious = tmp_path / "precious"
     precious.write_text("mine")
     (tmp_path / "report").mkdir()
-    for name in (".summary.txt.pumpbench-new", ".junit.xml.pumpbench-new", ".report.json.pumpbench-new"):
-        planted = tmp_path / "report" / name
+    for name in NAMES:
+        planted = tmp_path / "report" / f".{name}.pumpbench-new"
         os.mkfifo(planted) if kind == "pipe" else planted.symlink_to(precious)
     done = pytest_on(tmp_path, ONE_TEST, *IN_PROCESS, "report")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -143,7 +144,7 @@ def test_what_stands_in_the_place_of_a_new_file_is_neither_followed_nor_waited_f
 def run_that_passes(place: Path) -> None:
     done = pytest_on(place / "green", ONE_TEST, *IN_PROCESS, str(place / "report"))
     assert done.returncode == 0, done.stdout + done.stderr
-    names = {"summary.txt", "junit.xml", "report.json", "recording.pcapng"}
+    names = {*NAMES, "recording.pcapng"}
     assert set(contents(place / "report")) == names
 
 
@@ -365,7 +366,7 @@ def test_keep_refuses_to_replace_a_report_before_anything_else(by: str, green: P
 
 
 @pytest.mark.one_in(6)
-@pytest.mark.parametrize("name", ["summary.txt", "junit.xml", "report.json", "recording-gw1.2.pcapng"])
+@pytest.mark.parametrize("name", [*NAMES, "recording-gw1.2.pcapng"])
 @pytest.mark.parametrize("by", ["hil run", "pytest"])
 def test_files_of_somebody_else_are_neither_replaced_nor_removed(name: str, by: str, tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()

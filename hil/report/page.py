@@ -1,0 +1,257 @@
+"""A run as one HTML page that opens offline: requirement, its tests, their verdicts and frames, and what was tested.
+
+Everything that comes from tests and devices is escaped; the page has no script, and its policy lets it load nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from datetime import UTC, datetime
+from html import escape
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from hil.report.records import Verdict
+from hil.report.requirements import SETTLED, Shown, parents_of
+from hil.report.summary import BAD, DID_NOT_RUN, one_line, result_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from hil.report.records import CaseRecord, RunRecord
+    from hil.report.requirements import Row
+
+LIMIT_BYTES: Final = 2_000_000
+LONGEST_TEXT: Final = 20_000
+_ROW_LIMIT: Final = 2_000
+_STYLE: Final = """
+:root{color-scheme:light}*{box-sizing:border-box}
+body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1rem;color:#1b1f24;background:#fff}
+h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:2px solid #d0d7de}
+.banner{padding:.7rem 1rem;border-left:.5rem solid;margin:1rem 0;font-weight:600;overflow-wrap:anywhere}
+.good{background:#e6f4ea;border-color:#1a7f37}.bad{background:#fdeaea;border-color:#b42318}
+.unsure{background:#fff4d6;border-color:#9a6700}nav a{margin-right:1rem;white-space:nowrap}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;border-bottom:1px solid #d0d7de}
+th{background:#f6f8fa}td{overflow-wrap:anywhere}td.id,td.mark{white-space:nowrap;overflow-wrap:normal}
+.mark b{padding:.05rem .45rem;border-radius:.6rem;font-size:.85em}.mark .good,.mark .bad,.mark .unsure{border:0}
+.mark .good{color:#116329}.mark .bad{color:#8f1d14}.mark .unsure{color:#6f4a00}
+pre{background:#f6f8fa;padding:.6rem;overflow-x:auto;white-space:pre-wrap;overflow-wrap:anywhere;font-size:.85em}
+section.test{border:1px solid #d0d7de;border-left:.4rem solid #b42318;padding:.2rem 1rem;margin:.8rem 0}
+section.test h3{font-size:1rem;overflow-wrap:anywhere}:target{outline:3px solid #0969da}
+.small{color:#57606a;font-size:.9em}
+@media(max-width:40rem){.matrix thead{display:none}.matrix td{display:block;border:0;padding:.1rem .4rem}
+.matrix tr{display:block;border-bottom:1px solid #d0d7de;padding:.4rem 0}.matrix td:empty{display:none}}
+@media print{nav{display:none}section.test{break-inside:avoid}}
+"""
+_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+_PLACES: Final = (
+    '<nav><a href="#requirements">Requirements</a><a href="#sources">Sources</a>'
+    '<a href="#failures">Failures</a><a href="#tests">Tests</a><a href="#tested">What was tested</a></nav>'
+)
+_CLASS: Final = {Shown.FAILED: "bad"} | dict.fromkeys(SETTLED, "good")
+
+
+def page_of(run: RunRecord, rows: list[Row], captures: Mapping[str, str]) -> str:
+    """The page, under 2 MB; `captures` are names and SHA-256 of the recordings beside it.
+
+    Where there is no room, first the frames stay out, then the tests that passed; the page says so.
+    """
+    text = ""
+    for without in ("", "frames", "frames, long reasons, and tests that did not fail"):
+        text = _page(run, rows, captures, without)
+        if len(text.encode("utf-8", "backslashreplace")) < LIMIT_BYTES:
+            break
+    return text
+
+
+def _page(run: RunRecord, rows: list[Row], captures: Mapping[str, str], without: str) -> str:
+    anchors = {id(test): f"t{number}" for number, test in enumerate(run.tests, 1)}
+    brief = "long" in without
+    failures = [test for test in run.tests if test.verdict in BAD]
+    shown_failures = failures[:_ROW_LIMIT] if brief else failures
+    left_out = (
+        f'<p class="banner unsure">For want of room without {without}: see summary.txt</p>' if without else ""
+    )
+    targets = {id(test) for test in (shown_failures if brief else run.tests)}
+    links = {key: anchor for key, anchor in anchors.items() if key in targets}
+    body = [
+        f"<h1>pumpbench: verification of {_text(run.target)}</h1>",
+        '<p class="small">Not a medical device; no evidence about any patient\'s pump.</p>',
+        f'<p class="banner {_class_of(run)}">{_text(result_words(run))}</p>',
+        left_out,
+        _failing(rows, len(failures)),
+        _PLACES,
+        _uncollected(run),
+        _matrix(rows, links),
+        _sources(rows),
+        '<h2 id="failures">Failures</h2>' + ("" if failures else "<p>No test failed.</p>"),
+        *(_failure(test, anchors[id(test)], without) for test in shown_failures),
+        "" if brief else _tests(run, anchors),
+        _tested(run, captures),
+    ]
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="referrer" content="no-referrer">'
+        f"<title>pumpbench: {_text(one_line(run))}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
+    )
+
+
+def _text(text: str) -> str:
+    """Escaped, with a code for each character that a page may not hold or that would turn the text around."""
+    safe = text
+    if not text.isprintable():
+        safe = "".join(
+            c if c.isprintable() or c in "\n\t" else c.encode("unicode-escape").decode("ascii") for c in text
+        )
+    if len(safe) > LONGEST_TEXT:
+        safe = f"{safe[:LONGEST_TEXT]} [cut: {len(safe)} characters]"
+    return escape(safe)
+
+
+def _class_of(run: RunRecord) -> str:
+    if run.went_wrong:
+        return "bad"
+    return "unsure" if run.is_incomplete or run.shows_nothing or not run.ended or run.exit_code else "good"
+
+
+def _anchor(name: str) -> str:
+    """An id for a requirement, of letters that need no escaping."""
+    return "r-" + re.sub(r"[^A-Za-z0-9-]", lambda found: f"_{ord(found[0]):x}_", name)
+
+
+def _link(anchor: str | None, words: str) -> str:
+    """Words that may lead somewhere on the page, and that a narrow window may break behind an underscore."""
+    shown = _text(words).replace("_", "_<wbr>")
+    return shown if anchor is None else f'<a href="#{anchor}">{shown}</a>'
+
+
+def _mark(words: str, kind: str) -> str:
+    return f'<td class="mark"><b class="{kind}">{_text(words)}</b></td>'
+
+
+def _failing(rows: Iterable[Row], failures: int) -> str:
+    """The requirements that failed, one click away; and how many are not settled otherwise."""
+    rows = list(rows)
+    failed = [row.requirement[:2] for row in rows if row.shown is Shown.FAILED]
+    links = "".join(f"<li>{_link(_anchor(name), name)} {_text(sentence)}</li>" for name, sentence in failed)
+    said = [f"<p><strong>Failing requirements: {len(failed)}</strong></p><ul>{links}</ul>"] if failed else []
+    if failures:
+        said.append(f'<p><a href="#failures">{failures} failed tests</a></p>')
+    counts = [f"{sum(row.shown is shown for row in rows)} {shown.value}" for shown in Shown]
+    said.append(f"<p>{len(rows)} requirements: {', '.join(c for c in counts if not c.startswith('0 '))}</p>")
+    return "".join(said)
+
+
+def _uncollected(run: RunRecord) -> str:
+    items = "".join(
+        f"<li><strong>{_text(place.name)}</strong><pre>{_text(place.reason)}</pre></li>"
+        for place in run.uncollected
+    )
+    return f"<h2>Could not be collected: tests that nobody knows</h2><ul>{items}</ul>" if items else ""
+
+
+def _table(head: tuple[str, ...], rows: Iterable[str], kind: str = "") -> str:
+    cells = "".join(f"<th>{each}</th>" for each in head)
+    body = "\n".join(rows)
+    table = f'<table class="{kind}"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="wide">{table}</div>'
+
+
+def _matrix(rows: Iterable[Row], anchors: Mapping[int, str]) -> str:
+    lines = []
+    for row in rows:
+        name, sentence, source, _, evidence = row.requirement
+        tests = [
+            f"{_link(anchors.get(id(test)), _short(test.name))} {test.verdict.value}"
+            for test in sorted(row.tests, key=lambda each: each.verdict not in BAD)
+        ]
+        tests += [f"{_text(_short(each))} {DID_NOT_RUN}" for each in row.missing]
+        what = "<br>".join(tests) or _text(evidence) or "no test of this run"
+        lines.append(
+            f'<tr id="{_anchor(name)}"><td class="id">{_text(name)}</td>'
+            f"{_mark(row.shown.value, _CLASS.get(row.shown, 'unsure'))}"
+            f"<td>{_text(sentence)}</td><td>{_text(source)}</td><td>{what}</td></tr>"
+        )
+    head = ("Requirement", "Shown", "Sentence", "Source", "Tests, or where it is argued")
+    return '<h2 id="requirements">Requirements</h2>' + _table(head, lines, "matrix")
+
+
+def _sources(rows: Iterable[Row]) -> str:
+    lines = []
+    for source, (shown, children) in parents_of(rows).items():
+        links = ", ".join(_link(_anchor(row.requirement.name), row.requirement.name) for row in children)
+        lines.append(
+            f"<tr><td>{_text(source)}</td>{_mark(shown.value, _CLASS.get(shown, 'unsure'))}<td>{links}</td></tr>"
+        )
+    head = ("Source", "The worst of them", "Requirements that come from it")
+    return '<h2 id="sources">Sources: where requirements come from</h2>' + _table(head, lines)
+
+
+def _failure(test: CaseRecord, anchor: str, without: str) -> str:
+    claims = ", ".join(_link(_anchor(name), name) for name in test.requirements) or "no requirement"
+    frames = ""
+    if test.frames:
+        shown = f"<pre>{_text(test.frames)}</pre>"
+        frames = (
+            f"<h4>Last frames on the wire</h4>{shown}" if not without else "<p>Frames: see summary.txt</p>"
+        )
+    reason = test.reason[:200] if "long" in without else test.reason
+    return (
+        f'<section class="test" id="{anchor}"><h3>{_text(test.verdict.value)}: {_text(test.name)}</h3>'
+        f"<p>Accused: <strong>{_text(test.accused or 'nobody')}</strong>. Verifies: {claims}. "
+        f"{test.duration_s:.3f} s</p><pre>{_text(reason or 'no reason was given')}</pre>{frames}</section>"
+    )
+
+
+def _tests(run: RunRecord, anchors: Mapping[int, str]) -> str:
+    lines = []
+    for test in run.tests:
+        failed = test.verdict in BAD
+        kind = "bad" if failed else "good" if test.verdict is Verdict.PASSED and not test.reason else "unsure"
+        anchor = anchors[id(test)]
+        place = "" if failed else f' id="{anchor}"'
+        name = _link(anchor if failed else None, test.name)
+        lines.append(
+            f"<tr{place}><td>{name}</td>{_mark(test.verdict.value, kind)}<td>{test.duration_s:.3f}</td>"
+            f"<td>{'' if failed else _text(test.reason)}</td></tr>"
+        )
+    lines += [
+        f"<tr><td>{_text(name)}</td>{_mark(DID_NOT_RUN, 'unsure')}<td></td><td>{_text(run.stopped)}</td></tr>"
+        for name in run.did_not_run()
+    ]
+    return '<h2 id="tests">Tests</h2>' + _table(("Test", "Outcome", "Seconds", "Why"), lines)
+
+
+def _tested(run: RunRecord, captures: Mapping[str, str]) -> str:
+    facts = {
+        "target": run.target,
+        "device": run.identity,
+        "began": datetime.fromtimestamp(run.began_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "exit code": "none yet" if run.exit_code is None else str(run.exit_code),
+        "tests": f"{len(run.chosen)} chosen, {run.deselected} deselected, {run.left_out} left out by a hook",
+        "narrowed by": run.narrowed or "nothing",
+        "tries that do not count": str(run.reruns.total()),
+        "stopped early": run.stopped or "no",
+        "seed": "none: no pump was made" if run.seed is None else str(run.seed),
+        "profile": run.profile or "none: no pump was made",
+        "pumpbench": metadata.version("pumpbench"),
+        "pytest": metadata.version("pytest"),
+        "Python": f"{platform.python_version()} on {platform.platform()}",
+    }
+    facts |= {f"SHA-256 of {name}": digest for name, digest in captures.items()}
+    if not captures:
+        facts["recordings"] = "none"
+    lines = (f"<tr><th>{_text(name)}</th><td>{_text(value)}</td></tr>" for name, value in facts.items())
+    return f'<h2 id="tested">What was tested</h2><div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _short(name: str) -> str:
+    """A test without the directories of its file; its parameters may have slashes."""
+    path, bracket, parameters = name.partition("[")
+    return path.rpartition("/")[2] + bracket + parameters
