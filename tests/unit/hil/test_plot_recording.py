@@ -161,3 +161,10 @@ def test_what_cannot_be_drawn_is_said(
     raised = plot(*arguments).exception
     assert isinstance(raised, error)
     assert complaint in raised.message
+
+
+def test_a_page_names_each_thing_by_itself_and_scrolls_what_is_too_wide() -> None:
+    page = draw_course(picture_of(course("clinic_day"), "a day"), ".html").decode()
+    assert page.count("<td>bolus</td><td>bolus</td>") == 2, "and not `bolus (2)`, twice"
+    assert "bolus (2)" in page[: page.index("<table>")]
+    assert page.count("<div class=wide>") == 2
