@@ -49,10 +49,12 @@ unit: $(STAMP) ## pytest: all of tests/, and the five slowest of them
 	@echo "== tests"
 	@$(BIN)/python -m pytest -q -n 3 --durations=5
 
-hil: $(STAMP) ## run the conformance suite against an emulated pump on a PTY; the report lies in report/
-	@$(BIN)/pumpbench hil run --target emulator:process --report report
+TARGET = emulator:process
 
-matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP; in report/matrix/
+hil: $(STAMP) ## run the conformance suite on TARGET=ADDRESS (an emulated pump on a PTY where none is named); report in report/
+	@$(BIN)/pumpbench hil run --target '$(TARGET)' --report report
+
+matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP, RFC 2217; in report/matrix/
 	@$(BIN)/python -m scripts.matrix
 
 soak: $(STAMP) ## the long run: all of tests/, every case of the loops of which `make test` plays a part, an hour of replay

@@ -81,7 +81,7 @@ def _memory_id(text: str) -> int:
     "--port",
     metavar="SCHEME:PLACE",
     callback=_checked(_port),
-    help="What port and where: pty, tcp:HOST:PORT, rfc2217:HOST:PORT, or an installed package's.  [default: pty]",
+    help="pty, tcp:HOST:PORT, rfc2217:HOST:PORT, serial:/dev/NAME, or an installed package's.  [default: pty]",
 )
 @click.option("--pty", "wants_pty", is_flag=True, help="The same as --port pty: a pseudo terminal.")
 @click.option("--link", type=click.Path(path_type=Path), help="A stable name for the PTY: a symlink.")
@@ -96,6 +96,12 @@ def _memory_id(text: str) -> int:
     metavar="HOST:PORT[,reset=dtr|rts]",
     callback=_checked(lambda text: _port(f"rfc2217:{text}").removeprefix("rfc2217:")),
     help="The same as --port rfc2217:HOST:PORT: a serial port over telnet; its DTR or RTS may reset the board.",
+)
+@click.option(
+    "--serial",
+    metavar="/dev/NAME",
+    callback=_checked(lambda text: _port(f"serial:{text}").removeprefix("serial:")),
+    help="The same as --port serial:/dev/NAME: the pump at this end of a real cable, at 115200 baud.",
 )
 @click.option(
     "--image",
@@ -189,7 +195,10 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     wanted["port"] = _one_port(
         wanted["port"],
         {"--pty": "pty" if wants_pty else None}
-        | {f"--{name}": (place := wanted.pop(name)) and f"{name}:{place}" for name in ("tcp", "rfc2217")},
+        | {
+            f"--{name}": (place := wanted.pop(name)) and f"{name}:{place}"
+            for name in ("tcp", "rfc2217", "serial")
+        },
         wanted["link"],
     )
     if wanted["off_ms"] and wanted["image"] is None:

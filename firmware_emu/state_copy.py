@@ -30,6 +30,16 @@ def copy_state(state: State) -> State:
     return copied
 
 
+def is_ours(kind: type) -> bool:
+    """Whether a class is one of ours, or inherits from one."""
+    return any(base.__module__.partition(".")[0] in OWN_PACKAGES for base in kind.__mro__)
+
+
+def field_names(kind: type) -> list[str]:
+    """The slots of a class and of those that it inherits from."""
+    return [slot for base in kind.__mro__ for slot in _slots(base) if slot not in ("__dict__", "__weakref__")]
+
+
 def _copied(value: Any, memo: Memo) -> Any:
     kind = type(value)
     if kind in _SHARED:
@@ -55,11 +65,9 @@ def _cannot_change(kind: type) -> bool:
 def _copier_for(kind: type) -> Callable[[Any, Memo], Any]:
     if issubclass(kind, tuple):
         return _copy_tuple
-    if not any(base.__module__.partition(".")[0] in OWN_PACKAGES for base in kind.__mro__):
+    if not is_ours(kind):
         raise TypeError(f"nobody has said how to copy a {kind.__module__}.{kind.__qualname__}")
-    slots = [
-        slot for base in kind.__mro__ for slot in _slots(base) if slot not in ("__dict__", "__weakref__")
-    ]
+    slots = field_names(kind)
 
     def copy_object(value: Any, memo: Memo) -> Any:
         copied = memo[id(value)] = object.__new__(kind)

@@ -134,6 +134,8 @@ TOP_KEYS: Final[dict[str, Key]] = {
     "leases": _text("directory of the locks on boards, for all users of this bench", "a path"),
     "targets": _table("a table for each board, by its name"),
 }
+_NAME_PATHS: Final = frozenset({"path", "pty"})
+"""Schemes whose places are paths."""
 INNER: Final[dict[str, dict[str, Key]]] = {"identity": IDENTITY_KEYS, "hooks": HOOK_KEYS}
 """Tables of a target whose keys are known here."""
 
@@ -272,7 +274,7 @@ class _Reader:
             raise BadConfiguration(
                 f"{self._at(place)}: {_dotted(place)}.address is missing; it must be an address"
             )
-        self._check_address((*place, "address"), said["address"], said.get("baud"))
+        said["address"] = self._address((*place, "address"), said["address"], said.get("baud"))
         self._check_reset(place, said)
         for instrument, fields in said.get("instruments", {}).items():
             if not isinstance(fields, dict):
@@ -287,8 +289,8 @@ class _Reader:
                 "one of them is missing"
             )
 
-    def _check_address(self, place: tuple[str, ...], text: str, baud: int | None) -> None:
-        """BadConfiguration where this is no address of a device that is there already."""
+    def _address(self, place: tuple[str, ...], text: str, baud: int | None) -> str:
+        """The address, its path beside the bench file; BadConfiguration where it names no device that is there."""
         from hil.address import parse  # noqa: PLC0415 - it knows `bench:`, and so this module
 
         try:
@@ -305,6 +307,9 @@ class _Reader:
                 f"{self._at(place)}: {_dotted(place[:-1])}.baud is {baud}, and the address {text} {why}",
                 advice="leave one of them out",
             )
+        if address.scheme.name in _NAME_PATHS:
+            return text.replace(address.place, str(self.beside(address.place)), 1)
+        return text
 
     def _checked(self, table: dict[str, Any], keys: dict[str, Key], place: tuple[str, ...]) -> dict[str, Any]:
         for name, value in table.items():

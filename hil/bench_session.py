@@ -5,37 +5,42 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
+import re
 import textwrap
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, PumpbenchError
+from hil.errors import BadConfiguration, PumpbenchError, UsageError
 from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
-from hil.programmer.expected_pump import serial_of
+from hil.programmer.expected_pump import ExpectedPump, serial_of
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
+from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S, LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
-from protocol.capture.recording import LINE_FAULT, RIG
+from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from hil.address import Address
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
+    from hil.preflight import Seen
     from hil.rig import Rig
+    from hil.targets.supervisor import Gap
     from hil.targets.target import Target
     from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
@@ -47,6 +52,8 @@ LAST_FRAMES = 16
 FRAME_COLUMNS = 100
 PROFILE_OPTION = "--profile (--hil-profile)"
 BAUD_OPTION = "--baud (--hil-baud)"
+WAIT_SETTING = "hil_line_back_within_s"
+MAX_WAIT_S = 3_600
 SEED_OPTION = "--seed (--hil-seed)"
 
 
@@ -59,19 +66,27 @@ class BenchSession:
         profile: str | None = None,
         seed: int | None = None,
         baud: int | None = None,
+        line_back_within_s: str = "",
     ) -> None:
-        """BadConfiguration for a profile, seed or baud that is none, or that this target does not take."""
+        """BadConfiguration for a profile, seed or baud that is none, or that this target does not take.
+
+        `line_back_within_s`: how long a line that was lost is waited for, in digits, up to an hour; "" 30 s.
+        """
         self.address = address
         self._seed = DEFAULT_SEED if seed is None else seed
         self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed, baud=baud)
         self._sample = make_target(address, self._usual)
         self._check_options(profile, seed)
         self._check_baud(baud)
+        self._line_back_within_ms = _waiting_ms(line_back_within_s)
         self.purpose = "hil run"
         """What a board is used for, as others are told who want it too."""
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
+        self._supervisor: LineSupervisor | None = None
+        self.expected_pump: ExpectedPump | None = None
+        """The pump that answered first on the shared line; None where each test has its own."""
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
         self._needed: dict[str, int] = {}
@@ -176,8 +191,66 @@ class BenchSession:
 
         Raises what opening raises: one sentence for a person, instead of an error in the first test.
         """
-        if not self.makes_pumps:
-            self._shared_target().open_channel().close()
+        if self.makes_pumps:
+            return
+        try:
+            self.open_line(self._shared_target()).close()
+        except BaseException:
+            self.close()  # a run that does not begin has no end either, and a hook after is to run
+            raise
+
+    def open_line(self, target: Target) -> Channel:
+        """A channel to a target of this session; that of a device which lives on comes back after a loss."""
+        if self._supervisor is None or target is not self._shared:
+            return target.open_channel()
+        return self._supervisor.open()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """How often the line was lost so far, and came back."""
+        return () if self._supervisor is None else tuple(self._supervisor.gaps)
+
+    @contextmanager
+    def expecting_gap(self, *, required: bool) -> Iterator[None]:
+        """As `LineSupervisor.expecting_gap`; the line of a pump that is made for a test never goes away."""
+        if self._supervisor is not None:
+            with self._supervisor.expecting_gap(required=required):
+                yield
+            return
+        yield
+        if required:
+            raise UsageError(
+                f"the line of {self.address} never goes away, and a test expects it",
+                advice="expect no gap, or say required=False",
+            )
+
+    def _mark_gap(self, words: str) -> None:
+        if self.recording is not None:
+            self.recording.mark(LINE_GAP, words)
+
+    def look_before_a_run(self, report: Path) -> Seen:
+        """What a preflight sees of a device that is already there, and of the disk for the report."""
+        from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
+
+        channel = self._shared_target().open_channel()
+        programmer = Programmer(
+            channel,
+            key=self.key_of(Role.CLINICIAN),
+            expected_pump=getattr(self._shared, "expected_pump", None),
+        )
+        try:
+            return look_at(programmer, report)
+        finally:
+            programmer.close()
+            channel.close()
+
+    def preflight(self, report: str | None) -> None:
+        """BenchLost with all reasons, where a run on a device that is already there would end in vain."""
+        if self.makes_pumps or not self.address.scheme.lives_on:
+            return
+        from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
+
+        refuse_where_unfit(self.address.text, self.look_before_a_run(Path(report or ".")))
 
     def _check_options(self, profile: str | None, seed: int | None) -> None:
         """BadConfiguration that names the option, what it must be, and what it is."""
@@ -224,6 +297,14 @@ class BenchSession:
                 shared.purpose = self.purpose
             shared.start()
             self._shared = shared
+            if self.address.scheme.lives_on:
+                self._supervisor = LineSupervisor(
+                    self.address.text,
+                    shared.open_channel,
+                    told=self._mark_gap,
+                    found_within_ms=self._line_back_within_ms,
+                )
+                self.expected_pump = getattr(shared, "expected_pump", None) or ExpectedPump(self.address.text)
         return self._shared
 
     def _take(self, choice: PumpChoice) -> Target:
@@ -240,8 +321,14 @@ class BenchSession:
             self._next.launch()
 
     def retire(self, target: Target) -> None:
-        """Close a test's target: it ends while the next test begins, and the one before it has ended by now."""
+        """Close a test's target: it ends while the next test begins, and the one before it has ended by now.
+
+        A board ends at once: the next test wants the same one.
+        """
         target.dismiss()
+        if hasattr(target, "purpose"):
+            target.close()
+            return
         retiring, self._retiring = self._retiring, target
         if retiring is not None:
             retiring.close()
@@ -282,6 +369,7 @@ class TestBench:
         self._programmers: list[Programmer] = []
         self._spoken: list[tuple[DeviceKey, WireLog]] = []
         self._recording = session.recording
+        self._gaps_before = len(session.gaps)
         if self._recording is not None:
             self._recording.begin_test(self._name)
 
@@ -294,7 +382,7 @@ class TestBench:
     def channel(self) -> Channel:
         """The raw line."""
         if self._channel is None:
-            channel = self.target.open_channel()
+            channel = self._session.open_line(self.target)
             self._channel = channel if self._recording is None else self._recording.recorded(channel)
         return self._channel
 
@@ -336,7 +424,7 @@ class TestBench:
             store=store,
             entropy=self._entropy(),
             patience_ms=patience_ms,
-            expected_pump=getattr(self.target, "expected_pump", None),
+            expected_pump=None if self._owned else self._session.expected_pump,
         )
         self._programmers.append(programmer)
         self.note_frames(key, programmer.wire_log)
@@ -360,6 +448,18 @@ class TestBench:
     def _marking(self, kind: str) -> Callable[[str], None] | None:
         """What makes marks of a kind in the recording of this test; None where nothing is recorded."""
         return None if self._recording is None else partial(self._recording.mark, kind)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """How often the line was lost in this test, and came back."""
+        return self._session.gaps[self._gaps_before :]
+
+    def expecting_gap(self, *, required: bool = True) -> AbstractContextManager[None]:
+        """Let the line go away in a `with` block: what is sent meanwhile is lost, and at the end it is waited for.
+
+        UsageError at the end where it never went away, unless that is not `required`.
+        """
+        return self._session.expecting_gap(required=required)
 
     def check_all_fired(self, without_effect: frozenset[str] = frozenset()) -> None:
         """UsageError if a fault on any line of this test did not hit all of its frames, or one of its rig did nothing.
@@ -409,6 +509,17 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
+
+
+def _waiting_ms(seconds: str) -> int:
+    """How long a line is waited for. BadConfiguration where that is no number of seconds up to an hour."""
+    if not seconds:
+        return FOUND_WITHIN_MS
+    if not re.fullmatch("[0-9]{1,4}", seconds) or int(seconds) > MAX_WAIT_S:
+        raise BadConfiguration(
+            f"{WAIT_SETTING} must be a whole number of seconds from 0 to {MAX_WAIT_S}, is {seconds!r}"
+        )
+    return int(seconds) * MS_PER_S
 
 
 def _advice_on(option: str) -> str:

@@ -120,6 +120,10 @@ class LinkError(PumpbenchError):
     accused = "link"
 
 
+class LineGap(LinkError):
+    """The line was lost and is back: what was on its way then may have arrived, or not."""
+
+
 class NotExecuted(LinkError):
     """A command was lost on its way, and the pump has said that it never received it: nothing was done."""
 
@@ -160,6 +164,12 @@ class OutcomeUnknown(PumpbenchError):
     def __init__(self, message: str, *, cmd_id: int, advice: str = "") -> None:
         super().__init__(message, advice=advice)
         self.cmd_id = cmd_id
+
+
+def loss_behind(error: BaseException) -> BaseException:
+    """The loss of the bench by which an outcome is not known; any other error itself."""
+    lost = error.__cause__
+    return lost if isinstance(error, OutcomeUnknown) and isinstance(lost, BenchLost) else error
 
 
 class AnswerNotWritten(PumpbenchError):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.known_commands import known_command
-from protocol.codec.layouts import decode
+from protocol.codec.identities import Identity
+from protocol.codec.layouts import declaration_of, declared_classes, decode
 from protocol.errors import RemoteError
 from protocol.identifiers import VENDOR_OPCODES, Handshake, Kind, Opcode
+from protocol.log.entry import LogEntry
 from protocol.messages.errors import ErrorReply
 from protocol.messages.handshake import HANDSHAKE_MESSAGES
 from protocol.registry import EVENTS
 
 if TYPE_CHECKING:
     from protocol.wire.frame import Frame
+
+TEXTS: Final = frozenset({Identity.SERIAL, Identity.NAME, Identity.CONFIG})
+"""Fields that are texts; of a configuration where all of it can be printed, as no number of it can."""
 
 
 def opcode_name(frame: Frame) -> str:
@@ -63,9 +68,47 @@ def frame_text(frame: Frame, payload: bytes | None) -> str:
 
 
 def fields_text(message: tuple[object, ...]) -> str:
-    """A message as name=value; enums by name, bytes in hex."""
+    """A message as name=value; enums by name, entries of a log by what they say, bytes in hex."""
     names: tuple[str, ...] = getattr(message, "_fields", ())
-    return " ".join(f"{name}={value_text(value)}" for name, value in zip(names, message, strict=True))
+    pairs = zip(names, message, strict=True)
+    return " ".join(f"{name}={field_text(type(message), name, value)}" for name, value in pairs)
+
+
+def field_text(message: type, name: str, value: object) -> str:
+    """One field of a message: as `value_text`, but a text in quotes, and entries of a log by what they say."""
+    identity = declaration_of(message).identities.get(name) if message in declared_classes() else None
+    if identity is Identity.LOG_ENTRIES and isinstance(value, tuple):
+        return f"[{', '.join(map(entry_text, value))}]"
+    if identity in TEXTS and isinstance(value, bytes):
+        return _in_quotes(value)
+    return value_text(value)
+
+
+def text_at(place: str, value: object) -> str:
+    """One value in words, by the place of its field as rules name it: `GetInfoReply.serial`; none for None."""
+    message_name, _, name = place.partition(".")
+    message = next((cls for cls in declared_classes() if cls.__name__ == message_name), None)
+    if value is None:
+        return "none"
+    return value_text(value) if message is None else field_text(message, name, value)
+
+
+def entry_text(raw: bytes) -> str:
+    """An entry of a log: number, running time, what it is, whose command, and its data; in hex where it is corrupt."""
+    try:
+        entry = LogEntry.unpack(raw)
+        details = entry.details()
+    except (RemoteError, KeyError):
+        return raw.hex()
+    command = f" of command {entry.cmd_id}" if entry.cmd_id else ""
+    said = f": {fields_text(details)}" if details else ""
+    return f"#{entry.seq} at {entry.t_mono_s}.{entry.t_ms:03} s {entry.type.name}{command}{said}"
+
+
+def _in_quotes(value: bytes) -> str:
+    """A text that is filled up with zeros; in hex where it is none."""
+    text = value.rstrip(b"\0").decode("utf-8", "replace")
+    return f'"{text}"' if text.isprintable() and "\ufffd" not in text else value.hex()
 
 
 def value_text(value: object) -> str:

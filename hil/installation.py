@@ -33,3 +33,12 @@ def own_python() -> tuple[list[str], dict[str, str]]:
     paths = [str(Path(__file__).resolve().parent.parent), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
     return [sys.executable, "-P"], environment
+
+
+def check_that_asserts_are_checked() -> None:
+    """BadConfiguration where this Python leaves assertions out: whatever pytest does not rewrite would pass."""
+    if not __debug__:
+        raise BadConfiguration(
+            "this Python runs with -O or PYTHONOPTIMIZE, which leaves assertions out: tests would pass unchecked",
+            advice="run it without",
+        )

@@ -67,7 +67,15 @@ def read_keys(path: Path) -> list[DeviceKey]:
     except (ValueError, RecursionError) as error:
         raise BadConfiguration(f"the key file {path} is no JSON", advice="check --key") from error
     rows = document if isinstance(document, list) else [document]
-    return [_key(row, path) for row in rows]
+    keys = [_key(row, path) for row in rows]
+    by_id: dict[int, DeviceKey] = {}
+    for key in keys:
+        if by_id.setdefault(key.key_id, key) != key:
+            raise BadConfiguration(
+                f"the key file {path} has several keys with the key_id {key.key_id}, and one device has one",
+                advice="keep the keys of each device in a file of its own",
+            )
+    return keys
 
 
 def key_finder(keys: Iterable[DeviceKey]) -> Callable[[int], bytes | None]:

@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. Outside the suite, this module and five of `hil.run` alone know pytest.
+nothing else. Outside the suite, this module and six of `hil.run` alone know pytest.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from hil.errors import (
     ExitCode,
     InUse,
     LinkError,
-    NotOnThisRig,
     PumpbenchError,
     UsageError,
+    loss_behind,
 )
 from hil.report.places import check_place
 from hil.report.records import (
@@ -33,6 +33,7 @@ from hil.report.records import (
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
+    GAP,
     JSON_NAME,
     JUNIT_NAME,
     STOP,
@@ -118,6 +119,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
+    parser.addini("hil_line_back_within_s", "seconds to wait for a line that was lost (default: 30)")
     parser.addini(
         "hil_requirements",
         "TOML files with a table for each requirement of your own",
@@ -146,7 +148,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
         except BadConfiguration as sentence:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-    for part in ("hil.run.golden_files", "hil.run.measuring"):
+    for part in ("hil.run.golden_files", "hil.run.measuring", "hil.run.lacking_parts"):
         config.pluginmanager.import_plugin(part)
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
@@ -180,11 +182,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                     )
             if report == "":
                 raise BadConfiguration("--hil-report names no directory", advice="name one, or leave it out")
+            from hil.installation import check_that_asserts_are_checked  # noqa: PLC0415 - as below
             from hil.run import recorder as recorders  # noqa: PLC0415 - nothing of it unless it is wanted
-            from hil.run.asserts import check_that_asserts_are_checked  # noqa: PLC0415
 
             check_that_asserts_are_checked()
-
             recorder: Recorder = recorders.Recorder(config, target or "not known yet", report)
             config.stash[_RECORDER] = recorder
             recorder.begin(session)
@@ -202,6 +203,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             run = config.stash[_RECORDER].run
             run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
             config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
+            config.stash[_RECORDER].before_tests = lambda: bench.preflight(report)
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:
@@ -267,6 +269,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             profile,
             seed,
             config.getoption("--hil-baud"),
+            str(config.getini("hil_line_back_within_s") or ""),
         )
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and not session.makes_pumps:
@@ -411,15 +414,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         _skip_where_it_cannot(item, _bench_of_test(item.config))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None, object, object]:
-    """Skip a test that asks a rig of parts for what none of its parts does."""
-    try:
-        return (yield)
-    except NotOnThisRig as lacking:
-        pytest.skip(str(lacking))
-
-
 def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
     lacking = session.lacking(
         parse_needs(_named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
@@ -439,7 +433,8 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     _skip_where_it_cannot(item, session)
     changes = next(item.iter_markers("starts_as"), None)
     profile = str(changes.args[0]) if changes else None
-    bench = session.open_bench(item.nodeid, profile, **(changes.kwargs if changes else {}))
+    otherwise = changes.kwargs if changes else getattr(item, "starts_with", {})
+    bench = session.open_bench(item.nodeid, profile, **otherwise)
     item.stash[_BENCH] = bench
     try:
         yield bench
@@ -540,6 +535,7 @@ def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBen
         _add_to(item, report, [("target", bench.target.address)])
     elif report.when == "teardown":  # the device is asked when the bench of the test is closed
         _add_to(item, report, [(DEVICE, item.config.stash[_SESSION].identity)])
+        _add_to(item, report, [(GAP, gap.words) for gap in bench.gaps])
 
 
 def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple[str, object]]) -> None:
@@ -551,6 +547,7 @@ def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple
 def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
     """A lost bench is one fault of the bench, not hundreds of failed tests."""
     session = item.config.stash[_SESSION]
+    error = loss_behind(error)
     if not isinstance(error, PumpbenchError) or session.stop_code is not None:
         return
     lost = isinstance(error, BenchLost | InUse)
@@ -595,5 +592,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(row)
     for row in bench.instruments_needed():
         terminalreporter.write_line(row)
+    for gap in bench.gaps:
+        terminalreporter.write_line(f"the line was lost and came back: {gap.words}")
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

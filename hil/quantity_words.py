@@ -12,6 +12,16 @@ I32_MAX: Final = 0x7FFF_FFFF
 WALL_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
+def counted(count: int, what: str) -> str:
+    """How many of something: one frame, 2 frames."""
+    return f"one {what}" if count == 1 else f"{count} {what}s"
+
+
+def are(count: int) -> str:
+    """The verb to it."""
+    return "is" if count == 1 else "are"
+
+
 def at_least(text: str, value: int) -> str:
     """The text of a value; where the pump shows the most that its field holds, the true one may be larger."""
     return f"at least {text}" if value == U32_MAX else text

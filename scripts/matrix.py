@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 REPORTS = Path("report") / "matrix"
 PUMPBENCH = [sys.executable, "-m", "hil.cli"]
@@ -31,6 +32,7 @@ COLUMNS = (
     Column("process", "emulator:process"),
     Column("pty", emulate=("--link", "{reports}/pump")),
     Column("tcp", emulate=("--tcp", "127.0.0.1:0")),
+    Column("rfc2217", emulate=("--rfc2217", "127.0.0.1:0")),
 )
 
 
@@ -60,6 +62,12 @@ def run(name: str, target: str) -> int:
     return done.returncode
 
 
+def skipped(report: Mapping[str, Any]) -> list[str]:
+    """What the tests of a report that were skipped lacked, the most frequent first: a line each, with their number."""
+    reasons = Counter(test["reason"] for test in report["tests"] if test["outcome"] == "skipped")
+    return [f"  {count:>4} skipped: {reason}" for reason, count in reasons.most_common()]
+
+
 def main() -> int:
     """Run all columns, even where one fails; returns 0 where each of them ended with 0."""
     REPORTS.mkdir(parents=True, exist_ok=True)
@@ -72,8 +80,8 @@ def main() -> int:
                 codes[column.name] = run(column.name, address)
     print("== matrix")
     for name, code in codes.items():
-        result = json.loads((REPORTS / name / "report.json").read_text())["run"]["result"]
-        print(f"{name:<9} exit {code:<3} {result}")
+        report = json.loads((REPORTS / name / "report.json").read_text())
+        print("\n".join([f"{name:<9} exit {code:<3} {report['run']['result']}", *skipped(report)]))
     return max(codes.values())
 
 

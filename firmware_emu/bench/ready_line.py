@@ -55,10 +55,16 @@ def _lines_for_people(opened: Mapping[str, object]) -> str:
         port and link and str(link).isprintable()
     ):  # else it would be another name on the terminal, or more lines
         target = target.replace(str(port), str(link))  # the name that stays the same over restarts
-    lines = [
-        f"An emulated pump is ready at {target}. It is not a medical device.",
-        f"Talk to it:   pumpbench program status --target {shlex.quote(target)}",
-    ]
+    if target:
+        lines = [
+            f"An emulated pump is ready at {target}. It is not a medical device.",
+            f"Talk to it:   pumpbench program status --target {shlex.quote(target)}",
+        ]
+    else:
+        lines = [
+            f"An emulated pump is ready at its end of a cable, {port}. It is not a medical device.",
+            "Talk to it:   pumpbench program status --target /dev/NAME, the port at the other end",
+        ]
     if opened["control"]:
         lines.append(f"Rig control:  {opened['control']}, with the token {opened['token']}")
     lines.append(f"End it:       Ctrl-C, or kill {os.getpid()}")

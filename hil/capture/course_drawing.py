@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.plotting import ALARM, BELIEVED, FAULT, MOMENT, PROGRAMMED, ROW_IN, TRUE, WIDTH_IN, render
+from hil.quantity_words import are, counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,6 +65,8 @@ class Picture(NamedTuple):
     believed: list[Point]
     true: list[Point]
     rows: list[Row]
+    labels: list[str]
+    """Of the rows, with how many of its kind there are."""
     notes: list[str]
     """What a reader must know of it: what could not be read, and what is not drawn."""
 
@@ -81,15 +84,13 @@ def picture_of(course: Course, title: str) -> Picture:
     rows = [row._replace(stretches=_thinned_stretches(row.stretches, span_ms, most)) for row in shown]
     notes = []
     if course.sealed:
-        notes.append(f"{course.sealed} sealed frames that no key opens are not in it")
+        frames = counted(course.sealed, "sealed frame")
+        notes.append(f"{frames} that no key opens {are(course.sealed)} not in it")
     if course.damage:
-        notes.append(f"the file is damaged in {course.damage} places")
+        notes.append(f"the file is damaged in {counted(course.damage, 'place')}")
     if len(course.rows) > MOST_ROWS:
         notes.append(f"{len(course.rows) - MOST_ROWS} more rows are not drawn")
-    counted = [
-        row._replace(name=f"{row.name} ({len(whole.stretches)})" if len(whole.stretches) > 1 else row.name)
-        for row, whole in zip(rows, course.rows, strict=False)
-    ]
+    labels = [f"{row.name} ({len(row.stretches)})" if len(row.stretches) > 1 else row.name for row in shown]
     return Picture(
         title,
         axis,
@@ -97,7 +98,8 @@ def picture_of(course: Course, title: str) -> Picture:
         _thinned(course.rate_nl_per_day),
         _thinned(course.reservoir_calc_nl),
         _thinned(course.reservoir_true_nl),
-        counted,
+        rows,
+        labels,
         notes,
     )
 
@@ -259,7 +261,7 @@ def _ends(stretch: Stretch, axis: Axis) -> tuple[float, float]:
 
 def _draw_rows(panel: Any, picture: Picture) -> None:
     panel.set_title("What happened", loc="left")
-    panel.set_yticks(range(len(picture.rows)), [row.name for row in picture.rows])
+    panel.set_yticks(range(len(picture.rows)), picture.labels)
     panel.set_ylim(max(len(picture.rows), 1) - 0.4, -0.6)  # the first row on top
     panel.grid(visible=True, axis="x", color="#dddddd", linewidth=0.6)
     panel.set_axisbelow(True)
@@ -284,10 +286,12 @@ def _legend(panel: Any) -> None:
 
 _STYLE: Final = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 1.5em auto; max-width: 1200px; padding: 0 1em; color: #222; }
-figure { margin: 0; position: relative; } svg { width: 100%; height: auto; display: block; }
+figure { margin: 0; position: relative; min-width: 640px; } .wide { overflow-x: auto; }
+svg { width: 100%; height: auto; display: block; }
 #line { position: absolute; width: 1px; background: #b22234; pointer-events: none; display: none; }
 #read { min-height: 3em; font-variant-numeric: tabular-nums; }
-table { border-collapse: collapse; } td, th { padding: .15em .8em; text-align: left; border-bottom: 1px solid #ddd; }
+table { border-collapse: collapse; white-space: nowrap; }
+td, th { padding: .15em .8em; text-align: left; border-bottom: 1px solid #ddd; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; }
 """
 _SCRIPT: Final = """
@@ -352,10 +356,11 @@ def _page(picture: Picture, svg: str, panels: Sequence[tuple[float, ...]]) -> st
     heads = "".join(f"<th>{head}</th>" for head in (f"from, {axis.unit}", "to", "what", "name", "", "packet"))
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width">'
         f"<style>{_STYLE}</style></head><body>"
-        f'<figure role="img" aria-label="{title}">{svg}<div id="line"></div></figure>'
+        f'<div class=wide><figure role="img" aria-label="{title}">{svg}<div id="line"></div></figure></div>'
         '<p id="read">Move over the picture to read values.</p>'
-        f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{more}"
+        f"<div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>{more}"
         f'<script type="application/json" id="data">{told}</script><script>{_SCRIPT}</script></body></html>\n'
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hil.capture.link_errors import LinkErrors
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage
-from hil.quantity_words import ml, ml_per_day
+from hil.quantity_words import are, counted, ml, ml_per_day
 from protocol.capture.recording import EVENT, Beginning
 from protocol.identifiers import AlarmFlag, AlarmId
 from protocol.messages.alarms import GetAlarmsReply
@@ -84,9 +84,9 @@ class LineState:
         left = UNKNOWN if status is None else f"{ml(status.reservoir_calc_nl)} by the pump's own count"
         alarms = UNKNOWN if self._alarms is None else ", ".join(self._alarms) or "none"
         errors = ", ".join(f"{name} {count}" for name, count in self._errors.items()) or "none"
-        passed = f"{self._messages} messages"
+        passed = counted(self._messages, "message")
         if self._sealed:
-            passed += f"; {self._sealed} frames are sealed, and no key opens them"
+            passed += f"; {counted(self._sealed, 'frame')} {are(self._sealed)} sealed, and no key opens them"
         return [
             ("state", state),
             ("rate", rate),

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage
-from protocol.capture.recording import DROPPED, LINE_FAULT
+from protocol.capture.recording import DROPPED, LINE_FAULT, LINE_GAP
 from protocol.identifiers import Kind
 from protocol.wire.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ON_THE_LINE: Final = {LINE_FAULT: "line fault", DROPPED: "bytes dropped"}
+ON_THE_LINE: Final = {LINE_FAULT: "line fault", DROPPED: "bytes dropped", LINE_GAP: "line gap"}
 
 
 class LinkError(NamedTuple):

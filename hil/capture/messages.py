@@ -5,14 +5,15 @@ A file with sealed frames is opened by the keys in it, or by the key of its devi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 from hil.errors import BadConfiguration
 from hil.frame_words import message_in
 from hil.key_file import key_finder
 from protocol.capture.following import Follower
-from protocol.capture.pcapng import Damage, NotACapture
+from protocol.capture.pcapng import Damage, NotACapture, Taken
 from protocol.capture.recording import Beginning, Mark, Passed, SessionSecret, read_entries
 from protocol.identifiers import Kind
 from protocol.messages.handshake import PumpHello
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from protocol.capture.pcapng import Readable, Taker
     from protocol.capture.recording import Entry
     from protocol.link.development_keys import DeviceKey
+
+    Seen = Callable[[int], None]
 
 
 NOT_ITS_KEY: Final = "the key of its session does not open it"
@@ -70,23 +74,66 @@ class NumberedMark(NamedTuple):
     mark: Mark
 
 
+@dataclass
+class Many:
+    """Good frames in clear, one behind another, that were read at once [at_once].
+
+    `went_back` has the packets before which time goes back, by their place among these from 0, and by how much.
+    """
+
+    count: int
+    first_ns: int
+    last_ns: int
+    went_back: list[tuple[int, int]]
+    statuses: Any
+    """Those of them that answer GET_STATUS: `at_once.Statuses`."""
+    number: int = 0
+    """Of the first packet."""
+    began_ns: int = 0
+    """The time of the first packet of the file."""
+
+
 Read = RecordedMessage | NumberedMark | Beginning | Damage
 
 
-def read_messages(path: Path, keys: Iterable[DeviceKey] = ()) -> Iterator[Read]:
+@overload
+def read_messages(
+    path: Path, keys: Iterable[DeviceKey] = (), *, seen: Seen | None = None
+) -> Iterator[Read]: ...
+
+
+@overload
+def read_messages(
+    path: Path, keys: Iterable[DeviceKey], taker: Taker | None, *, seen: Seen | None = None
+) -> Iterator[Read | Many]: ...
+
+
+def read_messages(
+    path: Path, keys: Iterable[DeviceKey] = (), taker: Taker | None = None, *, seen: Seen | None = None
+) -> Iterator[Read | Many]:
     """What a recording holds, in order, damage in its place.
 
     `keys` are keys of the device, for frames that no key in the file opens; those of development are always at hand.
+    With `taker` (`at_once.taker_for`) frames of which nobody wants to see each are read many at once. `seen` is told
+    how many bytes of the file have been read.
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    yield from messages_of(entries_of(path), key_finder(keys))
+    yield from messages_of(entries_of(path, taker, seen), key_finder(keys))
 
 
-def entries_of(path: Path) -> Iterator[Entry]:
+@overload
+def entries_of(path: Path) -> Iterator[Entry]: ...
+
+
+@overload
+def entries_of(path: Path, taker: Taker | None, seen: Seen | None = None) -> Iterator[Entry | Taken]: ...
+
+
+def entries_of(path: Path, taker: Taker | None = None, seen: Seen | None = None) -> Iterator[Entry | Taken]:
     """What a recording consists of; BadConfiguration where the file cannot be read or is no pcapng."""
     try:
         with path.open("rb") as file:
-            yield from read_entries(file)
+            yield from read_entries(file if seen is None else _SeenFile(file, seen), taker)
     except NotACapture as error:
         raise BadConfiguration(f"{path} is no recording: {error}", advice="name a file in pcapng") from error
     except OSError as error:
@@ -94,7 +141,19 @@ def entries_of(path: Path) -> Iterator[Entry]:
         raise BadConfiguration(f"{path} cannot be read ({why})", advice="name a recording") from error
 
 
-def messages_of(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]:
+@overload
+def messages_of(entries: Iterable[Entry], device_key: Callable[[int], bytes | None]) -> Iterator[Read]: ...
+
+
+@overload
+def messages_of(
+    entries: Iterable[Entry | Taken], device_key: Callable[[int], bytes | None]
+) -> Iterator[Read | Many]: ...
+
+
+def messages_of(
+    entries: Iterable[Entry | Taken], device_key: Callable[[int], bytes | None]
+) -> Iterator[Read | Many]:
     """What these entries hold, as of a recording: each as soon as it is there. `device_key`: see `Follower`."""
     reader = _Reader(Follower(device_key))
     for entry in entries:
@@ -110,6 +169,23 @@ def messages_of(entries: Iterable[Entry], device_key: Callable[[int], bytes | No
                 yield entry
             case Damage():
                 yield entry
+            case Taken():
+                yield reader.many(entry.what)
+
+
+class _SeenFile:
+    """A file that tells how far it has been read."""
+
+    def __init__(self, file: Readable, seen: Seen) -> None:
+        self._file = file
+        self._seen = seen
+        self._read_bytes = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._file.read(size)
+        self._read_bytes += len(data)
+        self._seen(self._read_bytes)
+        return data
 
 
 class _Reader:
@@ -147,6 +223,13 @@ class _Reader:
         if isinstance(message, PumpHello):  # a session begins, perhaps under the sid of another pump's
             self.requests.pop(message.sid, None)
         return RecordedMessage(number, since_ns, passed, state, frame, payload, message, trouble, answers)
+
+    def many(self, many: Many) -> Many:
+        many.number, since_ns = self._placed(many.first_ns)
+        many.statuses = many.statuses.numbered_from(many.number)
+        many.began_ns = many.first_ns - (0 if since_ns is None else since_ns)
+        self._number += many.count - 1
+        return many
 
     def _placed(self, time_ns: int | None) -> tuple[int, int | None]:
         self._number += 1

@@ -18,6 +18,7 @@ from protocol.capture.recording import (
     DROPPED,
     EVENT,
     LINE_FAULT,
+    LINE_GAP,
     RIG,
     TEST_BEGINS,
     TEST_ENDS,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 MARKED: Final = "REDACTED: suite NONE, no keys; who was there has pseudonyms"
 KEPT_OF_HEADER: Final = ("seed", "security", "time", "pace", "file", "worker", "wall_ns", "monotonic_ns")
 """What a recorder says of a recording that names nobody."""
-SAFE_KINDS: Final = frozenset({REDACTED, WALL_MOVED, TEST_BEGINS, TEST_ENDS, RIG, LINE_FAULT, DROPPED})
+SAFE_KINDS: Final = frozenset(
+    {REDACTED, WALL_MOVED, TEST_BEGINS, TEST_ENDS, RIG, LINE_FAULT, DROPPED, LINE_GAP}
+)
 """Marks whose words are ours: names in them are replaced. The words of others are left out."""
 _SEQ_BYTES: Final = 4
 _FILLER: Final = 0x55

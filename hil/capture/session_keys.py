@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.capture.messages import entries_of
+from hil.key_file import key_finder
 from protocol.capture.following import Follower
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Passed, SessionSecret
-from protocol.link.development_keys import DEVELOPMENT_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,8 +32,7 @@ def session_keys(path: Path, keys: Iterable[DeviceKey] = ()) -> SessionKeys:
 
     BadConfiguration where the file cannot be read or is no pcapng.
     """
-    by_id = {key.key_id: key.key for key in reversed([*keys, *DEVELOPMENT_KEYS])}
-    follower, damage = Follower(by_id.get), 0
+    follower, damage = Follower(key_finder(keys)), 0
     secrets: dict[SessionSecret, None] = {}
     for entry in entries_of(path):
         if isinstance(entry, SessionSecret):

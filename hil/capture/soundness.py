@@ -6,10 +6,11 @@ Whoever shows a part of a recording lets all of it pass through here, so that no
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-from hil.capture.messages import NOT_ITS_KEY, FrameState, RecordedMessage
+from hil.capture.messages import NOT_ITS_KEY, FrameState, Many, RecordedMessage
 from hil.errors import BadConfiguration
+from hil.quantity_words import are, counted
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Beginning, is_foreign
 from protocol.messages.handshake import PumpHello
@@ -47,14 +48,23 @@ class Soundness:
     _opened: set[int] = field(default_factory=set)
     _not_opened: set[int] = field(default_factory=set)
 
-    def watching(self, entries: Iterable[Read]) -> Iterator[Read]:
+    @overload
+    def watching(self, entries: Iterable[Read]) -> Iterator[Read]: ...
+
+    @overload
+    def watching(self, entries: Iterable[Read | Many]) -> Iterator[Read | Many]: ...
+
+    def watching(self, entries: Iterable[Read | Many]) -> Iterator[Read | Many]:
         """The same entries, each looked at on its way."""
         for entry in entries:
             self.take(entry)
             yield entry
 
-    def take(self, entry: Read) -> None:
+    def take(self, entry: Read | Many) -> None:
         """Look at one more."""
+        if isinstance(entry, Many):
+            self._take_many(entry)
+            return
         if isinstance(entry, Damage):
             self.damage += 1
             self.first_damage = self.first_damage or entry.what
@@ -67,13 +77,22 @@ class Soundness:
         self.packets += 1
         time_ns = entry.passed.time_ns if isinstance(entry, RecordedMessage) else entry.mark.time_ns
         if time_ns is not None:
-            if self._last_ns is not None and time_ns < self._last_ns:
-                self._went_back.append((entry.number, self._last_ns - time_ns))
-            self._last_ns = time_ns
+            self._take_time(entry.number, time_ns)
         if isinstance(entry, RecordedMessage):
             if isinstance(entry.message, PumpHello):  # of another pump, perhaps, with the same seed
                 self._over.discard(entry.message.sid)
             self._take_message(entry)
+
+    def _take_many(self, many: Many) -> None:
+        self.packets += many.count
+        self._take_time(many.number, many.first_ns)
+        self._went_back += [(many.number + place, back_ns) for place, back_ns in many.went_back]
+        self._last_ns = many.last_ns
+
+    def _take_time(self, number: int, time_ns: int) -> None:
+        if self._last_ns is not None and time_ns < self._last_ns:
+            self._went_back.append((number, self._last_ns - time_ns))
+        self._last_ns = time_ns
 
     def _take_message(self, entry: RecordedMessage) -> None:
         self.sealed += entry.state is FrameState.SEALED
@@ -91,23 +110,27 @@ class Soundness:
             self._over.add(self._sid)
             self._sid = frame.sid
 
-    def check(self, file: Path, *, with_key: bool, advice: str) -> None:
-        """BadConfiguration where the file, or the key, is not what it should be; `advice` on what was read of it."""
+    def refuse_foreign(self, file: Path) -> None:
+        """BadConfiguration where all of it is a capture of something else: nothing is to be said of that."""
         if self.foreign and not self.packets:
             raise BadConfiguration(
                 f"{file} is a capture of something else: it has {self.first_damage}",
                 advice="name a recording of a line to a pump; `pumpbench import` makes one of other captures",
             )
+
+    def check(self, file: Path, *, with_key: bool, advice: str) -> None:
+        """BadConfiguration where the file, or the key, is not what it should be; `advice` on what was read of it."""
+        self.refuse_foreign(file)
         if self.damage:
             first = "" if self.damage == 1 else "the first of them "
             raise BadConfiguration(
-                f"{file} is damaged in {_places(self.damage)}, {first}{self.first_damage};"
-                f" {self.packets} packets could be read",
+                f"{file} is damaged in {counted(self.damage, 'place')}, {first}{self.first_damage};"
+                f" {counted(self.packets, 'packet')} could be read",
                 advice=advice,
             )
         if self.sealed and with_key:
             raise BadConfiguration(
-                f"{self.sealed} frames of {file} are sealed, and no key of --key opens them",
+                f"{counted(self.sealed, 'frame')} of {file} {are(self.sealed)} sealed, and no key of --key opens them",
                 advice="it may be another device's, or their handshake was not recorded",
             )
         if self._not_opened - self._opened:
@@ -137,10 +160,9 @@ class Soundness:
     def _sealed_words(self, file: Path) -> str:
         wrong = self._not_opened - self._opened
         if not wrong:
-            return f"{self.sealed} frames are sealed, and the file has no key for them"
-        sessions = "a session" if len(wrong) == 1 else f"{len(wrong)} sessions"
-        return f"{self.sealed} frames of {file} are sealed, and the key that it has for {sessions} opens none of them"
-
-
-def _places(count: int) -> str:
-    return "one place" if count == 1 else f"{count} places"
+            return (
+                f"{counted(self.sealed, 'frame')} {are(self.sealed)} sealed, and the file has no key for them"
+            )
+        sessions = "a session" if len(wrong) == 1 else counted(len(wrong), "session")
+        frames = f"{counted(self.sealed, 'frame')} of {file} {are(self.sealed)} sealed"
+        return f"{frames}, and the key that it has for {sessions} opens none of them"

@@ -9,10 +9,11 @@ import json
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from hil.capture.messages import NumberedMark, RecordedMessage
+from hil.capture.messages import Many, NumberedMark, RecordedMessage
 from hil.frame_words import opcode_name
 from protocol.capture.recording import EVENT
 from protocol.codec.atoms import Malformed
+from protocol.identifiers import Opcode
 from protocol.log.entry import CorruptEntry, LogEntry
 from protocol.messages.alarms import GetAlarmsReply
 from protocol.messages.log import LogReadReply
@@ -115,11 +116,13 @@ class Table(NamedTuple):
     """The columns of a table, and the rows that one entry of a recording gives."""
 
     columns: tuple[Column, ...]
-    rows: Callable[[], Callable[[Read], Iterable[Row]]]
+    rows: Callable[[], Callable[[Read | Many], Iterable[Row]]]
     """Makes a function for one recording, which may remember what it has seen."""
+    opcode: Opcode | None
+    """In whose answers all is that it has of the line; None where it has all of it."""
 
 
-def rows_of(table: Table, entries: Iterable[Read]) -> Iterator[Row]:
+def rows_of(table: Table, entries: Iterable[Read | Many]) -> Iterator[Row]:
     """The rows of a table, as they come."""
     rows = table.rows()
     for entry in entries:
@@ -131,8 +134,8 @@ def _placed(entry: RecordedMessage | NumberedMark, pump_ms: int | None) -> Row:
     return (entry.number, time_ns, entry.since_ns, pump_ms)
 
 
-def _message_rows() -> Callable[[Read], Iterable[Row]]:
-    def rows(entry: Read) -> Iterator[Row]:
+def _message_rows() -> Callable[[Read | Many], Iterable[Row]]:
+    def rows(entry: Read | Many) -> Iterator[Row]:
         if not isinstance(entry, RecordedMessage):
             return
         passed, frame = entry.passed, entry.frame
@@ -154,18 +157,20 @@ def _message_rows() -> Callable[[Read], Iterable[Row]]:
     return rows
 
 
-def _telemetry_rows() -> Callable[[Read], Iterable[Row]]:
-    def rows(entry: Read) -> Iterator[Row]:
-        if isinstance(entry, RecordedMessage) and isinstance(entry.message, GetStatusReply):
-            yield (*_placed(entry, entry.passed.pump_ms), *map(_cell, entry.message))
+def _telemetry_rows() -> Callable[[Read | Many], Iterable[Row]]:
+    def rows(entry: Read | Many) -> Iterator[Row]:
+        if isinstance(entry, Many):
+            yield from entry.statuses.rows(entry.began_ns)
+        elif isinstance(entry, RecordedMessage) and isinstance(entry.message, GetStatusReply):
+            yield (*_placed(entry, entry.passed.pump_ms), *map(cell, entry.message))
 
     return rows
 
 
-def _log_rows() -> Callable[[Read], Iterable[Row]]:
+def _log_rows() -> Callable[[Read | Many], Iterable[Row]]:
     seen: set[tuple[int, int, int]] = set()
 
-    def rows(entry: Read) -> Iterator[Row]:
+    def rows(entry: Read | Many) -> Iterator[Row]:
         if not isinstance(entry, RecordedMessage) or not isinstance(entry.message, LogReadReply):
             return
         page = entry.message
@@ -189,17 +194,17 @@ def _entry_cells(raw: bytes) -> Row:
     except (Malformed, KeyError):
         details = None
     told = (entry.t_mono_s, entry.t_ms, entry.type, entry.actor, entry.cmd_id, entry.flags)
-    return (*map(_cell, told), details)
+    return (*map(cell, told), details)
 
 
-def _alarm_rows() -> Callable[[Read], Iterable[Row]]:
-    def rows(entry: Read) -> Iterator[Row]:
+def _alarm_rows() -> Callable[[Read | Many], Iterable[Row]]:
+    def rows(entry: Read | Many) -> Iterator[Row]:
         if isinstance(entry, NumberedMark):
             yield from _alarm_of_mark(entry)
         elif isinstance(entry, RecordedMessage) and isinstance(entry.message, GetAlarmsReply):
             for alarm in entry.message.alarms:
                 said = (alarm.alarm_id, alarm.alarm_class, alarm.flags, alarm.on_seq, alarm.value)
-                yield (*_placed(entry, entry.passed.pump_ms), "listed", *map(_cell, said))
+                yield (*_placed(entry, entry.passed.pump_ms), "listed", *map(cell, said))
 
     return rows
 
@@ -220,8 +225,10 @@ def _alarm_of_mark(entry: NumberedMark) -> Iterator[Row]:
         return  # a mark of somebody else, who calls it an event
 
 
-def _cell(value: object) -> Value:
+def cell(value: object) -> Value:
     """A field as a cell: enums and flags by name, the rest as it is."""
+    if type(value) is int:  # as nearly all
+        return value
     match value:
         case IntFlag():
             return "+".join(flag.name or "" for flag in value)
@@ -254,8 +261,8 @@ def _plain(value: object) -> Any:
 
 
 TABLES: Final = {
-    "messages": Table(MESSAGES, _message_rows),
-    "telemetry": Table(TELEMETRY, _telemetry_rows),
-    "log": Table(LOG, _log_rows),
-    "alarms": Table(ALARMS, _alarm_rows),
+    "messages": Table(MESSAGES, _message_rows, None),
+    "telemetry": Table(TELEMETRY, _telemetry_rows, Opcode.GET_STATUS),
+    "log": Table(LOG, _log_rows, Opcode.LOG_READ),
+    "alarms": Table(ALARMS, _alarm_rows, Opcode.GET_ALARMS),
 }

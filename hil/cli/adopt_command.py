@@ -91,11 +91,12 @@ def _learn(file: Path, other: Path, rules_path: Path | None, keys: list[DeviceKe
     from hil.comparison.learning import proposals, proposed_text  # noqa: PLC0415 - as above
     from hil.comparison.rules import Rules  # noqa: PLC0415
     from hil.comparison.rules_file import read_rules  # noqa: PLC0415
-    from hil.comparison.side import read_side  # noqa: PLC0415
+    from hil.comparison.side import Side  # noqa: PLC0415
 
-    sides = [read_side(path, keys) for path in (file, other)]
+    sides = [Side(path, keys) for path in (file, other)]
+    said = [list(side) for side in sides]
     for side in sides:
-        if side.damage or side.sealed or not side.messages:
+        if side.damage or side.sealed or not side.count:
             why = (
                 side.damage[0]
                 if side.damage
@@ -105,7 +106,7 @@ def _learn(file: Path, other: Path, rules_path: Path | None, keys: list[DeviceKe
             )
             raise BadConfiguration(f"nothing is learnt from {side.path}: {why}")
     rules = Rules() if rules_path is None else read_rules(rules_path)
-    found = proposals(sides[0].messages, sides[1].messages, rules)
+    found = proposals(said[0], said[1], rules)
     tell_lines(proposed_text(found, (file.name, other.name)))
     if not found:
         say("nothing differs: no rule is needed")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
 
 
 class HolderPart(TypedDict):
@@ -57,7 +59,25 @@ class RevokePart(TypedDict):
     taken_from: Annotated[HolderPart | None, "who held it; null where nobody did"]
 
 
+class CheckPart(TypedDict):
+    """One check of a preflight."""
+
+    name: Annotated[str, "identity, link, clock, power or disk"]
+    state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
+    found: Annotated[str, "what was found; empty where it was not seen"]
+    problem: Annotated[str, "what is wrong with it; empty where nothing is"]
+
+
+class PreflightPart(TypedDict):
+    """What `hil preflight` found."""
+
+    target: Annotated[str, "address of the board"]
+    checks: Annotated[list[CheckPart], "each check, in order"]
+    error: NotRequired[Annotated[ErrorFields, "all reasons in one sentence, where the board is not fit"]]
+
+
 BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-targets": ((TargetsPart,),),
     "hil-revoke": ((RevokePart,),),
+    "hil-preflight": ((PreflightPart,),),
 }

@@ -10,15 +10,17 @@ import click
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY
 from hil.comparison.differences import Comparison, How, message_name
 from hil.comparison.rules import Rules
 from hil.comparison.rules_file import read_rules
-from hil.comparison.side import read_side
+from hil.comparison.side import Side
 from hil.comparison.summary import Summary, summed_up
 from hil.errors import BadConfiguration, NotTheSame
-from hil.frame_words import fields_text, frame_text, value_text
+from hil.frame_words import fields_text, frame_text, text_at, value_text
 from hil.key_file import read_keys
+from hil.quantity_words import are, counted
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.wire.frame import Frame
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from hil.capture.messages import RecordedMessage
     from hil.comparison.differences import Difference
     from hil.comparison.judging import Applied
-    from hil.comparison.side import Side
     from hil.comparison.summary import OfField
 
 WORDS: Final = {
@@ -62,10 +63,11 @@ def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | No
     try:
         rules = Rules() if rules_path is None else read_rules(rules_path)
         keys = [] if key_path is None else read_keys(key_path)
-        sides = [read_side(path, keys) for path in (first, second)]
-        _check_there_is_something(sides)
         comparison = Comparison(rules)
-        summary = summed_up(comparison.differences(sides[0].messages, sides[1].messages))
+        with shown_reading(first) as seen, shown_reading(second) as seen_too:
+            sides = [Side(first, keys, seen), Side(second, keys, seen_too)]
+            summary = summed_up(comparison.differences(*sides))
+        _check_there_is_something(sides)
     except BadConfiguration as error:
         if as_json:
             tell_error(error)
@@ -76,7 +78,7 @@ def diff(first: Path, second: Path, rules_path: Path | None, key_path: Path | No
 
 def _check_there_is_something(sides: list[Side]) -> None:
     """BadConfiguration where nothing was said in either file: nobody shall hear that they are the same."""
-    if not any(side.messages for side in sides):
+    if not any(side.count for side in sides):
         raise BadConfiguration(
             f"there is nothing to compare: no message can be read in {sides[0].path} or {sides[1].path}"
         )
@@ -88,10 +90,9 @@ def _end(sides: list[Side], summary: Summary, comparison: Comparison) -> None:
         say(f"the rule for {override.place} never applied: no such field was compared")
     for side in sides:
         if side.sealed:
-            say(
-                f"{side.sealed} frames of {side.path} are sealed, and are the same as nothing: give the key by --key"
-            )
-    differs = "no difference" if not summary.count else _times(summary.count, "difference")
+            frames = f"{counted(side.sealed, 'frame')} of {side.path} {are(side.sealed)} sealed"
+            say(f"{frames}, and the same as nothing: give the key by --key")
+    differs = "no difference" if not summary.count else counted(summary.count, "difference")
     damaged = [side for side in sides if side.damage]
     if damaged:
         names = " and ".join(str(side.path) for side in damaged)
@@ -101,10 +102,6 @@ def _end(sides: list[Side], summary: Summary, comparison: Comparison) -> None:
             f"{sides[0].path} and {sides[1].path} have {differs}, the first in {summary.first.place} "
             f"({_numbers(summary.first)})"
         )
-
-
-def _times(count: int, what: str) -> str:
-    return f"one {what}" if count == 1 else f"{count} {what}s"
 
 
 # --- as lines for people --------------------------------------------------------------------------------------------
@@ -125,8 +122,8 @@ def _text(sides: list[Side], comparison: Comparison, summary: Summary) -> Iterat
         yield from map(_hidden, hidden)
     for override in comparison.judge.unused():
         yield f"never applied: {override.rule} for {override.place} ({override.reason})"
-    what = "the same" if not summary.count else _times(summary.count, "difference")
-    yield f"{_times(comparison.pairs, 'message')} compared: {what}"
+    what = "the same" if not summary.count else counted(summary.count, "difference")
+    yield f"{counted(comparison.pairs, 'message')} compared: {what}"
 
 
 def _first(difference: Difference) -> Iterator[str]:
@@ -160,13 +157,13 @@ def _flattened(message: Any, prefix: str) -> Iterator[tuple[str, str]]:
             for number, row in enumerate(value):
                 yield from _flattened(row, f"{path}[{number}].")
         else:
-            yield path, _in_unit(name, value)
+            yield path, _in_unit(f"{type(message).__name__}.{name}", value)
 
 
-def _in_unit(name: str, value: Any) -> str:
+def _in_unit(place: str, value: Any) -> str:
     """A value in words, with the unit that the name of its field has."""
-    unit = bare_name_and_unit(name.rpartition(".")[2])[1]
-    return f"{value_text(value)} {unit}" if unit and type(value) is int else value_text(value)
+    unit = bare_name_and_unit(place.rpartition(".")[2])[1]
+    return f"{text_at(place, value)} {unit}" if unit and type(value) is int else text_at(place, value)
 
 
 def _cut(text: str) -> str:
@@ -181,7 +178,7 @@ def _line(entry: RecordedMessage) -> str:
 
 
 def _of_field(of_field: OfField) -> Iterator[str]:
-    yield f"{of_field.place} {WORDS[of_field.how]}, {_times(of_field.count, 'time')}"
+    yield f"{of_field.place} {WORDS[of_field.how]}, {counted(of_field.count, 'time')}"
     for each in of_field.shown:
         if of_field.how is How.FIELD:
             was, now = (_cut(_in_unit(each.place, value)) for value in (each.was, each.now))

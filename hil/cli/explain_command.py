@@ -14,9 +14,11 @@ from hil.capture.soundness import Soundness
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.output import say, tell
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY
 from hil.errors import PumpbenchError, UsageError
 from hil.key_file import read_keys
+from hil.quantity_words import are, counted
 from hil.wire_log import clock_text
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 NUMBER: Final = click.IntRange(min=1)
 KINDS: Final = {"alarms": "--alarm", "boluses": "--bolus", "state_changes": "--state-change"}
 HEADINGS: Final = {"alarms": "alarms", "boluses": "boluses", "state_changes": "changes of state"}
+ONE: Final = {"alarms": "alarm", "boluses": "bolus", "state_changes": "change of state"}
 TOLD: Final = (
     "kind", "name", "number", "since_ns", "pump_ms", "running_ms", "seq", "cmd_id", "read_in", "answered_in",
     "fields", "text",
@@ -70,7 +73,9 @@ def _explain(file: Path, key_path: Path | None, asked: dict[str, int], *, as_jso
         )
     soundness = Soundness()
     keys = [] if key_path is None else read_keys(key_path)
-    history = history_of(soundness.watching(read_messages(file, keys)))
+    with shown_reading(file) as seen:
+        history = history_of(soundness.watching(read_messages(file, keys, seen=seen)))
+    soundness.refuse_foreign(file)
     effects = effects_of(history)
     if asked:
         ((kind, number),) = asked.items()
@@ -88,8 +93,9 @@ def _explain(file: Path, key_path: Path | None, asked: dict[str, int], *, as_jso
 def _asked_for(effects: Effects, kind: str, number: int) -> Fact:
     found: Sequence[Fact] = getattr(effects, kind)
     if number > len(found):
+        what = ONE[kind] if len(found) == 1 else HEADINGS[kind]
         raise UsageError(
-            f"there is no {KINDS[kind]} {number}: the recording has {len(found)} {HEADINGS[kind]}",
+            f"there is no {KINDS[kind]} {number}: the recording has {len(found) or 'no'} {what}",
             advice="without an option `pumpbench explain FILE` lists them",
         )
     return found[number - 1]
@@ -165,7 +171,7 @@ def _said(fact: Fact) -> str:
 def _unread(history: History) -> list[str]:
     if not history.sealed:
         return []
-    frames = "one frame is" if history.sealed == 1 else f"{history.sealed} frames are"
+    frames = f"{counted(history.sealed, 'frame')} {are(history.sealed)}"
     return [
         f"{frames} sealed, and no key opens them: what they said is in none of this (--key gives the device's)"
     ]

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hil.capture.columns import taker_for
 from hil.capture.messages import read_messages
 from hil.capture.soundness import Soundness
 from hil.capture.tables import TABLES, rows_of
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell_lines
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from hil.capture.tables import Column, Row
 
 ROWS_AT_ONCE: Final = 65_536
+"""Of Parquet."""
+ROWS_A_PIECE: Final = 256
+"""Of CSV."""
 
 
 @click.command()
@@ -55,11 +60,13 @@ def export(file: Path, name: str, out: Path | None, key_path: Path | None) -> No
     write = None if out is None else _writer(out)
     keys = [] if key_path is None else read_keys(key_path)
     soundness = Soundness()
-    rows = rows_of(TABLES[name], soundness.watching(read_messages(file, keys)))
-    if write is None:
-        tell_lines(line.rstrip("\r\n") for line in _csv(columns, rows))
-    else:
-        write(columns, rows)
+    with shown_reading(file) as seen:
+        messages = read_messages(file, keys, taker_for([name]), seen=None if write is None else seen)
+        rows = rows_of(TABLES[name], soundness.watching(messages))
+        if write is None:
+            tell_lines(piece.removesuffix("\n") for piece in _csv(columns, rows, line_end="\n"))
+        else:
+            write(columns, rows)
     advice = f"what could be read is in {out or 'the output'}"
     soundness.check(file, with_key=key_path is not None, advice=advice)
     for remark in soundness.remarks(file):
@@ -81,7 +88,8 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
 
     def write(columns: Sequence[Column], rows: Iterable[Row]) -> None:
         lines = forms[out.suffix](columns, rows)
-        first = next(lines, "")  # what is wrong with the recording is said before a file is made
+        # what is wrong with the recording is said before a file is made: more than the head is read first
+        first = "".join(itertools.islice(lines, 2))
         try:
             with io.TextIOWrapper(new_file(out), encoding="utf-8", newline="") as stream:
                 stream.write(first)
@@ -92,17 +100,15 @@ def _writer(out: Path) -> Callable[[Sequence[Column], Iterable[Row]], None]:
     return write
 
 
-def _csv(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:
-    """Lines of RFC 4180, a head first."""
-    line = io.StringIO()
-    writer = csv.writer(line)
-    writer.writerow(_names(columns))
-    yield line.getvalue()
-    for row in rows:
-        line.seek(0)
-        line.truncate()
-        writer.writerow(row)
-        yield line.getvalue()
+def _csv(columns: Sequence[Column], rows: Iterable[Row], line_end: str = "\r\n") -> Iterator[str]:
+    """Lines of RFC 4180, a head first, in pieces of whole lines."""
+    left = iter(rows)
+    some: list[Row] = [tuple(_names(columns))]
+    while some:
+        piece = io.StringIO()
+        csv.writer(piece, lineterminator=line_end).writerows(some)
+        yield piece.getvalue()
+        some = list(itertools.islice(left, ROWS_A_PIECE))
 
 
 def _json_lines(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from hil.errors import BadConfiguration
 from hil.importing.formats import read_capture
 from hil.importing.pieces import NO_TIME_NS, Note, Piece
 from hil.importing.rules import Rules, read_rules
+from hil.quantity_words import counted
 from protocol.capture.limits import SIZE_LIMIT_MOST_BYTES
 from protocol.capture.recorder import Recorder
 from protocol.capture.recording import Way
@@ -90,10 +91,9 @@ def _import(file: Path, out: Path, rules_path: Path | None, *, as_json: bool) ->
     _tell(count, kind, out, as_json=as_json)
     if count.damage:
         first = count.damage[0].what
-        many = len(count.damage) > 1
-        places = f"{len(count.damage)} places, the first of them " if many else "one place, "
+        the_first = "" if len(count.damage) == 1 else "the first of them "
         raise BadConfiguration(
-            f"{file} is damaged in {places}{first}",
+            f"{file} is damaged in {counted(len(count.damage), 'place')}, {the_first}{first}",
             advice=f"what could be read is in {out}",
         )
 

@@ -91,6 +91,8 @@ def monitor(
 
     FILE is a recording that is being made: what is in it already is shown first. With --target it is a tap, as `record`
     is, that keeps nothing. On a terminal state, rate, reservoir, alarms and errors of the link stand below.
+
+    It ends by SIGINT or SIGTERM; what a script starts with & ignores SIGINT, so end it with kill.
     """
     try:
         of_tap = link is not None or tcp is not None or without_secrets

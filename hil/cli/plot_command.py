@@ -12,8 +12,9 @@ from hil.capture.course_drawing import draw_course, picture_of
 from hil.capture.messages import read_messages
 from hil.capture.soundness import Soundness
 from hil.cli.output import say, tell
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY
-from hil.errors import UsageError
+from hil.errors import BadConfiguration, UsageError
 from hil.key_file import read_keys
 from hil.plotting import PAGE_FORMATS, check_endings, draw, save
 from hil.rig_recording import read_recording
@@ -77,7 +78,12 @@ def _plot_recording(
     check_endings(pictures, PAGE_FORMATS)
     keys = [] if key_path is None else read_keys(key_path)
     soundness = Soundness()
-    course = course_of(soundness.watching(read_messages(path, keys)), str(path))
+    try:
+        with shown_reading(path) as seen:
+            course = course_of(soundness.watching(read_messages(path, keys, seen=seen)), str(path))
+    except BadConfiguration:
+        soundness.refuse_foreign(path)  # which says more than that nothing could be drawn
+        raise
     picture = picture_of(course, path.name if title is None else title)
     save(pictures, lambda form: draw_course(picture, form))
     soundness.check(path, with_key=key_path is not None, advice="what is drawn is of what could be read")

@@ -84,6 +84,8 @@ def record(file: Path, *, as_json: bool, **wanted: Any) -> None:
 
     The programmer opens the port that is printed, instead of the pump's. FILE is new, in pcapng, and for nobody else to
     read; `pumpbench decode FILE` shows it. A full disk ends the recording and not the line; the exit code is then 7.
+
+    It ends by SIGINT or SIGTERM; what a script starts with & ignores SIGINT, so end it with kill.
     """
     try:
         _record(file, as_json=as_json, **wanted)

@@ -15,9 +15,11 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_line
 from hil.cli.new_file import check_new, new_file, unwritable
 from hil.cli.output import say, tell
+from hil.cli.reading_progress import shown_reading
 from hil.cli.recording_options import KEY, NEW_RECORDING
 from hil.errors import BadConfiguration
 from hil.key_file import read_keys
+from hil.quantity_words import are, counted
 
 
 @click.command()
@@ -60,17 +62,18 @@ def _redact(
     keys = [] if key_path is None else read_keys(key_path)
     soundness = Soundness()
     redaction = Redaction(Pseudonyms(names))
-    redaction.see(soundness.watching(read_messages(file, keys)))
-    if soundness.foreign and not soundness.packets:
-        soundness.check(file, with_key=False, advice="")
+    with shown_reading(file) as seen:
+        redaction.see(soundness.watching(read_messages(file, keys, seen=seen)))
+    soundness.refuse_foreign(file)
     if redaction.without_direction:
         raise BadConfiguration(
-            f"{redaction.without_direction} packets of {file} say no direction or no time",
+            f"no direction or no time is told of {counted(redaction.without_direction, 'packet')} of {file}",
             advice="`pumpbench import` makes a recording of it, by rules that say both",
         )
     if redaction.sealed and not drop_sealed:
+        frames = f"{counted(redaction.sealed, 'frame')} of {file} {are(redaction.sealed)} sealed"
         raise BadConfiguration(
-            f"{redaction.sealed} frames of {file} are sealed, and no key opens them to redact what is in them",
+            f"{frames}, and no key opens them to redact what is in them",
             advice="give the key of the device by --key, or leave them out by --drop-sealed",
         )
     try:
@@ -96,8 +99,11 @@ def _tell(redaction: Redaction, out: Path, *, as_json: bool) -> None:
         tell(json_line("redact", document))
         return
     words = ", ".join(f"{word} {count}" for word, count in pseudonyms.items()) or "nobody"
-    say(f"{out} has {redaction.packets} packets, in suite NONE; replaced, how many of each: {words}")
+    say(
+        f"{out} has {counted(redaction.packets, 'packet')}, in suite NONE; replaced, how many of each: {words}"
+    )
     if redaction.blanked:
-        say(f"{redaction.blanked} packets could not be read whole: what could not is blanked")
+        say(f"{counted(redaction.blanked, 'packet')} could not be read whole: what could not is blanked")
     if redaction.sealed:
-        say(f"{redaction.sealed} sealed frames are left out; a mark stands in place of each")
+        frames = f"{counted(redaction.sealed, 'sealed frame')} {are(redaction.sealed)}"
+        say(f"{frames} left out; a mark stands in place of each")

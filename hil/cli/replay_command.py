@@ -22,6 +22,7 @@ from hil.errors import AnswerNotWritten, BenchLost, NotTheSame, PumpbenchError, 
 from hil.key_file import read_keys
 from hil.own_paths import path_of
 from hil.programmer.entropy import SystemEntropy
+from hil.quantity_words import are, counted
 from hil.replay.conversation import read_conversation
 from hil.replay.device import OnMiss, ReplayDevice
 from hil.replay.timing import timing_named
@@ -173,10 +174,9 @@ def _replay_device(file: Path, given: dict[str, Any], *, as_json: bool) -> None:
 def say_what_is_left_out(path: Path, conversation: Conversation) -> None:
     """Say what of the file is not played, where somebody has asked for that."""
     if conversation.damaged or conversation.sealed:
-        say(
-            f"{path} is played in part: {conversation.damaged} places of it are damaged, and {conversation.sealed} "
-            "frames are sealed"
-        )
+        places = f"{counted(conversation.damaged, 'place')} of it {are(conversation.damaged)} damaged"
+        frames = f"{counted(conversation.sealed, 'frame')} {are(conversation.sealed)} sealed"
+        say(f"{path} is played in part: {places}, and {frames}")
 
 
 def _serve(wanted: _Wanted, signals: EndingSignals, stack: ExitStack) -> None:

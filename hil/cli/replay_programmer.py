@@ -14,7 +14,7 @@ from hil.cli.output import say, tell
 from hil.cli.stays_stopped import unless_left_so
 from hil.comparison.rules_file import read_rules
 from hil.errors import AnswerNotWritten, NotTheSame
-from hil.frame_words import value_text
+from hil.frame_words import text_at, value_text
 from hil.key_file import read_keys
 from hil.own_paths import path_of
 from hil.replay.at_target import player_at
@@ -29,6 +29,7 @@ from protocol.identifiers import Opcode, State
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from hil.bench_file import BenchTarget
     from hil.comparison.judging import Unlike
     from hil.errors import LeftStopped, PumpbenchError
     from hil.replay.conversation import Conversation, Exchange
@@ -63,6 +64,9 @@ def replay_programmer(file: Path, given: dict[str, Any], *, as_json: bool) -> No
         )
     with ExitStack() as stack:
         target = stack.enter_context(closing(make_target(address, choice)))
+        bench: BenchTarget | None = getattr(target, "in_bench_file", None)
+        if not keys and bench is not None and bench.key_file is not None:
+            keys = read_keys(bench.key_file)
         target.start()
         channel = stack.enter_context(closing(target.open_channel()))
         player = player_at(
@@ -159,7 +163,7 @@ def _sentence(exchange: Exchange, unlike: Unlike) -> str:
     packet = exchange.number if exchange.answer is None else exchange.answer.number
     return (
         f"{opcode_words(exchange.opcode)} of packet {exchange.number}: {unlike.place} was "
-        f"{_words(unlike.was)} in packet {packet} and is {_words(unlike.now)}"
+        f"{text_at(unlike.place, unlike.was)} in packet {packet} and is {text_at(unlike.place, unlike.now)}"
     )
 
 
@@ -175,10 +179,6 @@ def _document(exchange: Exchange, unlike: Unlike) -> str:
             "heard": _plain(unlike.now),
         },
     )
-
-
-def _words(value: object) -> str:
-    return "none" if value is None else value_text(value)
 
 
 def _plain(value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
@@ -14,18 +15,21 @@ from hil import address as addresses
 from hil.cli.adopt_command import adopt
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say
+from hil.cli.preflight_command import preflight
 from hil.cli.quantities import WholeNumber
+from hil.cli.reset_command import reset
 from hil.cli.targets_command import targets
 from hil.errors import AnswerNotWritten, BadConfiguration
 from hil.installation import own_python
 from hil.own_paths import check_working_directory
 from hil.report.directory import ReportDirectory
+from hil.report.places import DEFAULT_REPORT
 from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
 
-DEFAULT_REPORT = "hil-report"
 CACHE_NAME = ".pytest_cache"
 TEST_LIMIT_S = 120
+WAIT_MAX_S = 86_400
 # With these pytest runs no test, and the last report stays.
 LOOKING = {
     "--collect-only",
@@ -84,6 +88,8 @@ def hil() -> None:
 
 hil.add_command(adopt)
 hil.add_command(targets)
+hil.add_command(preflight)
+hil.add_command(reset)
 
 
 @hil.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
@@ -94,6 +100,7 @@ hil.add_command(targets)
     "--report", metavar="DIR", default=DEFAULT_REPORT, show_default=True, help="Where the report goes."
 )
 @click.option("--keep", is_flag=True, help="Refuse to replace a report that is there.")
+@click.option("--flash", is_flag=True, help="First flash the board, by the command of the bench file.")
 @click.option("--no-record", is_flag=True, help="Keep no recording of the line beside the report.")
 @click.option("--no-secrets", is_flag=True, help="Keep the keys of sessions out of the recording.")
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
@@ -106,7 +113,7 @@ hil.add_command(targets)
 @click.option(
     "--wait",
     "wait_s",
-    type=WholeNumber("0 to 86400 s"),
+    type=WholeNumber(f"0 to {WAIT_MAX_S} s"),
     default=0,
     metavar="SECONDS",
     help="How long to wait for somebody else who has the board.",
@@ -146,20 +153,20 @@ def run(
         BenchSession(
             address, profile, seed, baud
         ).close()  # refuses what is wrong; pytest would tell it twice more
-    if wait_s:
-        _wait_for_board(address, wait_s)
+    if not 0 <= wait_s <= WAIT_MAX_S:
+        raise BadConfiguration(f"--wait must be a number of seconds from 0 to {WAIT_MAX_S}, is {wait_s}")
+    flash = flags.pop("flash")
+    if wait_s or flash:
+        _prepare_board(address, wait_s, flash=flash)
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
     arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
     else:
         arguments += ["-p", "no:cacheprovider"]
-    if profile is not None:
-        arguments.append(f"--hil-profile={profile}")
-    if seed is not None:
-        arguments.append(f"--hil-seed={seed}")
-    if baud is not None:
-        arguments.append(f"--hil-baud={baud}")
+    for name, value in (("profile", profile), ("seed", seed), ("baud", baud)):
+        if value is not None:
+            arguments.append(f"--hil-{name}={value}")
     arguments += _choosing(expression)
     _become_pytest([*SHOWN, *arguments, *pytest_arguments])
 
@@ -183,23 +190,31 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
     _become_pytest([*arguments, *pytest_arguments])
 
 
-def _wait_for_board(address: addresses.Address, wait_s: int) -> None:
-    """Wait until nobody holds the board; InUse names who does at the end. The run then takes it itself."""
-    from hil.targets import make_target  # noqa: PLC0415 - only where it is waited for
+def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> None:
+    """Wait until nobody holds the board, and flash it where that is wanted; the run then takes it itself.
+
+    InUse names who holds it at the end of the wait.
+    """
+    from hil.targets import make_target  # noqa: PLC0415 - only where it is wanted
     from hil.targets.board import BoardTarget  # noqa: PLC0415 - likewise
 
     target = make_target(address)
     if not isinstance(target, BoardTarget):
         raise BadConfiguration(
-            f"--wait is for boards that somebody else may hold, and {address} is none", advice="leave it out"
+            f"--wait and --flash are for boards, and {address} is none", advice="leave them out"
         )
+    target.purpose = "flash before hil run" if flash else "about to run"
     lease = target.lock.take(
-        "about to run",
+        target.purpose,
         target.idle_limit_s,
         wait_s=wait_s,
         tell=lambda sentence: say(f"pumpbench: {sentence}"),
     )
     lease.give_back()
+    if flash:
+        with closing(target):
+            target.start()
+            target.flash()
 
 
 def _check_what_pytest_gets(expression: str | None, pytest_arguments: tuple[str, ...]) -> None:

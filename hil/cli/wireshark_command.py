@@ -14,6 +14,7 @@ from hil.errors import BadConfiguration, UsageError
 from hil.key_file import read_keys
 from hil.known_commands import all_commands
 from hil.own_paths import path_of
+from hil.quantity_words import counted
 from hil.wireshark.dissector import FILE_NAME, FIRST_WORDS, dissector
 from protocol.capture.recording import secret_line
 
@@ -122,7 +123,7 @@ def _give_keys(recording: Path, key_path: str | None, out: str | None) -> None:
         tell(f'tshark -o "pumpbench.keys:{path}" -r "{recording}"', done="the keys were written")
     if found.damage:
         raise BadConfiguration(
-            f"{recording} is damaged in {found.damage} place{'s' if found.damage > 1 else ''}",
+            f"{recording} is damaged in {counted(found.damage, 'place')}",
             advice="the keys of what could be read are there",
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from array import array
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hil.comparison.alignment import Pair
     from hil.comparison.rules import Rules
 
+REQUESTS_KEPT: Final = 4_096
+"""Of which it is known what they asked for; an answer comes soon."""
 ANSWER: Final = "answer"
 """Stands for both kinds of answer: a refusal is compared with the response that it stands in place of."""
 
@@ -64,24 +66,32 @@ class Comparison:
     def differences(
         self, recorded: Iterable[RecordedMessage], heard: Iterable[RecordedMessage]
     ) -> Iterator[Difference]:
-        """What is not the same, in the order of the recordings; delimiters between frames mean nothing."""
-        first, second = _spoken(recorded), _spoken(heard)
-        for at, to in self._aligned(first, second):
-            if at is not None and to is not None:
-                yield from self._between(first[at], second[to])
-            elif at is not None:
-                yield _alone(How.MISSING, first[at], None)
-            elif to is not None:
-                yield _alone(How.EXTRA, None, second[to])
+        """What is not the same, in the order of the recordings; delimiters between frames mean nothing.
 
-    def _aligned(self, first: list[RecordedMessage], second: list[RecordedMessage]) -> Iterable[Pair]:
+        Each is gone through several times, and no more is kept of it than a number a message: which is which must be
+        known of all before the first two are compared.
+        """
+        pairs = self._aligned(recorded, heard)
+        first, second = _spoken(recorded), _spoken(heard)
+        for at, to in pairs:  # each message once, in order
+            was, now = None if at is None else next(first, None), None if to is None else next(second, None)
+            if was is not None and now is not None:
+                yield from self._between(was, now)
+            elif was is not None:
+                yield _alone(How.MISSING, was, None)
+            elif now is not None:
+                yield _alone(How.EXTRA, None, now)
+
+    def _aligned(
+        self, recorded: Iterable[RecordedMessage], heard: Iterable[RecordedMessage]
+    ) -> Iterable[Pair]:
         """Which message is which: where not all has been asked alike, those first that also say the same."""
-        asked = [_asked_keys(side, self.judge) for side in (first, second)]
-        pairs = list(aligned(*asked))
-        if all(at is not None and to is not None for at, to in pairs):
-            return pairs
-        said = [[_said_key(each, self.judge) for each in side] for side in (first, second)]
-        coarse = [[_coarse_key(each) for each in side] for side in (first, second)]
+        sides = (recorded, heard)
+        asked = [_numbers(_asked_keys(_spoken(side), self.judge)) for side in sides]
+        if asked[0] == asked[1]:
+            return ((place, place) for place in range(len(asked[0])))
+        said = [_numbers(_said_key(each, self.judge) for each in _spoken(side)) for side in sides]
+        coarse = [_numbers(map(_coarse_key, _spoken(side))) for side in sides]
         return aligned_in_gaps(aligned_in_gaps(aligned(*said), *asked), *coarse)
 
     def _between(self, first: RecordedMessage, second: RecordedMessage) -> Iterator[Difference]:
@@ -137,8 +147,13 @@ def _alone(how: How, first: RecordedMessage | None, second: RecordedMessage | No
 # --- what is looked for in the other recording ----------------------------------------------------------------------
 
 
-def _spoken(entries: Iterable[RecordedMessage]) -> list[RecordedMessage]:
-    return [entry for entry in entries if entry.state is not FrameState.DELIMITERS]
+def _spoken(entries: Iterable[RecordedMessage]) -> Iterator[RecordedMessage]:
+    return (entry for entry in entries if entry.state is not FrameState.DELIMITERS)
+
+
+def _numbers(keys: Iterable[Hashable]) -> array[int]:
+    """A number for each key. Where two keys share one, two messages are compared that need not be: no more."""
+    return array("q", map(hash, keys))
 
 
 def _coarse_key(entry: RecordedMessage) -> Hashable:
@@ -160,10 +175,9 @@ def _said_key(entry: RecordedMessage, judge: Judge) -> Hashable:
     return _coarse_key(entry), message
 
 
-def _asked_keys(entries: Iterable[RecordedMessage], judge: Judge) -> list[Hashable]:
+def _asked_keys(entries: Iterable[RecordedMessage], judge: Judge) -> Iterator[Hashable]:
     """With them what a request asks for; of an answer, what it answers."""
-    keys: list[Hashable] = []
-    request_keys: dict[int, Hashable] = defaultdict(lambda: None)
+    request_keys: dict[int, Hashable] = {}
     for entry in entries:
         key = _coarse_key(entry)
         if isinstance(entry.frame, Frame):
@@ -171,7 +185,8 @@ def _asked_keys(entries: Iterable[RecordedMessage], judge: Judge) -> list[Hashab
                 asked = entry.payload if entry.message is None else judge.contents(entry.message)
                 key = (key, asked)
                 request_keys[entry.number] = key
+                if len(request_keys) > REQUESTS_KEPT:
+                    del request_keys[next(iter(request_keys))]
             elif entry.answers is not None:
-                key = (key, request_keys[entry.answers])
-        keys.append(key)
-    return keys
+                key = (key, request_keys.get(entry.answers))
+        yield key

@@ -16,6 +16,7 @@ from hil.capture.messages import FrameState, RecordedMessage, read_messages
 from hil.capture.recording_file import open_new
 from hil.comparison.rules_file import read_rules, read_text, toml_of
 from hil.errors import BadConfiguration
+from protocol.capture.line_time import VirtualTime
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Beginning
 from protocol.identifiers import Kind
@@ -183,7 +184,8 @@ def _session_text(
         "requests": contents.requests,
         "messages": contents.messages,
     }
-    if contents.first_ns is not None:
+    is_virtual = any(each.told.get("time") == VirtualTime.told["time"] for each in contents.beginnings)
+    if contents.first_ns is not None and not is_virtual:  # whose time begins in 1970
         provenance["recorded_at"] = _utc(contents.first_ns // 10**9)
     lines = [
         "# A golden session of pumpbench: pytest plays its requests at a target and compares what is answered.",

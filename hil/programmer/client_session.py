@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.deadline import Deadline
-from hil.errors import DeviceError, InUse, LinkError, PumpbenchError, SessionRefused
+from hil.errors import DeviceError, InUse, LineGap, LinkError, PumpbenchError, SessionRefused
 from protocol.identifiers import RejectReason
 from protocol.link import events as link
 from protocol.link.client_end import ClientEnd, Phase
@@ -88,6 +88,7 @@ class ClientSession:
         self._open = False
         self._requests_left = 0
         self._hints: deque[bytes] = deque(maxlen=HINTS_KEPT)
+        self._gap = ""  # why the line was lost, where that ended the session
 
     @property
     def is_open(self) -> bool:
@@ -200,7 +201,7 @@ class ClientSession:
                     return Refused(error)
                 case link.SessionLost():
                     self._open = False
-                    return NoReply("the session was lost")
+                    return NoReply(self._gap or "the session was lost")
                 case link.Hint(error=error):
                     self._open = False
                     return NoReply(f"the pump hints at {error.code.name}, which is not authenticated")
@@ -220,7 +221,10 @@ class ClientSession:
         """Let line time pass, discarding what arrives."""
         deadline = Deadline.after(duration_ms, self.now_ms())
         while not deadline.passed(self.now_ms()):
-            self.channel.receive(deadline.at_ms)
+            try:
+                self.channel.receive(deadline.at_ms)
+            except LineGap:
+                self.forget_session()
 
     def next_hint(self, wait_ms: int) -> bytes | None:
         """The next EVENT_HINT that came or comes in time, as the pump sent it; None where none does."""
@@ -240,7 +244,19 @@ class ClientSession:
         self._hints.clear()
 
     def _next_event(self, deadline: Deadline) -> object | None:
-        """The next event of the link; None at the deadline."""
+        """The next event of the link; None at the deadline. A gap of the line ends the session, however short it was.
+
+        No request is repeated after it: first of all somebody else may be there now.
+        """
+        try:
+            self._gap = ""
+            return self._event_on_the_line(deadline)
+        except LineGap as gap:
+            self._gap = gap.message
+            self.forget_session()
+            return link.SessionLost()
+
+    def _event_on_the_line(self, deadline: Deadline) -> object | None:
         end, channel = self._end, self.channel
         now_ms = channel.now_ms()
         while True:

@@ -47,9 +47,9 @@ def player_at(
     pace = (
         PumpPace(timing, target.rig)
         if TargetCapability.TIME in target.capabilities
-        else LinePace(timing, conversation.first_ns, channel.now_ms())
+        else LinePace(timing, conversation.first_ns)
     )
-    return Player(
+    player = Player(
         conversation,
         channel,
         key_of=_key_of(keys),
@@ -59,6 +59,8 @@ def player_at(
         filing=Filing(_store_of, closing) if lives_on else None,
         rules=rules,
     )
+    player.expected_pump = getattr(target, "expected_pump", None)
+    return player
 
 
 def _key_of(keys: Sequence[DeviceKey]) -> Callable[[Greeting | None], DeviceKey]:

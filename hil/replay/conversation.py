@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.capture.messages import FrameState, RecordedMessage, read_messages
+from hil.capture.soundness import Soundness
 from hil.errors import BadConfiguration
+from hil.quantity_words import counted
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import Beginning
 from protocol.identifiers import Capability, Handshake, Kind, Opcode, Outcome, Role, StateChanged
@@ -152,16 +154,20 @@ def read_conversation(path: Path, keys: Iterable[DeviceKey] = (), *, in_part: bo
     BadConfiguration where the file cannot be read or has no request that can; without `in_part` also where it is
     damaged, or where a frame in it is sealed, since what is missing there would be missed in silence.
     """
-    conversation = conversation_of(read_messages(path, keys))
+    soundness = Soundness()
+    conversation = conversation_of(soundness.watching(read_messages(path, keys)))
+    soundness.refuse_foreign(path)
     hidden = conversation.sealed or conversation.damaged or len(conversation.memories) > 1
     if conversation.exchanges and (in_part or not hidden):
         return conversation.of_first_memory()
-    can_be = f"{len(conversation.exchanges)} requests of it can be read"
+    can_be = f"{counted(len(conversation.exchanges), 'request')} of it can be read"
     if conversation.damaged:
-        places = "one place" if conversation.damaged == 1 else f"{conversation.damaged} places"
-        why, advice = f"is damaged in {places}", "look at it with `pumpbench decode`"
+        why, advice = (
+            f"is damaged in {counted(conversation.damaged, 'place')}",
+            "look at it with `pumpbench decode`",
+        )
     elif conversation.sealed:
-        why = f"has {conversation.sealed} sealed frames, and no key opens them"
+        why = f"has {counted(conversation.sealed, 'sealed frame')}, and no key opens them"
         advice = "give the device's with --key"
     elif len(conversation.memories) > 1:
         why = f"has sessions of {len(conversation.memories)} pumps, or of one that lost its memory"

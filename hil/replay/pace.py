@@ -39,17 +39,22 @@ class Pace(Protocol):
 class LinePace:
     """The time of the line, counted from the first frame, so that no delay adds to another."""
 
-    def __init__(self, timing: Timing, first_ns: int | None, began_ms: int) -> None:
-        """`first_ns` is the time of the first frame in the recording, `began_ms` that of the line now."""
+    def __init__(self, timing: Timing, first_ns: int | None) -> None:
+        """`first_ns` is the time of the first frame in the recording; that of the line is when it is asked for."""
         self._timing = timing
         self._first_ns = first_ns
-        self._began_ms = began_ms
+        self._began_ms: int | None = None
 
     def wait_for(self, session: ClientSession, moment: Moment) -> None:
         """Wait on the line."""
         if moment.since_ns is None or self._first_ns is None:
             return
-        at_ms = self._began_ms + self._timing.scaled_ns(moment.since_ns - self._first_ns) // NS_PER_MS
+        since_first_ms = self._timing.scaled_ns(moment.since_ns - self._first_ns) // NS_PER_MS
+        if (
+            self._began_ms is None
+        ):  # now, and not when the player was made, which is some way from its first frame
+            self._began_ms = session.now_ms() - since_first_ms
+        at_ms = self._began_ms + since_first_ms
         wait_ms = at_ms - session.now_ms()
         if wait_ms > 0:
             session.wait(wait_ms)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hil.channel import Channel
     from hil.programmer.client_session import Answer as SessionAnswer
     from hil.programmer.entropy import Entropy
+    from hil.programmer.expected_pump import ExpectedPump
     from hil.replay.conversation import Conversation, Exchange, Greeting
     from hil.replay.filing import Filed, Filing
     from hil.replay.pace import Pace
@@ -85,6 +86,8 @@ class Player:
         self._key_of = key_of
         self._now_ns = now_ns
         self._filing = filing
+        self.expected_pump: ExpectedPump | None = None
+        """Is compared with the pump that answers before it is sent what changes it; None where any may answer."""
         self._splitters = {way: Splitter(GAP_HOST_MS * NS_PER_MS) for way in Way}
         self._heard: list[Passed] = []
         self._channel = RecordedChannel(channel, self._keep)
@@ -131,6 +134,8 @@ class Player:
         key = self._key_of(exchange.greeting)
         session, values = self._session_of(key), self._values_of(key.role)
         self._open(session, exchange, values)
+        if self.expected_pump is not None and not only_asks(exchange.command):
+            self.expected_pump.check(self._whose(session))
         self._pace.wait_for(session, exchange)
         request, filed = self._request_of(exchange, session, key, values)
         payload = request if isinstance(request, bytes) else encode(request)
@@ -160,6 +165,8 @@ class Player:
         if greeting is not None:
             self._pace.wait_for(session, greeting)
         session.open(Deadline.after(PATIENCE_MS, session.now_ms()))
+        if self.expected_pump is not None:
+            self._info = None  # another board may have come back under the same path
         opened = session.opened
         if greeting is not None and opened is not None:
             values.learn(Volatile.KEY, greeting.hello.key_id, session.key.key_id)

@@ -8,6 +8,9 @@ import re
 from hil.errors import BadConfiguration
 from hil.report.records import JSON_NAME, JUNIT_NAME, RECORDING_PATTERN, SUMMARY_NAME
 
+DEFAULT_REPORT = "hil-report"
+"""Where a report goes that nobody has named a place for."""
+
 
 def check_place(option: str, path: str | None, report: str | None) -> None:
     """Try to write the file that an option of pytest names; nothing without one.

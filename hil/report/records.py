@@ -23,6 +23,7 @@ CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
 MEASUREMENT = "measurement"
+GAP = "line gap"
 STOP = "bench lost"
 UNRECORDED = "pumpbench unrecorded"  # what a worker of pytest-xdist says of its recording
 COLLECTED = "pumpbench collected"  # and what a worker of pytest-xdist says of its collection

@@ -15,8 +15,8 @@ from _pytest._code.code import ReprExceptionInfo, ReprFileLocation, ReprTracebac
 from hil.bench_session import DEFAULT_PROFILE
 from hil.comparison.golden import SESSION_SUFFIX, read_golden
 from hil.comparison.summary import SHOWN, without_rows
-from hil.errors import NotTheSame, PumpbenchError
-from hil.frame_words import value_text
+from hil.errors import BadConfiguration, NotTheSame, PumpbenchError
+from hil.frame_words import text_at
 from hil.replay.at_target import player_at
 from hil.replay.conversation import read_conversation
 from hil.replay.misses import opcode_words
@@ -26,7 +26,7 @@ from hil.targets.emulated import check_choice
 from protocol.identifiers import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
 
     from _pytest._code.code import ExceptionInfo, TerminalRepr
@@ -44,17 +44,22 @@ class GoldenFile(pytest.File):
     """The file of a golden session; what is wrong with it is an error of the collection."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Its one test, at a pump of the recorded profile: `starts_as` where that is not the usual one."""
+        """Its one test, at a pump of the recorded profile and serial number where one can be made.
+
+        `starts_as` where the profile is not the usual one: then one has to be.
+        """
         golden = read_golden(self.path)
         conversation = read_conversation(golden.recording)
-        test: pytest.Function = GoldenTest.from_parent(
+        test: GoldenTest = GoldenTest.from_parent(
             self, name=TEST_NAME, callobj=_test_of(golden, conversation)
         )
         usual = self.config.getoption("--hil-profile") or DEFAULT_PROFILE
         profile = conversation.told.get("profile", usual)
+        model = _serial_of(conversation)
         if profile != usual:
             check_choice(PumpChoice(profile))
-            test.add_marker(pytest.mark.starts_as(profile))
+            test.add_marker(pytest.mark.starts_as(profile, model=model))
+        test.starts_with = {"model": model}
         yield test
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException]) -> str | TerminalRepr:  # type: ignore[override]
@@ -65,6 +70,9 @@ class GoldenFile(pytest.File):
 
 class GoldenTest(pytest.Function):
     """The test of a golden session; it stands in the file of the session."""
+
+    starts_with: Mapping[str, Any]
+    """What an emulated pump that is made for it has otherwise."""
 
     def reportinfo(self) -> tuple[PathLike[str] | str, int | None, str]:
         """Where it is, for reports."""
@@ -79,6 +87,16 @@ class GoldenTest(pytest.Function):
         return ReprExceptionInfo(
             ReprTracebackNative([f"{error}\n"]), ReprFileLocation(str(self.path), 1, first_line)
         )
+
+
+def _serial_of(conversation: Conversation) -> dict[str, str]:
+    """The recorded serial number for the model of a pump; empty where none is told, or one that no pump can have."""
+    model = {"serial": conversation.told["serial"]} if "serial" in conversation.told else {}
+    try:
+        check_choice(PumpChoice(model=model))
+    except BadConfiguration:
+        return {}
+    return model
 
 
 def _test_of(golden: GoldenSession, conversation: Conversation) -> Any:
@@ -141,7 +159,7 @@ def _sentences(played: Sequence[Played]) -> Iterator[str]:
 
 def _sentence(played: Played, unlike: Unlike) -> str:
     exchange = played.exchange
-    was, now = ("none" if value is None else value_text(value) for value in (unlike.was, unlike.now))
+    was, now = (text_at(unlike.place, value) for value in (unlike.was, unlike.now))
     return (
         f"{opcode_words(exchange.opcode)} of packet {exchange.number}: {unlike.place} was {was} and is {now}"
     )

@@ -68,6 +68,8 @@ class Recorder:
         self._session: pytest.Session | None = None
         self.unrecorded: Callable[[], str] = str
         """Tells what kept the recording of this process from being whole; "" where nothing did."""
+        self.before_tests: Callable[[], None] = lambda: None
+        """Looks at the bench before the first test; PumpbenchError where no test can be run on it."""
         self._lines: list[str] = []
         # A test that several workers run at once is told of by each.
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
@@ -141,6 +143,18 @@ class Recorder:
                 pytest.exit(error.one_line(), returncode=int(error.exit_code))
 
     # What ran.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        """Once it is known that there are tests, and none of them is wrong: see whether the bench is fit for them."""
+        broken = session.testsfailed and not session.config.option.continue_on_collection_errors
+        if broken or not session.items:
+            return
+        try:
+            self.before_tests()
+        except PumpbenchError as error:
+            self.stop(error.one_line())
+            pytest.exit(error.one_line(), returncode=int(error.exit_code))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test was begun."""

@@ -22,6 +22,7 @@ from hil.leases import BoardLock, LeaseWatch, lease_directory, own_purpose
 from hil.programmer.expected_pump import ExpectedPump
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice, profile_argument
+from hil.targets.cuttable import CuttableChannel, CuttableLine
 from hil.targets.lab_access import lab_access
 from hil.targets.port import BAUD, LineLevels, PortTarget, open_port
 from hil.targets.reset import NO_RESET, RESET_METHODS, ResetOrder, run_command
@@ -31,19 +32,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.bench_file import BenchTarget
+    from hil.channel import Channel
     from hil.errors import LeaseLost
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
+    from hil.targets.target import Target
     from hil.targets.usb import SerialPort, UsbAddress
 
-    OpenLine = Callable[[LineLevels], DescriptorChannel]
+    OpenLine = Callable[[LineLevels], Channel]
     ListPorts = Callable[[], Iterable[SerialPort]]
 
 MS_PER_S = 1_000
+FLASH_LIMIT_S = 600.0  # a megabyte over a line of 115200 baud takes 90 s
 
 
-class BoardTarget(PortTarget["DescriptorChannel"]):
+class BoardTarget(PortTarget["Channel"]):
     """One board behind a port. `bench` is its part of the bench file; None where it has no name there."""
 
     def __init__(
@@ -72,6 +76,8 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         self._rig: ComposedRig | None = None
         self._sent_before = 0
         self.open_line = open_line
+        self.behind: Target | None = None
+        """The target whose lines these are, where that is no board itself: it is started and closed with this one."""
         self.board = board
         self.purpose = own_purpose()
         """What the board is used for, as others are told who want it too."""
@@ -139,20 +145,24 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
         try:
             if bench is not None and bench.before:
                 run_command(bench.before, bench.directory, f"the hook before {self.address}")
+            if self.behind is not None:
+                self.behind.start()
             self._watch = LeaseWatch(self._lease, self._moved_bytes, self._lose)
         except BaseException:
             self._end_lease()
             raise
 
-    def open_channel(self) -> DescriptorChannel:
+    def open_channel(self) -> Channel:
         """Open the port; the previous channel is closed. LeaseLost where the lease was lost."""
         if self._lease is not None:
             if self._lease.lost is not None:
                 raise self._lease.lost
             self._lease.use()
         channel = super().open_channel()
-        channel.may_be_cut()
-        return channel
+        line = channel if isinstance(channel, CuttableLine) else CuttableChannel(channel)
+        line.may_be_cut()
+        self._channel = line
+        return line
 
     def close(self) -> None:
         """Close the port, run the hook after, and give the lease back, whatever becomes of the hook.
@@ -164,6 +174,8 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
             self.close_line()
             if self._rig is not None:
                 self._rig.close()
+            if self.behind is not None:
+                self.behind.close()
             if bench is not None and bench.after and lease is not None and lease.lost is None:
                 run_command(bench.after, bench.directory, f"the hook after {self.address}")
         finally:
@@ -179,11 +191,11 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
 
     def _moved_bytes(self) -> int:
         channel = self._channel
-        return 0 if channel is None else channel.moved_bytes
+        return channel.moved_bytes if isinstance(channel, CuttableLine) else 0
 
     def _lose(self, lost: LeaseLost) -> None:
         channel = self._channel
-        if channel is not None:
+        if isinstance(channel, CuttableLine):
             channel.cut(lost)
 
     @property
@@ -207,16 +219,27 @@ class BoardTarget(PortTarget["DescriptorChannel"]):
             self._run_reset_command()
             return
         channel = self._channel or self.open_channel()
-        if channel.lines is None:
+        lines = channel.lines if isinstance(channel, CuttableLine) else None
+        if lines is None:
             raise BadConfiguration(f"{self.address} has no modem lines", advice="reset it by a command")
         RESET_METHODS[name].perform(
             ResetOrder(
-                channel.lines,
+                lines,
                 lambda ms: threading.Event().wait(ms / MS_PER_S),
                 *self.levels,
                 self._run_reset_command,
             )
         )
+
+    def flash(self) -> None:
+        """Write the firmware to the board, by the command of the bench file. Errors as of `reset`."""
+        bench = self.in_bench_file
+        if bench is None or not bench.flash:
+            raise BadConfiguration(
+                f"{self.address} has no command that flashes it", advice="write flash into the bench file"
+            )
+        self.close_line()
+        run_command(bench.flash, bench.directory, f"flash of {self.address}", FLASH_LIMIT_S)
 
     def _run_reset_command(self) -> None:
         bench = self.in_bench_file
@@ -237,7 +260,7 @@ def usb_target(
 ) -> BoardTarget:
     """The board that `wanted` names, looked for among `ports` at each opening."""
 
-    def open_line(levels: LineLevels) -> DescriptorChannel:
+    def open_line(levels: LineLevels) -> Channel:
         return _open(find_port(text, wanted, ports).device, text, baud, levels)
 
     return BoardTarget(text, open_line, lambda: board_of(text, wanted, ports))
@@ -245,14 +268,19 @@ def usb_target(
 
 def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
     """The board that a bench file names: what its address names, with all that the file says of it."""
-    inner = make_target(parse(bench.address), PumpChoice(baud=bench.baud))
+    address = parse(bench.address)
+    inner = make_target(address, PumpChoice(baud=bench.baud))
     if isinstance(inner, BoardTarget):
         return BoardTarget(text, inner.open_line, inner.board, bench)
-
-    def open_line(_levels: LineLevels) -> DescriptorChannel:
-        return cast("DescriptorChannel", inner.open_channel())
-
-    return BoardTarget(text, open_line, lambda: bench.address, bench)
+    is_path = address.scheme.name == "pty"
+    board = BoardTarget(
+        text,
+        lambda _levels: inner.open_channel(),
+        lambda: board_at(address.place, serial_ports) if is_path else bench.address,
+        bench,
+    )
+    board.behind = inner
+    return board
 
 
 def board_at(path: str, ports: ListPorts) -> str:

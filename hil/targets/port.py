@@ -23,7 +23,7 @@ from hil.targets.descriptor import DescriptorChannel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serial import Serial
+    from serial import Serial, rfc2217
 
     from hil.capabilities import TargetCapability
     from hil.rig import Rig
@@ -87,7 +87,7 @@ def open_port(
 class SerialLines:
     """The modem lines of an open serial port, and its break. A PTY has none of them."""
 
-    def __init__(self, port: Serial, path: str) -> None:
+    def __init__(self, port: Serial | rfc2217.Serial, path: str) -> None:
         self._port = port
         self._path = path
 

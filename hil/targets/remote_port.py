@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hil.channel import Channel
 from hil.errors import BenchLost, InUse, LinkError
+from hil.targets.port import SerialLines
 
 if TYPE_CHECKING:
     from serial import rfc2217
@@ -89,6 +90,8 @@ class RemotePortChannel(Channel):
         self._line = line
         self._name = name
         self._sent_bytes = 0
+        self.lines = SerialLines(line, name)
+        """Its modem lines, at the server's end."""
 
     @property
     def sent_bytes(self) -> int:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import struct
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 SECTION_HEADER: Final = 0x0A0D0D0A
 INTERFACE: Final = 1
@@ -29,6 +29,8 @@ NS_PER_S: Final = 1_000_000_000
 BLOCK_MAX_BYTES: Final = 16 * 1024 * 1024
 """No block of a recording is nearly as long: one that says so has rotted."""
 READ_BYTES: Final = 1 << 20
+TAKEN_BYTES: Final = 1 << 16
+"""With fewer at hand a taker is not asked while there are more."""
 
 OPT_END: Final = 0
 OPT_COMMENT: Final = 1
@@ -48,6 +50,7 @@ _PACKET = Struct("<IIIIIII")
 _OPTION = Struct("<HH")
 _SECRETS = Struct("<II")
 _END = bytes(4)
+_new: Any = tuple.__new__  # what Packet() would call, without the detour: this is the hot path
 _FRAME_BYTES = 12  # of any block: type, length, and the length again
 _FLAGS_BYTES = 12  # an option of four bytes, and the end of options
 _FLAGS_KEPT = 64
@@ -162,16 +165,33 @@ class Damage(NamedTuple):
     resumed_at: int | None
 
 
-Block = Section | Interface | Packet | Secrets | Other | Damage
+class Taken(NamedTuple):
+    """Blocks that a `Taker` took, and what it made of them."""
+
+    what: Any
+
+
+class Taker(Protocol):
+    """Who reads many blocks at once, of a section in our byte order."""
+
+    def take(self, buffer: bytes, at: int, interfaces: Sequence[Interface]) -> tuple[int, Any]:
+        """Where the first block begins that it does not take from `at` on, and what it made of those before."""
+        ...
+
+
+Block = Section | Interface | Packet | Secrets | Other | Damage | Taken
 
 
 class NotACapture(ValueError):
     """The bytes do not begin as pcapng does."""
 
 
-def read_blocks(file: Readable) -> Iterator[Block]:
-    """All blocks in order, and damage in its place. NotACapture where the first bytes are of something else."""
-    return iter(_Reader(file))
+def read_blocks(file: Readable, taker: Taker | None = None) -> Iterator[Block]:
+    """All blocks in order, and damage in its place. NotACapture where the first bytes are of something else.
+
+    `taker` is asked at each block that is not taken yet.
+    """
+    return iter(_Reader(file, taker))
 
 
 class _Order(NamedTuple):
@@ -182,30 +202,37 @@ class _Order(NamedTuple):
     section: Struct
     interface: Struct
     packet: Struct
+    whole: Struct
     option: Struct
     secrets: Struct
     offset: Struct
 
 
 def _order(mark: str) -> _Order:
-    layouts = ("II", "I", "IHHq", "HHI", "IIIII", "HH", "II", "q")
+    layouts = ("II", "I", "IHHq", "HHI", "IIIII", "IIIIIII", "HH", "II", "q")
     return _Order(*(Struct(mark + layout) for layout in layouts))
 
 
 _LITTLE = _order("<")
-_ORDERS: Final = {struct.pack(mark + "I", BYTE_ORDER_MAGIC): _order(mark) for mark in "<>"}
+_ORDERS: Final = {
+    struct.pack("<I", BYTE_ORDER_MAGIC): _LITTLE,
+    struct.pack(">I", BYTE_ORDER_MAGIC): _order(">"),
+}
 """By the magic with which a section begins."""
 
 
 class _Reader:
     """Reads a file by pieces of a MiB; `base` is where the buffer begins in it."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: Readable, taker: Taker | None) -> None:
         self._file = file
+        self._taker = taker
+        self._ended = False
         self._buffer = b""
         self._base = 0
         self._order = _LITTLE
         self._interfaces: list[Interface] = []
+        self._in_ns: list[bool] = []
         self._flags: dict[bytes, tuple[int, tuple[str, ...]]] = {}
 
     def _have(self, at: int, count: int) -> bool:
@@ -213,6 +240,7 @@ class _Reader:
         while len(self._buffer) - at < count:
             more = self._file.read(max(READ_BYTES, count))
             if not more:
+                self._ended = True
                 return False
             self._buffer += more
         return True
@@ -221,9 +249,23 @@ class _Reader:
         if not self._have(0, 4) or int.from_bytes(self._buffer[:4], "little") != SECTION_HEADER:
             raise NotACapture(_what_it_is(self._buffer[:64]))
         at = 0
-        while self._have(at, 1):
+        while at < len(self._buffer) or self._have(at, 1):
             if at >= READ_BYTES:
                 self._buffer, self._base, at = self._buffer[at:], self._base + at, 0
+            if self._taker is not None and self._order is _LITTLE:
+                if at and not self._ended and len(self._buffer) - at < TAKEN_BYTES:
+                    self._buffer, self._base, at = self._buffer[at:], self._base + at, 0
+                    self._have(at, TAKEN_BYTES)
+                end, what = self._taker.take(self._buffer, at, self._interfaces)
+                if end > at:
+                    yield Taken(what)
+                    at = end
+                    continue
+            plain = self._plain_packet(at)
+            if plain is not None:
+                yield plain[0]
+                at += plain[1]
+                continue
             trouble, total = self._measure(at)
             if trouble:
                 start = self._base + at
@@ -240,6 +282,29 @@ class _Reader:
             else:
                 yield found
             at += total
+
+    def _plain_packet(self, at: int) -> tuple[Packet, int] | None:
+        """The packet that begins here and how long its block is, as nearly always; None where one must look closer.
+
+        It has times in ns, and flags alone that were seen before.
+        """
+        buffer = self._buffer
+        there = len(buffer) - at
+        if there < _PACKET.size:
+            return None
+        kind, total, interface_id, high, low, length, wire_bytes = self._order.whole.unpack_from(buffer, at)
+        end = at + total - 4
+        start = at + _PACKET.size
+        after = start + length + (-length & 3)
+        if kind != ENHANCED_PACKET or total & 3 or total > there or total > BLOCK_MAX_BYTES or after > end:
+            return None
+        told = self._flags.get(buffer[after:end])
+        if told is None or interface_id >= len(self._in_ns) or not self._in_ns[interface_id]:
+            return None
+        if self._order.total.unpack_from(buffer, end)[0] != total:
+            return None
+        data = buffer[start : start + length]
+        return _new(Packet, (interface_id, high << 32 | low, data, wire_bytes, *told)), total
 
     def _measure(self, at: int) -> tuple[str, int]:
         """What is wrong with the outside of a block, and how long it is."""
@@ -285,13 +350,14 @@ class _Reader:
         if kind == ENHANCED_PACKET:
             return self._packet(body, end)
         if kind == SECTION_HEADER:
-            self._interfaces = []
+            self._interfaces, self._in_ns = [], []
             options = self._options(body + order.section.size, end)
             application = next((_text(value) for code, value in options if code == OPT_APPLICATION), "")
             return Section(_comments(options), application)
         if kind == INTERFACE:
             found = self._interface(body, end)
             self._interfaces.append(found)
+            self._in_ns.append(found.per_s == NS_PER_S and not found.offset_s)
             return found
         if kind == SECRETS:
             secrets_type, length = order.secrets.unpack_from(buffer, body)

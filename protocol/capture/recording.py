@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from protocol.capture import pcapng
 from protocol.capture.pcapng import LINKTYPE_USER0, Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from protocol.capture.pcapng import Readable
+    from protocol.capture.pcapng import Readable, Taken, Taker
 
 SECRETS_KIND: Final = 0x504D5042
 """Of a Decryption Secrets Block with session keys of ours: "BPMP" on disk."""
@@ -28,9 +28,11 @@ TEST_ENDS: Final = "test ends"
 RIG: Final = "rig"
 LINE_FAULT: Final = "line fault"
 DROPPED: Final = "dropped"
+LINE_GAP: Final = "line gap"
 """Kinds of marks: what the wall clock did, a test of a run, what it did with its rig and to its line; bytes that one
-side sent and the other never took."""
-_PUMP_MS: Final = "pump_ms: "
+side sent and the other never took; that the line was lost, and that it is back."""
+PUMP_MS: Final = "pump_ms: "
+"""How the comment of a packet begins that tells the pump's own time."""
 _SECRET_LINE: Final = re.compile(r"session (\d{1,5}) ((?:[0-9a-f]{2})+)")
 NOWHERE: Final = -1
 """The place of damage that is a whole block with a strange content."""
@@ -48,6 +50,8 @@ class Way(IntEnum):
         return _NAMES[self]
 
 
+_new: Callable[..., Passed] = tuple.__new__
+"""What Passed() would call, without the detour: this is the hot path."""
 BENCH: Final = 2
 """The interface of the marks."""
 _NAMES: Final = ("to-pump", "from-pump", "bench")
@@ -137,7 +141,7 @@ def passed(way: Way, time_ns: int, data: bytes, pump_ms: int | None = None) -> b
     """The block of bytes that passed."""
     options = _FLAGS[way]
     if pump_ms is not None:
-        options = pcapng.option(pcapng.OPT_COMMENT, b"%b%d" % (_PUMP_MS.encode(), pump_ms)) + options
+        options = pcapng.option(pcapng.OPT_COMMENT, b"%b%d" % (PUMP_MS.encode(), pump_ms)) + options
     return pcapng.packet(way, time_ns, data, options)
 
 
@@ -166,7 +170,15 @@ def session_secret(secret: SessionSecret) -> bytes:
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def read_entries(file: Readable) -> Iterator[Entry]:
+@overload
+def read_entries(file: Readable) -> Iterator[Entry]: ...
+
+
+@overload
+def read_entries(file: Readable, taker: Taker | None) -> Iterator[Entry | Taken]: ...
+
+
+def read_entries(file: Readable, taker: Taker | None = None) -> Iterator[Entry | Taken]:
     """The entries of a recording in order, damage among them.
 
     An interface is known by its name, wherever a tool that merged or cut files put it. Of somebody else's file each
@@ -175,7 +187,7 @@ def read_entries(file: Readable) -> Iterator[Entry]:
     """
     ours = False
     interfaces: list[pcapng.Interface] = []
-    for block in pcapng.read_blocks(file):
+    for block in pcapng.read_blocks(file, taker):
         match block:
             case pcapng.Packet():
                 known = block.interface_id < len(interfaces)
@@ -194,7 +206,7 @@ def read_entries(file: Readable) -> Iterator[Entry]:
                     yield Damage(
                         block.at, f"a block of kind {block.kind:#x}, which no recorder of ours writes", None
                     )
-            case Damage():
+            case Damage() | pcapng.Taken():
                 yield block
 
 
@@ -202,15 +214,15 @@ def _entry(packet: pcapng.Packet, source: pcapng.Interface | None) -> Entry:
     if source is None or source.link_type != LINKTYPE_USER0:
         words = "of no interface" if source is None else f"of link type {_link_words(source.link_type)}"
         return Damage(NOWHERE, f"{_FOREIGN} {words}, where this wire has {LINKTYPE_USER0}", None)
-    if source.name == _NAMES[BENCH] and not packet.data:
+    if not packet.data and source.name == _NAMES[BENCH]:
         kind, _colon, text = "\n".join(packet.comments).partition(": ")
         return Mark(packet.time_ns, kind, text)
     pump_ms = None
     if packet.comments:
-        times = [line for line in packet.comments if line.startswith(_PUMP_MS)]
-        pump_ms = _number(times[0].removeprefix(_PUMP_MS)) if times else None
+        times = [line for line in packet.comments if line.startswith(PUMP_MS)]
+        pump_ms = _number(times[0].removeprefix(PUMP_MS)) if times else None
     lost = max(0, packet.wire_bytes - len(packet.data))
-    return Passed(packet.time_ns, _way(packet, source.name), packet.data, pump_ms, lost)
+    return _new(Passed, (packet.time_ns, _way(packet, source.name), packet.data, pump_ms, lost))
 
 
 def is_foreign(damage: Damage) -> bool:

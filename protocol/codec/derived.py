@@ -73,7 +73,7 @@ class _Writer:
         """Pattern and expression of one field."""
         match layout:
             case Mapped():
-                value = self.value(_code(layout.subcon))
+                value = self.value(struct_code(layout.subcon))
                 self.packed[-1] = f"{self.bind(layout.wire_of)}[{value}]"
                 return value, f"{self.bind(layout.value_of)}[{value}]"
             case Rows(count=int(number)):
@@ -84,7 +84,7 @@ class _Writer:
                 return f"t_{name}", f"t_{name}"
             case Record():
                 return self.record(layout)
-        value = self.value(_code(layout))
+        value = self.value(struct_code(layout))
         if isinstance(layout, construct.Bytes):
             self.on_build.append(f"len({value}) == {layout.length}")
         return value, value
@@ -180,7 +180,7 @@ def _rows_source(writer: _Writer, values: str, call: str) -> list[str]:
     return [*lines, *_unless(writer.on_parse), f"        found.append({call})", "    return tuple(found)"]
 
 
-def _code(layout: Any) -> str:
+def struct_code(layout: Any) -> str:
     """The struct code of an integer, little endian, or of bytes."""
     if isinstance(layout, construct.Bytes):
         return f"{layout.length}s"
@@ -199,7 +199,7 @@ def _tail_reader(layout: Any) -> Callable[[bytes], Any]:
     size = row.sizeof()
     if isinstance(row, construct.Bytes):
         return lambda data: tuple([data[i : i + size] for i in range(0, len(data), size)])
-    each = struct.Struct("<" + _code(row))
+    each = struct.Struct("<" + struct_code(row))
     return lambda data: tuple([number for (number,) in each.iter_unpack(data)])
 
 
@@ -213,7 +213,7 @@ def _tail_writer(layout: Any) -> Callable[[Any], bytes]:
         return lambda rows: b"".join([build(row) for row in rows])
     if isinstance(row, construct.Bytes):
         return _joiner(row.sizeof())
-    code = _code(row)
+    code = struct_code(row)
     return lambda rows: struct.pack(f"<{len(rows)}{code}", *rows)
 
 

@@ -33,7 +33,10 @@ class PortScheme(NamedTuple):
     open: Callable[[str, Say], Port]
     """Opens the port at a place; BenchError says why it cannot. Imports its body only here."""
     target: str
-    """The address of such a port for `pumpbench program --target`, `{}` for the port's own: `socket://{}`."""
+    """The address of such a port for `pumpbench program --target`, `{}` for the port's own: `socket://{}`.
+
+    "" where nobody here can know it: at the other end of a cable a port has another name.
+    """
     is_device: bool = False
     """Whether its address is a device path, for which `--link` can make a name."""
 
@@ -102,6 +105,19 @@ def _open_rfc2217(place: str, say: Say) -> Port:
     return Rfc2217Port(place, say)
 
 
+def _check_serial(place: str) -> None:
+    from firmware_emu.bench.ports.serial_port import check_path  # noqa: PLC0415
+
+    check_path(place)
+
+
+def _open_serial(place: str, say: Say) -> Port:
+    from firmware_emu.bench.ports.serial_port import SerialPort  # noqa: PLC0415
+
+    return SerialPort(place, say)
+
+
 register_port(PortScheme("pty", "pty", _check_pty, _open_pty, "pty:{}", is_device=True))
 register_port(PortScheme("tcp", "tcp:HOST:PORT", _check_tcp, _open_tcp, "socket://{}"))
 register_port(PortScheme("rfc2217", "rfc2217:HOST:PORT", _check_rfc2217, _open_rfc2217, "rfc2217://{}"))
+register_port(PortScheme("serial", "serial:/dev/NAME", _check_serial, _open_serial, ""))

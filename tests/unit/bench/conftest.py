@@ -15,6 +15,7 @@ from tests.unit.bench import processes
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from firmware_emu.bench.ports.port import Port
     from tests.unit.bench.processes import Emulator
 
 
@@ -43,6 +44,17 @@ class Loop:
             except BlockingIOError:
                 return False
             return len(data) == length
+
+        self.until(enough)
+        return bytes(data)
+
+    def received(self, port: Port, length: int) -> bytes:
+        """So many bytes that came in at a port."""
+        data = bytearray()
+
+        def enough() -> bool:
+            data.extend(port.take_received())
+            return len(data) >= length
 
         self.until(enough)
         return bytes(data)

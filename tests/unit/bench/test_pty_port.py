@@ -35,22 +35,10 @@ def open_client(port: PtyPort) -> int:
     return os.open(port.address, os.O_RDWR | os.O_NOCTTY)
 
 
-def receive(loop: Loop, port: PtyPort, length: int) -> bytes:
-    data = b""
-
-    def enough() -> bool:
-        nonlocal data
-        data += port.take_received()
-        return len(data) >= length
-
-    loop.until(enough)
-    return data
-
-
 def test_every_byte_passes_unchanged_in_both_directions(loop: Loop, port: PtyPort) -> None:
     client = open_client(port)
     os.write(client, ALL_BYTES)
-    assert receive(loop, port, 256) == ALL_BYTES
+    assert loop.received(port, 256) == ALL_BYTES
     port.send(ALL_BYTES)
     assert loop.read(client, 256) == ALL_BYTES
     os.close(client)
@@ -59,7 +47,7 @@ def test_every_byte_passes_unchanged_in_both_directions(loop: Loop, port: PtyPor
 def test_nothing_is_echoed_even_to_the_first_client(loop: Loop, port: PtyPort) -> None:
     client = open_client(port)
     os.write(client, b"\x03abc\r\n")
-    receive(loop, port, 6)
+    loop.received(port, 6)
     os.set_blocking(client, False)
     with pytest.raises(BlockingIOError):
         os.read(client, 100)
@@ -78,7 +66,7 @@ def test_clients_come_and_go_and_the_loop_does_not_spin(loop: Loop, port: PtyPor
     for number in range(5):
         client = open_client(port)
         os.write(client, bytes([number]))
-        assert receive(loop, port, 1) == bytes([number])
+        assert loop.received(port, 1) == bytes([number])
         os.close(client)
         assert loop.turn(0) == 0, "the port is ready though there is nothing to read"
 
@@ -89,7 +77,7 @@ def test_bytes_of_a_client_that_has_gone_are_still_read(loop: Loop, port: PtyPor
     os.close(client)
     client = open_client(port)
     os.write(client, b"\x00whole\x00")
-    assert receive(loop, port, 16) == b"half a fr\x00whole\x00"
+    assert loop.received(port, 16) == b"half a fr\x00whole\x00"
     os.close(client)
 
 
@@ -131,7 +119,7 @@ def test_received_bytes_count_all_that_came_from_all_clients(loop: Loop, port: P
     for _ in range(3):
         client = open_client(port)
         os.write(client, b"1234")
-        receive(loop, port, 4)
+        loop.received(port, 4)
         os.close(client)
     assert port.received_bytes == 12
 
@@ -160,7 +148,7 @@ def test_a_client_that_stopped_the_line_does_not_lock_out_those_after_it(
         client = open_client(port)
         os.set_blocking(client, False)
         assert os.write(client, b"hello") == 5
-        assert receive(loop, port, 5) == b"hello"
+        assert loop.received(port, 5) == b"hello"
         tty.setraw(client)
         port.send(b"hello yourself")
         assert loop.read(client, 14)[-4:] == b"self"
@@ -179,7 +167,7 @@ def test_a_line_that_was_hung_up_serves_the_next_client(loop: Loop, port: PtyPor
     client = open_client(port)
     tty.setraw(client)
     os.write(client, b"still here")
-    assert receive(loop, port, 10) == b"still here"
+    assert loop.received(port, 10) == b"still here"
     port.send(b"so am I")
     assert loop.read(client, 7) == b"so am I"
     os.close(client)

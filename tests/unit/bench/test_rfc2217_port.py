@@ -42,40 +42,10 @@ def client(loop: Loop, port: Rfc2217Port) -> Iterator[socket.socket]:
     """A client that has been greeted."""
     host, _, number = port.address.rpartition(":")
     with socket.create_connection((host, int(number)), timeout=PATIENCE_S) as client:
-        assert read(loop, client, 18) == b"".join(
+        assert loop.read(client.fileno(), 18) == b"".join(
             bytes([255, word, option]) for option in (0, 3, 44) for word in (251, 253)
         )
         yield client
-
-
-def read(loop: Loop, client: socket.socket, length: int) -> bytes:
-    """So many bytes of a client, while the port works."""
-    client.setblocking(False)
-    data = b""
-
-    def enough() -> bool:
-        nonlocal data
-        try:
-            data += client.recv(length - len(data))
-        except BlockingIOError:
-            return False
-        return len(data) >= length
-
-    loop.until(enough)
-    return data
-
-
-def arrived(loop: Loop, port: Rfc2217Port, length: int) -> bytes:
-    """So many bytes at the pump."""
-    data = b""
-
-    def enough() -> bool:
-        nonlocal data
-        data += port.take_received()
-        return len(data) >= length
-
-    loop.until(enough)
-    return data
 
 
 @pytest.mark.parametrize(
@@ -110,9 +80,9 @@ def test_bytes_pass_both_ways_and_those_of_telnet_are_doubled(
     loop: Loop, port: Rfc2217Port, client: socket.socket
 ) -> None:
     client.sendall(b"\x00\xff\xff\x01")
-    assert arrived(loop, port, 3) == b"\x00\xff\x01"
+    assert loop.received(port, 3) == b"\x00\xff\x01"
     port.send(b"\xff\x02")
-    assert read(loop, client, 3) == b"\xff\xff\x02"
+    assert loop.read(client.fileno(), 3) == b"\xff\xff\x02"
     assert port.received_bytes == 3, "the barrier of rig control counts what the pump gets"
 
 
@@ -120,10 +90,10 @@ def test_a_reset_line_resets_at_its_rising_edge_and_what_the_board_had_not_read_
     loop: Loop, port: Rfc2217Port, client: socket.socket
 ) -> None:
     client.sendall(RTS_ON + b"lost" + DTR_ON + b"a")
-    assert arrived(loop, port, 1) == b"a"
+    assert loop.received(port, 1) == b"a"
     assert (port.take_reset(), port.take_reset()) == (True, False)
     client.sendall(DTR_OFF + b"b")
-    assert arrived(loop, port, 1) == b"b"
+    assert loop.received(port, 1) == b"b"
     assert not port.take_reset(), "a falling edge"
 
 
@@ -131,24 +101,24 @@ def test_a_client_that_wants_none_gets_all_when_it_wants_again_up_to_a_limit(
     loop: Loop, port: Rfc2217Port, client: socket.socket
 ) -> None:
     client.sendall(SUSPEND + b"a")
-    arrived(loop, port, 1)
+    loop.received(port, 1)
     port.send(b"kept")
     port.send(bytes(LIMIT_BYTES))
     assert port.dropped_bytes == LIMIT_BYTES, "whole, since half a frame would spoil the next"
     client.sendall(RESUME)
-    assert read(loop, client, 4) == b"kept"
+    assert loop.read(client.fileno(), 4) == b"kept"
 
 
 def test_what_waits_for_a_client_is_dropped_when_it_says_so(
     loop: Loop, port: Rfc2217Port, client: socket.socket
 ) -> None:
     client.sendall(SUSPEND + b"a")
-    arrived(loop, port, 1)
+    loop.received(port, 1)
     port.send(b"old")
     client.sendall(PURGE + RESUME + b"b")
-    arrived(loop, port, 1)
+    loop.received(port, 1)
     port.send(b"new")
-    assert read(loop, client, 10) == command(112, b"\x01") + b"new"
+    assert loop.read(client.fileno(), 10) == command(112, b"\x01") + b"new"
 
 
 def test_a_client_after_another_finds_the_port_as_it_was_at_first(
@@ -159,9 +129,9 @@ def test_a_client_after_another_finds_the_port_as_it_was_at_first(
     client.close()
     host, _, number = port.address.rpartition(":")
     with socket.create_connection((host, int(number)), timeout=PATIENCE_S) as other:
-        read(loop, other, 18)
+        loop.read(other.fileno(), 18)
         other.sendall(DTR_ON + b"\x42")
-        assert arrived(loop, port, 1) == b"\x42"
+        assert loop.received(port, 1) == b"\x42"
         assert port.take_reset()
 
 

@@ -33,18 +33,6 @@ def connect(port: TcpPort) -> socket.socket:
     return socket.create_connection(parse_loopback(port.address), timeout=PATIENCE_S)
 
 
-def receive(loop: Loop, port: TcpPort, length: int) -> bytes:
-    data = b""
-
-    def enough() -> bool:
-        nonlocal data
-        data += port.take_received()
-        return len(data) >= length
-
-    loop.until(enough)
-    return data
-
-
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -78,7 +66,7 @@ def test_a_port_that_is_in_use_is_taken(port: TcpPort, said: list[str]) -> None:
 def test_bytes_pass_in_both_directions(loop: Loop, port: TcpPort) -> None:
     with connect(port) as client:
         client.sendall(b"ping")
-        assert receive(loop, port, 4) == b"ping"
+        assert loop.received(port, 4) == b"ping"
         port.send(b"pong")
         assert loop.read(client.fileno(), 4) == b"pong"
     assert port.received_bytes == 4
@@ -87,7 +75,7 @@ def test_bytes_pass_in_both_directions(loop: Loop, port: TcpPort) -> None:
 def test_small_answers_are_not_held_back(loop: Loop, port: TcpPort) -> None:
     with connect(port) as client:
         client.sendall(b"x")
-        receive(loop, port, 1)
+        loop.received(port, 1)
         server = port._client
         assert server is not None
         assert server.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
@@ -101,14 +89,14 @@ def test_a_second_client_is_closed_at_once_and_told_of_in_one_sentence(
         assert second.recv(1) == b""
         assert "has its client already; one line a pump" in said[0]
         first.sendall(b"mine")
-        assert receive(loop, port, 4) == b"mine"
+        assert loop.received(port, 4) == b"mine"
 
 
 def test_after_the_first_client_the_next_is_let_in(loop: Loop, port: TcpPort) -> None:
     for word in (b"one", b"two", b"six"):
         with connect(port) as client:
             client.sendall(word)
-            assert receive(loop, port, 3) == word
+            assert loop.received(port, 3) == word
         loop.until(lambda: port._client is None)
 
 
@@ -123,14 +111,14 @@ def test_who_comes_when_the_client_before_has_closed_is_let_in_whatever_that_one
     """One client that hangs up and connects again: its end of file lies behind what it has sent."""
     client = connect(port)
     client.sendall(b"x")
-    assert receive(loop, port, 1) == b"x"
+    assert loop.received(port, 1) == b"x"
     for number in range(20):
         left = stream(b"frame %d" % number, left_bytes)
         client.sendall(left)
         client.close()
         client = connect(port)
         client.sendall(b"and another")
-        assert receive(loop, port, left_bytes + 11) == left + b"and another"
+        assert loop.received(port, left_bytes + 11) == left + b"and another"
         port.send(b"answer")
         assert loop.read(client.fileno(), 6) == b"answer"
     client.close()
@@ -146,7 +134,7 @@ def test_who_comes_when_more_than_a_turns_bytes_of_the_client_before_are_unread_
     monkeypatch.setattr(tcp, "LEFT_READ_BYTES", 2 * tcp.READ_BYTES)
     client = connect(port)
     client.sendall(b"x")
-    assert receive(loop, port, 1) == b"x"
+    assert loop.received(port, 1) == b"x"
     left = stream(b"frame", 100_000)
     client.sendall(left)
     client.close()
@@ -154,7 +142,7 @@ def test_who_comes_when_more_than_a_turns_bytes_of_the_client_before_are_unread_
         next_client.sendall(b"next")
         loop.turn(1)
         assert port.received_bytes < 1 + len(left), "a turn is bounded"
-        assert receive(loop, port, len(left) + 4) == left + b"next"
+        assert loop.received(port, len(left) + 4) == left + b"next"
     assert said == []
 
 
@@ -163,24 +151,24 @@ def test_a_client_that_floods_does_not_keep_a_second_one_from_being_told(
 ) -> None:
     with connect(port) as first:
         first.sendall(b"x")
-        assert receive(loop, port, 1) == b"x"
+        assert loop.received(port, 1) == b"x"
         first.sendall(stream(b"flood", 100_000))
         with connect(port) as second:
             loop.until(lambda: bool(said))
             assert second.recv(1) == b""
-        assert receive(loop, port, 100_000) == stream(b"flood", 100_000)
+        assert loop.received(port, 100_000) == stream(b"flood", 100_000)
 
 
 def test_a_client_that_vanished_with_a_reset_makes_room(loop: Loop, port: TcpPort) -> None:
     client = connect(port)
     client.sendall(b"x")
-    receive(loop, port, 1)
+    loop.received(port, 1)
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
     loop.until(lambda: port._client is None)
     with connect(port) as next_client:
         next_client.sendall(b"next")
-        assert receive(loop, port, 4) == b"next"
+        assert loop.received(port, 4) == b"next"
 
 
 def test_a_client_that_closed_its_sending_half_still_gets_its_answer(loop: Loop, port: TcpPort) -> None:
@@ -196,7 +184,7 @@ def test_what_a_client_does_not_read_is_dropped_whole_and_never_blocks(loop: Loo
     frame = bytes(100)
     with connect(port) as client:
         client.sendall(b"x")
-        receive(loop, port, 1)
+        loop.received(port, 1)
         while not port.dropped_bytes:
             port.send(frame)
         assert port._queue.waiting_bytes <= LIMIT_BYTES
@@ -214,7 +202,7 @@ def test_a_client_that_comes_too_late_meets_an_end_of_file_and_never_a_reset(
     """Also where it has sent something before it was hung up on: unread bytes would make a reset of the close."""
     with connect(port) as first:
         first.sendall(b"x")
-        assert receive(loop, port, 1) == b"x"
+        assert loop.received(port, 1) == b"x"
         late = [connect(port) for _ in range(20)]
         for client in late:
             client.sendall(b"a greeting that nobody answers")
@@ -244,13 +232,13 @@ def test_a_refused_client_that_makes_room_for_the_next_in_the_same_turn_does_no_
 ) -> None:
     with connect(port) as first:
         first.sendall(b"x")
-        receive(loop, port, 1)
+        loop.received(port, 1)
         late = [connect(port) for _ in range(REFUSED_KEPT_MAX)]
         loop.until(lambda: not loop.turn(0.05))
         late.append(connect(port))  # the listener is ready first,
         late[0].sendall(b"y")  # then the client that must make room
         loop.until(lambda: not loop.turn(0.05))
         first.sendall(b"z")
-        assert receive(loop, port, 1) == b"z"
+        assert loop.received(port, 1) == b"z"
         for client in late:
             client.close()

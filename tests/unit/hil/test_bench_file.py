@@ -72,6 +72,22 @@ def test_a_bench_file_is_read_whole_and_its_instruments_are_handed_on_as_they_ar
     assert bench.target("desk").serial == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("./pump?baud=9600", "{there}/pump?baud=9600"),
+        ("pty:pump", "pty:{there}/pump"),
+        ("/dev/ttyUSB0", "/dev/ttyUSB0"),
+        ("usb:0403:6001", "usb:0403:6001"),
+    ],
+)
+def test_a_path_is_one_from_the_bench_file_wherever_one_stands(
+    text: str, said: str, bench_file: Callable[[str], Path]
+) -> None:
+    path = bench_file(f'[targets.rig1]\naddress = "{text}"')
+    assert read_bench_file(path).target("rig1").address == said.format(there=path.parent)
+
+
 def test_the_nearest_bench_file_upward_counts(tmp_path: Path) -> None:
     inner = tmp_path / "lab" / "suite"
     inner.mkdir(parents=True)

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from hil.address import parse
 from hil.bench_file import nearest_bench_file
+from hil.bench_session import BenchSession
 from hil.cli.main import cli
-from hil.errors import InUse
+from hil.errors import BadConfiguration, InUse
 from hil.leases import LETS_GO_WITHIN_S
 from hil.targets.board import BoardTarget, bench_target
 from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import PipedProcess
-from tests.unit.bench.processes import ThreadBench
+from tests.unit.bench.processes import Emulator, ThreadBench
 from tests.unit.hil.runs import environment, pytest_command
 
 if TYPE_CHECKING:
@@ -48,11 +50,16 @@ class Lab:
         return bench_target("bench:rig1", nearest_bench_file(self.directory).target("rig1"))
 
 
+def no_run_begins(*command: object) -> None:
+    raise AssertionError(f"a run begins: {command[1]}")
+
+
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     bench = ThreadBench(seed=1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(os, "execve", no_run_begins)  # it would go on in place of these tests
     yield Lab(tmp_path, str(bench.ready["port"]))
     bench.close()
 
@@ -115,6 +122,11 @@ def test_a_second_user_is_refused_with_the_name_of_the_first_under_whatever_name
             "hil", "run", "--target", "bench:rig1", "--wait", "1", "--report", "report", error=InUse
         )
         assert "the night run" in said
+        with (
+            closing(BenchSession(parse("bench:rig1"))) as session,
+            pytest.raises(InUse, match="the night run"),
+        ):
+            session.reach()
 
 
 def test_taking_a_lease_away_says_from_whom(lab: Lab) -> None:
@@ -140,6 +152,104 @@ def test_what_cannot_be_taken_away_is_said(words: tuple[str, ...], code: int, sa
     done = pumpbench("hil", "targets", *words, "--json")
     assert getattr(done.exception, "exit_code", done.exception) == code
     assert said in json.loads(done.stdout)["error"]["message"]
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (
+            ("--target", "bench:rig1"),
+            10,
+            "nobody has said how bench:rig1 is reset; write reset = one of dtr, rts",
+        ),
+        (("--target", "bench:rig1", "--by", "dtr"), 10, "has no DTR"),
+        (("--target", "bench:rig1", "--by", "command"), 10, "bench:rig1 has no reset_command"),
+        (("--target", "emulator"), 10, "nothing was reset: emulator is no board"),
+        ((), 2, "nothing was reset: no board is named"),
+    ],
+)
+def test_what_cannot_be_reset_is_said(words: tuple[str, ...], code: int, said: str) -> None:
+    done = pumpbench("hil", "reset", *words)
+    assert getattr(done.exception, "exit_code", done.exception) == code
+    assert said in str(done.exception)
+
+
+def boot_count() -> int:
+    done = pumpbench("program", "time", "--target", "bench:rig1", "--json")
+    assert done.stdout, done.exception
+    return int(json.loads(done.stdout)["boot_count"])
+
+
+def test_a_board_is_reset_by_its_line_where_that_is_asked_for_and_by_opening_its_port_never(lab: Lab) -> None:
+    emulator = Emulator("--rfc2217", "127.0.0.1:0,reset=dtr")
+    try:
+        lab.port = emulator.ready["target"]
+        lab.write(more='reset = "dtr"')
+        assert boot_count() == 1
+        done = pumpbench("hil", "reset", "--target", "bench:rig1")
+        assert done.stdout == "bench:rig1 was reset: DTR is turned over for 100 ms\n", done.exception
+        assert boot_count() == 2  # its port was opened twice more
+    finally:
+        emulator.end()
+
+
+def test_a_reset_by_command_runs_it_beside_the_bench_file(lab: Lab) -> None:
+    lab.write(more='reset = "command"\nreset_command = "touch was-reset"')
+    assert pumpbench("hil", "reset", "--target", "bench:rig1").exit_code == 0
+    assert (lab.directory / "was-reset").exists()
+
+
+def test_a_run_that_cannot_begin_gives_the_board_back_with_its_hook_after(lab: Lab) -> None:
+    lab.port = "/dev/no-such-port"
+    lab.write(more='hooks = {before = "touch on", after = "touch off"}')
+    with pytest.raises(BadConfiguration, match="there is no port at /dev/no-such-port"):
+        BenchSession(parse("bench:rig1")).reach()
+    assert (lab.directory / "on").exists()
+    assert (lab.directory / "off").exists()
+    assert lab.target().lock.holder() is None
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "code", "said"),
+    [
+        (
+            ("--flash",),
+            "flash = \"sh -c 'echo no probe >&2; exit 1'\"",
+            7,
+            "flash of bench:rig1 ended with 1: no probe",
+        ),
+        (("--flash",), "", 10, "bench:rig1 has no command that flashes it"),
+        (("--wait", "-1"), "", 10, "--wait must be a number of seconds from 0 to 86400, is -1"),
+        (("--wait", "1", "--target", "emulator"), "", 10, "are for boards, and emulator is none"),
+    ],
+)
+def test_a_board_that_cannot_be_prepared_begins_no_run(
+    words: tuple[str, ...], more: str, code: int, said: str, lab: Lab
+) -> None:
+    lab.write(more=more)
+    done = pumpbench("hil", "run", "--target", "bench:rig1", "--report", "report", *words)
+    assert getattr(done.exception, "exit_code", done.exception) == code
+    assert said in str(done.exception)
+    assert lab.target().lock.holder() is None
+
+
+def test_a_board_is_flashed_under_its_lease_beside_the_bench_file(lab: Lab) -> None:
+    lab.write(more='flash = "touch flashed"')
+    with closing(lab.target()) as target:
+        target.start()
+        target.flash()
+    assert (lab.directory / "flashed").exists()
+
+
+def test_a_board_that_its_bench_can_renew_is_free_for_each_test_of_a_run(lab: Lab) -> None:
+    lab.write(more='capabilities = ["reset"]')
+    with closing(BenchSession(parse("bench:rig1"))) as session:
+        for name in ("first", "second", "third"):
+            bench = session.open_bench(name)
+            bench.open_programmer().ping()
+            bench.close()
+    assert lab.target().lock.holder() is None
 
 
 ASKS_FOR_EVER = """

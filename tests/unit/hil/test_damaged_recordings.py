@@ -170,3 +170,15 @@ def test_a_wrong_key_in_a_file_does_not_hide_the_right_one_that_its_handshake_te
     )
     states = {entry.state for entry in read_messages(path) if isinstance(entry, RecordedMessage)}
     assert states == {FrameState.CLEAR, FrameState.OPENED}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("decode",), ("explain",), ("plot", "--out", "never.png"), ("replay", "--as", "device"), ("export",)],
+    ids=lambda command: command[0],
+)
+def test_a_capture_of_something_else_is_called_so_by_every_command(command: tuple[str, ...]) -> None:
+    """Nobody shall hear `alarms: none`, or of damage, where no pump was recorded at all."""
+    code, done, said = run(*command, str(SESSIONS / "damaged" / "something_else.pcapng"))
+    assert (code, "is a capture of something else" in said) == (10, True), said
+    assert "none" not in done.stdout

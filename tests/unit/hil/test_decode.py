@@ -14,16 +14,22 @@ from hil.capture.messages import FrameState, RecordedMessage, read_messages
 from hil.cli import main
 from hil.cli.json_schema import json_schema
 from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.frame_words import fields_text
 from protocol.capture import pcapng, recording
 from protocol.capture.recording import Way
-from protocol.identifiers import Kind, Opcode, Role
+from protocol.identifiers import ConfigId, Kind, Opcode, Role
 from protocol.link.connection import plain_frame
 from protocol.link.development_keys import development_key
+from protocol.log.entry import LogEntry
+from protocol.log.types import LogName, LogType
+from protocol.messages.configuration import ConfigWrite
+from protocol.messages.log import LogReadReply
 from tests.unit.protocol.capture.memory_files import EPOCH_NS, MemoryFiles, RecordedLoopback, recorder_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+SESSIONS = Path(__file__).parents[3] / "fixtures" / "sessions"
 OTHERS_KEY = {"key_id": 3, "role": "clinician", "key": "00" * 16}
 
 
@@ -241,3 +247,24 @@ def test_a_message_that_cannot_be_read_says_why_and_shows_its_bytes(tmp_path: Pa
     assert all(each.message is None or not each.trouble for each in messages)
     assert "0x99" in messages[0].trouble
     assert "01 02 03" in lines(path)[1]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        'config_id=PATIENT_ID value="Ada Example 17"',
+        'serial="EMUCLINIC001"',
+        "#13 at 420.000 s BOLUS_START of command 2: volume_nl=20000 duration_s=600 kind=BOLUS",
+    ],
+)
+def test_texts_and_entries_of_a_log_are_shown_as_what_they_say(shown: str) -> None:
+    """Nobody reads names and the log in hex."""
+    assert shown in decoded(SESSIONS / "clinic_day.pcapng").stdout
+
+
+def test_a_corrupt_entry_and_a_value_that_is_no_text_stay_in_hex() -> None:
+    entry = LogEntry(1, 2, 3, LogType.BOOT, 0xF0).pack()
+    corrupt = bytes([entry[0] ^ 1, *entry[1:]])
+    page = LogReadReply(LogName.MAIN, 1, 1, 3, 1, 2, (entry, corrupt))
+    assert fields_text(page).endswith(f"=[#1 at 2.003 s BOOT: cause=FIRST boot_count=0, {corrupt.hex()}]")
+    assert fields_text(ConfigWrite(ConfigId.TUBING_NL, b"\1\2\3")) == "config_id=TUBING_NL value=010203"

@@ -162,8 +162,9 @@ def test_a_damaged_recording_is_exported_as_far_as_it_can_be_read_and_ends_with_
     assert len(hil.read_recording(cut).damage) == 1
 
 
-def test_no_recording_leaves_no_file(tmp_path: Path) -> None:
-    wrong, out = tmp_path / "x", tmp_path / "out.jsonl"
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_no_recording_leaves_no_file(tmp_path: Path, form: str) -> None:
+    wrong, out = tmp_path / "x", tmp_path / f"out.{form}"
     wrong.write_text("hello")
     assert isinstance(exported(wrong, "--out", out).exception, BadConfiguration)
     assert not out.exists()

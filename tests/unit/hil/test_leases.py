@@ -9,7 +9,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -18,6 +18,9 @@ from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LeaseLost, 
 from hil.leases import BoardLock, Clock
 from hil.programmer.programmer import Programmer
 from hil.targets.board import BoardTarget, bench_target
+from hil.targets.cuttable import CuttableChannel, CuttableLine
+from hil.targets.port import PortTarget, open_port
+from hil.targets.schemes import SCHEMES, Scheme
 from hil.wire_log import WireEntry, line_of
 from tests.support.patience import PATIENCE_S
 from tests.unit.bench.processes import ThreadBench
@@ -25,6 +28,12 @@ from tests.unit.bench.processes import ThreadBench
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from hil.bench_session import TestBench
+    from hil.capabilities import TargetCapability
+    from hil.channel import Channel
+    from hil.targets.choices import PumpChoice
+    from hil.targets.target import Target
 
 
 class Hands:
@@ -233,11 +242,55 @@ def test_a_bolus_in_flight_when_the_lease_is_lost_is_unknown_and_never_said_to_b
 
         def cut_behind_the_command(entry: WireEntry) -> None:
             if re.search("--> .*BOLUS_COMMIT", line_of(entry)):
+                assert isinstance(channel, CuttableLine)
                 channel.cut(LeaseLost("the lease was lost"))
 
         pump.wire_log.watch = cut_behind_the_command
         with pytest.raises(OutcomeUnknown, match="the lease was lost"):
             pump.commit_bolus(prepared)
+
+
+def test_a_board_under_another_kind_of_address_is_the_same_board(board: BenchTarget) -> None:
+    assert changed(board, address=f"pty:{board.address}").board() == changed(board).board() == board.address
+
+
+class KindOfALab:
+    """A target of a lab's own package, which has to be started before its line can be opened."""
+
+    capabilities: frozenset[TargetCapability] = frozenset()
+    address = "lab:1"
+
+    def __init__(self, port: str) -> None:
+        self._inner = PortTarget(port, lambda: open_port(port, port))
+        self.told: list[str] = []
+
+    def start(self) -> None:
+        self.told.append("started")
+
+    def open_channel(self) -> Channel:
+        assert self.told == ["started"]
+        return self._inner.open_channel()
+
+    def close(self) -> None:
+        self.told.append("closed")
+
+
+def test_a_target_of_another_kind_is_started_and_closed_with_its_lease(
+    board: BenchTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[KindOfALab] = []
+
+    def make(_text: str, place: str, _choice: PumpChoice) -> Target:
+        made.append(KindOfALab(place))
+        return cast("Target", made[-1])
+
+    monkeypatch.setitem(SCHEMES, "lab", Scheme("lab", "lab:PORT", lambda _text, _place: None, make))
+    target = changed(board, address=f"lab:{board.address}")
+    with closing(target):
+        target.start()
+        with Programmer(target.open_channel()) as pump:
+            pump.ping()
+    assert made[0].told == ["started", "closed"]
 
 
 def test_hooks_are_run_around_the_lease_in_the_directory_of_the_bench_file(board: BenchTarget) -> None:
@@ -273,3 +326,36 @@ def test_a_hook_that_fails_says_so_and_leaves_no_lease(
     with pytest.raises(error, match=said):
         target.close()
     assert target.lock.holder() is None
+
+
+def test_a_line_that_cannot_be_cut_itself_is_cut_between_short_waits(bench: TestBench) -> None:
+    line = CuttableChannel(bench.channel)
+    pump = Programmer(line)
+    pump.connect()
+    assert line.moved_bytes > line.sent_bytes > 0
+    began_ms = line.now_ms()
+    line.cut(LeaseLost("the lease was lost"))
+    for call in (lambda: line.send(b"x"), lambda: line.receive(began_ms + 60_000)):
+        with pytest.raises(LeaseLost):
+            call()
+    assert line.now_ms() == began_ms
+
+
+def test_a_line_that_is_cut_while_somebody_waits_ends_that_wait(bench: TestBench) -> None:
+    began_ms = bench.channel.now_ms()
+    waits = 0
+
+    class Watched(CuttableChannel):
+        """The line inside, which is cut in its third wait."""
+
+        def receive(self, deadline_ms: int) -> bytes:
+            nonlocal waits
+            waits += 1
+            if waits == 3:
+                line.cut(LeaseLost("the lease was lost"))
+            return super().receive(deadline_ms)
+
+    line = CuttableChannel(Watched(bench.channel))
+    with pytest.raises(LeaseLost):
+        line.receive(began_ms + 60_000)
+    assert line.now_ms() - began_ms <= 300

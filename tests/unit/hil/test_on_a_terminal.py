@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from protocol.capture.pcapng import block, section_header
 from tests.support.for_each import for_each
 from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import forked, run_python
@@ -62,6 +63,31 @@ def started(
     process = forked("hil.cli", "program", *arguments, cwd=HOUSE, env=env, **drawn_on)
     terminal.close_slave()
     return process
+
+
+def test_a_long_recording_shows_how_far_it_is_read_and_leaves_nothing_of_it(tmp_path: Path) -> None:
+    long = tmp_path / "long.pcapng"
+    long.write_bytes(section_header("", "somebody's tool") + block(5, bytes(9 << 20)))
+    terminal = Terminal()
+    with tempfile.TemporaryFile() as told:
+        process = forked(
+            "hil.cli",
+            "explain",
+            str(long),
+            cwd=HOUSE,
+            env={**os.environ, "TERM": "xterm-256color"},
+            stdout=told.fileno(),
+            stderr=terminal.slave,
+        )
+        terminal.close_slave()
+        seen = "".join(iter(terminal.read, ""))
+        terminal.close()
+        assert process.wait(PATIENCE_S) == 0, seen
+        told.seek(0)
+        assert told.read().startswith(b"alarms: none")
+    assert "reading long.pcapng, MiB" in seen
+    assert "9/9" in seen
+    assert "\x1b[2K" in seen  # the line is wiped
 
 
 def drawn(*arguments: str, stream: str = "stdout", columns: int = 80, **environment: str) -> str:

@@ -113,7 +113,7 @@ def test_a_long_recording_is_thinned_and_keeps_its_highest_value() -> None:
     picture = picture_of(crowded(), "a month")
     assert len(picture.rate) <= MOST_POINTS
     assert max(point.value or 0 for point in picture.rate) == 1_000_000
-    assert picture.rows[0].name == "bad <frame> (10000)"
+    assert (picture.rows[0].name, picture.labels[0]) == ("bad <frame>", "bad <frame> (10000)")
     assert picture.notes == ["7 sealed frames that no key opens are not in it", "11 more rows are not drawn"]
 
 

@@ -245,6 +245,25 @@ def test_the_command_offers_a_port_and_ends_in_good_order_at_a_signal(pump: str,
     assert [each.name for each in tmp_path.iterdir()] == ["a.pcapng"]
 
 
+def test_monitor_shows_what_passes_its_tap_opened_and_both_ways_and_keeps_nothing(
+    pump: str, tmp_path: Path
+) -> None:
+    link = tmp_path / "line"
+    command = PortCommand("monitor", "--target", f"pty:{pump}", "--link", link)
+    assert (command.ready["entry"], command.ready["told"]["target"]) == ("beginning", f"pty:{pump}")
+    sent, received = talk(f"pty:{link}", 2)
+    code, out, err = command.end(signal.SIGTERM)
+    assert code == 0, err
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert {each["trouble"] for each in shown} == {""}
+    assert {each["state"] for each in shown} == {"clear", "opened"}
+    frames = {way: sum(each["way"] == way.words for each in shown) for way in Way}
+    assert frames == {Way.TO_PUMP: sent.count(b"\0") // 2, Way.FROM_PUMP: received.count(b"\0") // 2}
+    statuses = [each for each in shown if each["message"] == "GetStatusReply"]
+    assert [each["fields"]["state"] for each in statuses] == ["RUN", "RUN"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_kill_9_of_a_tap_leaves_a_file_that_opens_to_its_last_whole_packet(pump: str, tmp_path: Path) -> None:
     random = Random(5)
     for number in range(rounds_of("kills of a tap", 100, 1)):

@@ -24,7 +24,7 @@ from hil.errors import (
     UsageError,
 )
 from hil.installation import check_protocol_is_ours
-from hil.key_file import read_key
+from hil.key_file import read_key, read_keys
 from hil.noise import Direction
 from hil.quantity_reading import exact
 from hil.quantity_words import decimal_text, duration, mcg_per_day, ml
@@ -114,6 +114,13 @@ def test_a_wrong_key_file_is_one_sentence_without_the_key(tmp_path: Path, docume
         read_key(key_file(tmp_path, document))
     assert "secret" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_of_two_keys_with_one_number_none_is_taken_in_silence(tmp_path: Path) -> None:
+    rows = [{"key_id": 1, "role": "clinician", "key": digits * 16} for digits in ("00", "01")]
+    with pytest.raises(BadConfiguration, match="several keys with the key_id 1"):
+        read_keys(key_file(tmp_path, rows))
+    assert len(read_keys(key_file(tmp_path, [rows[0], rows[0]]))) == 2
 
 
 def test_a_key_file_that_is_not_there(tmp_path: Path) -> None:

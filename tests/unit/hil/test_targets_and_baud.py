@@ -16,7 +16,10 @@ from serial.tools import list_ports, list_ports_common
 from hil.address import parse
 from hil.bench_session import BenchSession
 from hil.cli.run import hil
-from hil.targets.usb import SerialPort, serial_ports
+from hil.errors import BadConfiguration
+from hil.leases import BoardLock, lease_directory
+from hil.targets.board import path_target, usb_target
+from hil.targets.usb import SerialPort, serial_ports, usb_address
 from tests.support.warm_python import run_python
 from tests.unit.hil.runs import environment, hil_run
 
@@ -76,6 +79,27 @@ def test_the_ports_of_this_machine_are_listed_with_what_is_known_of_them() -> No
     }
 
 
+@pytest.mark.usefixtures("two_ports")
+def test_who_holds_a_board_is_said_of_the_port_that_it_has_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    lease = BoardLock(lease_directory(None), "usb:0403:6001:A50285BI").take("the night run", 600)
+    held = {port["device"]: port["held_by"] for port in json.loads(targets("--json"))["serial_ports"]}
+    assert held["/dev/ttyS0"] is None
+    assert held["/dev/ttyUSB0"]["purpose"] == "the night run"
+    lease.give_back()
+
+
+@pytest.mark.usefixtures("two_ports")
+def test_a_board_is_the_same_under_its_path_and_by_what_it_is() -> None:
+    by_what_it_is = usb_target("usb", usb_address("usb", "0403:6001"), None)
+    assert (
+        by_what_it_is.board() == path_target("path", "/dev/ttyUSB0", None).board() == "usb:0403:6001:A50285BI"
+    )
+    assert path_target("path", "/dev/ttyS0", None).board() == "/dev/ttyS0"
+
+
 def test_no_port_is_said_in_words_and_emulators_are_always_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(list_ports, "comports", list)
     said = targets()
@@ -90,13 +114,22 @@ def test_the_command_lists_targets_as_somebody_starts_it(tmp_path: Path) -> None
     assert done.stdout.startswith("serial ports:\n")
 
 
-def test_the_baud_of_a_device_path_goes_to_the_port(pty: str) -> None:
-    with closing(BenchSession(parse(pty), baud=9600)) as session:
+@pytest.mark.parametrize(("said", "baud"), [("", 9600), ("?baud=9600", None)])
+def test_the_baud_of_a_device_path_goes_to_the_port(
+    said: str, baud: int | None, pty: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with closing(BenchSession(parse(pty + said), baud=baud)) as session:
         session.reach()
         descriptor = os.open(pty, os.O_RDWR | os.O_NOCTTY)
         speed = termios.tcgetattr(descriptor)[5]
         os.close(descriptor)
     assert speed == termios.B9600
+
+
+def test_a_baud_that_is_said_twice_is_refused() -> None:
+    with pytest.raises(BadConfiguration, match=r"is 9600, and /dev/x\?baud=300 says its speed itself"):
+        BenchSession(parse("/dev/x?baud=300"), baud=9600)
 
 
 @pytest.mark.parametrize(

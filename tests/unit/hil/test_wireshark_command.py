@@ -127,7 +127,7 @@ def test_the_keys_of_a_damaged_recording_are_given_and_the_damage_is_said(tmp_pa
     done = run("--keys", path)
     assert done.stdout.startswith("session ")
     assert isinstance(done.exception, BadConfiguration)
-    assert "is damaged in 1 place" in str(done.exception)
+    assert "is damaged in one place" in str(done.exception)
 
 
 def empty(path: Path) -> None:

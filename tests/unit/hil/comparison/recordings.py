@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hil.address import parse
 from hil.capture.run_recording import RunRecording
-from hil.comparison.side import read_side
+from hil.comparison.side import Side
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SystemEntropy
 from hil.programmer.programmer import Programmer
@@ -73,7 +73,7 @@ def recorded(
 
 def messages(path: Path) -> list[RecordedMessage]:
     """What was said in a recording."""
-    return read_side(path, []).messages
+    return list(Side(path))
 
 
 def at(said: list[RecordedMessage], name: str, number: int = 0) -> int:

@@ -189,3 +189,10 @@ def test_nothing_is_learnt_from_what_could_not_be_read_or_is_the_same(a_visit: P
     cut.write_bytes(a_visit.read_bytes()[:-7])
     assert "nothing is learnt from" in str(refusal(a_visit, "--learn", cut))
     assert isinstance(refusal(a_visit, "--learn", a_visit, "--into", tmp_path), UsageError)
+
+
+def test_a_session_in_virtual_time_does_not_claim_to_be_of_1970(a_visit: Path, tmp_path: Path) -> None:
+    done = adopt(a_visit, "--into", tmp_path / "sessions")
+    assert done.exit_code == 0, done.output
+    (session,) = (tmp_path / "sessions").glob("*.session.toml")
+    assert "recorded_at" not in tomllib.loads(session.read_text())["provenance"]

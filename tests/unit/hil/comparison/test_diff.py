@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from hil.capture.messages import FrameState
 from hil.cli import main
 from hil.cli.json_schema import json_schema
+from hil.comparison import side
 from hil.comparison.differences import Comparison, Difference, How
 from hil.comparison.rules import Rules
 from hil.comparison.rules_file import rules_of
@@ -32,11 +34,12 @@ from tests.unit.hil.comparison.recordings import (
 from tests.unit.hil.test_decode import recorded as recorded_loopback
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from hil.capture.messages import RecordedMessage
 
     Said = list[RecordedMessage]
+
+
+SESSIONS = Path(__file__).parents[4] / "fixtures" / "sessions"
 
 
 def diff(*arguments: str | Path) -> Result:
@@ -383,3 +386,16 @@ def test_a_rule_that_never_applied_is_reported(a_visit: Path, tmp_path: Path) ->
     assert "the rule for GetReservoirReply.ptm_denied never applied" in done.stderr
     assert "batt_mv" not in done.stderr
     assert document(a_visit, a_visit, "--rules", path)["never_applied"] == ["GetReservoirReply.ptm_denied"]
+
+
+def test_a_file_too_long_to_be_kept_is_compared_as_a_short_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic, refill = SESSIONS / "clinic_day.pcapng", SESSIONS / "refill.pcapng"
+    for paths in ((clinic, refill), (clinic, clinic)):
+        of_kept = diff("--json", *paths)
+        with monkeypatch.context() as fewer:
+            fewer.setattr(side, "KEPT_MAX", 10)
+            of_read = diff("--json", *paths)
+        assert (of_read.stdout, of_read.exit_code) == (of_kept.stdout, of_kept.exit_code)
+        assert json.loads(of_read.stdout)["compared"] > 50

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from hil.comparison.golden import adopt
 from tests.support.warm_python import run_python
 from tests.unit.hil.comparison.recordings import recorded
 from tests.unit.hil.runs import OUR_PLUGIN, PLAIN, environment
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SESSIONS = Path(__file__).parents[4] / "fixtures" / "sessions"
 
 
 def adopted(recording: Path, sessions: Path, name: str, rules_path: Path | None = None) -> Path:
@@ -36,10 +36,11 @@ def test_each_session_is_a_test_that_fails_by_message_and_field_and_is_an_error_
     adopted(otherwise, sessions, "otherwise")
     adopted(otherwise, sessions, "by-rule", rules)
     adopted(of_factory, sessions, "factory")
+    adopted(SESSIONS / "clinic_day.pcapng", sessions, "another-serial")
     adopted(a_visit, sessions, "touched").with_name("touched.pcapng").write_bytes(b"")
     done = pytest_at(tmp_path, "--continue-on-collection-errors", "--hil-target", "emulator")
     assert done.returncode == 1, done.stdout
-    for name in ("same", "by-rule", "factory"):
+    for name in ("same", "by-rule", "factory", "another-serial"):
         assert f"PASSED sessions/{name}.session.toml::is_answered_as_it_was_recorded" in done.stdout
     assert "otherwise.is_answered_as_it_was_recorded (accused: difference)" in done.stdout
     assert "GET_LIMITS of packet" in done.stdout
@@ -50,7 +51,7 @@ def test_each_session_is_a_test_that_fails_by_message_and_field_and_is_an_error_
     assert "ERROR sessions/touched.session.toml" in done.stdout
     assert "touched.pcapng is not the recording that was adopted" in done.stdout
     assert "Traceback" not in done.stdout
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout
     assert "1 failed" in done.stdout
 
 

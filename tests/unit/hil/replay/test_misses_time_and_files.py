@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -11,6 +11,7 @@ from hil.errors import BadConfiguration, DeviceRefused, UsageError
 from hil.programmer.programmer import Programmer
 from hil.replay.conversation import Answer, Conversation, Exchange, Hint, conversation_of, read_conversation
 from hil.replay.device import OnMiss
+from hil.replay.pace import NS_PER_MS, LinePace
 from hil.replay.timing import ASKED, ORIGINAL, Timing, timing_named
 from protocol.capture import recording
 from protocol.codec.layouts import encode
@@ -229,3 +230,35 @@ def _with_another_memory(entry: Any) -> Any:
     if isinstance(entry, RecordedMessage) and isinstance(entry.message, GetInfoReply):
         return entry._replace(message=entry.message._replace(memory_id=1))
     return entry
+
+
+class Line:
+    """A line on which time passes by waiting alone."""
+
+    def __init__(self) -> None:
+        self.time_ms = 700
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+    def wait(self, duration_ms: int) -> None:
+        self.time_ms += duration_ms
+
+
+def test_the_times_of_a_line_begin_with_its_first_frame_and_no_delay_adds_to_another() -> None:
+    pace, line = LinePace(ORIGINAL, 5 * NS_PER_MS), Line()
+    session: Any = line
+    line.time_ms += 40  # before the first frame, as a player is made
+    sent_ms = []
+    for since_ms, delay_ms in ((5, 30), (105, 20), (205, 0), (305, 0)):
+        pace.wait_for(session, Greeted(since_ms * NS_PER_MS))
+        sent_ms.append(line.time_ms)
+        line.time_ms += delay_ms
+    assert sent_ms == [740, 840, 940, 1040]
+
+
+class Greeted(NamedTuple):
+    """A moment of a recording."""
+
+    since_ns: int
+    pump_ms: None = None

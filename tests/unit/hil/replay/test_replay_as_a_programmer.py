@@ -29,9 +29,11 @@ from hil.errors import (
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SystemEntropy
+from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.replay.at_target import player_at
 from hil.replay.conversation import read_conversation
+from hil.replay.matching import only_asks
 from hil.replay.timing import ASKED, ORIGINAL
 from hil.replay.values import KIND_OF_FIELD, Volatile, translated
 from hil.targets import make_target
@@ -97,6 +99,18 @@ def test_what_passes_is_yielded_as_messages_of_a_recording(visit_file: Path) -> 
 
 def is_said(entry: RecordedMessage) -> bool:
     return isinstance(entry.frame, Frame) and entry.frame.kind is not Kind.HANDSHAKE
+
+
+def test_another_pump_than_the_expected_one_is_asked_and_never_changed(visit_file: Path) -> None:
+    with ExitStack() as stack, emulator() as (target, channel):
+        target.expected_pump = ExpectedPump("bench:rig1", serial="PUMP-17")  # type: ignore[attr-defined]
+        conversation = read_conversation(visit_file)
+        player = player_at(target, channel, conversation, timing=ORIGINAL, lives_on=False, closing=stack)
+        played: list[Played] = []
+        with pytest.raises(BenchLost, match=r"another pump answers at bench:rig1"):
+            played.extend(player.play())
+        first = next(each for each in conversation.exchanges if not only_asks(each.command))
+        assert conversation.exchanges[len(played)] is first
 
 
 def test_another_dose_limit_is_named_by_message_and_field(visit_file: Path) -> None:
