@@ -148,7 +148,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
         except BadConfiguration as sentence:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-    for part in ("hil.run.golden_files", "hil.run.lacking", "hil.run.measuring"):
+    for part in ("hil.run.golden_files", "hil.run.measuring", "hil.run.lacking_parts"):
         config.pluginmanager.import_plugin(part)
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
@@ -590,9 +590,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("skipped, by reason:")
         for row in reasons_of(recorder.run, Verdict.SKIPPED):
             terminalreporter.write_line(row)
-    for gap in bench.gaps:
-        terminalreporter.write_line(f"the line was lost and came back: {gap.words}")
     for row in bench.instruments_needed():
         terminalreporter.write_line(row)
+    for gap in bench.gaps:
+        terminalreporter.write_line(f"the line was lost and came back: {gap.words}")
     if said.stopped:
         terminalreporter.write_line(f"stopped early: {said.stopped}")

@@ -172,10 +172,10 @@ class BoardTarget(PortTarget["Channel"]):
         bench, lease = self.in_bench_file, self._lease
         try:
             self.close_line()
-            if self.behind is not None:
-                self.behind.close()
             if self._rig is not None:
                 self._rig.close()
+            if self.behind is not None:
+                self.behind.close()
             if bench is not None and bench.after and lease is not None and lease.lost is None:
                 run_command(bench.after, bench.directory, f"the hook after {self.address}")
         finally:

@@ -1,4 +1,4 @@
-"""A test that asks a rig of parts for what none of its parts does is skipped, in its middle too."""
+"""A test that asks a rig of parts for what none of its parts does is skipped, with the sentence of the rig."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, object, object]:
-    """Skip a test that asks a rig of parts for what none of its parts does."""
+    """Skip a test that asks for a part that is not there."""
     try:
         return (yield)
     except NotOnThisRig as lacking:
