@@ -11,10 +11,10 @@ import shlex
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from hil.errors import BadConfiguration
+from hil.extensions import installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from importlib import metadata
     from pathlib import Path
 
     from hil.capabilities import TargetCapability
@@ -140,29 +140,10 @@ def kind_named(name: str) -> InstrumentKind | None:
     BadConfiguration where the package that brings it cannot be used.
     """
     if name not in KINDS and _NAME.fullmatch(name):
-        from importlib import metadata  # noqa: PLC0415 - 20 ms that a kind of ours does not need
-
-        for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
-            register_kind(_loaded(entry_point))
-            break
+        found = installed(ENTRY_POINT_GROUP, name, InstrumentKind, "instrument")
+        if found is not None:
+            register_kind(found)
     return KINDS.get(name)
-
-
-def _loaded(entry_point: metadata.EntryPoint) -> InstrumentKind:
-    package = "an installed package" if entry_point.dist is None else entry_point.dist.name
-    try:
-        kind = entry_point.load()
-    except Exception as error:
-        raise BadConfiguration(
-            f"the instrument {entry_point.name} of {package} cannot be loaded ({type(error).__name__}: {error})",
-            advice="install that package again, or name another kind",
-        ) from error
-    if not isinstance(kind, InstrumentKind) or kind.name != entry_point.name:
-        raise BadConfiguration(
-            f"{package} says that {entry_point.value} is the instrument {entry_point.name}, and it is not",
-            advice="its entry point must name a hil.instruments.declaration.InstrumentKind of the same name",
-        )
-    return kind
 
 
 class DeclaredInstrument(NamedTuple):

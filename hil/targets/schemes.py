@@ -10,11 +10,11 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.errors import BadConfiguration
+from hil.extensions import installed
 from hil.targets.usb import FORM, usb_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from importlib import metadata
 
     from hil.targets.choices import PumpChoice
     from hil.targets.target import Target
@@ -59,29 +59,10 @@ def scheme_named(name: str) -> Scheme | None:
     BadConfiguration where the package that brings it cannot be used.
     """
     if name not in SCHEMES and _NAME.fullmatch(name):
-        from importlib import metadata  # noqa: PLC0415 - 20 ms that a kind of target of ours does not need
-
-        for entry_point in metadata.entry_points(group=ENTRY_POINT_GROUP, name=name):
-            register_scheme(_loaded(entry_point))
-            break
+        found = installed(ENTRY_POINT_GROUP, name, Scheme, "target")
+        if found is not None:
+            register_scheme(found)
     return SCHEMES.get(name)
-
-
-def _loaded(entry_point: metadata.EntryPoint) -> Scheme:
-    package = "an installed package" if entry_point.dist is None else entry_point.dist.name
-    try:
-        scheme = entry_point.load()
-    except Exception as error:
-        raise BadConfiguration(
-            f"the target {entry_point.name} of {package} cannot be loaded ({type(error).__name__}: {error})",
-            advice="install that package again, or name another target",
-        ) from error
-    if not isinstance(scheme, Scheme) or scheme.name != entry_point.name:
-        raise BadConfiguration(
-            f"{package} says that {entry_point.value} is the target {entry_point.name}, and it is not",
-            advice="its entry point must name a hil.targets.schemes.Scheme of the same name",
-        )
-    return scheme
 
 
 def _check_emulator(text: str, place: str) -> None:
