@@ -34,10 +34,8 @@ from hil.report.records import (
     FAULT_OF_TEST,
     FRAMES_TITLE,
     GAP,
-    JSON_NAME,
     JUNIT_NAME,
     STOP,
-    SUMMARY_NAME,
     UNRECORDED,
     Verdict,
 )
@@ -107,7 +105,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
     group.addoption("--hil-seed", metavar="N", type=_whole_number, help="seed of an emulated pump")
     group.addoption(
-        "--hil-report", metavar="DIR", help=f"write {SUMMARY_NAME}, {JUNIT_NAME} and {JSON_NAME} there"
+        "--hil-report",
+        metavar="DIR",
+        help="write the report there: summary, page, matrix, JUnit, JSON, manifest",
     )
     group.addoption(
         "--hil-baud", metavar="N", type=_whole_number, help="speed of a device path (default: 115200)"

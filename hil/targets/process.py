@@ -91,6 +91,7 @@ class ProcessTarget:
             TargetCapability.TRACE,
             TargetCapability.PROFILE,
             TargetCapability.POWER,
+            TargetCapability.BALANCE,
             TargetCapability.RESET,
         }
         if self._choice.time_mode == MANUAL:
