@@ -122,7 +122,7 @@ for _kind in (
     InstrumentKind(
         "magnet",
         "a magnet that commands bring near the pump and take away",
-        frozenset(),
+        frozenset({TargetCapability.MAGNET}),
         (*_COMMANDS, *_SWITCH),
         partial(command_switch, is_on=False),
     ),
