@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.errors import BadConfiguration, BenchLost, PumpbenchError, UsageError
 from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
@@ -230,8 +230,14 @@ class BenchSession:
 
     def look_before_a_run(self, report: Path) -> Seen:
         """What a preflight sees of a device that is already there, and of the disk for the report."""
-        from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
+        from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
+        with self._programmer_before_tests() as programmer:
+            return look_at(programmer, report, getattr(self._shared, "promise", NOTHING_PROMISED))
+
+    @contextmanager
+    def _programmer_before_tests(self) -> Iterator[Programmer]:
+        """A programmer on the line of a device that is already there, for what is asked before the first test."""
         channel = self._shared_target().open_channel()
         programmer = Programmer(
             channel,
@@ -239,7 +245,7 @@ class BenchSession:
             expected_pump=getattr(self._shared, "expected_pump", None),
         )
         try:
-            return look_at(programmer, report)
+            yield programmer
         finally:
             programmer.close()
             channel.close()
@@ -250,7 +256,21 @@ class BenchSession:
             return
         from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
 
-        refuse_where_unfit(self.address.text, self.look_before_a_run(Path(report or ".")))
+        seen = self.look_before_a_run(Path(report or "."))
+        refuse_where_unfit(self.address.text, seen)
+        shared = self._shared
+        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+            shared.renew(self._usual)
+            self._check_new_memory(seen)
+
+    def _check_new_memory(self, before: Seen) -> None:
+        """BenchLost where a reset has left the pump the memory that it had."""
+        from hil.capability_contract import same_memory  # noqa: PLC0415 - as above
+
+        with self._programmer_before_tests() as programmer:
+            after = programmer.info()
+        if before.info is not None and (wrong := same_memory(before.promise, before.info, after)):
+            raise BenchLost(wrong, advice="no test was begun; look at the command of its reset")
 
     def _check_options(self, profile: str | None, seed: int | None) -> None:
         """BadConfiguration that names the option, what it must be, and what it is."""

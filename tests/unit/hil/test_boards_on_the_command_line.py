@@ -243,7 +243,7 @@ def test_a_board_is_flashed_under_its_lease_beside_the_bench_file(lab: Lab) -> N
 
 
 def test_a_board_that_its_bench_can_renew_is_free_for_each_test_of_a_run(lab: Lab) -> None:
-    lab.write(more='capabilities = ["reset"]')
+    lab.write(more='[targets.rig1.instruments.reset]\ncommand = "true"')
     with closing(BenchSession(parse("bench:rig1"))) as session:
         for name in ("first", "second", "third"):
             bench = session.open_bench(name)
