@@ -27,7 +27,7 @@ from hil.targets.choices import PumpChoice
 from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S, LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
-from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
+from protocol.capture.recording import ASKED, BENCH_ASKS, LINE_FAULT, LINE_GAP, RIG
 from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
@@ -353,12 +353,15 @@ class BenchSession:
         if retiring is not None:
             retiring.close()
 
-    def identify(self, programmer: Programmer) -> None:
+    def identify(self, programmer: Programmer, mark: Callable[[str], None] | None = None) -> None:
         """Note once what the device says of itself; a pump without power is asked another time."""
         if self.identity != NOT_ASKED:
             return
+        told = mark or (lambda _text: None)
+        told("who is there")
         with suppress(PumpbenchError):
             self.identity = identity_of(programmer.info())
+        told(ASKED)
 
     def close(self) -> None:
         """Give the targets back, and end the recording."""
@@ -515,7 +518,7 @@ class TestBench:
             if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
                 self._rig.end_test()
             for programmer in self._programmers[:1]:
-                self._session.identify(programmer)
+                self._session.identify(programmer, self._marking(BENCH_ASKS))
             for programmer in self._programmers:
                 if self._owned:
                     programmer.store.close()

@@ -1,9 +1,10 @@
-"""The JSON documents of `pumpbench hil targets` and `hil preflight`; `hil.cli.json_schema` describes them."""
+"""The JSON documents of `pumpbench hil` on benches and runs; `hil.cli.json_schema` describes them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from hil.cli.compare_documents import COMPARE_DOCUMENTS
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
 
 
@@ -80,4 +81,5 @@ BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-targets": ((TargetsPart,),),
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
+    **COMPARE_DOCUMENTS,
 }

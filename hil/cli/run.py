@@ -13,6 +13,7 @@ import click
 
 from hil import address as addresses
 from hil.cli.adopt_command import adopt
+from hil.cli.compare_command import compare
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.output import say
 from hil.cli.preflight_command import preflight
@@ -87,6 +88,7 @@ def hil() -> None:
 
 
 hil.add_command(adopt)
+hil.add_command(compare)
 hil.add_command(targets)
 hil.add_command(preflight)
 hil.add_command(reset)
