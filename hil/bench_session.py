@@ -91,6 +91,8 @@ class BenchSession:
         """What keeps all that passes on the lines of this run; None where nothing does."""
         self._needed: dict[str, int] = {}
         self.identity = NOT_ASKED
+        self.info: GetInfoReply | None = None
+        """The same as the device says it; None where it was not asked, or did not answer."""
         self.stop_code: int | None = None
         self.stopped = ""
 
@@ -117,6 +119,12 @@ class BenchSession:
     def seed(self) -> int | None:
         """The seed of a pump that is made for a test; None where none is made."""
         return self._seed if self.makes_pumps else None
+
+    @property
+    def board(self) -> str:
+        """Which board it is, as its lease names it; its address where it has no lease."""
+        board = getattr(self._sample, "board", None)
+        return self.address.text if board is None else str(board())
 
     @property
     def unrecorded(self) -> str:
@@ -257,6 +265,7 @@ class BenchSession:
         from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
 
         seen = self.look_before_a_run(Path(report or "."))
+        self.info = seen.info
         refuse_where_unfit(self.address.text, seen)
         shared = self._shared
         if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
@@ -360,7 +369,8 @@ class BenchSession:
         told = mark or (lambda _text: None)
         told("who is there")
         with suppress(PumpbenchError):
-            self.identity = identity_of(programmer.info())
+            self.info = programmer.info()
+            self.identity = identity_of(self.info)
         told(ASKED)
 
     def close(self) -> None:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hil.capture.messages import FrameState, NumberedMark, RecordedMessage, read_messages
+from hil.capture.messages import (
+    FrameState,
+    NumberedMark,
+    RecordedMessage,
+    entries_of,
+    messages_of,
+    read_messages,
+)
 from protocol.capture.pcapng import Damage
-from protocol.capture.recording import ASKED, BENCH_ASKS, TEST_BEGINS, TEST_ENDS, Beginning
+from protocol.capture.recording import ASKED, BENCH_ASKS, TEST_BEGINS, TEST_ENDS, Beginning, SessionSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from hil.capture.messages import Read
     from protocol.link.development_keys import DeviceKey
 
 
@@ -32,8 +40,16 @@ class RecordedRun:
 
     paths: tuple[Path, ...]
     keys: Iterable[DeviceKey] = ()
+    headers_alone: bool = False
+    """Whether no frame is opened: who answered what, and when, stands in the headers."""
     damage: list[str] = field(default_factory=list)
     """What could not be read, once it was gone through."""
+
+    def _read(self, path: Path) -> Iterator[Read]:
+        if not self.headers_alone:
+            return read_messages(path, self.keys)
+        in_clear = (each for each in entries_of(path) if not isinstance(each, SessionSecret))
+        return messages_of(in_clear, lambda _key_id: None)
 
     def tests(self) -> Iterator[RecordedTest]:
         """Each test once it has ended. BadConfiguration where a file is no recording."""
@@ -41,7 +57,7 @@ class RecordedRun:
         test: RecordedTest | None = None
         is_virtual = is_asking = False
         for path in self.paths:
-            for entry in read_messages(path, self.keys):
+            for entry in self._read(path):
                 match entry:
                     case RecordedMessage() if test is not None and not is_asking:
                         if entry.state is not FrameState.DELIMITERS:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from hil.cli.compare_documents import COMPARE_DOCUMENTS
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
+from hil.cli.history_documents import HISTORY_DOCUMENTS
 
 
 class HolderPart(TypedDict):
@@ -82,4 +83,5 @@ BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
     **COMPARE_DOCUMENTS,
+    **HISTORY_DOCUMENTS,
 }

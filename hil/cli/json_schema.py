@@ -218,7 +218,14 @@ class _Builder:
         return {"description": "An entry of a log.", **_object(fields), "allOf": by_type}
 
 
-_JSON_TYPES = {bool: "boolean", int: "integer", str: "string", bytes: "string", type(None): "null"}
+_JSON_TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    bytes: "string",
+    type(None): "null",
+}
 
 
 def _meanings(cls: type) -> dict[str, str]:

@@ -78,7 +78,6 @@ def _report(directory: Path, document: dict[str, Any]) -> ReadReport:
         known = tests.get(row["name"])
         if known is None or known.outcome == "passed":  # of one that ran several times, what is not a pass
             tests[row["name"]] = test
-    recordings = (each for each in directory.iterdir() if re.fullmatch(RECORDING_PATTERN, each.name))
     return ReadReport(
         directory,
         str(document["target"]["address"]),
@@ -89,8 +88,14 @@ def _report(directory: Path, document: dict[str, Any]) -> ReadReport:
         bool(document["run"]["complete"]),
         str(document["run"]["result"]),
         tests,
-        tuple(sorted(recordings, key=_in_order)),
+        recordings_in(directory),
     )
+
+
+def recordings_in(directory: Path) -> tuple[Path, ...]:
+    """The recordings beside a report, those of each worker in order."""
+    found = (each for each in directory.iterdir() if re.fullmatch(RECORDING_PATTERN, each.name))
+    return tuple(sorted(found, key=_in_order))
 
 
 def _in_order(recording: Path) -> tuple[str, int]:

@@ -1,0 +1,15 @@
+"""What the values of our options of pytest may be. No pytest here, and nothing that takes time to import."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def whole_number_option(text: str) -> int:
+    """The number that digits name; argparse's error says what to write."""
+    from hil.targets.choices import whole_number  # noqa: PLC0415 - nothing of it unless it is wanted
+
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
