@@ -62,7 +62,7 @@ class SeenPart(TypedDict):
 class FieldPart(TypedDict):
     """All differences of one kind at one field."""
 
-    how: Annotated[str, "field, missing, extra or sealed: missing in the second run, extra in it"]
+    how: Annotated[str, "field, missing or extra: missing in the second run, extra in it"]
     place: Annotated[str, "message and field, without numbers of rows"]
     count: Annotated[int, "how often"]
     tests: Annotated[int, "in how many tests"]
@@ -90,6 +90,7 @@ class ComparePart(TypedDict):
     bytes_not_compared: Annotated[str, "why; empty where it was"]
     compared_tests: Annotated[int, "tests of which what was said was compared"]
     compared_messages: Annotated[int, "pairs of messages"]
+    sealed: Annotated[int, "pairs of frames that no key opens, and that were not compared"]
     only_recorded: Annotated[list[str], "tests that one recording alone has, though both executed them"]
     ignored: Annotated[list[HiddenPart], "what is the same by a rule alone"]
     never_applied: Annotated[list[str], "fields with a rule of your own that no message has"]

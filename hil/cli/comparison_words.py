@@ -27,7 +27,6 @@ VALUE_WIDTH: Final = 60
 ALONE_WORDS: Final = {
     How.MISSING: "said in the first alone",
     How.EXTRA: "said in the second alone",
-    How.SEALED: "sealed, and no key opens it: not compared",
 }
 
 
@@ -134,6 +133,9 @@ def _bytes_lines(found: RunComparison) -> Iterator[str]:
         if alone:
             yield f"  {words}: {_in_tests(alone)}: {', '.join(_shown(each.place for each in alone))}"
             yield from (f"    {test}" for test in _shown(each.shown[0].test for each in alone))
+    if found.sealed:
+        tests_sealed = counted(len(found.sealed_tests), "test")
+        yield f"  not compared: {counted(found.sealed, 'frame')} of {tests_sealed} that no key opens (--key FILE)"
     for name in found.only_recorded[:NAMES_SHOWN]:
         yield f"  {name} is in one recording alone"
     if found.hidden:
@@ -203,6 +205,7 @@ def comparison_json(found: RunComparison, difference: PumpbenchError | None) -> 
             "bytes_not_compared": found.bytes_not_compared,
             "compared_tests": found.compared_tests,
             "compared_messages": found.compared_messages,
+            "sealed": found.sealed,
             "only_recorded": found.only_recorded,
             "ignored": [{"place_and_rule": name, "hid": hid} for name, hid in found.hidden.items()],
             "never_applied": [each.place for each in found.unused],

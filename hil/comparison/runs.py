@@ -12,7 +12,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.capture.tests_of_a_run import RecordedRun
-from hil.comparison.differences import Comparison
+from hil.comparison.differences import Comparison, How
 from hil.comparison.summary import without_rows
 from hil.latency import Latencies, Shift, shifts
 from hil.report.summary import DID_NOT_RUN
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.capture.tests_of_a_run import RecordedTest
-    from hil.comparison.differences import Difference, How
+    from hil.comparison.differences import Difference
     from hil.comparison.rules import Override, Rules
     from hil.report.reading import ReadReport, ReadTest
     from protocol.link.development_keys import DeviceKey
@@ -80,6 +80,9 @@ class RunComparison:
     compared_messages: int = 0
     only_recorded: list[str] = field(default_factory=list)
     """Tests that were executed on both sides, and that one recording alone has."""
+    sealed: int = 0
+    """Pairs of frames that could not be compared, since no key opens them: forged ones of a test, as a rule."""
+    sealed_tests: set[str] = field(default_factory=set)
     fields: dict[tuple[How, str], FieldOfRuns] = field(default_factory=dict)
     hidden: Counter[str] = field(default_factory=Counter)
     """How many pairs of values were the same by a rule alone, by field and rule."""
@@ -105,6 +108,10 @@ class RunComparison:
             for each in (self.first, self.second)
             if not each.is_complete
         ]
+        if self.sealed > self.compared_messages:
+            incomplete.append(
+                f"no key opens {self.sealed} frames, and {self.compared_messages} messages were compared"
+            )
         return incomplete + self.damage
 
 
@@ -187,6 +194,10 @@ def _compare_test(
 ) -> None:
     comparison = Comparison(rules)
     for difference in comparison.differences(first.messages, second.messages):
+        if difference.how is How.SEALED:
+            found.sealed += 1
+            found.sealed_tests.add(name)
+            continue
         key = (difference.how, without_rows(difference.place))
         of_field = found.fields.setdefault(key, FieldOfRuns(*key))
         of_field.count += 1

@@ -15,7 +15,11 @@ from click.testing import CliRunner
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.latency import Quantiles, Shift, quantiles_of
+from hil.programmer.entropy import SeededEntropy
 from hil.report.records import JSON_NAME, CaseRecord, Verdict
+from hil.suite.raw_client import RawClient, decoded, with_new_crc
+from protocol.identifiers import Opcode, Role
+from protocol.link.development_keys import development_key
 from tests.support.warm_python import run_python
 from tests.unit.hil.made_reports import ASKED, made_report, status, status_often
 from tests.unit.hil.runs import environment
@@ -23,6 +27,8 @@ from tests.unit.hil.test_boards_on_the_command_line import lab
 from tests.unit.hil.test_json_schema import closed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.bench_session import TestBench
     from tests.unit.hil.test_boards_on_the_command_line import Lab
 
@@ -177,6 +183,37 @@ def test_without_a_recording_it_is_said_that_bytes_and_timing_were_not_compared(
     assert code == 0
     for what in ("timing", "bytes"):
         assert f"{what}: not compared: {second} holds no recording" in shown
+
+
+def forging(count: int) -> Callable[[TestBench], None]:
+    """Two good requests, and so many between them whose tags do not hold, which no key opens."""
+
+    def talk(bench: TestBench) -> None:
+        client = RawClient(bench.channel, development_key(Role.CLINICIAN), SeededEntropy("forging"))
+        client.connect()
+        client.status()
+        for _ in range(count):
+            frame = bytearray(decoded(client.request_frame(Opcode.PING)))
+            frame[-6] ^= 1
+            client.send(with_new_crc(bytes(frame)))
+        client.status()
+
+    return talk
+
+
+def test_frames_that_a_test_has_forged_are_counted_and_make_no_difference(tmp_path: Path) -> None:
+    first = made_report(tmp_path / "a", {"test_one": forging(1)})
+    code, shown, _ = compared(first, first)
+    assert code == 0
+    assert "  not compared: one frame of one test that no key opens (--key FILE)" in shown
+    assert document(first, first)["sealed"] == 1
+
+
+def test_recordings_of_which_no_key_opens_most_are_never_alike(tmp_path: Path) -> None:
+    first = made_report(tmp_path / "a", {"test_one": forging(12)})
+    code, _, sentence = compared(first, first)
+    assert code == 10
+    assert "no key opens 12 frames, and 8 messages were compared; what could be compared is alike" in sentence
 
 
 def test_a_test_that_one_recording_alone_has_is_a_difference(tmp_path: Path) -> None:
