@@ -1,8 +1,8 @@
-"""The JSON documents of `pumpbench hil targets` and `hil preflight`; `hil.cli.json_schema` describes them."""
+"""The JSON documents of `hil targets`, `hil preflight` and `report verify`; `hil.cli.json_schema` describes them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
 
@@ -76,8 +76,38 @@ class PreflightPart(TypedDict):
     error: NotRequired[Annotated[ErrorFields, "all reasons in one sentence, where the board is not fit"]]
 
 
+class VerifiedRunPart(TypedDict):
+    """How a run ended whose report was verified."""
+
+    result: Annotated[str, "counts in one line"]
+    complete: Annotated[bool, "whether each chosen test has a verdict, and one at least passed or failed"]
+    exit_code: Annotated[int | None, "exit code of the process"]
+
+
+class VerifyPart(TypedDict):
+    """What `report verify` found."""
+
+    directory: Annotated[str, "directory of the report"]
+    state: Annotated[Literal["whole", "changed"], "whether each file is as it was written"]
+    manifest_sha256: Annotated[
+        str, "SHA-256 of the manifest: kept elsewhere, it tells whether that is the same"
+    ]
+    files: Annotated[list[str], "the files of the report, as the manifest names them"]
+    changed: Annotated[list[str], "files whose SHA-256 is another"]
+    missing: Annotated[list[str], "files that are not there any more"]
+    added: Annotated[list[str], "files that the manifest does not name"]
+    run: Annotated[
+        VerifiedRunPart | None, "how the run ended, as report.json says; null where a file is not whole"
+    ]
+    not_shown: Annotated[list[str], "with --strict: what is not shown to be met, a line each"]
+    error: NotRequired[
+        Annotated[ErrorFields, "all of it in one sentence, where it is not whole or not shown"]
+    ]
+
+
 BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-targets": ((TargetsPart,),),
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
+    "report-verify": ((VerifyPart,),),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
 from hil.measurement import MeasuredVerdict
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
-DID_NOT_RUN = "did not run"
+DID_NOT_RUN: Final = "did not run"
+RUNNING: Final = "RUNNING"
+"""How the result begins of a run that has not ended."""
 BAD = (Verdict.FAILED, Verdict.ERROR)
 
 
@@ -61,7 +63,7 @@ def result_words(run: RunRecord) -> str:
     """The counts, behind what keeps them from being a whole result."""
     if not run.ended:
         return (
-            f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
+            f"{RUNNING}, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
         )
     if run.is_incomplete:
         return f"INCOMPLETE: {one_line(run)}"

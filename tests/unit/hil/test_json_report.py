@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 
+from hil.report import documents
 from tests.unit.hil.runs import five_tests, hil_run, pytest_on
+from tests.unit.hil.test_json_schema import closed
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+SCHEMA = json.loads((Path(documents.__file__).parent / "report.schema.json").read_bytes())
 IN_PROCESS = ("--hil-target", "emulator", "--hil-report", "report")
 MIXED = """
     import pytest
@@ -33,6 +35,7 @@ MIXED = """
 def document_of(directory: Path) -> dict[str, Any]:
     document = json.loads((directory / "report" / "report.json").read_text())
     assert isinstance(document, dict)
+    jsonschema.validate(document, closed(SCHEMA), jsonschema.Draft202012Validator)
     return document
 
 
