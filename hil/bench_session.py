@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from hil.board_console import BoardConsole
 from hil.capabilities import TargetCapability
 from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.identity_words import identity_of
 from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
-from hil.programmer.expected_pump import ExpectedPump, serial_of
+from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
@@ -27,8 +29,8 @@ from hil.targets.choices import PumpChoice
 from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S, LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
-from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
-from protocol.identifiers import DeviceKind, Role, SecurityProfile
+from protocol.capture.recording import CONSOLE, LINE_FAULT, LINE_GAP, RIG
+from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
@@ -36,15 +38,17 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hil.address import Address
+    from hil.bench_file import BenchTarget
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
     from hil.preflight import Seen
+    from hil.report.records import RunRecord
     from hil.rig import Rig
+    from hil.targets.board import BoardTarget
     from hil.targets.supervisor import Gap
     from hil.targets.target import Target
     from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
-    from protocol.messages.reading import GetInfoReply
 
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
@@ -74,8 +78,12 @@ class BenchSession:
         """
         self.address = address
         self._seed = DEFAULT_SEED if seed is None else seed
-        self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed, baud=baud)
-        self._sample = make_target(address, self._usual)
+        usual = DEFAULT_PROFILE if profile is None else profile
+        self._sample = make_target(address, PumpChoice(usual, self._seed, baud=baud))
+        self._in_bench_file: BenchTarget | None = getattr(self._sample, "in_bench_file", None)
+        if self._in_bench_file is not None:
+            usual = self._in_bench_file.profile or usual
+        self._usual = PumpChoice(usual, self._seed, baud=baud)
         self._check_options(profile, seed)
         self._check_baud(baud)
         self._line_back_within_ms = _waiting_ms(line_back_within_s)
@@ -89,6 +97,8 @@ class BenchSession:
         """The pump that answered first on the shared line; None where each test has its own."""
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
+        self.console: BoardConsole | None = None
+        """What hears the board's own voice; None where the bench file names no console, and before the first test."""
         self._needed: dict[str, int] = {}
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
@@ -110,8 +120,10 @@ class BenchSession:
 
     @property
     def profile(self) -> str | None:
-        """The profile of a pump that is made for a test; None where none is made."""
-        return self._usual.profile if self.makes_pumps else None
+        """The profile of a pump that is made for a test, or that the board has; None where nobody has said."""
+        if self.makes_pumps:
+            return self._usual.profile
+        return None if self._in_bench_file is None else self._in_bench_file.profile or None
 
     @property
     def seed(self) -> int | None:
@@ -122,6 +134,28 @@ class BenchSession:
     def unrecorded(self) -> str:
         """What kept the recording from being whole; "" where nothing did."""
         return "" if self.recording is None else self.recording.trouble
+
+    def tell(self, run: RunRecord, flashed_sha256: str) -> None:
+        """Tell the record of a run what it runs on. `flashed_sha256`: of the firmware that was flashed for it, or "".
+
+        BadConfiguration where the bench file names a firmware that cannot be read, or is another one by now.
+        """
+        run.target, run.profile, run.seed = self.address.text, self.profile, self.seed
+        run.board = getattr(self._sample, "board", str)()
+        if self._in_bench_file is not None:
+            from hil.board_facts import firmware_file  # noqa: PLC0415 - of a bench file alone
+
+            run.firmware = firmware_file(self._in_bench_file, flashed_sha256)
+
+    def listen(self) -> None:
+        """Hear the board's console from here on, where the bench file names one. It can fail no run."""
+        if self.console is None and self._in_bench_file is not None and self._in_bench_file.console:
+            board = cast("BoardTarget", self._shared_target())
+            self.console = BoardConsole(board.open_console, self._keep_console)
+
+    def _keep_console(self, line: str) -> None:
+        if self.recording is not None:
+            self.recording.mark(CONSOLE, line)
 
     def record_beside(self, report: str | None, worker: str | None, *, secrets: bool) -> None:
         """Record from here on into the directory of the report; nothing without one.
@@ -143,7 +177,7 @@ class BenchSession:
 
     def key_of(self, role: Role) -> DeviceKey:
         """The key of a role: of the board's key file where the bench file names one, else the published one."""
-        bench = getattr(self._sample, "in_bench_file", None)
+        bench = self._in_bench_file
         if bench is None or bench.key_file is None:
             return development_key(role)
         return read_key(bench.key_file, role)
@@ -175,13 +209,15 @@ class BenchSession:
             self._prepare_next()
             return bench
         shared = self._shared_target()
+        self.listen()
         if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
             shared.renew(choice)
         return TestBench(self, shared, name, owned=False)
 
     def instruments_needed(self) -> list[str]:
-        """Which instruments of the bench file tests needed, and how many did, a line each."""
-        return [
+        """Which instruments of the bench file tests needed, and how many did, a line each; what the console said."""
+        console = [] if self.console is None else [f"console of the board: {self.console.in_words()}"]
+        return console + [
             f"instrument {name}: needed by {count} test{'s' * (count != 1)}"
             for name, count in sorted(self._needed.items())
         ]
@@ -195,6 +231,7 @@ class BenchSession:
             return
         try:
             self.open_line(self._shared_target()).close()
+            self.listen()
         except BaseException:
             self.close()  # a run that does not begin has no end either, and a hook after is to run
             raise
@@ -233,13 +270,19 @@ class BenchSession:
         from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
 
         channel = self._shared_target().open_channel()
+        bench = self._in_bench_file
+        expected = None
+        if bench is not None and bench.profile:
+            from hil.board_facts import expected_of  # noqa: PLC0415 - of a bench file alone
+
+            expected = expected_of(bench)
         programmer = Programmer(
             channel,
             key=self.key_of(Role.CLINICIAN),
             expected_pump=getattr(self._shared, "expected_pump", None),
         )
         try:
-            return look_at(programmer, report)
+            return look_at(programmer, report, expected)
         finally:
             programmer.close()
             channel.close()
@@ -342,6 +385,8 @@ class BenchSession:
 
     def close(self) -> None:
         """Give the targets back, and end the recording."""
+        if self.console is not None:
+            self.console.close()
         if self.recording is not None:
             self.recording.close()
         for target in (self._shared, self._next, self._retiring):
@@ -370,6 +415,7 @@ class TestBench:
         self._spoken: list[tuple[DeviceKey, WireLog]] = []
         self._recording = session.recording
         self._gaps_before = len(session.gaps)
+        self._console_before = 0 if session.console is None else session.console.count
         if self._recording is not None:
             self._recording.begin_test(self._name)
 
@@ -486,6 +532,11 @@ class TestBench:
             blocks += filter(None, [self._recording.where()])
         return "\n".join(blocks)
 
+    def last_console(self) -> str:
+        """The last lines of the board's console, and where among them the test began; "" where it has none."""
+        console = self._session.console
+        return "" if console is None else console.last_lines(self._console_before)
+
     def close(self, *, passed: bool | None = None) -> None:
         """End what was opened. A pump that is thrown away needs no goodbye; one that stays gets it.
 
@@ -535,28 +586,3 @@ def _folded(line: str) -> list[str]:
     return textwrap.wrap(
         line, FRAME_COLUMNS, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
     )
-
-
-def identity_of(info: GetInfoReply) -> str:
-    """What a report says of the device, first of all whether it is one."""
-    return ", ".join(f"{label} {text}".strip() for label, text in identity_parts(info))
-
-
-def identity_parts(info: GetInfoReply) -> list[tuple[str, str]]:
-    """The parts of a device's identity, a label ("" where none is needed) and a text each."""
-    kind = {
-        DeviceKind.EMULATOR: "EMULATED pump (virtual, not a medical device)",
-        DeviceKind.REPLAY: "REPLAY of a recorded session",
-        DeviceKind.HARDWARE: "hardware",
-    }[info.kind]
-    parts = [
-        ("", kind),
-        ("serial", serial_of(info)),
-        ("model", f"0x{info.model:04X}"),
-        ("firmware", f"0x{info.fw:08X}"),
-    ]
-    if info.dev_key:
-        parts.append(("", "development key"))
-    if info.profile != SecurityProfile.SECURED:
-        parts.append(("", "OPEN profile: nothing is encrypted"))
-    return parts

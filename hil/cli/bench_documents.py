@@ -62,7 +62,7 @@ class RevokePart(TypedDict):
 class CheckPart(TypedDict):
     """One check of a preflight."""
 
-    name: Annotated[str, "identity, link, clock, power or disk"]
+    name: Annotated[str, "identity, link, clock, power, disk; profile where the bench file names one"]
     state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
     found: Annotated[str, "what was found; empty where it was not seen"]
     problem: Annotated[str, "what is wrong with it; empty where nothing is"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.report.measured import measured_html, measured_words
 from hil.report.page_text import page_text
-from hil.report.records import Verdict
+from hil.report.records import CONSOLE_TITLE, Verdict
 from hil.report.requirements import SETTLED, Shown, parents_of
 from hil.report.summary import BAD, DID_NOT_RUN, one_line, result_words
 
@@ -238,13 +238,16 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
         frames = (
             f"<h4>Last frames on the wire</h4>{shown}" if not without else "<p>Frames: see summary.txt</p>"
         )
+    console = ""
+    if test.console and "long" not in without:
+        console = f"<h4>{CONSOLE_TITLE.capitalize()}</h4><pre>{page_text(test.console)}</pre>"
     reason = test.reason[:200] if "long" in without else test.reason
     measured = "" if "long" in without else measured_html(test.measurements, curves="curves" not in without)
     return (
         f'<section class="test" id="{anchor}"><h3>{page_text(test.verdict.value)}: {page_text(test.name)}</h3>'
         f"<p>Accused: <strong>{page_text(test.accused or 'nobody')}</strong>. Verifies: {claims}. "
         f"{test.duration_s:.3f} s</p><pre>{page_text(reason or 'no reason was given')}</pre>"
-        f"{measured}{frames}</section>"
+        f"{measured}{frames}{console}</section>"
     )
 
 
@@ -305,6 +308,8 @@ def _tested(run: RunRecord, captures: Mapping[str, str]) -> str:
     facts = {
         "target": run.target,
         "device": run.identity,
+        "board": run.board or "none: a pump that was made, or a bare line",
+        **_firmware(run),
         "began": datetime.fromtimestamp(run.began_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "exit code": "none yet" if run.exit_code is None else str(run.exit_code),
         "tests": f"{len(run.chosen)} chosen, {run.deselected} deselected, {run.left_out} left out by a hook",
@@ -324,6 +329,19 @@ def _tested(run: RunRecord, captures: Mapping[str, str]) -> str:
         f"<tr><th>{page_text(name)}</th><td>{page_text(value)}</td></tr>" for name, value in facts.items()
     )
     return f'<h2 id="tested">What was tested</h2><div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _firmware(run: RunRecord) -> dict[str, str]:
+    """Rows of the firmware file; none where nobody has named it."""
+    if run.firmware is None:
+        return {}
+    flashed = (
+        "flashed by this run" if run.firmware.flashed else "not flashed by this run: nobody has compared it"
+    )
+    return {
+        "firmware file": f"{run.firmware.file} ({flashed})",
+        "SHA-256 of the firmware file": run.firmware.sha256,
+    }
 
 
 def _short(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
 from hil.measurement import MeasuredVerdict
-from hil.report.records import Verdict
+from hil.report.records import CONSOLE_TITLE, Verdict
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
@@ -101,6 +101,8 @@ def _failure(kind: str, test: CaseRecord) -> str:
     parts += _indented(test.reason or "no reason was given")
     if test.frames:
         parts += ["last frames:", test.frames]
+    if test.console:
+        parts += [f"{CONSOLE_TITLE}:", test.console]
     return "\n".join(parts)
 
 

@@ -53,9 +53,16 @@ def test_series_of_one_unit_share_a_drawing_in_which_no_two_lines_look_alike() -
     assert ["".join(figure[-1].itertext()) for figure in both] == ["flow, other, in nL/d.", "third, in %."]
     many = drawn(*(series([(0, n), (1, n + 1)], f"s{n}") for n in range(LINES_MAX + 1)))
     assert len(many) == 2
-    looks = [(path.get("stroke"), path.get("stroke-dasharray")) for path in many[0][1].iter("path")]
-    looks = [look for look in looks if look[0]]
-    assert len({stroke for stroke, _ in looks}) == len({dash for _, dash in looks}) == LINES_MAX
+    in_drawing, in_legend = (
+        [
+            (path.get("stroke"), path.get("stroke-dasharray"))
+            for path in part.iter("path")
+            if path.get("stroke")
+        ]
+        for part in many[0][:2]
+    )
+    assert in_drawing == in_legend
+    assert len({stroke for stroke, _ in in_legend}) == len({dash for _, dash in in_legend}) == LINES_MAX
 
 
 def test_what_is_no_number_leaves_a_gap_that_is_counted() -> None:
