@@ -55,6 +55,13 @@ def test_bytes_of_a_console_are_lines_whatever_they_are(chunks: list[bytes], lin
     assert heard(*chunks)[0] == lines
 
 
+def test_bytes_that_never_end_a_line_are_not_waited_for() -> None:
+    kept: list[str] = []
+    text = ConsoleText(kept.append)
+    text.take(b"\x00" * 100 * LINE_BYTES_MAX, 0)
+    assert len(kept) == 100
+
+
 def test_of_a_flood_the_recording_has_some_lines_a_second_and_how_many_it_has_not() -> None:
     kept, text = heard(b"".join(b"%d\n" % n for n in range(1_000)), at_ms=500)
     assert kept == [str(n) for n in range(KEPT_PER_S)]
