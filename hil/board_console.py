@@ -40,7 +40,13 @@ class ConsoleLine(NamedTuple):
 
     number: int
     at_ms: int
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        """Without colours, and with codes for what is no text; made when somebody asks, since floods are mostly junk."""
+        text = self.data.decode("utf-8", "backslashreplace")
+        return in_one_line(_COLOURS.sub("", text))
 
 
 class ConsoleText:
@@ -49,6 +55,8 @@ class ConsoleText:
     def __init__(self, keep: Callable[[str], None]) -> None:
         self.last: tuple[ConsoleLine, ...] = ()
         """The last lines; replaced as a whole, so that another thread may look."""
+        self.count = 0
+        """Lines that were ever heard."""
         self.left_out = 0
         """Lines that the recording does not have, since there were too many within a second."""
         self._keep = keep
@@ -57,14 +65,18 @@ class ConsoleText:
         self._in_second = 0
         self._owed = 0
 
-    @property
-    def count(self) -> int:
-        """Lines that were ever heard."""
-        return self.last[-1].number + 1 if self.last else 0
-
     def take(self, data: bytes, now_ms: int) -> None:
-        """Bytes have come. Colours are left out, and what is no text is written as codes."""
+        """Bytes have come."""
         *whole, self._rest = _ENDS.split(self._rest + data)
+        self._tell_owed(now_ms)
+        # Of a flood only what is kept anywhere is looked at: the line of the pump has to be served meanwhile.
+        first, last = max(0, KEPT_PER_S - self._in_second), max(0, len(whole) - LAST_LINES)
+        if first < last:
+            skipped = sum(map(bool, whole[first:last]))
+            self.count += skipped
+            self._owed += skipped
+            self.left_out += skipped
+            whole[first:last] = []
         for line in whole:
             self._line(line, now_ms)
         while len(self._rest) >= LINE_BYTES_MAX:
@@ -84,19 +96,20 @@ class ConsoleText:
 
     def note(self, sentence: str, now_ms: int) -> None:
         """Say something of the console itself among its lines."""
-        self._add(f"[{sentence}]", now_ms)
+        self._add(f"[{sentence}]".encode("utf-8", "backslashreplace"), now_ms)
 
     def _line(self, line: bytes, now_ms: int) -> None:
         for at in range(0, len(line), LINE_BYTES_MAX):
-            text = line[at : at + LINE_BYTES_MAX].decode("utf-8", "backslashreplace")
-            self._add(in_one_line(_COLOURS.sub("", text)), now_ms)
+            self._add(line[at : at + LINE_BYTES_MAX], now_ms)
 
-    def _add(self, text: str, now_ms: int) -> None:
-        self.last = (*self.last, ConsoleLine(self.count, now_ms, text))[-LAST_LINES:]
+    def _add(self, data: bytes, now_ms: int) -> None:
+        line = ConsoleLine(self.count, now_ms, data)
+        self.last = (*self.last, line)[-LAST_LINES:]
+        self.count += 1
         self._tell_owed(now_ms)
         self._in_second += 1
         if self._in_second <= KEPT_PER_S:
-            self._keep(text)
+            self._keep(line.text)
         else:
             self._owed += 1
             self.left_out += 1
@@ -146,12 +159,12 @@ class BoardConsole:
         lines = self._text.last
         if not lines:
             return ""
-        first = lines[0].number
+        earlier = lines[-1].number + 1 - len(lines)
         shown = [f"line {line.at_ms} ms  {line.text}" for line in lines]
-        if first < since:
-            shown.insert(since - first, "(the test begins)")
-        if first:
-            shown.insert(0, f"({counted(first, 'earlier line')})")
+        if before := sum(line.number < since for line in lines):
+            shown.insert(before, "(the test begins)")
+        if earlier:
+            shown.insert(0, f"({counted(earlier, 'earlier line')})")
         return "\n".join(shown)
 
     def in_words(self) -> str:
