@@ -44,7 +44,7 @@ class ConsoleLine(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Without colours, and with codes for what is no text; made when somebody asks, since floods are mostly junk."""
+        """Without colours, with codes for what is no text; made when somebody asks, since a flood is mostly junk."""
         text = self.data.decode("utf-8", "backslashreplace")
         return in_one_line(_COLOURS.sub("", text))
 
