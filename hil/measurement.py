@@ -44,9 +44,16 @@ class Measurement(NamedTuple):
 
     def in_words(self) -> str:
         """The measurement as a sentence, for a failure."""
-        worst = self.value if self.value is not None else f"a series of {len(self.series)} values"
+        wanted = f"{_range_in_words(self.limits)} {self.unit} is expected"
+        if self.value is not None:
+            return f"{self.name} is {self.value} {self.unit}, and {wanted}"
+        beyond = [(x, y) for x, y in self.series if not _within(y, self.limits)]
+        if not beyond:
+            return f"{self.name} is a series of {len(self.series)} values in {self.unit}, and {wanted}"
+        x, y = beyond[0]
         return (
-            f"{self.name} is {worst} {self.unit}, and {_range_in_words(self.limits)} {self.unit} is expected"
+            f"{self.name} is {y} {self.unit} at {self.against} {x}, the first of {len(beyond)} among "
+            f"{len(self.series)} values that are beyond, and {wanted}"
         )
 
 
@@ -64,9 +71,10 @@ def measured(
     """
     if not name or not unit:
         raise UsageError("a measurement has a name and a unit", advice='write unit="1" where it has none')
-    limits, marginal = limits or (None, None), marginal or (None, None)
+    limits, marginal = _ends(limits), _ends(marginal)
     for what, (lowest, highest) in (("limits", limits), ("marginal", marginal)):
-        if lowest is not None and highest is not None and not lowest <= highest:
+        ends = [end for end in (lowest, highest) if end is not None]
+        if not all(map(math.isfinite, ends)) or ends != sorted(ends):
             raise UsageError(f"{what} of {name} are from {lowest} to {highest}, which nothing is within")
     series = () if isinstance(value, int | float) else tuple((x, y) for x, y in value)
     if not isinstance(value, int | float) and not (series and against):
@@ -79,6 +87,12 @@ def measured(
     return Measurement(
         name, unit, _judged(values, limits, marginal), single, limits, marginal, against, series
     )
+
+
+def _ends(limits: Limits | None) -> Limits:
+    """Limits without an end that lies at infinity: that is none."""
+    lowest, highest = limits or (None, None)
+    return None if lowest == -math.inf else lowest, None if highest == math.inf else highest
 
 
 def _judged(values: Sequence[Number], limits: Limits, marginal: Limits) -> MeasuredVerdict:

@@ -29,6 +29,7 @@ from hil.report.records import (
     ACCUSED,
     CLAIM,
     COLLECTED,
+    CONSOLE_TITLE,
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
@@ -194,7 +195,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         bench = _session_of(config)
         if _RECORDER in config.stash:
             run = config.stash[_RECORDER].run
-            run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
+            bench.tell(run, config.getoption("--hil-flashed", ""))
             config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
             config.stash[_RECORDER].before_tests = lambda: bench.preflight(report)
             from hil.board_history.keeping import keeper  # noqa: PLC0415 - nothing of it unless it is wanted
@@ -508,10 +509,10 @@ def pytest_runtest_makereport(
     if bench is not None:
         _add_properties(item, report, bench)
         if report.failed:
-            text = bench.last_frames()
             add_section = getattr(report.longrepr, "addsection", None)
-            if text and add_section:
-                add_section(FRAMES_TITLE, text)
+            for title, text in ((FRAMES_TITLE, bench.last_frames()), (CONSOLE_TITLE, bench.last_console())):
+                if text and add_section:
+                    add_section(title, text)
     if _SESSION in item.config.stash and call.excinfo is not None:
         _stop_if_bench_is_lost(item, report, call.excinfo.value)
     return report

@@ -18,16 +18,17 @@ from hil.programmer.expected_pump import serial_of
 from protocol.identifiers import AlarmId, DeviceKind, StatusFlag
 from protocol.link.connection import Direction
 from protocol.messages.conversation import GetLinkStats, Ping
-from protocol.messages.reading import GetInfo, GetStatus
+from protocol.messages.reading import GetInfo, GetLimits, GetStatus
 from protocol.messages.time import GetTime
 from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.board_facts import Expected
     from hil.programmer.programmer import Programmer
     from protocol.messages.conversation import GetLinkStatsReply
-    from protocol.messages.reading import GetInfoReply, GetStatusReply
+    from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply
 
 LIMIT_MS: Final = 5_000
 PINGS: Final = 20
@@ -66,6 +67,10 @@ class Seen:
     """Time on the host between the two readings of the pump's clock."""
     pump_ms: int | None = None
     """The same on the pump's own clock."""
+    expected: Expected | None = None
+    """What a pump of the profile of its bench file says; None where that names none."""
+    limits: GetLimitsReply | None = None
+    """What the pump refuses to exceed; only asked where something is expected."""
 
 
 class Check(NamedTuple):
@@ -94,9 +99,17 @@ class CheckResult(NamedTuple):
     problem: str
 
 
-def look_at(programmer: Programmer, report: Path, promise: Promise = NOTHING_PROMISED) -> Seen:
-    """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them."""
-    seen = Seen(_free_bytes(report), report, promise)
+def look_at(
+    programmer: Programmer,
+    report: Path,
+    promise: Promise = NOTHING_PROMISED,
+    expected: Expected | None = None,
+) -> Seen:
+    """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them.
+
+    `expected` is what a pump of the profile of its bench file says; None where that names none.
+    """
+    seen = Seen(_free_bytes(report), report, promise, expected=expected)
     try:
         _talk(programmer, seen, Deadline.after(LIMIT_MS, programmer.session.now_ms()))
     except (InUse, LeaseLost, BadConfiguration):
@@ -117,6 +130,8 @@ def _talk(programmer: Programmer, seen: Seen, deadline: Deadline) -> None:
     requester.ensure_session(deadline)
     seen.info = requester.request(GetInfo(), deadline)
     seen.status = requester.request(GetStatus(), deadline)
+    if seen.expected is not None:
+        seen.limits = requester.request(GetLimits(), deadline)
     before = requester.request(GetLinkStats(clear=False), deadline)
     first_ms, first_pump_ms = _clock(programmer, deadline)
     frames_before = programmer.wire_log.count
@@ -202,6 +217,13 @@ def _disk_problem(seen: Seen) -> str:
     )
 
 
+def _profile_problem(seen: Seen) -> str:
+    if seen.expected is None or seen.info is None or seen.limits is None:
+        return ""
+    wrong = [each.in_words() for each in seen.expected.differences(seen.info, seen.limits)]
+    return f"it is no pump of the profile {seen.expected.profile}: {', '.join(wrong)}" if wrong else ""
+
+
 CHECKS: Final = (
     Check("identity", lambda _seen: True, _found_identity, lambda seen: seen.trouble),
     Check(
@@ -226,9 +248,18 @@ CHECKS: Final = (
 )
 
 
+PROFILE_CHECK: Final = Check(
+    "profile",
+    lambda seen: seen.limits is not None,
+    lambda seen: "" if seen.expected is None else seen.expected.profile,
+    _profile_problem,
+)
+
+
 def results(seen: Seen) -> list[CheckResult]:
-    """What came of each check."""
-    return [_result(check, seen) for check in CHECKS]
+    """What came of each check; the profile is one where the bench file names it."""
+    checks = CHECKS if seen.expected is None else (*CHECKS, PROFILE_CHECK)
+    return [_result(check, seen) for check in checks]
 
 
 def _result(check: Check, seen: Seen) -> CheckResult:

@@ -165,9 +165,10 @@ def run(
     if not 0 <= wait_s <= WAIT_MAX_S:
         raise BadConfiguration(f"--wait must be a number of seconds from 0 to {WAIT_MAX_S}, is {wait_s}")
     flash, history = flags.pop("flash"), flags.pop("history")
-    if wait_s or flash:
-        _prepare_board(address, wait_s, flash=flash)
+    flashed = _prepare_board(address, wait_s, flash=flash) if wait_s or flash else ""
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
+    if flashed:
+        arguments.append(f"--hil-flashed={flashed}")
     arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
@@ -200,11 +201,13 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
     _become_pytest([*arguments, *pytest_arguments])
 
 
-def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> None:
+def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> str:
     """Wait until nobody holds the board, and flash it where that is wanted; the run then takes it itself.
 
-    InUse names who holds it at the end of the wait.
+    Returns the SHA-256 of the firmware file that was flashed, "" where nothing was or the bench file names none. InUse
+    names who holds the board at the end of the wait.
     """
+    from hil.board_facts import firmware_file  # noqa: PLC0415 - only where it is wanted
     from hil.targets import make_target  # noqa: PLC0415 - only where it is wanted
     from hil.targets.board import BoardTarget  # noqa: PLC0415 - likewise
 
@@ -221,10 +224,14 @@ def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> N
         tell=lambda sentence: say(f"pumpbench: {sentence}"),
     )
     lease.give_back()
-    if flash:
-        with closing(target):
-            target.start()
-            target.flash()
+    if not flash:
+        return ""
+    with closing(target):
+        target.start()
+        target.flash()
+    bench = target.in_bench_file
+    firmware = None if bench is None else firmware_file(bench)  # what the command may have built a moment ago
+    return "" if firmware is None else firmware.sha256
 
 
 def _check_what_pytest_gets(expression: str | None, pytest_arguments: tuple[str, ...]) -> None:

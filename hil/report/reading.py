@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.errors import BadConfiguration
-from hil.report.json_report import SCHEMA_NAME, SCHEMA_VERSION
+from hil.report.documents import REPORT_SCHEMA
 from hil.report.records import JSON_NAME, RECORDING_PATTERN
 
 if TYPE_CHECKING:
@@ -43,6 +43,11 @@ class ReadReport(NamedTuple):
     tests: dict[str, ReadTest]
     recordings: tuple[Path, ...]
 
+    @property
+    def stays(self) -> bool:
+        """Whether its device was there already, and not made for each test."""
+        return self.seed is None
+
 
 def read_report(directory: Path) -> ReadReport:
     """The report in a directory. BadConfiguration where there is none, or it is of another version, or damaged."""
@@ -58,10 +63,10 @@ def read_report(directory: Path) -> ReadReport:
     try:
         document = json.loads(content[:BYTES_MAX])
         schema = document["schema"]
-        if schema != {"name": SCHEMA_NAME, "version": SCHEMA_VERSION}:
+        if schema != REPORT_SCHEMA:
             raise BadConfiguration(
-                f"{path} is a {schema.get('name')} of version {schema.get('version')}, and a {SCHEMA_NAME} of version "
-                f"{SCHEMA_VERSION} is expected",
+                f"{path} is a {schema.get('name')} of version {schema.get('version')}, and a "
+                f"{REPORT_SCHEMA['name']} of version {REPORT_SCHEMA['version']} is expected",
                 advice="read it with the pumpbench that wrote it",
             )
         return _report(directory, document)

@@ -24,6 +24,7 @@ from hil.report.records import (
     ACCUSED,
     CLAIM,
     COLLECTED,
+    CONSOLE_TITLE,
     DEVICE,
     FAULT_OF_TEST,
     FRAMES_TITLE,
@@ -475,7 +476,7 @@ def _verdict_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | No
     if report.failed:
         verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
         sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
-        frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
+        said = {title: content for title, content, *_ in sections}
         accused = [str(value) for name, value in report.user_properties if name == ACCUSED][-1:]
         return CaseRecord(
             report.nodeid,
@@ -483,8 +484,9 @@ def _verdict_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | No
             duration_s,
             claims,
             _why_failed(report),
-            frames,
+            said.get(FRAMES_TITLE, ""),
             accused=(accused or [FAULT_OF_TEST])[0],
+            console=said.get(CONSOLE_TITLE, ""),
         )
     if report.when == "call":
         return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)

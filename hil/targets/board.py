@@ -199,6 +199,15 @@ class BoardTarget(PortTarget["Channel"]):
         if isinstance(channel, CuttableLine):
             channel.cut(lost)
 
+    def open_console(self) -> Channel:
+        """Open the port with the board's own voice, which the bench file names; no lease is taken for it."""
+        bench = self.in_bench_file
+        if bench is None or not bench.console:
+            raise BadConfiguration(
+                f"{self.address} has no console", advice="write console into the bench file"
+            )
+        return make_target(parse(bench.console)).open_channel()
+
     @property
     def reset_method(self) -> str:
         """How this board is reset; `none` where nobody has said."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,6 +64,8 @@ def test_a_series_is_as_good_as_its_worst_value() -> None:
         (("x", 5, "uL", (6, 5)), "limits of x are from 6 to 5"),
         (("x", 5, "uL", None, (6, 5)), "marginal of x are from 6 to 5"),
         (("x", 5, "uL", (NAN, 5)), "limits of x are from nan"),
+        (("x", 5, "uL", (None, NAN)), "limits of x are from None to nan"),
+        (("x", 5, "uL", (math.inf, None)), "limits of x are from inf"),
         (("x", [], "uL", None, None, "window_s"), "a series without values"),
         (("x", [(1, 2)], "uL"), "of what it runs against nothing is said"),
     ],
@@ -75,6 +78,18 @@ def test_what_is_no_measurement_is_one_sentence(what: Any, said: str) -> None:
 def test_a_measurement_that_json_has_no_number_for_is_json_still() -> None:
     plain = as_plain(measured("x", NAN, "uL", (0, 1)))
     assert json.loads(json.dumps(plain, allow_nan=False))["value"] == "nan"
+
+
+def test_a_limit_at_infinity_is_none() -> None:
+    plain = as_plain(measured("x", 5, "uL", (-math.inf, 6), (0, math.inf)))
+    assert (plain["lowest"], plain["highest"], plain["marginal_highest"]) == (None, 6, None)
+
+
+def test_a_series_beyond_its_limits_names_the_first_value_that_is() -> None:
+    said = measured("drift", [(0, 1), (1, 7), (2, 8)], "mV", (0, 6), against="time_s").in_words()
+    assert said == (
+        "drift is 7 mV at time_s 1, the first of 2 among 3 values that are beyond, and 0 to 6 mV is expected"
+    )
 
 
 MEASURING = """
