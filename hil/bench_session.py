@@ -5,7 +5,6 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,7 +23,7 @@ from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S, LineSupervisor
+from hil.targets.supervisor import LineSupervisor, waiting_ms
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
@@ -32,12 +31,13 @@ from protocol.identifiers import DeviceKind, Role, SecurityProfile
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from hil.address import Address
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
+    from hil.line_facts import LineFacts
     from hil.preflight import Seen
     from hil.rig import Rig
     from hil.targets.supervisor import Gap
@@ -52,8 +52,6 @@ LAST_FRAMES = 16
 FRAME_COLUMNS = 100
 PROFILE_OPTION = "--profile (--hil-profile)"
 BAUD_OPTION = "--baud (--hil-baud)"
-WAIT_SETTING = "hil_line_back_within_s"
-MAX_WAIT_S = 3_600
 SEED_OPTION = "--seed (--hil-seed)"
 
 
@@ -78,7 +76,7 @@ class BenchSession:
         self._sample = make_target(address, self._usual)
         self._check_options(profile, seed)
         self._check_baud(baud)
-        self._line_back_within_ms = _waiting_ms(line_back_within_s)
+        self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
         """What a board is used for, as others are told who want it too."""
         self._shared: Target | None = None
@@ -90,6 +88,8 @@ class BenchSession:
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
         self._needed: dict[str, int] = {}
+        self.damaged_at_pump: int | None = None
+        """Damaged frames by the count of a pump that lives on, after the last test; None where nobody knows."""
         self.identity = NOT_ASKED
         self.stop_code: int | None = None
         self.stopped = ""
@@ -175,9 +175,19 @@ class BenchSession:
             self._prepare_next()
             return bench
         shared = self._shared_target()
-        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+        if self.renews and isinstance(shared, Renewable):
             shared.renew(choice)
         return TestBench(self, shared, name, owned=False)
+
+    @property
+    def renews(self) -> bool:
+        """Whether each test has a new pump, or the one board made new."""
+        return TargetCapability.RESET in self.capabilities
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the line to a device that lives on was lost for good."""
+        return self._supervisor is not None and self._supervisor.is_lost
 
     def instruments_needed(self) -> list[str]:
         """Which instruments of the bench file tests needed, and how many did, a line each."""
@@ -340,6 +350,12 @@ class BenchSession:
         with suppress(PumpbenchError):
             self.identity = identity_of(programmer.info())
 
+    def note_damaged(self, programmers: Sequence[Programmer]) -> None:
+        """Note how many damaged frames the pump has counted so far, for the next test; None where it did not say."""
+        from hil.line_facts import damaged_at_pump  # noqa: PLC0415 - an emulator needs none
+
+        self.damaged_at_pump = damaged_at_pump(programmers)
+
     def close(self) -> None:
         """Give the targets back, and end the recording."""
         if self.recording is not None:
@@ -370,6 +386,8 @@ class TestBench:
         self._spoken: list[tuple[DeviceKey, WireLog]] = []
         self._recording = session.recording
         self._gaps_before = len(session.gaps)
+        self._by_hand = False
+        self._damaged_before = 0 if owned or session.renews else session.damaged_at_pump
         if self._recording is not None:
             self._recording.begin_test(self._name)
 
@@ -380,7 +398,11 @@ class TestBench:
 
     @property
     def channel(self) -> Channel:
-        """The raw line."""
+        """The raw line. Who takes it may say anything on it, so what is counted there proves nothing of the line."""
+        self._by_hand = True
+        return self._opened()
+
+    def _opened(self) -> Channel:
         if self._channel is None:
             channel = self._session.open_line(self.target)
             self._channel = channel if self._recording is None else self._recording.recorded(channel)
@@ -390,7 +412,7 @@ class TestBench:
     def line(self) -> FaultyLine:
         """The line with room for faults; all programmers of the test are on it."""
         if self._line is None:
-            self._line = FaultyLine(self.channel, self._marking(LINE_FAULT))
+            self._line = FaultyLine(self._opened(), self._marking(LINE_FAULT))
             self._lines.append(self._line)
         return self._line
 
@@ -454,6 +476,26 @@ class TestBench:
         """How often the line was lost in this test, and came back."""
         return self._session.gaps[self._gaps_before :]
 
+    def line_facts(self) -> LineFacts:
+        """What both ends of the line counted in this test; the pump is asked for its part, for a second at most."""
+        from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
+
+        rig, gaps, before = self._rig, self.gaps, self._damaged_before
+        return facts_of(
+            self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before
+        )
+
+    def hindrance_to_repeat(self) -> str:
+        """Why this test may not be run again; "" where its next run would begin with a new pump, or sent no command."""
+        from hil.line_facts import commands_sent  # noqa: PLC0415 - as above
+
+        if self._session.renews:
+            return ""
+        if self._by_hand:
+            return "it used the bare line, and the pump is not made new: nobody knows what it was told"
+        sent = ", ".join(commands_sent(self._programmers))
+        return sent and f"it sent {sent}, and the pump is not made new: that would be done a second time"
+
     def expecting_gap(self, *, required: bool = True) -> AbstractContextManager[None]:
         """Let the line go away in a `with` block: what is sent meanwhile is lost, and at the end it is waited for.
 
@@ -496,6 +538,8 @@ class TestBench:
                 self._rig.end_test()
             for programmer in self._programmers[:1]:
                 self._session.identify(programmer)
+            if not (self._owned or self._session.renews):
+                self._session.note_damaged(self._programmers)
             for programmer in self._programmers:
                 if self._owned:
                     programmer.store.close()
@@ -509,17 +553,6 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
-
-
-def _waiting_ms(seconds: str) -> int:
-    """How long a line is waited for. BadConfiguration where that is no number of seconds up to an hour."""
-    if not seconds:
-        return FOUND_WITHIN_MS
-    if not re.fullmatch("[0-9]{1,4}", seconds) or int(seconds) > MAX_WAIT_S:
-        raise BadConfiguration(
-            f"{WAIT_SETTING} must be a whole number of seconds from 0 to {MAX_WAIT_S}, is {seconds!r}"
-        )
-    return int(seconds) * MS_PER_S
 
 
 def _advice_on(option: str) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from hil.report.summary import DID_NOT_RUN, one_line
+from hil.report.summary import DID_NOT_RUN, accused_counts, one_line
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 1  # a new member does not change it; one that goes or means so
 
 def json_of(run: RunRecord, rows: list[Row]) -> str:
     """The whole document, in ASCII, with its last newline; `rows` are the requirements."""
-    tests = [_test(test.verdict.value, test) for test in run.tests]
+    tests = [{**_test(test.verdict.value, test), "attempts": _attempts(test.name, run)} for test in run.tests]
     tests += [_not_run(name, run) for name in run.did_not_run()]
     document = {
         "schema": {"name": SCHEMA_NAME, "version": SCHEMA_VERSION},
@@ -36,6 +36,7 @@ def json_of(run: RunRecord, rows: list[Row]) -> str:
             "left_out": run.left_out,
             "narrowed": run.narrowed or None,
             "reruns": run.reruns.total(),
+            "accused": accused_counts(run),
         },
         "target": {"address": run.target, "device": run.identity},
         "versions": {name: metadata.version(name) for name in ("pumpbench", "pytest")}
@@ -44,6 +45,7 @@ def json_of(run: RunRecord, rows: list[Row]) -> str:
         "profile": run.profile,
         "tests": tests,
         "requirements": [_requirement(row) for row in rows],
+        "gaps": [{"test": name, **gap._asdict()} for name, gap in run.gaps],
         "uncollected": [{"name": place.name, "reason": place.reason} for place in run.uncollected],
     }
     return json.dumps(document, indent=2) + "\n"
@@ -62,9 +64,18 @@ def _test(outcome: str, test: CaseRecord) -> dict[str, object]:
         "duration_s": round(test.duration_s, 6),
         "requirements": list(test.requirements),
         "accused": test.accused or None,
+        "evidence": test.evidence or None,
         "reason": test.reason,
         "measurements": [dict(each) for each in test.measurements],
     }
+
+
+def _attempts(name: str, run: RunRecord) -> list[dict[str, object]]:
+    """Its failed tries before the last, each with its own frames."""
+    return [
+        {**_test(attempt.verdict.value, attempt), "frames": attempt.frames}
+        for attempt in run.attempts.get(name, ())
+    ]
 
 
 def _not_run(name: str, run: RunRecord) -> dict[str, object]:
@@ -74,6 +85,8 @@ def _not_run(name: str, run: RunRecord) -> dict[str, object]:
         "duration_s": 0.0,
         "requirements": list(run.claims.get(name, ())),
         "accused": None,
+        "evidence": None,
         "reason": run.stopped,
         "measurements": [],
+        "attempts": _attempts(name, run),
     }

@@ -12,9 +12,9 @@ from html import escape
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
-from hil.report.records import Verdict
+from hil.report.records import BAD, Verdict
 from hil.report.requirements import SETTLED, Shown, parents_of
-from hil.report.summary import BAD, DID_NOT_RUN, one_line, result_words
+from hil.report.summary import DID_NOT_RUN, one_line, result_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -204,7 +204,8 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
     reason = test.reason[:200] if "long" in without else test.reason
     return (
         f'<section class="test" id="{anchor}"><h3>{_text(test.verdict.value)}: {_text(test.name)}</h3>'
-        f"<p>Accused: <strong>{_text(test.accused or 'nobody')}</strong>. Verifies: {claims}. "
+        f"<p>Accused: <strong>{_text(test.accused or 'nobody')}</strong>: "
+        f"{_text(test.evidence or 'no evidence')}. Verifies: {claims}. "
         f"{test.duration_s:.3f} s</p><pre>{_text(reason or 'no reason was given')}</pre>{frames}</section>"
     )
 
