@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 from hil.report.measured import measured_html, measured_words
 from hil.report.page_text import page_text
-from hil.report.records import CONSOLE_TITLE, Verdict
+from hil.report.records import BAD, CONSOLE_TITLE, Verdict
 from hil.report.requirements import SETTLED, Shown, parents_of
-from hil.report.summary import BAD, DID_NOT_RUN, one_line, result_words
+from hil.report.summary import DID_NOT_RUN, one_line, result_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -245,7 +245,8 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
     measured = "" if "long" in without else measured_html(test.measurements, curves="curves" not in without)
     return (
         f'<section class="test" id="{anchor}"><h3>{page_text(test.verdict.value)}: {page_text(test.name)}</h3>'
-        f"<p>Accused: <strong>{page_text(test.accused or 'nobody')}</strong>. Verifies: {claims}. "
+        f"<p>Accused: <strong>{page_text(test.accused or 'nobody')}</strong>: "
+        f"{page_text(test.evidence or 'no evidence')}. Verifies: {claims}. "
         f"{test.duration_s:.3f} s</p><pre>{page_text(reason or 'no reason was given')}</pre>"
         f"{measured}{frames}{console}</section>"
     )
