@@ -95,7 +95,7 @@ def _table(meaning: str) -> Key:
 
 
 _KNOWN_CAPABILITIES: Final = Key(
-    "what the lab knows that its bench can do, beside what instruments bring",
+    "what the bench has to be able to do: refused where no instrument of the target gives it",
     f"a list of {', '.join(ALL_NAMES)}",
     lambda value: isinstance(value, list) and all(name in ALL_NAMES for name in value),
     {"type": "array", "uniqueItems": True, "items": {"enum": list(ALL_NAMES)}},
@@ -104,6 +104,7 @@ _KNOWN_CAPABILITIES: Final = Key(
 IDENTITY_KEYS: Final[dict[str, Key]] = {
     "serial": _text("serial number of the pump, as GET_INFO says it", "1 to 12 characters", SERIAL_PATTERN),
     "memory_id": _text("identity of its memory, as GET_INFO says it", "16 hex digits", MEMORY_PATTERN),
+    "kind": _one_of("what has to answer: a real pump, or an emulator in its place", ("hardware", "emulator")),
 }
 HOOK_KEYS: Final[dict[str, Key]] = {
     "before": _command("run once the lease is taken; where it fails, the lease is given back"),
@@ -167,6 +168,8 @@ class BenchTarget:
     flash: tuple[str, ...] = ()
     serial: str = ""
     memory_id: int | None = None
+    kind: str = ""
+    """What has to answer: `hardware` or `emulator`."""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     lease_idle_s: int = LEASE_IDLE_S

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from hil.bench_options import check_baud, check_pump_options
 from hil.board_console import BoardConsole
 from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.errors import BenchLost, PumpbenchError, UsageError
 from hil.frame_words import folded
 from hil.identity_words import identity_of
 from hil.key_file import read_key
@@ -29,7 +30,7 @@ from hil.targets.choices import PumpChoice
 from hil.targets.supervisor import LineSupervisor, waiting_ms
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
-from protocol.capture.recording import CONSOLE, LINE_FAULT, LINE_GAP, RIG
+from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
 from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
 
@@ -50,13 +51,11 @@ if TYPE_CHECKING:
     from hil.targets.target import Target
     from hil.wire_log import WireLog
     from protocol.link.development_keys import DeviceKey
+    from protocol.messages.reading import GetInfoReply
 
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
-PROFILE_OPTION = "--profile (--hil-profile)"
-BAUD_OPTION = "--baud (--hil-baud)"
-SEED_OPTION = "--seed (--hil-seed)"
 
 
 class BenchSession:
@@ -82,8 +81,8 @@ class BenchSession:
         if self.in_bench_file is not None:
             usual = self.in_bench_file.profile or usual
         self._usual = PumpChoice(usual, self._seed, baud=baud)
-        self._check_options(profile, seed)
-        self._check_baud(baud)
+        check_pump_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
         """What a board is used for, as others are told who want it too."""
@@ -101,6 +100,8 @@ class BenchSession:
         self.damaged_at_pump: int | None = None
         """Damaged frames by the count of a pump that lives on, after the last test; None where nobody knows."""
         self.identity = NOT_ASKED
+        self.info: GetInfoReply | None = None
+        """The same as the device says it; None where it was not asked, or did not answer."""
         self.stop_code: int | None = None
         self.stopped = ""
 
@@ -129,6 +130,12 @@ class BenchSession:
     def seed(self) -> int | None:
         """The seed of a pump that is made for a test; None where none is made."""
         return self._seed if self.makes_pumps else None
+
+    @property
+    def board(self) -> str:
+        """Which board it is, as its lease names it; its address where it has no lease."""
+        board = getattr(self._sample, "board", None)
+        return self.address.text if board is None else str(board())
 
     @property
     def unrecorded(self) -> str:
@@ -267,8 +274,15 @@ class BenchSession:
 
     def look_before_a_run(self, report: Path) -> Seen:
         """What a preflight sees of a device that is already there, and of the disk for the report."""
-        from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
+        from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
+        with self._programmer_before_tests() as programmer:
+            promise = getattr(self._shared, "promise", NOTHING_PROMISED)
+            return look_at(programmer, report, promise, expected_of(self.in_bench_file))
+
+    @contextmanager
+    def _programmer_before_tests(self) -> Iterator[Programmer]:
+        """A programmer on the line of a device that is already there, for what is asked before the first test."""
         channel = self._shared_target().open_channel()
         programmer = Programmer(
             channel,
@@ -276,7 +290,7 @@ class BenchSession:
             expected_pump=getattr(self._shared, "expected_pump", None),
         )
         try:
-            return look_at(programmer, report, expected_of(self.in_bench_file))
+            yield programmer
         finally:
             programmer.close()
             channel.close()
@@ -287,44 +301,22 @@ class BenchSession:
             return
         from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
 
-        refuse_where_unfit(self.address.text, self.look_before_a_run(Path(report or ".")))
+        seen = self.look_before_a_run(Path(report or "."))
+        self.info = seen.info
+        refuse_where_unfit(self.address.text, seen)
+        shared = self._shared
+        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+            shared.renew(self._usual)
+            self._check_new_memory(seen)
 
-    def _check_options(self, profile: str | None, seed: int | None) -> None:
-        """BadConfiguration that names the option, what it must be, and what it is."""
-        for option, given in ((PROFILE_OPTION, profile), (SEED_OPTION, seed)):
-            if given is None:
-                continue
-            from hil.targets.emulated import check_choice  # noqa: PLC0415 - a board needs no emulator
+    def _check_new_memory(self, before: Seen) -> None:
+        """BenchLost where a reset has left the pump the memory that it had."""
+        from hil.capability_contract import same_memory  # noqa: PLC0415 - as above
 
-            if not self.makes_pumps:
-                raise BadConfiguration(
-                    f"{option} is for emulated pumps alone, and {self.address} is a pump that is there already;"
-                    f" it is {given!r}",
-                    advice="leave it out, or name the target emulator",
-                )
-            try:
-                check_choice(PumpChoice(given) if isinstance(given, str) else PumpChoice(seed=given))
-            except BadConfiguration as error:
-                raise BadConfiguration(
-                    f"{option} names no pump that can be made: {error}", advice=_advice_on(option)
-                ) from error
-
-    def _check_baud(self, baud: int | None) -> None:
-        """BadConfiguration where the line has no speed, or this is none."""
-        if baud is None:
-            return
-        if not self.address.scheme.takes_baud:
-            raise BadConfiguration(
-                f"{BAUD_OPTION} is for device paths alone, and {self.address} is none; it is {baud}",
-                advice="leave it out, or name the target by its path (/dev/NAME); usb:VID:PID has a speed too",
-            )
-        if self.address.baud is not None:
-            raise BadConfiguration(
-                f"{BAUD_OPTION} is {baud}, and {self.address} says its speed itself",
-                advice="leave one of them out",
-            )
-        if baud <= 0:
-            raise BadConfiguration(f"{BAUD_OPTION} must be a number of bits per second above 0, is {baud}")
+        with self._programmer_before_tests() as programmer:
+            after = programmer.info()
+        if before.info is not None and (wrong := same_memory(before.promise, before.info, after)):
+            raise BenchLost(wrong, advice="no test was begun; look at the command of its reset")
 
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
@@ -370,12 +362,16 @@ class BenchSession:
         if retiring is not None:
             retiring.close()
 
-    def identify(self, programmer: Programmer) -> None:
+    def identify(self, programmer: Programmer, mark: Callable[[str], None] | None = None) -> None:
         """Note once what the device says of itself; a pump without power is asked another time."""
         if self.identity != NOT_ASKED:
             return
+        told = mark or (lambda _text: None)
+        told("who is there")
         with suppress(PumpbenchError):
-            self.identity = identity_of(programmer.info())
+            self.info = programmer.info()
+            self.identity = identity_of(self.info)
+        told(ASKED)
 
     def note_damaged(self, programmers: Sequence[Programmer]) -> None:
         """Note how many damaged frames the pump has counted so far, for the next test; None where it did not say."""
@@ -572,7 +568,7 @@ class TestBench:
             if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
                 self._rig.end_test()
             for programmer in self._programmers[:1]:
-                self._session.identify(programmer)
+                self._session.identify(programmer, self._marking(BENCH_ASKS))
             if not (self._owned or self._session.renews):
                 self._session.note_damaged(self._programmers)
             for programmer in self._programmers:
@@ -588,11 +584,3 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
-
-
-def _advice_on(option: str) -> str:
-    if option != PROFILE_OPTION:
-        return ""
-    from hil.targets.emulated import profile_names  # noqa: PLC0415 - as above
-
-    return f"name {', '.join(profile_names())}, or the path of a profile file"

@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
 from hil.line_facts import damaged_frames
@@ -36,6 +37,7 @@ DRIFT_MAX_MS: Final = 50
 """Of the window: two readings and their answers, over a USB adapter with 16 ms of latency."""
 FREE_BYTES_MIN: Final = 200 * 1024 * 1024
 """Some twenty times what the recording of a whole run takes."""
+NOTHING_PROMISED: Final = Promise("the target")
 MS_PER_S: Final = 1_000
 BYTES_PER_MIB: Final = 1024 * 1024
 BATTERY_ALARMS: Final = (AlarmId.EOS, AlarmId.ERI)
@@ -47,6 +49,8 @@ class Seen:
 
     free_bytes: int = 0
     report: Path = Path()
+    promise: Promise = NOTHING_PROMISED
+    """What the target says of itself."""
     trouble: str = ""
     """What ended the talk with the pump before its end; "" where nothing did."""
     info: GetInfoReply | None = None
@@ -93,12 +97,17 @@ class CheckResult(NamedTuple):
     problem: str
 
 
-def look_at(programmer: Programmer, report: Path, expected: Expected | None = None) -> Seen:
+def look_at(
+    programmer: Programmer,
+    report: Path,
+    promise: Promise = NOTHING_PROMISED,
+    expected: Expected | None = None,
+) -> Seen:
     """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them.
 
     `expected` is what a pump of the profile of its bench file says; None where that names none.
     """
-    seen = Seen(_free_bytes(report), report, expected=expected)
+    seen = Seen(_free_bytes(report), report, promise, expected=expected)
     try:
         _talk(programmer, seen, Deadline.after(LIMIT_MS, programmer.session.now_ms()))
     except (InUse, LeaseLost, BadConfiguration):
@@ -147,6 +156,11 @@ def _found_identity(seen: Seen) -> str:
     if seen.info is None:
         return "nobody"
     return f"{seen.info.kind.name.lower()}, serial {serial_of(seen.info)}, firmware 0x{seen.info.fw:08X}"
+
+
+def _found_promise(seen: Seen) -> str:
+    promised = ", ".join(sorted(seen.promise.capabilities))
+    return promised or "none: tests that need any are skipped"
 
 
 def _link_problem(seen: Seen) -> str:
@@ -205,6 +219,12 @@ def _profile_problem(seen: Seen) -> str:
 
 CHECKS: Final = (
     Check("identity", lambda _seen: True, _found_identity, lambda seen: seen.trouble),
+    Check(
+        "capabilities",
+        lambda seen: seen.info is not None,
+        _found_promise,
+        lambda seen: "" if seen.info is None else contradiction(seen.promise, seen.info),
+    ),
     Check(
         "link",
         lambda seen: seen.status is not None,

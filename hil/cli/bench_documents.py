@@ -1,10 +1,12 @@
-"""The JSON documents of `hil targets`, `hil preflight` and `report verify`; `hil.cli.json_schema` describes them."""
+"""The JSON documents of `pumpbench hil` on benches and runs; `hil.cli.json_schema` describes them."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from hil.cli.compare_documents import COMPARE_DOCUMENTS
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
+from hil.cli.history_documents import HISTORY_DOCUMENTS
 
 
 class HolderPart(TypedDict):
@@ -62,7 +64,9 @@ class RevokePart(TypedDict):
 class CheckPart(TypedDict):
     """One check of a preflight."""
 
-    name: Annotated[str, "identity, link, clock, power, disk; profile where the bench file names one"]
+    name: Annotated[
+        str, "identity, capabilities, link, clock, power, disk; profile where the bench file names one"
+    ]
     state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
     found: Annotated[str, "what was found; empty where it was not seen"]
     problem: Annotated[str, "what is wrong with it; empty where nothing is"]
@@ -110,4 +114,6 @@ BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
     "report-verify": ((VerifyPart,),),
+    **COMPARE_DOCUMENTS,
+    **HISTORY_DOCUMENTS,
 }

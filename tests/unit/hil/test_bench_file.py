@@ -31,11 +31,15 @@ profile = "profiles/ours.toml"
 console = "./ttyUSB7?baud=9600"
 firmware = "build/fw.bin"
 flash = "make flash"
-identity = {serial = "EMU-00000001", memory_id = "00000000000000ab"}
+identity = {serial = "EMU-00000001", memory_id = "00000000000000ab", kind = "hardware"}
 lease_idle_s = 60
 [targets.rig1.hooks]
 before = "power on"
 after = "power off"
+[targets.rig1.instruments.relay]
+kind = "power"
+on = "relay on"
+off = "relay off"
 [targets.rig1.instruments.balance]
 kind = "balance"
 port = "/dev/ttyUSB1"
@@ -72,9 +76,10 @@ def test_a_bench_file_is_read_whole_and_its_instruments_are_handed_on_as_they_ar
     )
     assert rig.key_file == path.parent / "keys" / "rig1.json"
     assert (rig.flash, rig.before, rig.after) == (("make", "flash"), ("power", "on"), ("power", "off"))
-    assert (rig.serial, rig.memory_id) == ("EMU-00000001", 0xAB)
+    assert (rig.serial, rig.memory_id, rig.kind) == ("EMU-00000001", 0xAB, "hardware")
     assert (rig.lease_idle_s, rig.leases) == (60, path.parent / "locks")
-    assert rig.instruments == {"balance": {"kind": "balance", "port": "/dev/ttyUSB1"}}
+    assert rig.instruments["balance"] == {"kind": "balance", "port": "/dev/ttyUSB1"}
+    assert list(rig.instruments) == ["relay", "balance"]
     assert bench.target("desk").serial == ""
 
 

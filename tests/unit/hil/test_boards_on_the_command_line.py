@@ -266,7 +266,7 @@ def test_the_firmware_that_was_flashed_is_told_by_its_hash_also_where_the_comman
 @pytest.mark.parametrize(
     ("profile", "code", "said"),
     [
-        ("implanted", 0, "profile   fit  implanted"),
+        ("implanted", 0, "profile       fit  implanted"),
         (
             "suite_on_a_port",
             7,
@@ -299,7 +299,7 @@ def test_a_board_that_is_reset_is_made_from_the_profile_of_the_bench_file_where_
 
 
 def test_a_board_that_its_bench_can_renew_is_free_for_each_test_of_a_run(lab: Lab) -> None:
-    lab.write(more='capabilities = ["reset"]')
+    lab.write(more='[targets.rig1.instruments.reset]\ncommand = "true"')
     with closing(BenchSession(parse("bench:rig1"))) as session:
         for name in ("first", "second", "third"):
             bench = session.open_bench(name)
