@@ -5,15 +5,17 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
-import textwrap
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from hil.bench_options import check_baud, check_pump_options
 from hil.board_console import BoardConsole
+from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
 from hil.errors import BenchLost, PumpbenchError, UsageError
+from hil.frame_words import folded
 from hil.identity_words import identity_of
 from hil.key_file import read_key
 from hil.noise import FaultyLine
@@ -23,10 +25,9 @@ from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
-from hil.session_options import check_baud, check_emulator_options, waiting_ms
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import LineSupervisor
+from hil.targets.supervisor import LineSupervisor, waiting_ms
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
@@ -34,13 +35,14 @@ from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from hil.address import Address
     from hil.bench_file import BenchTarget
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
+    from hil.line_facts import LineFacts
     from hil.preflight import Seen
     from hil.report.records import RunRecord
     from hil.rig import Rig
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
-FRAME_COLUMNS = 100
 
 
 class BenchSession:
@@ -76,11 +77,11 @@ class BenchSession:
         self._seed = DEFAULT_SEED if seed is None else seed
         usual = DEFAULT_PROFILE if profile is None else profile
         self._sample = make_target(address, PumpChoice(usual, self._seed, baud=baud))
-        self._in_bench_file: BenchTarget | None = getattr(self._sample, "in_bench_file", None)
-        if self._in_bench_file is not None:
-            usual = self._in_bench_file.profile or usual
+        self.in_bench_file: BenchTarget | None = getattr(self._sample, "in_bench_file", None)
+        if self.in_bench_file is not None:
+            usual = self.in_bench_file.profile or usual
         self._usual = PumpChoice(usual, self._seed, baud=baud)
-        check_emulator_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_pump_options(address, profile, seed, makes_pumps=self.makes_pumps)
         check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
@@ -96,6 +97,8 @@ class BenchSession:
         self.console: BoardConsole | None = None
         """What hears the board's own voice; None where the bench file names no console, and before the first test."""
         self._needed: dict[str, int] = {}
+        self.damaged_at_pump: int | None = None
+        """Damaged frames by the count of a pump that lives on, after the last test; None where nobody knows."""
         self.identity = NOT_ASKED
         self.info: GetInfoReply | None = None
         """The same as the device says it; None where it was not asked, or did not answer."""
@@ -121,7 +124,7 @@ class BenchSession:
         """The profile of a pump that is made for a test, or that the board has; None where nobody has said."""
         if self.makes_pumps:
             return self._usual.profile
-        return None if self._in_bench_file is None else self._in_bench_file.profile or None
+        return None if self.in_bench_file is None else self.in_bench_file.profile or None
 
     @property
     def seed(self) -> int | None:
@@ -140,26 +143,16 @@ class BenchSession:
         return "" if self.recording is None else self.recording.trouble
 
     def tell(self, run: RunRecord, flashed_sha256: str) -> None:
-        """Tell the record of a run what it runs on. `flashed_sha256`: of the firmware that was flashed for it, or "".
-
-        BadConfiguration where the bench file names a firmware that cannot be read, or is another one by now.
-        """
+        """Tell the record of a run what it runs on; errors as of `board_facts.firmware_file`."""
         run.target, run.profile, run.seed = self.address.text, self.profile, self.seed
         run.board = getattr(self._sample, "board", str)()
-        if self._in_bench_file is not None:
-            from hil.board_facts import firmware_file  # noqa: PLC0415 - of a bench file alone
-
-            run.firmware = firmware_file(self._in_bench_file, flashed_sha256)
+        run.firmware = firmware_file(self.in_bench_file, flashed_sha256)
 
     def listen(self) -> None:
         """Hear the board's console from here on, where the bench file names one. It can fail no run."""
-        if self.console is None and self._in_bench_file is not None and self._in_bench_file.console:
+        if self.console is None and self.in_bench_file is not None and self.in_bench_file.console:
             board = cast("BoardTarget", self._shared_target())
-            self.console = BoardConsole(board.open_console, self._keep_console)
-
-    def _keep_console(self, line: str) -> None:
-        if self.recording is not None:
-            self.recording.mark(CONSOLE, line)
+            self.console = BoardConsole(board.open_console, partial(self._mark, CONSOLE))
 
     def record_beside(self, report: str | None, worker: str | None, *, secrets: bool) -> None:
         """Record from here on into the directory of the report; nothing without one.
@@ -181,7 +174,7 @@ class BenchSession:
 
     def key_of(self, role: Role) -> DeviceKey:
         """The key of a role: of the board's key file where the bench file names one, else the published one."""
-        bench = self._in_bench_file
+        bench = self.in_bench_file
         if bench is None or bench.key_file is None:
             return development_key(role)
         return read_key(bench.key_file, role)
@@ -214,9 +207,19 @@ class BenchSession:
             return bench
         shared = self._shared_target()
         self.listen()
-        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+        if self.renews and isinstance(shared, Renewable):
             shared.renew(choice)
         return TestBench(self, shared, name, owned=False)
+
+    @property
+    def renews(self) -> bool:
+        """Whether each test has a new pump, or the one board made new."""
+        return TargetCapability.RESET in self.capabilities
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the line to a device that lives on was lost for good."""
+        return self._supervisor is not None and self._supervisor.is_lost
 
     def instruments_needed(self) -> list[str]:
         """Which instruments of the bench file tests needed, and how many did, a line each; what the console said."""
@@ -265,22 +268,17 @@ class BenchSession:
                 advice="expect no gap, or say required=False",
             )
 
-    def _mark_gap(self, words: str) -> None:
+    def _mark(self, kind: str, words: str) -> None:
         if self.recording is not None:
-            self.recording.mark(LINE_GAP, words)
+            self.recording.mark(kind, words)
 
     def look_before_a_run(self, report: Path) -> Seen:
         """What a preflight sees of a device that is already there, and of the disk for the report."""
         from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
-        bench = self._in_bench_file
-        expected = None
-        if bench is not None and bench.profile:
-            from hil.board_facts import expected_of  # noqa: PLC0415 - of a bench file alone
-
-            expected = expected_of(bench)
         with self._programmer_before_tests() as programmer:
-            return look_at(programmer, report, getattr(self._shared, "promise", NOTHING_PROMISED), expected)
+            promise = getattr(self._shared, "promise", NOTHING_PROMISED)
+            return look_at(programmer, report, promise, expected_of(self.in_bench_file))
 
     @contextmanager
     def _programmer_before_tests(self) -> Iterator[Programmer]:
@@ -332,7 +330,7 @@ class BenchSession:
                 self._supervisor = LineSupervisor(
                     self.address.text,
                     shared.open_channel,
-                    told=self._mark_gap,
+                    told=partial(self._mark, LINE_GAP),
                     found_within_ms=self._line_back_within_ms,
                 )
                 self.expected_pump = getattr(shared, "expected_pump", None) or ExpectedPump(self.address.text)
@@ -372,6 +370,12 @@ class BenchSession:
             self.info = programmer.info()
             self.identity = identity_of(self.info)
 
+    def note_damaged(self, programmers: Sequence[Programmer]) -> None:
+        """Note how many damaged frames the pump has counted so far, for the next test; None where it did not say."""
+        from hil.line_facts import damaged_at_pump  # noqa: PLC0415 - an emulator needs none
+
+        self.damaged_at_pump = damaged_at_pump(programmers)
+
     def close(self) -> None:
         """Give the targets back, and end the recording."""
         if self.console is not None:
@@ -405,6 +409,8 @@ class TestBench:
         self._recording = session.recording
         self._gaps_before = len(session.gaps)
         self._console_before = 0 if session.console is None else session.console.count
+        self._by_hand = False
+        self._damaged_before = 0 if owned or session.renews else session.damaged_at_pump
         if self._recording is not None:
             self._recording.begin_test(self._name)
 
@@ -415,7 +421,11 @@ class TestBench:
 
     @property
     def channel(self) -> Channel:
-        """The raw line."""
+        """The raw line. Who takes it may say anything on it, so what is counted there proves nothing of the line."""
+        self._by_hand = True
+        return self._opened()
+
+    def _opened(self) -> Channel:
         if self._channel is None:
             channel = self._session.open_line(self.target)
             self._channel = channel if self._recording is None else self._recording.recorded(channel)
@@ -425,7 +435,7 @@ class TestBench:
     def line(self) -> FaultyLine:
         """The line with room for faults; all programmers of the test are on it."""
         if self._line is None:
-            self._line = FaultyLine(self.channel, self._marking(LINE_FAULT))
+            self._line = FaultyLine(self._opened(), self._marking(LINE_FAULT))
             self._lines.append(self._line)
         return self._line
 
@@ -501,6 +511,27 @@ class TestBench:
         """How often the line was lost in this test, and came back."""
         return self._session.gaps[self._gaps_before :]
 
+    def line_facts(self) -> LineFacts:
+        """What both ends of the line counted in this test; the pump is asked for its part, for a second at most."""
+        from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
+
+        rig, gaps, before = self._rig, self.gaps, self._damaged_before
+        with self.aside("what the failure shows"):
+            return facts_of(
+                self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before
+            )
+
+    def hindrance_to_repeat(self) -> str:
+        """Why this test may not be run again; "" where its next run would begin with a new pump, or sent no command."""
+        from hil.line_facts import commands_sent  # noqa: PLC0415 - as above
+
+        if self._session.renews:
+            return ""
+        if self._by_hand:
+            return "it used the bare line, and the pump is not made new: nobody knows what it was told"
+        sent = ", ".join(commands_sent(self._programmers))
+        return sent and f"it sent {sent}, and the pump is not made new: that would be done a second time"
+
     def expecting_gap(self, *, required: bool = True) -> AbstractContextManager[None]:
         """Let the line go away in a `with` block: what is sent meanwhile is lost, and at the end it is waited for.
 
@@ -527,7 +558,7 @@ class TestBench:
         blocks = []
         for key, wire_log in self._spoken:
             if wire_log.count:
-                lines = [part for line in wire_log.text(LAST_FRAMES).splitlines() for part in _folded(line)]
+                lines = [part for line in wire_log.text(LAST_FRAMES).splitlines() for part in folded(line)]
                 blocks.append("\n".join([f"{key.role.name.lower()}, key {key.key_id}:", *lines]))
         if self._recording is not None:
             blocks += filter(None, [self._recording.where()])
@@ -550,6 +581,8 @@ class TestBench:
             with nullcontext() if says_nothing else self.aside("who is there, and goodbye"):
                 for programmer in self._programmers[:1]:
                     self._session.identify(programmer)
+                if not (self._owned or self._session.renews):
+                    self._session.note_damaged(self._programmers)
                 for programmer in self._programmers:
                     if self._owned:
                         programmer.store.close()
@@ -563,10 +596,3 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
-
-
-def _folded(line: str) -> list[str]:
-    """A decoded frame in lines of a terminal's width; what goes on is indented."""
-    return textwrap.wrap(
-        line, FRAME_COLUMNS, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
-    )

@@ -69,8 +69,13 @@ class Expected(NamedTuple):
         ]
 
 
-def expected_of(bench: BenchTarget) -> Expected:
-    """Ask an emulated pump of the profile. BadConfiguration where the bench file names none that can be made."""
+def expected_of(bench: BenchTarget | None) -> Expected | None:
+    """Ask an emulated pump of the profile that the bench file names; None where it names none.
+
+    BadConfiguration where no pump can be made of it.
+    """
+    if bench is None or not bench.profile:
+        return None
     target = make_target(parse("emulator"), PumpChoice(bench.profile))
     try:
         with closing(target):
@@ -85,13 +90,13 @@ def expected_of(bench: BenchTarget) -> Expected:
         ) from error
 
 
-def firmware_file(bench: BenchTarget, flashed_sha256: str = "") -> FirmwareFile | None:
+def firmware_file(bench: BenchTarget | None, flashed_sha256: str = "") -> FirmwareFile | None:
     """The file that the bench file names as the board's firmware, with its hash; None where it names none.
 
     `flashed_sha256` is that of what this run has flashed, "" where it has flashed nothing. BadConfiguration where the
     file cannot be read, or is not what was flashed any more.
     """
-    if bench.firmware is None:
+    if bench is None or bench.firmware is None:
         return None
     try:
         with bench.firmware.open("rb") as file:

@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
+from hil.line_facts import damaged_frames
 from hil.programmer.expected_pump import serial_of
 from protocol.identifiers import AlarmId, DeviceKind, StatusFlag
-from protocol.link.connection import Direction
 from protocol.messages.conversation import GetLinkStats, Ping
 from protocol.messages.reading import GetInfo, GetLimits, GetStatus
 from protocol.messages.time import GetTime
-from protocol.wire.frame import BadFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.board_facts import Expected
     from hil.programmer.programmer import Programmer
-    from protocol.messages.conversation import GetLinkStatsReply
     from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply
 
 LIMIT_MS: Final = 5_000
@@ -134,15 +132,14 @@ def _talk(programmer: Programmer, seen: Seen, deadline: Deadline) -> None:
         seen.limits = requester.request(GetLimits(), deadline)
     before = requester.request(GetLinkStats(clear=False), deadline)
     first_ms, first_pump_ms = _clock(programmer, deadline)
-    frames_before = programmer.wire_log.count
+    log = programmer.wire_log
+    repeated_before, damaged_before = log.repeated, log.damaged
     while seen.answered < PINGS and not deadline.passed(programmer.session.now_ms()):
         requester.request(Ping(), deadline)
         seen.answered += 1
-    frames = list(programmer.wire_log.entries)[frames_before - programmer.wire_log.count :]
-    sent = sum(entry.record.direction is Direction.SENT for entry in frames)
-    bad = sum(isinstance(entry.record.frame, BadFrame) for entry in frames)
-    seen.repeated = sent - seen.answered
-    seen.damaged = bad + _damaged(requester.request(GetLinkStats(clear=False), deadline)) - _damaged(before)
+    seen.repeated = log.repeated - repeated_before
+    after = requester.request(GetLinkStats(clear=False), deadline)
+    seen.damaged = log.damaged - damaged_before + damaged_frames(after) - damaged_frames(before)
     if seen.info.kind is DeviceKind.HARDWARE:
         programmer.session.wait(max(0, first_ms + CLOCK_WINDOW_MS - programmer.session.now_ms()))
     last_ms, last_pump_ms = _clock(programmer, deadline)
@@ -153,10 +150,6 @@ def _clock(programmer: Programmer, deadline: Deadline) -> tuple[int, int]:
     """The host's time and the pump's own, in ms."""
     told = programmer.requester.request(GetTime(0), deadline)
     return programmer.session.now_ms(), told.t_mono_s * MS_PER_S + told.t_ms
-
-
-def _damaged(stats: GetLinkStatsReply) -> int:
-    return stats.crc_bad + stats.cobs_bad
 
 
 def _found_identity(seen: Seen) -> str:

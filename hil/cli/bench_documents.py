@@ -113,7 +113,7 @@ BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-targets": ((TargetsPart,),),
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
+    "report-verify": ((VerifyPart,),),
     **COMPARE_DOCUMENTS,
     **HISTORY_DOCUMENTS,
-    "report-verify": ((VerifyPart,),),
 }

@@ -26,6 +26,7 @@ from hil.installation import own_python
 from hil.own_paths import check_working_directory
 from hil.report.directory import ReportDirectory
 from hil.report.places import DEFAULT_REPORT
+from hil.report.records import RETRIES_MAX
 from hil.run.start import hold_ctrl_c
 from hil.targets.choices import SEED_MAX
 
@@ -127,6 +128,13 @@ hil.add_command(reset)
     metavar="SECONDS",
     help="How long to wait for somebody else who has the board.",
 )
+@click.option(
+    "--retries",
+    type=click.Choice([str(count) for count in range(RETRIES_MAX + 1)]),
+    default="0",
+    show_default=True,
+    help="How often to run a test again that failed by link or bench; each try stays in the report.",
+)
 @click.option("-k", "expression", metavar="EXPRESSION", help="Only tests whose names match.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
@@ -167,6 +175,7 @@ def run(
     flash, history = flags.pop("flash"), flags.pop("history")
     flashed = _prepare_board(address, wait_s, flash=flash) if wait_s or flash else ""
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
+    arguments.append(f"--hil-retries={flags.pop('retries')}")
     if flashed:
         arguments.append(f"--hil-flashed={flashed}")
     arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
@@ -229,8 +238,7 @@ def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> s
     with closing(target):
         target.start()
         target.flash()
-    bench = target.in_bench_file
-    firmware = None if bench is None else firmware_file(bench)  # what the command may have built a moment ago
+    firmware = firmware_file(target.in_bench_file)  # what the command may have built a moment ago
     return "" if firmware is None else firmware.sha256
 
 

@@ -35,6 +35,7 @@ class RunPart(TypedDict):
     left_out: Annotated[int, "tests that a hook took away without saying so"]
     narrowed: Annotated[str | None, "options by which tests are not even found"]
     reruns: Annotated[int, "tries that do not count"]
+    accused: Annotated[dict[str, int], "failures by whose they are"]
 
 
 class TargetPart(TypedDict):
@@ -68,18 +69,33 @@ class MeasurementPart(TypedDict):
     series: Annotated[list[list[int | float | str | None]], "pairs of what it runs against, and the value"]
 
 
-class CasePart(TypedDict):
-    """One test."""
+class TryPart(TypedDict):
+    """One try of a test."""
 
     name: Annotated[str, "its name, as pytest has it"]
     outcome: Annotated[Verdict | DidNotRun, "how it ended"]
     duration_s: Annotated[int | float, "how long it took"]
     requirements: Annotated[list[str], "the requirements that it claims to verify"]
-    accused: Annotated[str | None, "whose fault its failure is said to be"]
+    accused: Annotated[str | None, "whose fault its failure is, by its evidence"]
+    evidence: Annotated[str | None, "by what it is said to be so"]
     reason: Annotated[str, "why it was skipped, or failed"]
     frames: Annotated[str, "of a failure: the last frames of its conversation, decoded"]
     console: Annotated[str, "of a failure: the last lines of the board's console"]
     measurements: Annotated[list[MeasurementPart], "what it measured, in order"]
+
+
+class CasePart(TryPart):
+    """One test: its last try, and those before."""
+
+    attempts: Annotated[list[TryPart], "its failed tries before the last, in order"]
+
+
+class GapPart(TypedDict):
+    """A loss of the line from which it came back."""
+
+    test: Annotated[str, "name of the test"]
+    expected: Annotated[bool, "whether the test said that the line would go away"]
+    lasted_ms: Annotated[int, "how long it lasted"]
 
 
 class RequirementPart(TypedDict):
@@ -116,6 +132,7 @@ class ReportDocument(TypedDict):
     recordings: Annotated[dict[str, str], "SHA-256 of each recording, by its name"]
     tests: Annotated[list[CasePart], "a test each, also those that did not run"]
     requirements: Annotated[list[RequirementPart], "a requirement each, also those that no test claims"]
+    gaps: Annotated[list[GapPart], "losses of the line that healed"]
     uncollected: Annotated[list[UncollectedPart], "what could not be collected"]
 
 

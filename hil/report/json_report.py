@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from hil.report.documents import REPORT_SCHEMA
 from hil.report.records import CaseRecord, Verdict
-from hil.report.summary import DID_NOT_RUN, one_line
+from hil.report.summary import DID_NOT_RUN, accused_counts, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         ReportDocument,
         RequirementPart,
         RunPart,
+        TryPart,
     )
     from hil.report.records import FirmwareFile, RunRecord
     from hil.report.requirements import Row
@@ -33,7 +34,7 @@ def json_of(run: RunRecord, rows: list[Row], recordings: Mapping[str, str]) -> s
 
     `rows` are the requirements; `recordings` names and SHA-256 of the recordings beside it.
     """
-    tests = [_test(test.verdict, test) for test in run.tests]
+    tests = [_test(test.verdict, test, run) for test in run.tests]
     tests += [_not_run(name, run) for name in run.did_not_run()]
     firmware = run.firmware
     document: ReportDocument = {
@@ -48,6 +49,9 @@ def json_of(run: RunRecord, rows: list[Row], recordings: Mapping[str, str]) -> s
         "recordings": dict(recordings),
         "tests": tests,
         "requirements": [_requirement(row) for row in rows],
+        "gaps": [
+            {"test": name, "expected": gap.expected, "lasted_ms": gap.lasted_ms} for name, gap in run.gaps
+        ],
         "uncollected": [{"name": place.name, "reason": place.reason} for place in run.uncollected],
     }
     return json.dumps(document, indent=2) + "\n"
@@ -66,6 +70,7 @@ def _run(run: RunRecord) -> RunPart:
         "left_out": run.left_out,
         "narrowed": run.narrowed or None,
         "reruns": run.reruns.total(),
+        "accused": accused_counts(run),
     }
 
 
@@ -86,13 +91,20 @@ def _requirement(row: Row) -> RequirementPart:
     }
 
 
-def _test(outcome: Verdict | DidNotRun, test: CaseRecord) -> CasePart:
+def _test(outcome: Verdict | DidNotRun, test: CaseRecord, run: RunRecord) -> CasePart:
+    """A test, with its failed tries before the last."""
+    tries = [_try(attempt.verdict, attempt) for attempt in run.attempts.get(test.name, ())]
+    return {**_try(outcome, test), "attempts": tries}
+
+
+def _try(outcome: Verdict | DidNotRun, test: CaseRecord) -> TryPart:
     return {
         "name": test.name,
         "outcome": outcome,
         "duration_s": round(test.duration_s, 6),
         "requirements": list(test.requirements),
         "accused": test.accused or None,
+        "evidence": test.evidence or None,
         "reason": test.reason,
         "frames": test.frames,
         "console": test.console,
@@ -102,4 +114,4 @@ def _test(outcome: Verdict | DidNotRun, test: CaseRecord) -> CasePart:
 
 def _not_run(name: str, run: RunRecord) -> CasePart:
     never = CaseRecord(name, Verdict.SKIPPED, 0.0, run.claims.get(name, ()), run.stopped)
-    return _test(DID_NOT_RUN, never)
+    return _test(DID_NOT_RUN, never, run)

@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+from hil.quantity_words import counted
 from hil.report.measured import measured_html, measured_words
 from hil.report.page_text import page_text
-from hil.report.records import CONSOLE_TITLE, Verdict
+from hil.report.records import BAD, CONSOLE_TITLE, Verdict
 from hil.report.requirements import SETTLED, Shown, parents_of
-from hil.report.summary import BAD, DID_NOT_RUN, one_line, result_words
+from hil.report.summary import DID_NOT_RUN, accused_counts, one_line, result_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,7 +113,7 @@ def _page(run: RunRecord, rows: list[Row], captures: Mapping[str, str], without:
         '<p class="small">Not a medical device; no evidence about any patient\'s pump.</p>',
         f'<p class="banner {_class_of(run)}">{page_text(result_words(run))}</p>',
         left_out,
-        _failing(rows, len(failures)),
+        _failing(rows, run, len(failures)),
         _PLACES,
         _uncollected(run),
         _matrix(rows, links, None if brief else anchors),
@@ -155,8 +156,8 @@ def _mark(words: str, kind: str) -> str:
     return f'<td class="mark"><b class="{kind}">{page_text(words)}</b></td>'
 
 
-def _failing(rows: Iterable[Row], failures: int) -> str:
-    """The requirements that failed, one click away; and how many are not settled otherwise."""
+def _failing(rows: Iterable[Row], run: RunRecord, failures: int) -> str:
+    """The requirements that failed, one click away; whose fault that is; how many are not settled otherwise."""
     rows = list(rows)
     failed = [row.requirement for row in rows if row.shown is Shown.FAILED]
     links = "".join(
@@ -167,7 +168,8 @@ def _failing(rows: Iterable[Row], failures: int) -> str:
     )
     said = [f"<p><strong>Failing requirements: {len(failed)}</strong></p><ul>{links}</ul>"] if failed else []
     if failures:
-        said.append(f'<p><a href="#failures">{failures} failed tests</a></p>')
+        accused = ", ".join(f"{count} {whose}" for whose, count in accused_counts(run).items())
+        said.append(f'<p><a href="#failures">{counted(failures, "failed test")}</a>, accused: {accused}</p>')
     counts = [f"{sum(row.shown is shown for row in rows)} {shown.value}" for shown in Shown]
     said.append(f"<p>{len(rows)} requirements: {', '.join(c for c in counts if not c.startswith('0 '))}</p>")
     said += [_gaps(shown, [row for row in rows if row.shown is shown]) for shown in _GAPS]
@@ -245,7 +247,8 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
     measured = "" if "long" in without else measured_html(test.measurements, curves="curves" not in without)
     return (
         f'<section class="test" id="{anchor}"><h3>{page_text(test.verdict.value)}: {page_text(test.name)}</h3>'
-        f"<p>Accused: <strong>{page_text(test.accused or 'nobody')}</strong>. Verifies: {claims}. "
+        f"<p>Accused: <strong>{page_text(test.accused or 'nobody')}</strong>: "
+        f"{page_text(test.evidence or 'no evidence')}. Verifies: {claims}. "
         f"{test.duration_s:.3f} s</p><pre>{page_text(reason or 'no reason was given')}</pre>"
         f"{measured}{frames}{console}</section>"
     )

@@ -65,8 +65,8 @@ def read_report(directory: Path) -> ReadReport:
         schema = document["schema"]
         if schema != REPORT_SCHEMA:
             raise BadConfiguration(
-                f"{path} is a {schema.get('name')} of version {schema.get('version')}, and a "
-                f"{REPORT_SCHEMA['name']} of version {REPORT_SCHEMA['version']} is expected",
+                f"{path} is a {schema.get('name')} of version {schema.get('version')}, and a {REPORT_SCHEMA['name']} "
+                f"of version {REPORT_SCHEMA['version']} is expected",
                 advice="read it with the pumpbench that wrote it",
             )
         return _report(directory, document)

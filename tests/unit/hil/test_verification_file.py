@@ -74,7 +74,9 @@ def a_run(port: int = 1) -> RunRecord:
         reason = "" if verdict is Verdict.PASSED else f"why {hostile}"
         drift = as_plain(measured(f"drift {hostile}", [(0, 1), (1, 2)], "mV", (0, 1), against="time_s"))
         measurements = (drift,) if verdict is Verdict.FAILED else ()
-        run.tests.append(CaseRecord(name, verdict, 0.5, requirements, reason, frames, "device", measurements))
+        run.tests.append(
+            CaseRecord(name, verdict, 0.5, requirements, reason, frames, "device", measurements=measurements)
+        )
     run.claims = {"test_late": ("A-8", "A-9")}
     run.chosen = [*(test.name for test in run.tests), "test_late"]
     return run
