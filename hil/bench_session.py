@@ -132,12 +132,6 @@ class BenchSession:
         return self._seed if self.makes_pumps else None
 
     @property
-    def board(self) -> str:
-        """Which board it is, as its lease names it; its address where it has no lease."""
-        board = getattr(self._sample, "board", None)
-        return self.address.text if board is None else str(board())
-
-    @property
     def unrecorded(self) -> str:
         """What kept the recording from being whole; "" where nothing did."""
         return "" if self.recording is None else self.recording.trouble
