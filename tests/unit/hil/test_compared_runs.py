@@ -61,6 +61,11 @@ def test_two_runs_that_differ_in_what_is_other_each_time_alone_are_alike(tmp_pat
     assert (said["alike"], said["executed"], said["fields"], said["outcomes"]) == (True, 2, [], [])
 
 
+def test_a_test_whose_name_is_no_text_is_compared_too(tmp_path: Path) -> None:
+    first = made_report(tmp_path / "a", {"test_\udcff": status})
+    assert document(first, first)["compared_tests"] == 1
+
+
 def test_a_field_that_differs_is_named_with_both_values_its_tests_and_its_packets(tmp_path: Path) -> None:
     talks = {"test_one": status, "test_two": status}
     first = made_report(tmp_path / "a", talks)
@@ -293,6 +298,7 @@ def test_what_is_no_report_is_one_sentence(content: str | None, said: str, tmp_p
             "--seed is for emulated pumps alone, and neither target makes its pump",
         ),
         (("bench:none", "emulator"), "there is no bench file"),
+        (("./first", "emulator", "--report", "."), "neither a report nor a port at ./first"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_runs(
@@ -302,6 +308,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     code, _, sentence = compared(*words)
     assert (code, said in sentence) == (10, True), sentence
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_does_not_replace_the_report_that_it_is_compared_with(tmp_path: Path) -> None:
+    second = made_report(tmp_path / "first", {"test_one": status})
+    code, _, sentence = compared("emulator", second, "--report", tmp_path)
+    assert (code, "the run would replace the report" in sentence) == (10, True), sentence
+    assert (second / JSON_NAME).exists()
 
 
 def test_two_runs_of_which_neither_has_executed_a_test_are_not_alike(tmp_path: Path) -> None:
