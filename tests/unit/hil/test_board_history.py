@@ -26,7 +26,7 @@ from hil.board_history.kept import Kept, KeptLatency, KeptMeasurement, KeptRun, 
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
-from hil.latency import Quantiles
+from hil.latency import ALL, Quantiles
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from tests.unit.hil.made_reports import ASKED, made_report, status_often
 from tests.unit.hil.runs import pytest_on
@@ -404,6 +404,7 @@ def test_a_run_on_a_board_is_kept_under_the_serial_number_of_its_pump_with_its_l
         KeptMeasurement("test_one", "flow", "uL", 12.5, "passed", "[]"),
         KeptMeasurement("test_one", "odd", "1", None, "failed", "[]"),
     )
+    assert ALL in {each.request for each in whole.latencies}
     (statuses,) = [each for each in whole.latencies if each.request == "GET_STATUS"]
     assert (statuses.test, statuses.quantiles.answers) == ("test_one", ASKED + 1)
 
