@@ -39,7 +39,7 @@ body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1
 h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:2px solid #d0d7de}
 .banner{padding:.7rem 1rem;border-left:.5rem solid;margin:1rem 0;font-weight:600;overflow-wrap:anywhere}
 .good{background:#e6f4ea;border-color:#1a7f37}.bad{background:#fdeaea;border-color:#b42318}
-.unsure{background:#fff4d6;border-color:#9a6700}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
+.unsure{background:#fff4d6;border-color:#9a6700}details{margin:.6rem 0}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;border-bottom:1px solid #d0d7de}
 th{background:#f6f8fa}td{overflow-wrap:anywhere}td.id,td.mark{white-space:nowrap;overflow-wrap:normal}
