@@ -44,7 +44,9 @@ def test_a_series_has_axes_with_their_units_its_limits_and_a_legend() -> None:
     assert {"window, in h", "nL/d", "-10", "10", "1", "4"} <= {*texts(figure)}
     keys = ["".join(item.itertext()).strip() for item in figure.iter("li")]
     assert keys == ["flow", "limit", "marginal beyond"]
-    lowest, highest = (float(each.get("y", "")) for each in figure[0].iter("text") if each.text in {"10", "-10"})
+    lowest, highest = (
+        float(each.get("y", "")) for each in figure[0].iter("text") if each.text in {"10", "-10"}
+    )
     across = [path.get("d", "") for path in figure[0].iter("path") if path.get("stroke-width") == "1.5"]
     heights = [float(d.partition(" ")[2].partition("H")[0]) for d in across]
     assert heights[:2] == [lowest, highest]
