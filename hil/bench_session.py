@@ -502,13 +502,13 @@ class TestBench:
         """How often the line was lost in this test, and came back."""
         return self._session.gaps[self._gaps_before :]
 
-    def line_facts(self) -> LineFacts:
-        """What both ends of the line counted in this test; the pump is asked for its part, for a second at most."""
+    def line_facts(self, *, ask: bool) -> LineFacts:
+        """What was counted in this test at the line's both ends; where `ask`, the pump is asked for its part."""
         from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
 
         rig, gaps, before = self._rig, self.gaps, self._damaged_before
         return facts_of(
-            self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before
+            self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before, ask=ask
         )
 
     def hindrance_to_repeat(self) -> str:
