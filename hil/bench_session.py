@@ -5,12 +5,11 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from hil.bench_options import check_baud, check_pump_options
 from hil.board_console import BoardConsole
 from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
@@ -25,9 +24,10 @@ from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
+from hil.session_options import check_baud, check_emulator_options, waiting_ms
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import LineSupervisor, waiting_ms
+from hil.targets.supervisor import LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
@@ -81,7 +81,7 @@ class BenchSession:
         if self.in_bench_file is not None:
             usual = self.in_bench_file.profile or usual
         self._usual = PumpChoice(usual, self._seed, baud=baud)
-        check_pump_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_emulator_options(address, profile, seed, makes_pumps=self.makes_pumps)
         check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
@@ -362,16 +362,13 @@ class BenchSession:
         if retiring is not None:
             retiring.close()
 
-    def identify(self, programmer: Programmer, mark: Callable[[str], None] | None = None) -> None:
+    def identify(self, programmer: Programmer) -> None:
         """Note once what the device says of itself; a pump without power is asked another time."""
         if self.identity != NOT_ASKED:
             return
-        told = mark or (lambda _text: None)
-        told("who is there")
         with suppress(PumpbenchError):
             self.info = programmer.info()
             self.identity = identity_of(self.info)
-        told(ASKED)
 
     def note_damaged(self, programmers: Sequence[Programmer]) -> None:
         """Note how many damaged frames the pump has counted so far, for the next test; None where it did not say."""
@@ -497,6 +494,18 @@ class TestBench:
         """What makes marks of a kind in the recording of this test; None where nothing is recorded."""
         return None if self._recording is None else partial(self._recording.mark, kind)
 
+    @contextmanager
+    def aside(self, what: str) -> Iterator[None]:
+        """What is said in a `with` block is the bench's own and no part of the test; its recording says so."""
+        mark = self._marking(BENCH_ASKS)
+        if mark is not None:
+            mark(what)
+        try:
+            yield
+        finally:
+            if mark is not None:
+                mark(ASKED)
+
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """How often the line was lost in this test, and came back."""
@@ -567,15 +576,17 @@ class TestBench:
         try:
             if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
                 self._rig.end_test()
-            for programmer in self._programmers[:1]:
-                self._session.identify(programmer, self._marking(BENCH_ASKS))
-            if not (self._owned or self._session.renews):
-                self._session.note_damaged(self._programmers)
-            for programmer in self._programmers:
-                if self._owned:
-                    programmer.store.close()
-                else:
-                    programmer.close()
+            says_nothing = not self._programmers or (self._owned and self._session.identity != NOT_ASKED)
+            with nullcontext() if says_nothing else self.aside("who is there, and goodbye"):
+                for programmer in self._programmers[:1]:
+                    self._session.identify(programmer)
+                if not (self._owned or self._session.renews):
+                    self._session.note_damaged(self._programmers)
+                for programmer in self._programmers:
+                    if self._owned:
+                        programmer.store.close()
+                    else:
+                        programmer.close()
         finally:
             if self._recording is not None:
                 verdict = {True: "passed", False: "did not pass", None: "ended"}[passed]

@@ -15,6 +15,8 @@ from hil.capture.messages import (
 )
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import ASKED, BENCH_ASKS, TEST_BEGINS, TEST_ENDS, Beginning, SessionSecret
+from protocol.identifiers import Kind, Opcode
+from protocol.wire.frame import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,6 +44,8 @@ class RecordedRun:
     keys: Iterable[DeviceKey] = ()
     headers_alone: bool = False
     """Whether no frame is opened: who answered what, and when, stands in the headers."""
+    asks_who_is_there: bool = False
+    """Whether each session begins with GET_INFO for the harness, as on a device that stays: that is left out too."""
     damage: list[str] = field(default_factory=list)
     """What could not be read, once it was gone through."""
 
@@ -57,10 +61,11 @@ class RecordedRun:
         test: RecordedTest | None = None
         is_virtual = is_asking = False
         for path in self.paths:
+            questions = _FirstQuestions(asked=self.asks_who_is_there)
             for entry in self._read(path):
                 match entry:
                     case RecordedMessage() if test is not None and not is_asking:
-                        if entry.state is not FrameState.DELIMITERS:
+                        if entry.state is not FrameState.DELIMITERS and not questions.has(entry):
                             test.messages.append(entry)
                     case NumberedMark() if entry.mark.kind == BENCH_ASKS:
                         is_asking = entry.mark.text != ASKED
@@ -76,3 +81,25 @@ class RecordedRun:
                         self.damage.append(f"{path.name}: {where}{entry.what}")
         if test is not None:  # killed in it
             yield test
+
+
+class _FirstQuestions:
+    """The GET_INFO that each session begins with, and its answer, where they are `asked` for the harness."""
+
+    def __init__(self, *, asked: bool) -> None:
+        self._asked = asked
+        self._is_new = False
+        self._numbers: set[int] = set()
+
+    def has(self, entry: RecordedMessage) -> bool:
+        """Whether a message is one of them; all messages pass through here, in order."""
+        frame = entry.frame
+        if not self._asked or not isinstance(frame, Frame):
+            return False
+        if frame.kind is Kind.HANDSHAKE:
+            self._is_new = True
+        elif frame.kind is Kind.REQUEST:
+            if self._is_new and frame.opcode == Opcode.GET_INFO:
+                self._numbers.add(entry.number)
+            self._is_new = False
+        return bool(self._numbers & {entry.number, entry.answers})

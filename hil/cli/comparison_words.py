@@ -9,6 +9,7 @@ from hil.cli.diff_command import in_unit
 from hil.cli.documents import error_fields, json_text
 from hil.comparison.differences import How
 from hil.frame_words import value_text
+from hil.latency import ANSWERS_MIN
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def comparison_lines(found: RunComparison) -> Iterator[str]:
         yield f"{name:<7} {report.result}; report: {report.directory}"
         yield f"{'':<7} {report.device}{_made_of(report)}"
     yield from (f"!!! {each}" for each in found.troubles)
+    staying = [report.target for report in (found.first, found.second) if report.stays]
+    if staying:
+        yield f"{' and '.join(dict.fromkeys(staying))} was there before: what earlier tests left in it may show below"
     yield ""
     yield from _outcome_lines(found)
     yield ""
@@ -82,7 +86,7 @@ def _timing_lines(found: RunComparison) -> Iterator[str]:
     judged = [each for each in found.timing if each.is_judged]
     yield (
         f"timing: {len(found.shifted)} of {many(len(judged), 'kind of request')} shifted; "
-        f"{len(found.timing) - len(judged)} with too few answers to say"
+        f"{len(found.timing) - len(judged)} with fewer than {ANSWERS_MIN} answers"
     )
     width = max((len(each.request) for each in found.shifted), default=0)
     for each in found.shifted:

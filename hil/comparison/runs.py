@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.capture.tests_of_a_run import RecordedRun
 from hil.comparison.differences import Comparison, How
+from hil.comparison.rules import BAD_FRAME, Override, Rules
 from hil.comparison.summary import without_rows
 from hil.latency import Latencies, Shift, shifts
 from hil.report.summary import DID_NOT_RUN
+from protocol.codec.sameness import VOLATILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.capture.tests_of_a_run import RecordedTest
     from hil.comparison.differences import Difference
-    from hil.comparison.rules import Override, Rules
     from hil.report.reading import ReadReport, ReadTest
     from protocol.link.development_keys import DeviceKey
 
@@ -30,6 +31,12 @@ SHOWN: Final = 3
 """Tests of a field that are kept with their difference."""
 NOT_EXECUTED: Final = frozenset({"skipped", DID_NOT_RUN, "absent"})
 ABSENT: Final = "absent"
+OURS: Final = {
+    (BAD_FRAME, "data"): Override(
+        BAD_FRAME, "data", VOLATILE, "what a test damages was sealed, and is other each time"
+    )
+}
+"""That there is a damaged frame is compared all the same."""
 
 
 class OutcomeDifference(NamedTuple):
@@ -154,7 +161,10 @@ def _compare_recordings(
     with_timing: bool,
     with_bytes: bool,
 ) -> None:
-    sides = [RecordedRun(report.recordings, keys) for report in (found.first, found.second)]
+    sides = [
+        RecordedRun(report.recordings, keys, asks_who_is_there=report.stays)
+        for report in (found.first, found.second)
+    ]
     without = [report for report in (found.first, found.second) if not report.recordings]
     unrecorded = f"{without[0].directory} holds no recording" if without else ""
     found.timing_not_compared = unrecorded if with_timing else "not asked for"
@@ -175,7 +185,7 @@ def _compare_recordings(
         if len(tests) < len(pair):
             found.only_recorded.append(name)
         elif with_bytes:
-            _compare_test(found, name, tests[0], tests[1], rules, used)
+            _compare_test(found, name, tests[0], tests[1], Rules({**OURS, **rules.overrides}), used)
     found.damage += [f"{side.paths[0].parent}: {each}" for side in sides for each in side.damage]
     found.unused = [each for each in rules.overrides.values() if not used.get(id(each))] if with_bytes else []
     if not found.timing_not_compared and virtual[0] != virtual[1]:

@@ -43,6 +43,11 @@ class ReadReport(NamedTuple):
     tests: dict[str, ReadTest]
     recordings: tuple[Path, ...]
 
+    @property
+    def stays(self) -> bool:
+        """Whether its device was there already, and not made for each test."""
+        return self.seed is None
+
 
 def read_report(directory: Path) -> ReadReport:
     """The report in a directory. BadConfiguration where there is none, or it is of another version, or damaged."""

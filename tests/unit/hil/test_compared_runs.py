@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.latency import Quantiles, Shift, quantiles_of
+from hil.noise import Direction
 from hil.programmer.entropy import SeededEntropy
 from hil.report.records import JSON_NAME, CaseRecord, Verdict
 from hil.suite.raw_client import RawClient, decoded, with_new_crc
@@ -164,6 +165,28 @@ def test_times_of_a_pump_in_virtual_time_are_not_held_against_those_of_a_clock(l
     assert said["timing"] == []
     assert said["timing_not_compared"] == "the times of one run are those of a pump in virtual time"
     assert said["compared_tests"] == 1
+
+
+def test_what_the_harness_asks_and_says_on_a_device_that_stays_is_no_difference(lab: Lab) -> None:
+    first = made_report(lab.directory / "a", {"test_one": status, "test_two": program})
+    second = made_report(lab.directory / "b", {"test_one": status, "test_two": program}, address="bench:rig1")
+    code, shown, _ = compared(first, second)
+    assert code == 0, shown
+    assert "bench:rig1 was there before: what earlier tests left in it may show below" in shown
+
+
+def damaging(bench: TestBench) -> None:
+    programmer = bench.open_programmer()
+    bench.line.flip(Direction.TO_PUMP, 40)
+    programmer.status()
+
+
+def test_a_damaged_frame_is_compared_by_being_there_and_not_by_its_sealed_bytes(tmp_path: Path) -> None:
+    first = made_report(tmp_path / "a", {"test_one": damaging}, seed=1)
+    code, shown, _ = compared(first, made_report(tmp_path / "b", {"test_one": damaging}, seed=2))
+    assert code == 0, shown
+    code, shown, _ = compared(first, made_report(tmp_path / "c", {"test_one": status}, seed=2))
+    assert (code, "said in the first alone: one test" in shown, "BadFrame" in shown) == (15, True, True)
 
 
 def test_runs_that_are_not_complete_are_never_alike(tmp_path: Path) -> None:
