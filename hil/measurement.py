@@ -86,7 +86,7 @@ def measured(
     single: Number | None = None
     series: tuple[tuple[Number, Number], ...] = ()
     try:
-        if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        if isinstance(value, Sequence):
             series = tuple((_number(x), _number(y)) for x, y in value)
         else:
             single = _number(value)

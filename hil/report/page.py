@@ -256,7 +256,7 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
 
 
 def _tries(run: RunRecord, without: str) -> str:
-    """The failed tries of tests that were run again, folded: what they say is no verdict, and stays evidence."""
+    """The failed tries of tests that were run again: what they say is no verdict, and stays evidence."""
     parts = []
     for name, attempts in run.attempts.items():
         for number, each in enumerate(attempts, 1):
@@ -264,7 +264,7 @@ def _tries(run: RunRecord, without: str) -> str:
             frames = f"<pre>{page_text(each.frames)}</pre>" if each.frames and not without else ""
             reason = each.reason[:200] if "long" in without else each.reason
             parts.append(
-                f"<details><summary>{page_text(head)}</summary><pre>{page_text(reason)}</pre>{frames}</details>"
+                f"<details open><summary>{page_text(head)}</summary><pre>{page_text(reason)}</pre>{frames}</details>"
             )
     return f"<h2>Tries that failed, of tests that were run again</h2>{''.join(parts)}" if parts else ""
 
