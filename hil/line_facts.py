@@ -1,6 +1,6 @@
 """What both ends of a line counted in one test: the facts by which a failure is judged, and no judgement.
 
-Asking the pump for its part sends one question that changes nothing, and waits for a second at most.
+Asking the pump for its part changes nothing in it, and waits for a second at most for each of two questions.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class LineFacts(NamedTuple):
 
     @property
     def restarts(self) -> int:
-        """Starts of the pump that the test did not cause with its rig."""
-        return 0 if self.rig_acts else self.starts
+        """Starts of the pump that the test neither caused with its rig nor expected with a gap of the line."""
+        return 0 if self.rig_acts or any(gap.expected for gap in self.gaps) else self.starts
 
     def in_words(self) -> str:
         """What is not as on a quiet day, for people; "" where all is."""
@@ -115,8 +115,9 @@ def facts_of(
     *,
     by_hand: bool,
     damaged_before: int | None,
+    ask: bool,
 ) -> LineFacts:
-    """The facts, after asking the pump once. What the test still does to its lines is forgotten for that.
+    """The facts. Where the pump is to be asked for its own, what the test still does to its lines is forgotten first.
 
     `damaged_before` is the pump's count when the test began; None where nobody knows it.
     """
@@ -133,20 +134,23 @@ def facts_of(
         rig_acts=rig is not None and rig.has_acted,
         power_off=rig is not None and rig.power_is_off,
     )
-    for line in lines:
-        line.clear()
-    answers_now = _answers(programmers)
+    answers_now, damaged_now = None, None
+    if ask:
+        for line in lines:
+            line.clear()
+        answers_now = _answers(programmers)
+        damaged_now = damaged_at_pump(programmers) if answers_now else None
     boots = [count for programmer in programmers for count in programmer.session.boot_counts]
     return seen._replace(
         answers_now=answers_now,
-        damaged_at_pump=damaged_since(damaged_before, damaged_at_pump(programmers)) if answers_now else None,
+        damaged_at_pump=damaged_since(damaged_before, damaged_now),
         starts=max(boots) - min(boots) if boots else 0,
     )
 
 
 def _answers(programmers: Sequence[Programmer]) -> bool | None:
-    """Whether the pump answers the first programmer now, in a new session where there is none."""
-    for programmer in programmers[:1]:
+    """Whether the pump answers now; None where no programmer ever had a session: a stranger would only disturb."""
+    for programmer in [each for each in programmers if each.session.opened is not None][:1]:
         try:
             programmer.requester.request(Ping(), Deadline.after(LIMIT_MS, programmer.session.now_ms()))
         except PumpbenchError:

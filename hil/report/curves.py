@@ -28,6 +28,8 @@ _RIGHT: Final = 28
 _TOP: Final = 12
 _BOTTOM: Final = 44
 _TICKS: Final = 5
+_ROOM: Final = 0.03
+"""So that no line lies on the edge."""
 _WRITTEN_OUT: Final = 8
 """Digits before and behind the point up to which numbers are written without a power of ten."""
 _FLAT: Final = 1e-6
@@ -88,7 +90,8 @@ def _figure(unit: str, against: str, members: Sequence[Plain]) -> str:
         return f'<figure class="curve">{said}</figure>'
     limits = list(dict.fromkeys(limit for each in members for limit in _limits_of(each)))
     x_axis = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
-    y_axis = _axis([y for _, y in points] + [y for y, *_ in limits], _HEIGHT - _BOTTOM, _TOP)
+    heights = [y for _, y in points] + [y for y, *_ in limits]
+    y_axis = _axis(heights, _HEIGHT - _BOTTOM, _TOP, room=_ROOM)
     parts = [_grid(x_axis, y_axis), *(_limit(y_axis, *limit) for limit in limits)]
     parts += [_line(line, x_axis, y_axis, *look) for line, look in zip(lines, _LOOKS, strict=False)]
     parts.append(_names_of_axes(_with_unit(against), unit))
@@ -141,12 +144,17 @@ def _limits_of(measurement: Plain) -> list[tuple[float, str, str, str]]:
     ]
 
 
-def _axis(values: Sequence[float], from_px: float, to_px: float) -> Axis:
-    """From one round number to another, with round numbers between."""
+def _axis(values: Sequence[float], from_px: float, to_px: float, *, room: float = 0.0) -> Axis:
+    """From one round number to another, with round numbers between.
+
+    `room` is kept free at both ends, as a part of the whole, but for a line at 0.
+    """
     low, high = min(values), max(values)
     if high - low < _FLAT * max(abs(low), abs(high)) or low == high:  # what differs so little is one value
         around = abs(low) / 20 or 1.0
         low, high = low - around, high + around
+    free = room * (high - low)
+    low, high = low - free * (low != 0), high + free * (high != 0)
     step = _round_step((high - low) / _TICKS)
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = tuple(float(number * step) for number in range(first, last + 1))

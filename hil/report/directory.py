@@ -29,6 +29,7 @@ from hil.report.records import (
     PAGE_NAME,
     RECORDING_PATTERN,
     SUMMARY_NAME,
+    Verdict,
 )
 from hil.report.requirements import rows_of
 from hil.report.summary import RUNNING, TITLE, summary_of
@@ -197,6 +198,7 @@ class ReportDirectory:
             ET.SubElement(
                 case, "error", {"message": xml_safe(f"did not run: {run.stopped or 'the run ended'}")}
             )
+        _add_tries(suite, run)
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
         try:
@@ -376,6 +378,18 @@ def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[st
             suite.remove(case)
         del cases[place][:tries]
     return {place: of_one[-1] for place, of_one in cases.items() if of_one}
+
+
+def _add_tries(suite: ET.Element, run: RunRecord) -> None:
+    """Tell the failed tries of each test in its last case, as Surefire does: flaky where it passed in the end."""
+    passed = {_in_junit(test.name) for test in run.tests if test.verdict is Verdict.RETRIED}
+    cases = {(case.get("classname", ""), case.get("name", "")): case for case in suite.iter("testcase")}
+    for name, tries in run.attempts.items():
+        place = _in_junit(name)
+        for each in tries if place in cases else ():
+            tag = "flakyFailure" if place in passed else "rerunFailure"
+            said = {"message": xml_safe(f"{each.accused}: {each.evidence}"), "type": each.accused}
+            ET.SubElement(cases[place], tag, said).text = xml_safe(f"{each.reason}\n{each.frames}")
 
 
 def xml_safe(text: str) -> str:

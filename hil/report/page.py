@@ -39,7 +39,7 @@ body{font:15px/1.45 system-ui,sans-serif;margin:0 auto;max-width:72rem;padding:1
 h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem;border-bottom:2px solid #d0d7de}
 .banner{padding:.7rem 1rem;border-left:.5rem solid;margin:1rem 0;font-weight:600;overflow-wrap:anywhere}
 .good{background:#e6f4ea;border-color:#1a7f37}.bad{background:#fdeaea;border-color:#b42318}
-.unsure{background:#fff4d6;border-color:#9a6700}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
+.unsure{background:#fff4d6;border-color:#9a6700}details{margin:.6rem 0}nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem}
 .wide{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.3rem .5rem;border-bottom:1px solid #d0d7de}
 th{background:#f6f8fa}td{overflow-wrap:anywhere}td.id,td.mark{white-space:nowrap;overflow-wrap:normal}
@@ -120,6 +120,7 @@ def _page(run: RunRecord, rows: list[Row], captures: Mapping[str, str], without:
         _sources(rows),
         '<h2 id="failures">Failures</h2>' + ("" if failures else "<p>No test failed.</p>"),
         *(_failure(test, anchors[id(test)], without) for test in shown_failures),
+        _tries(run, without),
         _measurements(run, anchors, without),
         "" if brief else _tests(run, anchors),
         _tested(run, captures),
@@ -254,6 +255,20 @@ def _failure(test: CaseRecord, anchor: str, without: str) -> str:
     )
 
 
+def _tries(run: RunRecord, without: str) -> str:
+    """The failed tries of tests that were run again: what they say is no verdict, and stays evidence."""
+    parts = []
+    for name, attempts in run.attempts.items():
+        for number, each in enumerate(attempts, 1):
+            head = f"{_short(name)}, try {number}: {each.accused}: {each.evidence}"
+            frames = f"<pre>{page_text(each.frames)}</pre>" if each.frames and not without else ""
+            reason = each.reason[:200] if "long" in without else each.reason
+            parts.append(
+                f"<details open><summary>{page_text(head)}</summary><pre>{page_text(reason)}</pre>{frames}</details>"
+            )
+    return f"<h2>Tries that failed, of tests that were run again</h2>{''.join(parts)}" if parts else ""
+
+
 def _measured(test: CaseRecord, anchors: Mapping[int, str] | None) -> str:
     """What a test measured in a few words, which lead to its measurements where those stand on the page."""
     words = measured_words(test.measurements)
@@ -318,6 +333,8 @@ def _tested(run: RunRecord, captures: Mapping[str, str]) -> str:
         "tests": f"{len(run.chosen)} chosen, {run.deselected} deselected, {run.left_out} left out by a hook",
         "narrowed by": run.narrowed or "nothing",
         "tries that do not count": str(run.reruns.total()),
+        "losses of the line that healed": "; ".join(f"{name}: {gap.words}" for name, gap in run.gaps)
+        or "none",
         "stopped early": run.stopped or "no",
         "seed": "none: no pump was made" if run.seed is None else str(run.seed),
         "profile": run.profile or "none: no pump was made",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -73,29 +74,26 @@ def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException |
 
 def _judged(item: pytest.Item, phase: str, error: BaseException | None) -> Judgement:
     # What judges is imported where something failed, and not by everybody's pytest.
-    from hil.line_facts import LineFacts  # noqa: PLC0415
     from hil.run import raising_code  # noqa: PLC0415
     from hil.run.triage import Evidence, judge  # noqa: PLC0415
 
-    bench = item.stash.get(BENCH, None)
-    facts = LineFacts()
-    if bench is not None and phase != "teardown":  # by then it is closed
-        with suppress(Exception):  # evidence that cannot be had is none, and the failure itself is told
-            facts = bench.line_facts()
-    load_1min = os.getloadavg()[0]
-    return judge(
-        Evidence(
-            error,
-            raising_code.raised_in(error),
-            through_test=raising_code.went_through_test(error),
-            concern=raising_code.concern_of(error, _names_of_device(item)),
-            beyond=item.stash.get(BEYOND, ""),
-            timed_out=raising_code.ran_out_of_time(error),
-            is_assertion=isinstance(error, AssertionError | pytest.fail.Exception),
-            line=facts,
-            host=f"load {load_1min:.1f} on {os.cpu_count()} processors",
-        )
+    seen = Evidence(
+        error,
+        raising_code.raised_in(error),
+        through_test=raising_code.went_through_test(error),
+        concern=raising_code.concern_of(error, _names_of_device(item)),
+        beyond=item.stash.get(BEYOND, ""),
+        timed_out=raising_code.ran_out_of_time(error),
+        is_assertion=isinstance(error, AssertionError | pytest.fail.Exception),
+        host=f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors",
     )
+    bench = item.stash.get(BENCH, None)
+    if bench is not None:
+        with suppress(Exception):  # evidence that cannot be had is none, and the failure itself is told
+            # a pump that answers is left as it is, and at the end of a test its session is closed
+            facts = bench.line_facts(ask=seen.no_answer and phase != "teardown")
+            seen = replace(seen, line=facts)
+    return judge(seen)
 
 
 def _names_of_device(item: pytest.Item) -> frozenset[str]:

@@ -6,6 +6,7 @@ A try that might repeat a dose is never made: see `hindrance`.
 
 from __future__ import annotations
 
+import sys
 from copy import copy
 from typing import Any
 
@@ -33,11 +34,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     told = list(item.user_properties)
     tries: list[pytest.TestReport] = []
     while True:
+        connected = _connected()
         reports = runtestprotocol(item, log=False, nextitem=nextitem)
         failed = [report for report in reports if report.failed]
         if not failed or _property(failed[0], ACCUSED) not in RETRIED:
             break
-        why = hindrance(item, failed)
+        why = hindrance(item, failed, connected=_connected() > connected)
         if why or len(tries) == retries:
             _add_to_evidence(failed[0], f"not run again: {why or f'{retries} retries are all'}")
             break
@@ -64,8 +66,11 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     return True
 
 
-def hindrance(item: pytest.Item, failed: list[pytest.TestReport]) -> str:
-    """Why a test that failed by link or bench is not run again all the same; "" where nothing is against it."""
+def hindrance(item: pytest.Item, failed: list[pytest.TestReport], *, connected: bool) -> str:
+    """Why a test that failed by link or bench is not run again all the same; "" where nothing is against it.
+
+    `connected`: whether it has connected to a pump that is not of its bench: nobody knows what that was told.
+    """
     session, bench = item.config.stash.get(SESSION, None), item.stash.get(BENCH, None)
     errors = [loss_behind(error) for _report, error in item.stash.get(LOSSES, [])]
     if any(isinstance(error, InUse | LeaseLost) for error in errors):
@@ -76,7 +81,15 @@ def hindrance(item: pytest.Item, failed: list[pytest.TestReport]) -> str:
         return "the line did not come back"
     if len(failed) > 1 or failed[0].when == "teardown":
         return "what it began could not be ended"
+    if connected or (bench is None and failed[0].when == "call"):
+        return "it talked to a pump by itself, and nobody knows what that was told"
     return "" if bench is None else bench.hindrance_to_repeat()
+
+
+def _connected() -> int:
+    """How often this process has connected to a pump by `hil.connect`."""
+    module = sys.modules.get("hil.connected_programmer")  # who never used it has not
+    return 0 if module is None else module.CONNECTED.total()
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:

@@ -8,7 +8,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+import hil
+from hil.connected_programmer import CONNECTED
 from hil.report.records import RETRIES_MAX
+from hil.run.retrying import hindrance
 from tests.unit.hil.runs import IN_PROCESS, pytest_on, summary
 
 if TYPE_CHECKING:
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 TRIES = """
     from collections import Counter
     import pytest
-    from hil.errors import DeviceError, LeaseLost
+    from hil.errors import DeviceError, LineGap
     from hil.instruments.mt_sics import MtSicsBalance
     from hil.plugin import verifies
     from protocol.identifiers import State
@@ -72,6 +75,8 @@ TRIES = """
         raise KeyError("cannot be ended")
     def test_that_cannot_be_ended(number, ends_badly, bad_line): bad_line()
 
+    def test_that_uses_no_bench(number): raise LineGap("its own line was lost")
+
     def test_that_is_good(pump): pass
 
     def test_how_often(): print("TRIES", dict(tries)); assert False
@@ -86,6 +91,7 @@ NAMES = {
     "that_is_wrong_the_second_time": ("failed", 2, "device"),
     "that_skips_the_second_time": ("failed", 2, "link"),
     "that_cannot_be_ended": ("error", 1, "test"),
+    "that_uses_no_bench": ("failed", 1, "link"),
     "that_is_good": ("passed", 1, None),
     "how_often": ("failed", 1, "test"),
 }
@@ -116,7 +122,7 @@ def test_link_and_bench_alone_are_tried_again_and_the_last_try_decides(
         if name not in {"that_is_good", "how_often"}
     }
     assert f"TRIES {counts}" in said
-    assert document["run"]["result"].startswith("1 passed, 3 passed on retry, 6 failed, 1 error on")
+    assert document["run"]["result"].startswith("1 passed, 3 passed on retry, 7 failed, 1 error on")
 
 
 def test_no_try_is_lost_and_each_keeps_its_frames(tried: tuple[Path, str, dict[str, Any]]) -> None:
@@ -155,12 +161,20 @@ def test_what_passed_at_a_second_try_is_not_shown_as_simply_passed(
     (case,) = [case for case in cases if case.get("name") == "test_a_line_that_is_bad_once"]
     told = {each.get("name"): str(each.get("value")) for each in case.iter("property")}
     assert told["attempt"].startswith("1: link: no answer came, and frames arrived damaged")
+    (flaky,) = case.iter("flakyFailure")
+    assert str(flaky.get("message")).startswith("link: no answer came")
+    assert "-->" in str(flaky.text)
+    assert sum(len(list(case.iter("rerunFailure"))) for case in cases) == 3
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("a_line_that_stays_bad", "not run again: 1 retries are all"),
+        (
+            "that_uses_no_bench",
+            "not run again: it talked to a pump by itself, and nobody knows what that was told",
+        ),
         ("that_skips_the_second_time", "then it was skipped: Skipped: has seen enough"),
     ],
 )
@@ -179,6 +193,19 @@ def test_a_run_in_workers_has_the_same_tries_and_ends_well_where_all_passed_in_t
     text = summary(tmp_path)
     assert "result    1 passed on retry on emulator\n" in text
     assert "ATTEMPT 1 FAILED test_it.py::test_a_line_that_is_bad_once\naccused: link\n" in text
+
+
+def test_a_test_that_connects_to_a_pump_by_itself_is_not_tried_again(
+    on_a_port: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
+    failed = pytest.TestReport("x", ("x", 0, "x"), {}, "failed", None, "setup")
+    before = CONNECTED.total()
+    with hil.connect(None, state=False):
+        assert CONNECTED.total() == before  # a pump that ends with its programmer
+    assert hindrance(request.node, [failed], connected=False) == ""
+    with hil.connect(on_a_port[1], state=False):
+        assert CONNECTED.total() == before + 1
+    assert hindrance(request.node, [failed], connected=True).startswith("it talked to a pump by itself")
 
 
 def test_there_is_a_limit_to_trying_again(tmp_path: Path) -> None:

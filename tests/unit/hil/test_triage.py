@@ -96,7 +96,7 @@ CASES = (
     (seen(SILENT, line=LineFacts(answers_now=False, repeated=2)), "not known", "without power or hang"),
     (seen(SILENT, line=LineFacts(answers_now=True)), "not known", "neither end counted a lost or damaged"),
     (seen(SILENT), "not known", "there is nobody to ask"),
-    (seen(SILENT, line=LineFacts(gaps=(EXPECTED,), answers_now=True)), "not known", "the pump answers now"),
+    (seen(SILENT, line=LineFacts(gaps=(EXPECTED,), starts=1, answers_now=True)), "not known", "the pump answers now"),
     (seen(SILENT, line=LineFacts(faults_of_test=1, damaged_here=1)), "not known", "the test itself disturbed"),
     (seen(SILENT, line=LineFacts(by_hand=True, damaged_at_pump=4)), "not known", "used the bare line"),
     (seen(SILENT, line=LineFacts(late_ms=LATE_MS - 1)), "not known", "no answer came"),
@@ -258,7 +258,7 @@ def test_both_ends_count_what_the_test_did_not_do(bench: Any) -> None:
     bench.target.take = lambda deadline_ms: bytes(b ^ 1 if b > 1 else b for b in take(deadline_ms))
     caught(pump.status)
     bench.target.take = take
-    facts = bench.line_facts()
+    facts = bench.line_facts(ask=True)
     assert facts.damaged_here > 0
     assert facts.repeated > 0
     assert (facts.damaged_at_pump, facts.answers_now) == (0, True)
@@ -276,7 +276,7 @@ def test_the_pump_counts_what_arrived_damaged_there(bench: Any) -> None:
 
     bench.target.put = damaging
     pump.status()
-    facts = bench.line_facts()
+    facts = bench.line_facts(ask=True)
     assert facts.damaged_at_pump == 1
     assert facts.repeated == 1
 
@@ -286,10 +286,17 @@ def test_what_a_test_does_to_line_and_rig_is_its_own(bench: Any) -> None:
     bench.line.flip(Direction.TO_PUMP, 77)
     pump.status()
     bench.rig.power_cut()
-    facts = bench.line_facts()
+    facts = bench.line_facts(ask=True)
     assert (facts.faults_of_test, facts.power_off, facts.answers_now) == (1, True, False)
     bench.rig.power_restore()
-    facts = bench.line_facts()
+    facts = bench.line_facts(ask=True)
     assert (facts.power_off, facts.rig_acts, facts.starts, facts.restarts) == (False, True, 1, 0)
     assert bench.channel is not None
-    assert bench.line_facts().by_hand
+    facts = bench.line_facts(ask=False)
+    assert (facts.by_hand, facts.answers_now, facts.damaged_at_pump) == (True, None, None)
+
+
+def test_a_pump_is_not_greeted_by_who_never_had_a_session(bench: Any) -> None:
+    bench.open_programmer(connect=False)
+    assert bench.line_facts(ask=True).answers_now is None
+    assert bench.target.sent_bytes == 0

@@ -37,6 +37,7 @@ from hil.report.requirements import (
     read_requirements,
     rows_of,
 )
+from hil.targets.supervisor import Gap
 from tests.support.not_run import needs_program
 from tests.support.patience import PATIENCE_S
 from tests.unit.hil.test_json_schema import closed
@@ -77,6 +78,9 @@ def a_run(port: int = 1) -> RunRecord:
         run.tests.append(
             CaseRecord(name, verdict, 0.5, requirements, reason, frames, "device", measurements=measurements)
         )
+    tried = CaseRecord("t", Verdict.FAILED, 0.1, (), f"try {hostile}", f"<-- PONG {hostile}", "link", hostile)
+    run.attempts = {run.tests[1].name: [tried]}
+    run.gaps = [(f"t {hostile}", Gap(1_234, expected=False))]
     run.claims = {"test_late": ("A-8", "A-9")}
     run.chosen = [*(test.name for test in run.tests), "test_late"]
     return run
@@ -102,6 +106,15 @@ class Read(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
         self.ids += [str(value) for name, value in attrs if name == "id"]
         self.links += [str(value) for name, value in attrs if name == "href"]
+
+
+def test_tries_that_failed_and_losses_of_the_line_stand_on_the_page() -> None:
+    text = page(a_run())
+    tries = text[text.index("Tries that failed") : text.index('id="measurements"')]
+    assert "test_passed[a/&lt;script" in tries
+    assert "try 1: link" in tries
+    assert "&lt;-- PONG" in tries
+    assert "unexpected, 1234 ms" in text[text.index('id="tested"') :]
 
 
 def test_each_requirement_has_a_row_that_says_what_was_shown_of_it_also_where_nothing_was() -> None:
