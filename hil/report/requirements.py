@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BadConfiguration
-from hil.report.records import CaseRecord, Verdict
+from hil.report.records import BAD, GOOD, CaseRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,9 +107,9 @@ def rows_of(run: RunRecord, requirements: dict[str, Requirement]) -> list[Row]:
 
 def _shown(requirement: Requirement, tests: list[CaseRecord], missing: list[str]) -> Shown:
     verdicts = {test.verdict for test in tests}
-    if verdicts & {Verdict.FAILED, Verdict.ERROR}:
+    if not verdicts.isdisjoint(BAD):
         return Shown.FAILED
-    if Verdict.PASSED not in verdicts:
+    if verdicts.isdisjoint(GOOD):
         if verdicts or missing:
             return Shown.NOT_RUN
         return _WITHOUT_TEST.get(requirement.verified_by, Shown.NO_TEST)
