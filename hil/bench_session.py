@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from hil.bench_options import check_baud, check_pump_options
 from hil.board_console import BoardConsole
 from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
@@ -24,10 +25,9 @@ from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
-from hil.session_options import check_baud, check_emulator_options, waiting_ms
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import LineSupervisor
+from hil.targets.supervisor import LineSupervisor, waiting_ms
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
@@ -81,7 +81,7 @@ class BenchSession:
         if self.in_bench_file is not None:
             usual = self.in_bench_file.profile or usual
         self._usual = PumpChoice(usual, self._seed, baud=baud)
-        check_emulator_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_pump_options(address, profile, seed, makes_pumps=self.makes_pumps)
         check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
@@ -130,12 +130,6 @@ class BenchSession:
     def seed(self) -> int | None:
         """The seed of a pump that is made for a test; None where none is made."""
         return self._seed if self.makes_pumps else None
-
-    @property
-    def board(self) -> str:
-        """Which board it is, as its lease names it; its address where it has no lease."""
-        board = getattr(self._sample, "board", None)
-        return self.address.text if board is None else str(board())
 
     @property
     def unrecorded(self) -> str:
@@ -516,9 +510,16 @@ class TestBench:
         from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
 
         rig, gaps, before = self._rig, self.gaps, self._damaged_before
-        return facts_of(
-            self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before, ask=ask
-        )
+        with self.aside("what the failure shows"):
+            return facts_of(
+                self._programmers,
+                self._lines,
+                rig,
+                gaps,
+                by_hand=self._by_hand,
+                damaged_before=before,
+                ask=ask,
+            )
 
     def hindrance_to_repeat(self) -> str:
         """Why this test may not be run again; "" where its next run would begin with a new pump, or sent no command."""

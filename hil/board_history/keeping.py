@@ -45,7 +45,7 @@ def keeper(
 
 
 def _keep(session: BenchSession, run: RunRecord, report: Path | None) -> list[str]:
-    board = board_of(session)
+    board = board_of(session, run)
     if not board:
         return []  # nobody has answered: there is no board that it would be a run of
     from hil.board_history.history_file import default_path, history_at  # noqa: PLC0415 - at the end of a run alone
@@ -66,14 +66,14 @@ def _keep(session: BenchSession, run: RunRecord, report: Path | None) -> list[st
     ]
 
 
-def board_of(session: BenchSession) -> str:
+def board_of(session: BenchSession, run: RunRecord) -> str:
     """By what a board is known from run to run: its pump's serial number, which outlives its memory and its port.
 
     "" where nobody has said it.
     """
     if not session.address.scheme.lives_on:
         return f"{session.address.text}/{session.profile}"
-    return "" if session.info is None else serial_of(session.info) or session.board
+    return "" if session.info is None else serial_of(session.info) or run.board or run.target
 
 
 def kept_of(session: BenchSession, run: RunRecord, report: Path | None, board: str) -> tuple[Kept, list[str]]:
@@ -126,11 +126,12 @@ def _kept_run(
         board=board,
         kind="emulator" if info is None else info.kind.name.lower(),
         target=run.target,
-        place=session.board,
+        place=run.board,
         memory_id="" if info is None else f"{info.memory_id:016x}",
         device=run.identity,
         firmware="" if info is None else f"{info.fw:08X}",
         firmware_crc32="" if info is None else f"{info.fw_crc32:08X}",
+        firmware_sha256="" if run.firmware is None else run.firmware.sha256,
         pumpbench=metadata.version("pumpbench"),
         pytest=metadata.version("pytest"),
         python=platform.python_version(),

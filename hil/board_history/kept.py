@@ -17,12 +17,14 @@ class KeptRun(NamedTuple):
     """Of the device, as GET_INFO says it: hardware, emulator."""
     target: str
     place: str
-    """Which board it was, as its lease names it: what is plugged in, or where."""
+    """Which board it was, as its lease names it: what is plugged in, or where; "" where it has no lease."""
     memory_id: str
     device: str
     """What the device said of itself, in words."""
     firmware: str
     firmware_crc32: str
+    firmware_sha256: str
+    """Of the file that the bench file names."""
     pumpbench: str
     pytest: str
     python: str

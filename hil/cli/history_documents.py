@@ -19,6 +19,7 @@ class HistoryRunPart(TypedDict):
     device: Annotated[str, "what the device said of itself"]
     firmware: Annotated[str, "version of the firmware, in hex"]
     firmware_crc32: Annotated[str, "CRC-32 of the firmware, in hex"]
+    firmware_sha256: Annotated[str, "SHA-256 of the firmware file that the bench file names"]
     pumpbench: Annotated[str, "version"]
     pytest: Annotated[str, "version"]
     python: Annotated[str, "version"]

@@ -50,6 +50,7 @@ RUN = KeptRun(
     device="hardware, serial PUMP-17",
     firmware="00010000",
     firmware_crc32="5BC5D3B0",
+    firmware_sha256="ab" * 32,
     pumpbench="0.1.0",
     pytest="9.2.0",
     python="3.11.7",
@@ -386,7 +387,9 @@ def test_a_run_on_a_board_is_kept_under_the_serial_number_of_its_pump_with_its_l
     report = made_report(lab.directory / "report", {"test_one": status_often()}, address="bench:rig1")
     with closing(BenchSession(parse("bench:rig1"))) as session:
         session.preflight(None)
-        (line,) = keeper(session, None, "")(ended_run(report), report)
+        run = ended_run(report)
+        session.tell(run, "")
+        (line,) = keeper(session, None, "")(run, report)
     assert line == "history: run 1, of EMU000000001 (pumpbench hil history EMU000000001)"
     with history_at(at_home, writing=False) as history:
         whole = history.whole(history.runs("EMU000000001", 1)[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,7 @@ from hil.report.records import JSON_NAME, CaseRecord, Verdict
 from hil.suite.raw_client import RawClient, decoded, with_new_crc
 from protocol.identifiers import Opcode, Role
 from protocol.link.development_keys import development_key
-from tests.support.warm_python import run_python
 from tests.unit.hil.made_reports import ASKED, made_report, status, status_often
-from tests.unit.hil.runs import environment
 from tests.unit.hil.test_boards_on_the_command_line import lab
 from tests.unit.hil.test_json_schema import closed
 
@@ -314,26 +311,30 @@ def test_two_runs_of_which_neither_has_executed_a_test_are_not_alike(tmp_path: P
     assert (code, "no test was executed in both runs" in sentence) == (10, True)
 
 
-def compare_in_a_process(directory: Path, *words: str) -> Any:
-    command = [sys.executable, "-m", "hil.cli", "hil", "compare", *words]
-    return run_python(command, directory, environment(directory))
-
-
-def test_a_target_is_run_and_its_report_kept_beside_the_comparison(tmp_path: Path) -> None:
+def test_a_target_is_run_and_its_report_kept_beside_the_comparison(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     earlier = made_report(tmp_path / "earlier", {"suite/test_reading.py::test_gone": status})
-    done = compare_in_a_process(
-        tmp_path, "emulator", str(earlier), "--json", "--report", "kept", "-k", "reading_changes_nothing"
-    )
-    said = json.loads(done.stdout)
-    assert done.returncode == 15, done.stderr
+    words = ("emulator", earlier, "--json", "--report", "kept", "-k", "reading_changes_nothing")
+    code, shown, sentence = compared(*words)
+    assert code == 15, sentence
+    said = json.loads(shown)
     assert said["first"]["report"] == "kept/first"
     assert [each["first"] for each in said["outcomes"]] == ["passed", "absent"]
     assert "1 passed" in (tmp_path / "kept" / "first" / "summary.txt").read_text()
-    assert "1 passed" in done.stderr  # what the run said
+    assert "1 passed" in capfd.readouterr().err  # what the run said
 
 
-def test_a_run_that_cannot_be_ends_the_comparison_with_its_exit_code(tmp_path: Path) -> None:
-    done = compare_in_a_process(tmp_path, "pty:./nobody", "emulator", "-k", "reading_changes_nothing")
-    assert done.returncode == 10
-    assert "the run on pty:./nobody ended with 10, and there is nothing to compare yet" in done.stderr
+def test_a_run_that_cannot_be_ends_the_comparison_with_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, sentence = compared("emulator", "emulator", "--", "--hil-seed=1")
+    assert code == 10
+    assert (
+        "the run on emulator ended with 10, and there is nothing to compare yet; what it said stands"
+        in sentence
+    )
+    assert "--hil-seed is no option for what follows --" in capfd.readouterr().err
     assert not (tmp_path / "hil-compare" / "second").exists()
