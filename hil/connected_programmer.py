@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path, PurePath
 from types import NoneType
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from hil.bench_file import BenchTarget
     from hil.targets.target import Target
     from hil.wire_log import WireEntry, WireLog
+
+CONNECTED: Counter[str] = Counter()
+"""How often this process has connected to each pump that outlives a programmer."""
 
 
 @contextmanager
@@ -73,6 +77,7 @@ def connect(
     with ExitStack() as stack:
         stack.enter_context(closing(target))
         target.start()
+        CONNECTED[place.text] += place.scheme.lives_on
         channel = stack.enter_context(closing(target.open_channel()))
         expected = getattr(target, "expected_pump", None)
         programmer = Programmer(channel, key=own_key, store=store, secured=secured, expected_pump=expected)

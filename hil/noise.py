@@ -77,6 +77,8 @@ class FaultyLine(Channel):
         self._inner = inner
         self._told = told
         self._faults: list[Fault] = []
+        self.disturbed = 0
+        """Frames that a fault has hit so far, or that a test put on the line itself."""
         self._ways = {direction: _Way() for direction in Direction}
         self._partial = b""
         self._arrived: list[bytes] = []
@@ -120,6 +122,7 @@ class FaultyLine(Channel):
     def inject(self, direction: Direction, frame: bytes) -> None:
         """Put a frame (without delimiters) on the line: a replay, or a forgery."""
         direction = _checked_direction(direction)
+        self.disturbed += 1
         self._tell("inject", direction, frame)
         self._deliver(direction, frame)
 
@@ -208,6 +211,7 @@ class FaultyLine(Channel):
         damage = fault.damage if fault else None
         amount = fault.amount if fault else 0
         if fault:
+            self.disturbed += 1
             self._tell(fault.damage.value, direction, frame)
         if damage is Damage.HOLD:
             way.held.append(frame)

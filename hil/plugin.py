@@ -1,12 +1,11 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. Outside the suite, this module and six of `hil.run` alone know pytest.
+nothing else. Outside the suite, this module and eight of `hil.run` alone know pytest.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -17,28 +16,17 @@ from hil.capabilities import TargetCapability, parse_needs
 from hil.errors import (
     AnswerNotWritten,
     BadConfiguration,
-    BenchLost,
-    ExitCode,
-    InUse,
-    LinkError,
     PumpbenchError,
     UsageError,
-    loss_behind,
 )
 from hil.report.places import check_place
 from hil.report.records import (
-    ACCUSED,
-    CLAIM,
     COLLECTED,
-    DEVICE,
-    FAULT_OF_TEST,
-    FRAMES_TITLE,
-    GAP,
     JUNIT_NAME,
-    STOP,
     UNRECORDED,
     Verdict,
 )
+from hil.run.option_values import retries_option, whole_number_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -56,15 +44,15 @@ pytest.register_assert_rewrite("hil.suite")
 
 _LOOKING = ("collectonly", "showfixtures", "show_fixtures_per_test", "cacheshow")
 _RECORDER = pytest.StashKey["Recorder"]()
-_SESSION = pytest.StashKey["BenchSession"]()
-_BENCH = pytest.StashKey["TestBench"]()
+SESSION = pytest.StashKey["BenchSession"]()
+BENCH = pytest.StashKey["TestBench"]()
 _WRITTEN = {"--junitxml": "xmlpath", "--log-file": "log_file"}
 _DESELECTED = pytest.StashKey[list[pytest.Item]]()
 _FOUND = pytest.StashKey[list[pytest.Item]]()
 _REQUIREMENTS = pytest.StashKey[frozenset[str]]()
 OUR_MARKS = frozenset({"verifies", "needs", "starts_as", "without_effect"})
 RECORDER_NAME = "pumpbench-recorder"
-_PASSED = pytest.StashKey[bool]()
+PASSED = pytest.StashKey[bool]()
 
 
 # Marks: what a test is written with.
@@ -103,22 +91,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pumpbench", "pumpbench: a pump on a bench")
     group.addoption("--hil-target", metavar="ADDRESS", help="the pump to test: emulator, pty:PATH, ...")
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
-    group.addoption("--hil-seed", metavar="N", type=_whole_number, help="seed of an emulated pump")
+    group.addoption("--hil-seed", metavar="N", type=whole_number_option, help="seed of an emulated pump")
     group.addoption(
         "--hil-report",
         metavar="DIR",
         help="write the report there: summary, page, matrix, JUnit, JSON, manifest",
     )
     group.addoption(
-        "--hil-baud", metavar="N", type=_whole_number, help="speed of a device path (default: 115200)"
+        "--hil-baud", metavar="N", type=whole_number_option, help="speed of a device path (default: 115200)"
+    )
+    group.addoption(
+        "--hil-retries",
+        metavar="N",
+        type=retries_option,
+        default=0,
+        help="how often a test is run again that failed by link or bench (default: 0, at most 5)",
     )
     group.addoption("--hil-keep", action="store_true", help="refuse to replace a report that is there")
     group.addoption("--hil-no-record", action="store_true", help="keep no recording beside the report")
     group.addoption("--hil-no-secrets", action="store_true", help="keep no key of a session in the recording")
+    group.addoption("--hil-history", help="runs that are kept of a board: boards (default), all, none")
     group.addoption(
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
+    parser.addini("hil_history", "which runs are kept in the history: boards (default), all, none")
     parser.addini("hil_line_back_within_s", "seconds to wait for a line that was lost (default: 30)")
     parser.addini(
         "hil_requirements",
@@ -126,15 +123,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="paths",
         default=[],
     )
-
-
-def _whole_number(text: str) -> int:
-    from hil.targets.choices import whole_number  # noqa: PLC0415 - nothing of it unless it is wanted
-
-    try:
-        return whole_number(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -148,8 +136,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
         except BadConfiguration as sentence:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-    for part in ("hil.run.golden_files", "hil.run.measuring", "hil.run.lacking_parts"):
-        config.pluginmanager.import_plugin(part)
+    for part in ("golden_files", "measuring", "lacking_parts", "reporting", "retrying"):
+        config.pluginmanager.import_plugin(f"hil.run.{part}")
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")
     config.addinivalue_line("markers", "without_effect(*faults): injected to show that they take none")
@@ -201,9 +189,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         bench = _session_of(config)
         if _RECORDER in config.stash:
             run = config.stash[_RECORDER].run
-            run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
+            bench.tell(run, config.getoption("--hil-flashed", ""))
             config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
             config.stash[_RECORDER].before_tests = lambda: bench.preflight(report)
+            from hil.board_history.keeping import keeper  # noqa: PLC0415 - nothing of it unless it is wanted
+
+            wanted = config.getoption("--hil-history"), str(config.getini("hil_history") or "")
+            config.stash[_RECORDER].keep_history = keeper(bench, *wanted)
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:
@@ -254,7 +246,7 @@ def _bench_of_test(config: pytest.Config) -> BenchSession:
 
 def _session_of(config: pytest.Config) -> BenchSession:
     """The bench of this run, made when it is first wanted."""
-    if _SESSION not in config.stash:
+    if SESSION not in config.stash:
         from hil import address, bench_session  # noqa: PLC0415 - nothing of it unless it is wanted
         from hil.installation import check_protocol_is_ours  # noqa: PLC0415
 
@@ -281,8 +273,8 @@ def _session_of(config: pytest.Config) -> BenchSession:
             worker = getattr(config, "workerinput", {}).get("workerid")
             secrets = not config.getoption("--hil-no-secrets")
             session.record_beside(config.getoption("--hil-report"), worker, secrets=secrets)
-        config.stash[_SESSION] = session
-    return config.stash[_SESSION]
+        config.stash[SESSION] = session
+    return config.stash[SESSION]
 
 
 # Collection.
@@ -310,7 +302,7 @@ def pytest_collection_modifyitems(
     yield
     wrong = {}
     for item in dict.fromkeys([*config.stash.get(_FOUND, []), *items]):
-        if not _is_ours(item):
+        if not is_ours(item):
             continue
         try:
             _check_marks(item)
@@ -324,7 +316,7 @@ def pytest_collection_modifyitems(
         _say_why_not_collected(item, report)
 
 
-def _is_ours(item: pytest.Item) -> bool:
+def is_ours(item: pytest.Item) -> bool:
     """True of a test whose marks are certainly meant for us: others may have marks of the same names."""
     return _names_a_run(item.config) or "pump_bench" in getattr(item, "fixturenames", ())
 
@@ -367,7 +359,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         from hil.run.listing import ListedTest, listing  # noqa: PLC0415 - nothing of it unless it is wanted
 
         rows = [
-            ListedTest(item.nodeid, _named_by(item, "verifies"), _needs_of(item)) for item in session.items
+            ListedTest(item.nodeid, named_by(item, "verifies"), _needs_of(item)) for item in session.items
         ]
         try:
             sys.stdout.write(listing(rows, form))
@@ -392,11 +384,11 @@ def _told_of(session: pytest.Session) -> dict[str, Any]:
     return {
         "deselected": len(deselected),
         "left_out": sum(item not in there for item in stash.get(_FOUND, [])),
-        "claims": {item.nodeid: list(_named_by(item, "verifies")) for item in session.items},
+        "claims": {item.nodeid: list(named_by(item, "verifies")) for item in session.items},
     }
 
 
-def _named_by(item: pytest.Item, mark: str) -> tuple[str, ...]:
+def named_by(item: pytest.Item, mark: str) -> tuple[str, ...]:
     """What the marks of that name name, each once, in order."""
     return tuple(dict.fromkeys(str(name) for each in item.iter_markers(mark) for name in each.args))
 
@@ -404,19 +396,19 @@ def _named_by(item: pytest.Item, mark: str) -> tuple[str, ...]:
 def _needs_of(item: pytest.Item) -> tuple[str, ...]:
     """What a test needs of its target; another pump than the usual one needs `reset`."""
     reset = (TargetCapability.RESET.value,) if item.get_closest_marker("starts_as") else ()
-    return tuple(sorted({*_named_by(item, "needs"), *reset}))
+    return tuple(sorted({*named_by(item, "needs"), *reset}))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test that needs what the target cannot, whatever fixtures it has."""
-    if _is_ours(item) and _needs_of(item):
+    if is_ours(item) and _needs_of(item):
         _skip_where_it_cannot(item, _bench_of_test(item.config))
 
 
 def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
     lacking = session.lacking(
-        parse_needs(_named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
+        parse_needs(named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
     )
     if lacking:
         pytest.skip(f"{session.address} cannot: {', '.join(lacking)}")
@@ -435,13 +427,13 @@ def pump_bench(request: pytest.FixtureRequest) -> Iterator[TestBench]:
     profile = str(changes.args[0]) if changes else None
     otherwise = changes.kwargs if changes else getattr(item, "starts_with", {})
     bench = session.open_bench(item.nodeid, profile, **otherwise)
-    item.stash[_BENCH] = bench
+    item.stash[BENCH] = bench
     try:
         yield bench
-        if item.stash.get(_PASSED, False):
-            bench.check_all_fired(frozenset(_named_by(item, "without_effect")))
+        if item.stash.get(PASSED, False):
+            bench.check_all_fired(frozenset(named_by(item, "without_effect")))
     finally:
-        bench.close(passed=item.stash.get(_PASSED, False))
+        bench.close(passed=item.stash.get(PASSED, False))
 
 
 @pytest.fixture
@@ -492,80 +484,13 @@ def pump_as(pump_bench: TestBench) -> Callable[[Role], Programmer]:
     return pump_bench.open_programmer
 
 
-# Reports.
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note whether the test passed, add the last frames to a failure, and stop the run if the bench is lost."""
-    report = yield
-    if report.failed and call.excinfo is not None and _is_ours(item):
-        _accuse(item, report, call.excinfo.value)
-    if report.when == "call":
-        item.stash[_PASSED] = report.passed
-    bench = item.stash.get(_BENCH, None)
-    if report.when == "setup" and _is_ours(item):
-        _add_to(item, report, [(CLAIM, name) for name in _named_by(item, "verifies")])
-    if bench is not None:
-        _add_properties(item, report, bench)
-        if report.failed:
-            text = bench.last_frames()
-            add_section = getattr(report.longrepr, "addsection", None)
-            if text and add_section:
-                add_section(FRAMES_TITLE, text)
-    if _SESSION in item.config.stash and call.excinfo is not None:
-        _stop_if_bench_is_lost(item, report, call.excinfo.value)
-    return report
-
-
-def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
-    """Whose fault a failure is, in its first line on the terminal and in the report."""
-    accused = error.accused if isinstance(error, PumpbenchError) else FAULT_OF_TEST
-    path, line, title = report.location
-    report.location = (path, line, f"{title} (accused: {accused})")
-    item.user_properties.append((ACCUSED, accused))
-    report.user_properties.append((ACCUSED, accused))
-
-
-def _add_properties(item: pytest.Item, report: pytest.TestReport, bench: TestBench) -> None:
-    """Target and device go into the report."""
-    if report.when == "setup":
-        _add_to(item, report, [("target", bench.target.address)])
-    elif report.when == "teardown":  # the device is asked when the bench of the test is closed
-        _add_to(item, report, [(DEVICE, item.config.stash[_SESSION].identity)])
-        _add_to(item, report, [(GAP, gap.words) for gap in bench.gaps])
-
-
-def _add_to(item: pytest.Item, report: pytest.TestReport, properties: list[tuple[str, object]]) -> None:
-    """Add properties to a test and to its report (record_property would warn under xunit2)."""
-    item.user_properties.extend(properties)
-    report.user_properties.extend(properties)
-
-
-def _stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: BaseException) -> None:
-    """A lost bench is one fault of the bench, not hundreds of failed tests."""
-    session = item.config.stash[_SESSION]
-    error = loss_behind(error)
-    if not isinstance(error, PumpbenchError) or session.stop_code is not None:
-        return
-    lost = isinstance(error, BenchLost | InUse)
-    if report.when == "setup":
-        # Where nobody can make another pump, one that does not answer will not answer the next test either.
-        dumb = isinstance(error, LinkError) and not session.makes_pumps
-        lost = lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
-    if lost:
-        session.stop_code = int(error.exit_code)
-        session.stopped = error.one_line()
-        item.session.shouldstop = error.one_line()
-        report.user_properties.append((STOP, f"{session.stop_code} {session.stopped}"))
+# The end of a run.
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Close the bench, and end with its exit code if it was lost."""
-    bench = session.config.stash.get(_SESSION, None)
+    bench = session.config.stash.get(SESSION, None)
     if bench is None:
         return
     bench.close()
@@ -577,12 +502,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Say what ran on what, and why it ended early."""
-    bench = config.stash.get(_SESSION, None)
+    bench = config.stash.get(SESSION, None)
     if bench is None:
         return
     recorder = config.stash.get(_RECORDER, None)
     terminalreporter.write_sep("-", "pumpbench")
     said = recorder.run if recorder else bench
+    if recorder is not None:
+        from hil.report.summary import failures_in_words  # noqa: PLC0415 - nothing of it unless it is wanted
+
+        for row in failures_in_words(recorder.run):
+            terminalreporter.write_line(row)
     terminalreporter.write_line(f"target {bench.address}: {said.identity}")
     if recorder is not None and recorder.run.count(Verdict.SKIPPED):
         from hil.report.summary import reasons_of  # noqa: PLC0415 - nothing of it unless it is wanted

@@ -29,17 +29,23 @@ class WatchedRig:
         """`told` is told in words of each thing that the test has done with the rig, once it is done."""
         self._rig = rig
         self._told = told
+        self.has_acted = False
+        """Whether the test has cut the power, or injected a fault."""
+        self.power_is_off = False
+        """Whether the test has cut the power, or armed a cut, and not restored it."""
         self._effects_before: dict[str, int] = {}
         """How often each fault that the test has injected had taken effect before."""
         self._unfired: tuple[str, ...] | None = None  # where the rig is not there to be asked any more
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._rig, name)
-        return self._telling(name, found) if name in ACTIONS and self._told is not None else found
+        return self._telling(name, found) if name in ACTIONS else found
 
     def _telling(self, name: str, action: Callable[..., Any]) -> Callable[..., Any]:
         def done(*arguments: Any, **named: Any) -> Any:
             result = action(*arguments, **named)
+            if name in {"power_cut", "power_restore"}:
+                self.has_acted, self.power_is_off = True, name == "power_cut"
             self._tell(name, *arguments, **named)
             return result
 
@@ -60,6 +66,7 @@ class WatchedRig:
         **parameters: int,
     ) -> None:
         """As `Rig.inject`."""
+        self.has_acted = True
         before = self._effects()
         self._rig.inject(fault, start, for_ms=for_ms, every_ms=every_ms, times=times, **parameters)
         self._effects_before.setdefault(fault, before.get(fault, 0))

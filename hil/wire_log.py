@@ -37,6 +37,13 @@ class WireLog:
         self.entries: deque[WireEntry] = deque(maxlen=CAPACITY)
         self.count = 0
         """Frames ever seen, also those that have dropped out."""
+        self.damaged = 0
+        """Those of them that arrived with a bad CRC or bad framing."""
+        self.repeated = 0
+        """Those of them that were sent again, byte for byte."""
+        self.opened = 0
+        """Those of them that arrived whole, with a good tag where they have one."""
+        self._last_sent = b""
         self.watch: Callable[[WireEntry], None] | None = None
         """Told of each frame as it passes."""
 
@@ -46,11 +53,22 @@ class WireLog:
         if records:
             device_ms = channel.device_ms()
             self.count += len(records)
+            self._count(records)
             news = [WireEntry(line_ms, device_ms, record) for record in records]
             self.entries += news
             if self.watch is not None:
                 for entry in news:
                     self.watch(entry)
+
+    def _count(self, records: list[FrameRecord]) -> None:
+        for record in records:
+            if record.direction is Direction.SENT:
+                self.repeated += record.encoded == self._last_sent
+                self._last_sent = record.encoded
+            elif record.fault is not None:
+                self.damaged += 1
+            else:
+                self.opened += record.payload is not None
 
     def text(self, last: int) -> str:
         """The last frames, one line each, decoded."""

@@ -84,6 +84,12 @@ class ClientSession:
         self.wire_log = wire_log
         self.session_number = 0
         self.opened: link.SessionOpened | None = None
+        self.boot_counts: set[int] = set()
+        """How often the pump's program had started, at each session."""
+        self.asked: set[int] = set()
+        """Opcodes of all requests that were ever sent."""
+        self.late_ms_max = 0
+        """How late this host was at most when it looked at the line after one of its own deadlines."""
         self._entropy = entropy
         self._greeted_ms: list[int] = []  # greetings of the last minute that led to no session
         self._end = ClientEnd(key=key, entropy=entropy, secured=secured)
@@ -124,6 +130,7 @@ class ClientSession:
                 del self._greeted_ms[greeted_before:]  # what leads to a session costs the pump nothing
                 self._open = True
                 self.opened = event
+                self.boot_counts.add(event.pump_hello.boot_count)
                 self.session_number += 1
                 return
             if isinstance(event, link.SessionRefused):
@@ -188,6 +195,7 @@ class ClientSession:
         """
         try:
             self._requests_left -= 1
+            self.asked.add(opcode)
             self._end.request(opcode, payload, self.now_ms())
             return self._answer(opcode, deadline)
         except BaseException:
@@ -274,8 +282,10 @@ class ClientSession:
                 return event
             if deadline.passed(now_ms):
                 return None
-            data = channel.receive(deadline.sooner(end.deadline_ms()))
+            until_ms = deadline.sooner(end.deadline_ms())
+            data = channel.receive(until_ms)
             now_ms = channel.now_ms()
+            self.late_ms_max = max(self.late_ms_max, now_ms - until_ms)
             if data:
                 end.feed(data, now_ms)
 

@@ -29,9 +29,10 @@ from hil.report.records import (
     PAGE_NAME,
     RECORDING_PATTERN,
     SUMMARY_NAME,
+    Verdict,
 )
 from hil.report.requirements import rows_of
-from hil.report.summary import TITLE, summary_of
+from hil.report.summary import RUNNING, TITLE, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,7 +162,7 @@ class ReportDirectory:
         self._remove(MANIFEST_NAME)
         rows = rows_of(run, requirements)
         captures = {name: self._sha256(name) for name in self.recordings()}
-        self._replace(JSON_NAME, json_of(run, rows).encode("ascii"))
+        self._replace(JSON_NAME, json_of(run, rows, captures).encode("ascii"))
         self._replace(MATRIX_NAME, csv_of(rows).encode("utf-8", "backslashreplace"))
         self._replace(PAGE_NAME, page_of(run, rows, captures).encode("utf-8", "backslashreplace"))
 
@@ -197,6 +198,7 @@ class ReportDirectory:
             ET.SubElement(
                 case, "error", {"message": xml_safe(f"did not run: {run.stopped or 'the run ended'}")}
             )
+        _add_tries(suite, run)
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
         try:
@@ -280,6 +282,30 @@ class ReportDirectory:
         )
 
 
+def why_no_manifest(path: Path) -> str:
+    """What a directory without a manifest is, as a sentence: of a run that goes on, was killed, or of none."""
+    try:
+        descriptor = os.open(path, _OPEN_DIRECTORY)
+    except OSError as error:
+        return f"{path} is no directory that can be read ({error.strerror})"
+    try:
+        if not _has_our_summary(descriptor):
+            return (
+                f"{path} is no report of a run: it has neither {MANIFEST_NAME} nor a {SUMMARY_NAME} of ours"
+            )
+        if not _result_of(descriptor).startswith(RUNNING):
+            return (
+                f"{path} is INCOMPLETE: its run has ended ({_result_of(descriptor)}) and could not write all of its "
+                f"report, so it has no {MANIFEST_NAME}"
+            )
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"{path} is INCOMPLETE: its run still goes on, and has written no {MANIFEST_NAME} yet"
+    finally:
+        os.close(descriptor)
+    return f"{path} is INCOMPLETE: its run was killed before it could write its report, and has no {MANIFEST_NAME}"
+
+
 def _let_go_after_fork() -> None:
     for directory in _HELD:
         directory.close()
@@ -352,6 +378,18 @@ def _cases_without_a_verdict(suite: ET.Element, run: RunRecord) -> dict[tuple[st
             suite.remove(case)
         del cases[place][:tries]
     return {place: of_one[-1] for place, of_one in cases.items() if of_one}
+
+
+def _add_tries(suite: ET.Element, run: RunRecord) -> None:
+    """Tell the failed tries of each test in its last case, as Surefire does: flaky where it passed in the end."""
+    passed = {_in_junit(test.name) for test in run.tests if test.verdict is Verdict.RETRIED}
+    cases = {(case.get("classname", ""), case.get("name", "")): case for case in suite.iter("testcase")}
+    for name, tries in run.attempts.items():
+        place = _in_junit(name)
+        for each in tries if place in cases else ():
+            tag = "flakyFailure" if place in passed else "rerunFailure"
+            said = {"message": xml_safe(f"{each.accused}: {each.evidence}"), "type": each.accused}
+            ET.SubElement(cases[place], tag, said).text = xml_safe(f"{each.reason}\n{each.frames}")
 
 
 def xml_safe(text: str) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from hil.targets.supervisor import Gap
 
 NOT_ASKED = "not asked"
 SUMMARY_NAME = "summary.txt"
@@ -22,11 +24,15 @@ NAMES = (SUMMARY_NAME, JUNIT_NAME, JSON_NAME, PAGE_NAME, MATRIX_NAME, MANIFEST_N
 RECORDING_PATTERN = r"recording(-\w+)?(\.\d+)?\.pcapng"
 """Names of the recordings beside a report: of each worker of a run, and of each file of it that grew too large."""
 FRAMES_TITLE = "last frames on the wire"
-FAULT_OF_TEST = "test"
+CONSOLE_TITLE = "last lines of the board's console"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
 CLAIM = "verifies"
 DEVICE = "device"
 ACCUSED = "accused"
+EVIDENCE = "evidence"
+ATTEMPT = "attempt"  # of a test that is run again: how the try before failed, a property each
+RETRIES_MAX = 5
+"""How often a test may be run again: what fails more often is no passing fault."""
 MEASUREMENT = "measurement"
 GAP = "line gap"
 STOP = "bench lost"
@@ -39,10 +45,22 @@ def recording_name(worker: str | None) -> str:
     return "recording.pcapng" if worker is None else f"recording-{worker}.pcapng"
 
 
+class Accused(StrEnum):
+    """Whose fault a failure is, by its evidence."""
+
+    DEVICE = "device"
+    LINK = "link"
+    BENCH = "bench"
+    HARNESS = "harness"
+    TEST = "test"
+    NOT_KNOWN = "not known"
+
+
 class Verdict(StrEnum):
     """How a test ended."""
 
     PASSED = "passed"
+    RETRIED = "passed on retry"
     FAILED = "failed"
     ERROR = "error"
     SKIPPED = "skipped"
@@ -50,7 +68,16 @@ class Verdict(StrEnum):
 
 
 # What a test that gave several verdicts counts as: the last of these that it gave.
-RANK = (Verdict.SKIPPED, Verdict.XFAILED, Verdict.PASSED, Verdict.FAILED, Verdict.ERROR)
+RANK = (
+    Verdict.SKIPPED,
+    Verdict.XFAILED,
+    Verdict.PASSED,
+    Verdict.RETRIED,
+    Verdict.FAILED,
+    Verdict.ERROR,
+)
+BAD = (Verdict.FAILED, Verdict.ERROR)
+GOOD = (Verdict.PASSED, Verdict.RETRIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +85,7 @@ class CaseRecord:
     """One test.
 
     `reason` is why it was skipped or the last line of its failure; `frames` its last frames, decoded; `accused` whose
-    fault its failure is: the `accused` of our errors, else "test".
+    fault its failure is, a value of `Accused`, "" where it did not fail; `evidence` by what.
     """
 
     name: str
@@ -68,8 +95,19 @@ class CaseRecord:
     reason: str = ""
     frames: str = ""
     accused: str = ""
+    evidence: str = ""
     measurements: tuple[Mapping[str, Any], ...] = ()
     """What it measured, each as `hil.measurement.as_plain` has it, in order."""
+    console: str = ""
+    """Of a failure, the last lines of the board's console."""
+
+
+class FirmwareFile(NamedTuple):
+    """The firmware file that a bench file names; `flashed` where this run has written it to the board."""
+
+    file: str
+    sha256: str
+    flashed: bool
 
 
 @dataclass(slots=True)
@@ -103,6 +141,14 @@ class RunRecord:
     narrowed: str = ""
     left_out: int = 0
     claims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    board: str = ""
+    """Which board the target is, the same under each of its names; "" where it is none."""
+    firmware: FirmwareFile | None = None
+    """None where no bench file names it."""
+    attempts: dict[str, list[CaseRecord]] = field(default_factory=dict)
+    """Failed tries of each test that was run again, in order."""
+    gaps: list[tuple[str, Gap]] = field(default_factory=list)
+    """Losses of the line from which it came back, each with the name of its test."""
 
     def count(self, verdict: Verdict) -> int:
         """How many tests ended so."""
@@ -121,9 +167,13 @@ class RunRecord:
     @property
     def went_wrong(self) -> bool:
         """True where a test failed, or broke."""
-        return any(self.count(verdict) for verdict in (Verdict.FAILED, Verdict.ERROR))
+        return bool(self.failures())
+
+    def failures(self) -> list[CaseRecord]:
+        """Tests that failed or broke, in order."""
+        return [test for test in self.tests if test.verdict in BAD]
 
     @property
     def shows_nothing(self) -> bool:
         """True where no test passed or failed: nothing was learnt about the target."""
-        return not (self.went_wrong or self.count(Verdict.PASSED))
+        return not (self.went_wrong or any(self.count(verdict) for verdict in GOOD))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tomllib
 from collections import defaultdict
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hil.errors import BadConfiguration
-from hil.report.records import CaseRecord, Verdict
+from hil.report.records import BAD, GOOD, CaseRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,16 +58,26 @@ class Row(NamedTuple):
 
 def read_requirements(more: Iterable[Path]) -> dict[str, Requirement]:
     """Our requirements and those of these files, by id; BadConfiguration where one cannot be read."""
-    known = {}
-    for path in (OUR_REQUIREMENTS, *more):
-        try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise BadConfiguration(f"the requirements in {path} cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise BadConfiguration(f"the requirements in {path} are no TOML ({error})") from error
-        known.update({name: _requirement(name, entry) for name, entry in document.items()})
+    known = dict(_ours())
+    for path in more:
+        known.update(_in_file(path))
     return known
+
+
+@cache
+def _ours() -> dict[str, Requirement]:
+    """Those that come with us: a run asks twice, for its marks and for its report."""
+    return _in_file(OUR_REQUIREMENTS)
+
+
+def _in_file(path: Path) -> dict[str, Requirement]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadConfiguration(f"the requirements in {path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadConfiguration(f"the requirements in {path} are no TOML ({error})") from error
+    return {name: _requirement(name, entry) for name, entry in document.items()}
 
 
 def _requirement(name: str, entry: object) -> Requirement:
@@ -96,9 +107,9 @@ def rows_of(run: RunRecord, requirements: dict[str, Requirement]) -> list[Row]:
 
 def _shown(requirement: Requirement, tests: list[CaseRecord], missing: list[str]) -> Shown:
     verdicts = {test.verdict for test in tests}
-    if verdicts & {Verdict.FAILED, Verdict.ERROR}:
+    if not verdicts.isdisjoint(BAD):
         return Shown.FAILED
-    if Verdict.PASSED not in verdicts:
+    if verdicts.isdisjoint(GOOD):
         if verdicts or missing:
             return Shown.NOT_RUN
         return _WITHOUT_TEST.get(requirement.verified_by, Shown.NO_TEST)

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
 from hil.measurement import MeasuredVerdict
-from hil.report.records import Verdict
+from hil.report.records import CONSOLE_TITLE, Accused, Verdict
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
 
 TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
-DID_NOT_RUN = "did not run"
-BAD = (Verdict.FAILED, Verdict.ERROR)
+DID_NOT_RUN: Final = "did not run"
+RUNNING: Final = "RUNNING"
+"""How the result begins of a run that has not ended."""
 
 
 def summary_of(run: RunRecord) -> str:
     """The whole text, with its last newline."""
-    blocks = [_head(run)]
+    blocks = [_head(run), "\n".join(failures_in_words(run))]
     blocks += [_failure("NOT COLLECTED", place) for place in run.uncollected]
-    blocks += [_failure(test.verdict.value.upper(), test) for test in run.tests if test.verdict in BAD]
+    blocks += [_failure(test.verdict.value.upper(), test) for test in run.failures()]
+    blocks += [
+        _failure(f"ATTEMPT {number} FAILED", attempt)
+        for attempts in run.attempts.values()
+        for number, attempt in enumerate(attempts, 1)
+    ]
     blocks += [
         _requirements(run),
-        _in_part(run),
+        _passed_but(run, Verdict.RETRIED, Verdict.RETRIED.value),
+        _passed_but(run, Verdict.PASSED, "passed in part"),
+        _gaps(run),
         _marginal(run),
         _reasons(run, Verdict.XFAILED),
         _reasons(run, Verdict.SKIPPED),
@@ -45,6 +53,26 @@ def one_line(run: RunRecord) -> str:
     return f"{', '.join(counts) or 'no tests'} on {in_one_line(run.target)}"
 
 
+def accused_counts(run: RunRecord) -> dict[str, int]:
+    """How many failures each is accused of, in the order of `Accused`, without those of none."""
+    counts = Counter(test.accused or Accused.NOT_KNOWN for test in run.failures())
+    return {accused.value: counts[accused] for accused in Accused if counts[accused]}
+
+
+def failures_in_words(run: RunRecord) -> list[str]:
+    """How many tests failed by whose fault, and each with its evidence in one line; empty where none failed."""
+    failures = run.failures()
+    if not failures:
+        return []
+    counts = sorted(accused_counts(run).items(), key=lambda row: -row[1])
+    head = f"{len(failures)} failure{'s' * (len(failures) != 1)}: "
+    rows = [
+        f"  {test.accused or Accused.NOT_KNOWN}: {in_one_line(test.name)}: {in_one_line(test.evidence)}"
+        for test in failures
+    ]
+    return [head + ", ".join(f"{count} {accused}" for accused, count in counts), *rows]
+
+
 def why_nothing_was_shown(run: RunRecord) -> str:
     """One sentence for a run in which no test passed or failed."""
     counts = [f"{run.count(v)} {v.value}" for v in (Verdict.SKIPPED, Verdict.XFAILED) if run.count(v)]
@@ -61,7 +89,7 @@ def result_words(run: RunRecord) -> str:
     """The counts, behind what keeps them from being a whole result."""
     if not run.ended:
         return (
-            f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
+            f"{RUNNING}, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
         )
     if run.is_incomplete:
         return f"INCOMPLETE: {one_line(run)}"
@@ -94,11 +122,14 @@ def _failure(kind: str, test: CaseRecord) -> str:
     parts = [RULE, f"{kind} {in_one_line(test.name)}"]
     if test.accused:
         parts.append(f"accused: {in_one_line(test.accused)}")
+        parts.append(f"evidence: {in_one_line(test.evidence or 'none was noted')}")
     if test.requirements:
         parts.append(f"verifies {', '.join(test.requirements)}")
     parts += _indented(test.reason or "no reason was given")
     if test.frames:
         parts += ["last frames:", test.frames]
+    if test.console:
+        parts += [f"{CONSOLE_TITLE}:", test.console]
     return "\n".join(parts)
 
 
@@ -132,13 +163,18 @@ def _reasons(run: RunRecord, verdict: Verdict) -> str:
     return "\n".join([RULE, verdict.value, *rows]) if rows else ""
 
 
-def _in_part(run: RunRecord) -> str:
+def _passed_but(run: RunRecord, verdict: Verdict, title: str) -> str:
     rows = [
         f"{in_one_line(test.name)}: {in_one_line(test.reason)}"
         for test in run.tests
-        if test.verdict is Verdict.PASSED and test.reason
+        if test.verdict is verdict and test.reason
     ]
-    return "\n".join([RULE, "passed in part", *rows]) if rows else ""
+    return "\n".join([RULE, title, *rows]) if rows else ""
+
+
+def _gaps(run: RunRecord) -> str:
+    rows = [f"{in_one_line(name)}: {gap.words}" for name, gap in run.gaps]
+    return "\n".join([RULE, f"the line was lost and came back: {len(rows)}", *rows]) if rows else ""
 
 
 def _marginal(run: RunRecord) -> str:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.errors import UsageError
 from hil.measurement import MeasuredVerdict, as_plain, measured
 from hil.report.records import MEASUREMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from hil.measurement import Measurement
+from hil.measurement import Measurement
 
-_BEYOND = pytest.StashKey[str]()
+BEYOND = pytest.StashKey[str]()
 
 
 @pytest.fixture
@@ -27,11 +28,13 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
     def keep(*what: Any, **said: Any) -> Measurement:
         measurement = measured(*what, **said)
         if measurement.name in names:
-            pytest.fail(f"this test has measured {measurement.name} already", pytrace=False)
+            raise UsageError(
+                f"this test has measured {measurement.name} already", advice="give each measurement its name"
+            )
         names.add(measurement.name)
         item.user_properties.append((MEASUREMENT, json.dumps(as_plain(measurement), allow_nan=False)))
         if measurement.verdict is MeasuredVerdict.FAILED:
-            item.stash[_BEYOND] = measurement.in_words()
+            item.stash[BEYOND] = measurement.in_words()
             pytest.fail(measurement.in_words(), pytrace=False)
         return measurement
 
@@ -42,7 +45,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """No test passes that has measured beyond its limits, whoever caught that."""
     result = yield
-    beyond = item.stash.get(_BEYOND, None)
+    beyond = item.stash.get(BEYOND, None)
     if beyond is not None:
         pytest.fail(beyond, pytrace=False)
     return result

@@ -24,15 +24,18 @@ from hil.report.records import (
     ACCUSED,
     CLAIM,
     COLLECTED,
+    CONSOLE_TITLE,
     DEVICE,
-    FAULT_OF_TEST,
+    EVIDENCE,
     FRAMES_TITLE,
+    GAP,
     MANIFEST_NAME,
     MEASUREMENT,
     NOT_ASKED,
     RANK,
     STOP,
     UNRECORDED,
+    Accused,
     CaseRecord,
     RunRecord,
     Verdict,
@@ -46,6 +49,7 @@ from hil.run.endings import (
     discard_stdout,
     drop_entries_without_a_line,
 )
+from hil.targets.supervisor import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
@@ -72,11 +76,14 @@ class Recorder:
         """Tells what kept the recording of this process from being whole; "" where nothing did."""
         self.before_tests: Callable[[], None] = lambda: None
         """Looks at the bench before the first test; PumpbenchError where no test can be run on it."""
+        self.keep_history: Callable[[RunRecord, Path | None], list[str]] = lambda _run, _report: []
+        """Keeps the run in the history of its board, and returns what to say of that."""
         self._lines: list[str] = []
         # A test that several workers run at once is told of by each.
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
         self._worst: dict[tuple[str, object], CaseRecord] = {}
         self._subtests: defaultdict[tuple[str, object], list[CaseRecord]] = defaultdict(list)
+        self._tries: defaultdict[tuple[str, object], list[CaseRecord]] = defaultdict(list)
         self._workers = 0
         self._pid = os.getpid()
 
@@ -174,6 +181,8 @@ class Recorder:
             elif key == STOP and self._stop_code is None:
                 code, _, self.run.stopped = str(value).partition(" ")
                 self._stop_code = int(code)
+            elif key == GAP:
+                self.run.gaps.append((report.nodeid, Gap.of_words(str(value))))
         if report.outcome not in {
             "passed",
             "failed",
@@ -182,6 +191,9 @@ class Recorder:
             self._worst.pop(name, None)
             self._subtests.pop(name, None)
             self.run.reruns[report.nodeid] += 1
+            attempt = _failure_of(report, report.duration)
+            self._tries[name].append(attempt)
+            self.run.attempts.setdefault(report.nodeid, []).append(attempt)
             return
         record = _record_of(report, self._duration_s[name])
         if is_subtest and record is not None:
@@ -193,7 +205,8 @@ class Recorder:
             self._worst[name] = record
         # A worker that crashed sends nothing: its test is reported without a phase, and has no teardown.
         if report.when not in {"setup", "call"} and name in self._worst:
-            self.run.tests.append(_with_subtests(self._worst.pop(name), self._subtests.pop(name, [])))
+            record = _with_subtests(self._worst.pop(name), self._subtests.pop(name, []))
+            self.run.tests.append(_with_tries(record, self._tries.pop(name, [])))
             self.run.begun.discard(report.nodeid)
             del self._duration_s[name]
 
@@ -342,6 +355,7 @@ class Recorder:
             names = ", ".join(sorted(in_one_line(place.name) for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
         code = self._write_reports(code)
+        lines += self.keep_history(self.run, None if self._directory is None else self._directory.path)
         if not self._say(lines):
             code = code or int(ExitCode.ANSWER_NOT_WRITTEN)
         self._code = self._ending_with(code)
@@ -462,27 +476,45 @@ def _record_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | Non
     return record and replace(record, measurements=values)
 
 
+def _claims_of(report: pytest.TestReport) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(value) for name, value in report.user_properties if name == CLAIM))
+
+
+def _failure_of(report: pytest.TestReport, duration_s: float) -> CaseRecord:
+    """The record of what failed, also where it does not count since it was run again."""
+    sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
+    said = {title: content for title, content, *_ in sections}
+    told = dict(report.user_properties)  # of several, the last
+    return CaseRecord(
+        report.nodeid,
+        Verdict.FAILED if report.when == "call" else Verdict.ERROR,
+        duration_s,
+        _claims_of(report),
+        _why_failed(report),
+        said.get(FRAMES_TITLE, ""),
+        accused=str(told.get(ACCUSED, Accused.NOT_KNOWN.value)),
+        evidence=str(told.get(EVIDENCE, "the process that ran it told none")),
+        console=said.get(CONSOLE_TITLE, ""),
+    )
+
+
+def _with_tries(test: CaseRecord, tries: Sequence[CaseRecord]) -> CaseRecord:
+    """The record of a test that was run again: one that passed then has not simply passed."""
+    if not tries or test.verdict is not Verdict.PASSED:
+        return test
+    said = [f"try {number} failed, {each.accused}: {each.evidence}" for number, each in enumerate(tries, 1)]
+    return replace(test, verdict=Verdict.RETRIED, reason="; ".join([*said, *filter(None, [test.reason])]))
+
+
 def _verdict_of(report: pytest.TestReport, duration_s: float) -> CaseRecord | None:
-    claims = tuple(dict.fromkeys(str(value) for name, value in report.user_properties if name == CLAIM))
+    claims = _claims_of(report)
     if report.skipped:
         expected = getattr(report, "wasxfail", None)
         if expected is not None:
             return CaseRecord(report.nodeid, Verdict.XFAILED, duration_s, claims, str(expected))
         return CaseRecord(report.nodeid, Verdict.SKIPPED, duration_s, claims, _why_skipped(report))
     if report.failed:
-        verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
-        sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
-        frames = next((content for title, content, *_ in sections if title == FRAMES_TITLE), "")
-        accused = [str(value) for name, value in report.user_properties if name == ACCUSED][-1:]
-        return CaseRecord(
-            report.nodeid,
-            verdict,
-            duration_s,
-            claims,
-            _why_failed(report),
-            frames,
-            accused=(accused or [FAULT_OF_TEST])[0],
-        )
+        return _failure_of(report, duration_s)
     if report.when == "call":
         return CaseRecord(report.nodeid, Verdict.PASSED, duration_s, claims)
     return None

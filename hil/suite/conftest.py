@@ -33,7 +33,7 @@ def make_raw(pump_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[
     """
     anew = TargetCapability.RESET in pump_bench.target.capabilities
     if not anew:
-        with pump_bench.open_programmer() as pump:
+        with pump_bench.aside("how patient it is"), pump_bench.open_programmer() as pump:
             patience = pump.limits().hello_per_min
         if patience < STRANGERS_PER_MIN:
             pytest.skip(
@@ -53,10 +53,11 @@ def make_raw(pump_bench: TestBench, request: pytest.FixtureRequest) -> Iterator[
 
     yield make
     if not anew:  # a good proof ends a key's back-off, and the highest rank ends whatever session is open
-        for key in sorted(DEVELOPMENT_KEYS, key=lambda each: each.role is Role.CLINICIAN):
-            if key.role is not Role.CLINICIAN:
-                pump_bench.open_programmer(Role.CLINICIAN).end_session()
-            pump_bench.open_programmer(key.role).end_session()
+        with pump_bench.aside("its back-off and its session are ended"):
+            for key in sorted(DEVELOPMENT_KEYS, key=lambda each: each.role is Role.CLINICIAN):
+                if key.role is not Role.CLINICIAN:
+                    pump_bench.open_programmer(Role.CLINICIAN).end_session()
+                pump_bench.open_programmer(key.role).end_session()
 
 
 @pytest.fixture

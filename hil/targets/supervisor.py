@@ -41,6 +41,12 @@ class Gap(NamedTuple):
         """For people, and for a mark in a recording; without a name, which might have to be redacted."""
         return f"{'expected' if self.expected else 'unexpected'}, {self.lasted_ms} ms"
 
+    @classmethod
+    def of_words(cls, words: str) -> Gap:
+        """The gap of which these are the words."""
+        expected, lasted = words.removesuffix(" ms").split(", ")
+        return cls(int(lasted), expected == "expected")
+
 
 def host_ms() -> int:
     """The host's monotonic clock."""
@@ -80,6 +86,11 @@ class LineSupervisor:
         self._was_open = False
         self._lost: BenchLost | None = None
         self._channel: SupervisedChannel | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the line was lost, and is not waited for any more."""
+        return self._lost is not None
 
     def open(self) -> SupervisedChannel:
         """The line; the channel before is closed. Raises what opening raises where it was never open.

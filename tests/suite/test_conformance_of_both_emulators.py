@@ -34,9 +34,13 @@ class Run(NamedTuple):
 
 def run_suite(report: Path, target: str, *arguments: str) -> Run:
     """`pumpbench hil run`, and what its report says."""
-    command = [sys.executable, "-m", "hil.cli", "hil", "run", "--target", target, "--report", str(report)]
+    command = [sys.executable, "-m", "hil.cli", "hil", "run", "--target", target, "--no-history"]
     done = subprocess.run(
-        [*command, *arguments], capture_output=True, text=True, check=False, cwd=report.parent
+        [*command, "--report", str(report), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=report.parent,
     )
     cases = list(ET.parse(report / "junit.xml").iter("testcase"))  # noqa: S314 - our own report
     verdicts = {f"{case.get('classname')}::{case.get('name')}": _verdict(case) for case in cases}

@@ -45,7 +45,7 @@ def test_a_pump_that_is_well_passes_each_check(bench: TestBench) -> None:
     assert problems(seen) == {}
     refuse_where_unfit("the bench", seen)
     found = {each.name: each.found for each in results(seen)}
-    assert list(found) == ["identity", "link", "clock", "power", "disk"]
+    assert list(found) == ["identity", "capabilities", "link", "clock", "power", "disk"]
     assert found["identity"].startswith("emulator, serial EMU000000001, firmware 0x")
     assert found["link"] == f"{PINGS} of {PINGS} pings, 0 again, 0 damaged frames"
     assert re.fullmatch(r"\d+ %, \d+ mV", found["power"])
@@ -63,6 +63,7 @@ def test_whoever_does_not_answer_is_found_out_in_5_s_of_the_line(bench: TestBenc
     }  # nothing is green that was not looked at
     assert states == {
         "identity": "unfit",
+        "capabilities": "not seen",
         "link": "not seen",
         "clock": "not seen",
         "power": "not seen",

@@ -1,4 +1,4 @@
-"""A test that is run again has one result, its last; a test that is run twice has two."""
+"""A test that is run again has one result, its last, and is said to be; a test that is run twice has two."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _unindented(text: str) -> str:
 @pytest.mark.parametrize("more", [(), ("-n", "2")], ids=["here", "distributed"])
 @pytest.mark.parametrize(
     ("failures", "result", "tries"),
-    [(2, "4 passed", 4), (3, "3 passed, 1 failed", 4)],
+    [(2, "1 passed, 3 passed on retry", 4), (3, "1 passed, 2 passed on retry, 1 failed", 4)],
     ids=["passes in the end", "fails to the end"],
 )
 def test_a_test_that_is_run_again_counts_once_with_its_last_result(
@@ -91,7 +91,7 @@ def test_a_test_that_is_ended_in_its_second_try_did_not_run(tmp_path: Path) -> N
     ending = " or os.kill(os.getpid(), signal.SIGTERM) if tries.count(3) > 1 else False"
     done = run_again(tmp_path, failures=9, ending=ending)
     assert done.returncode == 2, done.stdout
-    assert "result    INCOMPLETE: 3 passed, 1 did not run on" in summary(tmp_path)
+    assert "result    INCOMPLETE: 1 passed, 2 passed on retry, 1 did not run on" in summary(tmp_path)
     assert named_in(tmp_path) == ["test_in_the_middle (begun, not ended)"]
 
 

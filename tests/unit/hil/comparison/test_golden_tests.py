@@ -42,7 +42,7 @@ def test_each_session_is_a_test_that_fails_by_message_and_field_and_is_an_error_
     assert done.returncode == 1, done.stdout
     for name in ("same", "by-rule", "factory", "another-serial"):
         assert f"PASSED sessions/{name}.session.toml::is_answered_as_it_was_recorded" in done.stdout
-    assert "otherwise.is_answered_as_it_was_recorded (accused: difference)" in done.stdout
+    assert "otherwise.is_answered_as_it_was_recorded (accused: device)" in done.stdout
     assert "GET_LIMITS of packet" in done.stdout
     assert "GetLimitsReply.bolus_max_nl was 400000 and is 500000" in done.stdout
     assert "clinician, key 3:" in done.stdout, "the last frames of a test that failed"
