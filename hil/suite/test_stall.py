@@ -20,7 +20,7 @@ STROKE_MS = 72_000  # 500 nL at 600,000 nL/day
 DETECT_MS = 1_200_000
 LATEST_FOUND_MS = DETECT_MS + 2 * STROKE_MS  # from a stall just after a stroke
 
-pytestmark = pytest.mark.needs("time", "faults", "reset")
+pytestmark = pytest.mark.needs("time", "stall", "reset")
 
 
 @verifies("ALM-003")

@@ -93,6 +93,7 @@ class ProcessTarget:
             TargetCapability.POWER,
             TargetCapability.BALANCE,
             TargetCapability.MAGNET,
+            TargetCapability.STALL,
             TargetCapability.RESET,
         }
         if self._choice.time_mode == MANUAL:

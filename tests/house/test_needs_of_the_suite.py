@@ -18,8 +18,9 @@ USES: Final[Mapping[str, str]] = {
     "tones": r"tones",
     "balance": r"weigh",
     "magnet": r"inject\(.magnet.\)",
+    "stall": r"stall\(",
     "power": r"power_cut|power_restore|cut_and_restore",
-    "faults": r"inject\(|stall\(|faults\(|aspirate|fill\(|fault\(",
+    "faults": r"inject\(|faults\(|aspirate|fill\(|fault\(",
 }
 """How a test uses what it needs. Of `time` nobody can see it: a line that loses frames waits for it."""
 OF_THE_TARGET: Final = frozenset({"test_a_pump_whose_truth_a_bench_can_read_says_that_it_is_virtual"})
