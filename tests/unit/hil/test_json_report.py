@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.support.lacking import keep_no_snapshots
 from tests.unit.hil.runs import five_tests, hil_run, pytest_on
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ CLAIMS = """
 
 def test_each_test_has_its_requirements_in_the_report_however_far_it_came(tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator:process", "--hil-report", "report")
+    keep_no_snapshots(tmp_path)
     pytest_on(tmp_path, CLAIMS, *arguments)
     tests = document_of(tmp_path)["tests"]
     assert len(tests) == 5
