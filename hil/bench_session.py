@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from hil.bench_options import check_baud, check_pump_options
 from hil.board_console import BoardConsole
 from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
@@ -25,9 +24,10 @@ from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
+from hil.session_options import check_baud, check_emulator_options, waiting_ms
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import LineSupervisor, waiting_ms
+from hil.targets.supervisor import LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
@@ -81,7 +81,7 @@ class BenchSession:
         if self.in_bench_file is not None:
             usual = self.in_bench_file.profile or usual
         self._usual = PumpChoice(usual, self._seed, baud=baud)
-        check_pump_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_emulator_options(address, profile, seed, makes_pumps=self.makes_pumps)
         check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"

@@ -84,6 +84,18 @@ def check_claimed(
     )
 
 
+def check_identity(
+    path: Path, name: str, memory_id: int | None, capabilities: frozenset[TargetCapability]
+) -> None:
+    """BadConfiguration where the bench file names the memory of a board that is given another one for each test."""
+    if memory_id is not None and TargetCapability.RESET in capabilities:
+        raise BadConfiguration(
+            f"{path}: targets.{name}.identity names a memory_id, and an instrument of {name} gives the pump another "
+            "one for each test",
+            advice="leave memory_id out: the serial number says which board it is",
+        )
+
+
 def _who_gives(name: str, capability: TargetCapability) -> str:
     givers = givers_of(capability)
     if not givers:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from hil.capture.messages import RecordedMessage
 
+ALL: Final = "all requests"
+"""Stands for all kinds: where few tests ran, there may be too few answers of each to say anything."""
 ANSWERS_MIN: Final = 20
 """Of a kind of request, on each side: with fewer nothing is said of a shift."""
 LEAST_SHIFT_US: Final = 1_000
@@ -54,8 +56,11 @@ class Latencies:
                 self._us[opcode_name(frame)].append((time_ns - asked_ns.pop(entry.answers)) // NS_PER_US)
 
     def quantiles(self) -> dict[str, Quantiles]:
-        """Those of each kind, by name."""
-        return {name: quantiles_of(values) for name, values in sorted(self._us.items())}
+        """Those of each kind, by name, and of all together."""
+        found = {name: quantiles_of(values) for name, values in sorted(self._us.items())}
+        if found:
+            found[ALL] = quantiles_of([value for values in self._us.values() for value in values])
+        return found
 
 
 def quantiles_of(values_us: Sequence[int]) -> Quantiles:

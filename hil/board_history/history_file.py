@@ -156,7 +156,9 @@ def history_at(path: Path, *, writing: bool) -> Iterator[HistoryFile]:
         if writing:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, ONLY_MINE))
-        place = f"{path.absolute().as_uri()}?mode={'rw' if writing else 'ro'}"
+        # who reads rolls back what a killed writer has left, where that may be done
+        mode = "rw" if writing or os.access(path, os.W_OK) else "ro"
+        place = f"{path.absolute().as_uri()}?mode={mode}"
         with closing(sqlite3.connect(place, uri=True, timeout=WAIT_S, isolation_level=None)) as connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")

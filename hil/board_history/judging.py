@@ -12,7 +12,7 @@ from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.latency import ANSWERS_MIN, LEAST_SHIFT_PERCENT, LEAST_SHIFT_US
+from hil.latency import LEAST_SHIFT_PERCENT, LEAST_SHIFT_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PAST_MOST: Final = 20
 PAST_LEAST: Final = 5
 """Runs with the same thing in them; with fewer nothing is called a shift."""
+ANSWERS_LEAST: Final = 5
+"""To a kind of request in a run: how much so few scatter is known from the past, which had as many."""
 TIMES_SCATTER: Final = 5
 """A shift is more than so many times the scatter of the past."""
 SIGMA_OF_MAD: Final = 1.4826
@@ -119,7 +121,7 @@ def _latencies(now: Kept, before: list[Kept]) -> Iterable[PastShift]:
         middle_us = median(middles.values())
         least = max(LEAST_SHIFT_PERCENT / 100, LEAST_SHIFT_US / max(middle_us, 1))
         answers = sum(of_now[test][0] for test in middles)
-        if answers >= ANSWERS_MIN and is_shifted(ratio_now, ratios, least):
+        if answers >= ANSWERS_LEAST and is_shifted(ratio_now, ratios, least):
             yield PastShift(
                 What.LATENCY,
                 request,

@@ -8,6 +8,7 @@ from functools import partial
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
+from hil.capture.recording_file import plain_text
 from hil.errors import BadConfiguration, PumpbenchError
 from hil.programmer.expected_pump import serial_of
 from hil.quantity_words import counted
@@ -86,10 +87,10 @@ def kept_of(session: BenchSession, run: RunRecord, report: Path | None, board: s
             _kept_run(session, run, report, board, is_virtual=is_virtual),
             tuple(
                 KeptTest(
-                    test.name,
+                    plain_text(test.name),
                     test.verdict.value,
                     round(test.duration_s * 1_000_000),
-                    test.reason.partition("\n")[0][:REASON_CHARACTERS],
+                    plain_text(test.reason.partition("\n")[0])[:REASON_CHARACTERS],
                     test.accused,
                 )
                 for test in run.tests
@@ -101,10 +102,10 @@ def kept_of(session: BenchSession, run: RunRecord, report: Path | None, board: s
             ),
             tuple(
                 KeptMeasurement(
-                    test.name,
+                    plain_text(test.name),
                     str(each["name"]),
                     str(each["unit"]),
-                    each["value"],
+                    each["value"] if isinstance(each["value"], int | float) else None,  # "nan" is no value
                     str(each["verdict"]),
                     json.dumps(each.get("series", [])),
                 )
@@ -125,8 +126,8 @@ def _kept_run(
     return KeptRun(
         board=board,
         kind="emulator" if info is None else info.kind.name.lower(),
-        target=run.target,
-        place=run.board,
+        target=plain_text(run.target),
+        place=plain_text(run.board),
         memory_id="" if info is None else f"{info.memory_id:016x}",
         device=run.identity,
         firmware="" if info is None else f"{info.fw:08X}",
@@ -139,10 +140,10 @@ def _kept_run(
         seed=run.seed,
         began_at_s=run.began_at_s,
         exit_code=run.exit_code if run.exit_code is not None else -1,
-        result=one_line(run),
+        result=plain_text(one_line(run)),
         is_complete=not run.is_incomplete and not run.stopped,
         is_virtual=is_virtual,
-        report="" if report is None else str(report),
+        report="" if report is None else plain_text(str(report)),
     )
 
 

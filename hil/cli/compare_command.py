@@ -146,13 +146,18 @@ def _reports(first: str, second: str, place: str, suite: dict[str, Any]) -> list
             advice="leave them out",
         )
     check_choice(targets, suite)
-    reports = []
-    for name, side in zip(SIDES, sides, strict=True):
-        if isinstance(side, Path):
-            reports.append(side)
-            continue
-        reports.append(path_of(Path(place), "--report") / name)
-        run_suite(side, reports[-1], suite)
+    kept = path_of(Path(place), "--report")
+    reports = [
+        side if isinstance(side, Path) else kept / name for name, side in zip(SIDES, sides, strict=True)
+    ]
+    if targets and reports[0].resolve() == reports[1].resolve():
+        raise BadConfiguration(
+            f"the run would replace the report that it is to be compared with, in {reports[0]}",
+            advice="name another directory with --report",
+        )
+    for side, directory in zip(sides, reports, strict=True):
+        if not isinstance(side, Path):
+            run_suite(side, directory, suite)
     return reports
 
 

@@ -11,6 +11,7 @@ from hil.comparison.differences import How
 from hil.frame_words import value_text
 from hil.latency import ANSWERS_MIN
 from hil.quantity_words import counted
+from hil.report.summary import DID_NOT_RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -64,15 +65,17 @@ def _made_of(report: ReadReport) -> str:
 def _outcome_lines(found: RunComparison) -> Iterator[str]:
     tests = len({*found.first.tests, *found.second.tests})
     said = f"{len(found.outcomes)} differ" if found.outcomes else "all end alike"
-    yield f"outcome: of {counted(tests, 'test')} {said}; {found.executed} were executed on both"
+    yield f"outcome: of {counted(tests, 'test')} {said}; {found.executed} executed on both"
 
     def kind(each: OutcomeDifference) -> tuple[str, str, str]:
-        failed = {each.first, each.second} & {"failed", "error"}
-        return each.first, each.second, "" if failed else each.reason
+        of_its_own = {each.first, each.second} & {"failed", "error", DID_NOT_RUN}
+        return each.first, each.second, "" if of_its_own else each.reason
 
     for (first, second, reason), group in groupby(sorted(found.outcomes, key=kind), kind):
         rows = list(group)
         yield f"  {first} | {second}, {counted(len(rows), 'test')}{f': {reason}' if reason else ''}"
+        if DID_NOT_RUN in (first, second):
+            continue  # that the run is not complete stands above
         for row in rows[:NAMES_SHOWN]:
             yield f"    {row.test}{'' if reason or not row.reason else f': {row.reason.splitlines()[0]}'}"
         if len(rows) > NAMES_SHOWN:
@@ -84,14 +87,15 @@ def _timing_lines(found: RunComparison) -> Iterator[str]:
         yield f"timing: not compared: {found.timing_not_compared}"
         return
     judged = [each for each in found.timing if each.is_judged]
+    few = len(found.timing) - len(judged)
     yield (
-        f"timing: {len(found.shifted)} of {many(len(judged), 'kind of request')} shifted; "
-        f"{len(found.timing) - len(judged)} with fewer than {ANSWERS_MIN} answers"
+        f"timing: of {many(len(judged), 'kind of request')} {len(found.shifted) or 'none'} shifted; "
+        f"{few} more with fewer than {ANSWERS_MIN} answers"
     )
     width = max((len(each.request) for each in found.shifted), default=0)
     for each in found.shifted:
         yield f"  {each.request:<{width}}  {_shift(each)}"
-    if len(judged) > 1 and len(found.shifted) == len(judged):
+    if len(judged) > 2 and len(found.shifted) == len(judged):
         yield "  all of them: look at the line and the hosts before the pump"
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from hil.capture.recording_file import plain_text
 from hil.errors import BadConfiguration
 from hil.report.documents import REPORT_SCHEMA
 from hil.report.records import JSON_NAME, RECORDING_PATTERN
@@ -80,9 +81,10 @@ def _report(directory: Path, document: dict[str, Any]) -> ReadReport:
     tests: dict[str, ReadTest] = {}
     for row in document["tests"]:
         test = ReadTest(str(row["outcome"]), str(row["reason"]), float(row["duration_s"]))
-        known = tests.get(row["name"])
+        name = plain_text(row["name"])  # as recordings have it
+        known = tests.get(name)
         if known is None or known.outcome == "passed":  # of one that ran several times, what is not a pass
-            tests[row["name"]] = test
+            tests[name] = test
     return ReadReport(
         directory,
         str(document["target"]["address"]),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
-from hil.capability_contract import Promise, check_claimed
+from hil.capability_contract import Promise, check_claimed, check_identity
 from hil.errors import BadConfiguration
 from hil.instruments.composed_rig import ComposedRig, brought_by, declared_instruments
 from hil.instruments.reset_line import PROFILE_WORD
@@ -77,6 +77,8 @@ class BoardTarget(PortTarget["Channel"]):
             claimed = bench.capabilities
             check_claimed(bench.path, bench.name, claimed, self.instruments)
         self.capabilities: frozenset[TargetCapability] = claimed | brought_by(self.instruments)
+        if bench is not None:
+            check_identity(bench.path, bench.name, bench.memory_id, self.capabilities)
         self.promise = Promise(address, self.capabilities, "" if bench is None else bench.kind)
         """What it says of itself, to be compared with the handshake."""
         self._rig: ComposedRig | None = None

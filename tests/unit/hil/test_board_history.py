@@ -26,7 +26,7 @@ from hil.board_history.kept import Kept, KeptLatency, KeptMeasurement, KeptRun, 
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
-from hil.latency import Quantiles
+from hil.latency import ALL, Quantiles
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from tests.unit.hil.made_reports import ASKED, made_report, status_often
 from tests.unit.hil.runs import pytest_on
@@ -162,6 +162,8 @@ def test_a_run_whose_process_is_killed_while_it_writes_leaves_no_part_of_itself(
             history._connection.execute("PRAGMA cache_size = 1")  # its pages reach the file before it ends
             history.add(kept()._replace(tests=KillsItself(kept().tests)))
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    with history_at(path, writing=False) as history:
+        assert [run.number for run in history.runs(BOARD, 9)] == [1]
     with history_at(path, writing=True) as history:
         assert [run.number for run in history.runs(BOARD, 9)] == [1]
         assert history.add(kept()) == 2
@@ -376,7 +378,8 @@ def test_what_cannot_be_shown_is_said(
 
 def ended_run(report: Path) -> RunRecord:
     flow = {"name": "flow", "unit": "uL", "value": 12.5, "verdict": "passed", "limits": [None, None]}
-    tests = [CaseRecord("test_one", Verdict.PASSED, 1.5, measurements=(flow,))]
+    odd = {"name": "odd", "unit": "1", "value": "nan", "verdict": "failed"}
+    tests = [CaseRecord("test_one", Verdict.PASSED, 1.5, measurements=(flow, odd))]
     tests += [CaseRecord("test_two", Verdict.FAILED, 0.5, reason="x.py:1: no\nmore", accused="device")]
     return RunRecord("bench:rig1", "EMULATED pump", tests=tests, chosen=["test_one", "test_two"], exit_code=1)
 
@@ -397,7 +400,11 @@ def test_a_run_on_a_board_is_kept_under_the_serial_number_of_its_pump_with_its_l
     assert whole.run.place == lab.port
     assert whole.run.is_complete
     assert whole.tests[1] == KeptTest("test_two", "failed", 500_000, "x.py:1: no", "device")
-    assert whole.measurements == (KeptMeasurement("test_one", "flow", "uL", 12.5, "passed", "[]"),)
+    assert whole.measurements == (
+        KeptMeasurement("test_one", "flow", "uL", 12.5, "passed", "[]"),
+        KeptMeasurement("test_one", "odd", "1", None, "failed", "[]"),
+    )
+    assert ALL in {each.request for each in whole.latencies}
     (statuses,) = [each for each in whole.latencies if each.request == "GET_STATUS"]
     assert (statuses.test, statuses.quantiles.answers) == ("test_one", ASKED + 1)
 
@@ -421,6 +428,16 @@ def test_a_word_that_names_no_runs_to_be_kept_is_refused() -> None:
         pytest.raises(BadConfiguration, match="hil_history must be one of boards, all, none, is 'some'"),
     ):
         keeper(session, None, "some")
+
+
+def test_names_that_are_no_text_are_kept_by_their_codes(at_home: Path, tmp_path: Path) -> None:
+    run = ended_run(tmp_path)
+    run.tests = [CaseRecord("test_\udcff", Verdict.FAILED, 0.1, reason="\udcfe")]
+    with closing(BenchSession(parse("emulator"))) as session:
+        (line,) = keeper(session, "all", "")(run, tmp_path)
+    assert line.startswith("history: run 1,")
+    (row,) = document("emulator/implanted", "--test", "test_")["runs"]
+    assert row["reason"] == "\\udcfe"
 
 
 def test_a_board_that_has_never_answered_has_no_history(lab: Lab, at_home: Path) -> None:

@@ -17,7 +17,7 @@ from hil.preflight import look_at, results
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import DeviceKind
 from tests.support.stand_in_board import StandInBoard
-from tests.unit.hil.test_boards_on_the_command_line import lab
+from tests.unit.hil.test_boards_on_the_command_line import SERIAL, lab
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,17 @@ def test_a_bench_file_that_claims_what_no_instrument_gives_is_refused_with_who_g
     with pytest.raises(BadConfiguration, match=said) as caught:
         session_with(lab, claimed, instruments)
     assert str(caught.value).startswith(f"{lab.directory}/pumpbench.toml: targets.rig1.capabilities says ")
+
+
+def test_a_memory_that_each_test_would_replace_is_no_identity(lab: Lab) -> None:
+    lab.write(
+        serial=f'{SERIAL}", memory_id = "00000000000000ab',
+        more='[targets.rig1.instruments.reset]\ncommand = "x"',
+    )
+    with pytest.raises(
+        BadConfiguration, match="identity names a memory_id, and an instrument of rig1 gives the pump"
+    ):
+        BenchSession(parse("bench:rig1"))
 
 
 @pytest.mark.parametrize(

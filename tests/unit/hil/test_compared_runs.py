@@ -54,11 +54,16 @@ def test_two_runs_that_differ_in_what_is_other_each_time_alone_are_alike(tmp_pat
     second = made_report(tmp_path / "b", {"test_two": program, "test_one": status}, seed=2)
     code, shown, _ = compared(first, second)
     assert code == 0, shown
-    assert "outcome: of 2 tests all end alike; 2 were executed on both" in shown
+    assert "outcome: of 2 tests all end alike; 2 executed on both" in shown
     assert re.search(r"bytes: \d\d messages of 2 tests compared: the same", shown)
     assert "the same by a rule alone: ClientHello.nonce_c" in shown
     said = document(first, second)
     assert (said["alike"], said["executed"], said["fields"], said["outcomes"]) == (True, 2, [], [])
+
+
+def test_a_test_whose_name_is_no_text_is_compared_too(tmp_path: Path) -> None:
+    first = made_report(tmp_path / "a", {"test_\udcff": status})
+    assert document(first, first)["compared_tests"] == 1
 
 
 def test_a_field_that_differs_is_named_with_both_values_its_tests_and_its_packets(tmp_path: Path) -> None:
@@ -116,7 +121,7 @@ def test_tests_that_do_not_end_alike_are_named_by_how_and_why_and_what_one_skipp
 
 
 @pytest.mark.parametrize(
-    ("delay_ms", "late", "shifted"), [(0, 0, []), (40, ASKED, ["GET_STATUS"]), (40, 3, [])]
+    ("delay_ms", "late", "shifted"), [(0, 0, []), (40, ASKED, ["GET_STATUS", "all requests"]), (40, 3, [])]
 )
 def test_a_latency_that_is_another_is_named_and_a_few_late_answers_are_noise(
     delay_ms: int, late: int, shifted: list[str], tmp_path: Path
@@ -127,7 +132,7 @@ def test_a_latency_that_is_another_is_named_and_a_few_late_answers_are_noise(
     assert [each["request"] for each in said["timing"] if each["shifted"]] == shifted
     code, shown, _ = compared(first, second, "--no-bytes")
     assert code == (15 if shifted else 0)
-    assert ("GET_STATUS  median 0.0 | 40.0 ms" in shown) is bool(shifted)
+    assert bool(re.search(r"GET_STATUS +median 0\.0 \| 40\.0 ms", shown)) is bool(shifted)
     assert document(first, second, "--no-bytes", "--no-timing")["timing"] == []
 
 
@@ -293,6 +298,7 @@ def test_what_is_no_report_is_one_sentence(content: str | None, said: str, tmp_p
             "--seed is for emulated pumps alone, and neither target makes its pump",
         ),
         (("bench:none", "emulator"), "there is no bench file"),
+        (("./first", "emulator", "--report", "."), "neither a report nor a port at ./first"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_runs(
@@ -302,6 +308,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_runs(
     code, _, sentence = compared(*words)
     assert (code, said in sentence) == (10, True), sentence
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_does_not_replace_the_report_that_it_is_compared_with(tmp_path: Path) -> None:
+    second = made_report(tmp_path / "first", {"test_one": status})
+    code, _, sentence = compared("emulator", second, "--report", tmp_path)
+    assert (code, "the run would replace the report" in sentence) == (10, True), sentence
+    assert (second / JSON_NAME).exists()
 
 
 def test_two_runs_of_which_neither_has_executed_a_test_are_not_alike(tmp_path: Path) -> None:

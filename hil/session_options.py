@@ -1,21 +1,27 @@
-"""Options of a run that say which pump is made and how fast its line is; refused where the target takes none."""
+"""What the options of a run may say of its target: refused in one sentence where this target does not take them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from hil.errors import BadConfiguration
 from hil.targets.choices import PumpChoice
+from hil.targets.supervisor import FOUND_WITHIN_MS, MS_PER_S
 
 if TYPE_CHECKING:
     from hil.address import Address
 
-PROFILE_OPTION = "--profile (--hil-profile)"
-BAUD_OPTION = "--baud (--hil-baud)"
-SEED_OPTION = "--seed (--hil-seed)"
+PROFILE_OPTION: Final = "--profile (--hil-profile)"
+BAUD_OPTION: Final = "--baud (--hil-baud)"
+WAIT_SETTING: Final = "hil_line_back_within_s"
+MAX_WAIT_S: Final = 3_600
+SEED_OPTION: Final = "--seed (--hil-seed)"
 
 
-def check_pump_options(address: Address, profile: str | None, seed: int | None, *, makes_pumps: bool) -> None:
+def check_emulator_options(
+    address: Address, profile: str | None, seed: int | None, *, makes_pumps: bool
+) -> None:
     """BadConfiguration that names the option, what it must be, and what it is."""
     for option, given in ((PROFILE_OPTION, profile), (SEED_OPTION, seed)):
         if given is None:
@@ -52,6 +58,17 @@ def check_baud(address: Address, baud: int | None) -> None:
         )
     if baud <= 0:
         raise BadConfiguration(f"{BAUD_OPTION} must be a number of bits per second above 0, is {baud}")
+
+
+def waiting_ms(seconds: str) -> int:
+    """How long a line is waited for. BadConfiguration where that is no number of seconds up to an hour."""
+    if not seconds:
+        return FOUND_WITHIN_MS
+    if not re.fullmatch("[0-9]{1,4}", seconds) or int(seconds) > MAX_WAIT_S:
+        raise BadConfiguration(
+            f"{WAIT_SETTING} must be a whole number of seconds from 0 to {MAX_WAIT_S}, is {seconds!r}"
+        )
+    return int(seconds) * MS_PER_S
 
 
 def _advice_on(option: str) -> str:
