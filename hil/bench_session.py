@@ -378,7 +378,7 @@ class BenchSession:
             self.console.close()
         if self.recording is not None:
             self.recording.close()
-        for target in (self._shared, self._next, self._retiring):
+        for target in (self._shared, self._next, self._retiring, self._sample):
             if target is not None:
                 target.dismiss()
                 target.close()

@@ -17,6 +17,7 @@ class TargetCapability(StrEnum):
     POWER = "power"  # cut and restore the pump's power
     RESET = "reset"  # a pump in its known first state for each test
     BALANCE = "balance"  # weigh what the pump has delivered
+    MAGNET = "magnet"  # bring a magnet near the pump, and take it away
     SNAPSHOT = "snapshot"  # go back to an earlier state
 
 

@@ -157,7 +157,7 @@ def _clock(programmer: Programmer, deadline: Deadline) -> tuple[int, int]:
 
 def _found_identity(seen: Seen) -> str:
     if seen.info is None:
-        return "nobody"
+        return "not known"
     return f"{seen.info.kind.name.lower()}, serial {serial_of(seen.info)}, firmware 0x{seen.info.fw:08X}"
 
 

@@ -52,7 +52,8 @@ def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError |
 
     if not target:
         raise UsageError(
-            "no board is named to look at", advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}"
+            "no board is named to look at",
+            advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
     session = BenchSession(addresses.parse(target))
     session.purpose = "hil preflight"

@@ -57,7 +57,7 @@ FAULTS: Final = (
     InstrumentFault("motor-stall", "stall", "the motor takes no edges"),
     InstrumentFault("magnet", "magnet", "the pump's receiver wakes"),
 )
-POWER: Final = ("power", "uhubctl", "http-outlet")
+POWER: Final = ("power", "uhubctl", "http-outlet", "labgrid")
 """Kinds that bring the board's power, of which a rig takes the first it has."""
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
+    from hil.targets.labgrid import LabgridAddress
     from hil.targets.target import Target
     from hil.targets.usb import SerialPort, UsbAddress
 
@@ -278,12 +279,27 @@ def usb_target(
     return BoardTarget(text, open_line, lambda: board_of(text, wanted, ports))
 
 
+def labgrid_target(text: str, address: LabgridAddress, baud: int | None) -> BoardTarget:
+    """The board at a place of labgrid, with a lease on this machine too: labgrid lets one user in twice."""
+    from hil.targets.labgrid import place_target  # noqa: PLC0415 - where it is wanted
+
+    inner = place_target(text, address, baud)
+    coordinator = address.coordinator or os.environ.get("LG_COORDINATOR", "")
+    board = BoardTarget(
+        text, lambda _levels: inner.open_channel(), lambda: f"labgrid:{address.place}@{coordinator}"
+    )
+    board.behind = inner
+    return board
+
+
 def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
     """The board that a bench file names: what its address names, with all that the file says of it."""
     address = parse(bench.address)
     inner = make_target(address, PumpChoice(baud=bench.baud))
     if isinstance(inner, BoardTarget):
-        return BoardTarget(text, inner.open_line, inner.board, bench)
+        board = BoardTarget(text, inner.open_line, inner.board, bench)
+        board.behind = inner.behind
+        return board
     is_path = address.scheme.name == "pty"
     board = BoardTarget(
         text,

@@ -92,6 +92,7 @@ class ProcessTarget:
             TargetCapability.PROFILE,
             TargetCapability.POWER,
             TargetCapability.BALANCE,
+            TargetCapability.MAGNET,
             TargetCapability.RESET,
         }
         if self._choice.time_mode == MANUAL:

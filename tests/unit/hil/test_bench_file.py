@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from hil.bench_file import NAME, bench_file_schema, find_bench_file, nearest_bench_file, read_bench_file
 from hil.capabilities import TargetCapability
+from hil.cli.help_pages import help_page
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -224,6 +226,7 @@ def test_the_schema_describes_each_key_that_the_reader_takes() -> None:
         return found + [each for name, part in inner.items() for each in undescribed(part, f"{place}.{name}")]
 
     schema = bench_file_schema()
+    assert json.loads(CliRunner().invoke(help_page, ["bench-schema"]).stdout) == schema
     assert undescribed(schema) == []
     target = schema["properties"]["targets"]["additionalProperties"]
     assert set(target["properties"]) >= {"address", "reset", "identity", "hooks", "instruments"}

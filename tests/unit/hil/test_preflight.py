@@ -179,7 +179,7 @@ def test_the_command_shows_each_check_and_ends_with_7_where_one_fails(lab: Lab) 
     assert code == 7
     assert "serial PUMP-17" in document["error"]["message"]
     shown = pumpbench("hil", "preflight", "--target", "bench:rig1").stdout
-    assert re.search(r"^identity +unfit +nobody$", shown, re.MULTILINE)
+    assert re.search(r"^identity +unfit +not known$", shown, re.MULTILINE)
     assert re.search(r"^link +not seen$", shown, re.MULTILINE)
 
 
