@@ -1,8 +1,8 @@
 """The only loop of an emulator: one thread that waits for bytes, for time and for jobs, and steps the pump.
 
-It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the jobs of rig
-control, then goes on with a time run under manual time if one is under way; each of these steps the pump at
-the time that the clock says. Nothing here waits but the selector.
+It stands on `selectors` and raw descriptors; `rack` has the loop of several. Each turn takes the bytes that came,
+then the jobs of rig control, then goes on with a time run under manual time if one is under way; each of these steps
+the pump at the time that the clock says. Nothing here waits but the selector.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import selectors
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import is_due
@@ -21,7 +22,7 @@ from firmware_emu.bench.time_run import TimeRun
 from firmware_emu.pump import MEMORY_ID_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from firmware_emu.awaited import Awaited
@@ -75,21 +76,33 @@ class Runner:
         port.attach(self.selector)
         command_queue.attach(self.selector)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has said stop."""
+        return self._stopping
+
     def run(self) -> None:
-        """Serve until `stop`, with a last step at that moment; however it ends, nobody is left waiting for a reply."""
+        """Serve until `stop`."""
+        with self.serving():
+            while not self._stopping:
+                self.turn(self.wait_s())
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """A step before and after the turns in the block; however it ends, nobody is left waiting for a reply."""
         try:
             self.settle()
-            while not self._stopping:
-                self._turn()
+            yield
             self.settle()
         finally:
             self._break_off("the bench is closing")
             self._command_queue.close()
             self._wake_trace_readers()
 
-    def _turn(self) -> None:
+    def turn(self, wait_s: float) -> None:
+        """Do all that is there to be done, or what comes within this time."""
         self._look_at_image()
-        for key, events in self.selector.select(self._wait_s()):
+        for key, events in self.selector.select(wait_s):
             key.data(events)
         if self.port.take_reset():
             actions.reset(self)
@@ -192,7 +205,8 @@ class Runner:
             self._under.future.set_exception(NotNowError(why))
             self._under = None
 
-    def _wait_s(self) -> float:
+    def wait_s(self) -> float:
+        """How long there is nothing to do but what comes from outside."""
         under = self._under
         if under is None:
             wait_s = self.clock.wait_s(self.host.wake_at_ms, self.host.wake_line_ms)
