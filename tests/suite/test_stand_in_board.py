@@ -16,7 +16,7 @@ from tests.unit.hil.runs import hil_run, summary
 if TYPE_CHECKING:
     from pathlib import Path
 
-IN_PART = "test_configuration or test_flow_accuracy or test_bolus_limits or (test_pairing and window)"
+IN_PART = "test_configuration or test_flow_accuracy or test_bolus_limits or test_the_window_closes"
 LACKING = ("faults", "truth", "tones")
 
 
