@@ -48,7 +48,7 @@ def session_with(lab: Lab, claimed: str, instruments: str = "") -> BenchSession:
     ("claimed", "instruments", "said"),
     [
         ('["reset"]', "", r"says reset, .*; reset is given by an instrument of kind reset: write \[targets.rig1.ins"),
-        ('["power"]', MAGNET, r"kind http-outlet or .*power or uhubctl: write .targets.rig1.instruments.http-outlet"),
+        ('["power"]', MAGNET, r"kind http-outlet or labgrid or power or uhubctl: write \[targets.rig1.instruments.h"),
         ('["faults"]', RELAY, "faults is given by an instrument of kind magnet or stall"),
         ('["truth"]', RELAY, "truth is of emulators alone: leave it out"),
         ('["power", "time", "balance"]', RELAY, "says balance, time, and .* balance is given .*; time is"),
