@@ -290,11 +290,13 @@ class BenchSession:
             channel.close()
 
     def preflight(self, report: str | None) -> None:
-        """BenchLost with all reasons, where a run on a device that is already there would end in vain."""
+        """BenchLost with all reasons, where a run on this target would end in vain, or show what is not so."""
+        from hil.preflight import refuse_contradiction, refuse_where_unfit  # noqa: PLC0415 - as above
+
+        if self.makes_pumps and self.address.scheme.name != "emulator":  # which promises what is so
+            refuse_contradiction(make_target(self.address, self._usual), self.key_of(Role.CLINICIAN))
         if self.makes_pumps or not self.address.scheme.lives_on:
             return
-        from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
-
         seen = self.look_before_a_run(Path(report or "."))
         self.info = seen.info
         refuse_where_unfit(self.address.text, seen)
@@ -510,16 +512,9 @@ class TestBench:
         from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
 
         rig, gaps, before = self._rig, self.gaps, self._damaged_before
+        spoken, lines, by_hand = self._programmers, self._lines, self._by_hand
         with self.aside("what the failure shows"):
-            return facts_of(
-                self._programmers,
-                self._lines,
-                rig,
-                gaps,
-                by_hand=self._by_hand,
-                damaged_before=before,
-                ask=ask,
-            )
+            return facts_of(spoken, lines, rig, gaps, by_hand=by_hand, damaged_before=before, ask=ask)
 
     def hindrance_to_repeat(self) -> str:
         """Why this test may not be run again; "" where its next run would begin with a new pump, or sent no command."""

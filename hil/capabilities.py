@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from hil.errors import UsageError
+
 
 class TargetCapability(StrEnum):
     """One thing that a bench around a device can do."""
@@ -31,3 +33,11 @@ def parse_needs(names: tuple[str, ...]) -> frozenset[TargetCapability]:
     if unknown:
         raise ValueError(f"no such capability: {', '.join(unknown)} (there are: {', '.join(ALL_NAMES)})")
     return frozenset(TargetCapability(name) for name in names)
+
+
+def lacks(capability: TargetCapability) -> UsageError:
+    """The error of a rig that cannot do something, which its target does not say that it can."""
+    return UsageError(
+        f"this rig has no {capability.value}",
+        advice=f'mark the test @needs("{capability.value}"), or give its target that capability',
+    )

@@ -6,6 +6,7 @@ What is looked at is a table of checks on what was seen. Nothing that changes th
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
 from hil.line_facts import damaged_frames
 from hil.programmer.expected_pump import serial_of
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import AlarmId, DeviceKind, StatusFlag
 from protocol.messages.conversation import GetLinkStats, Ping
 from protocol.messages.reading import GetInfo, GetLimits, GetStatus
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.board_facts import Expected
-    from hil.programmer.programmer import Programmer
+    from hil.targets.target import Target
+    from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply
 
 LIMIT_MS: Final = 5_000
@@ -262,6 +265,17 @@ def _result(check: Check, seen: Seen) -> CheckResult:
     return CheckResult(
         check.name, CheckState.UNFIT if problem else CheckState.FIT, check.found(seen), problem
     )
+
+
+def refuse_contradiction(target: Target, key: DeviceKey) -> None:
+    """BenchLost where a pump that a target makes says what cannot be with the target's promise. It is thrown away."""
+    with closing(target):
+        target.start()
+        with closing(target.open_channel()) as channel, closing(Programmer(channel, key=key)) as programmer:
+            info = programmer.info()
+    wrong = contradiction(Promise(target.address, target.capabilities), info)
+    if wrong:
+        raise BenchLost(wrong, advice="no test was begun; its kind of target says of itself what is not so")
 
 
 def refuse_where_unfit(address: str, seen: Seen) -> None:

@@ -312,14 +312,14 @@ def _tests(run: RunRecord, anchors: Mapping[int, str]) -> str:
         place = "" if failed else f' id="{anchor}"'
         name = _link(anchor if failed else None, test.name)
         lines.append(
-            f"<tr{place}><td>{name}</td>{_mark(test.verdict.value, kind)}<td>{test.duration_s:.3f}</td>"
+            f"<tr{place}><td>{name}</td>{_mark(test.verdict.value, kind)}<td>{test.duration_s:.3f} s</td>"
             f"<td>{'' if failed else page_text(test.reason)}</td></tr>"
         )
     lines += [
         f"<tr><td>{page_text(name)}</td>{_mark(DID_NOT_RUN, 'unsure')}<td></td><td>{page_text(run.stopped)}</td></tr>"
         for name in run.did_not_run()
     ]
-    return '<h2 id="tests">Tests</h2>' + _table(("Test", "Outcome", "Seconds", "Why"), lines)
+    return '<h2 id="tests">Tests</h2>' + _table(("Test", "Outcome", "Time", "Why"), lines, "matrix")
 
 
 def _tested(run: RunRecord, captures: Mapping[str, str]) -> str:

@@ -55,7 +55,7 @@ class ProgrammerKeywords(KeywordLibrary):
     @keyword
     def get_identity(self) -> str:
         """Return what answers, in one sentence: whether it is an emulated pump, its serial number and firmware."""
-        from hil.bench_session import identity_of  # noqa: PLC0415 - for this keyword alone
+        from hil.identity_words import identity_of  # noqa: PLC0415 - for this keyword alone
 
         return identity_of(self._suite.programmer(Role.CLINICIAN).info())
 

@@ -83,7 +83,7 @@ class ProcessTarget:
 
     @property
     def capabilities(self) -> frozenset[TargetCapability]:
-        """All but snapshots; time only where it is turned by hand."""
+        """All; time only where it is turned by hand."""
         able = {
             TargetCapability.FAULTS,
             TargetCapability.TRUTH,
@@ -95,6 +95,7 @@ class ProcessTarget:
             TargetCapability.MAGNET,
             TargetCapability.STALL,
             TargetCapability.RESET,
+            TargetCapability.SNAPSHOT,
         }
         if self._choice.time_mode == MANUAL:
             able.add(TargetCapability.TIME)

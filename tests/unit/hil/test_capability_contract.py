@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
+from contextlib import closing, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,19 +16,25 @@ from hil.capability_contract import IMPOSSIBLE, Promise, contradiction
 from hil.errors import BadConfiguration, BenchLost
 from hil.preflight import look_at, results
 from hil.programmer.programmer import Programmer
+from hil.targets.choices import PumpChoice
+from hil.targets.emulated import EmulatedTarget
+from hil.targets.replayed import ReplayedTarget
+from hil.targets.schemes import SCHEMES, Scheme
 from protocol.identifiers import DeviceKind
 from tests.support.stand_in_board import StandInBoard
 from tests.unit.hil.test_boards_on_the_command_line import SERIAL, lab
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
     from hil.bench_session import TestBench
+    from hil.targets.target import Target
     from protocol.messages.reading import GetInfoReply
     from tests.unit.hil.test_boards_on_the_command_line import Lab
 
 __all__ = ["lab"]
 
+CLINIC_DAY = Path(__file__).parents[3] / "fixtures" / "sessions" / "clinic_day.pcapng"
 RELAY = '[targets.rig1.instruments.relay]\nkind = "power"\non = "relay on"\noff = "relay off"'
 MAGNET = '[targets.rig1.instruments.magnet]\non = "servo on"\noff = "servo off"'
 
@@ -41,7 +48,7 @@ def session_with(lab: Lab, claimed: str, instruments: str = "") -> BenchSession:
     ("claimed", "instruments", "said"),
     [
         ('["reset"]', "", r"says reset, .*; reset is given by an instrument of kind reset: write \[targets.rig1.ins"),
-        ('["power"]', MAGNET, r"kind http-outlet or power or uhubctl: write \[targets.rig1.instruments.http-outlet\]"),
+        ('["power"]', MAGNET, r"kind http-outlet or labgrid or power or uhubctl: write \[targets.rig1.instruments.h"),
         ('["faults"]', RELAY, "faults is given by an instrument of kind magnet or stall"),
         ('["truth"]', RELAY, "truth is of emulators alone: leave it out"),
         ('["power", "time", "balance"]', RELAY, "says balance, time, and .* balance is given .*; time is"),
@@ -73,7 +80,7 @@ def test_a_memory_that_each_test_would_replace_is_no_identity(lab: Lab) -> None:
 def test_what_an_instrument_gives_may_be_claimed(
     claimed: str, instruments: str, can: tuple[str, ...], lab: Lab
 ) -> None:
-    assert session_with(lab, claimed, instruments).capabilities == parse_needs(can)
+    assert session_with(lab, claimed, instruments).capabilities >= parse_needs(can)
 
 
 def promised(*names: str, kind: str = "") -> Promise:
@@ -148,3 +155,31 @@ def test_a_reset_that_makes_a_new_pump_passes(tmp_path: Path, monkeypatch: pytes
         board.bench_file(tmp_path, reset=board.reset(tmp_path))
         with closing(BenchSession(parse("bench:rig1"))) as session:
             session.preflight(None)
+
+
+class LyingTarget(ReplayedTarget):
+    """A package's kind of target that promises new pumps, and has a recording."""
+
+    capabilities = parse_needs(("reset",))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (
+            lambda text: LyingTarget(text, CLINIC_DAY),
+            "lab: promises reset, and what answers there is replay: a replay says",
+        ),
+        (lambda _text: EmulatedTarget(PumpChoice()), ""),
+    ],
+)
+def test_a_kind_of_target_that_makes_its_pumps_is_held_against_the_handshake_too(
+    make: Callable[[str], Target], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheme = Scheme("lab", "lab:", lambda _text, _place: None, lambda text, _place, _choice: make(text))
+    monkeypatch.setitem(SCHEMES, "lab", scheme)
+    with (
+        closing(BenchSession(parse("lab:"))) as session,
+        pytest.raises(BenchLost, match=said) if said else nullcontext(),
+    ):
+        session.preflight(None)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from hil.cli.main import cli
 from hil.report import documents
+from tests.support.lacking import keep_no_snapshots
 from tests.unit.hil.runs import five_tests, hil_run, pytest_on
 from tests.unit.hil.test_json_schema import closed
 
@@ -126,6 +127,7 @@ CLAIMS = """
 
 def test_each_test_has_its_requirements_in_the_report_however_far_it_came(tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator:process", "--hil-report", "report")
+    keep_no_snapshots(tmp_path)
     pytest_on(tmp_path, CLAIMS, *arguments)
     tests = document_of(tmp_path)["tests"]
     assert len(tests) == 5
