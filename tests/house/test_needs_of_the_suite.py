@@ -38,9 +38,7 @@ def unused(source: str) -> list[str]:
     """A line for each need that neither its test, nor a function or fixture of the file that it names, uses."""
     body = ast.parse(source).body
     functions = {each.name: each for each in body if isinstance(each, ast.FunctionDef)}
-    whole_file = [
-        each for each in body if isinstance(each, ast.Assign) and "pytestmark" in ast.unparse(each.targets)
-    ]
+    whole_file = [each for each in body if isinstance(each, ast.Assign) and "pytestmark" in ast.unparse(each)]
     for_all = set().union(*map(needs_of, whole_file))
 
     def reached(name: str, before: frozenset[str] = frozenset()) -> str:
