@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 SEED_MAX = (1 << 63) - 1
 MIB = 1 << 20
 MEMORY_ID_DIGITS = 16
+MOST_BOARDS = 64  # more than anybody has on a desk; each has descriptors of its own
 
 
 class _WholeNumber(click.IntRange):
@@ -102,6 +103,13 @@ def _memory_id(text: str) -> int:
     metavar="/dev/NAME",
     callback=_checked(lambda text: _port(f"serial:{text}").removeprefix("serial:")),
     help="The same as --port serial:/dev/NAME: the pump at this end of a real cable, at 115200 baud.",
+)
+@click.option(
+    "--boards",
+    type=_WholeNumber(1, MOST_BOARDS),
+    default=1,
+    metavar="N",
+    help="So many pumps in this process, each with a port, memory and serial number of its own.  [default: 1]",
 )
 @click.option(
     "--image",
@@ -191,6 +199,9 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     The first line on stdout is one JSON object, printed when everything in it is open: target (the address
     for `pumpbench program --target`), port, link, tcp, control, token, keys (path of the key file), identity,
     seed, version. On a terminal there are a few lines for people in its place.
+
+    With --boards N there are N such lines. TCP ports (but for 0), seed and serial number are counted up from those
+    of the first board; names of files and links get its number: pump-1, pump-2.
     """
     wanted["port"] = _one_port(
         wanted["port"],

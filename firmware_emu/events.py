@@ -154,6 +154,19 @@ class LeaseEnded(Event):
     """The names of those that were still there."""
 
 
+class SnapshotRestored(Event):
+    """The bench has put a state of a snapshot in the pump's place: pump time goes on from there, and may go back.
+
+    It is told to whoever reads the trace, and is no part of the hash: that is one of a pump's life, not of a bench's.
+    """
+
+    name: str
+    left_at_ms: int
+    """Pump time of the pump that was there before."""
+    memory_id: bytes
+    """What its memory is called from here on."""
+
+
 class RefilledByHand(Event):
     """The reservoir was emptied and filled as an accepted REFILL said."""
 

@@ -34,7 +34,7 @@ from firmware_emu.events import (
     WatchdogReset,
 )
 from firmware_emu.fault_orders import FaultOrders, checked
-from firmware_emu.faults.catalogue import FAULTS, FaultState, fault_named
+from firmware_emu.faults.catalogue import fault_named, states_of
 from firmware_emu.faults.orders import NOW, Order
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
@@ -42,12 +42,14 @@ from firmware_emu.plant.plant import Plant
 from firmware_emu.plant.processor import LINK_TASK, NO_TASK
 from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import QuietHours, Step, Written
+from firmware_emu.units import earlier
 from protocol.wire.framing import DELIMITER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from firmware_emu.controller.commands.device_context import Refilled
+    from firmware_emu.faults.fault import FaultState
     from firmware_emu.faults.orders import Start
     from firmware_emu.pins import Tone
     from firmware_emu.plant.truth import Truth
@@ -196,7 +198,7 @@ class Pump:
         plant, orders, processor = self.plant, self.orders, self.plant.processor
         at_ms = plant.next_event_ms()
         if orders.by_fault:
-            at_ms = _earlier(at_ms, orders.due_ms())
+            at_ms = earlier(at_ms, orders.due_ms())
         controller = self._running
         if controller is None:
             return at_ms
@@ -206,7 +208,7 @@ class Pump:
         tick_ms = controller.schedule.next_event_ms(every_stroke=every_stroke)
         if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
             tick_ms = min(tick_ms, controller.integrity.next_test_ms(cells=processor.disturbed))
-        return _earlier(at_ms, plant.crystal.now_of(tick_ms))
+        return earlier(at_ms, plant.crystal.now_of(tick_ms))
 
     @property
     def _running(self) -> Controller | None:
@@ -354,11 +356,26 @@ class Pump:
         if self.plant.flash.writes:
             self._notes.append(Written(now, self.plant.flash.take_writes()))
 
-    def leave_frames_out(self) -> None:
+    def leave_frames_out(self, *, out: bool = True) -> None:
         """Leave frames out of the trace from here on, for a bench where nobody reads them; they are most of it."""
-        self._traces_frames = False
+        self._traces_frames = not out
         if self.controller is not None:
-            self.controller.link.observing = False
+            self.controller.link.observing = not out
+
+    def begin_anew_for_clients(self, memory_id: int) -> None:
+        """Let those on the line find a memory of this name, no session, and random numbers that nobody has seen."""
+        self._catch_up()
+        self.plant.entropy.branch = memory_id.to_bytes(MEMORY_ID_BYTES, "big")
+        self._memory_id, self._sent, self._in_frame = memory_id, b"", False
+        if self.controller is None:
+            return  # the next start takes the name
+        try:
+            self.controller.begin_anew_for_clients(TickNow(self._tick_ms(), self.now.line_ms), memory_id)
+        except PowerCut as cut:
+            self._power_cut(cut)
+        else:
+            self._memory_id = None
+            self._collect()
 
     def _refill_by_hand(self, refilled: Refilled) -> None:
         """Empty and fill the reservoir as an accepted REFILL said, unless the rig's syringe was used for it."""
@@ -532,11 +549,7 @@ class Pump:
     def faults(self) -> tuple[FaultState, ...]:
         """Every fault of the catalogue as it stands in this pump."""
         self._catch_up()
-        plant, orders = self.plant, self.orders.by_fault
-        return tuple(
-            FaultState(each, each.is_on(plant), each.effects(plant), orders.get(each.name))
-            for each in FAULTS.values()
-        )
+        return states_of(self.plant, self.orders.by_fault)
 
     def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
         """Hold the rotor, or let it go: the fault motor-stall."""
@@ -584,10 +597,3 @@ class Pump:
     def fork(self) -> Pump:
         """Another pump in the same state, with a future of its own."""
         return copy_state(self)
-
-
-def _earlier(one_ms: int | None, other_ms: int | None) -> int | None:
-    """The earlier of two times, of which there may be none."""
-    if one_ms is None or other_ms is None:
-        return other_ms if one_ms is None else one_ms
-    return min(one_ms, other_ms)

@@ -13,6 +13,7 @@ import json
 import sys
 from collections import deque
 from enum import Enum
+from functools import cache
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 State = TypeVar("State")
 Document = dict[str, Any]
-_PLAIN: Final = (int, str, bool, float, type(None))
+_PLAIN: Final = frozenset({int, str, bool, float, type(None)})
+_NOTHING: Final[Document] = {}
 _DEPTH_MAX: Final = 200  # of tuples within tuples: more than any state has
 
 
@@ -58,6 +60,11 @@ def from_document(document: Document, kind: type[State]) -> State:
 
 def layout_of(classes: set[type]) -> str:
     """A hash over the names of classes and of their fields: another one, and a state means something else."""
+    return _layout_of(frozenset(classes))
+
+
+@cache
+def _layout_of(classes: frozenset[type]) -> str:
     rows = sorted(f"{_name_of(each)} {' '.join(field_names(each))}" for each in classes)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
@@ -72,7 +79,7 @@ class _Writer:
         self._alive: list[object] = []  # what has a number stays, or another object might get its address
 
     def value(self, held: Any) -> Any:
-        kind = type(held)
+        kind: type = type(held)
         if kind in _PLAIN:
             return held
         if kind is bytes:
@@ -83,19 +90,23 @@ class _Writer:
             self._alive.append(held)
             row: Document = {}
             self.objects.append(row)
-            row |= self._row(held, kind)
+            row |= _writer_for(kind)(self, held)
         return {"object": number}
 
-    def _row(self, held: Any, kind: type) -> Document:
-        for known, write in self._WRITERS.items():
-            if issubclass(kind, known):
-                return write(self, held)
-        if not is_ours(kind):
-            raise TypeError(f"nobody has said how to write a {_name_of(kind)}")
+    def _object(self, held: Any) -> Document:
+        kind: type = type(held)
+        value = self.value
         self.classes.add(kind)
-        fields = {name: getattr(held, name) for name in field_names(kind) if hasattr(held, name)}
-        fields |= getattr(held, "__dict__", {})
-        return {"class": _name_of(kind), "fields": {name: self.value(each) for name, each in fields.items()}}
+        fields = {}
+        for name in field_names(kind):
+            try:
+                each = getattr(held, name)
+            except AttributeError:  # never set
+                continue
+            fields[name] = each if type(each) in _PLAIN else value(each)
+        for name, each in getattr(held, "__dict__", _NOTHING).items():
+            fields[name] = each if type(each) in _PLAIN else value(each)
+        return {"class": _name_of(kind), "fields": fields}
 
     def _tuple(self, held: tuple[Any, ...]) -> Document:
         row: Document = {"tuple": [self.value(each) for each in held]}
@@ -149,6 +160,17 @@ class _Writer:
         MethodType: _method,
         FunctionType: _function,
     }
+
+
+@cache
+def _writer_for(kind: type) -> Callable[[_Writer, Any], Document]:
+    """What makes rows of objects of a class; TypeError where nobody knows."""
+    for known, write in _Writer._WRITERS.items():  # noqa: SLF001 - of this module
+        if issubclass(kind, known):
+            return write
+    if not is_ours(kind):
+        raise TypeError(f"nobody has said how to write a {_name_of(kind)}")
+    return _Writer._object  # noqa: SLF001 - of this module
 
 
 class _Reader:
@@ -211,7 +233,8 @@ class _Reader:
         return self._later({} if "dict" in row else [] if "list" in row else set(), row)
 
     def _fill_object(self, made: Any, fields: Document) -> None:
-        known = field_names(type(made))
+        kind: type = type(made)
+        known = field_names(kind)
         has_dict = hasattr(made, "__dict__")
         for name, held in fields.items():
             if name in known:
@@ -280,6 +303,7 @@ class _Reader:
     }
 
 
+@cache
 def _name_of(kind: type) -> str:
     return f"{kind.__module__}:{kind.__qualname__}"
 

@@ -22,3 +22,10 @@ NL_PER_ML = 1_000_000
 def ceil_div(numerator: int, denominator: int) -> int:
     """Smallest integer not below numerator / denominator; denominator > 0."""
     return -(-numerator // denominator)
+
+
+def earlier(one_ms: int | None, other_ms: int | None) -> int | None:
+    """The earlier of two times, of which there may be none."""
+    if one_ms is None or other_ms is None:
+        return other_ms if one_ms is None else one_ms
+    return min(one_ms, other_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from hil.errors import BadConfiguration
@@ -13,6 +14,7 @@ FORMS = ", ".join(scheme.form for scheme in SCHEMES.values())
 PATH = "path"  # the scheme of an address that has none
 SPEED = "?baud="  # at the end of the address of a line that has a speed
 BAUD_DIGITS_MAX = 9
+BARE_NAME = "[A-Za-z0-9._-]+"  # without a scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,12 @@ def parse(text: str) -> Address:
         name, place = PATH, text
     scheme = None if name == PATH and place != text else scheme_named(name)
     if scheme is None:
-        raise BadConfiguration(f"no such target address: {text!r}", advice=f"write one of {FORMS}")
+        named = (
+            f"; a board that your bench file calls so is bench:{text}"
+            if re.fullmatch(BARE_NAME, text)
+            else ""
+        )
+        raise BadConfiguration(f"no such target address: {text!r}", advice=f"write one of {FORMS}{named}")
     place, speed, digits = place.partition(SPEED)
     baud = _baud(text, scheme, digits) if speed else None
     scheme.check(text, place)

@@ -95,7 +95,7 @@ def _table(meaning: str) -> Key:
 
 
 _KNOWN_CAPABILITIES: Final = Key(
-    "what the lab knows that its bench can do, beside what instruments bring",
+    "what the bench has to be able to do: refused where no instrument of the target gives it",
     f"a list of {', '.join(ALL_NAMES)}",
     lambda value: isinstance(value, list) and all(name in ALL_NAMES for name in value),
     {"type": "array", "uniqueItems": True, "items": {"enum": list(ALL_NAMES)}},
@@ -104,6 +104,7 @@ _KNOWN_CAPABILITIES: Final = Key(
 IDENTITY_KEYS: Final[dict[str, Key]] = {
     "serial": _text("serial number of the pump, as GET_INFO says it", "1 to 12 characters", SERIAL_PATTERN),
     "memory_id": _text("identity of its memory, as GET_INFO says it", "16 hex digits", MEMORY_PATTERN),
+    "kind": _one_of("what has to answer: a real pump, or an emulator in its place", ("hardware", "emulator")),
 }
 HOOK_KEYS: Final[dict[str, Key]] = {
     "before": _command("run once the lease is taken; where it fails, the lease is given back"),
@@ -121,7 +122,13 @@ TARGET_KEYS: Final[dict[str, Key]] = {
     "capabilities": _KNOWN_CAPABILITIES,
     "key_file": _text("key file of this board, relative to the bench file", "a path"),
     "profile": _text("profile that the board was programmed with, a name or a path", "a name or a path"),
-    "console": _text("second port, with the board's own voice", "a device path or usb:VID:PID:SERIAL"),
+    "console": _text(
+        "address of a second port, with the board's own voice, its speed behind it: /dev/ttyUSB7?baud=9600",
+        "an address",
+    ),
+    "firmware": _text(
+        "file of the firmware on the board, relative to the bench file: its hash is reported", "a path"
+    ),
     "flash": _command("writes the firmware to the board"),
     "identity": _table("which pump has to answer here"),
     "hooks": _table("commands around the lease"),
@@ -157,9 +164,12 @@ class BenchTarget:
     key_file: Path | None = None
     profile: str = ""
     console: str = ""
+    firmware: Path | None = None
     flash: tuple[str, ...] = ()
     serial: str = ""
     memory_id: int | None = None
+    kind: str = ""
+    """What has to answer: `hardware` or `emulator`."""
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     lease_idle_s: int = LEASE_IDLE_S
@@ -275,6 +285,10 @@ class _Reader:
                 f"{self._at(place)}: {_dotted(place)}.address is missing; it must be an address"
             )
         said["address"] = self._address((*place, "address"), said["address"], said.get("baud"))
+        if "console" in said:
+            said["console"] = self._address((*place, "console"), said["console"], None)
+            if said["console"].partition("?")[0] == said["address"].partition("?")[0]:
+                raise self._wrong((*place, "console"), "another port than the therapy line", said["console"])
         self._check_reset(place, said)
         for instrument, fields in said.get("instruments", {}).items():
             if not isinstance(fields, dict):
@@ -341,10 +355,16 @@ class _Reader:
 _CONVERTED: Final[dict[str, Callable[[_Reader, Any], object]]] = {
     **dict.fromkeys(("reset_command", "flash", "before", "after"), lambda _reader, text: _words(text)),
     "capabilities": lambda _reader, names: parse_needs(tuple(names)),
-    "key_file": _Reader.beside,
+    **dict.fromkeys(("key_file", "firmware"), _Reader.beside),
+    "profile": lambda reader, text: str(reader.beside(text)) if _is_path(text) else text,
     "memory_id": lambda _reader, digits: int(digits, 16),
 }
 """Keys whose values are not kept as the file has them."""
+
+
+def _is_path(profile: str) -> bool:
+    """Whether a profile is named by its file."""
+    return "/" in profile or profile.endswith(".toml")
 
 
 def _line_of(lines: list[str], place: tuple[str, ...]) -> int | None:

@@ -5,29 +5,33 @@ Knows nothing of pytest; `plugin` turns it into fixtures.
 
 from __future__ import annotations
 
-import textwrap
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from hil.board_console import BoardConsole
+from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
-from hil.errors import BadConfiguration, PumpbenchError, UsageError
+from hil.errors import BenchLost, PumpbenchError, UsageError
+from hil.frame_words import folded
+from hil.identity_words import identity_of
 from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
-from hil.programmer.expected_pump import ExpectedPump, serial_of
+from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from hil.programmer.requester import PATIENCE_MS
 from hil.report.records import NOT_ASKED, recording_name
+from hil.session_options import check_baud, check_emulator_options, waiting_ms
 from hil.targets import make_target
 from hil.targets.choices import PumpChoice
-from hil.targets.supervisor import LineSupervisor, waiting_ms
+from hil.targets.supervisor import LineSupervisor
 from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
-from protocol.capture.recording import LINE_FAULT, LINE_GAP, RIG
-from protocol.identifiers import DeviceKind, Role, SecurityProfile
+from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
+from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
 
 if TYPE_CHECKING:
@@ -35,11 +39,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from hil.address import Address
+    from hil.bench_file import BenchTarget
     from hil.capture.run_recording import RunRecording
     from hil.channel import Channel
     from hil.line_facts import LineFacts
     from hil.preflight import Seen
+    from hil.report.records import RunRecord
     from hil.rig import Rig
+    from hil.targets.board import BoardTarget
     from hil.targets.supervisor import Gap
     from hil.targets.target import Target
     from hil.wire_log import WireLog
@@ -49,10 +56,6 @@ if TYPE_CHECKING:
 DEFAULT_PROFILE = "implanted"
 DEFAULT_SEED = 1
 LAST_FRAMES = 16
-FRAME_COLUMNS = 100
-PROFILE_OPTION = "--profile (--hil-profile)"
-BAUD_OPTION = "--baud (--hil-baud)"
-SEED_OPTION = "--seed (--hil-seed)"
 
 
 class BenchSession:
@@ -72,10 +75,14 @@ class BenchSession:
         """
         self.address = address
         self._seed = DEFAULT_SEED if seed is None else seed
-        self._usual = PumpChoice(DEFAULT_PROFILE if profile is None else profile, self._seed, baud=baud)
-        self._sample = make_target(address, self._usual)
-        self._check_options(profile, seed)
-        self._check_baud(baud)
+        usual = DEFAULT_PROFILE if profile is None else profile
+        self._sample = make_target(address, PumpChoice(usual, self._seed, baud=baud))
+        self.in_bench_file: BenchTarget | None = getattr(self._sample, "in_bench_file", None)
+        if self.in_bench_file is not None:
+            usual = self.in_bench_file.profile or usual
+        self._usual = PumpChoice(usual, self._seed, baud=baud)
+        check_emulator_options(address, profile, seed, makes_pumps=self.makes_pumps)
+        check_baud(address, baud)
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
         """What a board is used for, as others are told who want it too."""
@@ -87,10 +94,14 @@ class BenchSession:
         """The pump that answered first on the shared line; None where each test has its own."""
         self.recording: RunRecording | None = None
         """What keeps all that passes on the lines of this run; None where nothing does."""
+        self.console: BoardConsole | None = None
+        """What hears the board's own voice; None where the bench file names no console, and before the first test."""
         self._needed: dict[str, int] = {}
         self.damaged_at_pump: int | None = None
         """Damaged frames by the count of a pump that lives on, after the last test; None where nobody knows."""
         self.identity = NOT_ASKED
+        self.info: GetInfoReply | None = None
+        """The same as the device says it; None where it was not asked, or did not answer."""
         self.stop_code: int | None = None
         self.stopped = ""
 
@@ -110,8 +121,10 @@ class BenchSession:
 
     @property
     def profile(self) -> str | None:
-        """The profile of a pump that is made for a test; None where none is made."""
-        return self._usual.profile if self.makes_pumps else None
+        """The profile of a pump that is made for a test, or that the board has; None where nobody has said."""
+        if self.makes_pumps:
+            return self._usual.profile
+        return None if self.in_bench_file is None else self.in_bench_file.profile or None
 
     @property
     def seed(self) -> int | None:
@@ -122,6 +135,18 @@ class BenchSession:
     def unrecorded(self) -> str:
         """What kept the recording from being whole; "" where nothing did."""
         return "" if self.recording is None else self.recording.trouble
+
+    def tell(self, run: RunRecord, flashed_sha256: str) -> None:
+        """Tell the record of a run what it runs on; errors as of `board_facts.firmware_file`."""
+        run.target, run.profile, run.seed = self.address.text, self.profile, self.seed
+        run.board = getattr(self._sample, "board", str)()
+        run.firmware = firmware_file(self.in_bench_file, flashed_sha256)
+
+    def listen(self) -> None:
+        """Hear the board's console from here on, where the bench file names one. It can fail no run."""
+        if self.console is None and self.in_bench_file is not None and self.in_bench_file.console:
+            board = cast("BoardTarget", self._shared_target())
+            self.console = BoardConsole(board.open_console, partial(self._mark, CONSOLE))
 
     def record_beside(self, report: str | None, worker: str | None, *, secrets: bool) -> None:
         """Record from here on into the directory of the report; nothing without one.
@@ -143,7 +168,7 @@ class BenchSession:
 
     def key_of(self, role: Role) -> DeviceKey:
         """The key of a role: of the board's key file where the bench file names one, else the published one."""
-        bench = getattr(self._sample, "in_bench_file", None)
+        bench = self.in_bench_file
         if bench is None or bench.key_file is None:
             return development_key(role)
         return read_key(bench.key_file, role)
@@ -175,6 +200,7 @@ class BenchSession:
             self._prepare_next()
             return bench
         shared = self._shared_target()
+        self.listen()
         if self.renews and isinstance(shared, Renewable):
             shared.renew(choice)
         return TestBench(self, shared, name, owned=False)
@@ -190,8 +216,9 @@ class BenchSession:
         return self._supervisor is not None and self._supervisor.is_lost
 
     def instruments_needed(self) -> list[str]:
-        """Which instruments of the bench file tests needed, and how many did, a line each."""
-        return [
+        """Which instruments of the bench file tests needed, and how many did, a line each; what the console said."""
+        console = [] if self.console is None else [f"console of the board: {self.console.in_words()}"]
+        return console + [
             f"instrument {name}: needed by {count} test{'s' * (count != 1)}"
             for name, count in sorted(self._needed.items())
         ]
@@ -205,6 +232,7 @@ class BenchSession:
             return
         try:
             self.open_line(self._shared_target()).close()
+            self.listen()
         except BaseException:
             self.close()  # a run that does not begin has no end either, and a hook after is to run
             raise
@@ -234,14 +262,21 @@ class BenchSession:
                 advice="expect no gap, or say required=False",
             )
 
-    def _mark_gap(self, words: str) -> None:
+    def _mark(self, kind: str, words: str) -> None:
         if self.recording is not None:
-            self.recording.mark(LINE_GAP, words)
+            self.recording.mark(kind, words)
 
     def look_before_a_run(self, report: Path) -> Seen:
         """What a preflight sees of a device that is already there, and of the disk for the report."""
-        from hil.preflight import look_at  # noqa: PLC0415 - an emulator needs none
+        from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
+        with self._programmer_before_tests() as programmer:
+            promise = getattr(self._shared, "promise", NOTHING_PROMISED)
+            return look_at(programmer, report, promise, expected_of(self.in_bench_file))
+
+    @contextmanager
+    def _programmer_before_tests(self) -> Iterator[Programmer]:
+        """A programmer on the line of a device that is already there, for what is asked before the first test."""
         channel = self._shared_target().open_channel()
         programmer = Programmer(
             channel,
@@ -249,55 +284,35 @@ class BenchSession:
             expected_pump=getattr(self._shared, "expected_pump", None),
         )
         try:
-            return look_at(programmer, report)
+            yield programmer
         finally:
             programmer.close()
             channel.close()
 
     def preflight(self, report: str | None) -> None:
-        """BenchLost with all reasons, where a run on a device that is already there would end in vain."""
+        """BenchLost with all reasons, where a run on this target would end in vain, or show what is not so."""
+        from hil.preflight import refuse_contradiction, refuse_where_unfit  # noqa: PLC0415 - as above
+
+        if self.makes_pumps and self.address.scheme.name != "emulator":  # which promises what is so
+            refuse_contradiction(make_target(self.address, self._usual), self.key_of(Role.CLINICIAN))
         if self.makes_pumps or not self.address.scheme.lives_on:
             return
-        from hil.preflight import refuse_where_unfit  # noqa: PLC0415 - as above
+        seen = self.look_before_a_run(Path(report or "."))
+        self.info = seen.info
+        refuse_where_unfit(self.address.text, seen)
+        shared = self._shared
+        if TargetCapability.RESET in self.capabilities and isinstance(shared, Renewable):
+            shared.renew(self._usual)
+            self._check_new_memory(seen)
 
-        refuse_where_unfit(self.address.text, self.look_before_a_run(Path(report or ".")))
+    def _check_new_memory(self, before: Seen) -> None:
+        """BenchLost where a reset has left the pump the memory that it had."""
+        from hil.capability_contract import same_memory  # noqa: PLC0415 - as above
 
-    def _check_options(self, profile: str | None, seed: int | None) -> None:
-        """BadConfiguration that names the option, what it must be, and what it is."""
-        for option, given in ((PROFILE_OPTION, profile), (SEED_OPTION, seed)):
-            if given is None:
-                continue
-            from hil.targets.emulated import check_choice  # noqa: PLC0415 - a board needs no emulator
-
-            if not self.makes_pumps:
-                raise BadConfiguration(
-                    f"{option} is for emulated pumps alone, and {self.address} is a pump that is there already;"
-                    f" it is {given!r}",
-                    advice="leave it out, or name the target emulator",
-                )
-            try:
-                check_choice(PumpChoice(given) if isinstance(given, str) else PumpChoice(seed=given))
-            except BadConfiguration as error:
-                raise BadConfiguration(
-                    f"{option} names no pump that can be made: {error}", advice=_advice_on(option)
-                ) from error
-
-    def _check_baud(self, baud: int | None) -> None:
-        """BadConfiguration where the line has no speed, or this is none."""
-        if baud is None:
-            return
-        if not self.address.scheme.takes_baud:
-            raise BadConfiguration(
-                f"{BAUD_OPTION} is for device paths alone, and {self.address} is none; it is {baud}",
-                advice="leave it out, or name the target by its path (/dev/NAME); usb:VID:PID has a speed too",
-            )
-        if self.address.baud is not None:
-            raise BadConfiguration(
-                f"{BAUD_OPTION} is {baud}, and {self.address} says its speed itself",
-                advice="leave one of them out",
-            )
-        if baud <= 0:
-            raise BadConfiguration(f"{BAUD_OPTION} must be a number of bits per second above 0, is {baud}")
+        with self._programmer_before_tests() as programmer:
+            after = programmer.info()
+        if before.info is not None and (wrong := same_memory(before.promise, before.info, after)):
+            raise BenchLost(wrong, advice="no test was begun; look at the command of its reset")
 
     def _shared_target(self) -> Target:
         """The one and only target, where no new pump can be made."""
@@ -311,7 +326,7 @@ class BenchSession:
                 self._supervisor = LineSupervisor(
                     self.address.text,
                     shared.open_channel,
-                    told=self._mark_gap,
+                    told=partial(self._mark, LINE_GAP),
                     found_within_ms=self._line_back_within_ms,
                 )
                 self.expected_pump = getattr(shared, "expected_pump", None) or ExpectedPump(self.address.text)
@@ -348,7 +363,8 @@ class BenchSession:
         if self.identity != NOT_ASKED:
             return
         with suppress(PumpbenchError):
-            self.identity = identity_of(programmer.info())
+            self.info = programmer.info()
+            self.identity = identity_of(self.info)
 
     def note_damaged(self, programmers: Sequence[Programmer]) -> None:
         """Note how many damaged frames the pump has counted so far, for the next test; None where it did not say."""
@@ -358,9 +374,11 @@ class BenchSession:
 
     def close(self) -> None:
         """Give the targets back, and end the recording."""
+        if self.console is not None:
+            self.console.close()
         if self.recording is not None:
             self.recording.close()
-        for target in (self._shared, self._next, self._retiring):
+        for target in (self._shared, self._next, self._retiring, self._sample):
             if target is not None:
                 target.dismiss()
                 target.close()
@@ -386,6 +404,7 @@ class TestBench:
         self._spoken: list[tuple[DeviceKey, WireLog]] = []
         self._recording = session.recording
         self._gaps_before = len(session.gaps)
+        self._console_before = 0 if session.console is None else session.console.count
         self._by_hand = False
         self._damaged_before = 0 if owned or session.renews else session.damaged_at_pump
         if self._recording is not None:
@@ -471,6 +490,18 @@ class TestBench:
         """What makes marks of a kind in the recording of this test; None where nothing is recorded."""
         return None if self._recording is None else partial(self._recording.mark, kind)
 
+    @contextmanager
+    def aside(self, what: str) -> Iterator[None]:
+        """What is said in a `with` block is the bench's own and no part of the test; its recording says so."""
+        mark = self._marking(BENCH_ASKS)
+        if mark is not None:
+            mark(what)
+        try:
+            yield
+        finally:
+            if mark is not None:
+                mark(ASKED)
+
     @property
     def gaps(self) -> tuple[Gap, ...]:
         """How often the line was lost in this test, and came back."""
@@ -481,9 +512,9 @@ class TestBench:
         from hil.line_facts import facts_of  # noqa: PLC0415 - where a test has failed
 
         rig, gaps, before = self._rig, self.gaps, self._damaged_before
-        return facts_of(
-            self._programmers, self._lines, rig, gaps, by_hand=self._by_hand, damaged_before=before, ask=ask
-        )
+        spoken, lines, by_hand = self._programmers, self._lines, self._by_hand
+        with self.aside("what the failure shows"):
+            return facts_of(spoken, lines, rig, gaps, by_hand=by_hand, damaged_before=before, ask=ask)
 
     def hindrance_to_repeat(self) -> str:
         """Why this test may not be run again; "" where its next run would begin with a new pump, or sent no command."""
@@ -522,11 +553,16 @@ class TestBench:
         blocks = []
         for key, wire_log in self._spoken:
             if wire_log.count:
-                lines = [part for line in wire_log.text(LAST_FRAMES).splitlines() for part in _folded(line)]
+                lines = [part for line in wire_log.text(LAST_FRAMES).splitlines() for part in folded(line)]
                 blocks.append("\n".join([f"{key.role.name.lower()}, key {key.key_id}:", *lines]))
         if self._recording is not None:
             blocks += filter(None, [self._recording.where()])
         return "\n".join(blocks)
+
+    def last_console(self) -> str:
+        """The last lines of the board's console, and where among them the test began; "" where it has none."""
+        console = self._session.console
+        return "" if console is None else console.last_lines(self._console_before)
 
     def close(self, *, passed: bool | None = None) -> None:
         """End what was opened. A pump that is thrown away needs no goodbye; one that stays gets it.
@@ -536,15 +572,17 @@ class TestBench:
         try:
             if self._rig is not None and hasattr(self._rig, "end_test"):  # power first, then a goodbye
                 self._rig.end_test()
-            for programmer in self._programmers[:1]:
-                self._session.identify(programmer)
-            if not (self._owned or self._session.renews):
-                self._session.note_damaged(self._programmers)
-            for programmer in self._programmers:
-                if self._owned:
-                    programmer.store.close()
-                else:
-                    programmer.close()
+            says_nothing = not self._programmers or (self._owned and self._session.identity != NOT_ASKED)
+            with nullcontext() if says_nothing else self.aside("who is there, and goodbye"):
+                for programmer in self._programmers[:1]:
+                    self._session.identify(programmer)
+                if not (self._owned or self._session.renews):
+                    self._session.note_damaged(self._programmers)
+                for programmer in self._programmers:
+                    if self._owned:
+                        programmer.store.close()
+                    else:
+                        programmer.close()
         finally:
             if self._recording is not None:
                 verdict = {True: "passed", False: "did not pass", None: "ended"}[passed]
@@ -553,43 +591,3 @@ class TestBench:
                 self._channel.close()
             if self._owned:
                 self._session.retire(self.target)
-
-
-def _advice_on(option: str) -> str:
-    if option != PROFILE_OPTION:
-        return ""
-    from hil.targets.emulated import profile_names  # noqa: PLC0415 - as above
-
-    return f"name {', '.join(profile_names())}, or the path of a profile file"
-
-
-def _folded(line: str) -> list[str]:
-    """A decoded frame in lines of a terminal's width; what goes on is indented."""
-    return textwrap.wrap(
-        line, FRAME_COLUMNS, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
-    )
-
-
-def identity_of(info: GetInfoReply) -> str:
-    """What a report says of the device, first of all whether it is one."""
-    return ", ".join(f"{label} {text}".strip() for label, text in identity_parts(info))
-
-
-def identity_parts(info: GetInfoReply) -> list[tuple[str, str]]:
-    """The parts of a device's identity, a label ("" where none is needed) and a text each."""
-    kind = {
-        DeviceKind.EMULATOR: "EMULATED pump (virtual, not a medical device)",
-        DeviceKind.REPLAY: "REPLAY of a recorded session",
-        DeviceKind.HARDWARE: "hardware",
-    }[info.kind]
-    parts = [
-        ("", kind),
-        ("serial", serial_of(info)),
-        ("model", f"0x{info.model:04X}"),
-        ("firmware", f"0x{info.fw:08X}"),
-    ]
-    if info.dev_key:
-        parts.append(("", "development key"))
-    if info.profile != SecurityProfile.SECURED:
-        parts.append(("", "OPEN profile: nothing is encrypted"))
-    return parts

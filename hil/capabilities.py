@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from hil.errors import UsageError
+
 
 class TargetCapability(StrEnum):
     """One thing that a bench around a device can do."""
@@ -17,6 +19,7 @@ class TargetCapability(StrEnum):
     POWER = "power"  # cut and restore the pump's power
     RESET = "reset"  # a pump in its known first state for each test
     BALANCE = "balance"  # weigh what the pump has delivered
+    MAGNET = "magnet"  # bring a magnet near the pump, and take it away
     SNAPSHOT = "snapshot"  # go back to an earlier state
 
 
@@ -29,3 +32,11 @@ def parse_needs(names: tuple[str, ...]) -> frozenset[TargetCapability]:
     if unknown:
         raise ValueError(f"no such capability: {', '.join(unknown)} (there are: {', '.join(ALL_NAMES)})")
     return frozenset(TargetCapability(name) for name in names)
+
+
+def lacks(capability: TargetCapability) -> UsageError:
+    """The error of a rig that cannot do something, which its target does not say that it can."""
+    return UsageError(
+        f"this rig has no {capability.value}",
+        advice=f'mark the test @needs("{capability.value}"), or give its target that capability',
+    )

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def in_one_line(text: str) -> str:
     """The text with a backslash and the code of each character that would begin a line or move a cursor."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode-escape").decode("ascii") for c in text)
 
 

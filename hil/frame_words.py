@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +19,7 @@ from protocol.registry import EVENTS
 if TYPE_CHECKING:
     from protocol.wire.frame import Frame
 
+FRAME_COLUMNS: Final = 100
 TEXTS: Final = frozenset({Identity.SERIAL, Identity.NAME, Identity.CONFIG})
 """Fields that are texts; of a configuration where all of it can be printed, as no number of it can."""
 
@@ -125,3 +127,10 @@ def value_text(value: object) -> str:
         case tuple():
             return f"[{', '.join(value_text(part) for part in value)}]"
     return str(value)
+
+
+def folded(line: str) -> list[str]:
+    """A decoded frame in lines of a terminal's width; what goes on is indented."""
+    return textwrap.wrap(
+        line, FRAME_COLUMNS, subsequent_indent="    ", break_on_hyphens=False, drop_whitespace=True
+    )

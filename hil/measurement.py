@@ -6,17 +6,21 @@ Limits are inclusive. Beyond the marginal ones and within the limits a value pas
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from fractions import Fraction
+from numbers import Real
+from typing import NamedTuple
 
 from hil.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Number = int | float
 Limits = tuple[Number | None, Number | None]
 """The lowest and the highest value that is right; None where there is no such end."""
+
+
+Given = Number | Fraction
+GivenLimits = tuple[Given | None, Given | None]
 
 
 class MeasuredVerdict(StrEnum):
@@ -44,18 +48,25 @@ class Measurement(NamedTuple):
 
     def in_words(self) -> str:
         """The measurement as a sentence, for a failure."""
-        worst = self.value if self.value is not None else f"a series of {len(self.series)} values"
+        wanted = f"{_range_in_words(self.limits)} {self.unit} is expected"
+        if self.value is not None:
+            return f"{self.name} is {self.value} {self.unit}, and {wanted}"
+        beyond = [(x, y) for x, y in self.series if not _within(y, self.limits)]
+        if not beyond:
+            return f"{self.name} is a series of {len(self.series)} values in {self.unit}, and {wanted}"
+        x, y = beyond[0]
         return (
-            f"{self.name} is {worst} {self.unit}, and {_range_in_words(self.limits)} {self.unit} is expected"
+            f"{self.name} is {y} {self.unit} at {self.against} {x}, the first of {len(beyond)} among "
+            f"{len(self.series)} values that are beyond, and {wanted}"
         )
 
 
 def measured(
     name: str,
-    value: Number | Sequence[tuple[Number, Number]],
+    value: Given | Sequence[tuple[Given, Given]],
     unit: str,
-    limits: Limits | None = None,
-    marginal: Limits | None = None,
+    limits: GivenLimits | None = None,
+    marginal: GivenLimits | None = None,
     against: str = "",
 ) -> Measurement:
     """A value, or a series of (against, value), judged. UsageError for what is no measurement.
@@ -64,21 +75,46 @@ def measured(
     """
     if not name or not unit:
         raise UsageError("a measurement has a name and a unit", advice='write unit="1" where it has none')
-    limits, marginal = limits or (None, None), marginal or (None, None)
-    for what, (lowest, highest) in (("limits", limits), ("marginal", marginal)):
-        if lowest is not None and highest is not None and not lowest <= highest:
+    try:
+        within, near = _ends(limits), _ends(marginal)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"limits of {name} are two numbers, each of which may be None") from error
+    for what, (lowest, highest) in (("limits", within), ("marginal", near)):
+        ends = [end for end in (lowest, highest) if end is not None]
+        if not all(map(math.isfinite, ends)) or ends != sorted(ends):
             raise UsageError(f"{what} of {name} are from {lowest} to {highest}, which nothing is within")
-    series = () if isinstance(value, int | float) else tuple((x, y) for x, y in value)
-    if not isinstance(value, int | float) and not (series and against):
+    single: Number | None = None
+    series: tuple[tuple[Number, Number], ...] = ()
+    try:
+        if isinstance(value, Sequence):
+            series = tuple((_number(x), _number(y)) for x, y in value)
+        else:
+            single = _number(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{name} is measured as {value!r:.80}, which is no number and no sequence of pairs of numbers"
+        ) from error
+    if single is None and not (series and against):
         raise UsageError(
             f"{name} is a series without values, or of what it runs against nothing is said",
             advice='give pairs, and against="window_s"',
         )
-    values = [value] if isinstance(value, int | float) else [y for _x, y in series]
-    single = value if isinstance(value, int | float) else None
-    return Measurement(
-        name, unit, _judged(values, limits, marginal), single, limits, marginal, against, series
-    )
+    values = [y for _x, y in series] if single is None else [single]
+    return Measurement(name, unit, _judged(values, within, near), single, within, near, against, series)
+
+
+def _number(value: object) -> Number:
+    """The value as JSON may have it; TypeError where it is none. An exact fraction is the float that is next to it."""
+    if not isinstance(value, Real):
+        raise TypeError
+    as_float = float(value)  # also of an int: one that is larger than every float cannot be judged or drawn
+    return int(value) if isinstance(value, int) else as_float
+
+
+def _ends(limits: GivenLimits | None) -> Limits:
+    """Limits without an end that lies at infinity: that is none."""
+    lowest, highest = (None if end is None else _number(end) for end in limits or (None, None))
+    return None if lowest == -math.inf else lowest, None if highest == math.inf else highest
 
 
 def _judged(values: Sequence[Number], limits: Limits, marginal: Limits) -> MeasuredVerdict:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 
 from hil.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def path_of(named: str | Path, option: str) -> Path:
@@ -39,13 +43,21 @@ def check_working_directory() -> None:
 
 def state_directory() -> Path:
     """Where what is kept for this person belongs: $XDG_STATE_HOME/pumpbench, or the system's own place for it."""
+    return _of_person(
+        platformdirs.user_state_path, "state file", "set HOME or XDG_STATE_HOME, or name a file with --state"
+    )
+
+
+def data_directory() -> Path:
+    """Where what this person has gathered belongs: $XDG_DATA_HOME/pumpbench, or the system's own place for it."""
+    return _of_person(platformdirs.user_data_path, "history", "set HOME or XDG_DATA_HOME")
+
+
+def _of_person(place: Callable[..., Path], what: str, advice: str) -> Path:
     try:
-        path = platformdirs.user_state_path("pumpbench", appauthor=False)
+        path = place("pumpbench", appauthor=False)
     except RuntimeError:
         path = Path()
     if not path.is_absolute():  # older ones leave a `~` that they cannot resolve as it is
-        raise BadConfiguration(
-            "there is no home directory to keep the state file in",
-            advice="set HOME or XDG_STATE_HOME, or name a file with --state",
-        )
+        raise BadConfiguration(f"there is no home directory to keep the {what} in", advice=advice)
     return path

@@ -6,7 +6,6 @@ nothing else. Outside the suite, this module and eight of `hil.run` alone know p
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -24,10 +23,10 @@ from hil.report.places import check_place
 from hil.report.records import (
     COLLECTED,
     JUNIT_NAME,
-    RETRIES_MAX,
     UNRECORDED,
     Verdict,
 )
+from hil.run.option_values import retries_option, whole_number_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -92,29 +91,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pumpbench", "pumpbench: a pump on a bench")
     group.addoption("--hil-target", metavar="ADDRESS", help="the pump to test: emulator, pty:PATH, ...")
     group.addoption("--hil-profile", metavar="NAME", help="profile of an emulated pump (default: implanted)")
-    group.addoption("--hil-seed", metavar="N", type=_whole_number, help="seed of an emulated pump")
+    group.addoption("--hil-seed", metavar="N", type=whole_number_option, help="seed of an emulated pump")
     group.addoption(
         "--hil-report",
         metavar="DIR",
         help="write the report there: summary, page, matrix, JUnit, JSON, manifest",
     )
     group.addoption(
-        "--hil-baud", metavar="N", type=_whole_number, help="speed of a device path (default: 115200)"
+        "--hil-baud", metavar="N", type=whole_number_option, help="speed of a device path (default: 115200)"
     )
     group.addoption(
         "--hil-retries",
         metavar="N",
-        type=_retries,
+        type=retries_option,
         default=0,
         help="how often a test is run again that failed by link or bench (default: 0, at most 5)",
     )
     group.addoption("--hil-keep", action="store_true", help="refuse to replace a report that is there")
     group.addoption("--hil-no-record", action="store_true", help="keep no recording beside the report")
     group.addoption("--hil-no-secrets", action="store_true", help="keep no key of a session in the recording")
+    group.addoption("--hil-history", help="runs that are kept of a board: boards (default), all, none")
     group.addoption(
         "--hil-list", choices=("text", "json"), help="list tests, requirements and needs; run none"
     )
     parser.addini("hil_target", "the pump to test, unless the option or PUMPBENCH_TARGET names another")
+    parser.addini("hil_history", "which runs are kept in the history: boards (default), all, none")
     parser.addini("hil_line_back_within_s", "seconds to wait for a line that was lost (default: 30)")
     parser.addini(
         "hil_requirements",
@@ -122,24 +123,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="paths",
         default=[],
     )
-
-
-def _retries(text: str) -> int:
-    number = _whole_number(text)
-    if not 0 <= number <= RETRIES_MAX:
-        raise argparse.ArgumentTypeError(
-            f"a number of retries from 0 to {RETRIES_MAX} is expected, not {text}"
-        )
-    return number
-
-
-def _whole_number(text: str) -> int:
-    from hil.targets.choices import whole_number  # noqa: PLC0415 - nothing of it unless it is wanted
-
-    try:
-        return whole_number(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -206,9 +189,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         bench = _session_of(config)
         if _RECORDER in config.stash:
             run = config.stash[_RECORDER].run
-            run.target, run.profile, run.seed = bench.address.text, bench.profile, bench.seed
+            bench.tell(run, config.getoption("--hil-flashed", ""))
             config.stash[_RECORDER].unrecorded = lambda: bench.unrecorded
             config.stash[_RECORDER].before_tests = lambda: bench.preflight(report)
+            from hil.board_history.keeping import keeper  # noqa: PLC0415 - nothing of it unless it is wanted
+
+            wanted = config.getoption("--hil-history"), str(config.getini("hil_history") or "")
+            config.stash[_RECORDER].keep_history = keeper(bench, *wanted)
         bench.reach()
     except PumpbenchError as error:
         if _RECORDER in config.stash:

@@ -6,25 +6,30 @@ What is looked at is a table of checks on what was seen. Nothing that changes th
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
 from hil.line_facts import damaged_frames
 from hil.programmer.expected_pump import serial_of
+from hil.programmer.programmer import Programmer
 from protocol.identifiers import AlarmId, DeviceKind, StatusFlag
 from protocol.messages.conversation import GetLinkStats, Ping
-from protocol.messages.reading import GetInfo, GetStatus
+from protocol.messages.reading import GetInfo, GetLimits, GetStatus
 from protocol.messages.time import GetTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.programmer.programmer import Programmer
-    from protocol.messages.reading import GetInfoReply, GetStatusReply
+    from hil.board_facts import Expected
+    from hil.targets.target import Target
+    from protocol.link.development_keys import DeviceKey
+    from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply
 
 LIMIT_MS: Final = 5_000
 PINGS: Final = 20
@@ -35,6 +40,7 @@ DRIFT_MAX_MS: Final = 50
 """Of the window: two readings and their answers, over a USB adapter with 16 ms of latency."""
 FREE_BYTES_MIN: Final = 200 * 1024 * 1024
 """Some twenty times what the recording of a whole run takes."""
+NOTHING_PROMISED: Final = Promise("the target")
 MS_PER_S: Final = 1_000
 BYTES_PER_MIB: Final = 1024 * 1024
 BATTERY_ALARMS: Final = (AlarmId.EOS, AlarmId.ERI)
@@ -46,6 +52,8 @@ class Seen:
 
     free_bytes: int = 0
     report: Path = Path()
+    promise: Promise = NOTHING_PROMISED
+    """What the target says of itself."""
     trouble: str = ""
     """What ended the talk with the pump before its end; "" where nothing did."""
     info: GetInfoReply | None = None
@@ -60,6 +68,10 @@ class Seen:
     """Time on the host between the two readings of the pump's clock."""
     pump_ms: int | None = None
     """The same on the pump's own clock."""
+    expected: Expected | None = None
+    """What a pump of the profile of its bench file says; None where that names none."""
+    limits: GetLimitsReply | None = None
+    """What the pump refuses to exceed; only asked where something is expected."""
 
 
 class Check(NamedTuple):
@@ -88,9 +100,17 @@ class CheckResult(NamedTuple):
     problem: str
 
 
-def look_at(programmer: Programmer, report: Path) -> Seen:
-    """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them."""
-    seen = Seen(_free_bytes(report), report)
+def look_at(
+    programmer: Programmer,
+    report: Path,
+    promise: Promise = NOTHING_PROMISED,
+    expected: Expected | None = None,
+) -> Seen:
+    """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them.
+
+    `expected` is what a pump of the profile of its bench file says; None where that names none.
+    """
+    seen = Seen(_free_bytes(report), report, promise, expected=expected)
     try:
         _talk(programmer, seen, Deadline.after(LIMIT_MS, programmer.session.now_ms()))
     except (InUse, LeaseLost, BadConfiguration):
@@ -111,6 +131,8 @@ def _talk(programmer: Programmer, seen: Seen, deadline: Deadline) -> None:
     requester.ensure_session(deadline)
     seen.info = requester.request(GetInfo(), deadline)
     seen.status = requester.request(GetStatus(), deadline)
+    if seen.expected is not None:
+        seen.limits = requester.request(GetLimits(), deadline)
     before = requester.request(GetLinkStats(clear=False), deadline)
     first_ms, first_pump_ms = _clock(programmer, deadline)
     log = programmer.wire_log
@@ -135,8 +157,13 @@ def _clock(programmer: Programmer, deadline: Deadline) -> tuple[int, int]:
 
 def _found_identity(seen: Seen) -> str:
     if seen.info is None:
-        return "nobody"
+        return "not known"
     return f"{seen.info.kind.name.lower()}, serial {serial_of(seen.info)}, firmware 0x{seen.info.fw:08X}"
+
+
+def _found_promise(seen: Seen) -> str:
+    promised = ", ".join(sorted(seen.promise.capabilities))
+    return promised or "none: tests that need any are skipped"
 
 
 def _link_problem(seen: Seen) -> str:
@@ -186,8 +213,21 @@ def _disk_problem(seen: Seen) -> str:
     )
 
 
+def _profile_problem(seen: Seen) -> str:
+    if seen.expected is None or seen.info is None or seen.limits is None:
+        return ""
+    wrong = [each.in_words() for each in seen.expected.differences(seen.info, seen.limits)]
+    return f"it is no pump of the profile {seen.expected.profile}: {', '.join(wrong)}" if wrong else ""
+
+
 CHECKS: Final = (
     Check("identity", lambda _seen: True, _found_identity, lambda seen: seen.trouble),
+    Check(
+        "capabilities",
+        lambda seen: seen.info is not None,
+        _found_promise,
+        lambda seen: "" if seen.info is None else contradiction(seen.promise, seen.info),
+    ),
     Check(
         "link",
         lambda seen: seen.status is not None,
@@ -204,9 +244,18 @@ CHECKS: Final = (
 )
 
 
+PROFILE_CHECK: Final = Check(
+    "profile",
+    lambda seen: seen.limits is not None,
+    lambda seen: "" if seen.expected is None else seen.expected.profile,
+    _profile_problem,
+)
+
+
 def results(seen: Seen) -> list[CheckResult]:
-    """What came of each check."""
-    return [_result(check, seen) for check in CHECKS]
+    """What came of each check; the profile is one where the bench file names it."""
+    checks = CHECKS if seen.expected is None else (*CHECKS, PROFILE_CHECK)
+    return [_result(check, seen) for check in checks]
 
 
 def _result(check: Check, seen: Seen) -> CheckResult:
@@ -216,6 +265,17 @@ def _result(check: Check, seen: Seen) -> CheckResult:
     return CheckResult(
         check.name, CheckState.UNFIT if problem else CheckState.FIT, check.found(seen), problem
     )
+
+
+def refuse_contradiction(target: Target, key: DeviceKey) -> None:
+    """BenchLost where a pump that a target makes says what cannot be with the target's promise. It is thrown away."""
+    with closing(target):
+        target.start()
+        with closing(target.open_channel()) as channel, closing(Programmer(channel, key=key)) as programmer:
+            info = programmer.info()
+    wrong = contradiction(Promise(target.address, target.capabilities), info)
+    if wrong:
+        raise BenchLost(wrong, advice="no test was begun; its kind of target says of itself what is not so")
 
 
 def refuse_where_unfit(address: str, seen: Seen) -> None:

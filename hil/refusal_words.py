@@ -43,7 +43,8 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
     ErrorCode.NO_SESSION: CauseAndWayOn("the pump has no such session", _NEW_SESSION),
     ErrorCode.SESSION_EXPIRED: CauseAndWayOn("the session is over by its age or its count", _NEW_SESSION),
     ErrorCode.HS_PROOF: CauseAndWayOn(
-        "the pump does not accept this key", "name the key that it was paired with, with --key"
+        "the pump does not accept this key",
+        "name the key that it was paired with, by --key or key_file of the bench file",
     ),
     ErrorCode.HS_LIMITED: CauseAndWayOn("the pump limits attempts to open a session", "wait a minute"),
     ErrorCode.VERSION: CauseAndWayOn("the pump speaks another version of the protocol", _CHECK_FIRMWARE),

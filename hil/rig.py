@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypedDict, Unpack
 
-from hil.capabilities import TargetCapability
+from hil.capabilities import TargetCapability, lacks
 from hil.errors import UsageError
+from hil.rig_snapshots import KeepsSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -220,15 +221,7 @@ def waited_s(wait_s: float | None) -> float | None:
     return wait_s
 
 
-def lacks(capability: TargetCapability) -> UsageError:
-    """The error of a rig that cannot do something, which its target does not say that it can."""
-    return UsageError(
-        f"this rig has no {capability.value}",
-        advice=f'mark the test @needs("{capability.value}"), or give its target that capability',
-    )
-
-
-class Rig(Protocol):
+class Rig(KeepsSnapshots, Protocol):
     """What a rig can do to the bench around a pump, and see of it.
 
     A rig of your own leaves out what it cannot do, and its target the capability: tests that need it are skipped.

@@ -38,6 +38,7 @@ from hil.rig import (
     whole,
 )
 from hil.rig_answers import parsed, place_of, refusal, row
+from hil.rig_snapshots import RigRestored, RigSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -243,6 +244,32 @@ class RigClient(Rig):
             "GET", "/v1/tones", read=lambda answer: tuple(row(RigTone, each) for each in answer["tones"])
         )
 
+    def snapshot(self, name: str) -> RigSnapshot:
+        return self._request("PUT", _path_of_snapshot(name), {}, read=_reader_of(RigSnapshot))
+
+    def snapshots(self) -> tuple[RigSnapshot, ...]:
+        def read(answer: Mapping[str, Any]) -> tuple[RigSnapshot, ...]:
+            return tuple(row(RigSnapshot, each) for each in answer["snapshots"])
+
+        return self._request("GET", "/v1/snapshots", read=read)
+
+    def restore(self, name: str, memory_id: int | None = None) -> RigRestored:
+        def read(answer: Mapping[str, Any]) -> RigRestored:
+            return RigRestored(int(answer["now_ms"]), int(answer["memory_id"], 16))
+
+        body = _given(memory_id=None if memory_id is None else f"{whole('memory_id', memory_id):x}")
+        return self._request("POST", f"{_path_of_snapshot(name)}/restore", body, read=read)
+
+    def forget(self, name: str) -> None:
+        self._request("DELETE", _path_of_snapshot(name), read=_nothing)
+
+    def read_snapshot(self, name: str) -> dict[str, Any]:
+        return self._request("GET", _path_of_snapshot(name), read=dict)
+
+    def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:
+        body = {"snapshot": dict(document)}
+        return self._request("PUT", _path_of_snapshot(name), body, read=_reader_of(RigSnapshot))
+
     def shutdown(self) -> None:
         self._request("POST", "/v1/shutdown", {}, read=_nothing)
         self._lease = None
@@ -340,6 +367,13 @@ def _path_of_fault(fault: str) -> str:
     if not isinstance(fault, str):
         raise UsageError(f"the name of a fault is text, and this is {type(fault).__name__}")
     return f"/v1/faults/{quote(fault, safe='')}"
+
+
+def _path_of_snapshot(name: str) -> str:
+    """Where a snapshot is; UsageError where its name is no text."""
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a snapshot is text, and this is {type(name).__name__}")
+    return f"/v1/snapshots/{quote(name, safe='')}"
 
 
 def _order_of(answer: Mapping[str, Any]) -> FaultOrder:

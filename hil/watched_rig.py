@@ -14,10 +14,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.rig import FaultStart
+    from hil.rig_snapshots import RigRestored
 
 
 ACTIONS: Final = frozenset(
-    {"set_speed", "advance", "run_until", "power_cut", "power_restore", "aspirate", "fill", "clear"}
+    {
+        "set_speed",
+        "advance",
+        "run_until",
+        "power_cut",
+        "power_restore",
+        "aspirate",
+        "fill",
+        "clear",
+        "snapshot",
+        "forget",
+    }
 )
 """What of a rig changes something, but for what stands below."""
 
@@ -35,6 +47,8 @@ class WatchedRig:
         """Whether the test has cut the power, or armed a cut, and not restored it."""
         self._effects_before: dict[str, int] = {}
         """How often each fault that the test has injected had taken effect before."""
+        self._fired: set[str] = set()
+        """Those that had taken effect when the bench went back to an earlier state."""
         self._unfired: tuple[str, ...] | None = None  # where the rig is not there to be asked any more
 
     def __getattr__(self, name: str) -> Any:
@@ -75,6 +89,16 @@ class WatchedRig:
         said = {name: value for name, value in spans.items() if value is not None}
         self._tell("inject", fault, **when, **said, **parameters)
 
+    def restore(self, name: str, memory_id: int | None = None) -> RigRestored:
+        """As `Rig.restore`; a fault that took effect before has done so, whatever the restored pump knows of it."""
+        idle = set(self.unfired())
+        self._fired |= self._effects_before.keys() - idle
+        restored = self._rig.restore(name, memory_id)
+        now = self._effects() if idle else {}
+        self._effects_before |= {fault: now.get(fault, 0) for fault in idle}
+        self._tell("restore", name)
+        return restored
+
     stall = Rig.stall
 
     def shutdown(self) -> None:
@@ -88,7 +112,11 @@ class WatchedRig:
         if self._unfired is not None or not self._effects_before:
             return self._unfired or ()
         now = self._effects()
-        return tuple(name for name, before in self._effects_before.items() if now.get(name, 0) <= before)
+        return tuple(
+            name
+            for name, before in self._effects_before.items()
+            if name not in self._fired and now.get(name, 0) <= before
+        )
 
     def check_all_fired(self, without_effect: frozenset[str] = frozenset()) -> None:
         """UsageError where a fault that the test has injected took no effect, or one that was to take none did."""

@@ -57,7 +57,8 @@ def run(name: str, target: str) -> int:
     report = REPORTS / name
     print(f"== {name}: {target}", flush=True)
     done = subprocess.run(
-        [*PUMPBENCH, "hil", "run", "--target", target, "--report", str(report), "--", "-q"], check=False
+        [*PUMPBENCH, "hil", "run", "--target", target, "--report", str(report), "--no-history", "--", "-q"],
+        check=False,
     )
     return done.returncode
 

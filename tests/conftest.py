@@ -23,7 +23,12 @@ for _number, _usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.
 
 # How long an example takes says nothing about what it shows, and other processes may hold it up.
 # The examples are the same in each ordinary run, and others in each long one.
-settings.register_profile("pumpbench", deadline=None, derandomize=not soak.PLAYS_ALL)
+settings.register_profile(
+    "pumpbench",
+    deadline=None,
+    derandomize=not soak.PLAYS_ALL,
+    max_examples=soak.rounds_of("examples of a property", 100, 40),
+)
 settings.load_profile("pumpbench")
 
 

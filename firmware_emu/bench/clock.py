@@ -110,6 +110,11 @@ class Clock:
         self._anchor_host_ns = host_ns
         self._pace = pace
 
+    def resume(self, now: Now) -> None:
+        """Go on from another moment, earlier or later, at the same pace."""
+        self._anchor = now
+        self._anchor_host_ns = self._host_ns()
+
     def advance(self, ms: int) -> None:
         """Turn a manual clock: pump time and line time move together."""
         if self._pace.speed:

@@ -24,6 +24,7 @@ from firmware_emu.bench.link_lock import LinkLock
 from firmware_emu.bench.ports.schemes import port_named
 from firmware_emu.bench.profile_file import load_profile, profile_path
 from firmware_emu.bench.pump_host import PumpHost, new_pump, restored_pump
+from firmware_emu.bench.rack import board_of, pump_of, run_together
 from firmware_emu.bench.ready_line import tell
 from firmware_emu.bench.runner import Runner
 from firmware_emu.controller.memory.identity import Identity
@@ -34,6 +35,7 @@ from protocol.capture.limits import SIZE_LIMIT_BYTES
 from protocol.wire import checksum, framing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
@@ -69,87 +71,120 @@ class Wanted(NamedTuple):
     record: Path | None = None
     record_secrets: bool = True
     record_limit_bytes: int = SIZE_LIMIT_BYTES
+    boards: int = 1
+
+
+class Board(NamedTuple):
+    """One pump with all that is open around it, and what its ready line says."""
+
+    runner: Runner
+    command_queue: CommandQueue[Runner]
+    opened: Mapping[str, object]
 
 
 def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
     """Run an emulator until a signal or the rig ends it. `say` is told what people should know."""
     if wanted.until_eof:
         _check_stdin_is_held()
-    lock = None if wanted.link is None else LinkLock(wanted.link)
-    _check_paths(wanted, lock)
+    each = [(board_of(wanted, number), number) for number in range(1, wanted.boards + 1)]
+    locks = [None if one.link is None else LinkLock(one.link) for one, _ in each]
+    for (one, _), lock in zip(each, locks, strict=True):
+        _check_paths(one, lock)
     profile = load_profile(wanted.profile)
     with signals.making() as stack:
-        with signals.held():
-            host, seed = _host(wanted, profile, stack, say)
-        with signals.held():
-            scheme, place = port_named(wanted.port)
-            port = scheme.open(place, say)
-            stack.callback(port.close)
-            if lock is not None:
-                lock.acquire(port.address)
-                stack.callback(lock.release)
-        command_queue: CommandQueue[Runner] = CommandQueue()
-        server = _rig_server(wanted, command_queue, say)
-        with signals.held():
-            keys = KeyFile(profile.keys)
-            stack.callback(keys.remove)
-        recording = None
-        if wanted.record is not None:
-            with signals.held():
-                recording = _recording(wanted, wanted.record, host, seed, say)
-                stack.callback(recording.close)
-        runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue, recording)
-        stack.callback(runner.selector.close)
+        boards = [
+            _open(one, pump_of(profile, number), lock, say, signals, stack)
+            for (one, number), lock in zip(each, locks, strict=True)
+        ]
         for library, extension in _EXTENSIONS.items():
             if not extension():
                 say(f"{library} runs in pure Python, some 20 times slower: install a C compiler and it again")
-        if server is not None:
-            server.attach(runner.selector)
-            stack.callback(server.close)
-            say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
-        elif wanted.pace == MANUAL:
-            say("nothing can turn this pump's clock: --time manual needs --control")
         if wanted.image is None and not wanted.syncing:
             say("--sync never has no effect: it is about an --image")
-        runner.settle()  # what the line says of the pump is on file before it is said
         if wanted.until_eof:
-            runner.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(runner))
-        opened = {
-            "target": scheme.target.format(port.address),
-            "port": None if scheme.name == "tcp" else port.address,
-            "link": None if wanted.link is None else str(wanted.link.absolute()),
-            "tcp": port.address if scheme.name == "tcp" else None,
-            "control": None if server is None else server.url,
-            "token": None if server is None else server.token,
-            "keys": str(keys.path),
-            "identity": {
-                "serial": profile.model.serial,
-                "memory_id": _memory_id(host.pump),
-                "profile": profile.name,
-                "security": "secured" if profile.model.secured else "unsecured",
-            },
-            "seed": seed,
-            "image": None if wanted.image is None else str(wanted.image.absolute()),
-            "recording": None if wanted.record is None else str(wanted.record.absolute()),
-            "time": str(wanted.pace),
-            "version": VERSION,
-        }
+            first = boards[0].runner
+            first.selector.register(STDIN, selectors.EVENT_READ, lambda _events: _stop_at_eof(first))
+        for board in boards[:-1]:
+            tell(board.opened, lambda: None)
         # while the line waits for a reader nothing runs that could stop: until then a signal ends the process
-        tell(opened, lambda: _stop_on_signals(signals, runner, command_queue, stack))
-        runner.run()
+        tell(boards[-1].opened, lambda: _stop_on_signals(signals, boards, stack))
+        run_together([board.runner for board in boards])
 
 
-def _stop_on_signals(
-    signals: EndingSignals, runner: Runner, command_queue: CommandQueue[Runner], stack: ExitStack
-) -> None:
+def _open(
+    wanted: Wanted,
+    profile: Profile,
+    lock: LinkLock | None,
+    say: Say,
+    signals: EndingSignals,
+    stack: ExitStack,
+) -> Board:
+    """Open all of one board; `stack` closes it."""
+    with signals.held():
+        host, seed = _host(wanted, profile, stack, say)
+    with signals.held():
+        scheme, place = port_named(wanted.port)
+        port = scheme.open(place, say)
+        stack.callback(port.close)
+        if lock is not None:
+            lock.acquire(port.address)
+            stack.callback(lock.release)
+    command_queue: CommandQueue[Runner] = CommandQueue()
+    server = _rig_server(wanted, command_queue, say)
+    with signals.held():
+        keys = KeyFile(profile.keys)
+        stack.callback(keys.remove)
+    recording = None
+    if wanted.record is not None:
+        with signals.held():
+            recording = _recording(wanted, wanted.record, host, seed, say)
+            stack.callback(recording.close)
+    runner = Runner(host, Clock(host.pump.now_ms, wanted.pace), port, command_queue, recording)
+    stack.callback(runner.selector.close)
+    if server is not None:
+        server.attach(runner.selector)
+        stack.callback(server.close)
+        say(f"rig control is on at {server.url}: whoever has its token can stop this pump")
+    elif wanted.pace == MANUAL:
+        say("nothing can turn this pump's clock: --time manual needs --control")
+    runner.settle()  # what the line says of the pump is on file before it is said
+    opened = {
+        "target": scheme.target.format(port.address),
+        "port": None if scheme.name == "tcp" else port.address,
+        "link": None if wanted.link is None else str(wanted.link.absolute()),
+        "tcp": port.address if scheme.name == "tcp" else None,
+        "control": None if server is None else server.url,
+        "token": None if server is None else server.token,
+        "keys": str(keys.path),
+        "identity": {
+            "serial": profile.model.serial,
+            "memory_id": _memory_id(host.pump),
+            "profile": profile.name,
+            "security": "secured" if profile.model.secured else "unsecured",
+        },
+        "seed": seed,
+        "image": None if wanted.image is None else str(wanted.image.absolute()),
+        "recording": None if wanted.record is None else str(wanted.record.absolute()),
+        "time": str(wanted.pace),
+        "version": VERSION,
+    }
+    return Board(runner, command_queue, opened)
+
+
+def _stop_on_signals(signals: EndingSignals, boards: Sequence[Board], stack: ExitStack) -> None:
     """From now on end in good order at a signal.
 
     A handler alone is not enough: a signal that comes just before the selector begins to wait runs no Python until
-    the wait is over, so the system's handler writes to the command queue's pipe too.
+    the wait is over, so the system's handler writes to a command queue's pipe too.
     """
-    signal.set_wakeup_fd(command_queue.wake_descriptor, warn_on_full_buffer=False)
+    signal.set_wakeup_fd(boards[0].command_queue.wake_descriptor, warn_on_full_buffer=False)
     stack.callback(signal.set_wakeup_fd, -1)
-    signals.hand_to(lambda _number: runner.stop())
+
+    def stop(_number: int) -> None:
+        for board in boards:
+            board.runner.stop()
+
+    signals.hand_to(stop)
 
 
 def _check_paths(wanted: Wanted, lock: LinkLock | None) -> None:

@@ -23,7 +23,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from firmware_emu.bench.errors import BadConfigurationError, BenchLostError, pass_on_out_of_resources
+from firmware_emu.bench.errors import (
+    BadConfigurationError,
+    BenchLostError,
+    NotNowError,
+    pass_on_out_of_resources,
+)
 from firmware_emu.bench.image_records import (
     MAGIC,
     TORN_MAX_BYTES,
@@ -160,6 +165,37 @@ class ImageFile:
         if self._size_bytes > REWRITE_AT_RUN_BYTES:
             self._rewrite_if_large()
 
+    def replace(self, seed: int, now_ms: int, memory: Writes, state: Mapping[str, Any]) -> None:
+        """Put another pump of the same profile in the place of the one in the file, in one move.
+
+        `memory` is all that was ever written to its memory. NotNowError where the file cannot be written anew.
+        """
+        self.check()
+        header = encode_header(self._header(seed))
+        state_json = json.dumps(state, separators=(",", ":")).encode()
+        step = encode_step(now_ms, memory, state_json, link_after(header))
+        whole = MAGIC + header + step
+        shared = os.fstat(self._descriptor).st_nlink > 1
+        descriptor = None if shared else _replace(self._file, whole)
+        if descriptor is None:
+            why = "it has a second name" if shared else "there is no room, or no right, for a file beside it"
+            raise NotNowError(f"image {self._path} cannot take another pump: {why}; nothing was changed")
+        self.seed, self._now_ms, self._state_json = seed, now_ms, state_json
+        self._memory = MemoryMirror()
+        for offset, data in memory:
+            self._memory.write(offset, data)
+        self._rest_bytes = 0
+        self._take(descriptor, whole, step)
+
+    def _take(self, descriptor: int, whole: bytes, step: bytes) -> None:
+        """Go on with a file that has taken the name of this one."""
+        os.close(self._descriptor)
+        self._descriptor = descriptor
+        self._link = link_after(step)
+        self._size_bytes = len(whole)
+        self._written_at_ns = os.fstat(descriptor).st_mtime_ns
+        self._sync_name()
+
     def check(self) -> None:
         """See that the file is still there under its name, and still ours alone; BenchLostError where it is not.
 
@@ -274,12 +310,7 @@ class ImageFile:
         if descriptor is None:
             self._rewrite_from_bytes = 2 * self._size_bytes
             return
-        os.close(self._descriptor)
-        self._descriptor = descriptor
-        self._link = link_after(step)
-        self._size_bytes = len(whole)
-        self._written_at_ns = os.fstat(descriptor).st_mtime_ns
-        self._sync_name()
+        self._take(descriptor, whole, step)
 
 
 def _beside(path: Path) -> Path:

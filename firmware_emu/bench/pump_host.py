@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.errors import BadConfigurationError, NotNowError
+from firmware_emu.bench.snapshot import Snapshot
 from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.bench.trace_ring import TraceRing
 from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import memory_size_bytes
+from firmware_emu.events import SnapshotRestored, TraceEntry
 from firmware_emu.fault_orders import FaultOrders, checked
 from firmware_emu.faults.orders import order_from_json, order_to_json
 from firmware_emu.now import Now
 from firmware_emu.plant.component import boolean, field, integer, section
 from firmware_emu.plant.plant import Plant
-from firmware_emu.pump import Pump
+from firmware_emu.pump import MEMORY_ID_BYTES, Pump
+from firmware_emu.state_copy import copy_state
 from firmware_emu.trace import Step
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from firmware_emu.bench.image_file import ImageFile, Remembered
-    from firmware_emu.events import TraceEntry
+    from firmware_emu.bench.snapshot_shelf import KeptSnapshot
     from firmware_emu.profile import Profile
 
 SEED_BYTES = 8
@@ -90,16 +95,49 @@ class PumpHost:
         """One step of the pump, on file before its bytes are handed out."""
         self.last = step = self.pump.step(now, received)
         if self.image is not None:
-            state = {
-                "plant": self.pump.plant.to_json(),
-                "powered": self.pump.powered,
-                "hands_off_reservoir": self.pump.hands_off_reservoir,
-                "told": self.pump.told._asdict(),
-                "orders": [order_to_json(order) for order in self.pump.orders.by_fault.values()],
-            }
-            self.image.append(now.pump_ms, step.writes, state)
-        if step.notes and self.trace_hash is not None and self.ring is not None:
-            entries = step.trace
-            self.trace_hash.add(trace_bytes(entries))
-            self.ring.add(entries)
+            self.image.append(now.pump_ms, step.writes, _outside_memory(self.pump))
+        if step.notes and self.ring is not None:
+            self._tell(step.trace)
         return step.to_send
+
+    def go_on_from(self, kept: KeptSnapshot, memory_id: int) -> None:
+        """Put the pump of a snapshot in this one's place, without its session and as a memory of another name.
+
+        The image has it before anything else. NotNowError where it is a pump of another profile.
+        """
+        pump, trace_hash = copy_state(Snapshot(*kept.snapshot))
+        if pump.profile != self.pump.profile:
+            raise NotNowError(
+                f"the snapshot {kept.name} is of another pump, profile {pump.profile.name}, serial "
+                f"{pump.profile.model.serial}; start one from it with `pumpbench emulate --snapshot FILE`"
+            )
+        pump.leave_frames_out(out=self.ring is None)
+        pump.begin_anew_for_clients(memory_id)
+        step = pump.step(pump.now)
+        if self.image is not None:
+            seed = int.from_bytes(pump.plant.entropy.seed, "big")
+            self.image.replace(seed, pump.now_ms, pump.plant.flash.contents(), _outside_memory(pump))
+        named = memory_id.to_bytes(MEMORY_ID_BYTES, "big")
+        restored = TraceEntry(pump.now, SnapshotRestored(kept.name, self.pump.now_ms, named))
+        self.pump, self.trace_hash = pump, None if self.ring is None else trace_hash
+        self.last = step._replace(notes=(restored, *step.notes))
+        if self.ring is not None:
+            self.ring.add((restored,))
+            self._tell(step.trace)
+
+    def _tell(self, entries: tuple[TraceEntry, ...]) -> None:
+        if self.trace_hash is not None:
+            self.trace_hash.add(trace_bytes(entries))
+        if self.ring is not None:
+            self.ring.add(entries)
+
+
+def _outside_memory(pump: Pump) -> dict[str, Any]:
+    """What an image keeps of a pump besides the bytes of its memory."""
+    return {
+        "plant": pump.plant.to_json(),
+        "powered": pump.powered,
+        "hands_off_reservoir": pump.hands_off_reservoir,
+        "told": pump.told._asdict(),
+        "orders": [order_to_json(order) for order in pump.orders.by_fault.values()],
+    }

@@ -1,24 +1,28 @@
 """The only loop of an emulator: one thread that waits for bytes, for time and for jobs, and steps the pump.
 
-It stands on `selectors` and raw descriptors. Each turn takes the bytes that came, then the jobs of rig
-control, then goes on with a time run under manual time if one is under way; each of these steps the pump at
-the time that the clock says. Nothing here waits but the selector.
+It stands on `selectors` and raw descriptors; `rack` has the loop of several. Each turn takes the bytes that came,
+then the jobs of rig control, then goes on with a time run under manual time if one is under way; each of these steps
+the pump at the time that the clock says. Nothing here waits but the selector.
 """
 
 from __future__ import annotations
 
+import os
 import selectors
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from firmware_emu.bench.clock import is_due
 from firmware_emu.bench.errors import NotNowError
 from firmware_emu.bench.lease import Lease
 from firmware_emu.bench.rig import actions
+from firmware_emu.bench.snapshot_shelf import SnapshotShelf
 from firmware_emu.bench.time_run import TimeRun
+from firmware_emu.pump import MEMORY_ID_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from firmware_emu.awaited import Awaited
@@ -59,6 +63,7 @@ class Runner:
         self.clock = clock
         self.port = port
         self.lease = Lease(clock.host_s)
+        self.snapshots = SnapshotShelf()
         self._command_queue = command_queue
         self.trace_readers: dict[object, Callable[[], None]] = {}
         """What to call, once, when there is more of the trace; called in this thread, by whatever reader it is of."""
@@ -71,21 +76,33 @@ class Runner:
         port.attach(self.selector)
         command_queue.attach(self.selector)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody has said stop."""
+        return self._stopping
+
     def run(self) -> None:
-        """Serve until `stop`, with a last step at that moment; however it ends, nobody is left waiting for a reply."""
+        """Serve until `stop`."""
+        with self.serving():
+            while not self._stopping:
+                self.turn(self.wait_s())
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """A step before and after the turns in the block; however it ends, nobody is left waiting for a reply."""
         try:
             self.settle()
-            while not self._stopping:
-                self._turn()
+            yield
             self.settle()
         finally:
             self._break_off("the bench is closing")
             self._command_queue.close()
             self._wake_trace_readers()
 
-    def _turn(self) -> None:
+    def turn(self, wait_s: float) -> None:
+        """Do all that is there to be done, or what comes within this time."""
         self._look_at_image()
-        for key, events in self.selector.select(self._wait_s()):
+        for key, events in self.selector.select(wait_s):
             key.data(events)
         if self.port.take_reset():
             actions.reset(self)
@@ -134,10 +151,24 @@ class Runner:
 
     def set_pace(self, pace: Pace) -> None:
         """Let time run at another pace from here on."""
-        if self._under is not None:
-            raise NotNowError("time is being turned; wait for that answer")
+        self.check_time_stands()
         self.clock.set_pace(pace)
         self.settle()
+
+    def check_time_stands(self) -> None:
+        """NotNowError while a time run is under way."""
+        if self._under is not None:
+            raise NotNowError("time is being turned; wait for that answer")
+
+    def resume(self) -> None:
+        """Go on from the pump's own time, at the same pace: it has been put in another's place."""
+        self.clock.resume(self.host.pump.now)
+        self._send(b"")  # what the restoring of it tells, for the recording
+        self.settle()
+
+    def new_memory_id(self) -> int:
+        """A name from the system's chance, never from a seed: nothing that is said under it was ever said before."""
+        return int.from_bytes(os.urandom(MEMORY_ID_BYTES), "big")
 
     def start_run(self, ms: int, until: Awaited | None, after_received: int, future: Future[TimeRun]) -> None:
         """Begin a time run once the port has received so many bytes; the future gets it when it is over."""
@@ -153,8 +184,8 @@ class Runner:
     def take_lease(self, who: str, seconds: int, lease_id: str | None) -> str:
         """Begin a lease, or renew the one of this id; returns its id. No time run of somebody else goes on under it."""
         self.lease.check(lease_id)
-        if self.lease.who is None and self._under is not None:
-            raise NotNowError("time is being turned; wait for that answer")
+        if self.lease.who is None:
+            self.check_time_stands()
         return self.lease.take(who, seconds, lease_id)
 
     def release_lease(self, lease_id: str | None) -> None:
@@ -174,7 +205,8 @@ class Runner:
             self._under.future.set_exception(NotNowError(why))
             self._under = None
 
-    def _wait_s(self) -> float:
+    def wait_s(self) -> float:
+        """How long there is nothing to do but what comes from outside."""
         under = self._under
         if under is None:
             wait_s = self.clock.wait_s(self.host.wake_at_ms, self.host.wake_line_ms)

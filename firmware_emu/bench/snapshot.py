@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.bench.errors import BadConfigurationError
@@ -16,12 +17,16 @@ from firmware_emu.state_document import NotAState, from_document, to_document
 from firmware_emu.version import VERSION
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from firmware_emu.bench.pump_host import PumpHost
     from firmware_emu.bench.trace_hash import TraceHash
     from firmware_emu.pump import Pump
 
 SCHEMA: Final = "pumpbench/snapshot"
 SCHEMA_VERSION: Final = 1
+FILE_MAX_BYTES: Final = 1 << 23
+NOW_MAX_MS: Final = (1 << 53) - 1
 _TRIAL_MS: Final = 60_000
 
 
@@ -33,23 +38,29 @@ class Snapshot(NamedTuple):
 
     @classmethod
     def of(cls, host: PumpHost) -> Snapshot:
-        """A copy, which stays as it is when the pump goes on."""
-        return copy_state(cls(host.pump, host.trace_hash))
+        """A copy, which stays as it is when the pump goes on; whoever waited for a stroke does not wait in it."""
+        copied = copy_state(cls(host.pump, host.trace_hash))
+        copied.pump.every_stroke = False
+        return copied
 
-    def document(self) -> dict[str, Any]:
-        """The snapshot as values of JSON."""
-        model = self.pump.profile.model
+    def document(self, name: str = "") -> dict[str, Any]:
+        """The snapshot as values of JSON, under a name that people have given it."""
         state = to_document(self)
-        return {
-            "schema": SCHEMA,
-            "version": SCHEMA_VERSION,
-            "made_by": VERSION,
-            "profile": self.pump.profile.name,
-            "serial": model.serial,
-            "pump_ms": self.pump.now_ms,
-            "sha256": sha256_of(state),
-            "state": state,
-        }
+        return {**self._head(name), "sha256": sha256_of(state), "state": state}
+
+    def text(self, name: str = "") -> str:
+        """The document as compact JSON."""
+        state = _compact(to_document(self))
+        head = json.dumps({**self._head(name), "sha256": _sha256(state)}, separators=(",", ":"))
+        return f'{head[:-1]},"state":{state}}}'
+
+    def _head(self, name: str) -> dict[str, Any]:
+        return {"schema": SCHEMA, "version": SCHEMA_VERSION, "made_by": VERSION, "name": name, **self.told()}
+
+    def told(self) -> dict[str, Any]:
+        """What is told of its pump without looking into it."""
+        model = self.pump.profile.model
+        return {"profile": self.pump.profile.name, "serial": model.serial, "pump_ms": self.pump.now_ms}
 
 
 def read_snapshot(document: object) -> Snapshot:
@@ -70,11 +81,44 @@ def read_snapshot(document: object) -> Snapshot:
         _try_out(snapshot)
     except NotAState as error:
         raise BadConfigurationError(f"the snapshot {error}") from error
+    for key, held in snapshot.told().items():
+        if document.get(key) != held:
+            raise BadConfigurationError(
+                f"the snapshot says that its {key} is {document.get(key)!r:.40}, and holds a pump of {held!r:.40}"
+            )
     return snapshot
+
+
+def read_snapshot_file(path: Path) -> Snapshot:
+    """The snapshot in a file; BadConfigurationError names the file and says what is wrong with it."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise BadConfigurationError(f"the snapshot {path} cannot be read: {error.strerror}") from error
+    if len(text) > FILE_MAX_BYTES:
+        raise BadConfigurationError(f"{path} is no snapshot: it has more than {FILE_MAX_BYTES} bytes")
+    try:
+        return read_snapshot(json.loads(text))
+    except BadConfigurationError as error:
+        raise BadConfigurationError(f"{path}: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadConfigurationError(f"{path} is no snapshot: it is no JSON") from error
+
+
+def write_snapshot_file(path: Path, text: str) -> None:
+    """A new file, for nobody else's eyes; OSError where there is one already, or none can be made."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(text.encode())
 
 
 def _try_out(snapshot: Snapshot) -> None:
     """NotAState where a value of it is one that no pump has: a copy of it is run for a minute."""
+    now = snapshot.pump.now
+    pump_ms, line_ms = now if isinstance(now, tuple) and len(now) == 2 else (None, None)
+    if not (type(pump_ms) is type(line_ms) is int and 0 <= line_ms <= pump_ms <= NOW_MAX_MS):
+        raise NotAState(f"holds a pump at a time that none lives to see: {now!r:.80}")
     try:
         pump = snapshot.pump.fork()
         pump.plant.check(pump.now_ms)
@@ -87,4 +131,12 @@ def _try_out(snapshot: Snapshot) -> None:
 
 def sha256_of(state: dict[str, Any]) -> str:
     """The hash of a state as compact JSON, by which damage is seen; who forges one can forge it too."""
-    return hashlib.sha256(json.dumps(state, separators=(",", ":")).encode()).hexdigest()
+    return _sha256(_compact(state))
+
+
+def _compact(state: dict[str, Any]) -> str:
+    return json.dumps(state, separators=(",", ":"))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -6,11 +6,14 @@ copy it, and both go on from here, each with a future of its own.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from firmware_emu.bench.pump_host import PumpHost
+from firmware_emu.bench.snapshot_shelf import SnapshotShelf
 from firmware_emu.bench.time_run import TimeRun
 from firmware_emu.now import Now
+from firmware_emu.pump import MEMORY_ID_BYTES
 from firmware_emu.state_copy import copy_state
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 class VirtualBench:
     """One pump whose time the caller holds; `rig.actions` act on it. What the pump says waits until it is taken."""
 
-    __slots__ = ("_sent", "host", "now_ms", "received_bytes")
+    __slots__ = ("_restored", "_sent", "host", "now_ms", "received_bytes", "snapshots")
 
     def __init__(self, pump: Pump, *, hashing: bool = True) -> None:
         """`hashing`: whether `trace_hash` will be asked for, and frames are traced."""
@@ -31,6 +34,8 @@ class VirtualBench:
         self.received_bytes = 0
         """Bytes fed so far."""
         self._sent = b""
+        self._restored = 0
+        self.snapshots = SnapshotShelf()
         self.settle()
 
     @property
@@ -74,6 +79,22 @@ class VirtualBench:
         """Let time pass of which the pump knows nothing: it has no power."""
         self.now_ms += ms
 
+    def check_time_stands(self) -> None:
+        """It does: nothing here turns time beside its caller."""
+
+    def resume(self) -> None:
+        """Go on at the time of the pump, which has been put in another's place; what was sent before is gone."""
+        self._sent = b""
+        self.now_ms = self.host.pump.now_ms
+        self.settle()
+
+    def new_memory_id(self) -> int:
+        """A name that no memory of this bench had; the same in every run, as all of virtual time is."""
+        self._restored += 1
+        seed = self.host.pump.plant.entropy.seed
+        named = hashlib.sha256(b"restored %d: %s" % (self._restored, seed)).digest()
+        return int.from_bytes(named[:MEMORY_ID_BYTES], "big")
+
     def fork(self) -> VirtualBench:
-        """Another bench in the same state."""
+        """Another bench in the same state, with its session: whoever forks the client too goes on with it."""
         return copy_state(self)

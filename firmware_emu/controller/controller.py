@@ -18,6 +18,7 @@ from firmware_emu.controller.events import FrameReceived, FrameSent
 from firmware_emu.controller.integrity import Integrity
 from firmware_emu.controller.link_host import LinkHost
 from firmware_emu.controller.link_log import note_link_event, note_refused
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.therapy import telemetry_mode
 from firmware_emu.controller.timers import Schedule
 from firmware_emu.units import MS_PER_HOUR
@@ -38,7 +39,7 @@ from protocol.link.events import Request, SessionClosed, SessionOpened
 from protocol.link.pump_end import PumpEnd
 from protocol.log.data import RoleDeniedData
 from protocol.log.entry import actor_of
-from protocol.log.types import LogType, TelemetryExitReason
+from protocol.log.types import LogType, SessionCloseReason, TelemetryExitReason
 from protocol.messages.conversation import EventHint
 from protocol.messages.errors import ErrorReply, refusal
 from protocol.registry import cmd_crc, command_at
@@ -265,6 +266,19 @@ class Controller:
         """Refills accepted since the last call, which the bench makes true of the reservoir."""
         refills, self.device.refills = self.device.refills, []
         return refills
+
+    def begin_anew_for_clients(self, now: TickNow, memory_id: int) -> None:
+        """Be a memory of this name from here on, without a session: the bench has put this state in another's place.
+
+        The caller has turned until now. Raises PowerCut.
+        """
+        self.link.start_over(SessionCloseReason.RESET)
+        self.records.identity.memory_id = memory_id
+        self.records.mark_dirty(Region.IDENTITY)
+        self._run_link(now)
+        if self.records.changed:
+            self.schedule.commit(self.records.tick_ms)
+        self.answered = b""
 
     def configured(self) -> dict[str, int | str | bool]:
         """Numbers that CONFIG_WRITE has set, and all other items as they are, by their names."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from firmware_emu.faults.clock import CLOCK_FAULTS
 from firmware_emu.faults.fault import FAULTS, FaultState, fault_named, register_fault
 from firmware_emu.faults.fluid import FLUID_FAULTS
@@ -11,7 +13,22 @@ from firmware_emu.faults.power import POWER_FAULTS
 from firmware_emu.faults.processor import PROCESSOR_FAULTS
 from firmware_emu.faults.surroundings import SURROUNDINGS_FAULTS
 
-__all__ = ["FAULTS", "FaultState", "fault_named"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from firmware_emu.faults.orders import Order
+    from firmware_emu.plant.plant import Plant
+
+__all__ = ["FAULTS", "FaultState", "fault_named", "states_of"]
+
+
+def states_of(plant: Plant, orders: Mapping[str, Order]) -> tuple[FaultState, ...]:
+    """Every fault as it stands in a plant, with what is ordered of it."""
+    return tuple(
+        FaultState(each, each.is_on(plant), each.effects(plant), orders.get(each.name))
+        for each in FAULTS.values()
+    )
+
 
 for _fault in (
     *MOTOR_FAULTS,

@@ -1,7 +1,8 @@
 """The hardware random source: its bytes depend on seed, stream, boot and how much was drawn.
 
 Deterministic on purpose: the secrecy of a virtual pump's keys is no stronger than its seed's. The stream
-`memory`, which names memories, depends on the unit too: two pumps of one seed are two pumps.
+`memory`, which names memories, depends on the unit too: two pumps of one seed are two pumps. And all of them depend on
+the branch: a pump that goes on from a snapshot under the eyes of others never draws again what it drew before them.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ MEMORY_STREAM = "memory"
 class Entropy(Component):
     """Implements `pins.EntropyPin`: SHA-256 in counter mode, each stream from 0 at each boot."""
 
-    __slots__ = ("blocks_drawn", "boot_count", "seed", "stuck", "stuck_draws", "unit")
+    __slots__ = ("blocks_drawn", "boot_count", "branch", "seed", "stuck", "stuck_draws", "unit")
 
     def __init__(self, seed: bytes, unit: bytes = b"") -> None:
         """`unit` tells apart the units of one seed; empty where a run must repeat from its seed alone."""
         self.seed = seed
         self.unit = unit
+        self.branch = b""
+        """What tells this future apart from others of the same state; empty in the first one."""
         self.boot_count = 0
         self.blocks_drawn: dict[str, int] = {}
         self.stuck = False
@@ -39,10 +42,15 @@ class Entropy(Component):
         self.blocks_drawn[stream] = last
         unit = self.unit if stream == MEMORY_STREAM else b""
         key = hashlib.sha256(
-            b"%d:%s:%s:%d%s" % (len(self.seed), self.seed, stream.encode(), self.boot_count, unit)
+            b"%d:%s:%s:%d%s%s"
+            % (len(self.seed), self.seed, stream.encode(), self.boot_count, unit, self._branch_words)
         ).digest()
         blocks = [hashlib.sha256(key + number.to_bytes(8, "big")).digest() for number in range(first, last)]
         return b"".join(blocks)[:length]
+
+    @property
+    def _branch_words(self) -> bytes:
+        return b":branch:%s" % self.branch if self.branch else b""
 
     def root_key(self) -> bytes:
         """The chip's own key, of seed and unit: no start and no draw changes it, and it is never stuck."""
@@ -63,11 +71,12 @@ class Entropy(Component):
             "blocks_drawn": dict(self.blocks_drawn),
             "stuck": self.stuck,
             "stuck_draws": self.stuck_draws,
-        }
+        } | ({"branch": self.branch.hex()} if self.branch else {})
 
     def from_json(self, state: Json) -> None:
         self.seed = _from_hex(state, "seed")
         self.unit = _from_hex(state, "unit")
+        self.branch = _from_hex(state, "branch") if "branch" in state else b""
         drawn = section(state, "blocks_drawn")
         self.blocks_drawn = {stream: integer(drawn, stream) for stream in drawn}
         self.boot_count = integer(state, "boot_count")

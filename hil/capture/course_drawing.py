@@ -343,7 +343,7 @@ def _page(picture: Picture, svg: str, panels: Sequence[tuple[float, ...]]) -> st
         ],
         "spans": [span[:4] for span in spans],
     }
-    listed = sorted(spans, key=lambda span: span[1])[:MOST_LISTED]
+    listed = sorted(spans, key=lambda span: (round(span[1], 3), span[4]))[:MOST_LISTED]
     more = f"<p>and {len(spans) - len(listed)} more</p>" if len(spans) > len(listed) else ""
     rows = "".join(
         f"<tr><td class=n>{begins:.3f}</td><td class=n>{'' if ends is None else f'{ends:.3f}'}</td>"

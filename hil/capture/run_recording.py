@@ -6,6 +6,7 @@ A file that cannot be written is no fault of the pump: the run goes on, and says
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -41,6 +42,7 @@ class RunRecording:
         self._recorder: ClockedRecorder | None = None
         self._test_from = (0, 0)
         self._ended = False
+        self._lock = threading.Lock()  # a console of the board is heard in a thread of its own
         self.trouble = ""
         """What kept the recording from being whole; "" where nothing did."""
         _RECORDING.add(self)
@@ -57,15 +59,17 @@ class RunRecording:
 
     def passed(self, way: Way, data: bytes, pump_ms: int | None) -> None:
         """Bytes have passed on a line."""
-        recorder = self._begun()
-        if recorder is not None:
-            recorder.passed(way, data, pump_ms)
+        with self._lock:
+            recorder = self._begun()
+            if recorder is not None:
+                recorder.passed(way, data, pump_ms)
 
     def mark(self, kind: str, text: str) -> None:
         """Something was done to the bench, or seen of it."""
-        recorder = self._begun()
-        if recorder is not None:
-            recorder.mark(kind, plain_text(text))
+        with self._lock:
+            recorder = self._begun()
+            if recorder is not None:
+                recorder.mark(kind, plain_text(text))
 
     def begin_test(self, name: str) -> None:
         """A test begins, with a line of its own."""
@@ -88,13 +92,14 @@ class RunRecording:
 
     def close(self) -> None:
         """End the recording."""
-        recorder, self._recorder, self._ended = self._recorder, None, True
-        if recorder is not None:
-            recorder.close()
+        with self._lock:
+            recorder, self._recorder, self._ended = self._recorder, None, True
+            if recorder is not None:
+                recorder.close()
 
     def _let_go(self) -> None:
-        """Leave the file to the process that this one was forked from."""
-        self._recorder, self._ended = None, True
+        """Leave the file to the process that this one was forked from, in which a thread may have held the lock."""
+        self._recorder, self._ended, self._lock = None, True, threading.Lock()
 
     def _name(self, file: int) -> str:
         return numbered_name(self._path.name, file - 1)

@@ -1,10 +1,12 @@
-"""The JSON documents of `pumpbench hil targets` and `hil preflight`; `hil.cli.json_schema` describes them."""
+"""The JSON documents of `pumpbench hil` on benches and runs; `hil.cli.json_schema` describes them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from hil.cli.compare_documents import COMPARE_DOCUMENTS
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
+from hil.cli.history_documents import HISTORY_DOCUMENTS
 
 
 class HolderPart(TypedDict):
@@ -62,7 +64,9 @@ class RevokePart(TypedDict):
 class CheckPart(TypedDict):
     """One check of a preflight."""
 
-    name: Annotated[str, "identity, link, clock, power or disk"]
+    name: Annotated[
+        str, "identity, capabilities, link, clock, power, disk; profile where the bench file names one"
+    ]
     state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
     found: Annotated[str, "what was found; empty where it was not seen"]
     problem: Annotated[str, "what is wrong with it; empty where nothing is"]
@@ -76,8 +80,40 @@ class PreflightPart(TypedDict):
     error: NotRequired[Annotated[ErrorFields, "all reasons in one sentence, where the board is not fit"]]
 
 
+class VerifiedRunPart(TypedDict):
+    """How a run ended whose report was verified."""
+
+    result: Annotated[str, "counts in one line"]
+    complete: Annotated[bool, "whether each chosen test has a verdict, and one at least passed or failed"]
+    exit_code: Annotated[int | None, "exit code of the process"]
+
+
+class VerifyPart(TypedDict):
+    """What `report verify` found."""
+
+    directory: Annotated[str, "directory of the report"]
+    state: Annotated[Literal["whole", "changed"], "whether each file is as it was written"]
+    manifest_sha256: Annotated[
+        str, "SHA-256 of the manifest: kept elsewhere, it tells whether that is the same"
+    ]
+    files: Annotated[list[str], "the files of the report, as the manifest names them"]
+    changed: Annotated[list[str], "files whose SHA-256 is another"]
+    missing: Annotated[list[str], "files that are not there any more"]
+    added: Annotated[list[str], "files that the manifest does not name"]
+    run: Annotated[
+        VerifiedRunPart | None, "how the run ended, as report.json says; null where a file is not whole"
+    ]
+    not_shown: Annotated[list[str], "with --strict: what is not shown to be met, a line each"]
+    error: NotRequired[
+        Annotated[ErrorFields, "all of it in one sentence, where it is not whole or not shown"]
+    ]
+
+
 BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-targets": ((TargetsPart,),),
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
+    "report-verify": ((VerifyPart,),),
+    **COMPARE_DOCUMENTS,
+    **HISTORY_DOCUMENTS,
 }

@@ -157,10 +157,10 @@ def _flattened(message: Any, prefix: str) -> Iterator[tuple[str, str]]:
             for number, row in enumerate(value):
                 yield from _flattened(row, f"{path}[{number}].")
         else:
-            yield path, _in_unit(f"{type(message).__name__}.{name}", value)
+            yield path, in_unit(f"{type(message).__name__}.{name}", value)
 
 
-def _in_unit(place: str, value: Any) -> str:
+def in_unit(place: str, value: Any) -> str:
     """A value in words, with the unit that the name of its field has."""
     unit = bare_name_and_unit(place.rpartition(".")[2])[1]
     return f"{text_at(place, value)} {unit}" if unit and type(value) is int else text_at(place, value)
@@ -181,7 +181,7 @@ def _of_field(of_field: OfField) -> Iterator[str]:
     yield f"{of_field.place} {WORDS[of_field.how]}, {counted(of_field.count, 'time')}"
     for each in of_field.shown:
         if of_field.how is How.FIELD:
-            was, now = (_cut(_in_unit(each.place, value)) for value in (each.was, each.now))
+            was, now = (_cut(in_unit(each.place, value)) for value in (each.was, each.now))
             yield f"  {_numbers(each)}: {was} | {now}"
         else:
             entry = each.first or each.second

@@ -55,7 +55,17 @@ def program_schema() -> str:
     return program_schema_page()
 
 
+def bench_schema() -> str:
+    """The JSON Schema of a bench file, for editors."""
+    import json  # noqa: PLC0415 - as above
+
+    from hil.bench_file import bench_file_schema  # noqa: PLC0415 - as above
+
+    return json.dumps(bench_file_schema(), indent=2)
+
+
 PAGES: dict[str, Callable[[str | None], str]] = {
+    "bench-schema": lambda _name: bench_schema(),
     "exit-codes": exit_codes,
     "json-schema": json_schema,
     "program-schema": lambda _name: program_schema(),
@@ -70,7 +80,8 @@ def help_page(ctx: click.Context, page: str | None, command: str | None) -> None
     """Print a page, or without one what there is.
 
     json-schema COMMAND prints the JSON Schema of what `pumpbench program COMMAND --json` prints, rig-COMMAND of
-    `pumpbench rig COMMAND --json`, `error` of their errors; program-schema that of the files of `program write`.
+    `pumpbench rig COMMAND --json`, `error` of their errors; program-schema that of the files of `program write`;
+    bench-schema that of `pumpbench.toml`.
     """
     if page is not None:
         tell(PAGES[page](command))

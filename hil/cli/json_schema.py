@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 import types
-from enum import IntEnum, IntFlag
+from enum import IntEnum, IntFlag, StrEnum
 from typing import (
     Annotated,
     Any,
+    Literal,
     NamedTuple,
     NotRequired,
     TypeVar,
@@ -129,6 +130,22 @@ def json_schema(name: str) -> Schema:
     }
 
 
+def file_schema(part: type, name: str, version: int) -> Schema:
+    """The schema of a file that says itself by `schema` which document of which version it is."""
+    builder = _Builder()
+    fields = builder.fields(part)
+    which = {"name": {"const": name}, "version": {"const": version}}
+    fields["schema"] = Field({**fields["schema"].schema, "properties": which}, required=True)
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:{name}:{version}",
+        "title": name,
+        "description": _first_line(part),
+        **_object(fields),
+        "$defs": dict(sorted(builder.definitions.items())),
+    }
+
+
 def schema_page(name: str | None) -> str:
     """The schema of one document as text, or those of all by their names."""
     return json.dumps(
@@ -178,6 +195,10 @@ class _Builder:
         origin, arguments = get_origin(hint), get_args(hint)
         if origin in {Union, types.UnionType}:
             return {"anyOf": [self.of_type(each, bound) for each in arguments]}
+        if origin is Literal:
+            return {"enum": list(arguments)}
+        if origin is dict:
+            return {"type": "object", "additionalProperties": self.of_type(arguments[1], bound)}
         if origin in {tuple, list}:
             return {"type": "array", "items": self.of_type(arguments[0], bound)}
         return {"type": ["object", "null"]} if hint is Any else self._of_class(hint)
@@ -187,6 +208,8 @@ class _Builder:
             return self._reference("LogEntry", self._entry)
         if issubclass(hint, IntFlag):
             return {"type": "array", "items": {"enum": [flag.name for flag in hint]}, "uniqueItems": True}
+        if issubclass(hint, StrEnum):
+            return {"enum": [each.value for each in hint]}
         if issubclass(hint, IntEnum):
             return {"enum": [each.name for each in hint]}
         if is_typeddict(hint) or hasattr(hint, "_fields"):
@@ -218,7 +241,14 @@ class _Builder:
         return {"description": "An entry of a log.", **_object(fields), "allOf": by_type}
 
 
-_JSON_TYPES = {bool: "boolean", int: "integer", str: "string", bytes: "string", type(None): "null"}
+_JSON_TYPES = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    str: "string",
+    bytes: "string",
+    type(None): "null",
+}
 
 
 def _meanings(cls: type) -> dict[str, str]:

@@ -34,7 +34,7 @@ Exit codes:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON: what was found, a check a row.")
 def preflight(target: str | None, report: str, as_json: bool) -> None:
-    """See whether a run could begin: identity, link, clock, power, free disk. It takes 5 s at most."""
+    """See whether a run could begin: identity, capabilities, link, clock, power, free disk. It takes 5 s at most."""
     try:
         unfit = _look(target, report, as_json=as_json)
     except PumpbenchError as error:
@@ -52,7 +52,8 @@ def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError |
 
     if not target:
         raise UsageError(
-            "no board is named to look at", advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}"
+            "no board is named to look at",
+            advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
     session = BenchSession(addresses.parse(target))
     session.purpose = "hil preflight"

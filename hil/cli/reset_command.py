@@ -40,7 +40,7 @@ def reset(target: str | None, method: str | None) -> None:
     if not target:
         raise UsageError(
             "nothing was reset: no board is named",
-            advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}",
+            advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
     board = make_target(addresses.parse(target))
     if not isinstance(board, BoardTarget):

@@ -7,13 +7,15 @@ import re
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from hil import address as addresses
 from hil.cli.adopt_command import adopt
+from hil.cli.compare_command import compare
 from hil.cli.help_pages import ListsWholeSentences
+from hil.cli.history_command import history_command
 from hil.cli.output import say
 from hil.cli.preflight_command import preflight
 from hil.cli.quantities import WholeNumber
@@ -88,6 +90,8 @@ def hil() -> None:
 
 
 hil.add_command(adopt)
+hil.add_command(compare)
+hil.add_command(history_command)
 hil.add_command(targets)
 hil.add_command(preflight)
 hil.add_command(reset)
@@ -104,6 +108,11 @@ hil.add_command(reset)
 @click.option("--flash", is_flag=True, help="First flash the board, by the command of the bench file.")
 @click.option("--no-record", is_flag=True, help="Keep no recording of the line beside the report.")
 @click.option("--no-secrets", is_flag=True, help="Keep the keys of sessions out of the recording.")
+@click.option(
+    "--history/--no-history",
+    default=None,
+    help="Keep the run in the history, or do not.  [default: on a board alone]",
+)
 @click.option("--profile", metavar="NAME", help="Profile of an emulated pump.")
 @click.option("--seed", type=WholeNumber(f"0 to {SEED_MAX}"), help="Seed of an emulated pump.")
 @click.option(
@@ -137,7 +146,7 @@ def run(
     wait_s: int,
     expression: str | None,
     pytest_arguments: tuple[str, ...],
-    **flags: bool | str,
+    **flags: Any,
 ) -> None:
     """Run the suite; what follows -- goes to pytest."""
     if target == "":
@@ -163,17 +172,19 @@ def run(
         ).close()  # refuses what is wrong; pytest would tell it twice more
     if not 0 <= wait_s <= WAIT_MAX_S:
         raise BadConfiguration(f"--wait must be a number of seconds from 0 to {WAIT_MAX_S}, is {wait_s}")
-    flash = bool(flags.pop("flash"))
-    if wait_s or flash:
-        _prepare_board(address, wait_s, flash=flash)
+    flash, history = flags.pop("flash"), flags.pop("history")
+    flashed = _prepare_board(address, wait_s, flash=flash) if wait_s or flash else ""
     arguments = [f"--hil-target={address.text}", f"--hil-report={report}"]
     arguments.append(f"--hil-retries={flags.pop('retries')}")
+    if flashed:
+        arguments.append(f"--hil-flashed={flashed}")
     arguments += [f"--hil-{name.replace('_', '-')}" for name, wanted in flags.items() if wanted]
     if looks <= LOOKING_AT_TESTS:
         arguments += ["-o", f"cache_dir={ReportDirectory(Path(report)).path / CACHE_NAME}"]  # for --lf
     else:
         arguments += ["-p", "no:cacheprovider"]
-    for name, value in (("profile", profile), ("seed", seed), ("baud", baud)):
+    kept = {None: None, True: "all", False: "none"}[history]
+    for name, value in (("profile", profile), ("seed", seed), ("baud", baud), ("history", kept)):
         if value is not None:
             arguments.append(f"--hil-{name}={value}")
     arguments += _choosing(expression)
@@ -199,11 +210,13 @@ def list_tests(as_json: bool, expression: str | None, pytest_arguments: tuple[st
     _become_pytest([*arguments, *pytest_arguments])
 
 
-def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> None:
+def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> str:
     """Wait until nobody holds the board, and flash it where that is wanted; the run then takes it itself.
 
-    InUse names who holds it at the end of the wait.
+    Returns the SHA-256 of the firmware file that was flashed, "" where nothing was or the bench file names none. InUse
+    names who holds the board at the end of the wait.
     """
+    from hil.board_facts import firmware_file  # noqa: PLC0415 - only where it is wanted
     from hil.targets import make_target  # noqa: PLC0415 - only where it is wanted
     from hil.targets.board import BoardTarget  # noqa: PLC0415 - likewise
 
@@ -220,10 +233,13 @@ def _prepare_board(address: addresses.Address, wait_s: int, *, flash: bool) -> N
         tell=lambda sentence: say(f"pumpbench: {sentence}"),
     )
     lease.give_back()
-    if flash:
-        with closing(target):
-            target.start()
-            target.flash()
+    if not flash:
+        return ""
+    with closing(target):
+        target.start()
+        target.flash()
+    firmware = firmware_file(target.in_bench_file)  # what the command may have built a moment ago
+    return "" if firmware is None else firmware.sha256
 
 
 def _check_what_pytest_gets(expression: str | None, pytest_arguments: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hil.bench_session import identity_parts
+from hil.identity_words import identity_parts
 from hil.quantity_words import (
     U32_MAX,
     WALL_EPOCH,

@@ -122,8 +122,8 @@ def _names_of(port: SerialPort) -> tuple[str, str]:
 
 def _identity(target: BoardTarget) -> str:
     """What the pump there says of itself; why it says nothing."""
-    from hil.bench_session import identity_of  # noqa: PLC0415 - as above
     from hil.connected_programmer import connect  # noqa: PLC0415 - as above
+    from hil.identity_words import identity_of  # noqa: PLC0415 - as above
 
     try:
         with connect(target.address, state=False) as programmer:

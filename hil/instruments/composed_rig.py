@@ -25,6 +25,7 @@ from hil.rig import (
     check_said,
     whole,
 )
+from hil.rig_snapshots import KeepsSnapshots
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -57,7 +58,7 @@ FAULTS: Final = (
     InstrumentFault("motor-stall", "stall", "the motor takes no edges"),
     InstrumentFault("magnet", "magnet", "the pump's receiver wakes"),
 )
-POWER: Final = ("power", "uhubctl", "http-outlet")
+POWER: Final = ("power", "uhubctl", "http-outlet", "labgrid")
 """Kinds that bring the board's power, of which a rig takes the first it has."""
 
 
@@ -85,7 +86,7 @@ def brought_by(instruments: tuple[DeclaredInstrument, ...]) -> frozenset[TargetC
     return frozenset().union(*(each.kind.brings for each in instruments))
 
 
-class ComposedRig:
+class ComposedRig(KeepsSnapshots):
     """The instruments around one board, made when each is first used."""
 
     def __init__(
@@ -282,6 +283,10 @@ class ComposedRig:
         if getattr(instrument, "is_there", True) is False:
             self._lacks(f"person at a terminal, who is needed for {name}")
         return instrument
+
+    def no_snapshots(self) -> NoReturn:
+        """A board goes forward only."""
+        self._lacks("snapshot")
 
     def tones(self) -> tuple[RigTone, ...]:
         """As `Rig.tones`: no instrument hears."""

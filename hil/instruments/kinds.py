@@ -18,7 +18,7 @@ from hil.instruments.declaration import (
 )
 from hil.instruments.mt_sics import MtSicsBalance
 from hil.instruments.reset_line import ResetLine
-from hil.instruments.switches import PersonAtRotor, command_switch, hub_switch, outlet_switch
+from hil.instruments.switches import PersonAtRotor, command_switch, hub_switch, outlet_switch, place_switch
 from hil.instruments.time_line import TimeLine
 
 if TYPE_CHECKING:
@@ -93,6 +93,18 @@ for _kind in (
         outlet_switch,
     ),
     InstrumentKind(
+        "labgrid",
+        "the power of a place of labgrid, which has to be acquired meanwhile",
+        POWER,
+        (
+            Setting("place", TEXT, "the name of the place", required=True),
+            Setting("coordinator", TEXT, "HOST:PORT, where $LG_COORDINATOR does not say it", ""),
+            Setting("resource", TEXT, "the name of the power resource, where the place has several", ""),
+            *_SWITCH,
+        ),
+        place_switch,
+    ),
+    InstrumentKind(
         "reset",
         "a command that makes the board a new pump, its memory erased",
         frozenset({TargetCapability.RESET}),
@@ -110,7 +122,7 @@ for _kind in (
     InstrumentKind(
         "magnet",
         "a magnet that commands bring near the pump and take away",
-        frozenset(),
+        frozenset({TargetCapability.MAGNET}),
         (*_COMMANDS, *_SWITCH),
         partial(command_switch, is_on=False),
     ),

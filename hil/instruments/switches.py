@@ -75,6 +75,21 @@ def hub_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
     return _switch(settings, access, put)
 
 
+def place_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
+    """The power of a place of labgrid, by labgrid-client."""
+    coordinator, resource = settings["coordinator"], settings["resource"]
+    where = (*(("-x", coordinator) if coordinator else ()), "-p", settings["place"])
+    which = ("--name", resource) if resource else ()
+
+    def put(on: bool) -> None:  # noqa: FBT001 - of Switch
+        access.run_command(
+            ("labgrid-client", *where, "power", ON_AND_OFF[on], *which),
+            f"labgrid-client power {ON_AND_OFF[on]}",
+        )
+
+    return _switch(settings, access, put)
+
+
 def outlet_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
     """An outlet that two HTTP addresses throw."""
     return _switch(settings, access, lambda on: access.fetch(settings[f"{ON_AND_OFF[on]}_url"]))

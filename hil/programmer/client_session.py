@@ -32,7 +32,10 @@ CURED_BY_WAITING = frozenset({RejectReason.LIMITED, RejectReason.BUSY})
 _ADVICE_OF_REJECTION = {
     RejectReason.VERSION: ("it speaks another version of the protocol", "use the pumpbench of its firmware"),
     RejectReason.SUITE: ("it does not offer the security profile that was asked for", "check its profile"),
-    RejectReason.PROOF: ("it does not accept this key", "name the key that it was paired with, with --key"),
+    RejectReason.PROOF: (
+        "it does not accept this key",
+        "name the key that it was paired with, by --key or key_file of the bench file",
+    ),
     RejectReason.LIMITED: ("it limits attempts to open a session", "wait and try again"),
     RejectReason.RNG_FAILED: (
         "its random generator failed its self-test",
@@ -165,7 +168,7 @@ class ClientSession:
                 "the pump that answers here does not hold this key",
                 reason=RejectReason.PROOF,
                 retry_after_s=0,
-                advice="name the key that it was paired with, with --key",
+                advice="name the key that it was paired with, by --key or key_file of the bench file",
             )
         bad = statistics.crc_bad + statistics.cobs_bad
         if bad:

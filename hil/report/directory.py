@@ -32,7 +32,7 @@ from hil.report.records import (
     Verdict,
 )
 from hil.report.requirements import rows_of
-from hil.report.summary import TITLE, summary_of
+from hil.report.summary import RUNNING, TITLE, summary_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,7 +162,7 @@ class ReportDirectory:
         self._remove(MANIFEST_NAME)
         rows = rows_of(run, requirements)
         captures = {name: self._sha256(name) for name in self.recordings()}
-        self._replace(JSON_NAME, json_of(run, rows).encode("ascii"))
+        self._replace(JSON_NAME, json_of(run, rows, captures).encode("ascii"))
         self._replace(MATRIX_NAME, csv_of(rows).encode("utf-8", "backslashreplace"))
         self._replace(PAGE_NAME, page_of(run, rows, captures).encode("utf-8", "backslashreplace"))
 
@@ -280,6 +280,30 @@ class ReportDirectory:
             f"the report cannot be written to {self.path} ({error.strerror})",
             advice="make room, or name another directory",
         )
+
+
+def why_no_manifest(path: Path) -> str:
+    """What a directory without a manifest is, as a sentence: of a run that goes on, was killed, or of none."""
+    try:
+        descriptor = os.open(path, _OPEN_DIRECTORY)
+    except OSError as error:
+        return f"{path} is no directory that can be read ({error.strerror})"
+    try:
+        if not _has_our_summary(descriptor):
+            return (
+                f"{path} is no report of a run: it has neither {MANIFEST_NAME} nor a {SUMMARY_NAME} of ours"
+            )
+        if not _result_of(descriptor).startswith(RUNNING):
+            return (
+                f"{path} is INCOMPLETE: its run has ended ({_result_of(descriptor)}) and could not write all of its "
+                f"report, so it has no {MANIFEST_NAME}"
+            )
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return f"{path} is INCOMPLETE: its run still goes on, and has written no {MANIFEST_NAME} yet"
+    finally:
+        os.close(descriptor)
+    return f"{path} is INCOMPLETE: its run was killed before it could write its report, and has no {MANIFEST_NAME}"
 
 
 def _let_go_after_fork() -> None:

@@ -6,58 +6,98 @@ import json
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from hil.report.documents import REPORT_SCHEMA
+from hil.report.records import CaseRecord, Verdict
 from hil.report.summary import DID_NOT_RUN, accused_counts, one_line
 
 if TYPE_CHECKING:
-    from hil.report.records import CaseRecord, RunRecord
+    from collections.abc import Mapping
+
+    from hil.report.documents import (
+        CasePart,
+        DidNotRun,
+        FirmwarePart,
+        MeasurementPart,
+        ReportDocument,
+        RequirementPart,
+        RunPart,
+        TryPart,
+    )
+    from hil.report.records import FirmwareFile, RunRecord
     from hil.report.requirements import Row
 
-SCHEMA_NAME = "pumpbench-report"
-SCHEMA_VERSION = 1  # a new member does not change it; one that goes or means something else does
 
+def json_of(run: RunRecord, rows: list[Row], recordings: Mapping[str, str]) -> str:
+    """The whole document, in ASCII, with its last newline.
 
-def json_of(run: RunRecord, rows: list[Row]) -> str:
-    """The whole document, in ASCII, with its last newline; `rows` are the requirements."""
-    tests = [{**_test(test.verdict.value, test), "attempts": _attempts(test.name, run)} for test in run.tests]
+    `rows` are the requirements; `recordings` names and SHA-256 of the recordings beside it.
+    """
+    tests = [_test(test.verdict, test, run) for test in run.tests]
     tests += [_not_run(name, run) for name in run.did_not_run()]
-    document = {
-        "schema": {"name": SCHEMA_NAME, "version": SCHEMA_VERSION},
-        "run": {
-            "began_at": datetime.fromtimestamp(run.began_at_s, UTC).isoformat(),
-            "ended": run.ended,
-            "complete": run.ended and not run.is_incomplete and not run.shows_nothing,
-            "result": one_line(run),
-            "exit_code": run.exit_code,
-            "stopped": run.stopped,
-            "chosen": len(run.chosen),
-            "deselected": run.deselected,
-            "left_out": run.left_out,
-            "narrowed": run.narrowed or None,
-            "reruns": run.reruns.total(),
-            "accused": accused_counts(run),
-        },
-        "target": {"address": run.target, "device": run.identity},
+    firmware = run.firmware
+    document: ReportDocument = {
+        "schema": REPORT_SCHEMA,
+        "run": _run(run),
+        "target": {"address": run.target, "device": run.identity, "board": run.board or None},
+        "firmware": None if firmware is None else _firmware(firmware),
         "versions": {name: metadata.version(name) for name in ("pumpbench", "pytest")}
         | {"python": platform.python_version()},
         "seed": run.seed,
         "profile": run.profile,
+        "recordings": dict(recordings),
         "tests": tests,
         "requirements": [_requirement(row) for row in rows],
-        "gaps": [{"test": name, **gap._asdict()} for name, gap in run.gaps],
+        "gaps": [
+            {"test": name, "expected": gap.expected, "lasted_ms": gap.lasted_ms} for name, gap in run.gaps
+        ],
         "uncollected": [{"name": place.name, "reason": place.reason} for place in run.uncollected],
     }
     return json.dumps(document, indent=2) + "\n"
 
 
-def _requirement(row: Row) -> dict[str, object]:
-    tests = [*(test.name for test in row.tests), *row.missing]
-    fields = row.requirement._asdict()
-    return {"id": fields.pop("name"), **fields, "shown": row.shown.value, "tests": tests}
+def _run(run: RunRecord) -> RunPart:
+    return {
+        "began_at": datetime.fromtimestamp(run.began_at_s, UTC).isoformat(),
+        "ended": run.ended,
+        "complete": run.ended and not run.is_incomplete and not run.shows_nothing,
+        "result": one_line(run),
+        "exit_code": run.exit_code,
+        "stopped": run.stopped,
+        "chosen": len(run.chosen),
+        "deselected": run.deselected,
+        "left_out": run.left_out,
+        "narrowed": run.narrowed or None,
+        "reruns": run.reruns.total(),
+        "accused": accused_counts(run),
+    }
 
 
-def _test(outcome: str, test: CaseRecord) -> dict[str, object]:
+def _firmware(firmware: FirmwareFile) -> FirmwarePart:
+    return {"file": firmware.file, "sha256": firmware.sha256, "flashed": firmware.flashed}
+
+
+def _requirement(row: Row) -> RequirementPart:
+    requirement = row.requirement
+    return {
+        "id": requirement.name,
+        "sentence": requirement.sentence,
+        "source": requirement.source,
+        "verified_by": requirement.verified_by,
+        "evidence": requirement.evidence,
+        "shown": row.shown,
+        "tests": [*(test.name for test in row.tests), *row.missing],
+    }
+
+
+def _test(outcome: Verdict | DidNotRun, test: CaseRecord, run: RunRecord) -> CasePart:
+    """A test, with its failed tries before the last."""
+    tries = [_try(attempt.verdict, attempt) for attempt in run.attempts.get(test.name, ())]
+    return {**_try(outcome, test), "attempts": tries}
+
+
+def _try(outcome: Verdict | DidNotRun, test: CaseRecord) -> TryPart:
     return {
         "name": test.name,
         "outcome": outcome,
@@ -66,27 +106,12 @@ def _test(outcome: str, test: CaseRecord) -> dict[str, object]:
         "accused": test.accused or None,
         "evidence": test.evidence or None,
         "reason": test.reason,
-        "measurements": [dict(each) for each in test.measurements],
+        "frames": test.frames,
+        "console": test.console,
+        "measurements": [cast("MeasurementPart", dict(each)) for each in test.measurements],
     }
 
 
-def _attempts(name: str, run: RunRecord) -> list[dict[str, object]]:
-    """Its failed tries before the last, each with its own frames."""
-    return [
-        {**_test(attempt.verdict.value, attempt), "frames": attempt.frames}
-        for attempt in run.attempts.get(name, ())
-    ]
-
-
-def _not_run(name: str, run: RunRecord) -> dict[str, object]:
-    return {
-        "name": name,
-        "outcome": DID_NOT_RUN,
-        "duration_s": 0.0,
-        "requirements": list(run.claims.get(name, ())),
-        "accused": None,
-        "evidence": None,
-        "reason": run.stopped,
-        "measurements": [],
-        "attempts": _attempts(name, run),
-    }
+def _not_run(name: str, run: RunRecord) -> CasePart:
+    never = CaseRecord(name, Verdict.SKIPPED, 0.0, run.claims.get(name, ()), run.stopped)
+    return _test(DID_NOT_RUN, never, run)

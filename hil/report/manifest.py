@@ -8,12 +8,14 @@ import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.errors import BadConfiguration
+from hil.report.documents import MANIFEST_SCHEMA
 from hil.report.records import MANIFEST_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCHEMA = {"name": "pumpbench-manifest", "version": 1}
+    from hil.report.documents import ManifestDocument
+
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -39,7 +41,7 @@ def sha256_of(name: str, directory: int | None = None) -> str:
 
 def manifest_of(hashes: dict[str, str], beside: list[str]) -> str:
     """The document; `beside` names what lay in the directory and is no part of the report."""
-    document = {"schema": SCHEMA, "files": hashes, "beside": sorted(beside)}
+    document: ManifestDocument = {"schema": MANIFEST_SCHEMA, "files": hashes, "beside": sorted(beside)}
     return json.dumps(document, indent=2) + "\n"
 
 
@@ -50,7 +52,7 @@ def verify(directory: Path) -> Findings:
         content = path.read_bytes()
         document: Any = json.loads(content)
         files, beside = document["files"], document["beside"]
-        is_ours = document["schema"] == SCHEMA and _are_names(files, beside)
+        is_ours = document["schema"] == MANIFEST_SCHEMA and _are_names(files, beside)
         there = sorted(each.name for each in directory.iterdir())
     except FileNotFoundError as error:
         raise BadConfiguration(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ NAMES = (SUMMARY_NAME, JUNIT_NAME, JSON_NAME, PAGE_NAME, MATRIX_NAME, MANIFEST_N
 RECORDING_PATTERN = r"recording(-\w+)?(\.\d+)?\.pcapng"
 """Names of the recordings beside a report: of each worker of a run, and of each file of it that grew too large."""
 FRAMES_TITLE = "last frames on the wire"
+CONSOLE_TITLE = "last lines of the board's console"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
 CLAIM = "verifies"
 DEVICE = "device"
@@ -97,6 +98,16 @@ class CaseRecord:
     evidence: str = ""
     measurements: tuple[Mapping[str, Any], ...] = ()
     """What it measured, each as `hil.measurement.as_plain` has it, in order."""
+    console: str = ""
+    """Of a failure, the last lines of the board's console."""
+
+
+class FirmwareFile(NamedTuple):
+    """The firmware file that a bench file names; `flashed` where this run has written it to the board."""
+
+    file: str
+    sha256: str
+    flashed: bool
 
 
 @dataclass(slots=True)
@@ -130,6 +141,10 @@ class RunRecord:
     narrowed: str = ""
     left_out: int = 0
     claims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    board: str = ""
+    """Which board the target is, the same under each of its names; "" where it is none."""
+    firmware: FirmwareFile | None = None
+    """None where no bench file names it."""
     attempts: dict[str, list[CaseRecord]] = field(default_factory=dict)
     """Failed tries of each test that was run again, in order."""
     gaps: list[tuple[str, Gap]] = field(default_factory=list)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections import defaultdict
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,16 +58,26 @@ class Row(NamedTuple):
 
 def read_requirements(more: Iterable[Path]) -> dict[str, Requirement]:
     """Our requirements and those of these files, by id; BadConfiguration where one cannot be read."""
-    known = {}
-    for path in (OUR_REQUIREMENTS, *more):
-        try:
-            document = tomllib.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise BadConfiguration(f"the requirements in {path} cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise BadConfiguration(f"the requirements in {path} are no TOML ({error})") from error
-        known.update({name: _requirement(name, entry) for name, entry in document.items()})
+    known = dict(_ours())
+    for path in more:
+        known.update(_in_file(path))
     return known
+
+
+@cache
+def _ours() -> dict[str, Requirement]:
+    """Those that come with us: a run asks twice, for its marks and for its report."""
+    return _in_file(OUR_REQUIREMENTS)
+
+
+def _in_file(path: Path) -> dict[str, Requirement]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadConfiguration(f"the requirements in {path} cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise BadConfiguration(f"the requirements in {path} are no TOML ({error})") from error
+    return {name: _requirement(name, entry) for name, entry in document.items()}
 
 
 def _requirement(name: str, entry: object) -> Requirement:

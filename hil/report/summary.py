@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
 from hil.measurement import MeasuredVerdict
-from hil.report.records import Accused, Verdict
+from hil.report.records import CONSOLE_TITLE, Accused, Verdict
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
 
 TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
-DID_NOT_RUN = "did not run"
+DID_NOT_RUN: Final = "did not run"
+RUNNING: Final = "RUNNING"
+"""How the result begins of a run that has not ended."""
 
 
 def summary_of(run: RunRecord) -> str:
@@ -87,7 +89,7 @@ def result_words(run: RunRecord) -> str:
     """The counts, behind what keeps them from being a whole result."""
     if not run.ended:
         return (
-            f"RUNNING, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
+            f"{RUNNING}, incomplete: this run has not ended, or it was killed; {len(run.chosen)} tests chosen"
         )
     if run.is_incomplete:
         return f"INCOMPLETE: {one_line(run)}"
@@ -126,6 +128,8 @@ def _failure(kind: str, test: CaseRecord) -> str:
     parts += _indented(test.reason or "no reason was given")
     if test.frames:
         parts += ["last frames:", test.frames]
+    if test.console:
+        parts += [f"{CONSOLE_TITLE}:", test.console]
     return "\n".join(parts)
 
 

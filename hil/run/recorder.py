@@ -24,6 +24,7 @@ from hil.report.records import (
     ACCUSED,
     CLAIM,
     COLLECTED,
+    CONSOLE_TITLE,
     DEVICE,
     EVIDENCE,
     FRAMES_TITLE,
@@ -75,6 +76,8 @@ class Recorder:
         """Tells what kept the recording of this process from being whole; "" where nothing did."""
         self.before_tests: Callable[[], None] = lambda: None
         """Looks at the bench before the first test; PumpbenchError where no test can be run on it."""
+        self.keep_history: Callable[[RunRecord, Path | None], list[str]] = lambda _run, _report: []
+        """Keeps the run in the history of its board, and returns what to say of that."""
         self._lines: list[str] = []
         # A test that several workers run at once is told of by each.
         self._duration_s: defaultdict[tuple[str, object], float] = defaultdict(float)
@@ -352,6 +355,7 @@ class Recorder:
             names = ", ".join(sorted(in_one_line(place.name) for place in self.run.uncollected))
             lines.append(f"incomplete: what could not be collected has tests that nobody knows: {names}")
         code = self._write_reports(code)
+        lines += self.keep_history(self.run, None if self._directory is None else self._directory.path)
         if not self._say(lines):
             code = code or int(ExitCode.ANSWER_NOT_WRITTEN)
         self._code = self._ending_with(code)
@@ -479,6 +483,7 @@ def _claims_of(report: pytest.TestReport) -> tuple[str, ...]:
 def _failure_of(report: pytest.TestReport, duration_s: float) -> CaseRecord:
     """The record of what failed, also where it does not count since it was run again."""
     sections: Sequence[Any] = getattr(report.longrepr, "sections", ())
+    said = {title: content for title, content, *_ in sections}
     told = dict(report.user_properties)  # of several, the last
     return CaseRecord(
         report.nodeid,
@@ -486,9 +491,10 @@ def _failure_of(report: pytest.TestReport, duration_s: float) -> CaseRecord:
         duration_s,
         _claims_of(report),
         _why_failed(report),
-        next((content for title, content, *_ in sections if title == FRAMES_TITLE), ""),
+        said.get(FRAMES_TITLE, ""),
         accused=str(told.get(ACCUSED, Accused.NOT_KNOWN.value)),
         evidence=str(told.get(EVIDENCE, "the process that ran it told none")),
+        console=said.get(CONSOLE_TITLE, ""),
     )
 
 

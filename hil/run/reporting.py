@@ -21,7 +21,7 @@ from hil.errors import (
     loss_behind,
 )
 from hil.plugin import BENCH, PASSED, SESSION, is_ours, named_by
-from hil.report.records import ACCUSED, CLAIM, DEVICE, EVIDENCE, FRAMES_TITLE, GAP, STOP
+from hil.report.records import ACCUSED, CLAIM, CONSOLE_TITLE, DEVICE, EVIDENCE, FRAMES_TITLE, GAP, STOP
 from hil.run.measuring import BEYOND
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def pytest_runtest_makereport(
     """Note whether the test passed, say whose fault a failure is, and stop the run if the bench is lost."""
     report = yield
     bench = item.stash.get(BENCH, None)
-    text = (
-        bench.last_frames() if report.failed and bench is not None else ""
-    )  # before the pump is asked again
+    said = {}
+    if report.failed and bench is not None:  # before the pump is asked again
+        said = {FRAMES_TITLE: bench.last_frames(), CONSOLE_TITLE: bench.last_console()}
     if report.failed and is_ours(item):
         _accuse(item, report, None if call.excinfo is None else call.excinfo.value)
     if report.when == "call":
@@ -53,8 +53,9 @@ def pytest_runtest_makereport(
     if bench is not None:
         _add_properties(item, report, bench)
         add_section = getattr(report.longrepr, "addsection", None)
-        if text and add_section:
-            add_section(FRAMES_TITLE, text)
+        for title, text in said.items():
+            if text and add_section:
+                add_section(title, text)
     if SESSION in item.config.stash and call.excinfo is not None:
         if item.config.getoption("--hil-retries"):
             item.stash.setdefault(LOSSES, []).append((report, call.excinfo.value))

@@ -18,6 +18,12 @@ def hold_ctrl_c() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
+def pytest_addoption(parser: Any) -> None:
+    """What `hil run` alone tells its pytest."""
+    help_text = "SHA-256 of the firmware file once it was flashed"
+    parser.getgroup("pumpbench").addoption("--hil-flashed", metavar="HEX", default="", help=help_text)
+
+
 def pytest_configure(config: Any) -> None:
     """Take what was held back, and what comes from here on; a list of tests has nothing to tidy up at its end."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # or somebody wants it ignored

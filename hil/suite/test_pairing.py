@@ -33,7 +33,7 @@ CARD = DeviceKey(CARD_KEY_ID, Role.OBSERVER, DEVELOPMENT_CARD, 0, development=Tr
 RECOVERY_DELAY_S = 600
 WINDOW_MS = 120 * MS_PER_S
 
-pytestmark = pytest.mark.needs("time", "faults", "reset")
+pytestmark = pytest.mark.needs("time", "magnet", "reset")
 
 
 def new_key(role: Role, key_id: int = NEW_ID) -> DeviceKey:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from hil.address import parse
 from hil.bench_file import LEASE_IDLE_S
-from hil.capabilities import TargetCapability
+from hil.capability_contract import Promise, check_claimed, check_identity
 from hil.errors import BadConfiguration
 from hil.instruments.composed_rig import ComposedRig, brought_by, declared_instruments
 from hil.instruments.reset_line import PROFILE_WORD
@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from hil.bench_file import BenchTarget
+    from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.errors import LeaseLost
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
+    from hil.targets.labgrid import LabgridAddress
     from hil.targets.target import Target
     from hil.targets.usb import SerialPort, UsbAddress
 
@@ -71,8 +73,15 @@ class BoardTarget(PortTarget["Channel"]):
         self.instruments = () if bench is None else declared_instruments(bench.path, bench.instruments)
         self.instruments_used: Counter[str] = Counter()
         """In how many tests each instrument of the bench file was needed."""
-        said = frozenset() if bench is None else bench.capabilities
-        self.capabilities: frozenset[TargetCapability] = said | brought_by(self.instruments)
+        claimed: frozenset[TargetCapability] = frozenset()
+        if bench is not None:
+            claimed = bench.capabilities
+            check_claimed(bench.path, bench.name, claimed, self.instruments)
+        self.capabilities: frozenset[TargetCapability] = claimed | brought_by(self.instruments)
+        if bench is not None:
+            check_identity(bench.path, bench.name, bench.memory_id, self.capabilities)
+        self.promise = Promise(address, self.capabilities, "" if bench is None else bench.kind)
+        """What it says of itself, to be compared with the handshake."""
         self._rig: ComposedRig | None = None
         self._sent_before = 0
         self.open_line = open_line
@@ -116,12 +125,7 @@ class BoardTarget(PortTarget["Channel"]):
         )
 
     def renew(self, choice: PumpChoice) -> None:
-        """Put the board into its first state, by the reset of its bench file; its line is closed for that.
-
-        Nothing without that instrument: then the lab has said itself that its pump is new for each test.
-        """
-        if not any(TargetCapability.RESET in each.kind.brings for each in self.instruments):
-            return
+        """Put the board into its first state, by the reset of its bench file; its line is closed for that."""
         self.close_line()
         with profile_argument(choice) as profile:
             cast("ComposedRig", self.rig).renew(profile)
@@ -198,6 +202,15 @@ class BoardTarget(PortTarget["Channel"]):
         if isinstance(channel, CuttableLine):
             channel.cut(lost)
 
+    def open_console(self) -> Channel:
+        """Open the port with the board's own voice, which the bench file names; no lease is taken for it."""
+        bench = self.in_bench_file
+        if bench is None or not bench.console:
+            raise BadConfiguration(
+                f"{self.address} has no console", advice="write console into the bench file"
+            )
+        return make_target(parse(bench.console)).open_channel()
+
     @property
     def reset_method(self) -> str:
         """How this board is reset; `none` where nobody has said."""
@@ -266,12 +279,27 @@ def usb_target(
     return BoardTarget(text, open_line, lambda: board_of(text, wanted, ports))
 
 
+def labgrid_target(text: str, address: LabgridAddress, baud: int | None) -> BoardTarget:
+    """The board at a place of labgrid, with a lease on this machine too: labgrid lets one user in twice."""
+    from hil.targets.labgrid import place_target  # noqa: PLC0415 - where it is wanted
+
+    inner = place_target(text, address, baud)
+    coordinator = address.coordinator or os.environ.get("LG_COORDINATOR", "")
+    board = BoardTarget(
+        text, lambda _levels: inner.open_channel(), lambda: f"labgrid:{address.place}@{coordinator}"
+    )
+    board.behind = inner
+    return board
+
+
 def bench_target(text: str, bench: BenchTarget) -> BoardTarget:
     """The board that a bench file names: what its address names, with all that the file says of it."""
     address = parse(bench.address)
     inner = make_target(address, PumpChoice(baud=bench.baud))
     if isinstance(inner, BoardTarget):
-        return BoardTarget(text, inner.open_line, inner.board, bench)
+        board = BoardTarget(text, inner.open_line, inner.board, bench)
+        board.behind = inner.behind
+        return board
     is_path = address.scheme.name == "pty"
     board = BoardTarget(
         text,

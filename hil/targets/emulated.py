@@ -19,6 +19,8 @@ from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.ready_line import write_line
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.signals import EndingSignals, ending_signals
+from firmware_emu.bench.snapshot import read_snapshot
+from firmware_emu.bench.snapshot_shelf import KeptSnapshot
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.orders import NOW, At, Start
 from hil.capabilities import TargetCapability
@@ -44,13 +46,14 @@ from hil.rig import (
     weighed,
     whole,
 )
+from hil.rig_snapshots import RigRestored, RigSnapshot
 from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import ExitStack
     from pathlib import Path
-    from typing import TypeVar, Unpack
+    from typing import Any, TypeVar, Unpack
 
     from firmware_emu.bench.ports.port import Port, Say
     from firmware_emu.faults.orders import Order
@@ -143,6 +146,10 @@ class EmulatedTarget:
             self._arrived += bench.advance(next_ms - bench.now_ms)
         arrived, self._arrived = self._arrived, b""
         return arrived
+
+    def drop_arrived(self) -> None:
+        """Drop what a pump has said that is not there any more."""
+        self._arrived = b""
 
     def keep(self, data: bytes) -> None:
         """Keep what the pump said while the rig was busy, for the next reader."""
@@ -302,6 +309,29 @@ class EmulatedRig(Rig):
     def tones(self) -> tuple[RigTone, ...]:
         return tuple(RigTone(*tone) for tone in _do(lambda: actions.tones(self._target.bench)))
 
+    def snapshot(self, name: str) -> RigSnapshot:
+        return _kept(_do(lambda: actions.keep_snapshot(self._target.bench, name)))
+
+    def snapshots(self) -> tuple[RigSnapshot, ...]:
+        return tuple(map(_kept, self._target.bench.snapshots.every))
+
+    def restore(self, name: str, memory_id: int | None = None) -> RigRestored:
+        wanted = None if memory_id is None else whole("memory_id", memory_id)
+        restored = _do(lambda: actions.restore_snapshot(self._target.bench, name, wanted))
+        self._target.drop_arrived()
+        return RigRestored(*restored)
+
+    def forget(self, name: str) -> None:
+        _do(lambda: self._target.bench.snapshots.forget(name))
+
+    def read_snapshot(self, name: str) -> dict[str, Any]:
+        return _do(lambda: self._target.bench.snapshots.named(name)).snapshot.document(name)
+
+    def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:
+        kept = _do(lambda: KeptSnapshot(name, read_snapshot(dict(document))))
+        _do(lambda: self._target.bench.snapshots.put(kept))
+        return _kept(kept)
+
     def shutdown(self) -> None:
         self._target.close()
 
@@ -316,6 +346,10 @@ def _order_of(order: Order) -> FaultOrder:
     said = order._asdict()
     start = FaultStart(order.start.at.value, *order.start[1:])
     return FaultOrder(**{name: said[name] for name in FaultOrder._fields} | {"start": start})
+
+
+def _kept(kept: KeptSnapshot) -> RigSnapshot:
+    return RigSnapshot(kept.name, **kept.snapshot.told())
 
 
 def _do(action: Callable[[], Result]) -> Result:

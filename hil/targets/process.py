@@ -83,7 +83,7 @@ class ProcessTarget:
 
     @property
     def capabilities(self) -> frozenset[TargetCapability]:
-        """All but snapshots; time only where it is turned by hand."""
+        """All; time only where it is turned by hand."""
         able = {
             TargetCapability.FAULTS,
             TargetCapability.TRUTH,
@@ -92,7 +92,9 @@ class ProcessTarget:
             TargetCapability.PROFILE,
             TargetCapability.POWER,
             TargetCapability.BALANCE,
+            TargetCapability.MAGNET,
             TargetCapability.RESET,
+            TargetCapability.SNAPSHOT,
         }
         if self._choice.time_mode == MANUAL:
             able.add(TargetCapability.TIME)

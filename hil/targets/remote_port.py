@@ -24,17 +24,43 @@ HANG_UP_LIMIT_S = 1.0
 NS_PER_MS = 1_000_000
 
 
-def open_remote_port(host: str, port: int, name: str, *, baud: int) -> RemotePortChannel:
+class LinesNotConfirmed(BenchLost):
+    """The server takes all settings but those of the modem lines: the port behind it may have none."""
+
+
+class RemotePort:
+    """A port that is opened again and again. That its server does not confirm its modem lines is found out once."""
+
+    def __init__(self, host: str, port: int, name: str, *, baud: int) -> None:
+        self._where = (host, port, name)
+        self._baud = baud
+        self._with_lines = True
+
+    def open(self) -> RemotePortChannel:
+        """As `open_remote_port`; without modem lines where the server does not confirm them."""
+        if self._with_lines:
+            try:
+                return open_remote_port(*self._where, baud=self._baud)
+            except LinesNotConfirmed:
+                self._with_lines = False
+        return open_remote_port(*self._where, baud=self._baud, with_lines=False)
+
+
+def open_remote_port(
+    host: str, port: int, name: str, *, baud: int, with_lines: bool = True
+) -> RemotePortChannel:
     """Open the port that a server of RFC 2217 offers, its DTR and RTS low: a board that they reset is left alone.
 
+    Without `with_lines` the levels are asked for and nobody waits for a confirmation; the channel has no lines then.
+
     BenchLost where nothing listens, what listens is no such server, or it does not take the settings; InUse where it
-    has its client.
+    has its client; LinesNotConfirmed where it does not confirm DTR or RTS.
     """
     from serial import SerialException, rfc2217  # noqa: PLC0415 - 20 ms that only ports need
 
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     line = rfc2217.Serial(baudrate=baud, timeout=LOOK_S)
-    line.port = f"rfc2217://{place}?timeout={OPEN_LIMIT_S}"
+    line.port = f"rfc2217://{place}?timeout={OPEN_LIMIT_S}{'' if with_lines else '&ign_set_control'}"
     line.dtr = line.rts = False
     try:
         with warnings.catch_warnings():  # pyserial names its thread as Python no longer likes
@@ -42,10 +68,15 @@ def open_remote_port(host: str, port: int, name: str, *, baud: int) -> RemotePor
             line.open()
     except (SerialException, OSError, ValueError, TypeError) as error:
         raise _reason_it_is_shut(host, port, name, baud, str(error)) from error
-    return RemotePortChannel(line, name)
+    return RemotePortChannel(line, name, with_lines=with_lines)
 
 
 def _reason_it_is_shut(host: str, port: int, name: str, baud: int, said: str) -> BenchLost | InUse:
+    if "option 'control'" in said:
+        return LinesNotConfirmed(
+            f"{name} does not confirm DTR and RTS in {OPEN_LIMIT_S} s",
+            advice="look at what its server allows, and whether the port behind it has these lines",
+        )
     try:
         connection = socket.create_connection((host, port), timeout=OPEN_LIMIT_S)
     except OSError as error:
@@ -86,12 +117,12 @@ def _hangs_up(connection: socket.socket) -> bool:
 class RemotePortChannel(Channel):
     """An open remote port."""
 
-    def __init__(self, line: rfc2217.Serial, name: str) -> None:
+    def __init__(self, line: rfc2217.Serial, name: str, *, with_lines: bool = True) -> None:
         self._line = line
         self._name = name
         self._sent_bytes = 0
-        self.lines = SerialLines(line, name)
-        """Its modem lines, at the server's end."""
+        self.lines = SerialLines(line, name) if with_lines else None
+        """Its modem lines, at the server's end; None where the server does not confirm them."""
 
     @property
     def sent_bytes(self) -> int:

@@ -149,11 +149,24 @@ def _make_socket(text: str, place: str, _choice: PumpChoice) -> Target:
 
 def _make_remote_port(text: str, place: str, choice: PumpChoice) -> Target:
     from hil.targets.port import BAUD, PortTarget  # noqa: PLC0415
-    from hil.targets.remote_port import open_remote_port  # noqa: PLC0415
+    from hil.targets.remote_port import RemotePort  # noqa: PLC0415
 
     host, port = host_and_port(text, place)
     baud = BAUD if choice.baud is None else choice.baud
-    return PortTarget(text, lambda: open_remote_port(host, port, text, baud=baud))
+    return PortTarget(text, RemotePort(host, port, text, baud=baud).open)
+
+
+def _check_labgrid(text: str, place: str) -> None:
+    from hil.targets.labgrid import labgrid_address  # noqa: PLC0415 - few have it
+
+    labgrid_address(text, place)
+
+
+def _make_labgrid(text: str, place: str, choice: PumpChoice) -> Target:
+    from hil.targets.board import labgrid_target  # noqa: PLC0415
+    from hil.targets.labgrid import labgrid_address  # noqa: PLC0415
+
+    return labgrid_target(text, labgrid_address(text, place), choice.baud)
 
 
 def _check_recording(text: str, place: str) -> None:
@@ -177,6 +190,7 @@ for _scheme in (
     Scheme("usb", FORM, usb_address, _make_usb, takes_baud=True),
     Scheme("socket", "socket://HOST:PORT", host_and_port, _make_socket),
     Scheme("rfc2217", "rfc2217://HOST:PORT", host_and_port, _make_remote_port, takes_baud=True),
+    Scheme("labgrid", "labgrid:PLACE", _check_labgrid, _make_labgrid, takes_baud=True),
     Scheme("bench", "bench:NAME", _check_bench, _make_bench),
     Scheme("replay", "replay:FILE", _check_recording, _make_replay, lives_on=False),
 ):

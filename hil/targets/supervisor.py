@@ -7,7 +7,6 @@ is still the same is compared there too, before anything else (`hil.programmer.e
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -26,9 +25,6 @@ RETURNS_MAX: Final = 5
 fault of the board, and would go on for hours, since time stands still in each gap."""
 CURED_BY_WAITING: Final = frozenset({BenchLost, BadConfiguration, InUse})
 """Exactly these: what is derived of them says something that waiting does not cure, such as a lease that was lost."""
-WAIT_SETTING: Final = "hil_line_back_within_s"
-"""The ini option that says how long a line is waited for."""
-MAX_WAIT_S: Final = 3_600
 NS_PER_MS: Final = 1_000_000
 MS_PER_S: Final = 1_000
 
@@ -50,17 +46,6 @@ class Gap(NamedTuple):
         """The gap of which these are the words."""
         expected, lasted = words.removesuffix(" ms").split(", ")
         return cls(int(lasted), expected == "expected")
-
-
-def waiting_ms(seconds: str) -> int:
-    """How long a line is waited for. BadConfiguration where that is no number of seconds up to an hour."""
-    if not seconds:
-        return FOUND_WITHIN_MS
-    if not re.fullmatch("[0-9]{1,4}", seconds) or int(seconds) > MAX_WAIT_S:
-        raise BadConfiguration(
-            f"{WAIT_SETTING} must be a whole number of seconds from 0 to {MAX_WAIT_S}, is {seconds!r}"
-        )
-    return int(seconds) * MS_PER_S
 
 
 def host_ms() -> int:

@@ -90,11 +90,10 @@ def find_port(text: str, wanted: UsbAddress, ports: Callable[[], Iterable[Serial
     if len(found) == 1:
         return found[0]
     if not found:
-        listed = (
-            ", ".join(_listed(port, there) for port in there if port.vid_pid) or "no USB serial port at all"
-        )
+        listed = [_listed(port, there) for port in there if port.vid_pid]
         raise BadConfiguration(
-            f"{text} is not plugged in; there is: {listed}", advice="plug the board in, or name one of these"
+            f"{text} is not plugged in; there is: {', '.join(listed) or 'no USB serial port at all'}",
+            advice=f"plug the board in{', or name one of these' if listed else ''}",
         )
     raise BadConfiguration(
         f"{text} names {len(found)} ports: {', '.join(_listed(port, found) for port in found)}",

@@ -29,8 +29,12 @@ RIG: Final = "rig"
 LINE_FAULT: Final = "line fault"
 DROPPED: Final = "dropped"
 LINE_GAP: Final = "line gap"
+BENCH_ASKS: Final = "bench asks"
+ASKED: Final = "done"
+CONSOLE: Final = "console"
 """Kinds of marks: what the wall clock did, a test of a run, what it did with its rig and to its line; bytes that one
-side sent and the other never took; that the line was lost, and that it is back."""
+side sent and the other never took; that the line was lost, and that it is back; that a bench asks for itself, which is
+no part of the test, until the same mark says "done"; a line of the board's console."""
 PUMP_MS: Final = "pump_ms: "
 """How the comment of a packet begins that tells the pump's own time."""
 _SECRET_LINE: Final = re.compile(r"session (\d{1,5}) ((?:[0-9a-f]{2})+)")

@@ -120,6 +120,12 @@ class Connection:
         records, self._records = self._records, []
         return records
 
+    def _forget_line(self) -> None:
+        """Drop what has arrived, whole frames and parts of one, and what was to be sent."""
+        self._arrived.clear()
+        self._deframer.forget()
+        self._output = b""
+
     def _advance(self, line_ms: int) -> None:
         if line_ms < self._line_ms:
             raise LocalError(f"line time went back from {self._line_ms} ms to {line_ms} ms")

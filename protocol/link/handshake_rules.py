@@ -130,6 +130,11 @@ class PumpHandshake:
         self._last_nonce = b""
         self._stuck = False
 
+    def forget(self) -> None:
+        """Drop a handshake under way, and the secret of the answers to unknown keys."""
+        self._half_open = None
+        self._decoy_secret = b""
+
     def hello(self, payload: bytes, line_ms: int, sids_taken: tuple[int, ...]) -> Answer | None:
         """The answer to a CLIENT_HELLO, or None; an identical hello gets the identical answer (H1)."""
         try:

@@ -199,6 +199,15 @@ class PumpEnd(Connection):
         self._pending = None
         self._close(reason)
 
+    def start_over(self, reason: SessionCloseReason) -> None:
+        """Close the session, and forget a handshake under way and whatever has come or waits to leave.
+
+        For a pump that goes on from an earlier state: nothing that began before may be gone on with.
+        """
+        self.end_session(reason)
+        self._handshake.forget()
+        self._forget_line()
+
     def unwrap_key(self, associated: bytes, wrapped: bytes) -> bytes | None:
         """The key that came wrapped in the open request; None where it was not wrapped for this very one."""
         pending, session = self._pending, self._session

@@ -59,6 +59,11 @@ class Deframer:
         self._overflowed = False  # the frame under way was too long: skip to the next delimiter
         self._last_byte_ms = 0
 
+    def forget(self) -> None:
+        """Drop what is held of a frame."""
+        self._partial = b""
+        self._overflowed = False
+
     def feed(self, data: bytes, line_ms: int) -> list[Frame | BadFrame]:
         """Take bytes that arrived at `line_ms`; give the frames that they complete, good and bad."""
         if not data:

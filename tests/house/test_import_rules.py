@@ -51,6 +51,7 @@ BROKEN_IMPORTS = [
     ("hil.suite.<new>", "firmware_emu.pump", "harness-meets-emulator-once"),
     ("hil.targets.<new>", "firmware_emu.bench", "harness-meets-emulator-once"),
     ("hil.instruments.<new>", "subprocess", "instruments-are-handed-the-lab"),
+    ("hil.robot.<new>", "robot", "robot-finds-us"),
     ("hil.instruments.<new>", "hil.targets.port", "instruments-are-handed-the-lab"),
     ("protocol.<new>", "time", "no-world-in-the-core"),
     ("protocol.<new>", "secrets", "no-world-in-the-core"),

@@ -89,6 +89,7 @@ def run(step: Step, place: Path, background: list[Background]) -> list[str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "XDG_STATE_HOME": str(place / "state"),
+        "XDG_DATA_HOME": str(place / "data"),
     }
     if step.command.endswith(" &"):
         master, slave = os.openpty()

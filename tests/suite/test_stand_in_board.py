@@ -16,7 +16,7 @@ from tests.unit.hil.runs import hil_run, summary
 if TYPE_CHECKING:
     from pathlib import Path
 
-IN_PART = "test_configuration or test_flow_accuracy or test_bolus_limits"
+IN_PART = "test_configuration or test_flow_accuracy or test_bolus_limits or test_the_window_closes"
 LACKING = ("faults", "truth", "tones")
 
 
@@ -30,12 +30,14 @@ def test_a_board_with_a_rig_of_parts_runs_what_its_parts_can_and_says_what_they_
             outlet=board.outlet(),
             scale=board.balance(),
             reset=board.reset(tmp_path),
+            servo=board.magnet(tmp_path),
             time=board.time_line(),
         )
         chosen = () if PLAYS_ALL else ("-k", IN_PART)
         run = hil_run(tmp_path, "--target", "bench:rig1", *chosen)
         assert run.returncode == 0, run.stdout + run.stderr
         assert "instrument scale: needed by 3 tests" in run.stdout
+        assert "instrument servo: needed by" in run.stdout
         reasons = summary(tmp_path).partition("skipped\n")[2].splitlines()
         cannot = [line.partition(" cannot: ")[2].split(", ") for line in reasons if " cannot: " in line]
         assert cannot

@@ -84,18 +84,30 @@ class StandInBoard:
 
     def reset(self, place: Path) -> Mapping[str, object]:
         """Start what the reset line acts on; its table of the bench file."""
-        asked, done = place / "reset-asked", place / "reset-done"
+        return {"kind": "reset", "command": self._obeying(place, "reset", self._bench.renew) + " {profile}"}
+
+    def magnet(self, place: Path) -> Mapping[str, object]:
+        """Start a servo with a magnet; its table of the bench file."""
+        words = self._obeying(
+            place,
+            "magnet",
+            lambda word: self.truth.inject("magnet") if word == "near" else self.truth.clear("magnet"),
+        )
+        return {"kind": "magnet", "on": f"{words} near", "off": f"{words} away"}
+
+    def _obeying(self, place: Path, name: str, act: Callable[[str], object]) -> str:
+        """A command of the lab that hands its last word to `act` here, and ends when that is done."""
+        asked, done = place / f"{name}-asked", place / f"{name}-done"
         os.mkfifo(asked)
         os.mkfifo(done)
 
         def serve() -> None:
-            while profile := asked.read_text().strip():
-                self._bench.renew(profile)
+            while word := asked.read_text().strip():
+                act(word)
                 done.write_text("done\n")
 
         threading.Thread(target=serve, daemon=True).start()
-        words = f"""sh -c 'echo "$1" > {asked}; read word < {done}' sh {{profile}}"""
-        return {"kind": "reset", "command": words}
+        return f"""sh -c 'echo "$1" > {asked}; read word < {done}' sh"""
 
     def balance(self) -> Mapping[str, object]:
         """Start a balance under the catheter's tip; its table of the bench file."""

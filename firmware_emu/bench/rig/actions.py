@@ -11,6 +11,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from firmware_emu.bench.errors import BenchError, NotNowError
+from firmware_emu.bench.snapshot import Snapshot
+from firmware_emu.bench.snapshot_shelf import KeptSnapshot
 from firmware_emu.faults.orders import NOW
 from firmware_emu.units import S_PER_DAY
 from protocol.identifiers import ConfigId
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from firmware_emu.bench.pump_host import PumpHost
+    from firmware_emu.bench.snapshot_shelf import SnapshotShelf
     from firmware_emu.bench.trace_ring import TracePage
     from firmware_emu.faults.fault import FaultState
     from firmware_emu.faults.orders import Start
@@ -39,6 +42,21 @@ class Bench(Protocol):
 
     @property
     def host(self) -> PumpHost: ...
+
+    @property
+    def snapshots(self) -> SnapshotShelf: ...
+
+    def check_time_stands(self) -> None:
+        """NotNowError while time is being turned."""
+        ...
+
+    def resume(self) -> None:
+        """Let time go on from where the pump is, which has been put in another's place; let out what it says."""
+        ...
+
+    def new_memory_id(self) -> int:
+        """A name for a memory that no other has."""
+        ...
 
     def settle(self) -> None:
         """Bring the pump to this instant, and let out what it says."""
@@ -153,6 +171,35 @@ def inject(
 def clear(bench: Bench, fault: str) -> None:
     """End a fault of the catalogue."""
     _do(bench, lambda pump: pump.clear(fault))
+
+
+def keep_snapshot(bench: Bench, name: str) -> KeptSnapshot:
+    """Keep the pump under a name as it is now, with its session and whatever is running."""
+    _settled(bench)
+    kept = KeptSnapshot(name, Snapshot.of(bench.host))
+    bench.snapshots.put(kept)
+    return kept
+
+
+class Restored(NamedTuple):
+    """A pump that was put in another's place: the time that it goes on from, and what its memory is called now."""
+
+    now_ms: int
+    memory_id: int
+
+
+def restore_snapshot(bench: Bench, name: str, memory_id: int | None = None) -> Restored:
+    """Go on from a snapshot that is kept, as often as one likes: without its session, as a memory of another name.
+
+    Without `memory_id` that name is new. To a client the pump is one that has lost what it did since then.
+    """
+    kept = bench.snapshots.named(name)
+    _settled(bench)
+    named = bench.new_memory_id() if memory_id is None else memory_id
+    bench.check_time_stands()
+    bench.host.go_on_from(kept, named)
+    bench.resume()
+    return Restored(bench.host.pump.now_ms, named)
 
 
 def end_lease(bench: Bench, who: str, faults: list[str]) -> None:

@@ -27,6 +27,8 @@ from firmware_emu.bench.rig import actions, models
 from firmware_emu.bench.rig.event_stream import EventStream, event_of
 from firmware_emu.bench.rig.guard import Guard, refused
 from firmware_emu.bench.rig.http_protocol import ENDLESS
+from firmware_emu.bench.snapshot import read_snapshot
+from firmware_emu.bench.snapshot_shelf import NAME, KeptSnapshot
 from firmware_emu.bench.trace_ring import PAGE_ENTRIES
 from firmware_emu.faults.fault import COUNT_MAX
 from firmware_emu.faults.orders import NOW, At, Start
@@ -119,6 +121,9 @@ async def _stream_since(request: Request, door: Here, since: Since) -> EventStre
 PowerCut = Annotated[models.PowerCut, Body(default_factory=models.PowerCut)]
 PowerRestore = Annotated[models.PowerRestore, Body(default_factory=models.PowerRestore)]
 Aspirate = Annotated[models.Aspirate, Body(default_factory=models.Aspirate)]
+SnapshotWanted = Annotated[models.SnapshotWanted, Body(default_factory=models.SnapshotWanted)]
+RestoreWanted = Annotated[models.RestoreWanted, Body(default_factory=models.RestoreWanted)]
+SnapshotName = Annotated[str, Path(pattern=f"^{NAME}$", description="the name of a snapshot")]
 Nothing = Annotated[models.Nothing, Body(default_factory=models.Nothing)]
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": models.Error, "description": why}
@@ -432,6 +437,55 @@ async def get_events_since(
         yield told
 
 
+@router.get("/snapshots")
+async def get_snapshots(door: Here) -> models.SnapshotsKept:
+    """The snapshots that this bench keeps; they go with it."""
+    kept, now_ms = await door.do(lambda runner: runner.snapshots.every)
+    return models.SnapshotsKept(
+        now_ms=now_ms, snapshots=[models.KeptSnapshot(**_kept(each)) for each in kept]
+    )
+
+
+@router.put("/snapshots/{name}")
+async def put_snapshot(door: Changing, name: SnapshotName, wanted: SnapshotWanted) -> models.SnapshotKept:
+    """Keep the pump as it is now under a name, with its session and whatever is running; or keep a document."""
+    if wanted.snapshot is None:
+        kept, now_ms = await door.do(lambda runner: actions.keep_snapshot(runner, name))
+    else:
+        kept = KeptSnapshot(name, await asyncio.to_thread(read_snapshot, wanted.snapshot))
+        _, now_ms = await door.do(lambda runner: runner.snapshots.put(kept))
+    return models.SnapshotKept(now_ms=now_ms, **_kept(kept))
+
+
+@router.get("/snapshots/{name}", response_model=models.SnapshotDocument)
+async def get_snapshot(door: Here, name: SnapshotName) -> Response:
+    """A snapshot as a document. It holds the keys of the pump and of its session: keep it from others' eyes."""
+    kept, _ = await door.do(lambda runner: runner.snapshots.named(name))
+    text = await asyncio.to_thread(kept.snapshot.text, name)
+    return Response(text, media_type="application/json")
+
+
+@router.post("/snapshots/{name}/restore")
+async def restore_snapshot(
+    door: Changing, name: SnapshotName, wanted: RestoreWanted
+) -> models.SnapshotRestored:
+    """Go on from a snapshot, any number of times, at the pump time of that moment and the pace of the clock.
+
+    To whoever is on the line the pump is one that has lost what it did since: its session is over, its memory has
+    another id, and it draws other random numbers. 409 while time is being turned, and for a pump of another profile.
+    """
+    memory_id = None if wanted.memory_id is None else int(wanted.memory_id, 16)
+    restored, now_ms = await door.do(lambda runner: actions.restore_snapshot(runner, name, memory_id))
+    return models.SnapshotRestored(now_ms=now_ms, memory_id=f"{restored.memory_id:016x}")
+
+
+@router.delete("/snapshots/{name}")
+async def delete_snapshot(door: Changing, name: SnapshotName) -> models.Done:
+    """Throw a snapshot away."""
+    _, now_ms = await door.do(lambda runner: runner.snapshots.forget(name))
+    return models.Done(now_ms=now_ms)
+
+
 @router.post("/shutdown")
 async def shutdown(door: Changing, _wanted: Nothing) -> models.Done:
     """End the emulator in good order."""
@@ -464,6 +518,10 @@ def rig_app(command_queue: CommandQueue[Runner], token: str, port: int, connecti
 def _clock(runner: Runner) -> models.ClockState:
     pace = runner.clock.pace
     return models.ClockState(mode=pace.mode, speed=pace.speed, now_ms=runner.clock.read().pump_ms)
+
+
+def _kept(kept: KeptSnapshot) -> dict[str, Any]:
+    return {"name": kept.name, **kept.snapshot.told()}
 
 
 def _start(wanted: models.FaultStart | None) -> Start:

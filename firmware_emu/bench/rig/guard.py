@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     Refusal = tuple[HTTPStatus, str]
 
 BODY_MAX_BYTES = 65_536
-TOO_LONG = f"a request has {BODY_MAX_BYTES} bytes at most"
+SNAPSHOT_PATH = "/v1/snapshots/"
+SNAPSHOT_MAX_BYTES = 1 << 23
 WRONG_TOKENS_MAX = 10
 WRONG_TOKENS_WINDOW_S = 10.0
 ONCE = (b"content-type", b"pumpbench-lease")  # what else is read of a request; the first would win of two
@@ -67,11 +68,12 @@ class Guard:
         """Pass the request on, or refuse it with one sentence."""
         if scope["type"] != "http":
             return  # nothing else is spoken here
-        refusal = self._refusal(scope["headers"])
+        longest_bytes = body_limit_bytes(scope["method"], scope["path"])
+        refusal = self._refusal(scope["headers"], longest_bytes)
         if refusal is None and not self._connections.is_holder(tuple(scope["client"] or ())):
             refusal = HTTPStatus.SERVICE_UNAVAILABLE, "too many connections hold the token; close some"
         if refusal is None:
-            await self._app(scope, _counted(receive), send)
+            await self._app(scope, _counted(receive, longest_bytes), send)
             return
         status, sentence = refusal
         headers = {"connection": "close"}
@@ -81,7 +83,7 @@ class Guard:
             headers["retry-after"] = f"{WRONG_TOKENS_WINDOW_S:.0f}"
         await refused(status, sentence, headers)(scope, receive, send)
 
-    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+    def _refusal(self, headers: list[tuple[bytes, bytes]], longest_bytes: int) -> Refusal | None:
         if _one(headers, b"host") not in self._hosts:
             return HTTPStatus.FORBIDDEN, "this name is not the bench's; use the address of the ready line"
         origin = _one(headers, b"origin")
@@ -95,7 +97,7 @@ class Guard:
         for name in ONCE:
             if sum(key == name for key, _ in headers) > 1:
                 return HTTPStatus.BAD_REQUEST, f"send the header {name.decode().title()} once"
-        return _refuse_body(headers)
+        return _refuse_body(headers, longest_bytes)
 
 
 def refused(status: int, sentence: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -105,7 +107,7 @@ def refused(status: int, sentence: str, headers: Mapping[str, str] | None = None
     )
 
 
-def _counted(receive: Receive) -> Receive:
+def _counted(receive: Receive, longest_bytes: int) -> Receive:
     """The body as it arrives; HTTPException where more comes than a request may have, whatever its header said."""
     arrived = 0
 
@@ -113,14 +115,16 @@ def _counted(receive: Receive) -> Receive:
         nonlocal arrived
         message = await receive()
         arrived += len(message.get("body", b""))
-        if arrived > BODY_MAX_BYTES:
-            raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG, {"connection": "close"})
+        if arrived > longest_bytes:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_long(longest_bytes), {"connection": "close"}
+            )
         return message
 
     return receive_counted
 
 
-def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+def _refuse_body(headers: list[tuple[bytes, bytes]], longest_bytes: int) -> Refusal | None:
     length = _one(headers, b"content-length")
     in_pieces = _one(headers, b"transfer-encoding") is not None
     if length is not None and in_pieces:
@@ -132,9 +136,18 @@ def _refuse_body(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
         return None  # no body at all, as curl sends a bare POST
     if length is None or not length.isdigit():
         return HTTPStatus.LENGTH_REQUIRED, "send the body in one piece, with its Content-Length"
-    if int(length.lstrip(b"0")[:9] or b"0") > BODY_MAX_BYTES:
-        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LONG
+    if int(length.lstrip(b"0")[:9] or b"0") > longest_bytes:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _too_long(longest_bytes)
     return None
+
+
+def body_limit_bytes(method: str, path: str) -> int:
+    """How long the body of a request may be: one may bring a whole pump."""
+    return SNAPSHOT_MAX_BYTES if method == "PUT" and path.startswith(SNAPSHOT_PATH) else BODY_MAX_BYTES
+
+
+def _too_long(longest_bytes: int) -> str:
+    return f"a request has {longest_bytes} bytes at most"
 
 
 def _one(headers: list[tuple[bytes, bytes]], name: bytes) -> bytes | None:

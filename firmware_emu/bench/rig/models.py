@@ -417,6 +417,59 @@ class Tones(Done):
     tones: list[Tone]
 
 
+class KeptSnapshot(BaseModel):
+    """A snapshot that the bench keeps: its name, and which pump it is of, at which time."""
+
+    name: str
+    profile: str
+    serial: str
+    pump_ms: int
+
+
+class SnapshotKept(KeptSnapshot, Done):
+    """The one that was kept just now."""
+
+
+class SnapshotsKept(Done):
+    """All that the bench keeps, the newest last."""
+
+    snapshots: list[KeptSnapshot]
+
+
+class SnapshotDocument(BaseModel):
+    """A pump as it is at one moment, with its keys and those of its session: for its owner's eyes only."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    schema_: Annotated[str, Field(alias="schema")]
+    version: int
+    made_by: str
+    name: str
+    profile: str
+    serial: str
+    pump_ms: int
+    sha256: str
+    state: dict[str, Any]
+
+
+class SnapshotWanted(Strict):
+    """What is to be kept: a document that was read from a bench before, or without one the pump as it is now."""
+
+    snapshot: dict[str, Any] | None = None
+
+
+class RestoreWanted(Strict):
+    """What the memory is called from then on, 1 to 16 hex digits, for a run that must repeat; else a new name."""
+
+    memory_id: Annotated[str, Field(pattern="^[0-9a-f]{1,16}$")] | None = None
+
+
+class SnapshotRestored(Done):
+    """The time that it goes on from, and what its memory is called now, 16 hex digits."""
+
+    memory_id: str
+
+
 class LeaseWanted(Strict):
     """The bench for oneself, for so long by the host's clock; `who` is what others are told."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import select
@@ -91,6 +92,7 @@ class ThreadBench(Asker):
     ) -> None:
         self.port = PtyPort()
         self._seed = seed
+        self._memory_ids = itertools.count(1)
         self._command_queue = command_queue = CommandQueue[Runner]()
         host = PumpHost(new_pump(load_profile(profile), seed))
         self.runner = Runner(host, Clock(0, MANUAL), self.port, command_queue)
@@ -101,11 +103,11 @@ class ThreadBench(Asker):
         self.thread.start()
 
     def renew(self, profile: str) -> None:
-        """Put a new pump of this profile behind the same port, at time 0; returns once it is there."""
+        """Put a new pump of this profile behind the same port, at time 0, with a memory of its own."""
 
         def job(runner: Runner, future: Future[Any]) -> None:
             runner.host, runner.clock = (
-                PumpHost(new_pump(load_profile(profile), self._seed)),
+                PumpHost(new_pump(load_profile(profile), self._seed, next(self._memory_ids))),
                 Clock(0, MANUAL),
             )
             runner.settle()

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import socket
+import threading
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 import hil
 from firmware_emu.bench.errors import BadConfigurationError
+from firmware_emu.bench.ports.com_port import ComPort
 from firmware_emu.bench.ports.port import LIMIT_BYTES
 from firmware_emu.bench.ports.rfc2217 import Rfc2217Port, parse_place
 from hil.errors import BenchLost, InUse
-from hil.targets.remote_port import open_remote_port
+from hil.targets import remote_port
+from hil.targets.remote_port import RemotePort, open_remote_port
 from protocol.identifiers import State
 from protocol.messages.time import GetTime
 from tests.support.patience import PATIENCE_S
@@ -175,6 +180,46 @@ def test_a_client_of_another_speed_reads_noise_and_one_that_comes_second_is_told
     with pytest.raises(InUse, match="one line a pump, and it has its client"):
         open_remote_port(host, int(number), target, baud=115_200)
     line.close()
+
+
+def serve_without_lines(server: socket.socket, clients: list[socket.socket]) -> None:
+    """A server that confirms everything but DTR and RTS, as ser2net does for a port that has none."""
+    confirmed = re.compile(rb"\xff\xfa\x2c\x69[\x08\x09\x0b\x0c]\xff\xf0", re.DOTALL)
+    with suppress(OSError):  # until it is closed
+        while True:
+            client, _ = server.accept()
+            clients.append(client)
+            com_port = ComPort(signature="bench", lines_changed=lambda _before, _after: None)
+            client.sendall(com_port.greeting())
+            with client:
+                while data := client.recv(4096):
+                    com_port.feed(data)
+                    client.sendall(confirmed.sub(b"", com_port.take_answers()))
+
+
+def test_a_server_that_confirms_no_modem_lines_is_found_out_once_and_used_without_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remote_port, "OPEN_LIMIT_S", 1)
+    clients: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as stack:
+        serving = threading.Thread(target=serve_without_lines, args=(server, clients))
+        serving.start()
+        stack.callback(serving.join, PATIENCE_S)
+        stack.callback(lambda: shut([server, *clients]))
+        port = RemotePort("127.0.0.1", server.getsockname()[1], "the board", baud=115_200)
+        for so_far in (2, 3):  # one that waits for its lines in vain, and one without
+            line = stack.enter_context(closing(port.open()))
+            assert line.lines is None
+            assert len(clients) == so_far
+            line.close()
+
+
+def shut(ends: list[socket.socket]) -> None:
+    """Have whoever waits on these ends wait no longer."""
+    for end in ends:
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
 
 
 def test_what_is_no_server_is_told_as_that() -> None:

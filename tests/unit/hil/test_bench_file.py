@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
 from hil.bench_file import NAME, bench_file_schema, find_bench_file, nearest_bench_file, read_bench_file
 from hil.capabilities import TargetCapability
+from hil.cli.help_pages import help_page
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -27,14 +29,19 @@ reset = "command"
 reset_command = "sh -c 'echo off'"
 capabilities = ["power"]
 key_file = "keys/rig1.json"
-profile = "implanted"
-console = "/dev/ttyUSB7"
+profile = "profiles/ours.toml"
+console = "./ttyUSB7?baud=9600"
+firmware = "build/fw.bin"
 flash = "make flash"
-identity = {serial = "EMU-00000001", memory_id = "00000000000000ab"}
+identity = {serial = "EMU-00000001", memory_id = "00000000000000ab", kind = "hardware"}
 lease_idle_s = 60
 [targets.rig1.hooks]
 before = "power on"
 after = "power off"
+[targets.rig1.instruments.relay]
+kind = "power"
+on = "relay on"
+off = "relay off"
 [targets.rig1.instruments.balance]
 kind = "balance"
 port = "/dev/ttyUSB1"
@@ -64,11 +71,17 @@ def test_a_bench_file_is_read_whole_and_its_instruments_are_handed_on_as_they_ar
     assert (rig.address, rig.baud, rig.dtr, rig.rts) == ("usb:0403:6001:A50285BI", 9600, False, True)
     assert rig.reset_command == ("sh", "-c", "echo off")
     assert rig.capabilities == {TargetCapability.POWER}
+    assert rig.profile == str(path.parent / "profiles" / "ours.toml")
+    assert (rig.console, rig.firmware) == (
+        f"{path.parent}/ttyUSB7?baud=9600",
+        path.parent / "build" / "fw.bin",
+    )
     assert rig.key_file == path.parent / "keys" / "rig1.json"
     assert (rig.flash, rig.before, rig.after) == (("make", "flash"), ("power", "on"), ("power", "off"))
-    assert (rig.serial, rig.memory_id) == ("EMU-00000001", 0xAB)
+    assert (rig.serial, rig.memory_id, rig.kind) == ("EMU-00000001", 0xAB, "hardware")
     assert (rig.lease_idle_s, rig.leases) == (60, path.parent / "locks")
-    assert rig.instruments == {"balance": {"kind": "balance", "port": "/dev/ttyUSB1"}}
+    assert rig.instruments["balance"] == {"kind": "balance", "port": "/dev/ttyUSB1"}
+    assert list(rig.instruments) == ["relay", "balance"]
     assert bench.target("desk").serial == ""
 
 
@@ -141,6 +154,18 @@ def test_where_there_is_none_the_place_is_named_and_what_to_write(tmp_path: Path
             r"line 3: targets\.rig1\.flash must be a command as one text",
         ),
         (
+            '[targets.rig1]\naddress = "/dev/x"\nconsole = "nowhere"',
+            r"line 3: targets\.rig1\.console: no such target address",
+        ),
+        (
+            '[targets.rig1]\naddress = "/dev/x"\nconsole = "emulator"',
+            r"line 3: targets\.rig1\.console must be the address of a device that is there",
+        ),
+        (
+            '[targets.rig1]\naddress = "/dev/x?baud=9600"\nconsole = "/dev/x"',
+            r"line 3: targets\.rig1\.console must be another port than the therapy line",
+        ),
+        (
             '[targets.rig1]\naddress = "/dev/x"\ncapabilities = ["flight"]',
             r"line 3: targets\.rig1\.capabilities must be a list of time, .*, is a list of 1",
         ),
@@ -201,6 +226,7 @@ def test_the_schema_describes_each_key_that_the_reader_takes() -> None:
         return found + [each for name, part in inner.items() for each in undescribed(part, f"{place}.{name}")]
 
     schema = bench_file_schema()
+    assert json.loads(CliRunner().invoke(help_page, ["bench-schema"]).stdout) == schema
     assert undescribed(schema) == []
     target = schema["properties"]["targets"]["additionalProperties"]
     assert set(target["properties"]) >= {"address", "reset", "identity", "hooks", "instruments"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from hil.bench_session import BenchSession
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, InUse
 from hil.leases import LETS_GO_WITHIN_S
+from hil.report.records import FirmwareFile, RunRecord
 from hil.targets.board import BoardTarget, bench_target
 from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import PipedProcess
@@ -242,8 +244,62 @@ def test_a_board_is_flashed_under_its_lease_beside_the_bench_file(lab: Lab) -> N
     assert (lab.directory / "flashed").exists()
 
 
+def test_the_firmware_that_was_flashed_is_told_by_its_hash_also_where_the_command_builds_it(lab: Lab) -> None:
+    lab.write(more='firmware = "fw.bin"\nflash = "sh -c \'echo built > fw.bin\'"')
+    file, sha256 = lab.directory / "fw.bin", hashlib.sha256(b"built\n").hexdigest()
+    done = pumpbench("hil", "run", "--target", "bench:rig1", "--report", "report", "--flash")
+    assert f"'--hil-flashed={sha256}'" in str(done.exception)
+    run = RunRecord("")
+    with closing(BenchSession(parse("bench:rig1"))) as session:
+        session.tell(run, sha256)
+        assert run.firmware == FirmwareFile(str(file), sha256, flashed=True)
+        session.tell(run, "")
+        assert run.firmware == FirmwareFile(str(file), sha256, flashed=False)
+        file.write_text("another")
+        with pytest.raises(BadConfiguration, match=r"fw\.bin is not what was flashed a moment ago"):
+            session.tell(run, sha256)
+        file.unlink()
+        with pytest.raises(BadConfiguration, match="the firmware of rig1 cannot be read"):
+            session.tell(run, "")
+
+
+@pytest.mark.parametrize(
+    ("profile", "code", "said"),
+    [
+        ("implanted", 0, "profile       fit  implanted"),
+        (
+            "suite_on_a_port",
+            7,
+            "no pump of the profile suite_on_a_port: hello_per_min is 10 and not 1000, hello",
+        ),
+        ("no_such_profile", 10, "pumpbench.toml: targets.rig1.profile is none that can be read"),
+        ("./bad.toml", 10, "bad.toml"),
+    ],
+)
+def test_a_board_is_compared_with_the_profile_that_the_bench_file_says_it_has(
+    profile: str, code: int, said: str, lab: Lab
+) -> None:
+    (lab.directory / "bad.toml").write_text("[model]\nstroke_nl = 'x'\n")
+    lab.write(more=f'profile = "{profile}"')
+    done = pumpbench("hil", "preflight", "--target", "bench:rig1")
+    assert getattr(done.exception, "exit_code", 0) == code, done.output
+    assert said in f"{done.stdout}{done.exception}"
+
+
+def test_a_board_that_is_reset_is_made_from_the_profile_of_the_bench_file_where_a_test_names_none(
+    lab: Lab,
+) -> None:
+    reset = "[targets.rig1.instruments.reset]\ncommand = \"sh -c 'echo $0 > made' {profile}\""
+    lab.write(more=f'profile = "suite_on_a_port"\n{reset}')
+    with closing(BenchSession(parse("bench:rig1"))) as session:
+        assert session.profile == "suite_on_a_port"
+        for named, made in ((None, "suite_on_a_port"), ("factory", "factory")):
+            session.open_bench("a test", named).close()
+            assert (lab.directory / "made").read_text() == f"{made}\n"
+
+
 def test_a_board_that_its_bench_can_renew_is_free_for_each_test_of_a_run(lab: Lab) -> None:
-    lab.write(more='capabilities = ["reset"]')
+    lab.write(more='[targets.rig1.instruments.reset]\ncommand = "true"')
     with closing(BenchSession(parse("bench:rig1"))) as session:
         for name in ("first", "second", "third"):
             bench = session.open_bench(name)

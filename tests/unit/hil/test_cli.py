@@ -207,6 +207,11 @@ def test_nothing_is_prepared_without_a_yes(deed: tuple[str, ...]) -> None:
     [
         (("program", "status", "--target", "pty:/nowhere"), 10, "there is no port at /nowhere"),
         (("program", "status", "--target", "nonsense"), 10, "no such target address"),
+        (
+            ("program", "status", "--target", "rig1"),
+            10,
+            "a board that your bench file calls so is bench:rig1",
+        ),
         (("program", "status", "--key", "/nowhere"), 10, "key file"),
         (
             ("program", "bolus", "--volume", "0.02", "--duration", "1", "--yes", *EMULATOR),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.lacking import keep_no_snapshots
 from tests.unit.hil.runs import (
     FROM_SECOND,
     IN_PROCESS,
@@ -65,6 +66,7 @@ def test_a_worker_that_is_gone_is_told_where_the_results_arrive(
 
 def test_all_workers_skipping_all_tests_end_5(tmp_path: Path) -> None:
     text = "from hil.plugin import needs\n@needs('snapshot')\ndef test_x(pump): pass\n"
+    keep_no_snapshots(tmp_path)
     done = pytest_on(tmp_path, text, *ON_PROCESS, "-n", "2")
     assert done.returncode == 5, done.stdout
     assert "no test was executed: of 1 chosen 1 skipped (most often: emulator:process cannot: snapshot)" in (

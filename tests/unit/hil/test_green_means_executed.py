@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hil.report.records import NAMES
+from tests.support.lacking import keep_no_snapshots
 from tests.support.warm_python import HOUSE
 from tests.unit.hil.runs import hil_run, pytest_on, summary, third_party_plugin
 
@@ -161,7 +162,8 @@ def test_a_run_in_which_no_test_was_executed_ends_5_with_a_sentence(
     text: str, arguments: tuple[str, ...], code: int, sentence: str, report: bool, tmp_path: Path
 ) -> None:
     wanted = ("--hil-report", str(tmp_path / "report")) if report else ()
-    target = "emulator:process" if text is SKIPS else "emulator"  # which lacks what these tests need
+    keep_no_snapshots(tmp_path)
+    target = "emulator:process" if text is SKIPS else "emulator"
     done = pytest_on(tmp_path, text, "--hil-target", target, *wanted, *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     assert sentence in "\n".join(done.stdout.splitlines()[-3:])
@@ -171,6 +173,7 @@ def test_a_run_in_which_no_test_was_executed_ends_5_with_a_sentence(
 
 
 def test_a_run_of_the_suite_in_which_all_is_skipped_ends_5(tmp_path: Path) -> None:
+    keep_no_snapshots(tmp_path)
     own = tmp_path / "test_own.py"
     own.write_text("from hil.plugin import needs\n@needs('snapshot')\ndef test_alone(pump): pass\n")
     done = hil_run(tmp_path, "--target", "emulator:process", "-k", "test_alone", "--", str(own))
@@ -439,6 +442,7 @@ def test_a_need_counts_also_in_a_test_that_takes_no_pump(tmp_path: Path) -> None
             def test_unit(self): pass
     """
     report = ("--hil-report", str(tmp_path / "report"))
+    keep_no_snapshots(tmp_path)
     done = pytest_on(tmp_path, text, "--hil-target", "emulator:process", *report)
     assert done.returncode == 5, done.stdout
     assert "2 x emulator:process cannot: snapshot" in summary(tmp_path)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+from click.testing import CliRunner
 
+from hil.cli.main import cli
+from hil.report import documents
+from tests.support.lacking import keep_no_snapshots
 from tests.unit.hil.runs import five_tests, hil_run, pytest_on
+from tests.unit.hil.test_json_schema import closed
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+SCHEMA = json.loads((Path(documents.__file__).parent / "report.schema.json").read_bytes())
 IN_PROCESS = ("--hil-target", "emulator", "--hil-report", "report")
 MIXED = """
     import pytest
@@ -33,6 +38,14 @@ MIXED = """
 def document_of(directory: Path) -> dict[str, Any]:
     document = json.loads((directory / "report" / "report.json").read_text())
     assert isinstance(document, dict)
+    jsonschema.validate(document, closed(SCHEMA), jsonschema.Draft202012Validator)
+    return document
+
+
+def verified(directory: Path, *options: str) -> dict[str, Any]:
+    """What `report verify` finds of the report there."""
+    words = ["report", "verify", str(directory / "report"), "--json", *options]
+    document: dict[str, Any] = json.loads(CliRunner().invoke(cli, words).stdout)
     return document
 
 
@@ -66,6 +79,10 @@ def test_tests_that_did_not_run_are_in_the_json_report_and_it_is_not_complete(tm
     assert document["run"]["complete"] is False
     assert document["run"]["exit_code"] == 3
     assert [test["outcome"] for test in document["tests"]] == ["passed", *["did not run"] * 4]
+    whole, strict = (verified(tmp_path, *options) for options in ((), ("--strict",)))
+    assert (whole["state"], whole["run"]["exit_code"], "error" in whole) == ("whole", 3, False)
+    assert "the run is not complete: 1 passed, 4 did not run" in strict["not_shown"][-1]
+    assert strict["error"]["exit_code"] == 15
 
 
 def test_a_run_that_was_killed_leaves_no_json_report_of_an_older_one(tmp_path: Path) -> None:
@@ -73,6 +90,8 @@ def test_a_run_that_was_killed_leaves_no_json_report_of_an_older_one(tmp_path: P
     done = pytest_on(tmp_path, five_tests("os.kill(os.getpid(), signal.SIGKILL)"), *IN_PROCESS)
     assert done.returncode == -9
     assert not (tmp_path / "report" / "report.json").exists()
+    error = verified(tmp_path)["error"]
+    assert (error["exit_code"], "its run was killed before it could write" in error["message"]) == (10, True)
 
 
 def test_a_run_that_never_begins_leaves_no_json_report_of_an_older_one(tmp_path: Path) -> None:
@@ -108,6 +127,7 @@ CLAIMS = """
 
 def test_each_test_has_its_requirements_in_the_report_however_far_it_came(tmp_path: Path) -> None:
     arguments = ("--hil-target", "emulator:process", "--hil-report", "report")
+    keep_no_snapshots(tmp_path)
     pytest_on(tmp_path, CLAIMS, *arguments)
     tests = document_of(tmp_path)["tests"]
     assert len(tests) == 5

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -63,8 +65,18 @@ def test_a_series_is_as_good_as_its_worst_value() -> None:
         (("x", 5, "uL", (6, 5)), "limits of x are from 6 to 5"),
         (("x", 5, "uL", None, (6, 5)), "marginal of x are from 6 to 5"),
         (("x", 5, "uL", (NAN, 5)), "limits of x are from nan"),
+        (("x", 5, "uL", (None, NAN)), "limits of x are from None to nan"),
+        (("x", 5, "uL", (math.inf, None)), "limits of x are from inf"),
         (("x", [], "uL", None, None, "window_s"), "a series without values"),
         (("x", [(1, 2)], "uL"), "of what it runs against nothing is said"),
+        (("x", 10**400, "uL"), "x is measured as 1000"),
+        (("x", 5, "uL", (0, 10**400)), "limits of x are two numbers"),
+        (("x", None, "uL"), "x is measured as None, which is no number"),
+        (("x", "12", "uL"), "x is measured as '12', which is no number"),
+        (("x", [1, 2], "uL"), r"x is measured as \[1, 2\], which is no number and no sequence of pairs"),
+        (("x", [(1, "2")], "uL", None, None, "window_s"), "no sequence of pairs of numbers"),
+        (("x", 5, "uL", ("1", 2)), "limits of x are two numbers"),
+        (("x", 5, "uL", (1, 2, 3)), "limits of x are two numbers"),
     ],
 )
 def test_what_is_no_measurement_is_one_sentence(what: Any, said: str) -> None:
@@ -75,6 +87,25 @@ def test_what_is_no_measurement_is_one_sentence(what: Any, said: str) -> None:
 def test_a_measurement_that_json_has_no_number_for_is_json_still() -> None:
     plain = as_plain(measured("x", NAN, "uL", (0, 1)))
     assert json.loads(json.dumps(plain, allow_nan=False))["value"] == "nan"
+
+
+def test_an_exact_fraction_is_measured_as_the_float_that_is_next_to_it() -> None:
+    third = Fraction(1, 3)
+    plain = as_plain(measured("x", [(third, third)], "%", (third, None), against="window_h"))
+    assert json.loads(json.dumps(plain))["series"] == [[1 / 3, 1 / 3]]
+    assert (plain["verdict"], plain["lowest"]) == ("passed", 1 / 3)
+
+
+def test_a_limit_at_infinity_is_none() -> None:
+    plain = as_plain(measured("x", 5, "uL", (-math.inf, 6), (0, math.inf)))
+    assert (plain["lowest"], plain["highest"], plain["marginal_highest"]) == (None, 6, None)
+
+
+def test_a_series_beyond_its_limits_names_the_first_value_that_is() -> None:
+    said = measured("drift", [(0, 1), (1, 7), (2, 8)], "mV", (0, 6), against="time_s").in_words()
+    assert said == (
+        "drift is 7 mV at time_s 1, the first of 2 among 3 values that are beyond, and 0 to 6 mV is expected"
+    )
 
 
 MEASURING = """

@@ -168,3 +168,11 @@ def test_a_page_names_each_thing_by_itself_and_scrolls_what_is_too_wide() -> Non
     assert page.count("<td>bolus</td><td>bolus</td>") == 2, "and not `bolus (2)`, twice"
     assert "bolus (2)" in page[: page.index("<table>")]
     assert page.count("<div class=wide>") == 2
+
+
+def test_what_began_in_one_moment_stands_in_the_order_of_its_packets() -> None:
+    page = draw_course(picture_of(course("refill"), "a refill"), ".html").decode()
+    times_and_packets = re.findall(r"<tr><td class=n>([\d.]+)</td>.*?<td class=n>(\d+)</td></tr>", page)
+    listed = [(float(begins), int(packet)) for begins, packet in times_and_packets]
+    assert len({begins for begins, _ in listed}) < len(listed), "some began together"
+    assert listed == sorted(listed)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from tests.support.lacking import keep_no_snapshots
 from tests.unit.hil.runs import pytest_on
 
 SUITE = """
@@ -157,6 +158,7 @@ def test_a_wrong_address_ends_the_run_with_10_before_it_begins(tmp_path: Path) -
 
 def test_what_a_target_cannot_do_is_skipped_with_the_reason(tmp_path: Path) -> None:
     text = "from hil.plugin import needs\n@needs('snapshot')\ndef test_x(pump): pass\n"
+    keep_no_snapshots(tmp_path)
     done = pytest_on(tmp_path, text, "-rs", "--hil-target", "emulator:process")
     assert done.returncode == 5
     assert "emulator:process cannot: snapshot" in done.stdout

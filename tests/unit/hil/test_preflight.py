@@ -45,7 +45,7 @@ def test_a_pump_that_is_well_passes_each_check(bench: TestBench) -> None:
     assert problems(seen) == {}
     refuse_where_unfit("the bench", seen)
     found = {each.name: each.found for each in results(seen)}
-    assert list(found) == ["identity", "link", "clock", "power", "disk"]
+    assert list(found) == ["identity", "capabilities", "link", "clock", "power", "disk"]
     assert found["identity"].startswith("emulator, serial EMU000000001, firmware 0x")
     assert found["link"] == f"{PINGS} of {PINGS} pings, 0 again, 0 damaged frames"
     assert re.fullmatch(r"\d+ %, \d+ mV", found["power"])
@@ -63,6 +63,7 @@ def test_whoever_does_not_answer_is_found_out_in_5_s_of_the_line(bench: TestBenc
     }  # nothing is green that was not looked at
     assert states == {
         "identity": "unfit",
+        "capabilities": "not seen",
         "link": "not seen",
         "clock": "not seen",
         "power": "not seen",
@@ -178,7 +179,7 @@ def test_the_command_shows_each_check_and_ends_with_7_where_one_fails(lab: Lab) 
     assert code == 7
     assert "serial PUMP-17" in document["error"]["message"]
     shown = pumpbench("hil", "preflight", "--target", "bench:rig1").stdout
-    assert re.search(r"^identity +unfit +nobody$", shown, re.MULTILINE)
+    assert re.search(r"^identity +unfit +not known$", shown, re.MULTILINE)
     assert re.search(r"^link +not seen$", shown, re.MULTILINE)
 
 

@@ -46,7 +46,11 @@ def test_a_board_is_found_by_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("place", "ports", "said"),
     [
-        ("0403:6001", (BUILT_IN,), "is not plugged in; there is: no USB serial port at all"),
+        (
+            "0403:6001",
+            (BUILT_IN,),
+            "is not plugged in; there is: no USB serial port at all; plug the board in$",
+        ),
         ("0403:6001:C3", (BOARD, TWIN), r"there is: usb:0403:6001:A1 \(/dev/ttyUSB0\), usb:0403:6001:B2 \("),
         ("0403:6001", (BOARD, TWIN), "names 2 ports: .*; add the serial number: usb:0403:6001:A1"),
         ("0403:6001:A1", (BOARD, CONSOLE), r"ports of one board, so add which: usb:0403:6001:A1#1\.0"),

@@ -12,14 +12,20 @@ import socket
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, NotTheSame
+from hil.measurement import as_plain, measured
+from hil.report import documents
 from hil.report.directory import ReportDirectory
+from hil.report.documents import FILE_DOCUMENTS
+from hil.report.manifest import sha256_of
 from hil.report.matrix import csv_of
 from hil.report.page import LIMIT_BYTES, page_of
 from hil.report.records import MANIFEST_NAME, NAMES, CaseRecord, RunRecord, Verdict
@@ -31,8 +37,10 @@ from hil.report.requirements import (
     read_requirements,
     rows_of,
 )
+from hil.targets.supervisor import Gap
 from tests.support.not_run import needs_program
 from tests.support.patience import PATIENCE_S
+from tests.unit.hil.test_json_schema import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +73,14 @@ def a_run(port: int = 1) -> RunRecord:
         name = f"tests/test_it.py::test_{verdict}[a/{hostile}]"
         frames = f"--> GET_STATUS {hostile}" if verdict is Verdict.FAILED else ""
         reason = "" if verdict is Verdict.PASSED else f"why {hostile}"
-        run.tests.append(CaseRecord(name, verdict, 0.5, requirements, reason, frames, "device"))
+        drift = as_plain(measured(f"drift {hostile}", [(0, 1), (1, 2)], "mV", (0, 1), against="time_s"))
+        measurements = (drift,) if verdict is Verdict.FAILED else ()
+        run.tests.append(
+            CaseRecord(name, verdict, 0.5, requirements, reason, frames, "device", measurements=measurements)
+        )
+    tried = CaseRecord("t", Verdict.FAILED, 0.1, (), f"try {hostile}", f"<-- PONG {hostile}", "link", hostile)
+    run.attempts = {run.tests[1].name: [tried]}
+    run.gaps = [(f"t {hostile}", Gap(1_234, expected=False))]
     run.claims = {"test_late": ("A-8", "A-9")}
     run.chosen = [*(test.name for test in run.tests), "test_late"]
     return run
@@ -91,6 +106,15 @@ class Read(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
         self.ids += [str(value) for name, value in attrs if name == "id"]
         self.links += [str(value) for name, value in attrs if name == "href"]
+
+
+def test_tries_that_failed_and_losses_of_the_line_stand_on_the_page() -> None:
+    text = page(a_run())
+    tries = text[text.index("Tries that failed") : text.index('id="measurements"')]
+    assert "test_passed[a/&lt;script" in tries
+    assert "try 1: link" in tries
+    assert "&lt;-- PONG" in tries
+    assert "unexpected, 1234 ms" in text[text.index('id="tested"') :]
 
 
 def test_each_requirement_has_a_row_that_says_what_was_shown_of_it_also_where_nothing_was() -> None:
@@ -146,7 +170,8 @@ def test_the_failing_requirement_is_one_click_away_and_its_test_another() -> Non
     top = Read(text[: text.index('id="requirements"')])
     assert top.links[0] == "#r-A-1"
     row = Read(text[text.index('id="r-A-1"') : text.index('id="r-A-2"')])
-    assert f'<section class="test" id="{row.links[0].removeprefix("#")}"' in text
+    to_tests = [link for link in row.links if link.startswith("#t")]
+    assert f'<section class="test" id="{to_tests[0].removeprefix("#")}"' in text
     assert "GET_STATUS" in text
     assert "ab" * 32 in text
 
@@ -202,6 +227,7 @@ def test_a_report_as_it_was_written_is_whole(report: Path) -> None:
     said, error = verify(report)
     assert error is None
     assert "is whole: 6 files" in said
+    assert "\nthe run: 1 passed, 1 failed, 1 skipped, 1 did not run on emulator" in said
 
 
 def _flip(path: Path) -> None:
@@ -255,6 +281,79 @@ def test_a_report_without_a_manifest_of_ours_is_not_called_whole(manifest: str, 
     assert said == ""
 
 
+def _begin_and_leave(place: Path) -> None:
+    directory = ReportDirectory(place)
+    directory.begin(RunRecord("emulator"))
+    directory.close()
+
+
+def _lose_the_manifest(place: Path) -> None:
+    (place / MANIFEST_NAME).unlink()
+
+
+def _be_no_report(place: Path) -> None:
+    _lose_the_manifest(place)
+    (place / "summary.txt").write_text("of somebody")
+
+
+WITHOUT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a run that was killed": (_begin_and_leave, "its run was killed before it could write its report"),
+    "a run without room for all of it": (_lose_the_manifest, "has ended (INCOMPLETE: 1 passed, 1 failed"),
+    "no report": (_be_no_report, "is no report of a run"),
+    "no directory": (lambda place: place.rename(place.parent / "else"), "is no directory that can be read"),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT)
+def test_a_directory_without_a_manifest_says_what_it_is_in_words_and_as_json(case: str, report: Path) -> None:
+    do, said = WITHOUT[case]
+    do(report)
+    for options in ((), ("--json",)):
+        text, error = verify(report, *options)
+        assert isinstance(error, BadConfiguration)
+        assert said in error.one_line()
+        assert not text or said in json.loads(text)["error"]["message"]
+
+
+def test_a_run_that_goes_on_is_not_called_killed(report: Path) -> None:
+    directory = ReportDirectory(report)
+    directory.begin(RunRecord("emulator"))
+    assert "its run still goes on" in str(verify(report)[1])
+    directory.close()
+
+
+# For programs.
+
+
+def test_a_report_and_its_manifest_are_valid_by_the_schemas_that_are_installed(report: Path) -> None:
+    for name, schema, _ in FILE_DOCUMENTS:
+        document = json.loads((report / name.replace(".schema", "")).read_bytes())
+        described = json.loads((Path(documents.__file__).parent / name).read_bytes())
+        jsonschema.validate(document, closed(described), jsonschema.Draft202012Validator)
+        assert document["schema"] == schema
+        for key in document:
+            with pytest.raises(jsonschema.ValidationError):
+                jsonschema.validate({**document, key: 5j}, described, jsonschema.Draft202012Validator)
+
+
+def test_what_verify_finds_is_a_document_that_is_valid_by_its_schema(report: Path) -> None:
+    def found(*options: str) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(verify(report, "--json", *options)[0])
+        jsonschema.validate(document, json_schema("report-verify"), jsonschema.Draft202012Validator)
+        return document
+
+    whole = found()
+    assert (whole["state"], whole["run"]["complete"], "error" in whole) == ("whole", False, False)
+    assert whole["manifest_sha256"] == sha256_of(str(report / MANIFEST_NAME))
+    strict = found("--strict")
+    assert (strict["error"]["exit_code"], len(strict["not_shown"])) == (15, 7)
+    (report / "matrix.csv").unlink()
+    (report / "recording.pcapng").write_bytes(b"")
+    changed = found("--strict")
+    assert (changed["state"], changed["run"], changed["error"]["exit_code"]) == ("changed", None, 15)
+    assert (changed["changed"], changed["missing"]) == (["recording.pcapng"], ["matrix.csv"])
+
+
 def test_a_report_that_is_begun_anew_has_neither_page_nor_manifest_of_the_older_run(report: Path) -> None:
     directory = ReportDirectory(report)
     directory.begin(RunRecord("emulator"))
@@ -266,7 +365,9 @@ def test_a_report_that_is_begun_anew_has_neither_page_nor_manifest_of_the_older_
 def test_strict_names_each_requirement_that_is_not_shown_to_be_met(report: Path) -> None:
     said, error = verify(report, "--strict")
     assert isinstance(error, NotTheSame)
-    assert [line.split(":")[0] for line in said.splitlines()] == ["A-1", "A-3", "A-4", "A-5", "A-8", "A-9"]
+    *rows, of_run = said.splitlines()
+    assert [line.split(":")[0] for line in rows] == ["A-1", "A-3", "A-4", "A-5", "A-8", "A-9"]
+    assert of_run.startswith("the run is not complete: 1 passed, 1 failed, 1 skipped, 1 did not run")
 
 
 def test_the_json_report_has_the_requirements_with_the_tests_of_each(report: Path) -> None:
@@ -297,5 +398,6 @@ def test_the_page_opens_in_a_browser_shows_matrix_and_frames_and_asks_for_nothin
         asked, _, _ = select.select([server], [], [], 0)
     assert "GET_STATUS" in done.stdout, done.stderr
     assert 'id="r-A-4"' in done.stdout
+    assert "<svg" in done.stdout
     assert "<script" not in done.stdout
     assert not asked

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import PumpModel
+from tests.support.soak import rounds_of
 from tests.unit.plant.hydraulic_stories import CAUSES, FILL_DEPENDENT, MIXING, SMALL, Act, Player, acts
 from tests.unit.plant.test_reservoir import assert_conserved
 
@@ -17,7 +18,7 @@ MODELS = st.sampled_from([SMALL, FILL_DEPENDENT, MIXING])
 
 
 # FI 05, 07, 08, 09, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 28
-@settings(max_examples=150)
+@settings(max_examples=rounds_of("stories of faults", 150, 60))
 @given(model=MODELS, story=acts())
 def test_fluid_and_drug_are_conserved_to_the_last_unit_under_any_faults(
     model: PumpModel, story: list[Act]
@@ -26,7 +27,7 @@ def test_fluid_and_drug_are_conserved_to_the_last_unit_under_any_faults(
         assert_conserved(truth)
 
 
-@settings(max_examples=150)
+@settings(max_examples=rounds_of("stories of faults", 150, 60))
 @given(model=MODELS, story=acts())
 def test_any_story_of_faults_is_the_same_in_any_steps(model: PumpModel, story: list[Act]) -> None:
     whole, stepped = Player(model), Player(model, in_steps=True)

@@ -13,6 +13,7 @@ from firmware_emu.pins import StrokeRun
 from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import PumpModel
 from firmware_emu.units import MS_PER_DAY, PPM
+from tests.support.soak import rounds_of
 
 STROKE_MS = 72_000
 STROKE = 500 * PPM
@@ -114,7 +115,7 @@ acts = st.lists(
 
 
 # FI 05, 10, 11, 28
-@settings(max_examples=300)
+@settings(max_examples=rounds_of("stories of the path", 300, 100))
 @given(story=acts)
 def test_any_story_of_the_path_moves_the_same_drug_as_plugs_in_a_queue(story: list[tuple[str, int]]) -> None:
     plant, plugs = Plant(MODEL, b""), Plugs()

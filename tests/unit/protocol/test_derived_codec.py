@@ -38,7 +38,7 @@ from tests.unit.protocol.message_values import (
 every_class = for_each("cls", CLASSES)
 # A fault of the codec is often one of all classes, and to shrink it 140 times over would take minutes.
 FEW = settings(max_examples=3, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-SOME = settings(FEW, max_examples=rounds_of("examples of every message", 12, 5))
+SOME = settings(FEW, max_examples=rounds_of("examples of every message", 12, 3))
 
 
 def smallest(cls: type) -> bytes:

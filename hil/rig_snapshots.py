@@ -1,0 +1,148 @@
+"""What a rig tells of the snapshots that its bench keeps. The states themselves are the bench's alone to read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+
+from hil.capabilities import TargetCapability, lacks
+from hil.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class RigSnapshot(NamedTuple):
+    """A pump that a bench keeps as it was at one moment, by its name."""
+
+    name: str
+    profile: str
+    serial: str
+    pump_ms: int
+
+
+class RigRestored(NamedTuple):
+    """Where a bench goes on from: pump time, and what the pump's memory is called from there on."""
+
+    now_ms: int
+    memory_id: int
+
+
+class KeepsSnapshots(Protocol):
+    """The part of a rig that goes back: capability `snapshot`."""
+
+    def no_snapshots(self) -> NoReturn:
+        """Say that this rig keeps none."""
+        raise lacks(TargetCapability.SNAPSHOT)
+
+    def snapshot(self, name: str) -> RigSnapshot:  # noqa: ARG002 - of the protocol
+        """Keep the pump under a name as it is now, with its session and whatever is running; it stays as it is."""
+        self.no_snapshots()
+
+    def snapshots(self) -> tuple[RigSnapshot, ...]:
+        """What the bench keeps by now, the newest last; it goes with the bench."""
+        self.no_snapshots()
+
+    def restore(self, name: str, memory_id: int | None = None) -> RigRestored:  # noqa: ARG002 - of the protocol
+        """Go on from a snapshot, any number of times. Time goes on from there, and so may go back.
+
+        To a programmer the pump is one that has lost what it did since: its session is over, and its memory has another
+        id (`memory_id`, u64, or without it one that is new), so that outcomes that were open stay unknown.
+        """
+        self.no_snapshots()
+
+    def forget(self, name: str) -> None:  # noqa: ARG002 - of the protocol
+        """Throw a snapshot away."""
+        self.no_snapshots()
+
+    def read_snapshot(self, name: str) -> dict[str, Any]:  # noqa: ARG002 - of the protocol
+        """A snapshot as a document of JSON. It holds the keys of the pump and of its session: not for others' eyes."""
+        self.no_snapshots()
+
+    def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:  # noqa: ARG002 - of the protocol
+        """Keep a document under a name; UsageError where it is damaged, or of another version."""
+        self.no_snapshots()
+
+
+class Difference(NamedTuple):
+    """One field that two snapshots hold otherwise; None where one of them has none of that name."""
+
+    field: str
+    one: object
+    other: object
+
+
+def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[Difference]:
+    """What two documents of snapshots hold otherwise, field by field, in the order of the first; UsageError for none.
+
+    A field is named by the way to it from the pump, as `pump.plant.reservoir.volume_nl_ppm`. An object that both reach
+    by several ways is told by the first.
+    """
+    return [
+        Difference(field, fields.get(field), others.get(field))
+        for fields, others in [(fields_of(one), fields_of(other))]
+        for field in dict.fromkeys([*fields, *others])
+        if fields.get(field, _MISSING) != others.get(field, _MISSING)
+    ]
+
+
+_MISSING = object()
+_ROOT_FIELDS = ("pump", "trace_hash")
+
+
+def fields_of(document: Mapping[str, object]) -> dict[str, object]:
+    """Every value that a snapshot holds, by the way to it."""
+    try:
+        state = document["state"]
+        return dict(_Walk(state["objects"]).fields("", state["root"]))  # type: ignore[index]
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        raise UsageError(
+            f"this is no snapshot of a pump ({type(error).__name__}: {error})",
+            advice="name a file that `pumpbench rig snapshot --out FILE` wrote",
+        ) from error
+
+
+class _Walk:
+    """From the root of a state to each of its values; what was told once is not told again."""
+
+    def __init__(self, rows: list[Mapping[str, object]]) -> None:
+        self._rows = rows
+        self._seen: dict[int, str] = {}
+
+    def fields(self, way: str, held: object) -> list[tuple[str, object]]:
+        """The values from here on, each with the way to it."""
+        if not isinstance(held, dict):
+            return [(way, held)]
+        ((kind, content),) = held.items()
+        if kind != "object":
+            return [(way, content)]
+        if content in self._seen:
+            return [(way, f"= {self._seen[content]}")]
+        self._seen[content] = way or "the snapshot"
+        return self._row(way, self._rows[content])
+
+    def _row(self, way: str, row: Mapping[str, object]) -> list[tuple[str, object]]:
+        parts: list[tuple[str, object]] = []
+        match row:
+            case {"fields": dict(fields)}:
+                parts = [(f".{name}", held) for name, held in fields.items()]
+            case {"tuple": list(items)} if str(row.get("class", "")).endswith(":Snapshot"):
+                parts = [(f".{name}", held) for name, held in zip(_ROOT_FIELDS, items, strict=True)]
+            case (
+                {"tuple": list(items)} | {"list": list(items)} | {"deque": list(items)} | {"set": list(items)}
+            ):
+                parts = [(f"[{number}]", held) for number, held in enumerate(items)]
+            case {"dict": list(items)}:
+                parts = [(f"[{self._key(key)}]", held) for key, held in items]
+            case {"enum": _, "value": value}:
+                return [(way, value)]
+            case _:
+                return [(way, {name: held for name, held in row.items() if name != "of"})]
+        found = [each for name, held in parts for each in self.fields(f"{way}{name}".lstrip("."), held)]
+        return found or [(way, "nothing in it")]
+
+    def _key(self, key: object) -> object:
+        """The key of a dict, in words."""
+        if not isinstance(key, dict):
+            return key
+        ((_way, value),) = _Walk(self._rows).fields("", key)
+        return value
