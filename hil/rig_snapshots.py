@@ -67,8 +67,8 @@ class Difference(NamedTuple):
     """One field that two snapshots hold otherwise; None where one of them has none of that name."""
 
     field: str
-    one: object
-    other: object
+    one: int | bool | str | None
+    other: int | bool | str | None
 
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[Difference]:
@@ -78,11 +78,15 @@ def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[
     by several ways is told by the first.
     """
     return [
-        Difference(field, fields.get(field), others.get(field))
+        Difference(field, _plain(fields.get(field)), _plain(others.get(field)))
         for fields, others in [(fields_of(one), fields_of(other))]
         for field in dict.fromkeys([*fields, *others])
         if fields.get(field, _MISSING) != others.get(field, _MISSING)
     ]
+
+
+def _plain(value: object) -> int | bool | str | None:
+    return value if value is None or isinstance(value, int | str) else str(value)
 
 
 _MISSING = object()
