@@ -30,17 +30,17 @@ class RigRestored(NamedTuple):
 class KeepsSnapshots(Protocol):
     """The part of a rig that goes back: capability `snapshot`."""
 
-    def no_snapshots(self) -> NoReturn:
+    def _no_snapshots(self) -> NoReturn:
         """Say that this rig keeps none."""
         raise lacks(TargetCapability.SNAPSHOT)
 
     def snapshot(self, name: str) -> RigSnapshot:  # noqa: ARG002 - of the protocol
         """Keep the pump under a name as it is now, with its session and whatever is running; it stays as it is."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def snapshots(self) -> tuple[RigSnapshot, ...]:
         """What the bench keeps by now, the newest last; it goes with the bench."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def restore(self, name: str, memory_id: int | None = None) -> RigRestored:  # noqa: ARG002 - of the protocol
         """Go on from a snapshot, any number of times. Time goes on from there, and so may go back.
@@ -48,19 +48,19 @@ class KeepsSnapshots(Protocol):
         To a programmer the pump is one that has lost what it did since: its session is over, and its memory has another
         id (`memory_id`, u64, or without it one that is new), so that outcomes that were open stay unknown.
         """
-        self.no_snapshots()
+        self._no_snapshots()
 
     def forget(self, name: str) -> None:  # noqa: ARG002 - of the protocol
         """Throw a snapshot away."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def read_snapshot(self, name: str) -> dict[str, Any]:  # noqa: ARG002 - of the protocol
         """A snapshot as a document of JSON. It holds the keys of the pump and of its session: not for others' eyes."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:  # noqa: ARG002 - of the protocol
         """Keep a document under a name; UsageError where it is damaged, or of another version."""
-        self.no_snapshots()
+        self._no_snapshots()
 
 
 class Difference(NamedTuple):
