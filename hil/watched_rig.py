@@ -37,10 +37,19 @@ ACTIONS: Final = frozenset(
 class WatchedRig:
     """A rig, and what a test has injected with it; all else is the rig's."""
 
-    def __init__(self, rig: Rig, told: Callable[[str], None] | None = None) -> None:
-        """`told` is told in words of each thing that the test has done with the rig, once it is done."""
+    def __init__(
+        self,
+        rig: Rig,
+        told: Callable[[str], None] | None = None,
+        hold: Callable[[], None] | None = None,
+    ) -> None:
+        """`told` is told in words of each thing that the test has done with the rig, once it is done.
+
+        `hold` is called before each of them, so that somebody may keep how it was.
+        """
         self._rig = rig
         self._told = told
+        self._hold = hold
         self._effects_before: dict[str, int] = {}
         """How often each fault that the test has injected had taken effect before."""
         self._fired: set[str] = set()
@@ -49,10 +58,12 @@ class WatchedRig:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._rig, name)
-        return self._telling(name, found) if name in ACTIONS and self._told is not None else found
+        return self._telling(name, found) if name in ACTIONS else found
 
     def _telling(self, name: str, action: Callable[..., Any]) -> Callable[..., Any]:
         def done(*arguments: Any, **named: Any) -> Any:
+            if self._hold is not None:
+                self._hold()
             result = action(*arguments, **named)
             self._tell(name, *arguments, **named)
             return result
@@ -75,6 +86,8 @@ class WatchedRig:
     ) -> None:
         """As `Rig.inject`."""
         before = self._effects()
+        if self._hold is not None:
+            self._hold()
         self._rig.inject(fault, start, for_ms=for_ms, every_ms=every_ms, times=times, **parameters)
         self._effects_before.setdefault(fault, before.get(fault, 0))
         when = {} if start is None else {"start": start}
