@@ -78,7 +78,6 @@ def cut_life(seed: int) -> Life:
     belief = pump.belief()
     sometimes("a life cut in a bolus", belief is not None and belief.bolus_cmd_id != 0)
     sometimes("a life cut in a session", life.talk.client.phase is Phase.OPEN)
-    sometimes("a life cut without power", not pump.powered)
     return life
 
 
