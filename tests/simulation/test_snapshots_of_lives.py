@@ -23,12 +23,11 @@ from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.state_document import to_document
-from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from firmware_emu.units import MS_PER_HOUR
 from hil.rig_client import RigClient
 from protocol.link.client_end import Phase
 from tests.simulation.life import Life
 from tests.support.patience import PATIENCE_S
-from tests.support.soak import rounds_of
 from tests.support.sometimes import reaches, sometimes
 from tests.support.warm_python import WARM_PYTHON
 from tests.unit.bench.processes import ThreadBench
@@ -41,8 +40,10 @@ if TYPE_CHECKING:
     from firmware_emu.pump import Pump
 
 LIVES = 200
-ORDINARY = 6
-FIRST_SEED = 7_000
+SEEDS = range(7_000, 7_000 + LIVES)
+A_PROCESS = 5
+"""Lives that one process goes on with."""
+AFTER_MS = 2 * MS_PER_HOUR  # a pump whose supply is shorted starts a thousand times in it
 DEEDS = 12
 DEEDS_AFTER = 5
 EVENTS = 6
@@ -55,7 +56,7 @@ from firmware_emu.plant.rotor import Rotor
 from firmware_emu.state_document import to_document
 for name in sys.argv[1:]:
     pump = read_snapshot(json.loads(Path(name).read_text())).pump
-    pump.step(pump.now.later(86_400_000))
+    pump.step(pump.now.later(7_200_000))
     print(json.dumps(to_document(pump)))
 """
 
@@ -90,29 +91,30 @@ def carried(document: object) -> Any:
     return json.loads(json.dumps(document))
 
 
-def lives(what: str, ordinary: int = ORDINARY) -> Iterator[Life]:
-    """The lives to cut, another part of them for each who asks."""
-    for seed in range(FIRST_SEED, FIRST_SEED + rounds_of(what, LIVES, ordinary)):
-        yield cut_life(seed)
-
-
 def snapshot_of(life: Life) -> Snapshot:
     return Snapshot.of(PumpHost(life.talk.pump, hashing=False))
 
 
 @reaches("a life cut in a bolus", "a life cut in a session")
-def test_in_process_a_life_goes_on_with_its_client_as_it_would_have() -> None:
-    for life in lives("lives gone on with in process"):
-        document = carried(snapshot_of(life).document())
-        others = [with_pump(life, each) for each in (life.talk.pump.fork(), read_snapshot(document).pump)]
-        seen = len(life.talk.trace)
-        for each in (life, *others):
-            each.live(DEEDS_AFTER)
-            each.talk.wait(MS_PER_DAY)
-        for other in others:
-            assert other.talk.replies == life.talk.replies
-            assert trace_bytes(other.talk.trace[seen:]) == trace_bytes(life.talk.trace[seen:])
-            assert to_document(other.talk.pump) == to_document(life.talk.pump)
+def test_lives_are_cut_in_boluses_and_in_sessions() -> None:
+    for seed in SEEDS[:5]:
+        cut_life(seed)
+
+
+@pytest.mark.one_in(40)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_process_a_life_goes_on_with_its_client_as_it_would_have(seed: int) -> None:
+    life = cut_life(seed)
+    document = carried(snapshot_of(life).document())
+    others = [with_pump(life, each) for each in (life.talk.pump.fork(), read_snapshot(document).pump)]
+    seen = len(life.talk.trace)
+    for each in (life, *others):
+        each.live(DEEDS_AFTER)
+        each.talk.wait(AFTER_MS)
+    for other in others:
+        assert other.talk.replies == life.talk.replies
+        assert trace_bytes(other.talk.trace[seen:]) == trace_bytes(life.talk.trace[seen:])
+        assert to_document(other.talk.pump) == to_document(life.talk.pump)
 
 
 @pytest.fixture(scope="module")
@@ -132,36 +134,40 @@ def put_behind(bench: ThreadBench, pump: Pump) -> None:
     bench._command_queue.leave(job).result(PATIENCE_S)
 
 
-def test_over_rig_control_a_life_goes_on_as_it_does_in_process(bench: ThreadBench) -> None:
+@pytest.mark.one_in(40)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_over_rig_control_a_life_goes_on_as_it_does_in_process(seed: int, bench: ThreadBench) -> None:
+    life = cut_life(seed)
+    snapshot = snapshot_of(life)
+    put_behind(bench, life.talk.pump.fork())
     rig = RigClient(str(bench.ready["control"]), str(bench.ready["token"]))
-    for life in lives("lives gone on with over rig control"):
-        snapshot = snapshot_of(life)
-        put_behind(bench, life.talk.pump.fork())
-        rig.put_snapshot("cut", carried(snapshot.document("cut")))
-        rig.restore("cut", MEMORY_ID)
-        here = VirtualBench(life.talk.pump.fork())
-        here.snapshots.put(KeptSnapshot("cut", snapshot))
-        actions.restore_snapshot(here, "cut", MEMORY_ID)
-        for ms in (1, MS_PER_HOUR, MS_PER_DAY):
-            rig.advance(ms)
-            here.advance(ms)
-        rig.snapshot("later")
-        assert rig.read_snapshot("later") == carried(
-            actions.keep_snapshot(here, "later").snapshot.document("later")
-        )
+    rig.put_snapshot("cut", carried(snapshot.document("cut")))
+    rig.restore("cut", MEMORY_ID)
+    here = VirtualBench(life.talk.pump.fork())
+    here.snapshots.put(KeptSnapshot("cut", snapshot))
+    actions.restore_snapshot(here, "cut", MEMORY_ID)
+    for ms in (1, AFTER_MS):
+        rig.advance(ms)
+        here.advance(ms)
+    rig.snapshot("later")
+    expected = actions.keep_snapshot(here, "later").snapshot.document("later")
+    assert rig.read_snapshot("later") == carried(expected)
     rig.close()
 
 
-def test_another_process_goes_on_from_the_file(tmp_path: Path) -> None:
+@pytest.mark.one_in(40)
+@pytest.mark.parametrize("first", SEEDS[::A_PROCESS])
+def test_another_process_goes_on_from_the_file(first: int, tmp_path: Path) -> None:
     (tmp_path / "goes_on.py").write_text(GOES_ON)
     files: list[Path] = []
     expected = []
-    for life in lives("lives gone on with in another process"):
-        files.append(tmp_path / f"{len(files)}.json")
+    for seed in range(first, first + A_PROCESS):
+        life = cut_life(seed)
+        files.append(tmp_path / f"{seed}.json")
         files[-1].write_text(snapshot_of(life).text())
         pump = life.talk.pump.fork()
         pump.every_stroke = False
-        pump.step(pump.now.later(MS_PER_DAY))
+        pump.step(pump.now.later(AFTER_MS))
         expected.append(carried(to_document(pump)))
     done = WARM_PYTHON.run("goes_on", *map(str, files), cwd=tmp_path, env=os.environ)
     assert done.returncode == 0, done.stderr
