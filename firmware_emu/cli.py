@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from firmware_emu.bench.clock import TRAVEL_MAX_MS, Pace
 from firmware_emu.bench.errors import (
@@ -124,6 +125,12 @@ def _memory_id(text: str) -> int:
     help="What pump, and what was done to it.",
 )
 @click.option(
+    "--snapshot",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Go on from a snapshot, as `pumpbench rig snapshot --out` or a failed test wrote it.",
+)
+@click.option(
     "--seed",
     type=_WholeNumber(0, SEED_MAX),
     metavar="N",
@@ -215,6 +222,11 @@ def emulate(context: click.Context, /, *, wants_pty: bool, **wanted: Any) -> Non
     if wanted["off_ms"] and wanted["image"] is None:
         raise click.UsageError("--time-off is about the pump of an --image; give one")
 
+    if wanted["snapshot"] is not None:
+        for option in ("profile", "seed", "off_ms"):
+            if context.get_parameter_source(option) is not ParameterSource.DEFAULT:
+                said = "time-off" if option == "off_ms" else option
+                raise click.UsageError(f"--snapshot is a whole pump: leave --{said} out")
     wanted["syncing"] = wanted.pop("sync") == "commit"
     wanted["record_secrets"] = not wanted.pop("without_secrets")
     wanted["record_limit_bytes"] = wanted.pop("record_limit_mib") * MIB

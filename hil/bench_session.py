@@ -483,7 +483,8 @@ class TestBench:
     def rig(self) -> Rig:
         """The rig of the target, which remembers what this test injects; UsageError where it has none."""
         if self._rig is None:
-            self._rig = WatchedRig(self.target.rig, self._marking(RIG))
+            hold = getattr(self.target, "hold", None)
+            self._rig = WatchedRig(self.target.rig, self._marking(RIG), hold)
         return cast("Rig", self._rig)
 
     def _marking(self, kind: str) -> Callable[[str], None] | None:

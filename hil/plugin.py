@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for a pump on a bench, marks for needs and claims, frames of what failed.
 
 Inert unless a target option or one of its fixtures is used: until then it has registered options and marks,
-nothing else. Outside the suite, this module and eight of `hil.run` alone know pytest.
+nothing else. Outside the suite, this module and nine of `hil.run` alone know pytest.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def pytest_configure(config: pytest.Config) -> None:
                 check_place(option, getattr(config.option, name, None), config.getoption("--hil-report"))
         except BadConfiguration as sentence:
             pytest.exit(sentence.one_line(), returncode=int(sentence.exit_code))
-    for part in ("golden_files", "measuring", "lacking_parts", "reporting", "retrying"):
+    for part in ("golden_files", "measuring", "lacking_parts", "reporting", "retrying", "failure_snapshots"):
         config.pluginmanager.import_plugin(f"hil.run.{part}")
     config.addinivalue_line("markers", "verifies(*ids): claims requirements")
     config.addinivalue_line("markers", "needs(*capabilities): skipped where the target cannot")

@@ -30,17 +30,17 @@ class RigRestored(NamedTuple):
 class KeepsSnapshots(Protocol):
     """The part of a rig that goes back: capability `snapshot`."""
 
-    def no_snapshots(self) -> NoReturn:
+    def _no_snapshots(self) -> NoReturn:
         """Say that this rig keeps none."""
         raise lacks(TargetCapability.SNAPSHOT)
 
     def snapshot(self, name: str) -> RigSnapshot:  # noqa: ARG002 - of the protocol
         """Keep the pump under a name as it is now, with its session and whatever is running; it stays as it is."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def snapshots(self) -> tuple[RigSnapshot, ...]:
         """What the bench keeps by now, the newest last; it goes with the bench."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def restore(self, name: str, memory_id: int | None = None) -> RigRestored:  # noqa: ARG002 - of the protocol
         """Go on from a snapshot, any number of times. Time goes on from there, and so may go back.
@@ -48,27 +48,27 @@ class KeepsSnapshots(Protocol):
         To a programmer the pump is one that has lost what it did since: its session is over, and its memory has another
         id (`memory_id`, u64, or without it one that is new), so that outcomes that were open stay unknown.
         """
-        self.no_snapshots()
+        self._no_snapshots()
 
     def forget(self, name: str) -> None:  # noqa: ARG002 - of the protocol
         """Throw a snapshot away."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def read_snapshot(self, name: str) -> dict[str, Any]:  # noqa: ARG002 - of the protocol
         """A snapshot as a document of JSON. It holds the keys of the pump and of its session: not for others' eyes."""
-        self.no_snapshots()
+        self._no_snapshots()
 
     def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:  # noqa: ARG002 - of the protocol
         """Keep a document under a name; UsageError where it is damaged, or of another version."""
-        self.no_snapshots()
+        self._no_snapshots()
 
 
 class Difference(NamedTuple):
     """One field that two snapshots hold otherwise; None where one of them has none of that name."""
 
     field: str
-    one: object
-    other: object
+    one: int | bool | str | None
+    other: int | bool | str | None
 
 
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[Difference]:
@@ -78,11 +78,15 @@ def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[
     by several ways is told by the first.
     """
     return [
-        Difference(field, fields.get(field), others.get(field))
+        Difference(field, _plain(fields.get(field)), _plain(others.get(field)))
         for fields, others in [(fields_of(one), fields_of(other))]
         for field in dict.fromkeys([*fields, *others])
         if fields.get(field, _MISSING) != others.get(field, _MISSING)
     ]
+
+
+def _plain(value: object) -> int | bool | str | None:
+    return value if value is None or isinstance(value, int | str) else str(value)
 
 
 _MISSING = object()

@@ -37,14 +37,23 @@ ACTIONS: Final = frozenset(
 class WatchedRig:
     """A rig, and what a test has injected with it; all else is the rig's."""
 
-    def __init__(self, rig: Rig, told: Callable[[str], None] | None = None) -> None:
-        """`told` is told in words of each thing that the test has done with the rig, once it is done."""
+    def __init__(
+        self,
+        rig: Rig,
+        told: Callable[[str], None] | None = None,
+        hold: Callable[[], None] | None = None,
+    ) -> None:
+        """`told` is told in words of each thing that the test has done with the rig, once it is done.
+
+        `hold` is called before each of them, so that somebody may keep how it was.
+        """
         self._rig = rig
         self._told = told
         self.has_acted = False
         """Whether the test has cut the power, or injected a fault."""
         self.power_is_off = False
         """Whether the test has cut the power, or armed a cut, and not restored it."""
+        self._hold = hold
         self._effects_before: dict[str, int] = {}
         """How often each fault that the test has injected had taken effect before."""
         self._fired: set[str] = set()
@@ -57,6 +66,8 @@ class WatchedRig:
 
     def _telling(self, name: str, action: Callable[..., Any]) -> Callable[..., Any]:
         def done(*arguments: Any, **named: Any) -> Any:
+            if self._hold is not None:
+                self._hold()
             result = action(*arguments, **named)
             if name in {"power_cut", "power_restore"}:
                 self.has_acted, self.power_is_off = True, name == "power_cut"
@@ -82,6 +93,8 @@ class WatchedRig:
         """As `Rig.inject`."""
         self.has_acted = True
         before = self._effects()
+        if self._hold is not None:
+            self._hold()
         self._rig.inject(fault, start, for_ms=for_ms, every_ms=every_ms, times=times, **parameters)
         self._effects_before.setdefault(fault, before.get(fault, 0))
         when = {} if start is None else {"start": start}

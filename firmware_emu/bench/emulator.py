@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from firmware_emu.bench.ports.port import Say
     from firmware_emu.bench.rig.server import RigServer
     from firmware_emu.bench.signals import EndingSignals
+    from firmware_emu.bench.snapshot import Snapshot
     from firmware_emu.profile import Profile
     from firmware_emu.pump import Pump
 
@@ -64,6 +65,7 @@ class Wanted(NamedTuple):
     port: str = "pty"
     control: str | None = None
     image: Path | None = None
+    snapshot: Path | None = None
     off_ms: int = 0
     memory_id: int | None = None
     syncing: bool = True
@@ -90,10 +92,11 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
     locks = [None if one.link is None else LinkLock(one.link) for one, _ in each]
     for (one, _), lock in zip(each, locks, strict=True):
         _check_paths(one, lock)
-    profile = load_profile(wanted.profile)
+    snapshot = None if wanted.snapshot is None else _snapshot(wanted.snapshot)
+    profile = load_profile(wanted.profile) if snapshot is None else snapshot.pump.profile
     with signals.making() as stack:
         boards = [
-            _open(one, pump_of(profile, number), lock, say, signals, stack)
+            _open(one, pump_of(profile, number), snapshot, lock, say, signals, stack)
             for (one, number), lock in zip(each, locks, strict=True)
         ]
         for library, extension in _EXTENSIONS.items():
@@ -114,6 +117,7 @@ def emulate(wanted: Wanted, say: Say, signals: EndingSignals) -> None:
 def _open(
     wanted: Wanted,
     profile: Profile,
+    snapshot: Snapshot | None,
     lock: LinkLock | None,
     say: Say,
     signals: EndingSignals,
@@ -121,7 +125,11 @@ def _open(
 ) -> Board:
     """Open all of one board; `stack` closes it."""
     with signals.held():
-        host, seed = _host(wanted, profile, stack, say)
+        host, seed = (
+            _host(wanted, profile, stack, say)
+            if snapshot is None
+            else _host_of_snapshot(wanted, snapshot, stack)
+        )
     with signals.held():
         scheme, place = port_named(wanted.port)
         port = scheme.open(place, say)
@@ -194,6 +202,8 @@ def _check_paths(wanted: Wanted, lock: LinkLock | None) -> None:
         files |= {"--link": lock.link, "the lock of --link": lock.lock_path}
     if wanted.image is not None:
         files["--image"] = wanted.image
+    if wanted.snapshot is not None:
+        files["--snapshot"] = wanted.snapshot
     if wanted.record is not None:
         files["--record"] = wanted.record
     profile = profile_path(wanted.profile)
@@ -265,6 +275,34 @@ def _host(wanted: Wanted, profile: Profile, stack: ExitStack, say: Say) -> tuple
             f"image {wanted.image} holds a pump of seed {seed}; leave --seed out, or choose another --image"
         )
     return PumpHost(_pump_of(image, seed, wanted, profile, say), image, hashing=hashing), seed
+
+
+def _snapshot(path: Path) -> Snapshot:
+    from firmware_emu.bench.snapshot import read_snapshot_file  # noqa: PLC0415 - where it is asked for
+
+    return read_snapshot_file(path)
+
+
+def _host_of_snapshot(wanted: Wanted, snapshot: Snapshot, stack: ExitStack) -> tuple[PumpHost, int]:
+    """The pump of a snapshot, to others one that lost its memory; in a new image where one is wanted."""
+    from firmware_emu.bench.snapshot_shelf import KeptSnapshot  # noqa: PLC0415 - as above
+
+    pump = snapshot.pump
+    seed = int.from_bytes(pump.plant.entropy.seed, "big")
+    image = None
+    if wanted.image is not None:
+        from firmware_emu.bench.image_file import ImageFile  # noqa: PLC0415 - as above
+
+        image = ImageFile(wanted.image, pump.profile, syncing=wanted.syncing)
+        stack.callback(image.close)
+        if image.seed is not None:
+            raise BadConfigurationError(
+                f"image {wanted.image} holds a pump already; choose another --image for that of --snapshot"
+            )
+        image.begin(seed)
+    host = PumpHost(pump, image, hashing=wanted.control is not None)
+    host.go_on_from(KeptSnapshot("file", snapshot), _new_memory_id(wanted))
+    return host, seed
 
 
 def _pump_of(image: ImageFile, seed: int, wanted: Wanted, profile: Profile, say: Say) -> Pump:

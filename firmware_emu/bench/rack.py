@@ -35,10 +35,12 @@ def board_of(wanted: Wanted, number: int) -> Wanted:
     """
     if wanted.boards == 1:
         return wanted
-    if wanted.memory_id is not None:
-        raise BadConfigurationError(
-            "--memory-id names one memory, and --boards makes several: leave one of them out"
-        )
+    for option, given, one in (
+        ("--memory-id", wanted.memory_id, "names one memory"),
+        ("--snapshot", wanted.snapshot, "holds one pump"),
+    ):
+        if given is not None:
+            raise BadConfigurationError(f"{option} {one}, and --boards makes several: leave one of them out")
     return wanted._replace(
         boards=1,
         port=_port_of(wanted.port, number),
@@ -55,6 +57,8 @@ def pump_of(profile: Profile, number: int) -> Profile:
 
     BadConfigurationError where its digits do not reach so far.
     """
+    if number == 1:
+        return profile
     serial = profile.model.serial
     found = _SERIAL_NUMBER.fullmatch(serial)
     counted = "" if found is None else str(int(found["digits"]) + number - 1).zfill(len(found["digits"]))

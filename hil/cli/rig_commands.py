@@ -18,6 +18,7 @@ from hil.cli.quantities import HOURS_MINUTES, MCG_PER_ML, Quantity
 from hil.cli.rig_connection import with_rig
 from hil.cli.rig_fault_commands import clear, faults, inject
 from hil.cli.rig_reading import COUNT, COUNT_MAX, SPAN, said_of, value_text
+from hil.cli.rig_snapshot_commands import diff, fork, restore, snapshot
 from hil.cli.rig_words import (
     chosen,
     clock_words,
@@ -52,7 +53,7 @@ def rig() -> None:
     """
 
 
-for _command in (faults, inject, clear):
+for _command in (faults, inject, clear, snapshot, restore, fork, diff):
     rig.add_command(_command)
 
 
@@ -318,10 +319,10 @@ def cut(bench: Bench, *, after_writes: int | None, torn_after_bytes: int | None)
     bench.show(shown, document, done="the power was cut" if after_writes is None else "the cut is armed")
 
 
-@power.command()
+@power.command(name="restore")
 @click.option("--off", "off_s", metavar="H:MM", type=HOURS_MINUTES, default=0, help="After so long without.")
 @with_rig
-def restore(bench: Bench, *, off_s: int) -> None:
+def restore_power(bench: Bench, *, off_s: int) -> None:
     """Put the plug back; a cut that is armed and has not fired is disarmed."""
     was_off = bench.rig.power_restore(off_s * MS_PER_S)
     shown = "the power is back" if was_off else "the power was on; a cut that was armed is disarmed"

@@ -204,6 +204,44 @@ class ProfilePart(TypedDict):
     ]
 
 
+class SnapshotFields(TypedDict):
+    """A snapshot that the bench keeps."""
+
+    name: Annotated[str, "its name"]
+    profile: Annotated[str, "name of the profile of its pump"]
+    serial: Annotated[str, "serial number of its pump"]
+    pump_ms: Annotated[int, "pump time at which it was taken"]
+
+
+class SnapshotPart(TypedDict):
+    """What the bench keeps."""
+
+    kept: Annotated[SnapshotFields | None, "the one that was kept just now; null where none was"]
+    file: Annotated[str | None, "the file that it was written to, which holds keys; null for none"]
+    snapshots: Annotated[list[SnapshotFields], "all that the bench keeps by now, the newest last"]
+
+
+class RestoredPart(NowPart):
+    """A pump that goes on from a snapshot."""
+
+    memory_id: Annotated[str, "what its memory is called from then on, 16 hex digits"]
+
+
+class DifferenceFields(TypedDict):
+    """One field that two snapshots hold otherwise."""
+
+    field: Annotated[str, "the way to it from the snapshot"]
+    one: Annotated[int | bool | str | None, "what the first holds; null also where it has no such field"]
+    other: Annotated[int | bool | str | None, "what the second holds, alike"]
+
+
+class DiffPart(TypedDict):
+    """Where two snapshots differ."""
+
+    count: Annotated[int, "in how many fields"]
+    differences: Annotated[list[DifferenceFields], "the first of them, as many as --count says"]
+
+
 # Of the commands of `pumpbench rig`; those of `power` and of `lease` share one each.
 RIG_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "rig-state": ((StatePart,),),
@@ -223,4 +261,8 @@ RIG_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "rig-faults": ((FaultsPart,),),
     "rig-inject": ((FaultPart,),),
     "rig-clear": ((FaultPart,),),
+    "rig-snapshot": ((SnapshotPart,),),
+    "rig-restore": ((RestoredPart,),),
+    "rig-fork": ((RestoredPart,),),
+    "rig-diff": ((DiffPart,),),
 }

@@ -284,7 +284,7 @@ class ComposedRig(KeepsSnapshots):
             self._lacks(f"person at a terminal, who is needed for {name}")
         return instrument
 
-    def no_snapshots(self) -> NoReturn:
+    def _no_snapshots(self) -> NoReturn:
         """A board goes forward only."""
         self._lacks("snapshot")
 

@@ -19,7 +19,7 @@ from firmware_emu.bench.pump_host import new_pump
 from firmware_emu.bench.ready_line import write_line
 from firmware_emu.bench.rig import actions
 from firmware_emu.bench.signals import EndingSignals, ending_signals
-from firmware_emu.bench.snapshot import read_snapshot
+from firmware_emu.bench.snapshot import Snapshot, read_snapshot
 from firmware_emu.bench.snapshot_shelf import KeptSnapshot
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.faults.orders import NOW, At, Start
@@ -88,6 +88,7 @@ class EmulatedTarget:
         self._choice = choice
         self._bench: VirtualBench | None = None
         self._arrived = b""
+        self._held: Snapshot | None = None
         self.sent_bytes = 0
         """Bytes put on the line so far."""
         self.rig = EmulatedRig(self)
@@ -113,6 +114,7 @@ class EmulatedTarget:
         seed = DEFAULT_SEED if self._choice.seed is None else self._choice.seed
         self._bench = VirtualBench(new_pump(_profile_of(self._choice), seed, self._choice.memory_id))
         self._arrived = b""
+        self._held = None
 
     def open_channel(self) -> EmulatedChannel:
         """The line to the pump."""
@@ -130,6 +132,15 @@ class EmulatedTarget:
         """Go on from a snapshot, any number of times."""
         self._bench = snapshot.fork()
         self._arrived = b""
+
+    def hold(self) -> None:
+        """Keep the pump as it is before something is done to it; the one that was held before is gone."""
+        if self._bench is not None:
+            self._held = Snapshot.of(self._bench.host)
+
+    def before_last_action(self, name: str) -> dict[str, Any] | None:
+        """The pump as it was when it was last held, as a document; None where it never was."""
+        return None if self._held is None else self._held.document(name)
 
     def put(self, data: bytes) -> None:
         """Bytes to the pump, now."""

@@ -11,7 +11,7 @@ from importlib import import_module
 from protocol.wire import checksum, framing
 from scripts.bench.measure import Row, table
 
-PARTS = ("codec", "virtual_time", "start_up", "round_trip", "image", "recording")
+PARTS = ("codec", "virtual_time", "start_up", "round_trip", "image", "recording", "snapshot")
 
 
 def main(wanted: list[str]) -> int:

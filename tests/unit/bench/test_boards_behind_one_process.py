@@ -89,6 +89,7 @@ def test_what_is_counted_and_what_is_named_tells_the_boards_apart() -> None:
             "takes --pty, --tcp and --rfc2217, and serial:/dev/ttyUSB0 is one port",
         ),
         ({"memory_id": 5}, "--memory-id names one memory, and --boards makes several"),
+        ({"snapshot": Path("kept.json")}, "--snapshot holds one pump, and --boards makes several"),
     ],
 )
 def test_what_there_is_once_alone_is_refused(changed: dict[str, Any], said: str) -> None:
@@ -100,6 +101,7 @@ def test_what_there_is_once_alone_is_refused(changed: dict[str, Any], said: str)
     ("serial", "number", "counted"),
     [
         ("EMU000000001", 1, "EMU000000001"),
+        ("of letters alone", 1, "of letters alone"),
         ("EMU000000009", 2, "EMU000000010"),
         ("42", 3, "44"),
         ("A7B0", 2, "A7B1"),
@@ -109,7 +111,7 @@ def test_serial_numbers_are_counted_up(serial: str, number: int, counted: str) -
     assert serial_of_board(serial, number) == counted
 
 
-@pytest.mark.parametrize(("serial", "number"), [("EMU-WARD", 2), ("EMU9", 2), ("", 1)])
+@pytest.mark.parametrize(("serial", "number"), [("EMU-WARD", 2), ("EMU9", 2), ("", 2)])
 def test_a_serial_number_that_cannot_be_counted_so_far_is_refused(serial: str, number: int) -> None:
     with pytest.raises(BadConfigurationError, match="cannot be counted up to board"):
         serial_of_board(serial, number)

@@ -77,6 +77,9 @@ def test_it_describes_itself(bench: ThreadBench) -> None:
         "/v1/events",
         "/v1/events/{since}",
         "/v1/profile",
+        "/v1/snapshots",
+        "/v1/snapshots/{name}",
+        "/v1/snapshots/{name}/restore",
         "/v1/shutdown",
     }
     assert "Not a medical device" in document["info"]["summary"]
