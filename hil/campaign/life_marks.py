@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
-from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware_emu.controller.events import LogWritten
 
 
-def mark(written: LogWritten) -> None:
+def mark(written: LogWritten, sometimes: Callable[[str, object], None]) -> None:
     """Set the marks of one entry; most have none."""
     data: Any = written.data
     match written.log_type:
