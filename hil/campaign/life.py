@@ -79,6 +79,15 @@ DEEDS = (
 OF_FAULTS = ("fault", "cure")
 
 
+class Event(NamedTuple):
+    """Something that was done in a life."""
+
+    at_ms: int
+    """Of the pump, when it began."""
+    deed: str
+    """Name of the method of `Life`, and what was said to it."""
+
+
 class Play(NamedTuple):
     """What lives are made of, and what must hold in them."""
 
@@ -140,6 +149,8 @@ class Life(Slips):
         self.seen = 0
         self.pairs: set[tuple[str, str]] = set()
         self.boluses: list[int] = []
+        self.story: list[Event] = []
+        """All that was done so far, in its order."""
 
     def sometimes(self, mark: str, happened: object = True) -> None:
         """Note that this life has reached a mark, if it did."""
@@ -499,6 +510,7 @@ class Life(Slips):
 
     def tried(self, deed: Callable[..., None], *args: object) -> None:
         """Do it; where the pump does not answer, that was all."""
+        self.story.append(Event(self.talk.now_ms, " ".join((deed.__name__, *map(str, args)))))
         try:
             deed(*args)
         except Unheard:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.campaign.life_marks import MARKS
 from tests.support.for_each import for_each
 from tests.support.sometimes import reaches, sometimes
 
@@ -73,5 +74,11 @@ def test_every_mark_is_asked_for_and_every_mark_asked_for_is_set_somewhere(
     sources = [(root / path).read_text() for path in python_files if path.parts[:2] in rooms]
     given = set().union(*(marks_in(source, "sometimes") for source in sources))
     asked = set().union(*(marks_in(source, "reaches") for source in sources))
+    of_lives = (
+        marks_in((root / path).read_text(), "sometimes")
+        for path in python_files
+        if path.parts[:2] == rooms[1]
+    )
+    assert set().union(*of_lives) == set(MARKS), "a campaign tells of those that are declared"
     assert given
     assert given == asked
