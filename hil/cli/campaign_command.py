@@ -245,10 +245,8 @@ def _shown(plan: Plan, running: Campaign, began_ms: int) -> Iterator[Callable[[]
 
     def so_far() -> str:
         rate = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
-        return (
-            f"{rate:.2f} pump-years/s, {result.lives} lives, {len(result.marks)} marks, {len(result.pairs)} pairs, "
-            f"{len(result.violations)} violations"
-        )
+        reached = f"{len(result.marks)} marks, {len(result.pairs)} pairs"
+        return f"{rate:.2f} pump-years/s, {reached}, {len(result.violations)} violated"
 
     what = "minutes" if plan.pump_days is None else "pump-days"
     with progress_bar(what, unit=so_far) as show:
