@@ -20,6 +20,7 @@ class TargetCapability(StrEnum):
     RESET = "reset"  # a pump in its known first state for each test
     BALANCE = "balance"  # weigh what the pump has delivered
     MAGNET = "magnet"  # bring a magnet near the pump, and take it away
+    STALL = "stall"  # hold the rotor, and let it go
     SNAPSHOT = "snapshot"  # go back to an earlier state
 
 

@@ -129,7 +129,7 @@ for _kind in (
     InstrumentKind(
         "stall",
         "a person at the terminal who holds the rotor and lets it go",
-        frozenset(),
+        frozenset({TargetCapability.STALL}),
         (),
         lambda _settings, access: PersonAtRotor(access.ask),
     ),

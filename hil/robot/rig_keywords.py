@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from hil.capabilities import TargetCapability
 from hil.cli.rig_reading import said_of
 from hil.rig import UG_PER_NL, FaultStart
 from hil.robot.failures import Failure, KeywordLibrary, keyword
@@ -14,6 +15,7 @@ from protocol.identifiers import AlarmId  # noqa: TC001 - Robot Framework reads 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.rig import Rig
     from hil.robot.life import SuiteBench
 
 MS_PER_S: Final = 1_000
@@ -29,6 +31,10 @@ COMPARISONS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     ">=": operator.ge,
     ">": operator.gt,
 }
+
+
+BY_AN_INSTRUMENT: Final = {"magnet": TargetCapability.MAGNET, "motor-stall": TargetCapability.STALL}
+"""Faults that a board has without all others, by its bench file."""
 
 
 class RigKeywords(KeywordLibrary):
@@ -143,17 +149,23 @@ class RigKeywords(KeywordLibrary):
             raise Failure(f"usage: a fault starts once, and {' and '.join(said)} are two starts")
         start = next(iter(said.values()), None)
         for_ms = None if lasting is None else lasting * MS_PER_S
-        self._suite.rig("faults").inject(fault, start, for_ms=for_ms, **numbers)
+        self._causing(fault).inject(fault, start, for_ms=for_ms, **numbers)
 
     @keyword
     def clear_fault(self, fault: str) -> None:
         """End a fault, and what was ordered of it."""
-        self._suite.rig("faults").clear(fault)
+        self._causing(fault).clear(fault)
 
     @keyword
     def weigh_delivered(self) -> Volume:
         """Return the volume that the balance shows as really delivered."""
         return Volume(self._suite.rig("balance").weigh().mass_ug // UG_PER_NL)
+
+    def _causing(self, fault: str) -> Rig:
+        """The rig, where it has faults, or the instrument of this one."""
+        all_faults = TargetCapability.FAULTS
+        has_all = all_faults in self._suite.session.capabilities
+        return self._suite.rig(all_faults if has_all else BY_AN_INSTRUMENT.get(fault, all_faults))
 
     def _run_until(self, what: str, words: str, within: Duration, **said: Any) -> Duration:
         result = self._suite.rig("time").run_until(what, within * MS_PER_S, **said)

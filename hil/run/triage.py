@@ -109,6 +109,8 @@ def _host_is_full(seen: Evidence) -> bool:
 
 def _silence(seen: Evidence) -> str:
     """Why nobody knows whose fault it is that no answer came."""
+    if seen.timed_out:
+        return "it took longer than its limit, and nothing that was counted says why"
     if seen.line.faults_of_test or seen.line.by_hand:
         return "no answer came, and the test itself disturbed or used the bare line: whether more was lost is not known"
     if seen.line.answers_now is False:
@@ -246,12 +248,14 @@ RULES: Final = (
     Rule(
         lambda seen: seen.is_assertion and bool(seen.concern),
         Accused.DEVICE,
-        lambda seen: f"what came from the pump itself is not as `{_shortened(seen.concern)}` expects",
+        lambda seen: f"what came from the pump or its rig is not as `{_shortened(seen.concern)}` expects",
     ),
     Rule(
         lambda seen: seen.is_assertion and seen.raised_in is Code.TEST,
         Accused.TEST,
-        lambda _seen: "what failed in the test's own code concerns nothing that came from the pump",
+        lambda _seen: (
+            "what failed in the test's own code concerns nothing that came from the pump or its rig"
+        ),
     ),
     Rule(
         lambda seen: seen.raised_in is Code.TEST,

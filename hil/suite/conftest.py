@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hil.capabilities import TargetCapability
+from hil.errors import PumpbenchError
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.suite.raw_client import RawClient
 from protocol.identifiers import Role, State
@@ -69,8 +71,11 @@ def raw(make_raw: Callable[..., RawClient]) -> RawClient:
 
 
 @pytest.fixture
-def running(pump: Programmer) -> Programmer:
-    """A clinician's programmer of a pump that runs without a bolus; skipped where it does not."""
+def running(pump: Programmer, pump_bench: TestBench) -> Iterator[Programmer]:
+    """A clinician's programmer of a pump that runs without a bolus; skipped where it does not.
+
+    A pump that is not made anew for the next test runs again after a test that has stopped it.
+    """
     status = pump.status()
     if status.state is not State.RUN:
         pytest.skip(f"needs a pump that runs; this one is in {status.state.name}")
@@ -78,4 +83,8 @@ def running(pump: Programmer) -> Programmer:
         pytest.skip(
             f"needs a pump without a bolus; in this one the bolus of command {status.bolus_cmd_id} is active"
         )
-    return pump
+    yield pump
+    if TargetCapability.RESET not in pump_bench.target.capabilities:
+        with suppress(PumpbenchError):  # what ails it fails the test that needs it
+            if pump.status().state is State.STOP:
+                pump.resume()

@@ -35,7 +35,7 @@ def critical_tones_ms(pump_rig: Rig, since_ms: int) -> list[int]:
 
 
 @verifies("ALM-018")
-@needs("time", "tones", "faults", "power")
+@needs("time", "tones", "stall", "power")
 def test_where_one_critical_alarm_ends_and_another_lasts_no_interval_is_without_a_tone(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -58,7 +58,7 @@ def test_where_one_critical_alarm_ends_and_another_lasts_no_interval_is_without_
 
 
 @verifies("ALM-019")
-@needs("time", "tones", "faults")
+@needs("time", "tones", "stall")
 def test_an_alarm_that_is_silenced_three_times_in_ten_minutes_is_heard_three_times_again(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -76,7 +76,7 @@ def test_an_alarm_that_is_silenced_three_times_in_ten_minutes_is_heard_three_tim
 
 
 @verifies("ALM-020")
-@needs("time", "tones", "faults", "power")
+@needs("time", "tones", "stall", "power")
 def test_a_silenced_alarm_is_heard_within_an_interval_after_a_loss_of_power(
     running: Programmer, pump_rig: Rig
 ) -> None:

@@ -193,7 +193,7 @@ def test_a_bolus_that_was_prepared_before_a_stop_does_not_start_after_it(running
 
 
 @verifies("BOL-007")
-@needs("time", "faults", "reset")
+@needs("time", "stall", "reset")
 def test_no_bolus_starts_while_a_critical_alarm_is_active(running: Programmer, pump_rig: Rig) -> None:
     pump_rig.stall(on=True)
     assert pump_rig.run_until("alarm", HOUR_MS).reached

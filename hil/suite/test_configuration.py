@@ -92,7 +92,7 @@ def test_a_limit_binds_the_next_bolus_and_is_told(running: Programmer) -> None:
 
 
 @verifies("CFG-004", "ALM-017")
-@pytest.mark.needs("time", "tones", "faults")
+@pytest.mark.needs("time", "tones", "stall")
 @pytest.mark.parametrize("interval_s", [60, 7_200])
 def test_a_tone_comes_at_the_new_interval_at_once(
     running: Programmer, pump_rig: Rig, interval_s: int

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import SessionRefused
-from hil.plugin import verifies
+from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_active, is_latched
 from hil.suite.raw_client import rejection_of
 from protocol.identifiers import AlarmFlag, AlarmId, Handshake, Outcome, RejectReason, Role, State
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 STROKE_NL = 500
 
-pytestmark = pytest.mark.needs("time", "faults", "truth", "power", "reset")
+pytestmark = pytest.mark.needs("time", "faults", "reset")
 
 
 def fault(pump_rig: Rig, name: str) -> RigFault:
@@ -37,6 +37,7 @@ def is_off_after(pump_rig: Rig, name: str, effects: int) -> bool:
 
 
 @verifies("STA-007")
+@needs("truth")
 @pytest.mark.parametrize("accuracy_ppm", [855_000, 1_145_000, 2_000_000])
 def test_a_pump_that_moves_too_much_or_too_little_does_not_know_it(
     running: Programmer, pump_rig: Rig, accuracy_ppm: int
@@ -84,6 +85,7 @@ def test_a_magnet_lets_strangers_be_greeted_beyond_the_budget(
 
 
 @verifies("SES-023")
+@needs("truth", "power")
 def test_a_pump_without_chance_opens_no_session_and_goes_on_with_its_therapy(
     running: Programmer, pump_as: Callable[[Role], Programmer], pump_rig: Rig
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_pump_without_chance_opens_no_session_and_goes_on_with_its_therapy(
 
 
 @verifies("PWR-002", "PWR-004")
+@needs("truth", "power")
 @pytest.mark.parametrize("stays_off", [0, 1])
 def test_power_that_goes_at_a_stroke_leaves_that_stroke_uncertain_and_the_bolus_ended(
     running: Programmer, pump_rig: Rig, stays_off: int

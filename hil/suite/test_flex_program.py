@@ -339,7 +339,7 @@ def test_without_a_valid_clock_the_last_constant_rate_runs_until_the_clock_is_se
 
 
 @verifies("TIM-007")
-@needs("time", "reset", "power")
+@needs("reset", "power")
 def test_a_constant_rate_of_another_concentration_does_not_run(flexible: Programmer, pump_rig: Rig) -> None:
     set_clock(flexible, 7)
     staged = flexible.stage_flex_program(EVERY_DAY, concentration_ng_per_ml=2_000_000, drug_id=1)
@@ -358,7 +358,7 @@ def test_a_constant_rate_of_another_concentration_does_not_run(flexible: Program
 
 
 @verifies("PRG-023")
-@needs("time", "reset", "power")
+@needs("reset", "power")
 def test_no_flexible_program_is_committed_while_nobody_knows_the_time(
     flexible: Programmer, pump_rig: Rig
 ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.plugin import verifies
+from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, is_active
 from protocol.identifiers import AlarmId, OnExpiry
 from protocol.log.types import LogType
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
-pytestmark = pytest.mark.needs("time", "faults", "truth", "reset")
+pytestmark = pytest.mark.needs("time", "faults", "reset")
 
 HOUR_MS, STROKE_MS, STROKE_NL, PPM, ML = 3_600_000, 72_000, 500, 1_000_000, 1_000_000
 DAY_NL = 600_000
@@ -47,6 +47,7 @@ def test_worn_gears_are_a_stall_each_time_that_they_bind_and_for_good_in_the_end
 
 # FI 10, RH-15
 @verifies("HYD-002")
+@needs("truth")
 def test_behind_an_occlusion_nothing_is_told_and_its_release_is_a_bolus(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -64,6 +65,7 @@ def test_behind_an_occlusion_nothing_is_told_and_its_release_is_a_bolus(
 
 # FI 16, RH-17
 @verifies("HYD-003")
+@needs("truth")
 def test_a_tube_that_was_dented_by_48_hours_gives_more_and_is_suspect_until_it_is_measured(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_tube_that_was_dented_by_48_hours_gives_more_and_is_suspect_until_it_i
 
 # FI 18, RH-21
 @verifies("HYD-004")
+@needs("truth")
 def test_a_pump_that_was_overfilled_believes_what_it_was_told_and_is_suspect(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -98,6 +101,7 @@ def test_a_pump_that_was_overfilled_believes_what_it_was_told_and_is_suspect(
 
 # FI 15, RH-22
 @verifies("HYD-005")
+@needs("truth")
 def test_above_two_atmospheres_fluid_goes_back_and_the_belief_stays(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -130,6 +134,7 @@ def test_a_rotor_that_turns_backwards_delivers_nothing_and_is_told_as_a_stall(
 
 # FI 07
 @verifies("SAF-005")
+@needs("truth")
 def test_edges_without_a_stroke_are_told_at_the_end_of_the_day_and_never_counted(
     running: Programmer, pump_rig: Rig
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil.errors import DeviceError, SessionRefused
-from hil.plugin import verifies
+from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_S, LogMark, is_latched
 from hil.suite.refusals import refused
 from hil.suite.sample_requests import SAMPLE_REQUESTS
@@ -33,7 +33,7 @@ CARD = DeviceKey(CARD_KEY_ID, Role.OBSERVER, DEVELOPMENT_CARD, 0, development=Tr
 RECOVERY_DELAY_S = 600
 WINDOW_MS = 120 * MS_PER_S
 
-pytestmark = pytest.mark.needs("time", "magnet", "reset")
+pytestmark = pytest.mark.needs("reset")
 
 
 def new_key(role: Role, key_id: int = NEW_ID) -> DeviceKey:
@@ -47,6 +47,7 @@ def entries_since(pump: Programmer, seq: int, log_type: LogType) -> list[tuple[i
 
 
 @verifies("KEY-001")
+@needs("magnet")
 @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 def test_a_paired_key_opens_a_session_in_its_role_and_is_listed_without_its_key(
     pump: Programmer, open_programmer: Callable[..., Programmer], pump_rig: Rig, role: Role
@@ -67,6 +68,7 @@ def test_a_paired_key_opens_a_session_in_its_role_and_is_listed_without_its_key(
 
 
 @verifies("KEY-002")
+@needs("magnet")
 @pytest.mark.parametrize("missing", list(Missing), ids=lambda missing: missing.name.lower())
 def test_without_the_window_or_the_magnet_no_key_changes_and_none_is_listed(
     make_raw: Callable[..., RawClient], pump_rig: Rig, missing: Missing
@@ -86,6 +88,7 @@ def test_without_the_window_or_the_magnet_no_key_changes_and_none_is_listed(
 
 
 @verifies("KEY-002")
+@needs("magnet", "time")
 def test_the_window_closes_after_two_minutes(make_raw: Callable[..., RawClient], pump_rig: Rig) -> None:
     client = make_raw()
     pump_rig.inject("magnet")
@@ -97,6 +100,7 @@ def test_the_window_closes_after_two_minutes(make_raw: Callable[..., RawClient],
 
 
 @verifies("KEY-003")
+@needs("magnet")
 def test_a_key_add_that_was_recorded_and_sent_again_pairs_nobody(
     make_raw: Callable[..., RawClient], pump: Programmer, pump_rig: Rig
 ) -> None:
@@ -112,6 +116,7 @@ def test_a_key_add_that_was_recorded_and_sent_again_pairs_nobody(
 
 
 @verifies("KEY-004")
+@needs("magnet")
 def test_a_revoked_key_is_refused_at_its_next_frame_and_opens_no_further_session(
     pump: Programmer, open_programmer: Callable[..., Programmer], pump_rig: Rig
 ) -> None:
@@ -128,6 +133,7 @@ def test_a_revoked_key_is_refused_at_its_next_frame_and_opens_no_further_session
 
 
 @verifies("KEY-005")
+@needs("magnet")
 def test_the_last_clinicians_key_cannot_be_revoked(pump: Programmer, pump_rig: Rig) -> None:
     pump_rig.inject("magnet")
     with refused(ErrorCode.LAST_CLINICIAN):
@@ -137,6 +143,7 @@ def test_the_last_clinicians_key_cannot_be_revoked(pump: Programmer, pump_rig: R
 
 
 @verifies("KEY-006")
+@needs("magnet")
 def test_a_ninth_key_and_an_id_that_is_taken_are_refused(pump: Programmer, pump_rig: Rig) -> None:
     pump_rig.inject("magnet")
     pump.pair(new_key(Role.PATIENT))
@@ -150,7 +157,7 @@ def test_a_ninth_key_and_an_id_that_is_taken_are_refused(pump: Programmer, pump_
 
 
 @verifies("KEY-007")
-@pytest.mark.needs("power")
+@needs("magnet", "power")
 def test_keys_outlast_a_loss_of_power(
     pump: Programmer, open_programmer: Callable[..., Programmer], pump_rig: Rig
 ) -> None:
@@ -167,7 +174,7 @@ def test_keys_outlast_a_loss_of_power(
 
 
 @verifies("KEY-007")
-@pytest.mark.needs("power")
+@needs("magnet", "faults")
 @pytest.mark.parametrize("writes", [1, 2, 3, 4])
 def test_power_that_goes_while_a_key_is_written_leaves_the_programmer_right(
     pump: Programmer, pump_rig: Rig, writes: int
@@ -181,6 +188,7 @@ def test_power_that_goes_while_a_key_is_written_leaves_the_programmer_right(
 
 
 @verifies("KEY-008")
+@needs("magnet", "time")
 def test_the_implant_card_pairs_a_key_after_ten_minutes_and_an_alarm_tells_of_it(
     pump: Programmer, open_programmer: Callable[..., Programmer], pump_rig: Rig
 ) -> None:
@@ -220,6 +228,7 @@ def test_the_implant_card_has_an_observers_rights_and_none_over_therapy(
 
 
 @verifies("KEY-010")
+@needs("magnet")
 def test_a_new_key_goes_over_the_line_sealed_for_its_own_session_alone(
     pump: Programmer, pump_rig: Rig
 ) -> None:

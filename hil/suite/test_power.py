@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import NotExecuted, OutcomeUnknown
-from hil.plugin import verifies
+from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_latched, mono_ms
 from hil.suite.refusals import refused
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, ErrorCode, Outcome, State, StatusFlag
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOUR_MS = 3_600_000
 VOLUME_NL, DURATION_S = 100_000, 600
 
-pytestmark = pytest.mark.needs("time", "power", "truth", "reset")
+pytestmark = pytest.mark.needs("time", "power", "reset")
 
 
 def cut_and_restore(rig: Rig, off_ms: int = 0) -> None:
@@ -99,6 +99,7 @@ def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(
 
 
 @verifies("PWR-002", "PWR-004")
+@needs("truth")
 @pytest.mark.parametrize("after_ms", [0, 2_999, 3_000, 599_999])
 def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
     running: Programmer, pump_rig: Rig, after_ms: int
@@ -164,6 +165,7 @@ def test_the_least_gap_between_boluses_survives_a_loss_of_power(running: Program
 
 
 @verifies("PWR-001")
+@needs("truth")
 def test_a_pump_without_power_says_nothing_and_delivers_nothing(
     open_programmer: Callable[..., Programmer], pump_rig: Rig
 ) -> None:

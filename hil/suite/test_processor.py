@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
 
-pytestmark = pytest.mark.needs("time", "faults", "truth", "reset")
+pytestmark = pytest.mark.needs("time", "faults", "reset")
 
 HOUR_MS, MINUTE_MS = 3_600_000, 60_000
 STROKES_AN_HOUR = 50
@@ -40,6 +40,7 @@ def failed_parts(pump: Programmer, mark: LogMark) -> list[SelfTestFault]:
 
 # FI 40
 @verifies("SAF-007")
+@needs("truth")
 def test_one_wrong_bit_of_a_critical_variable_is_put_right_and_logged_and_nothing_else_happens(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -53,6 +54,7 @@ def test_one_wrong_bit_of_a_critical_variable_is_put_right_and_logged_and_nothin
 
 # FI 41
 @verifies("SAF-008", "SAF-004", "SAF-017")
+@needs("truth")
 @pytest.mark.parametrize("bits", [(3, 60), (3, 5, 6)], ids=["two bits", "three that look like one"])
 def test_what_cannot_be_put_right_ends_in_the_safe_state_before_another_stroke(
     running: Programmer, pump_rig: Rig, bits: tuple[int, ...]
@@ -106,6 +108,7 @@ def test_at_a_start_the_first_part_that_fails_ends_the_test_and_no_bolus_begins(
 
 # FI 37
 @verifies("SAF-009")
+@needs("truth")
 def test_a_task_that_hangs_is_reset_within_90_seconds_and_therapy_goes_on(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -122,7 +125,7 @@ def test_a_task_that_hangs_is_reset_within_90_seconds_and_therapy_goes_on(
 
 # FI 37
 @verifies("SAF-006")
-@needs("power")
+@needs("truth", "power")
 def test_a_watchdog_that_does_not_count_is_found_at_the_next_start(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_bit_of_ram_that_is_stuck_costs_no_more_than_a_fall_to_the_safe_rate(
 
 # FI 51, RH-08
 @verifies("SAF-013")
+@needs("truth")
 @starts_as("implanted", implant=LOW)
 def test_interference_that_looks_like_a_wake_up_holds_infusion_back_for_a_time_out_at_most(
     running: Programmer, pump_rig: Rig
@@ -165,6 +169,7 @@ def test_interference_that_looks_like_a_wake_up_holds_infusion_back_for_a_time_o
 
 # FI 51, RH-08
 @verifies("SAF-014")
+@needs("truth")
 @starts_as("implanted", model={"telemetry_exit": "interrogation"}, implant=LOW)
 def test_as_it_was_reported_infusion_waits_for_an_interrogation(running: Programmer, pump_rig: Rig) -> None:
     running.end_session()

@@ -103,7 +103,7 @@ def test_a_refill_takes_an_empty_pump_back_to_its_program(running: Programmer, p
 
 
 @verifies("RFL-004")
-@needs("time", "reset")
+@needs("reset")
 def test_a_refill_never_starts_a_pump_that_stands_still(running: Programmer) -> None:
     running.stop(3_600)
     running.refill(18_000_000, aspirated_nl=0)
@@ -212,7 +212,7 @@ def test_a_pump_that_gives_too_little_is_found_out_by_what_the_next_refill_draws
 
 
 @verifies("RFL-005", "ALM-008")
-@needs("time", "truth", "faults")
+@needs("time", "truth")
 @starts_as(model={"accuracy_ppm": 1_145_000, "residual_nl": 0}, implant={"filled_nl": 20_000_000})
 def test_a_pump_within_its_accuracy_runs_dry_before_its_low_alarm(running: Programmer, pump_rig: Rig) -> None:
     alarm = pump_rig.run_until("alarm", 40 * DAY)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hil.plugin import verifies
+from hil.plugin import needs, verifies
 from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_active, is_latched, mono_ms, time_of_ms
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, Outcome, State
 from protocol.log.types import LogType
@@ -20,10 +20,11 @@ STROKE_MS = 72_000  # 500 nL at 600,000 nL/day
 DETECT_MS = 1_200_000
 LATEST_FOUND_MS = DETECT_MS + 2 * STROKE_MS  # from a stall just after a stroke
 
-pytestmark = pytest.mark.needs("time", "faults", "truth", "reset")
+pytestmark = pytest.mark.needs("time", "stall", "reset")
 
 
 @verifies("ALM-003")
+@needs("truth")
 def test_a_stalled_motor_is_found_by_its_missing_edges_within_the_detection_time(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -44,6 +45,7 @@ def test_a_stalled_motor_is_found_by_its_missing_edges_within_the_detection_time
 
 
 @verifies("ALM-003", "ALM-005")
+@needs("truth")
 def test_a_stall_costs_what_was_missed_and_nothing_of_it_is_caught_up(
     running: Programmer, pump_rig: Rig
 ) -> None:
@@ -93,6 +95,7 @@ def test_recovery_ends_the_alarm_by_itself_and_leaves_it_latched(running: Progra
 
 
 @verifies("ALM-003")
+@needs("truth")
 def test_a_stall_shorter_than_the_detection_time_raises_nothing(running: Programmer, pump_rig: Rig) -> None:
     before, mark = running.delivery().basal_nl, LogMark(running)
     pump_rig.stall(on=True)

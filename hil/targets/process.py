@@ -93,6 +93,7 @@ class ProcessTarget:
             TargetCapability.POWER,
             TargetCapability.BALANCE,
             TargetCapability.MAGNET,
+            TargetCapability.STALL,
             TargetCapability.RESET,
             TargetCapability.SNAPSHOT,
         }

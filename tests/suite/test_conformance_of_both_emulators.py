@@ -19,7 +19,10 @@ from tests.support.soak import PLAYS_ALL
 FEWEST_TESTS = 200
 ON_A_PTY = "test_framing or test_bolus.py or test_time or test_tones"
 MOST_ON_A_PTY = 60
-WITH_AND_WITHOUT_A_RIG = "test_framing or test_requests or test_handshake or test_stop or test_ledger"
+LEAVES_IT_STOPPED = "test_who_asked_for_nothing_is_told_nothing"
+WITH_AND_WITHOUT_A_RIG = (
+    f"test_framing or test_requests or test_handshake or test_stop or test_ledger or {LEAVES_IT_STOPPED}"
+)
 
 
 class Run(NamedTuple):
@@ -101,3 +104,4 @@ def test_a_board_without_a_rig_is_asked_for_nothing_that_it_cannot_do(
     assert (run.exit_code, failed) == (0, []), run.said
     assert len(run.passed) >= (60 if PLAYS_ALL else fewest)
     assert run.others, "tests that need a rig are among them"
+    assert "needs a pump that runs" not in run.said, "a test that stops the pump takes no other test its pump"

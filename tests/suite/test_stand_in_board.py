@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 IN_PART = "test_configuration or test_flow_accuracy or test_bolus_limits or test_the_window_closes"
-LACKING = ("faults", "truth", "tones")
+LACKING = ("faults", "stall", "truth", "tones")
 
 
 @pytest.mark.timeout(600 if PLAYS_ALL else 180)

@@ -161,6 +161,7 @@ def test_what_passed_at_a_second_try_is_not_shown_as_simply_passed(
     (case,) = [case for case in cases if case.get("name") == "test_a_line_that_is_bad_once"]
     told = {each.get("name"): str(each.get("value")) for each in case.iter("property")}
     assert told["attempt"].startswith("1: link: no answer came, and frames arrived damaged")
+    assert "accused" not in told  # of a try before
     (flaky,) = case.iter("flakyFailure")
     assert str(flaky.get("message")).startswith("link: no answer came")
     assert "-->" in str(flaky.text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from robot import running
 from robot.libdocpkg import LibraryDocumentation
 
 from hil.robot.quantities import CONVERTERS, DailyDose, Duration, Volume
+from tests.support.stand_in_board import StandInBoard
 
 EXAMPLE = Path(__file__).parents[3] / "fixtures" / "robot" / "pump.robot"
 REPLAY = Path(__file__).parents[3] / "fixtures" / "sessions" / "clinic_day.pcapng"
@@ -92,6 +94,20 @@ def test_each_test_has_a_new_pump_or_all_of_a_suite_have_one_that_its_set_up_pre
 def test_a_bench_that_lacks_what_a_keyword_needs_skips_the_test_and_says_what() -> None:
     seen = told(suite_of(("Ages", "Let Time Pass    1 h"), settings=f"target=replay:{REPLAY}"))
     assert seen == {"Ages": ("SKIP", f"target replay:{REPLAY} has no time")}
+
+
+def test_a_magnet_of_the_bench_file_is_a_fault_and_others_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    near = f"{sys.executable} -c \"open('near', 'w')\""
+    with StandInBoard() as board:
+        board.bench_file(tmp_path, servo={"kind": "magnet", "on": near, "off": "rm near"})
+        tests = (("Near", "Inject Fault    magnet"), ("Edges", "Inject Fault    edge-lost"))
+        seen = told(suite_of(*tests, settings="target=bench:rig1"))
+    assert seen == {"Near": ("PASS", ""), "Edges": ("SKIP", "target bench:rig1 has no faults")}
+    assert not (tmp_path / "near").exists(), "the magnet was taken away after the test"
 
 
 def test_an_address_that_cannot_be_right_ends_the_run_with_one_sentence() -> None:

@@ -100,7 +100,7 @@ CASES = (
     (seen(SILENT, line=LineFacts(faults_of_test=1, damaged_here=1)), "not known", "the test itself disturbed"),
     (seen(SILENT, line=LineFacts(by_hand=True, damaged_at_pump=4)), "not known", "used the bare line"),
     (seen(SILENT, line=LineFacts(late_ms=LATE_MS - 1)), "not known", "no answer came"),
-    (said(AssertionError(), timed_out=True), "not known", "no answer came"),
+    (said(AssertionError(), timed_out=True), "not known", "longer than its limit"),
     (seen(AnswerNotWritten("", "full")), "not known", "nobody is accused"),
     (seen(RuntimeError("x"), Code.ELSEWHERE), "not known", "raised in code of somebody else"),
 )  # fmt: skip
