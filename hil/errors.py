@@ -44,7 +44,7 @@ class ExitCode(IntEnum):
 
 EXIT_CODE_WORDS = {
     ExitCode.OK: "what was asked for was done; of a run: every test that ran passed, and at least one ran",
-    ExitCode.TESTS_FAILED: "hil run: a test failed",
+    ExitCode.TESTS_FAILED: "hil run: a test failed; campaign: an invariant does not hold in a life",
     ExitCode.USAGE: "the command line, or a call of the library, asks for what there is not; of a run: interrupted, "
     "or not every test ran",
     ExitCode.TEST_PROGRAM: "hil run: pytest itself failed",
@@ -198,6 +198,13 @@ class NotTheSame(PumpbenchError):
 
     exit_code = ExitCode.DIFFERENT
     accused = "difference"
+
+
+class InvariantViolated(PumpbenchError):
+    """In a life of a campaign something did not hold that must hold of any pump at any time."""
+
+    exit_code = ExitCode.TESTS_FAILED
+    accused = "device"
 
 
 class LeftStopped(PumpbenchError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
+from hil.cli.campaign_documents import CAMPAIGN_DOCUMENTS
 from hil.cli.compare_documents import COMPARE_DOCUMENTS
 from hil.cli.documents import ErrorFields  # noqa: TC001 - the schema is made from it
 from hil.cli.history_documents import HISTORY_DOCUMENTS
@@ -114,6 +115,7 @@ BENCH_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "hil-revoke": ((RevokePart,),),
     "hil-preflight": ((PreflightPart,),),
     "report-verify": ((VerifyPart,),),
+    **CAMPAIGN_DOCUMENTS,
     **COMPARE_DOCUMENTS,
     **HISTORY_DOCUMENTS,
 }

@@ -76,6 +76,9 @@ GROUPS = {
     ),
     "plot": Group("hil.cli.plot_command", "plot", "Draw a recording, or what a rig saw of a pump."),
     "hil": Group("hil.cli.run", "hil", "Run the conformance suite against a target."),
+    "campaign": Group(
+        "hil.cli.campaign_command", "campaign", "Play lives of emulated pumps by the thousand."
+    ),
     "report": Group("hil.cli.evidence_command", "evidence", "Check the report of a run: is it whole?"),
     "completion": Group("hil.cli.completion", "completion", "Print the completion script of a shell."),
     "help": Group("hil.cli.help_pages", "help_page", "Print a page, such as `help exit-codes`."),

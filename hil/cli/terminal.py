@@ -61,15 +61,23 @@ def live_table() -> Iterator[Callable[[Rows], None]]:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows on stderr how much of what has been done, from the first call on; nothing of it stays."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+def progress_bar(what: str, *, unit: Callable[[], str] = str) -> Iterator[Callable[[int, int], None]]:
+    """Shows on stderr how much of what has been done, from the first call on; nothing of it stays.
+
+    `unit`: what is said behind the numbers, asked at each call.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[unit]}"),
+    )
     bar = Progress(*columns, console=_console(stderr=True), transient=True, auto_refresh=False)
-    task = bar.add_task(what)
+    task = bar.add_task(what, unit=unit())
 
     def show(done: int, total: int) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total, refresh=True)
+        bar.update(task, completed=done, total=total, unit=unit(), refresh=True)
 
     try:
         yield show

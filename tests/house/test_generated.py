@@ -16,6 +16,10 @@ DOCUMENTS = {
         "hil/bench.schema.json",
         '"title": "pumpbench bench file, pumpbench.toml",\n',
     ),
+    "generate_campaign_schema.py": (
+        "hil/campaign/plan.schema.json",
+        '"title": "pumpbench campaign plan",\n',
+    ),
     "generate_program_schema.py": (
         "hil/programs/program.schema.json",
         '"title": "pumpbench program file",\n',

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hil.campaign.life_marks import MARKS
 from tests.support.for_each import for_each
 from tests.support.sometimes import reaches, sometimes
 
@@ -60,7 +61,7 @@ def marks_in(source: str, function: str) -> set[str]:
     if function not in source:
         return found
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == function:
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in (function, f"self.{function}"):
             arguments = node.args[:1] if function == "sometimes" else node.args
             found |= {ast.literal_eval(argument) for argument in arguments}
     return found
@@ -69,10 +70,15 @@ def marks_in(source: str, function: str) -> set[str]:
 def test_every_mark_is_asked_for_and_every_mark_asked_for_is_set_somewhere(
     root: Path, python_files: list[Path]
 ) -> None:
-    sources = [
-        (root / path).read_text() for path in python_files if path.parts[:2] == ("tests", "simulation")
-    ]
+    rooms = (("tests", "simulation"), ("hil", "campaign"))
+    sources = [(root / path).read_text() for path in python_files if path.parts[:2] in rooms]
     given = set().union(*(marks_in(source, "sometimes") for source in sources))
     asked = set().union(*(marks_in(source, "reaches") for source in sources))
+    of_lives = (
+        marks_in((root / path).read_text(), "sometimes")
+        for path in python_files
+        if path.parts[:2] == rooms[1]
+    )
+    assert set().union(*of_lives) == set(MARKS), "a campaign tells of those that are declared"
     assert given
     assert given == asked

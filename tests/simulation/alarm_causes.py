@@ -13,6 +13,7 @@ from firmware_emu.controller.events import AlarmRaised
 from firmware_emu.controller.memory.memory_map import LOG_SLOT_BYTES, MARK_OFFSET, PLACES, Region, log_ring
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import CARD_KEY_ID, AlarmId, OnExpiry, RefillFlag, Role, StopReason, TimeSetReason
 from protocol.link.development_keys import DEVELOPMENT_CARD, DeviceKey, development_key
 from protocol.log.types import LogName
@@ -25,7 +26,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of
 from tests.support.pairing import as_key, bring_magnet
 
 WALL_S = 826_000_000

@@ -11,7 +11,7 @@ from protocol.log.types import LogName, LogType
 from protocol.messages.log import LogStatus
 
 if TYPE_CHECKING:
-    from tests.simulation.conversation import Conversation
+    from hil.campaign.conversation import Conversation
 
 
 def assert_log_is_whole(talk: Conversation) -> None:

@@ -7,10 +7,10 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised
+from hil.campaign.conversation import Conversation
 from protocol.identifiers import AlarmId
 from protocol.log.data import AlarmOnData
 from protocol.log.types import LogName
-from tests.simulation.conversation import Conversation
 
 if TYPE_CHECKING:
     from firmware_emu.events import Event, TraceEntry

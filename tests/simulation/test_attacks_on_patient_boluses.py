@@ -6,6 +6,8 @@ from typing import Any
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import profile_of
+from hil.campaign.program_boluses import PATIENT, PatientAndClinician
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -22,9 +24,7 @@ from protocol.messages.bolus import BolusCancel, BolusPrepare, Prime
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import PATIENT, PatientAndClinician
 from tests.support.for_each import for_each
 
 CLINICIANS, PATIENTS = 80, 1  # the cmd_id of each bolus

@@ -23,6 +23,7 @@ from firmware_emu.controller.memory.memory_map import (
     Region,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, ErrorCode, ProgramSlot, RefillFlag, State, StatusFlag, StopReason
 from protocol.log.types import LogName, LogType
 from protocol.messages.log import LogStatus
@@ -30,7 +31,6 @@ from protocol.messages.program import GetProgram, ProgCommit
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.soak import part_of
 

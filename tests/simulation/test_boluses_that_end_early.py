@@ -6,13 +6,13 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, Outcome
 from protocol.log.data import BolusEndData
 from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import BolusCancel
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 SLOW = 24_000  # ng/day: a basal stroke every 900 s

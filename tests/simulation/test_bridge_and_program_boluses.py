@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import AlarmId, DenyReason, ErrorCode
-from protocol.log.data import CmdRefusedData
-from protocol.log.types import LogType
-from protocol.messages.program import PatientBlock, PeriodicBlock, ProgCommit, Segment
-from protocol.messages.reading import GetDelivery, GetStatus
-from protocol.messages.reservoir import GetReservoir
-from tests.simulation.conversation import bridged, profile_of
-from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import (
+from hil.campaign.conversation import bridged, profile_of
+from hil.campaign.program_boluses import (
     PATIENT,
     PERIODIC,
     RATE_NL_PER_DAY,
     PatientAndClinician,
     header_of,
 )
+from protocol.identifiers import AlarmId, DenyReason, ErrorCode
+from protocol.log.data import CmdRefusedData
+from protocol.log.types import LogType
+from protocol.messages.program import PatientBlock, PeriodicBlock, ProgCommit, Segment
+from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.reservoir import GetReservoir
+from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 BRIDGE_NL, BRIDGE_RATE = 50_000, 600_000
 BRIDGE_S = 7_200  # 100 strokes, one each 72 s

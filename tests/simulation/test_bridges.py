@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -27,7 +28,6 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.test_flexible_programs import EVERY_DAY, MIDNIGHT_S, WE_37
 from tests.support.for_each import for_each

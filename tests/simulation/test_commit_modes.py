@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from firmware_emu.profile import CommitMode
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol import identifiers
 from protocol.identifiers import AlarmId, BolusKind, ErrorCode, RefillFlag, State, StatusFlag
 from protocol.log.types import LogType
@@ -16,7 +17,6 @@ from protocol.messages.program import ProgAbort, ProgBegin, ProgCommit, ProgVeri
 from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 

@@ -14,8 +14,8 @@ from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agre
 from tests.simulation.test_power_cuts_in_therapy import STROKE_NL, STROKES, bolus_at_work
 
 if TYPE_CHECKING:
+    from hil.campaign.conversation import Conversation
     from protocol.messages.ledger import QueryCmdReply
-    from tests.simulation.conversation import Conversation
 
 STROKE_MS = 10_000
 FLIPPED_BYTE = 20  # of the data, behind sequence and length: the checksum alone shows it

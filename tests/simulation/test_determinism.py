@@ -11,12 +11,12 @@ from firmware_emu.bench.trace_hash import TraceHash, trace_bytes
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import SEED, Conversation, profile_of, state_of
 from protocol.identifiers import State, StopReason
 from protocol.log.types import LogName
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import SEED, Conversation, profile_of, state_of
 from tests.support.soak import rounds_of
 
 PROFILE = profile_of(implant=Implant(filled_nl=20_000_000), wall_at_start_s=826_000_000)

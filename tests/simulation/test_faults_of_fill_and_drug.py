@@ -13,6 +13,13 @@ from typing import NamedTuple
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.profile import Implant, Profile
 from firmware_emu.units import MS_PER_DAY, PPM
+from hil.campaign.conversation import (
+    Conversation,
+    bridged,
+    factory_profile,
+    profile_of,
+    simple_header,
+)
 from hil.cli.path_commands import given_into_the_path
 from hil.cli.procedure_documents import PrimePart
 from hil.procedures import doses
@@ -32,13 +39,6 @@ from protocol.messages.configuration import ConfigRead, ConfigWrite
 from protocol.messages.program import ProgCommit, ProgramHeader, Segment
 from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
-from tests.simulation.conversation import (
-    Conversation,
-    bridged,
-    factory_profile,
-    profile_of,
-    simple_header,
-)
 from tests.support.for_each import for_each
 
 ML = 1_000_000

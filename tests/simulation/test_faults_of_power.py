@@ -14,12 +14,12 @@ import pytest
 from firmware_emu.events import PowerCutCause, PowerLost
 from firmware_emu.profile import Implant, ResetPolicy
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, Outcome, SelfTestFault, State, StateReason
 from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 SLOW = Implant(dose_ng_per_day=24_000, filled_nl=20_000_000)

@@ -13,14 +13,14 @@ import pytest
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import MARCH_2_S, Conversation, profile_of
+from hil.campaign.program_boluses import PATIENT, PatientAndClinician
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, DenyReason, SelfTestFault, State, TimeSetReason
 from protocol.log.types import LogType
 from protocol.messages.reading import GetStatus
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import MARCH_2_S, Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import PATIENT, PatientAndClinician
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 U32_MS = 1 << 32

@@ -22,6 +22,7 @@ from firmware_emu.controller.memory.memory_map import (
     Region,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, ConfigId, Outcome, RefillFlag, State, StatusFlag
 from protocol.log.types import LogName, LogType
@@ -32,7 +33,6 @@ from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.wire.checksum import crc32c
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.soak import part_of
 

@@ -12,6 +12,7 @@ from firmware_emu.controller.critical_values import COPY, CRITICAL
 from firmware_emu.events import WatchdogReset
 from firmware_emu.plant.processor import TASKS
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, memory_of, profile_of
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, OnExpiry, Outcome, SelfTestFault, State, StateReason, StopReason
 from protocol.log.data import AlarmOnData
@@ -20,7 +21,6 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, memory_of, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.stepping import cuts
 from tests.support.for_each import for_each

@@ -13,6 +13,13 @@ from firmware_emu.controller.events import ProgramEvent, RateStepped
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S, MS_PER_WEEK
+from hil.campaign.conversation import (
+    MARCH_2_S,
+    Conversation,
+    factory_profile,
+    flexible_program,
+    profile_of,
+)
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
@@ -33,13 +40,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import (
-    MARCH_2_S,
-    Conversation,
-    factory_profile,
-    flexible_program,
-    profile_of,
-)
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.stepping import Story, alarm_ms, cuts, played
 from tests.simulation.test_steps import assert_same

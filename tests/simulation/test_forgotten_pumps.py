@@ -10,6 +10,7 @@ from itertools import pairwise
 from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.profile import CommitMode, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol.identifiers import AlarmFlag, AlarmId, OnExpiry, RefillFlag, State, StopReason
 from protocol.log.types import LogType
 from protocol.messages.alarms import GetAlarms
@@ -18,7 +19,6 @@ from protocol.messages.program import ProgBegin, ProgWrite, Segment
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 

@@ -13,8 +13,8 @@ import pytest
 from firmware_emu.bench.profile_file import load_profile
 from firmware_emu.state_copy import copy_state
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ import pytest
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, PPM
+from hil.campaign.conversation import Conversation, factory_profile, profile_of
 from hil.plugin import verifies
 from hil.procedures.reservoir import check_refill
 from protocol.identifiers import AlarmId, OnExpiry, RefillFlag, StopReason
@@ -17,7 +18,6 @@ from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, factory_profile, profile_of
 
 if TYPE_CHECKING:
     from firmware_emu.controller.controller import Belief

@@ -15,6 +15,7 @@ from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.delivery_sources import SOURCES
 from firmware_emu.events import PowerLost
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.program_boluses import RATE_NL_PER_DAY, PatientAndClinician, header_of
 from protocol.identifiers import BolusKind, OnExpiry, ProgramFlag, RefillFlag, StopReason, TimeSetReason
 from protocol.log.types import BolusEndReason, DeliveryKind, LogType
 from protocol.messages.bolus import BolusCommit, BolusPrepare, PatientBolus, Prime
@@ -25,7 +26,6 @@ from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import RATE_NL_PER_DAY, PatientAndClinician, header_of
 from tests.support.soak import part_of
 
 if TYPE_CHECKING:

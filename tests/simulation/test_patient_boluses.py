@@ -6,6 +6,8 @@ from typing import Any
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation, flexible_program, profile_of
+from hil.campaign.program_boluses import PATIENT, PERIODIC, PatientAndClinician, header_of
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -27,9 +29,7 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 from protocol.registry import cmd_crc
-from tests.simulation.conversation import Conversation, flexible_program, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import PATIENT, PERIODIC, PatientAndClinician, header_of
 from tests.support.for_each import for_each
 
 LOCKOUT_MS = PATIENT.lockout_s * MS_PER_S

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import profile_of
+from hil.campaign.program_boluses import PATIENT, PERIODIC, PatientAndClinician, header_of
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -27,9 +29,7 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import PATIENT, PERIODIC, PatientAndClinician, header_of
 from tests.simulation.stepping import alarm_ms
 from tests.support.for_each import for_each
 from tests.support.soak import rounds_of

@@ -13,6 +13,7 @@ import pytest
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol.identifiers import (
     AlarmClass,
     BolusKind,
@@ -38,7 +39,6 @@ from protocol.messages.reservoir import GetReservoir
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime
 from protocol.registry import command_of
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.test_power_cuts_in_commands import CASES, WALL_S, seen
 from tests.support.pairing import bring_magnet

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmClass, BolusKind, Outcome, State, StopReason
 from protocol.log.types import LogName, LogType
 from protocol.messages.alarms import AlarmTest
@@ -16,7 +17,6 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.log import LogStatus
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.soak import stride_of
 

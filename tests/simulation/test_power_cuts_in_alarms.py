@@ -14,6 +14,7 @@ from typing import NamedTuple
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation
 from protocol.identifiers import AlarmId, RefillFlag, Role, TimeSetReason
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
@@ -35,7 +36,6 @@ from tests.simulation.alarm_causes import (
     restart,
     stop,
 )
-from tests.simulation.conversation import Conversation
 from tests.simulation.invariants import (
     assert_log_is_whole,
     assert_the_trace_tells_the_log,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, bridged, profile_of, simple_header
 from protocol.identifiers import (
     Activity,
     AlarmFlag,
@@ -39,7 +40,6 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import GetTime, TimeSet
-from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header
 from tests.simulation.invariants import (
     assert_log_is_whole,
     assert_the_trace_tells_the_log,

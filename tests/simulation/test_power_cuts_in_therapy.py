@@ -11,13 +11,13 @@ import pytest
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, BolusKind, OnExpiry, Outcome, State, StopReason
 from protocol.log.types import LogType
 from protocol.messages.bolus import BolusPrepare
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import (
     assert_log_is_whole,
     assert_the_trace_tells_the_log,

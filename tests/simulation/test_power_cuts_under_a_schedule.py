@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, flexible_program, profile_of
 from protocol.identifiers import AlarmId, InfusionMode, ProgramSlot, State, TimeSetReason
 from protocol.messages.program import GetProgram, ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, flexible_program, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.stepping import Act
 from tests.simulation.test_flexible_programs import (

@@ -6,6 +6,7 @@ import pytest
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, factory_profile, profile_of
 from protocol.identifiers import (
     Activity,
     AlarmId,
@@ -25,7 +26,6 @@ from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, factory_profile, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 

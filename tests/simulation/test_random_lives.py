@@ -17,16 +17,17 @@ from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import MS_PER_DAY
-from tests.simulation.conversation import memory_of, state_of
+from hil.campaign.conversation import state_of
+from hil.campaign.life import Life
+from hil.campaign.life_faults import PROVOKED
+from hil.campaign.pairs import LEFT_OUT, MUST_BE_REACHED, WORKS
+from hil.campaign.twins import hold_the_same
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.life import Life
-from tests.simulation.life_faults import PROVOKED
 from tests.simulation.life_mutants import MUTANTS, Mutant
-from tests.simulation.pairs import LEFT_OUT, MUST_BE_REACHED, WORKS
-from tests.simulation.properties import hold
 from tests.support.for_each import for_each
 from tests.support.soak import rounds_of
 from tests.support.sometimes import reaches as reaches_all
+from tests.support.sometimes import sometimes
 from tests.support.tally import tally
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def replayable(seed: int, test: str) -> Iterator[None]:
 def lived(seed: int) -> Life:
     """A whole life; each ordinary one has its share of the pairs."""
     with replayable(seed, "one_life"):
-        life = Life(seed, empty_policy=EmptyPolicy.CONTINUE)
+        life = Life(seed, empty_policy=EmptyPolicy.CONTINUE, sometimes=sometimes)
         return life.live(STEPS, MUST_BE_REACHED[seed % LIVES :: LIVES], QUIET)
 
 
@@ -73,13 +74,11 @@ def compared(seed: int, test: str, *, steps: int = STEPS, deeds: Sequence[str] =
     """P4 and P10: a twin with other accuracy, spared what is invisible, is the same to everybody outside."""
     with replayable(seed, test):
         life, twin = (
-            Life(seed, other_truth=other, more_deeds=deeds).live(steps, quiet=quiet).talk
+            Life(seed, other_truth=other, more_deeds=deeds, sometimes=sometimes).live(steps, quiet=quiet)
             for other in (False, True)
         )
-        assert life.pump.truth() != twin.pump.truth()
-        hold(4, life.pump.belief() == twin.pump.belief(), "they believe different things")
-        hold(4, memory_of(life.pump) == memory_of(twin.pump), "their memories differ")
-        hold(10, life.replies == twin.replies, "they say different things")
+        assert life.talk.pump.truth() != twin.talk.pump.truth()
+        hold_the_same(life, twin)
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -186,7 +185,7 @@ def test_a_life_in_other_steps_is_the_same_life(seed: int) -> None:
 def test_a_life_without_faults_delivers_what_it_counts(seed: int) -> None:
     """Where nothing but power goes wrong the counters are those of the rotor, and the log is whole."""
     with replayable(seed, "without_faults"):
-        life = Life(seed, faults=False).live(4 * STEPS)
+        life = Life(seed, faults=False, sometimes=sometimes).live(4 * STEPS)
         life.tried(life.check_up)
         life.talk.pump.plant.disarm()
         assert_volumes_agree(life.talk)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from firmware_emu.pump import Pump
 from firmware_emu.trace import Step
 from firmware_emu.units import MS_PER_MINUTE
+from hil.campaign.conversation import SEED, Conversation
 from protocol.identifiers import AlarmId
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import SEED, Conversation
 from tests.simulation.link_random import Mix, Story
 from tests.simulation.scenario import simulated_profile
 from tests.simulation.stepping import played

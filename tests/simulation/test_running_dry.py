@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, RefillFlag, State, StateReason
 from protocol.log.types import LogType
 from protocol.messages.conversation import EndSession
@@ -13,7 +14,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume
 from tests.simulation.alarm_causes import until_alarm
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from hil.procedures import doses
 from hil.programs.infusion_program import InfusionProgram
 from hil.programs.warnings import PumpNow, warnings
@@ -16,7 +17,6 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.program import PeriodicBlock, ProgCommit, Segment
 from protocol.messages.reading import GetDelivery
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.for_each import for_each
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from firmware_emu.controller.events import AlarmRaised
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, OnExpiry, Role, StopReason
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.conversation import EndSession
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 

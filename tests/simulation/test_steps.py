@@ -14,6 +14,7 @@ from firmware_emu.controller.events import AlarmRaised, ProgramEvent
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, bridged, profile_of, simple_header, state_of
 from protocol.identifiers import AlarmId, OnExpiry, RefillFlag, StopReason
 from protocol.log.types import LogType
 from protocol.messages.bolus import BolusCancel
@@ -21,7 +22,6 @@ from protocol.messages.program import ProgCommit, Segment
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, bridged, profile_of, simple_header, state_of
 from tests.simulation.stepping import Act, Story, alarms_in, cuts, played
 from tests.support.soak import rounds_of
 

@@ -7,6 +7,8 @@ from functools import cache
 from firmware_emu.controller.events import ProgramEvent
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of
+from hil.campaign.program_boluses import PatientAndClinician
 from protocol.identifiers import Activity, RefillFlag, StopReason, TimeSetReason
 from protocol.log.types import LogType
 from protocol.messages.program import PatientBlock, PeriodicBlock
@@ -14,8 +16,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of
-from tests.simulation.program_boluses import PatientAndClinician
 from tests.simulation.stepping import Act, Story, cuts, played
 from tests.simulation.test_steps import asking, assert_same, bolus, stall
 from tests.support.for_each import for_each

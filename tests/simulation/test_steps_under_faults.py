@@ -10,7 +10,7 @@ from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.plant.plant import Plant
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
-from tests.simulation.conversation import Conversation, memory_of, profile_of, state_of
+from hil.campaign.conversation import Conversation, memory_of, profile_of, state_of
 from tests.simulation.stepping import Act, cuts, played
 
 END_MS = 30 * MS_PER_HOUR

@@ -7,9 +7,9 @@ import pytest
 from firmware_emu.controller.events import ProgramEvent
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import OnExpiry, StopReason
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.stepping import Story, cuts, played
 from tests.simulation.test_steps import asking, assert_same, bolus, new_program, refill
 from tests.support.soak import rounds_of

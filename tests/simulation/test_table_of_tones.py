@@ -14,6 +14,7 @@ from functools import cache
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.pins import Tone
 from firmware_emu.units import MS_PER_MINUTE, MS_PER_S
+from hil.campaign.conversation import Conversation
 from protocol.identifiers import AlarmClass, AlarmId, ConfigId
 from protocol.log.types import LogName
 from protocol.messages.alarms import GetAlarms
@@ -29,7 +30,6 @@ from tests.simulation.alarm_causes import (
     low,
     stay,
 )
-from tests.simulation.conversation import Conversation
 from tests.support.for_each import for_each
 
 C, R, N = "critical", "reset", "non-critical"

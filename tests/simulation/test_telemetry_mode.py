@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from firmware_emu.profile import Implant, RecoveryLog, TelemetryExit
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of, state_of
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, Role, State
 from protocol.log.types import LogType, TelemetryExitReason
 from protocol.messages.conversation import EndSession
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation, profile_of, state_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.stepping import cuts
 from tests.support.for_each import for_each

@@ -18,9 +18,9 @@ from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import SEED, Conversation, profile_of, state_of
 from protocol.identifiers import AlarmId, StopReason
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import SEED, Conversation, profile_of, state_of
 from tests.simulation.stepping import alarm_ms, cuts, played
 from tests.support.for_each import for_each
 

@@ -12,6 +12,13 @@ from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, PPM, S_PER_DAY
+from hil.campaign.conversation import (
+    MARCH_2_S,
+    SEED,
+    Conversation,
+    factory_profile,
+    profile_of,
+)
 from protocol.identifiers import AlarmId, ErrorCode, RefillFlag, State, StopReason
 from protocol.log.data import AlarmOnData
 from protocol.log.types import LogName, LogType
@@ -20,13 +27,6 @@ from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import (
-    MARCH_2_S,
-    SEED,
-    Conversation,
-    factory_profile,
-    profile_of,
-)
 from tests.simulation.stepping import alarm_ms, alarms_in
 
 STROKE_NL = 500

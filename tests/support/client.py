@@ -18,23 +18,6 @@ if TYPE_CHECKING:
 PATIENCE_MS = 20_000
 
 
-def news_of(client: ClientEnd, now_ms: int) -> list[ClientEvent]:
-    """What has happened at this end until now."""
-    news = []
-    while (event := client.next_event(now_ms)) is not None:
-        news.append(event)
-    return news
-
-
-def exchange(client: ClientEnd, carry: Callable[[bytes], bytes], now_ms: int) -> list[ClientEvent]:
-    """Carry what the client sends, and what comes back, until nothing is on its way."""
-    news = news_of(client, now_ms)
-    while sent := client.take_output():
-        client.feed(carry(sent), now_ms)
-        news += news_of(client, now_ms)
-    return news
-
-
 def next_event(
     client: ClientEnd, channel: Channel, *, send: Callable[[bytes], None] | None = None
 ) -> ClientEvent | None:

@@ -10,8 +10,8 @@ from protocol.link.development_keys import DeviceKey
 from protocol.messages.keys import KeyAdd, KeyList, PairingOpen, sealed_with
 
 if TYPE_CHECKING:
+    from hil.campaign.conversation import Conversation
     from protocol.identifiers import Role
-    from tests.simulation.conversation import Conversation
 
 NEW_KEY = bytes(range(0x60, 0x70))
 

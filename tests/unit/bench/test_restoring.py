@@ -18,12 +18,12 @@ from firmware_emu.events import SnapshotRestored
 from firmware_emu.now import Now
 from firmware_emu.state_document import to_document
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, Counting
 from protocol.identifiers import Activity
 from protocol.link.client_end import ClientEnd
 from protocol.link.connection import Direction
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.wire.frame import Frame
-from tests.simulation.conversation import Conversation, Counting
 from tests.support.for_each import for_each
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state
 

@@ -18,9 +18,9 @@ from firmware_emu.now import Now
 from firmware_emu.pump import Pump
 from firmware_emu.state_document import from_document, to_document
 from firmware_emu.units import MS_PER_DAY
+from hil.campaign.conversation import Conversation
 from protocol.identifiers import Activity
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation
 from tests.support.for_each import for_each
 from tests.support.soak import rounds_of
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state

@@ -28,6 +28,7 @@ from firmware_emu.events import (
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
+from hil.campaign.conversation import SEED, Conversation, Counting, profile_of
 from protocol.identifiers import AlarmId, BolusKind, RefillFlag
 from protocol.link.client_end import ClientEnd
 from protocol.log.data import AlarmOnData, NoData
@@ -35,7 +36,6 @@ from protocol.log.types import LogType
 from protocol.messages.bolus import BolusCommit, BolusPrepare
 from protocol.messages.reservoir import Refill
 from protocol.wire.frame import Fault
-from tests.simulation.conversation import SEED, Conversation, Counting, profile_of
 
 LOGGED = LogWritten(9, LogType.ALARM_ON, 0, 0, AlarmOnData(AlarmId.EMPTY, 0, 3))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol.codec.layouts import offset_of
 from protocol.identifiers import (
     AlarmId,
@@ -29,7 +30,6 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.support.for_each import for_each
 
 WALL_S = 826_000_000

@@ -7,6 +7,7 @@ from functools import cache
 
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, factory_profile, profile_of
 from protocol.identifiers import (
     AlarmId,
     BolusKind,
@@ -28,7 +29,6 @@ from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, factory_profile, profile_of
 from tests.support.for_each import for_each
 from tests.support.requests import REQUESTS
 

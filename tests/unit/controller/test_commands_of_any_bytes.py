@@ -6,6 +6,7 @@ from random import Random
 
 from firmware_emu.controller.commands.table import HANDLERS
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import (
     ErrorCode,
@@ -16,7 +17,6 @@ from protocol.link.events import Refusal, Response
 from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
 from protocol.messages.reading import GetStatus
 from protocol.registry import COMMANDS, command_of
-from tests.simulation.conversation import Conversation, profile_of, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.support.for_each import for_each
 from tests.support.requests import REQUESTS

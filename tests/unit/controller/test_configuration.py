@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S, S_PER_DAY
+from hil.campaign.conversation import Conversation, factory_profile, profile_of, simple_header
 from protocol.identifiers import AlarmId, BolusKind, ConfigId, ErrorCode, Role, State, StopReason
 from protocol.link.development_keys import development_key
 from protocol.log.data import ConfigWriteData
@@ -18,7 +19,6 @@ from protocol.messages.program import ProgBegin, ProgVerify, ProgWrite, Segment
 from protocol.messages.reading import GetDelivery, GetInfo, GetLimits, GetStatus
 from protocol.messages.reservoir import GetReservoir
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import Conversation, factory_profile, profile_of, simple_header
 from tests.support.for_each import for_each
 from tests.support.pairing import as_key
 

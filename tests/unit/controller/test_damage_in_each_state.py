@@ -6,6 +6,7 @@ from itertools import product
 
 from firmware_emu.controller.memory.memory_map import CHECKPOINT_OFFSETS, PLACES, Region
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, BatteryPhase, ProgramSlot, State, StateReason
 from protocol.log.types import LogName, LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
@@ -13,7 +14,6 @@ from protocol.messages.log import LogStatus
 from protocol.messages.program import GetProgram
 from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
 from protocol.messages.reservoir import GetReservoir
-from tests.simulation.conversation import Conversation, profile_of
 from tests.support.for_each import for_each
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state
 

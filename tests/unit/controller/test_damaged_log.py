@@ -13,6 +13,7 @@ from firmware_emu.controller.memory.memory_map import (
 )
 from firmware_emu.now import Now
 from firmware_emu.pump import Pump
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, OnExpiry, StopReason
 from protocol.log.data import FwInfoData, LogCorruptData
 from protocol.log.types import LogName, LogType, MemoryFault
@@ -21,7 +22,6 @@ from protocol.messages.log import LogStatus
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, profile_of
 from tests.support.for_each import for_each
 
 

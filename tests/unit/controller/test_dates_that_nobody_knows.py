@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, RefillFlag, TimeSetReason
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of
 
 WALL_S = 826_000_000
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, S_PER_DAY
+from hil.campaign.conversation import MARCH_2_S, Conversation, factory_profile, profile_of
 from protocol.identifiers import OnExpiry, StopReason, TimeSetReason
 from protocol.log.data import DayTotalData
 from protocol.log.types import DayFlag, LogType
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import MARCH_2_S, Conversation, factory_profile, profile_of
 from tests.support.for_each import for_each
 
 if TYPE_CHECKING:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cache
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, bridged, simple_header
+from hil.campaign.program_boluses import PATIENT, PERIODIC, PatientAndClinician
 from protocol.identifiers import Activity, AlarmId, BatteryPhase, Outcome, State
 from protocol.log.types import BolusEndReason, LogType
 from protocol.messages.bolus import PatientBolus
@@ -14,9 +16,7 @@ from protocol.messages.program import ProgCommit, Segment
 from protocol.messages.reading import GetDelivery, GetStatus
 from protocol.messages.reservoir import GetReservoir
 from tests.simulation.alarm_causes import SEVEN_YEARS_DAYS, leave, new_pump, next_id, stop, until_alarm
-from tests.simulation.conversation import Conversation, bridged, simple_header
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
-from tests.simulation.program_boluses import PATIENT, PERIODIC, PatientAndClinician
 from tests.support.for_each import for_each
 
 HARD_END_DAYS = SEVEN_YEARS_DAYS + 1  # with the leap days of 2020 and 2024

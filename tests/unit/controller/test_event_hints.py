@@ -6,6 +6,8 @@ from typing import Any
 
 from firmware_emu.now import Now
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import MARCH_2_S, Conversation, profile_of, simple_header
+from hil.campaign.exchange import news_of
 from protocol.codec.layouts import decode
 from protocol.identifiers import Capability, ErrorCode, EventFlag, OnExpiry, Opcode, Role, StopReason
 from protocol.link.client_end import Phase
@@ -14,8 +16,6 @@ from protocol.messages.conversation import EventHint, Ping, Subscribe
 from protocol.messages.program import ProgBegin
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import MARCH_2_S, Conversation, profile_of, simple_header
-from tests.support.client import news_of
 from tests.support.for_each import for_each
 
 ALL = EventFlag(31)

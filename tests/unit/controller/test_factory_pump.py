@@ -6,6 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from firmware_emu.units import MS_PER_DAY
+from hil.campaign.conversation import Conversation
 from protocol.identifiers import AlarmId, BolusKind, OnExpiry, RefillFlag, StopReason, TimeSetReason
 from protocol.messages.bolus import BolusCancel, BolusCommit, BolusPrepare
 from protocol.messages.ledger import OWN_KEY
@@ -14,7 +15,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation
 from tests.support.for_each import for_each
 from tests.unit.controller.test_commands_in_each_state import in_state
 from tests.unit.controller.test_damage_in_each_state import check_that_records_agree, restarted

@@ -21,6 +21,7 @@ from firmware_emu.now import Now
 from firmware_emu.plant.flash import Flash
 from firmware_emu.profile import PairedKey
 from firmware_emu.pump import Pump
+from hil.campaign.conversation import SEED, Conversation, profile_of
 from protocol.identifiers import AlarmId, ErrorCode, InfusionMode, Outcome, ProgramFlag, Role, StopReason
 from protocol.link.development_keys import DeviceKey, development_key
 from protocol.log.types import LogName, LogType, SessionCloseReason
@@ -35,7 +36,6 @@ from protocol.messages.program import (
 )
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import SEED, Conversation, profile_of
 from tests.support.for_each import for_each
 
 HOUR_MS = 3_600_000

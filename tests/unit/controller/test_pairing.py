@@ -9,6 +9,7 @@ from firmware_emu.controller.commands.pairing import RECOVERY_DELAY_MS, RECOVERY
 from firmware_emu.controller.memory.memory_map import PLACES, Region
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_S
+from hil.campaign.conversation import SEED, Conversation, factory_profile, profile_of
 from protocol.codec.layouts import encode
 from protocol.identifiers import (
     CARD_KEY_ID,
@@ -35,7 +36,6 @@ from protocol.messages.keys import KEYS_MAX, KeyAdd, KeyList, KeyRevoke, Pairing
 from protocol.messages.reading import GetDelivery, GetInfo, GetStatus
 from protocol.messages.stop import Stop
 from protocol.registry import COMMANDS
-from tests.simulation.conversation import SEED, Conversation, factory_profile, profile_of
 from tests.support.for_each import for_each
 from tests.support.pairing import NEW_KEY, as_key, bring_magnet, key_add, listed, open_window, pair
 from tests.support.requests import REQUESTS

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from firmware_emu.controller.events import LogWritten
 from firmware_emu.controller.power_on_test import STEPS
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.conversation import MARCH_2_S, Conversation, profile_of
 from hil.plugin import verifies
 from protocol.identifiers import (
     AlarmId,
@@ -24,7 +25,6 @@ from protocol.messages.bolus import BolusPrepare
 from protocol.messages.conversation import SelfTest
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import MARCH_2_S, Conversation, profile_of
 from tests.support.for_each import for_each
 
 HOUR = MS_PER_HOUR

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, factory_profile
 from protocol.identifiers import AlarmFlag, AlarmId, OnExpiry, State, StopReason
 from protocol.log.types import LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir
 from protocol.messages.stop import Resume, Stop
-from tests.simulation.conversation import Conversation, factory_profile
 from tests.support.for_each import for_each
 from tests.unit.controller.test_commands_in_each_state import STATES, in_state
 

@@ -8,6 +8,7 @@ import pytest
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import (
     AlarmId,
     BatteryPhase,
@@ -27,7 +28,6 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume
 from protocol.messages.time import TimeSet
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)

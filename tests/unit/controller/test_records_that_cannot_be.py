@@ -31,7 +31,7 @@ from tests.unit.controller.test_commands_in_each_state import in_state
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.simulation.conversation import Conversation
+    from hil.campaign.conversation import Conversation
 
 FAR_MS = 1 << 44
 READING = (

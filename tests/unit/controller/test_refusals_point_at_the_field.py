@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from firmware_emu.controller.commands import boluses
+from hil.campaign.conversation import Conversation, simple_header
 from protocol.codec.layouts import offset_of, path_offset
 from protocol.identifiers import ErrorCode, Outcome, StopReason, TimeSetReason
 from protocol.messages.bolus import BolusCancel
@@ -17,7 +18,6 @@ from protocol.messages.program import ProgBegin, ProgCommit
 from protocol.messages.stop import Stop
 from protocol.messages.time import GetTime, TimeSet
 from protocol.registry import COMMANDS
-from tests.simulation.conversation import Conversation, simple_header
 
 CMD_ID_STEP_MAX = 65_536  # [SPEC 9]
 

@@ -15,13 +15,13 @@ from firmware_emu.controller.timers import TIMERS, Timer
 from firmware_emu.events import TraceEntry
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import Activity, AlarmClass, AlarmId, Outcome
 from protocol.log.data import BolusEndData, BolusStartData
 from protocol.log.types import Actor, BolusEndReason, DeliveryKind, LogType
 from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.reading import GetDelivery, GetStatus
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from firmware_emu.controller.therapy.counters import Source
 from firmware_emu.controller.therapy.therapy import Therapy
 from firmware_emu.pins import StrokeRun
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation
 from hil.plugin import verifies
 from protocol.identifiers import AlarmId, State, StateReason
 from protocol.log.types import LogType, MemoryFault
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation
 from tests.support.for_each import for_each
 
 HOUR = MS_PER_HOUR

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from firmware_emu.units import MS_PER_HOUR, MS_PER_S
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, OnExpiry, Role, StopReason
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import Conversation, profile_of
 
 EXPIRED = 1 << AlarmId.STOP_EXPIRED
 

@@ -8,6 +8,7 @@ from firmware_emu.controller.memory.memory_map import LOG_OFFSET, LOG_SLOT_BYTES
 from firmware_emu.pins import Tone
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import MARCH_2_S, Conversation, profile_of
 from protocol.identifiers import (
     AlarmClass,
     AlarmId,
@@ -24,7 +25,6 @@ from protocol.messages.alarms import AlarmTest
 from protocol.messages.conversation import SelfTest
 from protocol.messages.reading import GetStatus
 from protocol.messages.stop import Stop
-from tests.simulation.conversation import MARCH_2_S, Conversation, profile_of
 from tests.support.for_each import for_each
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from firmware_emu.pins import Tone
 from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.messages.alarms import AlarmAck, GetAlarms
 from protocol.messages.conversation import EndSession
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.stepping import played
 from tests.simulation.test_steps import WEEK_END_MS, WEEK_PROFILE, busy_week
 from tests.support.soak import rounds_of

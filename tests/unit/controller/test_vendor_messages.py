@@ -10,6 +10,7 @@ import pytest
 from firmware_emu.controller.commands.ledgered import done, repeated
 from firmware_emu.controller.commands.request_context import Refused
 from firmware_emu.controller.commands.table import handlers_of
+from hil.campaign.conversation import Conversation, profile_of
 from protocol import registry
 from protocol.codec.atoms import U32
 from protocol.codec.layouts import decode, message, nested
@@ -20,7 +21,6 @@ from protocol.messages.handshake import PumpHello
 from protocol.messages.ledger import CommandResult, QueryCmd
 from protocol.messages.reading import GetStatus
 from protocol.registry import VendorMessages, register_vendor
-from tests.simulation.conversation import Conversation, profile_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

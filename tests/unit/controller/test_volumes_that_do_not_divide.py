@@ -6,6 +6,7 @@ from functools import cache
 
 from firmware_emu.profile import Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
+from hil.campaign.conversation import Conversation, profile_of
 from protocol.identifiers import AlarmId, BolusKind, ErrorCode, Outcome
 from protocol.log.types import LogType
 from protocol.messages.bolus import BolusPrepare
@@ -14,7 +15,6 @@ from protocol.messages.ledger import QueryCmd
 from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetDelivery, GetLimits, GetStatus
 from protocol.messages.reservoir import GetReservoir
-from tests.simulation.conversation import Conversation, profile_of
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.for_each import for_each
 

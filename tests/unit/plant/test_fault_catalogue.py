@@ -14,7 +14,7 @@ from firmware_emu.plant.plant import Plant
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_HOUR
-from tests.simulation.conversation import SEED, profile_of
+from hil.campaign.conversation import SEED, profile_of
 
 GIVEN = {
     "accuracy": {"accuracy_ppm": 900_000},

@@ -10,6 +10,7 @@ import heapq
 import random
 from typing import TYPE_CHECKING
 
+from hil.campaign.exchange import exchange, news_of
 from hil.programmer.entropy import SeededEntropy
 from protocol.identifiers import Capability, Kind, Opcode, Role
 from protocol.link.client_end import ClientEnd
@@ -20,7 +21,6 @@ from protocol.link.session import SessionKeys, derive_keys, seal
 from protocol.wire.frame import SECURED, Frame, pack_header, with_crc
 from protocol.wire.framing import Deframer, encode_frame
 from protocol.wire.limits import LinkLimits
-from tests.support.client import exchange, news_of
 
 if TYPE_CHECKING:
     from protocol.link.events import ClientEvent, PumpEvent

@@ -1,18 +1,62 @@
-"""What an entry of the log says that a life has reached."""
+"""What a life may reach, and what an entry of the log says of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
-from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from firmware_emu.controller.events import LogWritten
 
+MARKS: Final = (
+    "a bolus cancelled",
+    "a bolus interrupted by a power cut",
+    "a bolus interrupted by a stall",
+    "a bolus interrupted by a stop",
+    "a bolus interrupted by an alarm",
+    "a bolus under an old number was refused",
+    "a bridge delivered",
+    "a bridge replaced",
+    "a bridge under way",
+    "a clock that would go far was asked for, and then confirmed",
+    "a number that was typed wrong",
+    "a number used again",
+    "a patient was told GRANTED",
+    "a patient was told LOCKOUT",
+    "a patient was told NOT_PROGRAMMED",
+    "a patient was told STOPPED",
+    "a patient's bolus suspended another",
+    "a periodic bolus begun",
+    "a periodic bolus passed over",
+    "a prime delivered",
+    "a prime interrupted",
+    "a program of another drug was refused",
+    "a pump stopped for too long",
+    "a pump that gave no answer",
+    "a refill of another concentration was refused",
+    "a refill of another drug was refused",
+    "a reservoir believed empty",
+    "a reservoir that ran low",
+    "a schedule refused because nobody knew the time",
+    "a schedule without a time of day",
+    "a slip in an interval was refused",
+    "a slip in an interval was taken",
+    "a slip of ten in a rate was refused",
+    "a step of a schedule",
+    "a stop that expired",
+    "a warning was refused, and then accepted",
+    "power went while a bolus was commanded",
+    "power went while a prime was commanded",
+    "work on another revision was refused",
+)
+"""All that a life may reach, here and in `Life` and `Slips`."""
 
-def mark(written: LogWritten) -> None:
+
+def mark(written: LogWritten, sometimes: Callable[[str, object], None]) -> None:
     """Set the marks of one entry; most have none."""
     data: Any = written.data
     match written.log_type:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from firmware_emu.events import TraceEntry
 from firmware_emu.now import Now
 from firmware_emu.profile import Implant, PairedKey, Profile, PumpModel
 from firmware_emu.pump import Pump
-from firmware_emu.trace import Step
+from hil.campaign.exchange import exchange
 from protocol.codec.layouts import decode, encode
 from protocol.identifiers import BolusKind, ErrorCode, InfusionMode, ProgramFlag, Role
 from protocol.link.client_end import ClientEnd, Phase
@@ -38,7 +37,10 @@ from protocol.messages.program import (
     padded_groups,
 )
 from protocol.registry import command_of
-from tests.support.client import exchange
+
+if TYPE_CHECKING:
+    from firmware_emu.events import TraceEntry
+    from firmware_emu.trace import Step
 
 KEYS = tuple(PairedKey(key.key_id, key.role, key.key, key.development) for key in DEVELOPMENT_KEYS)
 SEED = b"simulation"
@@ -166,14 +168,17 @@ class Conversation:
     def granted(self, message: object) -> Any:
         """The answer to a request that must not be refused."""
         answer = self.ask(message)
-        assert answer is not None, f"no answer to {message}"
-        assert not isinstance(answer, ErrorReply), f"{answer.code.name} to {message}"
+        if answer is None:
+            raise AssertionError(f"no answer to {message}")
+        if isinstance(answer, ErrorReply):
+            raise AssertionError(f"{answer.code.name} to {message}")  # noqa: TRY004 - the pump's doing
         return answer
 
     def refused(self, message: object) -> ErrorReply:
         """The refusal of a request that must be refused."""
         answer = self.ask(message)
-        assert isinstance(answer, ErrorReply), f"{answer} to {message}"
+        if not isinstance(answer, ErrorReply):
+            raise AssertionError(f"{answer} to {message}")  # noqa: TRY004 - the pump's doing
         return answer
 
     def code(self, message: object) -> ErrorCode | None:
@@ -206,7 +211,8 @@ class Conversation:
             if from_seq > reply.newest_seq:
                 break
         numbers = [entry.seq for entry in entries]
-        assert numbers == list(range(reply.oldest_seq, reply.newest_seq + 1))
+        if numbers != list(range(reply.oldest_seq, reply.newest_seq + 1)):
+            raise AssertionError(f"the log has a gap: {numbers} of {reply.oldest_seq} to {reply.newest_seq}")
         return entries
 
     def stage(
@@ -224,9 +230,8 @@ class Conversation:
         self.granted(ProgBegin(base_rev, header))
         for index in range(0, len(segments), SEGMENTS_PER_WRITE_MAX):
             self.granted(ProgWrite(index, segments[index : index + SEGMENTS_PER_WRITE_MAX]))
-        reply = self.granted(ProgVerify())
-        assert isinstance(reply, ProgVerifyReply)
-        return reply
+        verified: ProgVerifyReply = self.granted(ProgVerify())
+        return verified
 
     def start_bolus(self, cmd_id: int, volume_nl: int, duration_s: int, program_rev: int = 1) -> Any:
         """Prepare and commit."""

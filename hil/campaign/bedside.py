@@ -6,10 +6,10 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from firmware_emu.events import TraceEntry
+from hil.campaign.conversation import Conversation
+from hil.campaign.program_boluses import PatientAndClinician
 from protocol.identifiers import Role
 from protocol.messages.errors import ErrorReply
-from tests.simulation.conversation import Conversation
-from tests.simulation.program_boluses import PatientAndClinician
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,13 +1,13 @@
 """The ten properties that hold under every fault [DOMAIN 8.7], held against each step of a life.
 
 P1 to P3 and P5 to P9 are here. P4 and P10 are a comparison of two lives that differ in the truth alone, in
-`test_random_lives`.
+`hil.campaign.twins`. L1 to L3 are looked at by the life itself.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
@@ -42,14 +42,51 @@ UNREADABLE: Final = (LogType.CORRUPT_SLOT, LogType.LOG_CORRUPT, LogType.LOG_ERAS
 ENDS: Final = (LogType.BOLUS_END, LogType.PRIME_END)
 
 
+INVARIANTS: Final = {
+    "P1": "fluid and drug are where they went",
+    "P2": "never more strokes than the model's highest rate allows",
+    "P3": "nothing is commanded in a state in which a pump stands",
+    "P4": "what the pump cannot see changes nothing that it believes or remembers",
+    "P5": "alarms and rates are those of the log",
+    "P6": "a start changes no program, and a pump without one does not run",
+    "P7": "a critical alarm is heard at its interval",
+    "P8": "no command is executed twice",
+    "P9": "low comes no later than empty in what the pump foresees",
+    "P10": "what the pump cannot see changes nothing that it says",
+    "L1": "the rate is that of the program's segment at this minute",
+    "L2": "a command that a power cut interrupted is not told to be running",
+    "L3": "work on another revision of the program is refused",
+}
+"""What must hold, by name: the ten properties [DOMAIN 8.7], and three of the life around them."""
+OF_TWINS: Final = frozenset({"P4", "P10"})
+
+
 class Broken(AssertionError):
-    """A property does not hold; the text begins with its number."""
+    """An invariant does not hold; the text begins with its name."""
+
+    def __init__(self, invariant: str, found: str) -> None:
+        super().__init__(f"{invariant}: {found}")
+        self.invariant = invariant
 
 
-def hold(number: int, true: object, *found: object) -> None:
-    """Raise where it is not so, and say which property and what was found."""
+def hold(invariant: str, true: object, *found: object) -> None:
+    """Raise Broken where it is not so, with what was found."""
     if not true:
-        raise Broken(f"P{number}: {' '.join(map(str, found))}")
+        raise Broken(invariant, " ".join(map(str, found)))
+
+
+class Watch(NamedTuple):
+    """Which invariants are looked at."""
+
+    names: frozenset[str] = frozenset(INVARIANTS)
+
+    def hold(self, invariant: str, true: object, *found: object) -> None:
+        """Raise Broken where one that is looked at does not hold."""
+        if not true and invariant in self.names:
+            hold(invariant, true, *found)
+
+
+WHOLE: Final = Watch()
 
 
 class GuardedRotor(Rotor):
@@ -57,6 +94,7 @@ class GuardedRotor(Rotor):
 
     __slots__ = ()
     watch: ClassVar[Callable[[StrokeRun], None]]
+    hold: ClassVar[Callable[..., None]]
     nominal_nl: ClassVar[int]
 
     def run(self, run: StrokeRun) -> int:
@@ -67,7 +105,9 @@ class GuardedRotor(Rotor):
         edges = super().run(run)
         turned, moved_nl_ppm = self.strokes_turned - turned, self._moved_nl_ppm - moved_nl_ppm
         due_nl_ppm = turned * self.nominal_nl * self.accuracy_ppm
-        hold(1, moved_nl_ppm == due_nl_ppm, turned, "strokes moved", moved_nl_ppm, "for", due_nl_ppm)
+        type(self).hold(
+            "P1", moved_nl_ppm == due_nl_ppm, turned, "strokes moved", moved_nl_ppm, "for", due_nl_ppm
+        )
         return edges
 
     @property
@@ -79,8 +119,9 @@ class GuardedRotor(Rotor):
 class Properties:
     """What has been seen of one pump so far, and what must follow."""
 
-    def __init__(self, pump: Pump) -> None:
+    def __init__(self, pump: Pump, watch: Watch = WHOLE) -> None:
         self.pump = pump
+        self.hold = watch.hold
         model = pump.profile.model
         self.stroke_nl = model.stroke_nl
         self.rate_max_nl_per_day = model.rate_max_nl_per_day
@@ -107,7 +148,12 @@ class Properties:
         rotor.__class__ = type(
             "Guarded",
             (GuardedRotor,),
-            {"__slots__": (), "watch": staticmethod(self.turning), "nominal_nl": self.stroke_nl},
+            {
+                "__slots__": (),
+                "watch": staticmethod(self.turning),
+                "hold": staticmethod(self.hold),
+                "nominal_nl": self.stroke_nl,
+            },
         )
 
     # At each row of strokes
@@ -120,9 +166,9 @@ class Properties:
         state = controller.records.therapy.state
         if state in STANDING:
             primes = Activity.PRIME in controller.therapy.deliveries.activity
-            hold(3, primes, f"{run.count} strokes commanded in {state.name}")
+            self.hold("P3", primes, f"{run.count} strokes commanded in {state.name}")
         rated = run.rate_numerator * self.stroke_nl * MS_PER_DAY
-        hold(2, rated <= self.rate_max_nl_per_day * run.stroke_denominator, "a row of", run)
+        self.hold("P2", rated <= self.rate_max_nl_per_day * run.stroke_denominator, "a row of", run)
         if not controller.therapy.deliveries.each_stroke_counts:
             return  # nothing else turns beside it
         first_ms, last_ms = run.time_of_ms(run.first_k), run.time_of_ms(run.first_k + run.count - 1)
@@ -130,7 +176,7 @@ class Properties:
             return
         window = last_ms // WINDOW_MS
         self.windows[window] = self.windows.get(window, 0) + run.count
-        hold(2, self.windows[window] <= self.in_window, self.windows[window], "strokes in a minute")
+        self.hold("P2", self.windows[window] <= self.in_window, self.windows[window], "strokes in a minute")
         if len(self.windows) > 50:
             self.windows = {window: self.windows[window]}
 
@@ -193,13 +239,15 @@ class Properties:
             from_ms = max(from_ms, plant.sounder.heard[0].at_ms)  # those before are forgotten
         moments_ms = [from_ms, *(at_ms for at_ms in heard_ms if at_ms > from_ms), now_ms]
         for earlier_ms, later_ms in pairwise(moments_ms):
-            hold(7, later_ms - earlier_ms <= interval_ms, self.active, "no tone", earlier_ms, "to", later_ms)
+            self.hold(
+                "P7", later_ms - earlier_ms <= interval_ms, self.active, "no tone", earlier_ms, "to", later_ms
+            )
 
     def volumes(self) -> None:
         """P1: fluid and drug are where they went, and what is left is no stronger than what was filled."""
         truth = self.pump.truth()
         gone = truth.aspirated_nl_ppm + truth.emitted_nl_ppm - truth.backflow_nl_ppm
-        hold(1, truth.true_nl_ppm == truth.filled_nl_ppm - gone, "fluid", truth)
+        self.hold("P1", truth.true_nl_ppm == truth.filled_nl_ppm - gone, "fluid", truth)
         drug = (
             truth.aspirated_fg_ppm
             + truth.reservoir_fg_ppm
@@ -207,10 +255,12 @@ class Properties:
             + truth.tip_fg_ppm
             + truth.lost_fg_ppm
         )
-        hold(1, truth.filled_fg_ppm == drug, "drug", truth)
+        self.hold("P1", truth.filled_fg_ppm == drug, "drug", truth)
         strongest_fg_ppm = truth.true_nl_ppm * self.strongest_ng_per_ml
         held_fg_ppm = truth.reservoir_fg_ppm
-        hold(1, held_fg_ppm <= strongest_fg_ppm + ROUNDED_FG_PPM, "stronger than all that was filled", truth)
+        self.hold(
+            "P1", held_fg_ppm <= strongest_fg_ppm + ROUNDED_FG_PPM, "stronger than all that was filled", truth
+        )
 
     def belief(self, staged: Sequence[Program]) -> None:
         """P5, P6: what the log says last is what the pump believes, and a start has changed nothing."""
@@ -219,19 +269,26 @@ class Properties:
             return
         records = controller.records
         program = None if records.program is None else (records.program.header, records.program.segments)
-        hold(6, isinstance(belief.state, State), belief)
-        hold(6, belief.state is not State.RUN or program is not None, "runs without a program")
+        self.hold("P6", isinstance(belief.state, State), belief)
+        self.hold("P6", belief.state is not State.RUN or program is not None, "runs without a program")
         if belief.state is State.SAFE_STATE:
-            hold(6, belief.rate_nl_per_day <= self.pump.profile.model.safe_rate_nl_per_day, belief)
+            self.hold("P6", belief.rate_nl_per_day <= self.pump.profile.model.safe_rate_nl_per_day, belief)
         if self.untraced and self.logged_to is not None and belief.state is State.RUN:
-            hold(6, program in (self.program, *staged), "after a reset it runs", program, "not", self.program)
+            self.hold(
+                "P6",
+                program in (self.program, *staged),
+                "after a reset it runs",
+                program,
+                "not",
+                self.program,
+            )
         active = {alarm for alarm in AlarmId if belief.alarm_active >> alarm & 1}
         if self.untraced and not self._read_on(controller.records):
             self.active, self.rate_nl_per_day = active, belief.rate_nl_per_day
         self.untraced = False
-        hold(5, active == self.active, "active", active, "by the log", self.active)
+        self.hold("P5", active == self.active, "active", active, "by the log", self.active)
         rate = self.rate_nl_per_day
-        hold(5, belief.rate_nl_per_day == rate, "rate", belief, "by the log", rate)
+        self.hold("P5", belief.rate_nl_per_day == rate, "rate", belief, "by the log", rate)
         self.program, self.logged_to = program, records.log.last_seq
         self.active_then, self.rate_then_nl_per_day = frozenset(self.active), belief.rate_nl_per_day
 
@@ -264,22 +321,28 @@ class Properties:
         kind, number = written.log_type, written.cmd_id
         data: Any = written.data
         if kind is LogType.RATE_CHANGE:
-            hold(5, data.old_nl_per_day != data.new_nl_per_day, "no change", data)
+            self.hold("P5", data.old_nl_per_day != data.new_nl_per_day, "no change", data)
             known = self.rate_nl_per_day is None or self.untraced
-            hold(5, known or self.rate_nl_per_day == data.old_nl_per_day, data, "after", self.rate_nl_per_day)
+            self.hold(
+                "P5",
+                known or self.rate_nl_per_day == data.old_nl_per_day,
+                data,
+                "after",
+                self.rate_nl_per_day,
+            )
             self.rate_nl_per_day = data.new_nl_per_day
         if kind in STARTS and number:
-            hold(8, number not in self.numbers, f"{kind.name} of {number} for the second time")
+            self.hold("P8", number not in self.numbers, f"{kind.name} of {number} for the second time")
             self.numbers.add(number)
         if kind in ENDS and number:
-            hold(8, (kind, number) not in self.ended, f"{kind.name} of {number} for the second time")
+            self.hold("P8", (kind, number) not in self.ended, f"{kind.name} of {number} for the second time")
             self.ended.add((kind, number))
 
     def alarm(self, alarm: AlarmRaised | AlarmCleared) -> None:
         """P5: an alarm begins once and ends once."""
         if isinstance(alarm, AlarmCleared):
-            hold(5, self.untraced or alarm.alarm_id in self.active, alarm, "was not active")
+            self.hold("P5", self.untraced or alarm.alarm_id in self.active, alarm, "was not active")
             self.active.discard(alarm.alarm_id)
         elif not ALARMS[alarm.alarm_id].momentary:
-            hold(5, self.untraced or alarm.alarm_id not in self.active, alarm, "for the second time")
+            self.hold("P5", self.untraced or alarm.alarm_id not in self.active, alarm, "for the second time")
             self.active.add(alarm.alarm_id)

@@ -5,9 +5,9 @@ Both ends talk to one pump; what either of them caused stands in the clinician's
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from firmware_emu.profile import Profile
+from hil.campaign.conversation import Conversation, profile_of, simple_header
 from protocol.identifiers import Opcode, ProgramFlag, Role
 from protocol.link.client_end import Phase
 from protocol.messages.bolus import PatientBolus
@@ -20,7 +20,9 @@ from protocol.messages.program import (
     Segment,
 )
 from protocol.messages.reading import GetStatus
-from tests.simulation.conversation import Conversation, profile_of, simple_header
+
+if TYPE_CHECKING:
+    from firmware_emu.profile import Profile
 
 RATE_NL_PER_DAY = 600_000
 PATIENT = PatientBlock(volume_nl=10_000, duration_s=600, lockout_s=3_600, window_s=86_400, max_count=4)
@@ -69,7 +71,8 @@ class PatientAndClinician(Conversation):
         rev = self.granted(GetStatus()).program_rev
         segments = (Segment(0, RATE_NL_PER_DAY),)
         verified = self.stage_program(header_of(patient, periodic), segments, base_rev=rev)
-        assert verified.refusals == ()
+        if verified.refusals:
+            raise AssertionError(f"a program is refused: {verified.refusals}")
         self.granted(ProgCommit(cmd_id, rev, verified.staged_crc, start=True))
         return verified
 

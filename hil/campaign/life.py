@@ -7,13 +7,20 @@ nothing that depends on the truth: so a twin with another truth lives the same l
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.controller.events import LogWritten, RateStepped
-from firmware_emu.events import TraceEntry
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.profile import EmptyPolicy, Implant
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.bedside import Bedside, Unheard
+from hil.campaign.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
+from hil.campaign.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
+from hil.campaign.life_marks import mark
+from hil.campaign.pairs import WORKS
+from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
+from hil.campaign.properties import WHOLE, Properties, Watch
+from hil.campaign.slips import SLIPS_OF_PEOPLE, Slips
 from protocol.identifiers import (
     Activity,
     AlarmClass,
@@ -44,24 +51,57 @@ from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
-from tests.simulation.bedside import Bedside, Unheard
-from tests.simulation.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
-from tests.simulation.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
-from tests.simulation.life_marks import mark
-from tests.simulation.pairs import WORKS
-from tests.simulation.program_boluses import RATE_NL_PER_DAY, header_of
-from tests.simulation.properties import Properties, hold
-from tests.simulation.slips import SLIPS_OF_PEOPLE, Slips
-from tests.support.sometimes import sometimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from firmware_emu.events import TraceEntry
 
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
 QUIET_DAYS = 160
 SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (1, 60), (4, 1))
 """What people type instead: a decimal further, units swapped, minutes for hours, another concentration."""
+
+
+TRIES = 20
+DEEDS = (
+    *("wait",) * 6,
+    *("bolus",) * 4,
+    *("fault",) * 8,
+    *("cure", "refill", "program", "resume", "schedule", "prime", "bridge") * 2,
+    *("boluses_of_a_program", "ask_beside_a_bolus", "silence", "leave", "restart", "check_up") * 2,
+    *("ask_for_bolus",) * 4,
+    *("stop", "cancel", "set_clock", "void", "pull_the_plug", "cut_soon", "test_tone", "read_log", "hang"),
+    *SLIPS_OF_PEOPLE * 2,
+)
+"""What may come next, each as often as it stands here."""
+OF_FAULTS = ("fault", "cure")
+
+
+class Event(NamedTuple):
+    """Something that was done in a life."""
+
+    at_ms: int
+    """Of the pump, when it began."""
+    deed: str
+    """Name of the method of `Life`, and what was said to it."""
+
+
+class Play(NamedTuple):
+    """What lives are made of, and what must hold in them."""
+
+    deeds: tuple[str, ...] = DEEDS
+    faults: tuple[str, ...] = tuple(FAULTS)
+    """Those that `fault` and `cure` choose from, of the catalogue."""
+    watch: Watch = WHOLE
+
+
+USUAL = Play()
+
+
+def _unnoted(mark: str, happened: object) -> None:
+    """Nobody asks for marks."""
 
 
 class Life(Slips):
@@ -76,6 +116,8 @@ class Life(Slips):
         faults: bool = True,
         empty_policy: EmptyPolicy | None = None,
         more_deeds: Sequence[str] = (),
+        play: Play = USUAL,
+        sometimes: Callable[[str, object], None] = _unnoted,
     ) -> None:
         self.random = Random(seed)
         choose = self.random.choice
@@ -97,19 +139,28 @@ class Life(Slips):
         self.talk = Bedside(talk.pump)
         self.talk.pump.leave_frames_out()
         self.talk.cut_into = cut_into
-        self.deeds = tuple(deed for deed in DEEDS if faults or deed not in ("fault", "cure"))
+        self.deeds = play.deeds if faults else tuple(deed for deed in play.deeds if deed not in OF_FAULTS)
+        self.faults = play.faults
+        self._note_mark = sometimes
         self.deeds += (*more_deeds,) * 20
-        self.properties = Properties(talk.pump)
+        self.properties = Properties(talk.pump, play.watch)
         self.cmd_id = 0
         self.patients_cmd_id = FIRST_OF_PATIENT
         self.seen = 0
         self.pairs: set[tuple[str, str]] = set()
         self.boluses: list[int] = []
+        self.story: list[Event] = []
+        """All that was done so far, in its order."""
+
+    def sometimes(self, mark: str, happened: object = True) -> None:
+        """Note that this life has reached a mark, if it did."""
+        if happened:
+            self._note_mark(mark, happened)
 
     def next_id(self) -> int:
         """A number that was not used; now and then one that was."""
         if self.cmd_id and self.random.random() < 0.04:
-            sometimes("a number used again")
+            self.sometimes("a number used again")
             return self.random.randrange(1, self.cmd_id + 1)
         self.cmd_id += self.random.choice((1, 1, 1, 40))
         return self.cmd_id
@@ -117,7 +168,7 @@ class Life(Slips):
     def typed(self, value: int) -> int:
         """What somebody types who means this: most often this."""
         factor, divisor = self.random.choice(SLIPS)
-        sometimes("a number that was typed wrong", factor != divisor)
+        self.sometimes("a number that was typed wrong", factor != divisor)
         return min(max(value * factor // divisor, 1), 2**32 - 1)
 
     def status(self) -> Any:
@@ -136,11 +187,11 @@ class Life(Slips):
             commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
             self.cut_at_times()
             answered = self.talk.ask(commit)
-            sometimes("power went while a bolus was commanded", answered is None)
+            self.sometimes("power went while a bolus was commanded", answered is None)
             if isinstance(answered, BolusCommitReply):
                 self.boluses.append(commit.cmd_id)
             if answered is None:
-                assert self.talk.granted(QueryCmd(commit.cmd_id)).outcome is not Outcome.RUNNING
+                self.look_at_the_ledger(commit.cmd_id)
 
     def prime(self) -> None:
         volume_nl, duration_s = self.random.randrange(500, 338_000), self.random.randrange(1_400, 8_000)
@@ -150,9 +201,9 @@ class Life(Slips):
             wanted = Prime(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
             self.cut_at_times()
             answered = self.talk.ask(wanted)
-            sometimes("power went while a prime was commanded", answered is None)
+            self.sometimes("power went while a prime was commanded", answered is None)
             if answered is None:
-                assert self.talk.granted(QueryCmd(wanted.cmd_id)).outcome is not Outcome.RUNNING
+                self.look_at_the_ledger(wanted.cmd_id)
 
     def bridge(self) -> None:
         """A program with a bridge before it."""
@@ -203,7 +254,7 @@ class Life(Slips):
         crc = self.talk.stage_program(*flexible_program(*rates.items()), base_rev=rev).staged_crc
         answered = self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
         clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
-        sometimes("a schedule refused because nobody knew the time", clock_invalid)
+        self.sometimes("a schedule refused because nobody knew the time", clock_invalid)
         self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
 
     def boluses_of_a_program(self) -> None:
@@ -224,14 +275,14 @@ class Life(Slips):
         answer = self.talk.asks_for_bolus(self.patients_cmd_id)
         if answer is None or isinstance(answer, ErrorReply):
             return
-        sometimes("a patient was told GRANTED", answer.deny is DenyReason.GRANTED)
-        sometimes("a patient was told LOCKOUT", answer.deny is DenyReason.LOCKOUT)
-        sometimes("a patient was told NOT_PROGRAMMED", answer.deny is DenyReason.NOT_PROGRAMMED)
-        sometimes("a patient was told STOPPED", answer.deny is DenyReason.STOPPED)
+        self.sometimes("a patient was told GRANTED", answer.deny is DenyReason.GRANTED)
+        self.sometimes("a patient was told LOCKOUT", answer.deny is DenyReason.LOCKOUT)
+        self.sometimes("a patient was told NOT_PROGRAMMED", answer.deny is DenyReason.NOT_PROGRAMMED)
+        self.sometimes("a patient was told STOPPED", answer.deny is DenyReason.STOPPED)
         if answer.deny is DenyReason.GRANTED:
             status = self.status()
             both = Activity.PATIENT | Activity.SUSPENDED_BOLUS
-            sometimes("a patient's bolus suspended another", status.activity & both == both)
+            self.sometimes("a patient's bolus suspended another", status.activity & both == both)
 
     def ask_beside_a_bolus(self) -> None:
         """A clinician's bolus flows, and the patient asks an hour after a program allowed it."""
@@ -264,11 +315,11 @@ class Life(Slips):
 
     def fault(self) -> None:
         """Any fault of the catalogue, in any order."""
-        self.inject(self.random.choice(tuple(FAULTS)), orders=True)
+        self.inject(self.random.choice(self.faults), orders=True)
 
     def cure(self) -> None:
         """One fault ends."""
-        self.talk.pump.clear(self.random.choice(tuple(FAULTS)))
+        self.talk.pump.clear(self.random.choice(self.faults))
 
     def inject(self, name: str, *, orders: bool = False) -> None:
         """Cause a fault of random parameters; the twin is spared those that it could not see."""
@@ -459,10 +510,11 @@ class Life(Slips):
 
     def tried(self, deed: Callable[..., None], *args: object) -> None:
         """Do it; where the pump does not answer, that was all."""
+        self.story.append(Event(self.talk.now_ms, " ".join((deed.__name__, *map(str, args)))))
         try:
             deed(*args)
         except Unheard:
-            sometimes("a pump that gave no answer")
+            self.sometimes("a pump that gave no answer")
 
     def live(self, steps: int, pairs: Sequence[tuple[str, str]] = (), quiet: int = 0) -> Life:
         """The pairs, quiet months, then anything; and look after each piece."""
@@ -494,19 +546,24 @@ class Life(Slips):
     def note(self, happened: Sequence[TraceEntry]) -> None:
         """Marks of what was reached."""
         events = [entry.event for entry in happened]
-        sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
+        self.sometimes("a step of a schedule", any(isinstance(event, RateStepped) for event in events))
         for event in events:
             if isinstance(event, LogWritten):
-                mark(event)
+                mark(event, self.sometimes)
         self.tried(self.look_at_the_dates)
         self.look_at_the_schedule()
+
+    def look_at_the_ledger(self, cmd_id: int) -> None:
+        """L2, of a command to which no answer came."""
+        outcome = self.talk.granted(QueryCmd(cmd_id)).outcome
+        self.properties.hold("L2", outcome is not Outcome.RUNNING, cmd_id, "is told to be running")
 
     def look_at_the_dates(self) -> None:
         """P9, where a session is open."""
         if self.talk.client.phase is Phase.OPEN:
             dates = self.talk.ask(GetReservoir())
             if dates is not None and not isinstance(dates, ErrorReply):
-                hold(9, dates.low_t_mono_s <= dates.empty_t_mono_s, dates)
+                self.properties.hold("P9", dates.low_t_mono_s <= dates.empty_t_mono_s, dates)
 
     def look_at_the_schedule(self) -> None:
         """The rate is that of the segment in which the local minute lies, as a clinician would read it."""
@@ -520,15 +577,16 @@ class Life(Slips):
         if records.therapy.state is not State.RUN or program is None or suspended:
             return
         if bridge is not None:
-            sometimes("a bridge under way", bridge.delivered > 0)
-            assert not bridge.waits
-            assert basal == bridge.rate_nl_per_day == program.header.bridge.rate_nl_per_day
+            self.sometimes("a bridge under way", bridge.delivered > 0)
+            rates = (basal, bridge.rate_nl_per_day, program.header.bridge.rate_nl_per_day)
+            self.properties.hold("L1", len({*rates}) == 1 and not bridge.waits, "in a bridge", rates)
             return
         if program.week is None:
             return
         if not clock.valid:
-            sometimes("a schedule without a time of day")
-            assert basal == program.constant_rate_nl_per_day
+            self.sometimes("a schedule without a time of day")
+            constant = program.constant_rate_nl_per_day
+            self.properties.hold("L1", basal == constant, basal, "without a time of day, not", constant)
             return
         day, minute = divmod(clock.local_s(records.tick_ms) // 60, 1_440)
         first = 0
@@ -536,18 +594,5 @@ class Life(Slips):
             rows = program.segments[first : first + group.n_segments]
             first += group.n_segments
             if group.day_mask >> (day + 5) % 7 & 1:  # 2000-01-01 was a Saturday
-                assert basal == [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
-
-
-TRIES = 20
-DEEDS = (
-    *("wait",) * 6,
-    *("bolus",) * 4,
-    *("fault",) * 8,
-    *("cure", "refill", "program", "resume", "schedule", "prime", "bridge") * 2,
-    *("boluses_of_a_program", "ask_beside_a_bolus", "silence", "leave", "restart", "check_up") * 2,
-    *("ask_for_bolus",) * 4,
-    *("stop", "cancel", "set_clock", "void", "pull_the_plug", "cut_soon", "test_tone", "read_log", "hang"),
-    *SLIPS_OF_PEOPLE * 2,
-)
-"""What may come next, each as often as it stands here."""
+                due = [row.rate_nl_per_day for row in rows if row.start_min <= minute][-1]
+                self.properties.hold("L1", basal == due, basal, "at minute", minute, "not", due)

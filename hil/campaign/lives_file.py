@@ -1,0 +1,132 @@
+"""The file of a campaign: SQLite, a transaction a life, so that a run that was killed has lost only what was in play.
+
+It says which plan and which code its lives are of; lives of others are never mixed into it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from hil.campaign.playing import Lived
+from hil.errors import BadConfiguration, InUse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+VERSION: Final = 1
+"""Of the tables; a file of another one is not touched."""
+APPLICATION_ID: Final = 0x504D5043
+"""By which the file is known as ours: "PMPC"."""
+WAIT_S: Final = 1.0
+TABLES: Final = (
+    "CREATE TABLE campaign (plan TEXT NOT NULL, code TEXT NOT NULL, elapsed_ms INTEGER NOT NULL)",
+    """CREATE TABLE lives (seed INTEGER PRIMARY KEY, pump_ms INTEGER NOT NULL, marks TEXT NOT NULL,
+        pairs TEXT NOT NULL, invariant TEXT, found TEXT NOT NULL)""",
+)
+
+
+class LivesFile:
+    """An open file of a campaign. sqlite3.Error where it cannot be read or written any more."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def elapsed_ms(self) -> int:
+        """How long has been played so far, by the host's clock, over all runs."""
+        (row,) = self._connection.execute("SELECT elapsed_ms FROM campaign")
+        return int(row[0])
+
+    def add(self, lived: Lived, elapsed_ms: int) -> None:
+        """Keep a life, and how long has been played so far."""
+        with self._connection:
+            self._connection.execute(
+                "INSERT INTO lives VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    lived.seed,
+                    lived.pump_ms,
+                    json.dumps(lived.marks),
+                    json.dumps(lived.pairs),
+                    lived.invariant,
+                    lived.found.encode("utf-8", "backslashreplace").decode(),
+                ),
+            )
+            self._connection.execute("UPDATE campaign SET elapsed_ms = ?", (elapsed_ms,))
+
+    def lives(self) -> Iterator[Lived]:
+        """All lives that are kept, by their seeds."""
+        for seed, pump_ms, marks, pairs, invariant, found in self._connection.execute(
+            "SELECT seed, pump_ms, marks, pairs, invariant, found FROM lives ORDER BY seed"
+        ):
+            each = tuple((fault, work) for fault, work in json.loads(pairs))
+            yield Lived(seed, pump_ms, tuple(json.loads(marks)), each, invariant, found)
+
+    def take(self) -> None:
+        """Write something that changes nothing, so that no other run can have the file from now on."""
+        with self._connection:
+            self._connection.execute("UPDATE campaign SET elapsed_ms = elapsed_ms")
+
+    def _begin(self, plan: str, code: str) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")  # else each table would be there before the next
+            for statement in TABLES:
+                self._connection.execute(statement)
+            self._connection.execute("INSERT INTO campaign VALUES (?, ?, 0)", (plan, code))
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _check(self, path: Path, plan: str, code: str) -> None:
+        marks = [self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
+        if marks != [APPLICATION_ID, VERSION]:
+            raise BadConfiguration(
+                f"{path} is no file of a campaign, or one of another version",
+                advice="name another with --out",
+            )
+        (row,) = self._connection.execute("SELECT plan, code FROM campaign")
+        if row[0] != plan:
+            raise BadConfiguration(
+                f"{path} has lives of another plan",
+                advice="resume with the plan it began with, or name another",
+            )
+        if row[1] != code:
+            raise BadConfiguration(
+                f"{path} has lives that other code played: together they would be no result",
+                advice="begin anew, with another file",
+            )
+
+
+_MARKS: Final = ("application_id", "user_version")
+
+
+@contextmanager
+def lives_file(path: Path, *, plan: str, code: str, resume: bool) -> Iterator[LivesFile]:
+    """The file of a campaign, for this process alone: a new one, or with `resume` one that may be there.
+
+    `plan` and `code` say what its lives are of. BadConfiguration where it cannot be that; InUse where another run
+    has it.
+    """
+    exists = path.exists()
+    if exists and not resume:
+        raise BadConfiguration(f"{path} exists", advice="go on with --resume, or name another with --out")
+    try:
+        with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            file = LivesFile(connection)
+            empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if empty:
+                file._begin(plan, code)
+            else:
+                file._check(path, plan, code)
+                file.take()
+            yield file
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise InUse(
+                f"another run plays into {path}", advice="wait for it, or name another file"
+            ) from error
+        raise BadConfiguration(f"{path} cannot be read or written ({error})", advice="check --out") from error
+    except sqlite3.Error as error:
+        raise BadConfiguration(f"{path} cannot be read or written ({error})", advice="check --out") from error

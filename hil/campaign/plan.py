@@ -1,0 +1,227 @@
+"""Plans of campaigns: which lives are played, until when, and what must hold in them. A TOML file, or one shipped.
+
+    pump_days = 10_000
+    first_seed = 1
+    deeds = 16
+    [weights]
+    bolus = 8
+
+What a plan leaves out is as usual. Every error is one sentence: file, key, what was expected, what came.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from dataclasses import asdict, dataclass, fields
+from importlib import resources
+from typing import TYPE_CHECKING, Any, Final
+
+from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.profile import EmptyPolicy
+from hil.bench_file import FILE_BYTES_MAX, Key
+from hil.campaign.life import DEEDS, Play
+from hil.campaign.life_marks import MARKS
+from hil.campaign.pairs import MUST_BE_REACHED
+from hil.campaign.properties import INVARIANTS, OF_TWINS, Watch
+from hil.errors import BadConfiguration, in_one_line
+from hil.own_paths import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LAST_SEED: Final = 2**32 - 1
+SHOWN_CHARACTERS: Final = 60
+KINDS_OF_DEEDS: Final = tuple(sorted({*DEEDS}))
+POLICIES: Final = {policy.name.lower(): policy for policy in EmptyPolicy}
+
+
+def _whole(meaning: str, low: int, high: int) -> Key:
+    return Key(
+        meaning,
+        f"a whole number from {low} to {high}",
+        lambda value: type(value) is int and low <= value <= high,
+        {"type": "integer", "minimum": low, "maximum": high},
+    )
+
+
+def _names(meaning: str, known: Iterable[str]) -> Key:
+    names = tuple(known)
+    return Key(
+        meaning,
+        f"a list, without repeats, of one or more of: {', '.join(names)}",
+        lambda value: (
+            isinstance(value, list)
+            and bool(value)
+            and all(isinstance(name, str) and name in names for name in value)
+            and len({*value}) == len(value)
+        ),
+        {"type": "array", "uniqueItems": True, "minItems": 1, "items": {"enum": list(names)}},
+    )
+
+
+KEYS: Final[dict[str, Key]] = {
+    "pump_days": _whole("the campaign ends after so many days of pumps", 1, 1_000_000_000),
+    "minutes": _whole("the campaign ends after so many minutes of playing; instead of pump_days", 1, 100_000),
+    "first_seed": _whole("seed of the first life; the next has the next number (default: 1)", 0, LAST_SEED),
+    "deeds": _whole("deeds of a life, chosen by weights (default: 16)", 1, 10_000),
+    "quiet_stretches": _whole("stretches of 160 days in which little happens (default: 2)", 0, 100),
+    "pairs": _whole(
+        "of all pairs of fault and procedure, how many a life has in turn (default: 0)",
+        0,
+        len(MUST_BE_REACHED),
+    ),
+    "twins_every": _whole(
+        "one life of so many is played with a twin whose truth is another, for P4 and P10; 0: none (default: 20)",
+        0,
+        1_000_000,
+    ),
+    "empty_policy": Key(
+        "what pumps do that are believed empty (default: each life has one by chance)",
+        f"one of {', '.join(POLICIES)}",
+        lambda value: isinstance(value, str) and value in POLICIES,
+        {"enum": list(POLICIES)},
+    ),
+    "faults": _names("faults of the catalogue that lives have (default: all)", FAULTS),
+    "invariants": _names("what must hold (default: all)", INVARIANTS),
+    "marks": _names("what at least one life should reach (default: all)", MARKS),
+    "weights": Key(
+        "how often each kind of deed comes, against the others; what is not named comes as usual",
+        "a table",
+        lambda value: isinstance(value, dict),
+        {"type": "object", "additionalProperties": False},
+    ),
+}
+WEIGHT_KEYS: Final = {
+    name: _whole(f"weight of this deed (usual: {DEEDS.count(name)})", 0, 1_000) for name in KINDS_OF_DEEDS
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that was read and can be played."""
+
+    name: str
+    pump_days: int | None = None
+    """None: until `minutes` are over."""
+    minutes: int | None = None
+    first_seed: int = 1
+    deeds: int = 16
+    quiet_stretches: int = 2
+    pairs: int = 0
+    twins_every: int = 20
+    empty_policy: str | None = None
+    """None: by chance."""
+    faults: tuple[str, ...] = tuple(FAULTS)
+    invariants: tuple[str, ...] = tuple(INVARIANTS)
+    marks: tuple[str, ...] = MARKS
+    weights: tuple[tuple[str, int], ...] = ()
+
+    def play(self) -> Play:
+        """What lives of this plan are made of."""
+        weights = dict(self.weights)
+        named = tuple(name for name in sorted(weights) for _ in range(weights[name]))
+        deeds = tuple(name for name in DEEDS if name not in weights) + named
+        return Play(deeds, self.faults, Watch(frozenset(self.invariants)))
+
+    def pairs_of(self, seed: int) -> tuple[tuple[str, str], ...]:
+        """The pairs of fault and procedure that are this life's turn."""
+        pairs = [pair for pair in MUST_BE_REACHED if pair[0] in self.faults]
+        first = (seed - self.first_seed) * self.pairs
+        return tuple(pairs[(first + each) % len(pairs)] for each in range(min(self.pairs, len(pairs))))
+
+    def digest(self) -> str:
+        """SHA-256, in hex, of all that the plan says but its name."""
+        said = {key: value for key, value in asdict(self).items() if key != "name"}
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def shipped_plans() -> tuple[str, ...]:
+    """The names of the plans that come with the package."""
+    files = resources.files("hil.campaign").joinpath("plans").iterdir()
+    return tuple(sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml")))
+
+
+def load_plan(named: str) -> Plan:
+    """A plan by the name of a shipped one, or by its path. BadConfiguration says what is wrong with it."""
+    if named in shipped_plans():
+        text = resources.files("hil.campaign").joinpath("plans", f"{named}.toml").read_bytes()
+        return read_plan(text, named, named)
+    path = path_of(named, "PLAN")
+    return read_plan(_contents(path, named), path.stem, str(path))
+
+
+def _contents(path: Path, named: str) -> bytes:
+    try:
+        if not path.is_file():
+            raise FileNotFoundError(2, "there is no such file")
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        shipped = ", ".join(shipped_plans())
+        raise BadConfiguration(
+            f"the plan {named!r} cannot be read: {error.strerror}", advice=f"name a file, or one of {shipped}"
+        ) from error
+    if len(data) > FILE_BYTES_MAX:
+        raise BadConfiguration(f"{named} has more than {FILE_BYTES_MAX} bytes: that is no plan")
+    return data
+
+
+def read_plan(data: bytes, name: str, place: str) -> Plan:
+    """A plan from its text; `place` is named in errors."""
+    try:
+        table: dict[str, Any] = tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfiguration(f"{place} is no TOML: {error}") from error
+    _check(table, KEYS, place)
+    weights = table.pop("weights", {})
+    _check(weights, WEIGHT_KEYS, f"{place}: weights")
+    listed: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+    }
+    if "invariants" not in listed and listed.get("twins_every") == 0:
+        listed["invariants"] = tuple(each for each in INVARIANTS if each not in OF_TWINS)
+    plan = Plan(name, **listed, weights=tuple(sorted(weights.items())))
+    if (plan.pump_days is None) == (plan.minutes is None):
+        raise BadConfiguration(f"{place} must have one of pump_days and minutes")
+    unseen = sorted(OF_TWINS & {*plan.invariants})
+    if unseen and not plan.twins_every:
+        raise BadConfiguration(
+            f"{place}: nothing would look at {' and '.join(unseen)}, as twins_every is 0",
+            advice="let twins_every be 1 or more, or leave them out of invariants",
+        )
+    if not plan.play().deeds:
+        raise BadConfiguration(f"{place}: weights leaves no deed that a life could have")
+    if plan.pairs and not plan.pairs_of(plan.first_seed):
+        raise BadConfiguration(f"{place}: none of faults is part of a pair", advice="let pairs be 0")
+    return plan
+
+
+def _check(table: dict[str, Any], keys: dict[str, Key], place: str) -> None:
+    for name, value in table.items():
+        if name not in keys:
+            known = ", ".join(keys)
+            raise BadConfiguration(in_one_line(f"{place}: there is no key {name!r}; there are {known}"))
+        if not keys[name].accepts(value):
+            came = repr(value)[:SHOWN_CHARACTERS]
+            raise BadConfiguration(f"{place}: {name} must be {keys[name].expected}, is {came}")
+
+
+def plan_schema() -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a plan, for editors, from the tables above."""
+    properties = {name: {"description": key.meaning, **key.schema} for name, key in KEYS.items()}
+    properties["weights"]["properties"] = {
+        name: {"description": key.meaning, **key.schema} for name, key in WEIGHT_KEYS.items()
+    }
+    assert {*properties} == {field.name for field in fields(Plan)} - {"name"}  # noqa: S101 - of this file alone
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:pumpbench:campaign-plan:1",
+        "title": "pumpbench campaign plan",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+        "oneOf": [{"required": ["pump_days"]}, {"required": ["minutes"]}],
+    }

@@ -1,0 +1,86 @@
+"""One life of a plan: played from its seed, and what is kept of it."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hil.campaign.life import Life
+from hil.campaign.plan import POLICIES
+from hil.campaign.properties import Broken
+from hil.campaign.twins import hold_the_same
+
+if TYPE_CHECKING:
+    from hil.campaign.life import Event
+    from hil.campaign.plan import Plan
+
+RAISED: Final = "LIFE"
+"""Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""
+FOUND_CHARACTERS_MAX: Final = 4_000
+
+
+class Lived(NamedTuple):
+    """What is kept of one life; the same for the same seed and plan."""
+
+    seed: int
+    pump_ms: int
+    """Time of the pump that was played, also that of a twin."""
+    marks: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    """Of fault and procedure, that the fault took effect in."""
+    invariant: str | None = None
+    """Name of the one that did not hold; None: all held."""
+    found: str = ""
+    """What was found instead, in words."""
+
+
+class Played(NamedTuple):
+    """A life, and all that was done in it."""
+
+    lived: Lived
+    story: tuple[Event, ...]
+
+
+def played_life(plan: Plan, seed: int) -> Played:
+    """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for."""
+    twins = plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
+    lives: list[Life] = []
+    marks: set[str] = set()
+    invariant, found = None, ""
+    try:
+        for other_truth in (False, True)[: 1 + twins]:
+            life = Life(
+                seed,
+                other_truth=other_truth,
+                empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
+                play=plan.play(),
+                sometimes=lambda mark, _: marks.add(mark),
+            )
+            lives.append(life)
+            life.live(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+        if twins:
+            hold_the_same(*lives)
+    except Broken as broken:
+        invariant, found = broken.invariant, str(broken).partition(": ")[2]
+    except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
+        invariant, found = RAISED, _told(error)
+    lived = Lived(
+        seed,
+        sum(each.talk.now_ms for each in lives),
+        tuple(sorted(marks)),
+        tuple(sorted({pair for each in lives for pair in each.pairs})),
+        invariant,
+        found[:FOUND_CHARACTERS_MAX],
+    )
+    return Played(lived, tuple(lives[-1].story) if lives else ())
+
+
+def lived_by(plan: Plan, seed: int) -> Lived:
+    """The same without its story: what a worker sends back."""
+    return played_life(plan, seed).lived
+
+
+def _told(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"

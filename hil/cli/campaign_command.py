@@ -1,0 +1,260 @@
+"""`pumpbench campaign`: lives of emulated pumps by the thousand, from a plan; and one of them again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from hil.campaign.lives_file import lives_file
+from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
+from hil.campaign.playing import RAISED, played_life
+from hil.campaign.properties import INVARIANTS
+from hil.campaign.running import Campaign, code_digest
+from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.connection import tell_error
+from hil.cli.documents import json_text
+from hil.cli.output import on_terminal, tell_lines
+from hil.cli.quantities import WholeNumber
+from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, in_one_line
+from hil.own_paths import path_of
+from hil.quantity_words import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hil.campaign.life import Event
+    from hil.campaign.plan import Plan
+    from hil.campaign.playing import Lived
+    from hil.campaign.running import Result
+
+MS_PER_DAY: Final = 86_400_000
+MS_PER_YEAR: Final = 365 * MS_PER_DAY
+WORKERS_MAX: Final = 256
+VIOLATIONS_SHOWN: Final = 20
+EXIT_CODES = """\
+\b
+Exit codes:
+   0  the plan was played, and every invariant held
+   1  in a life an invariant does not hold
+   7  workers were killed again and again; --resume goes on
+  10  the plan or the file cannot be right
+  11  another run plays into the file
+"""
+
+
+@click.group()
+def campaign() -> None:
+    """Play lives of emulated pumps by the thousand, and look at what must hold in each.
+
+    A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    (hil/campaign/plan.schema.json).
+    """
+
+
+@campaign.command("plans")
+@click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
+def plans_command(*, as_json: bool) -> None:
+    """List the plans that come with pumpbench."""
+    names = shipped_plans()
+    tell_lines([json_text("campaign-plans", PlansPart(plans=[*names]))] if as_json else names)
+
+
+@campaign.command("run", epilog=EXIT_CODES)
+@click.argument("plan_named", metavar="PLAN")
+@click.option(
+    "--out",
+    "out_named",
+    metavar="FILE",
+    help="Keep the lives in this file.  [default: campaign-PLAN.sqlite3]",
+)
+@click.option("--resume", is_flag=True, help="Go on where a run into the file ended, however it ended.")
+@click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
+@click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
+def run_command(*, as_json: bool, **given: Any) -> None:
+    """Play a plan: the name of one that is shipped, or a TOML file.
+
+    Each life is kept as it ends, so a run that was killed goes on with --resume. With a budget in pump-days the result
+    is the same for any number of workers and resumptions.
+    """
+    try:
+        violated = _run(**given, as_json=as_json)
+    except PumpbenchError as error:
+        if as_json:
+            tell_error(error)
+        raise
+    if violated is not None:
+        raise violated
+
+
+@campaign.command("replay", epilog=EXIT_CODES)
+@click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
+@click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
+@click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
+def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
+    """Play one life of a plan again, and print all that was done in it."""
+    try:
+        violated = _replay(seed, plan_named, as_json=as_json)
+    except PumpbenchError as error:
+        if as_json:
+            tell_error(error)
+        raise
+    if violated is not None:
+        raise violated
+
+
+def _run(
+    *, plan_named: str, out_named: str | None, resume: bool, workers: int | None, as_json: bool
+) -> InvariantViolated | None:
+    plan = load_plan(plan_named)
+    number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
+    if not 1 <= number <= WORKERS_MAX:
+        raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
+    path = path_of(out_named, "--out") if out_named is not None else Path(f"campaign-{plan.name}.sqlite3")
+    code = code_digest()
+    began_ms = _clock_ms()
+    with lives_file(path, plan=plan.digest(), code=code, resume=resume) as file:
+        running = Campaign(plan, file, _clock_ms)
+        with _shown(plan, running, began_ms) as show:
+            result = running.run(number, show)
+        elapsed_ms = running.elapsed_ms()
+    document = _document(plan, plan_named, result)
+    document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
+    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
+    tell_lines([json_text("campaign-run", document)] if as_json else map(in_one_line, _lines(document)))
+    if not result.violations:
+        return None
+    return InvariantViolated(
+        f"an invariant does not hold in {len(result.violations)} of {counted(result.lives, 'seed')}",
+        advice="see them with the commands above",
+    )
+
+
+def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated | None:
+    plan = load_plan(plan_named)
+    if not plan.first_seed <= seed <= LAST_SEED:
+        raise BadConfiguration(
+            f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
+        )
+    lived, story = played_life(plan, seed)
+    violation = None if lived.invariant is None else _violation(lived, plan_named)
+    document = ReplayPart(
+        seed=seed,
+        plan=plan.name,
+        pump_days=lived.pump_ms // MS_PER_DAY,
+        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        violation=violation,
+    )
+    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    if violation is None:
+        lines.append(
+            f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
+        )
+    tell_lines([json_text("campaign-replay", document)] if as_json else map(in_one_line, lines))
+    if violation is None:
+        return None
+    return InvariantViolated(
+        f"life {seed}, after {len(story)} events: {violation['invariant']} "
+        f"({violation['meaning']}) does not hold: {violation['found']}"
+    )
+
+
+def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
+    return CampaignPart(
+        plan=plan.name,
+        plan_sha256=plan.digest(),
+        code_sha256="",
+        first_seed=plan.first_seed,
+        lives=result.lives,
+        pump_days=result.pump_ms // MS_PER_DAY,
+        invariants=[*plan.invariants],
+        violations=[_violation(lived, plan_named) for lived in result.violations],
+        marks=[{"mark": mark, "lives": result.marks[mark]} for mark in plan.marks],
+        pairs=[
+            {"fault": fault, "procedure": work, "lives": lives}
+            for (fault, work), lives in sorted(result.pairs.items())
+        ],
+        elapsed_ms=0,
+        pump_years_per_s=0.0,
+        file="",
+    )
+
+
+def _violation(lived: Lived, plan_named: str) -> ViolationPart:
+    invariant = lived.invariant or ""
+    return ViolationPart(
+        seed=lived.seed,
+        invariant=invariant,
+        meaning="nothing raises an error" if invariant == RAISED else INVARIANTS[invariant],
+        found=lived.found,
+        replay=f"pumpbench campaign replay {lived.seed} --plan {shlex.quote(plan_named)}",
+    )
+
+
+def _lines(document: CampaignPart) -> Iterator[str]:
+    reached = [each["mark"] for each in document["marks"] if each["lives"]]
+    never = [each["mark"] for each in document["marks"] if not each["lives"]]
+    yield f"plan {document['plan']}: {document['lives']} lives from seed {document['first_seed']} on"
+    yield (
+        f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
+        f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
+    )
+    pairs = counted(len(document["pairs"]), "pair")
+    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    yield from (f"never reached: {mark}" for mark in never)
+    for each in document["violations"][:VIOLATIONS_SHOWN]:
+        yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
+        yield f"  again: {each['replay']}"
+    if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
+        yield f"and in {more} more; --json has all"
+    held = "no invariant was violated" if not document["violations"] else "violated"
+    yield f"{len(document['invariants'])} invariants held against each life: {held}; lives are in {document['file']}"
+
+
+def _moment(event: Event) -> str:
+    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
+    minutes, ms = divmod(in_day_ms, 60_000)
+    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
+
+
+def _clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def _rate(pump_ms: int, elapsed_ms: int) -> float:
+    """Years of pumps for each second."""
+    return round(pump_ms / MS_PER_YEAR * 1_000 / max(elapsed_ms, 1), 3)
+
+
+@contextmanager
+def _shown(plan: Plan, running: Campaign, began_ms: int) -> Iterator[Callable[[], None]]:
+    """Shows on a terminal how much of the budget is spent, how fast, and what was found; whoever plays calls it."""
+    if not on_terminal(sys.stderr):
+        yield lambda: None
+        return
+    from hil.cli.terminal import progress_bar  # noqa: PLC0415 - a pipe needs no drawing
+
+    result = running.result
+
+    def so_far() -> str:
+        rate = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
+        reached = f"{len(result.marks)} marks, {len(result.pairs)} pairs"
+        return f"{rate:.2f} pump-years/s, {reached}, {len(result.violations)} violated"
+
+    what = "minutes" if plan.pump_days is None else "pump-days"
+    with progress_bar(what, unit=so_far) as show:
+
+        def show_now() -> None:
+            if plan.pump_days is not None:
+                show(min(result.pump_ms // MS_PER_DAY, plan.pump_days), plan.pump_days)
+            else:
+                show(running.elapsed_ms() // 60_000, plan.minutes or 0)
+
+        yield show_now

@@ -1,0 +1,78 @@
+"""The JSON documents of `pumpbench campaign`; `hil.cli.json_schema` describes them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+
+class MarkPart(TypedDict):
+    """A mark that the plan asks for."""
+
+    mark: Annotated[str, "what is to be reached"]
+    lives: Annotated[int, "in how many lives it was; 0: never"]
+
+
+class PairPart(TypedDict):
+    """A fault that took effect in a procedure."""
+
+    fault: Annotated[str, "name in the catalogue"]
+    procedure: Annotated[str, "procedure or state"]
+    lives: Annotated[int, "in how many lives"]
+
+
+class ViolationPart(TypedDict):
+    """A life in which an invariant does not hold; it ended there."""
+
+    seed: Annotated[int, "of the life"]
+    invariant: Annotated[str, "its name; LIFE: the pump or the life raised an error"]
+    meaning: Annotated[str, "what should hold"]
+    found: Annotated[str, "what was found"]
+    replay: Annotated[str, "command that plays the life again"]
+
+
+class CampaignPart(TypedDict):
+    """What came of a campaign; of a plan in pump-days the same each time, but for what is of the host's clock."""
+
+    plan: Annotated[str, "its name"]
+    plan_sha256: Annotated[str, "of what the plan says"]
+    code_sha256: Annotated[str, "of the code that lives depend on"]
+    first_seed: Annotated[int, "seed of the first life"]
+    lives: Annotated[int, "how many; their seeds follow one another"]
+    pump_days: Annotated[int, "days of pumps that were played, rounded down"]
+    invariants: Annotated[list[str], "what was held against each life"]
+    violations: Annotated[list[ViolationPart], "by seed; empty: all held"]
+    marks: Annotated[list[MarkPart], "those that the plan asks for"]
+    pairs: Annotated[list[PairPart], "those that were reached"]
+    elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
+    pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]
+    file: Annotated[str, "SQLite file of the lives"]
+
+
+class EventPart(TypedDict):
+    """Something that was done in a life."""
+
+    at_ms: Annotated[int, "time of the pump when it began"]
+    deed: Annotated[str, "what was done"]
+
+
+class ReplayPart(TypedDict):
+    """A life that was played again."""
+
+    seed: Annotated[int, "of the life"]
+    plan: Annotated[str, "name of the plan"]
+    pump_days: Annotated[int, "days of the pump, rounded down"]
+    story: Annotated[list[EventPart], "all that was done, in its order"]
+    violation: Annotated[ViolationPart | None, "null: all held"]
+
+
+class PlansPart(TypedDict):
+    """The plans that come with the package."""
+
+    plans: Annotated[list[str], "names"]
+
+
+CAMPAIGN_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
+    "campaign-run": ((CampaignPart,),),
+    "campaign-replay": ((ReplayPart,),),
+    "campaign-plans": ((PlansPart,),),
+}

@@ -1,0 +1,317 @@
+"""Campaigns: the same result on any number of workers and resumptions, and what breaks is named with its seed."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tomllib
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from hil.campaign.lives_file import lives_file
+from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
+from hil.campaign.playing import lived_by
+from hil.campaign.properties import INVARIANTS
+from hil.campaign.running import Campaign, code_digest
+from hil.cli.json_schema import json_schema
+from hil.cli.main import cli
+from hil.errors import BadConfiguration, BenchLost, InUse
+from tests.simulation.life_mutants import MUTANTS
+from tests.support.for_each import for_each
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from click.testing import Result as Done
+
+    from hil.campaign.plan import Plan
+    from hil.campaign.running import Result
+
+SMALL = b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n"
+PLAN = read_plan(SMALL, "small", "small.toml")
+CODE = "of this test"
+
+
+def ignoring() -> None:
+    """Nobody watches."""
+
+
+def played(
+    path: Path,
+    *,
+    plan: Plan = PLAN,
+    workers: int = 1,
+    resume: bool = False,
+    tell: Callable[[], None] = ignoring,
+    clock_ms: Callable[[], int] = lambda: 0,
+) -> Result:
+    """A campaign into a file."""
+    with lives_file(path, plan=plan.digest(), code=CODE, resume=resume) as file:
+        return Campaign(plan, file, clock_ms).run(workers, tell)
+
+
+def told(*words: object) -> Done:
+    """The command, in this process."""
+    return CliRunner().invoke(cli, ["campaign", *map(str, words)])
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A file of a small plan."""
+    path = tmp_path / "small.toml"
+    path.write_bytes(SMALL)
+    return path
+
+
+@pytest.fixture
+def breaking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pump that foresees to be empty before it is low: P9."""
+    owner, name, made_from = next(
+        mutant for mutant in MUTANTS if mutant.what == "empty comes before low"
+    ).change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resumed(tmp_path: Path) -> None:
+    at_once = played(tmp_path / "one")
+    assert at_once.lives > 8
+    assert at_once.pump_ms >= 86_400_000
+    assert played(tmp_path / "two", workers=2) == at_once
+
+    kept = 0
+
+    def kill() -> None:
+        nonlocal kept
+        kept += 1
+        if kept == 3:
+            raise Killed
+
+    for count in (3, 6):
+        kept = 0
+        with pytest.raises(Killed):
+            played(tmp_path / "killed", resume=count > 3, tell=kill)
+        with sqlite3.connect(tmp_path / "killed") as file:
+            assert file.execute("SELECT count(*) FROM lives").fetchone() == (count,)
+    assert played(tmp_path / "killed", resume=True) == at_once
+    assert played(tmp_path / "two", resume=True, tell=lambda: pytest.fail("played again")) == at_once
+
+
+def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(tmp_path: Path) -> None:
+    at_once = played(tmp_path / "one")
+    with lives_file(tmp_path / "gap", plan=PLAN.digest(), code=CODE, resume=False) as file:
+        for seed in (5, 2, 400):
+            file.add(lived_by(PLAN, seed), 0)
+        assert Campaign(PLAN, file, lambda: 0).result.lives == 0
+    assert played(tmp_path / "gap", resume=True) == at_once
+
+
+def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
+    plan = read_plan(SMALL.replace(b"pump_days = 1", b"minutes = 1"), "m", "m.toml")
+
+    def clock() -> Callable[[], int]:
+        now: Iterator[int] = iter(range(0, 10**9, 5_000))
+        return lambda: next(now)
+
+    lives = played(tmp_path / "one", plan=plan, clock_ms=clock()).lives
+    assert 1 < lives < 12
+    with lives_file(tmp_path / "one", plan=plan.digest(), code=CODE, resume=True) as file:
+        assert file.elapsed_ms() >= 55_000
+    assert played(tmp_path / "one", plan=plan, resume=True, clock_ms=clock()).lives <= lives + 2
+
+
+def test_a_file_of_another_plan_of_other_code_or_of_another_run_is_refused(tmp_path: Path) -> None:
+    path, digest = tmp_path / "lives", PLAN.digest()
+    with (
+        lives_file(path, plan=digest, code=CODE, resume=False),
+        pytest.raises(InUse, match="another run plays into"),
+        lives_file(path, plan=digest, code=CODE, resume=True),
+    ):
+        pass
+    for plan, code, resume, words in (
+        (digest, CODE, False, "exists; go on with --resume"),
+        ("other", CODE, True, "lives of another plan"),
+        (digest, "other", True, "lives that other code played"),
+    ):
+        with (
+            pytest.raises(BadConfiguration, match=words),
+            lives_file(path, plan=plan, code=code, resume=resume),
+        ):
+            pass
+
+
+def test_a_file_that_is_no_database_is_refused_and_an_empty_one_is_begun(tmp_path: Path) -> None:
+    junk, empty = tmp_path / "junk", tmp_path / "empty"
+    junk.write_bytes(b"no database at all" * 99)
+    with pytest.raises(BadConfiguration, match="cannot be read or written"):
+        played(junk, resume=True)
+    assert junk.read_bytes() == b"no database at all" * 99
+    empty.touch()
+    assert played(empty, resume=True).lives
+
+
+def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "lives"
+    with sqlite3.connect(path) as file:
+        file.execute("CREATE TABLE mine (what)")
+    before = path.read_bytes()
+    with pytest.raises(BadConfiguration, match="no file of a campaign"):
+        played(path, resume=True)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("breaking")
+def test_a_pump_that_breaks_an_invariant_is_found_named_and_found_again(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "lives"
+    done = told("run", small, "--out", out, "--workers", 1, "--json")
+    assert done.exit_code == 1 or type(done.exception).__name__ == "InvariantViolated", done.output
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, json_schema("campaign-run"))
+    first = document["violations"][0]
+    assert (first["invariant"], first["meaning"]) == ("P9", INVARIANTS["P9"])
+    assert first["replay"] == f"pumpbench campaign replay {first['seed']} --plan {small}"
+    again = told("replay", first["seed"], "--plan", small, "--json")
+    jsonschema.validate(json.loads(again.stdout), json_schema("campaign-replay"))
+    assert json.loads(again.stdout)["violation"] == first
+    assert json.loads(again.stdout)["story"]
+    assert "P9" in str(again.exception)
+
+
+@pytest.mark.usefixtures("breaking")
+def test_an_invariant_that_a_plan_leaves_out_is_not_looked_at() -> None:
+    seed = next(seed for seed in range(1, 99) if lived_by(PLAN, seed).invariant == "P9")
+    without = read_plan(SMALL + b'invariants = ["P1", "P4", "P10"]\n', "small", "small.toml")
+    assert lived_by(without, seed).invariant is None
+
+
+def test_a_pump_that_raises_is_a_violation_and_the_other_lives_go_on(
+    monkeypatch: pytest.MonkeyPatch, small: Path, tmp_path: Path
+) -> None:
+    def failing(*_: object) -> None:
+        raise KeyError("nobody expects it")
+
+    monkeypatch.setattr("hil.campaign.life.Life.bolus", failing)
+    document = json.loads(told("run", small, "--out", tmp_path / "o", "--workers", 1, "--json").stdout)
+    assert document["lives"] > len(document["violations"]) > 0
+    assert {each["invariant"] for each in document["violations"]} == {"LIFE"}
+    assert "KeyError: 'nobody expects it' (test_campaign.py" in document["violations"][0]["found"]
+
+
+def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path, tmp_path: Path) -> None:
+    done = told("run", small, "--out", tmp_path / "o", "--workers", 1)
+    assert done.exit_code == 0, done.output
+    for words in (
+        "plan small: ",
+        "1 pump-days in",
+        "pump-years a second",
+        " of 39 marks",
+        "never reached: a pump stopped for too long",
+        "13 invariants held against each life: no invariant was violated",
+    ):
+        assert words in done.output
+    done = told("replay", 2, "--plan", small)
+    assert done.output.startswith("day 0, 00:00:00.000  ")
+    assert "every invariant held" in done.output
+
+
+class Killing(ThreadPoolExecutor):
+    """Workers that are killed when so many lives were handed out."""
+
+    lives = 6
+
+    def submit(self, *call: Any, **more: Any) -> Any:
+        self.lives -= 1
+        if self.lives < 0:
+            raise BrokenExecutor
+        return super().submit(*call, **more)
+
+
+def test_workers_that_are_killed_cost_time_and_where_none_plays_any_life_that_is_said(tmp_path: Path) -> None:
+    at_once = played(tmp_path / "one")
+    with lives_file(tmp_path / "killed", plan=PLAN.digest(), code=CODE, resume=False) as file:
+        assert Campaign(PLAN, file, lambda: 0, Killing).run(2, ignoring) == at_once
+    with (
+        lives_file(tmp_path / "none", plan=PLAN.digest(), code=CODE, resume=False) as file,
+        pytest.raises(BenchLost, match="a worker of the campaign was killed"),
+    ):
+        Campaign(PLAN, file, lambda: 0, type("KillingAll", (Killing,), {"lives": 0})).run(2, ignoring)
+
+
+@for_each(
+    ("text", "words"),
+    [
+        ("", "must have one of pump_days and minutes"),
+        ("pump_days = 1\nminutes = 1", "must have one of pump_days and minutes"),
+        ("pump_days = 0", "pump_days must be a whole number from 1 to 1000000000, is 0"),
+        ("pump_days = true", "pump_days must be a whole number"),
+        ("pump_day = 1", "there is no key 'pump_day'; there are pump_days,"),
+        ("pump_days =", "is no TOML"),
+        (
+            'pump_days = 1\nfaults = ["stall"]',
+            "faults must be a list, without repeats, of one or more of: motor",
+        ),
+        ("pump_days = 1\nfaults = []", "faults must be a list"),
+        ('pump_days = 1\nmarks = "all"', "marks must be a list"),
+        ("pump_days = 1\n[weights]\nbolsu = 1", "weights: there is no key 'bolsu'"),
+        ("pump_days = 1\n[weights]\nbolus = -1", r"bolus must be a whole number from 0 to 1000, is -1"),
+        ("pump_days = 1\nweights = 3", "weights must be a table, is 3"),
+        ('pump_days = 1\nempty_policy = "go"', "empty_policy must be one of"),
+        ('pump_days = 1\nempty_policy = ["continue"]', "empty_policy must be one of"),
+        (
+            'pump_days = 1\ntwins_every = 0\ninvariants = ["P4"]',
+            "nothing would look at P4, as twins_every is 0",
+        ),
+    ],
+    name=lambda case: case[0] or "nothing",
+)
+def test_a_plan_that_cannot_be_right_is_refused_in_one_sentence(text: str, words: str) -> None:
+    with pytest.raises(BadConfiguration, match=words) as caught:
+        read_plan(text.encode(), "it", "it.toml")
+    assert "it.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_plan_whose_weights_leave_nothing_is_refused() -> None:
+    none = "\n".join(f"{name} = 0" for name in plan_schema()["properties"]["weights"]["properties"])
+    with pytest.raises(BadConfiguration, match="weights leaves no deed"):
+        read_plan(f"pump_days = 1\n[weights]\n{none}".encode(), "it", "it.toml")
+
+
+def test_weights_faults_and_pairs_make_the_lives_of_a_plan() -> None:
+    text = b'pump_days = 1\npairs = 2\nfaults = ["wear"]\n[weights]\nbolus = 3\nwait = 0\n'
+    plan = read_plan(text, "it", "it.toml")
+    deeds = plan.play().deeds
+    assert (deeds.count("bolus"), deeds.count("wait"), deeds.count("prime")) == (3, 0, 2)
+    assert {fault for fault, _ in plan.pairs_of(1)} == {"wear"} == {*plan.play().faults}
+    assert not {*plan.pairs_of(1)} & {*plan.pairs_of(2)}
+
+
+@for_each("name", shipped_plans())
+def test_each_shipped_plan_is_one_and_its_schema_says_so(name: str) -> None:
+    text = resources.files("hil.campaign").joinpath("plans", f"{name}.toml").read_text()
+    checker: Any = jsonschema.Draft202012Validator(plan_schema())
+    checker.validate(tomllib.loads(text))
+    assert load_plan(name).name == name
+    assert not checker.is_valid({"pump_days": 1, "minutes": 1})
+
+
+def test_three_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
+    assert told("plans").output.split() == ["faults", "night", "smoke"]
+    with pytest.raises(
+        BadConfiguration, match=r"cannot be read: .*; name a file, or one of faults, night, smoke"
+    ):
+        load_plan(str(tmp_path / "none.toml"))
+
+
+def test_code_is_known_by_its_files() -> None:
+    assert code_digest() == code_digest()
+    assert len(code_digest()) == 64
