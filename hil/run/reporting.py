@@ -18,6 +18,7 @@ from hil.errors import (
     InUse,
     LinkError,
     PumpbenchError,
+    UsageError,
     loss_behind,
 )
 from hil.plugin import BENCH, PASSED, SESSION, is_ours, named_by
@@ -77,6 +78,8 @@ def _judged(item: pytest.Item, phase: str, error: BaseException | None) -> Judge
     from hil.run import raising_code  # noqa: PLC0415
     from hil.run.triage import Evidence, judge  # noqa: PLC0415
 
+    if isinstance(error, pytest.FixtureLookupError):
+        error = UsageError(f"there is no fixture {error.argname!r}")
     seen = Evidence(
         error,
         raising_code.raised_in(error),
