@@ -13,7 +13,7 @@ import re
 import sysconfig
 from contextlib import suppress
 from enum import Enum, StrEnum
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -203,8 +203,10 @@ def _place_of(ours: list[tuple[FrameType, int]], device_names: frozenset[str]) -
 
 
 def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
+    """What it takes by name, in order; those that take all the rest are the last."""
     said = function.args
-    return [*said.posonlyargs, *said.args, *said.kwonlyargs]
+    rest = [each for each in (said.vararg, said.kwarg) if each is not None]
+    return [*said.posonlyargs, *said.args, *said.kwonlyargs, *rest]
 
 
 def _handed_on(
@@ -225,8 +227,8 @@ def _handed_on(
         if called == name:
             given += [
                 each
-                for parameter, each in zip(signature[own:], call.args, strict=False)
-                if parameter in asked or isinstance(each, ast.Starred)
+                for parameter, each in zip_longest(signature[own:], call.args)
+                if isinstance(each, ast.Starred) or (each is not None and parameter in asked | {None})
             ]
             given += [each.value for each in call.keywords if each.arg is None or each.arg in asked]
     return given

@@ -29,6 +29,7 @@ from hil.line_facts import LineFacts, damaged_since
 from hil.noise import Direction
 from hil.report.records import Accused
 from hil.run.raising_code import Code, concern_of, raised_in, went_through_test
+from hil.run.reporting import judged
 from hil.run.triage import LATE_MS, QUIET, Evidence, judge
 from hil.targets.supervisor import Gap
 from protocol.identifiers import State
@@ -185,6 +186,10 @@ def equals(value: object, wanted: object) -> None:
     assert value == wanted
 
 
+def are_alike(*values: object) -> None:
+    assert values[0] == values[1]
+
+
 def all_are(values: list[Any], wanted: object) -> None:
     assert all(each is wanted for each in values)
 
@@ -242,6 +247,9 @@ def about_the_pump_in_a_helper(pump: Any) -> dict[str, Any]:
         given = pump.delivery().bolus_nl
         nurse = Nurse(None)
         nurse.sees(5, what=given)
+
+    def by_a_helper_of_many() -> None:
+        are_alike(*[pump.status().state, State.STOP])
 
     def by_a_helper_that_counts() -> None:
         all_are([pump.status().state], State.STOP)
@@ -360,3 +368,9 @@ def test_a_pump_is_not_greeted_by_who_never_had_a_session(bench: Any) -> None:
     bench.open_programmer(connect=False)
     assert bench.line_facts(ask=True).answers_now is None
     assert bench.target.sent_bytes == 0
+
+
+def test_a_fixture_that_there_is_not_is_a_mistake_of_the_test(request: pytest.FixtureRequest) -> None:
+    found = judged(request.node, "setup", pytest.FixtureLookupError("no_such", request))
+    assert found.accused is Accused.TEST
+    assert "there is no fixture 'no_such'" in found.evidence
