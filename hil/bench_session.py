@@ -19,6 +19,7 @@ from hil.identity_words import identity_of
 from hil.key_file import read_key
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
+from hil.programmer.encoding import expect
 from hil.programmer.entropy import SeededEntropy, SystemEntropy
 from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
@@ -32,7 +33,7 @@ from hil.targets.target import Renewable
 from hil.watched_rig import WatchedRig
 from protocol.capture.recording import ASKED, BENCH_ASKS, CONSOLE, LINE_FAULT, LINE_GAP, RIG
 from protocol.identifiers import Role
-from protocol.link.development_keys import development_key
+from protocol.link.development_keys import DeviceKey, development_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     from hil.targets.supervisor import Gap
     from hil.targets.target import Target
     from hil.wire_log import WireLog
-    from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply
 
 DEFAULT_PROFILE = "implanted"
@@ -168,6 +168,7 @@ class BenchSession:
 
     def key_of(self, role: Role) -> DeviceKey:
         """The key of a role: of the board's key file where the bench file names one, else the published one."""
+        expect("role", role, Role, "a Role")
         bench = self.in_bench_file
         if bench is None or bench.key_file is None:
             return development_key(role)
@@ -454,7 +455,7 @@ class TestBench:
         patience_ms: int = PATIENCE_MS,
     ) -> Programmer:
         """A programmer on the test's line. Without a store it remembers nothing once it is gone."""
-        key = key or self._session.key_of(role)
+        key = self._session.key_of(role) if key is None else expect("key", key, DeviceKey, "a DeviceKey")
         if self._recording is not None:
             self._recording.know(key)
         if store is None:
@@ -464,7 +465,7 @@ class TestBench:
             key=key,
             store=store,
             entropy=self._entropy(),
-            patience_ms=patience_ms,
+            patience_ms=expect("patience_ms", patience_ms, int, "a number of ms"),
             expected_pump=None if self._owned else self._session.expected_pump,
         )
         self._programmers.append(programmer)

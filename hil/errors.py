@@ -30,6 +30,7 @@ class ExitCode(IntEnum):
     TEST_PROGRAM = 3
     TEST_USAGE = 4
     NO_TESTS = 5
+    TOO_MANY_WARNINGS = 6
     BENCH_LOST = 7
     DEVICE_REFUSED = 8
     OUTCOME_UNKNOWN = 9
@@ -50,6 +51,7 @@ EXIT_CODE_WORDS = {
     ExitCode.TEST_PROGRAM: "hil run: pytest itself failed",
     ExitCode.TEST_USAGE: "hil run: pytest does not take what stands after --",
     ExitCode.NO_TESTS: "hil run: no test was executed",
+    ExitCode.TOO_MANY_WARNINGS: "hil run: all passed, with more warnings than --max-warnings after -- allows",
     ExitCode.BENCH_LOST: "the bench or the line went away: nobody answers, or only noise comes",
     ExitCode.DEVICE_REFUSED: "the pump answered and did not do it, or not all of it; the sentence says which",
     ExitCode.OUTCOME_UNKNOWN: "a command was sent and nobody knows yet what became of it: do not repeat it, ask",

@@ -162,12 +162,16 @@ class FaultyLine(Channel):
 
     def send(self, data: bytes) -> None:
         """Send frames, each through the faults."""
+        if not isinstance(data, bytes):
+            raise UsageError(f"bytes are sent over a line, and this is {type(data).__name__}")
         for frame in data.split(DELIMITER):
             if frame:
                 self._pass(Direction.TO_PUMP, frame)
 
     def receive(self, deadline_ms: int) -> bytes:
         """Whole frames that came through; b"" at the deadline."""
+        if not isinstance(deadline_ms, int):
+            raise UsageError(f"deadline_ms is {deadline_ms!r}, and a time of now_ms() in ms is expected")
         while True:
             self._deliver_late()
             if self._arrived:

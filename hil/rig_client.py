@@ -38,7 +38,7 @@ from hil.rig import (
     whole,
 )
 from hil.rig_answers import parsed, place_of, refusal, row
-from hil.rig_snapshots import RigRestored, RigSnapshot
+from hil.rig_snapshots import RigRestored, RigSnapshot, document_of_snapshot, name_of_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -228,6 +228,8 @@ class RigClient(Rig):
         times: int = 1,
         **parameters: int,
     ) -> None:
+        if start is not None and not isinstance(start, FaultStart):
+            raise UsageError(f"a fault starts at a FaultStart, not at {start!r}")
         body = {"on": True, "parameters": parameters} | _given(
             start=None if start is None else start._asdict(),
             for_ms=for_ms,
@@ -267,7 +269,7 @@ class RigClient(Rig):
         return self._request("GET", _path_of_snapshot(name), read=dict)
 
     def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:
-        body = {"snapshot": dict(document)}
+        body = {"snapshot": document_of_snapshot(document)}
         return self._request("PUT", _path_of_snapshot(name), body, read=_reader_of(RigSnapshot))
 
     def shutdown(self) -> None:
@@ -371,9 +373,7 @@ def _path_of_fault(fault: str) -> str:
 
 def _path_of_snapshot(name: str) -> str:
     """Where a snapshot is; UsageError where its name is no text."""
-    if not isinstance(name, str):
-        raise UsageError(f"the name of a snapshot is text, and this is {type(name).__name__}")
-    return f"/v1/snapshots/{quote(name, safe='')}"
+    return f"/v1/snapshots/{quote(name_of_snapshot(name), safe='')}"
 
 
 def _order_of(answer: Mapping[str, Any]) -> FaultOrder:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from hil.capabilities import TargetCapability, lacks
 from hil.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class RigSnapshot(NamedTuple):
@@ -18,6 +16,22 @@ class RigSnapshot(NamedTuple):
     profile: str
     serial: str
     pump_ms: int
+
+
+def name_of_snapshot(name: object) -> str:
+    """A name of a snapshot; UsageError where it is no text."""
+    if not isinstance(name, str):
+        raise UsageError(f"the name of a snapshot is text, and this is {type(name).__name__}")
+    return name
+
+
+def document_of_snapshot(document: object) -> dict[str, Any]:
+    """A document of a snapshot; UsageError where it is no table, as JSON has it."""
+    if not isinstance(document, Mapping):
+        raise UsageError(
+            f"a snapshot is put as what read_snapshot says, and this is {type(document).__name__}"
+        )
+    return dict(document)
 
 
 class RigRestored(NamedTuple):

@@ -74,15 +74,15 @@ def _show(
 
     _check_asked(board, test, last, forget, strict=strict)
     path = default_path()
+    named = board if forget is None else forget
     if not path.exists():
-        if board or forget:
-            raise _no_board(board or forget or "", [])
+        if named is not None:
+            raise _no_board(named, [])
         told = {"path": str(path), "boards": []}
         tell_lines([json_text("hil-history", told) if as_json else f"no run on a board is kept yet: {path}"])
         return None
     with history_at(path, writing=forget is not None) as history:
         boards = history.boards()
-        named = forget or board
         if named is not None and named not in {each.board for each in boards}:
             raise _no_board(named, boards)
         if forget is not None:

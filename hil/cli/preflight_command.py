@@ -48,6 +48,7 @@ def preflight(target: str | None, report: str, as_json: bool) -> None:
 def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError | None:
     """Look and tell; returns what is wrong, in one sentence, None where nothing is."""
     from hil.bench_session import BenchSession  # noqa: PLC0415 - only this command needs it
+    from hil.board_facts import firmware_file  # noqa: PLC0415 - only this command needs it
     from hil.preflight import refuse_where_unfit, results  # noqa: PLC0415 - as above
 
     if not target:
@@ -56,6 +57,7 @@ def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError |
             advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
     session = BenchSession(addresses.parse(target))
+    firmware_file(session.in_bench_file)  # a run reads it before its first test
     session.purpose = "hil preflight"
     try:
         seen = session.look_before_a_run(path_of(Path(report), "--report"))

@@ -20,7 +20,7 @@ from hil.programmer.log_reading import OLDEST, LogHistory, LogReader
 from hil.programmer.pairing import Pairing
 from hil.programmer.program_writing import ProgramWriting
 from hil.programmer.requester import PATIENCE_MS, Requester
-from hil.programmer.staging import Chosen, flex_draft, minimum_rate_draft, simple_draft
+from hil.programmer.staging import chosen_by, flex_draft, minimum_rate_draft, simple_draft
 from hil.programmer.turn import in_turn
 from hil.wire_log import WireLog
 from protocol.codec.layouts import decode
@@ -38,7 +38,7 @@ from protocol.identifiers import (
     StopReason,
     TimeSetReason,
 )
-from protocol.link.development_keys import development_key
+from protocol.link.development_keys import DeviceKey, development_key
 from protocol.log.types import LogName
 from protocol.messages.alarms import AlarmAck, AlarmAckReply, AlarmTest, GetAlarms, GetAlarmsReply
 from protocol.messages.bolus import (
@@ -96,7 +96,6 @@ if TYPE_CHECKING:
     from hil.programmer.log_reading import Progress
     from hil.programmer.staging import DayGroup, ProgramOptions, StagedProgram
     from hil.programs.infusion_program import InfusionProgram
-    from protocol.link.development_keys import DeviceKey
     from protocol.messages.command import Request
     from protocol.messages.keys import KeyRow
     from protocol.messages.program import ProgramHeader, Segment
@@ -277,12 +276,13 @@ class Programmer:
     @with_plain_numbers
     def subscribe(self, mask: int = ALL_EVENTS) -> None:
         """Be told of these changes (bits of EventFlag; 0: none) for as long as this session lasts; see `next_hint`."""
-        self.request(Subscribe(EventFlag(mask)))
+        wanted = expect("mask", mask, int, "bits of EventFlag")
+        self.request(Subscribe(EventFlag(wanted)))
 
     @with_plain_numbers
     def next_hint(self, wait_ms: int = 0) -> EventHint | None:
         """The next hint that something has changed; None where none comes in time. Ask `status` what it was."""
-        payload = self.session.next_hint(wait_ms)
+        payload = self.session.next_hint(expect("wait_ms", wait_ms, int, "a number of ms"))
         return None if payload is None else decode(EventHint, payload, allow_tail=True)
 
     def test_alarm(self, alarm_class: AlarmClass) -> None:
@@ -314,7 +314,7 @@ class Programmer:
 
     def pair(self, key: DeviceKey) -> None:
         """Pair another programmer's key. DeviceRefused where the pump does not take it."""
-        self._pairing.pair(key)
+        self._pairing.pair(expect("key", key, DeviceKey, "a DeviceKey"))
 
     @with_plain_numbers
     def revoke(self, key_id: int) -> None:
@@ -345,19 +345,19 @@ class Programmer:
     @with_plain_numbers
     def stage_simple_program(self, dose_ng_per_day: int, **options: Unpack[ProgramOptions]) -> StagedProgram:
         """Stage simple continuous infusion of a dose; what else a program may have: `staging.ProgramOptions`."""
-        return self._programs.stage_draft(simple_draft(dose_ng_per_day), Chosen(**options))
+        return self._programs.stage_draft(simple_draft(dose_ng_per_day), chosen_by(options))
 
     @with_plain_numbers
     def stage_minimum_rate_program(self, **options: Unpack[ProgramOptions]) -> StagedProgram:
         """Stage the pump's own lowest rate, which keeps its path open."""
-        return self._programs.stage_draft(minimum_rate_draft(self.limits), Chosen(**options))
+        return self._programs.stage_draft(minimum_rate_draft(self.limits), chosen_by(options))
 
     @with_plain_numbers
     def stage_flex_program(
         self, groups: Sequence[DayGroup], **options: Unpack[ProgramOptions]
     ) -> StagedProgram:
         """Stage infusion by the time of day."""
-        return self._programs.stage_draft(flex_draft(groups), Chosen(**options))
+        return self._programs.stage_draft(flex_draft(groups), chosen_by(options))
 
     def commit_program(self, staged: StagedProgram, *, start: bool = True) -> Executed[ProgCommitReply]:
         """Make the staged program the active one, in one stroke. CommandRefused if the pump has another by now."""

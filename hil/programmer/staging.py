@@ -231,7 +231,7 @@ class ProgramOptions(TypedDict, total=False):
 
 
 class Chosen(NamedTuple):
-    """The options of a program, each said. A TypeError for one that there is not."""
+    """The options of a program, each said."""
 
     concentration_ng_per_ml: int | None = None
     drug_id: int | None = None
@@ -248,6 +248,14 @@ class Chosen(NamedTuple):
                 expect(name, block, kind, f"a {kind.__name__}")
                 header = header._replace(flags=header.flags | flag, **{name: block})
         return header
+
+
+def chosen_by(options: ProgramOptions) -> Chosen:
+    """The options that were said; UsageError for one that there is not."""
+    unknown = ", ".join(name for name in options if name not in Chosen._fields)
+    if unknown:
+        raise UsageError(f"a program has no option {unknown}; it has {', '.join(Chosen._fields)}")
+    return Chosen(**options)
 
 
 _BLOCKS: Final[tuple[tuple[str, ProgramFlag, type], ...]] = (

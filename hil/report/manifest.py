@@ -62,7 +62,9 @@ def verify(directory: Path) -> Findings:
         ) from error
     except OSError as error:
         raise BadConfiguration(f"{path} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except KeyError as error:
+        raise BadConfiguration(f"{path} is no manifest of a report: it has no {error}") from error
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadConfiguration(f"{path} is no manifest of a report ({error})") from error
     if not is_ours:
         raise BadConfiguration(f"{path} is no manifest of a report that this version knows")

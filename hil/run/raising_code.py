@@ -7,13 +7,15 @@ statement mentions got their values from. What a name holds is asked for its typ
 from __future__ import annotations
 
 import ast
+import inspect
 import linecache
+import re
 import sysconfig
 from contextlib import suppress
 from enum import Enum, StrEnum
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +65,16 @@ ANSWERS: Final = ("Reply", "Hint")
 """How names of the messages end that come from the pump."""
 
 
+CANNOT_BE_CALLED_SO: Final = re.compile(
+    r"[\w.<>]+\(\) (missing \d+ required|takes .*positional argument|got (an unexpected|multiple|some positional))"
+)
+"""What Python says of a call with an argument too many or too few, where the call stands."""
+HANDS_ON: Final = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+"""Of a function that takes whatever it is given."""
+
+COMPREHENSIONS: Final = frozenset({"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
+
+
 def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, int]]:
     """Each frame of a traceback and its line, the innermost first."""
     frames = []
@@ -98,7 +110,13 @@ def raised_in(error: BaseException | None) -> Code:
     """Whose code raised an error: of the innermost frame that is anybody's in particular."""
     if error is None:
         return Code.TEST
-    codes = (_code_of(frame) for frame, _line in _frames(error.__traceback__))
+    frames = _frames(error.__traceback__)
+    if isinstance(error, TypeError) and CANNOT_BE_CALLED_SO.match(str(error)):
+        while (
+            len(frames) > 1 and frames[0][0].f_code.co_flags & HANDS_ON
+        ):  # who called it said what it handed on
+            frames.pop(0)
+    codes = (_code_of(frame) for frame, _line in frames)
     return next((code for code in codes if code is not None), Code.ELSEWHERE)
 
 
@@ -121,8 +139,42 @@ def concern_of(error: BaseException | None, device_names: frozenset[str] = froze
     """
     frames = [] if error is None else _frames(error.__traceback__)
     ours = [(frame, line) for frame, line in frames if _code_of(frame) is Code.TEST]
-    if not ours:
-        return ""
+    asked: frozenset[str] | None = None
+    callee: tuple[str, tuple[str, ...]] = ("", ())
+    for depth, (frame, _line) in enumerate(ours):
+        place = _place_of(ours[depth:], device_names)
+        if place is None:
+            return ""
+        parts = place.parts if asked is None else _handed_on(place.failed, *callee, asked)
+        concerned = [part for part in parts if _names(part) & place.known]
+        if concerned:
+            return ast.unparse(place.failed if asked is not None else concerned[0])
+        if asked is None and frame.f_code.co_name in COMPREHENSIONS:
+            continue  # the statement stands in the function around it
+        asked = place.parameters & _reached_back(place.scope, set().union(*map(_names, parts)))
+        callee = (frame.f_code.co_name, place.signature)
+        if not asked:
+            return ""
+    return ""
+
+
+class _Place(NamedTuple):
+    """The statement that a frame of the test stands at, and what of its names came from the pump."""
+
+    failed: ast.stmt
+    parts: list[ast.AST]
+    scope: ast.AST
+    known: set[str]
+    signature: tuple[str, ...]
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """What the function of the frame was given, by name."""
+        return frozenset(self.signature)
+
+
+def _place_of(ours: list[tuple[FrameType, int]], device_names: frozenset[str]) -> _Place | None:
+    """Where the first of these frames stands; None where its source is not there, or not what was run."""
     frame, line = ours[0]
     seen = [frame]
     for (inner, _line), (outer, _) in pairwise(ours):  # what a comprehension does not see is seen around it
@@ -133,21 +185,61 @@ def concern_of(error: BaseException | None, device_names: frozenset[str] = froze
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError):
-        return ""
+        return None
     statements = list(_path_to(tree, line))
     if not statements:
-        return ""
+        return None
     functions = [node for node in statements if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     if seen[-1].f_code.co_name not in {"<module>", "<lambda>", *(node.name for node in functions[-1:])}:
-        return ""  # the file is not any more what was run
+        return None  # the file is not any more what was run
     scope: ast.AST = functions[-1] if functions else tree
     known = {name for name in _names(scope) if any(_holds_device(each, name) for each in seen)}
     if functions[-1:] == functions[:1]:  # not in a function of a function, whose names are others
         known |= device_names & {each.arg for node in functions for each in node.args.args}
     failed = statements[-1]
-    known = _derived(scope, known)
-    concerned = [part for part in _deciding(failed, statements[:-1]) if _names(part) & known]
-    return ast.unparse(concerned[0]) if concerned else ""
+    signature = [each.arg for node in functions[-1:] for each in _arguments(node)]
+    parts = list(_deciding(failed, statements[:-1]))
+    return _Place(failed, parts, scope, _derived(scope, known), tuple(signature))
+
+
+def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.arg]:
+    """What it takes by name, in order; those that take all the rest are the last."""
+    said = function.args
+    rest = [each for each in (said.vararg, said.kwarg) if each is not None]
+    return [*said.posonlyargs, *said.args, *said.kwonlyargs, *rest]
+
+
+def _handed_on(
+    statement: ast.stmt, name: str, signature: tuple[str, ...], asked: frozenset[str]
+) -> list[ast.AST]:
+    """What a statement hands to these parameters of the function of that name that it calls."""
+    given: list[ast.AST] = []
+    for call in ast.walk(statement):
+        if not isinstance(call, ast.Call):
+            continue
+        match call.func:
+            case ast.Name(id=called):
+                own = 0
+            case ast.Attribute(attr=called):
+                own = int(signature[:1] in {("self",), ("cls",)})
+            case _:
+                continue
+        if called == name:
+            given += [
+                each
+                for parameter, each in zip_longest(signature[own:], call.args)
+                if isinstance(each, ast.Starred) or (each is not None and parameter in asked | {None})
+            ]
+            given += [each.value for each in call.keywords if each.arg is None or each.arg in asked]
+    return given
+
+
+def _reached_back(scope: ast.AST, names: set[str]) -> set[str]:
+    """These names and all that they got a value of in a function, in whatever order."""
+    flows = [flow for node in ast.walk(scope) for flow in _flows(node)]
+    while more := {name for targets, source in flows if targets & names for name in source} - names:
+        names = names | more
+    return names
 
 
 def _path_to(node: ast.AST, line: int) -> Iterator[ast.stmt]:

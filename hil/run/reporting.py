@@ -18,6 +18,7 @@ from hil.errors import (
     InUse,
     LinkError,
     PumpbenchError,
+    UsageError,
     loss_behind,
 )
 from hil.plugin import BENCH, PASSED, SESSION, is_ours, named_by
@@ -66,17 +67,19 @@ def pytest_runtest_makereport(
 
 def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> None:
     """Whose fault a failure is, in its first line on the terminal and in the report; and by what evidence."""
-    accused, evidence = _judged(item, report.when or "", error)
+    accused, evidence = judged(item, report.when or "", error)
     path, line, title = report.location
     report.location = (path, line, f"{title} (accused: {accused})")
     add_to(item, report, [(ACCUSED, accused.value), (EVIDENCE, evidence)])
 
 
-def _judged(item: pytest.Item, phase: str, error: BaseException | None) -> Judgement:
+def judged(item: pytest.Item, phase: str, error: BaseException | None) -> Judgement:
     # What judges is imported where something failed, and not by everybody's pytest.
     from hil.run import raising_code  # noqa: PLC0415
     from hil.run.triage import Evidence, judge  # noqa: PLC0415
 
+    if isinstance(error, pytest.FixtureLookupError):
+        error = UsageError(f"there is no fixture {error.argname!r}")
     seen = Evidence(
         error,
         raising_code.raised_in(error),

@@ -46,7 +46,7 @@ from hil.rig import (
     weighed,
     whole,
 )
-from hil.rig_snapshots import RigRestored, RigSnapshot
+from hil.rig_snapshots import RigRestored, RigSnapshot, document_of_snapshot, name_of_snapshot
 from hil.targets.choices import check_seed, profile_argument
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ class EmulatedRig(Rig):
         return tuple(RigTone(*tone) for tone in _do(lambda: actions.tones(self._target.bench)))
 
     def snapshot(self, name: str) -> RigSnapshot:
-        return _kept(_do(lambda: actions.keep_snapshot(self._target.bench, name)))
+        return _kept(_do(lambda: actions.keep_snapshot(self._target.bench, name_of_snapshot(name))))
 
     def snapshots(self) -> tuple[RigSnapshot, ...]:
         return tuple(map(_kept, self._target.bench.snapshots.every))
@@ -339,7 +339,9 @@ class EmulatedRig(Rig):
         return _do(lambda: self._target.bench.snapshots.named(name)).snapshot.document(name)
 
     def put_snapshot(self, name: str, document: Mapping[str, Any]) -> RigSnapshot:
-        kept = _do(lambda: KeptSnapshot(name, read_snapshot(dict(document))))
+        kept = _do(
+            lambda: KeptSnapshot(name_of_snapshot(name), read_snapshot(document_of_snapshot(document)))
+        )
         _do(lambda: self._target.bench.snapshots.put(kept))
         return _kept(kept)
 
@@ -348,8 +350,9 @@ class EmulatedRig(Rig):
 
 
 def _start_of(start: FaultStart) -> Start:
-    if start.at not in set(At):
-        raise UsageError(f"a fault starts at one of {', '.join(At)}, not at {start.at!r}")
+    at = getattr(start, "at", start)
+    if not isinstance(start, FaultStart) or at not in set(At):
+        raise UsageError(f"a fault starts at a FaultStart of one of {', '.join(At)}, not at {at!r}")
     return Start(At(start.at), *start[1:])
 
 

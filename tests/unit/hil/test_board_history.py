@@ -359,6 +359,8 @@ def test_a_board_is_forgotten(at_home: Path) -> None:
             "2 tests have 'test' in their names: test_one, test_two; name one of them",
         ),
         ((BOARD, "--test", "nine"), 10, "has 'nine' in its name; --last shows more of them"),
+        (("",), 10, "the history has no board ''"),
+        (("--forget", ""), 10, "the history has no board ''"),
         (("--test", "one"), 2, "--test and --strict are for one board"),
         (("--forget", BOARD, "--strict"), 2, "--forget BOARD stands alone"),
         ((BOARD, "--last", "0"), 10, "--last must be a number of runs from 1 to 10000, is 0"),

@@ -286,6 +286,13 @@ def test_a_board_is_compared_with_the_profile_that_the_bench_file_says_it_has(
     assert said in f"{done.stdout}{done.exception}"
 
 
+def test_a_preflight_does_not_call_fit_what_a_run_would_not_begin_with(lab: Lab) -> None:
+    lab.write(more='firmware = "never_built.bin"')
+    done = pumpbench("hil", "preflight", "--target", "bench:rig1")
+    assert getattr(done.exception, "exit_code", 0) == 10, done.output
+    assert "the firmware of rig1 cannot be read" in str(done.exception)
+
+
 def test_a_board_that_is_reset_is_made_from_the_profile_of_the_bench_file_where_a_test_names_none(
     lab: Lab,
 ) -> None:

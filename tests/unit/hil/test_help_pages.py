@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,15 @@ def test_every_exit_code_has_its_words_on_the_page_of_exit_codes() -> None:
     for code, words in EXIT_CODE_WORDS.items():
         assert f"{code:>3}  {code.name}" in page
         assert words in page
+
+
+@pytest.mark.parametrize("group", list(GROUPS))
+def test_every_exit_code_that_the_help_of_a_command_lists_is_on_the_page(group: str) -> None:
+    command = cli.get_command(click.Context(cli), group)
+    assert command is not None
+    for name, each in commands(command, group):
+        listed = {int(code) for code in re.findall(r"^ +(\d+)  \w", each.epilog or "", re.MULTILINE)}
+        assert listed <= {int(code) for code in ExitCode}, name
 
 
 def test_every_error_ends_with_an_exit_code_that_is_on_the_page() -> None:

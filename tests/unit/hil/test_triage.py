@@ -29,6 +29,7 @@ from hil.line_facts import LineFacts, damaged_since
 from hil.noise import Direction
 from hil.report.records import Accused
 from hil.run.raising_code import Code, concern_of, raised_in, went_through_test
+from hil.run.reporting import judged
 from hil.run.triage import LATE_MS, QUIET, Evidence, judge
 from hil.targets.supervisor import Gap
 from protocol.identifiers import State
@@ -155,11 +156,46 @@ def test_an_error_is_of_the_innermost_code_that_is_anybodys() -> None:
     assert raised_in(KeyError("never raised")) is Code.ELSEWHERE
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda pump: pump.bolus(volume_ml=1),
+        lambda pump: pump.bolus(5),
+        lambda pump: pump.refill(18_000_000),
+        lambda pump: pump.stop(1, 2, 3, 4),
+    ],
+)
+def test_a_call_with_an_argument_too_many_or_too_few_is_of_whoever_calls(call: Any, bench: Any) -> None:
+    error = caught(lambda: call(bench.open_programmer()))
+    assert isinstance(error, TypeError)
+    assert raised_in(error) is Code.TEST
+
+
 class Nurse:
     """What a user may write around a programmer."""
 
     def __init__(self, pump: Any) -> None:
         self.pump = pump
+
+    def sees(self, wanted: object, what: object) -> None:
+        seen = what
+        equals(seen, wanted)
+
+
+def equals(value: object, wanted: object) -> None:
+    assert value == wanted
+
+
+def are_alike(*values: object) -> None:
+    assert values[0] == values[1]
+
+
+def all_are(values: list[Any], wanted: object) -> None:
+    assert all(each is wanted for each in values)
+
+
+def is_so(_pump: object, value: object) -> None:
+    assert value
 
 
 def about_the_pump(pump: Any) -> dict[str, Any]:
@@ -201,6 +237,26 @@ def about_the_pump(pump: Any) -> dict[str, Any]:
     return {name: value for name, value in locals().items() if name.startswith("by_")}
 
 
+def about_the_pump_in_a_helper(pump: Any) -> dict[str, Any]:
+    """Tests that fail in a function to which they have handed what came from the pump."""
+
+    def by_a_helper() -> None:
+        equals(pump.delivery().bolus_nl, 5)
+
+    def by_a_helper_of_a_helper() -> None:
+        given = pump.delivery().bolus_nl
+        nurse = Nurse(None)
+        nurse.sees(5, what=given)
+
+    def by_a_helper_of_many() -> None:
+        are_alike(*[pump.status().state, State.STOP])
+
+    def by_a_helper_that_counts() -> None:
+        all_are([pump.status().state], State.STOP)
+
+    return {name: value for name, value in locals().items() if name.startswith("by_")}
+
+
 def about_nothing_of_the_pump(pump: Any) -> dict[str, Any]:
     """Tests that fail by themselves, although they have talked to the pump."""
 
@@ -220,6 +276,12 @@ def about_nothing_of_the_pump(pump: Any) -> dict[str, Any]:
             text = file.read()
         assert text == ""
 
+    def by_a_helper() -> None:
+        equals(len("abc"), 4)
+
+    def by_a_helper_that_was_given_the_pump_beside_it() -> None:
+        is_so(pump.status().state, False)
+
     def by_saying_so() -> None:
         pump.status()
         pytest.fail("not written yet")
@@ -230,6 +292,12 @@ def about_nothing_of_the_pump(pump: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", about_the_pump(None))
 def test_a_failure_by_what_came_from_the_pump_is_known(name: str, bench: Any) -> None:
     error = caught(about_the_pump(bench.open_programmer())[name])
+    assert concern_of(error), name
+
+
+@pytest.mark.parametrize("name", about_the_pump_in_a_helper(None))
+def test_what_a_helper_was_handed_of_the_pump_is_of_the_pump(name: str, bench: Any) -> None:
+    error = caught(about_the_pump_in_a_helper(bench.open_programmer())[name])
     assert concern_of(error), name
 
 
@@ -300,3 +368,9 @@ def test_a_pump_is_not_greeted_by_who_never_had_a_session(bench: Any) -> None:
     bench.open_programmer(connect=False)
     assert bench.line_facts(ask=True).answers_now is None
     assert bench.target.sent_bytes == 0
+
+
+def test_a_fixture_that_there_is_not_is_a_mistake_of_the_test(request: pytest.FixtureRequest) -> None:
+    found = judged(request.node, "setup", pytest.FixtureLookupError("no_such", request))
+    assert found.accused is Accused.TEST
+    assert "there is no fixture 'no_such'" in found.evidence
