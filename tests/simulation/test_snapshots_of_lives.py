@@ -72,7 +72,7 @@ def cut_life(seed: int) -> Life:
     pump = life.talk.pump
     pump.plant.rotor.__class__ = Rotor  # nobody stands beside it any more
     for _ in range(draw.randrange(EVENTS)):
-        wake_at_ms = pump.step(pump.now).wake_at_ms
+        wake_at_ms = life.talk.wait(0).wake_at_ms
         if wake_at_ms is None or wake_at_ms > pump.now_ms + MS_PER_HOUR:
             break
         life.talk.wait_until(wake_at_ms)
