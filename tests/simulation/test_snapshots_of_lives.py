@@ -67,15 +67,18 @@ def cut_life(seed: int) -> Life:
     life = Life(seed).live(draw.randrange(1, DEEDS))
     if draw.random() < 0.5:
         life.tried(life.short_bolus)
+    life.look()
     if draw.random() < 0.5:
         life.tried(life.status)
+    life.look()
     pump = life.talk.pump
     pump.plant.rotor.__class__ = Rotor  # nobody stands beside it any more
     for _ in range(draw.randrange(EVENTS)):
-        wake_at_ms = pump.step(pump.now).wake_at_ms
+        wake_at_ms = life.talk.wait(0).wake_at_ms
         if wake_at_ms is None or wake_at_ms > pump.now_ms + MS_PER_HOUR:
             break
         life.talk.wait_until(wake_at_ms)
+        life.look()
     belief = pump.belief()
     sometimes("a life cut in a bolus", belief is not None and belief.bolus_cmd_id != 0)
     sometimes("a life cut in a session", life.talk.client.phase is Phase.OPEN)
