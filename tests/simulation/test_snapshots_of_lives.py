@@ -24,9 +24,9 @@ from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.state_document import to_document
 from firmware_emu.units import MS_PER_HOUR
+from hil.campaign.life import Life
 from hil.rig_client import RigClient
 from protocol.link.client_end import Phase
-from hil.campaign.life import Life
 from tests.support.patience import PATIENCE_S
 from tests.support.sometimes import reaches, sometimes
 from tests.support.warm_python import WARM_PYTHON

@@ -9,6 +9,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 import tty
 from pathlib import Path
 from random import Random
@@ -32,6 +33,7 @@ from hil.targets.port import open_port
 from protocol.capture.pcapng import Damage
 from protocol.capture.recording import DROPPED, Mark, Passed, SessionSecret, Way, read_entries
 from protocol.link.development_keys import DEVELOPMENT_KEYS
+from tests.support.patience import PATIENCE_S
 from tests.support.soak import rounds_of
 from tests.unit.bench.processes import ThreadBench
 from tests.unit.hil.port_commands import PortCommand
@@ -145,9 +147,12 @@ def test_a_pump_that_takes_no_bytes_holds_up_nothing_that_comes_from_it(tmp_path
     pumps_end.sendall(b"an answer")
     assert os.read(programmer, 100) == b"an answer"
     arrived = bytearray()
-    with contextlib.suppress(TimeoutError):
-        pumps_end.settimeout(0.2)
-        while True:
+    pumps_end.settimeout(0.2)
+    deadline_s = (
+        time.monotonic() + PATIENCE_S
+    )  # what was written is still in the PTY where others keep the tap waiting
+    while len(arrived) + running.tap.dropped_bytes[Way.TO_PUMP] < len(sent) and time.monotonic() < deadline_s:
+        with contextlib.suppress(TimeoutError):
             arrived += pumps_end.recv(65_536)
     os.close(programmer)
     running.end()
