@@ -540,7 +540,8 @@ class Life(Slips):
         happened = self.talk.trace[self.seen :]
         self.seen = len(self.talk.trace)
         self.properties.look(happened, self.talk.staged)
-        self.talk.staged.clear()
+        if self.talk.pump.belief() is not None:  # one without power is not asked what it runs
+            self.talk.staged.clear()
         self.note(happened)
 
     def note(self, happened: Sequence[TraceEntry]) -> None:

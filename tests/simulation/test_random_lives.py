@@ -116,6 +116,21 @@ if ASKED_FOR is not None:  # else there is none to play again
         lived(int(ASKED_FOR or 0))
 
 
+def test_a_program_written_before_the_power_went_may_run_after_it_however_often_one_looks() -> None:
+    life = Life(7, faults=False)
+    life.look()
+    life.bridge()
+    life.talk.pump.cut_power()
+    life.look()
+    life.look()
+    life.talk.pump.restore_power()
+    life.look()
+    assert life.talk.pump.controller is not None
+    program = life.talk.pump.controller.records.program
+    assert program is not None
+    assert program.header.bridge.volume_nl > 0, "the program of the life is in force"
+
+
 def test_each_fault_has_its_part_in_lives_and_each_pair_left_out_is_one() -> None:
     assert set(PROVOKED) == set(FAULTS)
     assert {(fault in FAULTS, work in WORKS) for fault, work in LEFT_OUT} == {(True, True)}

@@ -30,7 +30,7 @@ IN_PROCESS = ("--hil-target", "emulator", "--hil-report")
 
 
 def contents(directory: Path) -> dict[str, str]:
-    return {path.name: path.read_text("latin-1") for path in directory.iterdir()}
+    return {path.name: path.read_text("latin-1") for path in directory.rglob("*") if path.is_file()}
 
 
 # Forks.
