@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 2
 """Lives that are handed out for each worker, so that none waits for another."""
-CODE: Final = ("protocol", "firmware_emu", "hil/campaign")
+CODE: Final = ("protocol", "firmware_emu", "hil/campaign", "hil/programs")
 """What a life depends on."""
 
 
