@@ -5,6 +5,7 @@ Each is what somebody would do who believes to do right; where the pump refuses,
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
@@ -32,7 +33,7 @@ MEANT_NG_PER_DAY = (100_000, 300_000)
 HOURS_S = 6 * 3_600
 
 
-class Slips:
+class Slips(ABC):
     """The errors of people; a part of `Life`."""
 
     random: Random
@@ -42,17 +43,17 @@ class Slips:
 
     properties: Properties
 
+    @abstractmethod
     def sometimes(self, mark: str, happened: object = True) -> None:
         """Note that a life has reached this."""
-        raise NotImplementedError
 
+    @abstractmethod
     def next_id(self) -> int:
         """A number for the next command."""
-        raise NotImplementedError
 
+    @abstractmethod
     def status(self) -> Any:
         """What the pump says of itself."""
-        raise NotImplementedError
 
     def refill_of_another_concentration(self) -> None:
         """Somebody reads 2000 mcg/mL on a vial, or types it, where the program is of 500."""

@@ -6,6 +6,7 @@ Robot Framework asks for attributes of functions and exceptions, so that nothing
 from __future__ import annotations
 
 import logging
+from abc import ABC, abstractmethod
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -38,12 +39,12 @@ class Skipped(Failure):
     ROBOT_SKIP_EXECUTION: ClassVar = True
 
 
-class KeywordLibrary:
+class KeywordLibrary(ABC):
     """What a keyword needs of its library."""
 
+    @abstractmethod
     def _last_frames(self) -> str:
         """The last frames on the wire; empty where nothing was said."""
-        raise NotImplementedError
 
 
 def keyword(method: Method) -> Method:
