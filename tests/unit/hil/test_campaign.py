@@ -224,9 +224,12 @@ def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path,
 
 
 class Killing(ThreadPoolExecutor):
-    """Workers that are killed when so many lives were handed out."""
+    """Workers that are killed when so many lives were handed out; one thread, since a life is for a process."""
 
     lives = 6
+
+    def __init__(self, _workers: int) -> None:
+        super().__init__(1)
 
     def submit(self, *call: Any, **more: Any) -> Any:
         self.lives -= 1
