@@ -56,7 +56,8 @@ class PumpLibrary(ProgrammerKeywords, RigKeywords):
     Robot Framework ends with 0 where all tests were skipped, so read how many passed.
 
     A test that passes although a fault which it injected took no effect fails in the end, since it would pass on a pump
-    that cannot take the fault. The tag ``without-effect:motor-stall`` says that this is its point.
+    that cannot take the fault. The tag ``without-effect:motor-stall`` says that this is its point. With
+    ``pump_for=suite`` the last test of the suite fails for faults of all of them, unless it has failed already.
     """
 
     ROBOT_LIBRARY_SCOPE: ClassVar = "SUITE"
@@ -89,7 +90,11 @@ class PumpLibrary(ProgrammerKeywords, RigKeywords):
 
     def _end_test(self, data: Any, result: Any) -> None:
         tags = [tag.removeprefix(WITHOUT_EFFECT) for tag in data.tags if tag.startswith(WITHOUT_EFFECT)]
-        found = self._suite.end_test(passed=result.passed, without_effect=frozenset(tags))
+        found = self._suite.end_test(
+            passed=result.passed,
+            without_effect=frozenset(tags),
+            judges_suite=data.parent.tests[-1].id == data.id and not result.failed,
+        )
         if found is not None:
             result.status, result.message = "FAIL", str(found)
 

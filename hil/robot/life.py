@@ -45,6 +45,7 @@ class SuiteBench:
         self._bench: TestBench | None = None
         self._programmers: dict[Role, Programmer] = {}
         self._test: str | None = None
+        self._without_effect: frozenset[str] = frozenset()
 
     @property
     def session(self) -> BenchSession:
@@ -55,11 +56,12 @@ class SuiteBench:
                 address = addresses.choose(target, os.environ.get(addresses.ENVIRONMENT_NAME), None)
                 session = BenchSession(address, profile, seed, baud)
                 session.purpose = "Robot Framework"
+                self._session = session  # from here on `close` gives it back
                 session.reach()
                 session.preflight(None)
             except PumpbenchError as error:
+                self.close()
                 raise RunIsOver(error.one_line()) from None
-            self._session = session
         return self._session
 
     @property
@@ -104,15 +106,21 @@ class SuiteBench:
         """A test begins."""
         self._test = name
 
-    def end_test(self, *, passed: bool, without_effect: frozenset[str] = frozenset()) -> Failure | None:
-        """A test is over; returns what speaks against one that has passed.
+    def end_test(
+        self, *, passed: bool, without_effect: frozenset[str] = frozenset(), judges_suite: bool
+    ) -> Failure | None:
+        """A test is over; returns what speaks against it where it has passed.
 
-        `without_effect`: faults of which the test says that they take none.
+        `without_effect`: faults of which the test says that they take none. `judges_suite`: it is the last, and has not
+        failed, so that it answers for the faults of all where they have one pump.
         """
         self._test = None
-        if self._pump_for is PumpFor.SUITE:
+        if self._pump_for is PumpFor.TEST:
+            return self._end_bench(passed=passed, without_effect=without_effect)
+        self._without_effect |= without_effect
+        if not judges_suite or self._bench is None:
             return None
-        return self._end_bench(passed=passed, without_effect=without_effect)
+        return _without_effect(self._bench, self._without_effect)
 
     def close(self) -> None:
         """Give back pump and target."""
@@ -129,18 +137,22 @@ class SuiteBench:
         self._programmers.clear()
         if bench is None:
             return None
-        found: Failure | None = None
-        try:
-            if passed:
-                bench.check_all_fired(without_effect)
-        except UsageError as error:
-            found = Failure(
-                f"{error.accused}: {error.message}; tag the test {WITHOUT_EFFECT}NAME where that is its point"
-            )
-        except PumpbenchError as error:
-            found = failure_of(error)
+        found = _without_effect(bench, without_effect) if passed else None
         try:
             bench.close(passed=bool(passed) and found is None)
         except PumpbenchError as error:
             found = found or failure_of(error)
         return found
+
+
+def _without_effect(bench: TestBench, expected: frozenset[str]) -> Failure | None:
+    """What speaks against tests that passed: faults of theirs that did nothing, but those that are expected to."""
+    try:
+        bench.check_all_fired(expected)
+    except UsageError as error:
+        return Failure(
+            f"{error.accused}: {error.message}; tag the test {WITHOUT_EFFECT}NAME where that is its point"
+        )
+    except PumpbenchError as error:
+        return failure_of(error)
+    return None

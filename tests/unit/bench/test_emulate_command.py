@@ -68,7 +68,9 @@ def test_the_key_file_is_for_its_owner_alone_and_goes_with_the_emulator(start: S
 def test_the_key_file_of_a_killed_emulator_is_removed_by_the_next_and_no_other(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))  # elsewhere the emulators of other tests are "the next" too
+    monkeypatch.setenv(
+        "XDG_RUNTIME_DIR", str(tmp_path)
+    )  # elsewhere the emulators of other tests are "the next" too
     killed, living = start(), start()
     assert Path(killed.ready["keys"]).is_relative_to(tmp_path)
     killed.kill()

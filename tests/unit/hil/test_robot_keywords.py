@@ -81,6 +81,18 @@ def test_a_fault_without_effect_is_no_failure_where_the_test_says_that_it_is_its
     assert told(suite_of(("Late", body))) == {"Late": ("PASS", "")}
 
 
+def test_a_fault_without_effect_fails_the_last_test_where_a_suite_has_one_pump() -> None:
+    """Green for a pump that took no fault: also where no test of it has the pump for itself."""
+    tests = (("Stalls", "Inject Fault    motor-stall    after=20 h"), ("Looks", "State Should Be    RUN"))
+    seen = told(suite_of(*tests, settings="pump_for=suite"))
+    assert [status for status, _ in seen.values()] == ["PASS", "FAIL"]
+    assert "motor-stall, which took no effect" in seen["Looks"][1]
+    skipped = told(suite_of(tests[0], ("Looks", "Skip"), settings="pump_for=suite"))
+    assert [status for status, _ in skipped.values()] == ["PASS", "FAIL"]
+    tagged = (("Stalls", "[Tags]    without-effect:motor-stall\n" + tests[0][1]), tests[1])
+    assert set(told(suite_of(*tagged, settings="pump_for=suite")).values()) == {("PASS", "")}
+
+
 def test_each_test_has_a_new_pump_or_all_of_a_suite_have_one_that_its_set_up_prepared() -> None:
     tests = (("First", "State Should Be    STOP\nResume Pump"), ("Second", "State Should Be    RUN"))
     shared = suite_of(*tests, settings="pump_for=suite", more="Suite Setup    Stop Pump")
