@@ -10,6 +10,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
+from hil.campaign.measuring import FaultLived
 from hil.campaign.playing import Lived
 from hil.errors import BadConfiguration, InUse
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables; a file of another one is not touched."""
 APPLICATION_ID: Final = 0x504D5043
 """By which the file is known as ours: "PMPC"."""
@@ -25,7 +26,7 @@ WAIT_S: Final = 1.0
 TABLES: Final = (
     "CREATE TABLE campaign (plan TEXT NOT NULL, code TEXT NOT NULL, elapsed_ms INTEGER NOT NULL)",
     """CREATE TABLE lives (seed INTEGER PRIMARY KEY, pump_ms INTEGER NOT NULL, marks TEXT NOT NULL,
-        pairs TEXT NOT NULL, invariant TEXT, found TEXT NOT NULL)""",
+        pairs TEXT NOT NULL, invariant TEXT, found TEXT NOT NULL, measured TEXT NOT NULL, faults TEXT NOT NULL)""",
 )
 
 
@@ -44,7 +45,7 @@ class LivesFile:
         """Keep a life, and how long has been played so far."""
         with self._connection:
             self._connection.execute(
-                "INSERT INTO lives VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO lives VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     lived.seed,
                     lived.pump_ms,
@@ -52,17 +53,27 @@ class LivesFile:
                     json.dumps(lived.pairs),
                     lived.invariant,
                     lived.found.encode("utf-8", "backslashreplace").decode(),
+                    json.dumps(dict(lived.measured)),
+                    json.dumps(lived.faults),
                 ),
             )
             self._connection.execute("UPDATE campaign SET elapsed_ms = ?", (elapsed_ms,))
 
     def lives(self) -> Iterator[Lived]:
         """All lives that are kept, by their seeds."""
-        for seed, pump_ms, marks, pairs, invariant, found in self._connection.execute(
-            "SELECT seed, pump_ms, marks, pairs, invariant, found FROM lives ORDER BY seed"
+        for seed, pump_ms, marks, pairs, invariant, found, measured, faults in self._connection.execute(
+            "SELECT seed, pump_ms, marks, pairs, invariant, found, measured, faults FROM lives ORDER BY seed"
         ):
-            each = tuple((fault, work) for fault, work in json.loads(pairs))
-            yield Lived(seed, pump_ms, tuple(json.loads(marks)), each, invariant, found)
+            yield Lived(
+                seed,
+                pump_ms,
+                tuple(json.loads(marks)),
+                tuple((fault, work) for fault, work in json.loads(pairs)),
+                invariant,
+                found,
+                tuple((name, tuple(values)) for name, values in json.loads(measured).items()),
+                tuple(FaultLived(*each) for each in json.loads(faults)),
+            )
 
     def take(self) -> None:
         """Write something that changes nothing, so that no other run can have the file from now on."""
@@ -80,10 +91,13 @@ class LivesFile:
 
     def _check(self, path: Path, plan: str, code: str) -> None:
         marks = [self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
-        if marks != [APPLICATION_ID, VERSION]:
+        if marks[0] != APPLICATION_ID:
+            raise BadConfiguration(f"{path} is no file of a campaign", advice="name another")
+        if marks[1] != VERSION:
             raise BadConfiguration(
-                f"{path} is no file of a campaign, or one of another version",
-                advice="name another with --out",
+                f"{path} is a file of a campaign of version {marks[1]}, and this pumpbench writes and reads "
+                f"version {VERSION}",
+                advice="begin anew, with another file",
             )
         (row,) = self._connection.execute("SELECT plan, code FROM campaign")
         if row[0] != plan:

@@ -159,6 +159,22 @@ def test_a_file_that_is_no_database_is_refused_and_an_empty_one_is_begun(tmp_pat
     assert played(empty, resume=True).lives
 
 
+def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_in_words(
+    tmp_path: Path,
+) -> None:
+    path, lives = tmp_path / "lives", (lived_by(PLAN, seed) for seed in range(1, 99))
+    life = next(life for life in lives if life.measured and life.faults)
+    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False) as file:
+        file.add(life, 0)
+        assert [*file.lives()] == [life]
+    with sqlite3.connect(path) as older:
+        older.execute("PRAGMA user_version = 1")
+    with pytest.raises(
+        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 2"
+    ):
+        played(path, resume=True)
+
+
 def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "lives"
     with sqlite3.connect(path) as file:
