@@ -65,6 +65,8 @@ class FaultLived(NamedTuple):
 
     What the pump's own accuracy explains is taken away.
     """
+    at_end: bool
+    """Whether it was at work when the life ended: of a life that broke an invariant, whether it may be why."""
 
 
 class _Alarm:
@@ -291,9 +293,8 @@ class Measuring:
                 if any(begun_ms < to_ms and looked_ms > from_ms for begun_ms, looked_ms in spans)
             ]
             length_ms = sum(to_ms - from_ms for from_ms, to_ms in at_work)
-            self.faults.append(
-                FaultLived(name, self._effects[name], length_ms, both, max(errors_nl, default=0))
-            )
+            largest_nl, at_end = max(errors_nl, default=0), spans[-1][1] >= self.pump.now_ms
+            self.faults.append(FaultLived(name, self._effects[name], length_ms, both, largest_nl, at_end))
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:

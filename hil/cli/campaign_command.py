@@ -120,7 +120,7 @@ def _run(
     path = path_of(out_named, "--out") if out_named is not None else Path(f"campaign-{plan.name}.sqlite3")
     code = code_digest()
     began_ms = _clock_ms()
-    with lives_file(path, plan=plan.digest(), code=code, resume=resume) as file:
+    with lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time())) as file:
         running = Campaign(plan, file, _clock_ms)
         with _shown(plan, running, began_ms) as show:
             result = running.run(number, show)

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from hil.campaign.life import Event
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
@@ -166,7 +167,9 @@ def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_
     life = next(life for life in lives if life.measured and life.faults)
     with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False) as file:
         file.add(life, 0)
-        assert [*file.lives()] == [life]
+        broken = life._replace(seed=99, invariant="P9", found="\ud800", story=(Event(5, "wait"),))
+        file.add(broken, 7)
+        assert [*file.lives()] == [life, broken._replace(found="\\ud800")]
     with sqlite3.connect(path) as older:
         older.execute("PRAGMA user_version = 1")
     with pytest.raises(
