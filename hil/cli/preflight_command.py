@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hil import address as addresses
+from hil.cli.bench_warnings import warn_of_other_boards
 from hil.cli.connection import tell_error
 from hil.cli.documents import error_fields, json_text
 from hil.cli.output import tell
@@ -56,7 +57,9 @@ def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError |
             "no board is named to look at",
             advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
-    session = BenchSession(addresses.parse(target))
+    address = addresses.parse(target)
+    warn_of_other_boards(address)
+    session = BenchSession(address)
     firmware_file(session.in_bench_file)  # a run reads it before its first test
     session.purpose = "hil preflight"
     try:

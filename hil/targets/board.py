@@ -70,7 +70,11 @@ class BoardTarget(PortTarget["Channel"]):
             if bench is None
             else ExpectedPump(address, serial=bench.serial, memory_id=bench.memory_id)
         )
-        self.instruments = () if bench is None else declared_instruments(bench.path, bench.instruments)
+        self.instruments = (
+            ()
+            if bench is None
+            else declared_instruments(f"{bench.path}: targets.{bench.name}", bench.instruments)
+        )
         self.instruments_used: Counter[str] = Counter()
         """In how many tests each instrument of the bench file was needed."""
         claimed: frozenset[TargetCapability] = frozenset()
