@@ -268,12 +268,17 @@ class BenchSession:
             self.recording.mark(kind, words)
 
     def look_before_a_run(self, report: Path) -> Seen:
-        """What a preflight sees of a device that is already there, and of the disk for the report."""
+        """What a preflight sees of a device that is already there, of the parts around it, and of the disk."""
+        from hil.instruments.look import Part  # noqa: PLC0415 - as below
         from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
         with self._programmer_before_tests() as programmer:
             promise = getattr(self._shared, "promise", NOTHING_PROMISED)
-            return look_at(programmer, report, promise, expected_of(self.in_bench_file))
+            self.listen()
+            parts: tuple[Part, ...] = getattr(self._shared, "parts", tuple)()
+            if self.console is not None:
+                parts += (Part("console", self.console.check),)
+            return look_at(programmer, report, promise, expected_of(self.in_bench_file), parts)
 
     @contextmanager
     def _programmer_before_tests(self) -> Iterator[Programmer]:

@@ -74,7 +74,9 @@ class CheckPart(TypedDict):
     """One check of a preflight."""
 
     name: Annotated[
-        str, "identity, capabilities, link, clock, power, disk; profile where the bench file names one"
+        str,
+        "identity, capabilities, link, clock, power, disk; where the bench file names them profile, instrument NAME "
+        "and console",
     ]
     state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
     found: Annotated[str, "what was found; empty where it was not seen"]

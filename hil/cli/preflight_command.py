@@ -35,7 +35,7 @@ Exit codes:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON: what was found, a check a row.")
 def preflight(target: str | None, report: str, as_json: bool) -> None:
-    """See whether a run could begin: identity, capabilities, link, clock, power, free disk. It takes 5 s at most."""
+    """See whether a run could begin: pump, link, clock, power, free disk, instruments. It takes 5 s at most."""
     try:
         unfit = _look(target, report, as_json=as_json)
     except PumpbenchError as error:

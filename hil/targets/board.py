@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.errors import LeaseLost
+    from hil.instruments.look import Part
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
@@ -110,6 +111,10 @@ class BoardTarget(PortTarget["Channel"]):
                 self.address, self.instruments, access, self.instruments_used, lambda: self.sent_bytes
             )
         return cast("Rig", self._rig)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The instruments around it, to be looked at before a run."""
+        return cast("ComposedRig", self.rig).parts() if self.instruments else ()
 
     @property
     def sent_bytes(self) -> int:
