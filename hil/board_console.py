@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.channel import Channel
+    from hil.instruments.declaration import Part
 
 LINE_BYTES_MAX: Final = 256
 """A longer line is cut into several: junk has no ends of lines."""
@@ -225,6 +226,13 @@ class BoardConsole:
         if sentence != self.trouble:
             self.trouble = sentence
             self._text.note(sentence, _now_ms())
+
+
+def console_part(console: BoardConsole | None) -> tuple[Part, ...]:
+    """A console as a part of its bench, to be looked at before a run; nothing where there is none."""
+    from hil.instruments.declaration import Part  # noqa: PLC0415 - before a run alone
+
+    return () if console is None else (Part("console", console.check),)
 
 
 def _now_ms() -> int:

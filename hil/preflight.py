@@ -12,10 +12,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.bench_look import Looks
 from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
-from hil.instruments.look import Looks
 from hil.line_facts import damaged_frames
 from hil.programmer.expected_pump import serial_of
 from hil.programmer.programmer import Programmer
@@ -27,8 +27,9 @@ from protocol.messages.time import GetTime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.bench_look import PartSeen
     from hil.board_facts import Expected
-    from hil.instruments.look import Part, PartSeen
+    from hil.instruments.declaration import Part
     from hil.targets.target import Target
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply

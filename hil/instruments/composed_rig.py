@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
 
 from hil.errors import BadConfiguration, NotOnThisRig
-from hil.instruments.declaration import DeclaredInstrument, declared
-from hil.instruments.look import Part
+from hil.instruments.declaration import DeclaredInstrument, Part, declared
 from hil.rig import (
     FaultStart,
     LostEvents,

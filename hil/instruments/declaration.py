@@ -59,6 +59,17 @@ class Instrument(Protocol):
         ...
 
 
+class Part(NamedTuple):
+    """One part of a bench that may be looked at before a run."""
+
+    name: str
+    look: Callable[[int], str] | None
+    """Given how long it may take, in ms: what was found, in words; any PumpbenchError says what is wrong.
+
+    None where its kind cannot be looked at.
+    """
+
+
 class SettingForm(NamedTuple):
     """One form that a setting may have."""
 

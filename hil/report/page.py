@@ -81,7 +81,7 @@ _PLACES: Final = (
     )
     + "</nav>"
 )
-_GAPS: Final = (Shown.NOT_RUN, Shown.NO_TEST, Shown.IN_PART)
+_GAPS: Final = (Shown.NOT_RUN, Shown.NOT_CHOSEN, Shown.NO_TEST, Shown.IN_PART)
 _CLASS: Final = {Shown.FAILED: "bad"} | dict.fromkeys(SETTLED, "good")
 
 
@@ -210,7 +210,9 @@ def _matrix(rows: Iterable[Row], anchors: Mapping[int, str], measured: Mapping[i
             for test in sorted(row.tests, key=lambda each: each.verdict not in BAD)
         ]
         tests += [f"{page_text(_short(each))} {DID_NOT_RUN}" for each in row.missing]
-        what = "<br>".join(tests) or page_text(evidence) or "no test of this run"
+        if row.not_chosen:
+            tests.append(f"{counted(len(row.not_chosen), 'test')} not chosen for this run")
+        what = "<br>".join(tests) or page_text(evidence) or "no test claims it"
         lines.append(
             f'<tr id="{_anchor(name)}"><td class="id">{page_text(name)}</td>'
             f"{_mark(row.shown.value, _CLASS.get(row.shown, 'unsure'))}"

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.errors import LeaseLost
-    from hil.instruments.look import Part
+    from hil.instruments.declaration import Part
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel

@@ -10,16 +10,7 @@ from hil.errors import PumpbenchError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-class Part(NamedTuple):
-    """One part of a bench that can be looked at."""
-
-    name: str
-    look: Callable[[int], str] | None
-    """Given how long it may take, in ms: what was found, in words; any PumpbenchError says what is wrong.
-
-    None where its kind cannot be looked at.
-    """
+    from hil.instruments.declaration import Part
 
 
 class PartSeen(NamedTuple):
