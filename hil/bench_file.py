@@ -10,7 +10,8 @@ The nearest one upward from where one stands counts, as with `pyproject.toml`:
     [targets.rig1.instruments.balance]
     port = "/dev/ttyUSB1"
 
-Every error is one sentence: file, line, key, what was expected, what came. What stands under `instruments` is read here
+Every error is one sentence: file, line, key, what was expected, what came. One in the table of a board refuses that
+board alone. What stands under `instruments` is read here
 and handed on as it is: `hil.instruments` knows its kinds.
 """
 
@@ -189,11 +190,15 @@ class BenchFile:
 
     path: Path
     targets: Mapping[str, BenchTarget]
+    refused: Mapping[str, BadConfiguration]
+    """Boards whose tables cannot be right, by name, each with what is wrong there."""
 
     def target(self, name: str) -> BenchTarget:
-        """The board of that name. BadConfiguration says which there are."""
+        """The board of that name. BadConfiguration says what is wrong in its table, or which boards there are."""
+        if name in self.refused:
+            raise self.refused[name]
         if name not in self.targets:
-            known = ", ".join(self.targets) or "none"
+            known = ", ".join((*self.targets, *self.refused)) or "none"
             raise BadConfiguration(
                 f"{self.path} has no target {name!r}; it has: {known}",
                 advice=f"name one of them, or write [targets.{name}]",
@@ -221,7 +226,10 @@ def nearest_bench_file(start: Path | None = None) -> BenchFile:
 
 
 def read_bench_file(path: Path) -> BenchFile:
-    """All targets of a bench file. BadConfiguration names file, line, key, what was expected and what came."""
+    """All targets of a bench file. BadConfiguration names file, line, key, what was expected and what came.
+
+    What is wrong in the table of a target is kept in `refused`: the others can be used.
+    """
     text = _content(path)
     try:
         document = tomllib.loads(text)
@@ -266,10 +274,14 @@ class _Reader:
     def bench(self, document: dict[str, Any]) -> BenchFile:
         top = self._checked(document, TOP_KEYS, ())
         leases = None if "leases" not in top else self.beside(top["leases"])
-        return BenchFile(
-            self._path,
-            {name: self._target(name, table, leases) for name, table in top.get("targets", {}).items()},
-        )
+        targets: dict[str, BenchTarget] = {}
+        refused: dict[str, BadConfiguration] = {}
+        for name, table in top.get("targets", {}).items():
+            try:
+                targets[name] = self._target(name, table, leases)
+            except BadConfiguration as error:
+                refused[name] = error
+        return BenchFile(self._path, targets, refused)
 
     def _target(self, name: str, table: object, leases: Path | None) -> BenchTarget:
         place = ("targets", name)

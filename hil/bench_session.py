@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from hil.board_console import BoardConsole
+from hil.board_console import BoardConsole, console_part
 from hil.board_facts import expected_of, firmware_file
 from hil.capabilities import TargetCapability
 from hil.errors import BenchLost, PumpbenchError, UsageError
 from hil.frame_words import folded
 from hil.identity_words import identity_of
-from hil.key_file import read_key
+from hil.key_file import key_of_bench
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.encoding import expect
@@ -167,12 +167,12 @@ class BenchSession:
         )
 
     def key_of(self, role: Role) -> DeviceKey:
-        """The key of a role: of the board's key file where the bench file names one, else the published one."""
+        """The key of a role: of the board's key file where the bench file names one (LacksKey), else the published."""
         expect("role", role, Role, "a Role")
         bench = self.in_bench_file
         if bench is None or bench.key_file is None:
             return development_key(role)
-        return read_key(bench.key_file, role)
+        return key_of_bench(bench.key_file, role)
 
     def lacking(self, wanted: frozenset[TargetCapability], *, changed: bool) -> list[str]:
         """What a test wants and the target cannot; another pump than the default needs `reset`."""
@@ -268,12 +268,14 @@ class BenchSession:
             self.recording.mark(kind, words)
 
     def look_before_a_run(self, report: Path) -> Seen:
-        """What a preflight sees of a device that is already there, and of the disk for the report."""
+        """What a preflight sees of a device that is already there, of the parts around it, and of the disk."""
         from hil.preflight import NOTHING_PROMISED, look_at  # noqa: PLC0415 - an emulator needs none
 
         with self._programmer_before_tests() as programmer:
             promise = getattr(self._shared, "promise", NOTHING_PROMISED)
-            return look_at(programmer, report, promise, expected_of(self.in_bench_file))
+            self.listen()
+            parts = getattr(self._shared, "parts", tuple)() + console_part(self.console)
+            return look_at(programmer, report, promise, expected_of(self.in_bench_file), parts)
 
     @contextmanager
     def _programmer_before_tests(self) -> Iterator[Programmer]:

@@ -12,13 +12,14 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.errors import PumpbenchError, in_one_line
+from hil.errors import BenchLost, PumpbenchError, in_one_line
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hil.channel import Channel
+    from hil.instruments.declaration import Part
 
 LINE_BYTES_MAX: Final = 256
 """A longer line is cut into several: junk has no ends of lines."""
@@ -139,12 +140,21 @@ class BoardConsole:
         self._retry_s = retry_s
         self._text = ConsoleText(keep)
         self._end = threading.Event()
+        self._tried = threading.Event()
         self.vanished = 0
         """How often it was there and went away."""
         self.trouble = ""
         """Why it is not heard now; "" where it is."""
         self._thread = threading.Thread(target=self._run, name="pumpbench-console", daemon=True)
         self._thread.start()
+
+    def check(self, limit_ms: int) -> str:
+        """Wait until its port was tried, and say that it is heard. BenchLost where it is not, by the wall."""
+        if not self._tried.wait(limit_ms / MS_PER_S):
+            raise BenchLost(f"its port is not open after {limit_ms} ms", advice="look at the port")
+        if self.trouble:
+            raise BenchLost(self.trouble, advice="plug it in, or leave `console` out of the bench file")
+        return "heard"
 
     @property
     def count(self) -> int:
@@ -188,9 +198,11 @@ class BoardConsole:
                 channel = self._open_line()
             except (PumpbenchError, OSError) as error:
                 self._note_trouble(f"the console cannot be opened: {error}")
+                self._tried.set()
                 self._end.wait(self._retry_s)
                 continue
             self.trouble = ""
+            self._tried.set()
             try:
                 self._listen(channel)
             except (PumpbenchError, OSError) as error:
@@ -214,6 +226,13 @@ class BoardConsole:
         if sentence != self.trouble:
             self.trouble = sentence
             self._text.note(sentence, _now_ms())
+
+
+def console_part(console: BoardConsole | None) -> tuple[Part, ...]:
+    """A console as a part of its bench, to be looked at before a run; nothing where there is none."""
+    from hil.instruments.declaration import Part  # noqa: PLC0415 - before a run alone
+
+    return () if console is None else (Part("console", console.check),)
 
 
 def _now_ms() -> int:

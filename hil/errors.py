@@ -103,6 +103,10 @@ class BadConfiguration(PumpbenchError):
     accused = "configuration"
 
 
+class LacksKey(BadConfiguration):
+    """The key file of a bench has no key of a role that is asked for, or cannot be read: the fault of the bench."""
+
+
 class BenchLost(PumpbenchError):
     """The bench went away or broke: emulator dead, rig control gone, port unplugged."""
 

@@ -11,7 +11,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Any
 
-from hil.errors import BadConfiguration
+from hil.errors import BadConfiguration, LacksKey
 from protocol.identifiers import Role
 from protocol.link.development_keys import DEVELOPMENT_KEYS, DeviceKey
 from protocol.wire.limits import KEY_BYTES
@@ -46,6 +46,14 @@ def read_key(path: Path, role: Role | None = None) -> DeviceKey:
             f"the key file {path} has no key of the role {wanted.name.lower()}", advice="name another role"
         )
     return found[0]
+
+
+def key_of_bench(path: Path, role: Role) -> DeviceKey:
+    """The key of a role in the key file of a bench. LacksKey where it has none, more than one, or cannot be read."""
+    try:
+        return read_key(path, role)
+    except BadConfiguration as error:
+        raise LacksKey(error.message, advice="see key_file of the bench file") from error
 
 
 def read_keys(path: Path) -> list[DeviceKey]:

@@ -29,7 +29,7 @@ from hil.report.records import (
 from hil.run.option_values import retries_option, whole_number_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from hil.bench_session import BenchSession, TestBench
     from hil.channel import Channel
@@ -381,10 +381,16 @@ def _told_of(session: pytest.Session) -> dict[str, Any]:
     stash = session.config.stash
     deselected = stash.get(_DESELECTED, [])
     there = {*deselected, *session.items}
+    left_out = [item for item in stash.get(_FOUND, []) if item not in there]
+
+    def claims(items: Iterable[pytest.Item]) -> dict[str, list[str]]:
+        return {item.nodeid: list(named_by(item, "verifies")) for item in items}
+
     return {
         "deselected": len(deselected),
-        "left_out": sum(item not in there for item in stash.get(_FOUND, [])),
-        "claims": {item.nodeid: list(named_by(item, "verifies")) for item in session.items},
+        "left_out": len(left_out),
+        "claims": claims(session.items),
+        "claims_not_chosen": claims([*deselected, *left_out]),
     }
 
 

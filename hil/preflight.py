@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.bench_look import Looks
 from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
@@ -26,12 +27,16 @@ from protocol.messages.time import GetTime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.bench_look import PartSeen
     from hil.board_facts import Expected
+    from hil.instruments.declaration import Part
     from hil.targets.target import Target
     from protocol.link.development_keys import DeviceKey
     from protocol.messages.reading import GetInfoReply, GetLimitsReply, GetStatusReply
 
 LIMIT_MS: Final = 5_000
+PART_LIMIT_MS: Final = 3_000
+"""A balance at 9600 baud answers in 50 ms, a board's time command in less."""
 PINGS: Final = 20
 DAMAGED_MAX: Final = 1
 """Of the pings: a line that damages a tenth of its frames fails tests that have done nothing wrong."""
@@ -72,6 +77,8 @@ class Seen:
     """What a pump of the profile of its bench file says; None where that names none."""
     limits: GetLimitsReply | None = None
     """What the pump refuses to exceed; only asked where something is expected."""
+    parts: tuple[PartSeen, ...] = ()
+    """Instruments and console around the board."""
 
 
 class Check(NamedTuple):
@@ -105,18 +112,23 @@ def look_at(
     report: Path,
     promise: Promise = NOTHING_PROMISED,
     expected: Expected | None = None,
+    parts: tuple[Part, ...] = (),
 ) -> Seen:
-    """Talk to the pump for 5 s at most. InUse, LeaseLost and BadConfiguration pass: no bench is lost by them.
+    """Talk to the pump for 5 s at most, and look at the parts around it meanwhile.
 
-    `expected` is what a pump of the profile of its bench file says; None where that names none.
+    `expected` is what a pump of the profile of its bench file says; None where that names none. InUse, LeaseLost and
+    BadConfiguration of the pump's line pass: no bench is lost by them.
     """
     seen = Seen(_free_bytes(report), report, promise, expected=expected)
+    deadline = Deadline.after(LIMIT_MS, programmer.session.now_ms())
+    looks = Looks(parts, PART_LIMIT_MS)
     try:
-        _talk(programmer, seen, Deadline.after(LIMIT_MS, programmer.session.now_ms()))
+        _talk(programmer, seen, deadline)
     except (InUse, LeaseLost, BadConfiguration):
         raise
     except PumpbenchError as error:
         seen.trouble = str(error)
+    seen.parts = looks.ended(lambda: (deadline.at_ms - programmer.session.now_ms()) / MS_PER_S)
     return seen
 
 
@@ -253,9 +265,16 @@ PROFILE_CHECK: Final = Check(
 
 
 def results(seen: Seen) -> list[CheckResult]:
-    """What came of each check; the profile is one where the bench file names it."""
+    """What came of each check; the profile is one where the bench file names it, and so are instruments and console."""
     checks = CHECKS if seen.expected is None else (*CHECKS, PROFILE_CHECK)
-    return [_result(check, seen) for check in checks]
+    return [*(_result(check, seen) for check in checks), *map(_result_of_part, seen.parts)]
+
+
+def _result_of_part(part: PartSeen) -> CheckResult:
+    if not (part.found or part.problem):
+        return CheckResult(part.name, CheckState.NOT_SEEN, "", "")
+    state = CheckState.UNFIT if part.problem else CheckState.FIT
+    return CheckResult(part.name, state, part.found, part.problem)
 
 
 def _result(check: Check, seen: Seen) -> CheckResult:

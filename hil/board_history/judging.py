@@ -7,7 +7,7 @@ judged by them.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from enum import StrEnum
 from statistics import median
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -62,6 +62,15 @@ class Judgement(NamedTuple):
     run: KeptRun | None
     past: tuple[KeptRun, ...]
     shifts: tuple[PastShift, ...]
+    tests: int = 0
+    """Of the newest run, with all that it has of them."""
+    unjudged: tuple[str, ...] = ()
+    """Those tests that too few runs of the past have, to hold them against."""
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether anything at all was held against its past."""
+        return self.tests > len(self.unjudged)
 
 
 def against_its_past(history: HistoryFile, board: str) -> Judgement:
@@ -71,16 +80,17 @@ def against_its_past(history: HistoryFile, board: str) -> Judgement:
         return Judgement(None, (), ())
     newest = runs[-1]
     past = tuple(run for run in runs[:-1] if run.is_virtual == newest.is_virtual)
-    if len(past) < PAST_LEAST:
-        return Judgement(newest, past, ())
     now, before = history.whole(newest), [history.whole(run) for run in past]
+    in_past = Counter(name for kept in before for name in {test.name for test in kept.tests})
+    names = list(dict.fromkeys(test.name for test in now.tests))
+    unjudged = tuple(name for name in names if in_past[name] < PAST_LEAST)
     shifts = [
         *_outcomes(now, before),
         *_latencies(now, before),
         *_durations(now, before),
         *_measurements(now, before),
     ]
-    return Judgement(newest, past, tuple(shifts))
+    return Judgement(newest, past, tuple(shifts), len(names), unjudged)
 
 
 def is_shifted(now: float, past: Sequence[float], least: float) -> bool:

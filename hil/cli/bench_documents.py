@@ -46,12 +46,20 @@ class BenchTargetPart(TypedDict):
     held_by: Annotated[HolderPart | None, "who holds it; null where nobody does"]
 
 
+class RefusedTargetPart(TypedDict):
+    """A board of the bench file that cannot be used."""
+
+    name: Annotated[str, "its name"]
+    why: Annotated[str, "what is wrong in its table, in one sentence"]
+
+
 class TargetsPart(TypedDict):
     """What `hil targets` lists."""
 
     serial_ports: Annotated[list[PortPart], "the serial ports of this machine"]
     bench_file: Annotated[str | None, "the nearest bench file; null where there is none"]
-    targets: Annotated[list[BenchTargetPart], "the boards of the bench file"]
+    targets: Annotated[list[BenchTargetPart], "the boards of the bench file that can be used"]
+    refused: Annotated[list[RefusedTargetPart], "those whose tables cannot be right"]
     forms: Annotated[list[str], "the forms of addresses"]
 
 
@@ -66,7 +74,9 @@ class CheckPart(TypedDict):
     """One check of a preflight."""
 
     name: Annotated[
-        str, "identity, capabilities, link, clock, power, disk; profile where the bench file names one"
+        str,
+        "identity, capabilities, link, clock, power, disk; where the bench file names them profile, instrument NAME "
+        "and console",
     ]
     state: Annotated[str, "fit, unfit, or not seen where the talk with the pump ended before"]
     found: Annotated[str, "what was found; empty where it was not seen"]

@@ -12,7 +12,7 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import error_fields, json_text
 from hil.cli.output import tell, tell_lines
 from hil.errors import BadConfiguration, NotTheSame, PumpbenchError, in_one_line
-from hil.quantity_words import counted
+from hil.quantity_words import are, counted
 from hil.report.directory import why_no_manifest
 from hil.report.manifest import Findings, verify
 from hil.report.records import JSON_NAME, MANIFEST_NAME
@@ -80,12 +80,11 @@ def _verify(directory: Path, *, strict: bool, as_json: bool) -> PumpbenchError |
     wrong: NotTheSame | None = None
     if sentences:
         wrong = NotTheSame(
-            f"{directory} is not the report that was written: {counted(len(sentences), 'file')} differ"
+            f"{directory} is not the report that was written: {counted(len(sentences), 'file')} "
+            f"{'differs' if len(sentences) == 1 else 'differ'}"
         )
-    elif unsettled:
-        wrong = NotTheSame(
-            f"{directory} is whole, and not all of it shown to be met: {len(unsettled)} in all"
-        )
+    elif shown is not None and shown.unsettled:
+        wrong = NotTheSame(f"{directory} is whole, but {_lacking(shown)}")
     if as_json:
         document = _document(directory, found, shown, "changed" if sentences else "whole")
         tell(json_text("report-verify", document | ({} if wrong is None else {"error": error_fields(wrong)})))
@@ -97,6 +96,14 @@ def _verify(directory: Path, *, strict: bool, as_json: bool) -> PumpbenchError |
             f"{directory} is whole: {counted(len(found.files), 'file')}; SHA-256 of the manifest: {found.sha256}{run}"
         )
     return wrong
+
+
+def _lacking(shown: Shown) -> str:
+    """What of a whole report is not shown, in words."""
+    requirements = len(shown.unsettled) - (not shown.is_complete)
+    parts = [f"{counted(requirements, 'requirement')} {are(requirements)} not shown to be met"]
+    parts += ["its run is not complete"] * (not shown.is_complete)
+    return " and ".join(parts if requirements else parts[1:])
 
 
 def _document(directory: Path, found: Findings, shown: Shown | None, state: str) -> dict[str, Any]:

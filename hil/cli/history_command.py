@@ -29,7 +29,7 @@ EXIT_CODES = """\
 \b
 Exit codes:
    0  it was shown, or forgotten
-  10  the history cannot be read, or has no such board or test
+  10  the history cannot be read, or has no such board or test; with --strict: too few runs to judge all tests by
   12  the output could not be printed
   15  with --strict: the newest run is not as the board's own past
 """
@@ -45,7 +45,11 @@ Exit codes:
     show_default=True,
     help="How many runs are shown.",
 )
-@click.option("--strict", is_flag=True, help="End with 15 where something has shifted.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End with 15 where something has shifted, with 10 where not all tests have a past.",
+)
 @click.option("--forget", metavar="BOARD", help="Remove all runs of a board.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def history_command(**given: Any) -> None:
@@ -99,10 +103,35 @@ def _show(
         else:
             document, lines, judgement = _of_board(history, board, last, str(path))
         tell_lines([json_text("hil-history", document)] if as_json else map(in_one_line, lines))
-    if strict and judgement is not None and judgement.shifts:
+    return _end_of_strict(judgement) if strict and judgement is not None else None
+
+
+def _end_of_strict(judgement: Judgement) -> PumpbenchError | None:
+    """What --strict ends with: a shift, or that something was not judged; None where all was, and is as before."""
+    board = "" if judgement.run is None else judgement.run.board
+    if judgement.shifts:
         shifts = counted(len(judgement.shifts), "shift")
         return NotTheSame(f"the newest run of {board} has {shifts} against its own past")
+    if judgement.unjudged or not judgement.is_judged:
+        return BadConfiguration(
+            f"the newest run of {board} is not judged{' whole' * judgement.is_judged}: {_lacking(judgement)}",
+            advice="run it on this board until it has a past; without --strict this is no error",
+        )
     return None
+
+
+def _lacking(judgement: Judgement) -> str:
+    """What of a past is too short to hold the newest run against it."""
+    from hil.board_history.judging import PAST_LEAST  # noqa: PLC0415 - as above
+
+    if len(judgement.past) < PAST_LEAST:
+        before = counted(len(judgement.past), "run")
+        return f"{before} before it to hold it against, and {PAST_LEAST} are needed"
+    if not judgement.tests:
+        return "it has no tests"
+    few = len(judgement.unjudged)
+    of_it = f"{few} of its {counted(judgement.tests, 'test')} {are(few)}"
+    return f"{of_it} in fewer than {PAST_LEAST} of the {len(judgement.past)} runs before it"
 
 
 def _check_asked(board: str | None, test: str | None, last: int, forget: str | None, *, strict: bool) -> None:
@@ -154,7 +183,7 @@ def _boards_lines(boards: list[BoardRow]) -> Iterator[str]:
 def _of_board(
     history: HistoryFile, board: str, last: int, path: str
 ) -> tuple[dict[str, Any], Iterator[str], Judgement]:
-    from hil.board_history.judging import PAST_LEAST, against_its_past  # noqa: PLC0415 - as above
+    from hil.board_history.judging import against_its_past  # noqa: PLC0415 - as above
 
     runs, judgement = history.runs(board, last), against_its_past(history, board)
     document = {
@@ -162,14 +191,14 @@ def _of_board(
         "board": board,
         "runs": [run._asdict() for run in runs],
         "past": len(judgement.past),
-        "judged": len(judgement.past) >= PAST_LEAST,
+        "judged": judgement.is_judged,
+        "unjudged": list(judgement.unjudged),
         "shifts": [{**each._asdict(), "what": each.what.value} for each in judgement.shifts],
     }
-    return document, _board_lines(runs, judgement, judged=bool(document["judged"])), judgement
+    return document, _board_lines(runs, judgement), judgement
 
 
-def _board_lines(runs: list[KeptRun], judgement: Judgement, *, judged: bool) -> Iterator[str]:
-    from hil.board_history.judging import PAST_LEAST  # noqa: PLC0415 - as above
+def _board_lines(runs: list[KeptRun], judgement: Judgement) -> Iterator[str]:
     from hil.cli.tables import columns  # noqa: PLC0415 - as above
 
     yield f"{runs[-1].board}: {runs[-1].device}"
@@ -181,15 +210,20 @@ def _board_lines(runs: list[KeptRun], judgement: Judgement, *, judged: bool) -> 
     yield from columns(rows)
     yield ""
     newest = f"run {runs[-1].number}"
-    if not judged:
-        before = counted(len(judgement.past), "run")
-        yield f"{newest} is not judged: {before} before it to hold it against, and {PAST_LEAST} are needed"
-    elif not judgement.shifts:
-        yield f"{newest} is as the {len(judgement.past)} runs before it"
+    past = counted(len(judgement.past), "run")
+    if not judgement.is_judged:
+        yield f"{newest} is not judged: {_lacking(judgement)}"
+        return
+    if judgement.shifts:
+        yield f"{newest} against the {past} before it:"
     else:
-        yield f"{newest} against the {len(judgement.past)} runs before it:"
-        for each in judgement.shifts:
-            yield f"  {each.what} of {each.name}: {each.now}; before: {each.past} in {each.runs} runs"
+        yield f"{newest} is as the {past} before it"
+    for each in judgement.shifts:
+        yield f"  {each.what} of {each.name}: {each.now}; before: {each.past} in {each.runs} runs"
+    if judgement.unjudged:
+        shown, more = judgement.unjudged[:NAMES_SHOWN], len(judgement.unjudged) - NAMES_SHOWN
+        rest = f" and {more} more" if more > 0 else ""
+        yield f"not judged: {_lacking(judgement)}: {', '.join(shown)}{rest}"
 
 
 # --- one test -------------------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ class HistoryPart(TypedDict):
     board: Annotated[str, "its name in the history"]
     runs: Annotated[list[HistoryRunPart], "the newest at the end"]
     past: Annotated[int, "runs that the newest is held against"]
-    judged: Annotated[bool, "false where there are too few of them"]
+    judged: Annotated[bool, "false where nothing of the newest run could be held against them"]
+    unjudged: Annotated[list[str], "tests of the newest run that too few of them have"]
     shifts: Annotated[list[PastShiftPart], "what is not as it was"]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hil import address as addresses
+from hil.cli.bench_warnings import warn_of_other_boards
 from hil.cli.connection import tell_error
 from hil.cli.documents import error_fields, json_text
 from hil.cli.output import tell
@@ -34,7 +35,7 @@ Exit codes:
 )
 @click.option("--json", "as_json", is_flag=True, help="JSON: what was found, a check a row.")
 def preflight(target: str | None, report: str, as_json: bool) -> None:
-    """See whether a run could begin: identity, capabilities, link, clock, power, free disk. It takes 5 s at most."""
+    """See whether a run could begin: pump, link, clock, power, free disk, instruments. It takes 5 s at most."""
     try:
         unfit = _look(target, report, as_json=as_json)
     except PumpbenchError as error:
@@ -56,7 +57,9 @@ def _look(target: str | None, report: str, *, as_json: bool) -> PumpbenchError |
             "no board is named to look at",
             advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
-    session = BenchSession(addresses.parse(target))
+    address = addresses.parse(target)
+    warn_of_other_boards(address)
+    session = BenchSession(address)
     firmware_file(session.in_bench_file)  # a run reads it before its first test
     session.purpose = "hil preflight"
     try:

@@ -7,6 +7,7 @@ from contextlib import closing
 import click
 
 from hil import address as addresses
+from hil.cli.bench_warnings import warn_of_other_boards
 from hil.cli.output import tell
 from hil.errors import BadConfiguration, UsageError
 from hil.targets.reset import NO_RESET, RESET_METHODS
@@ -42,7 +43,9 @@ def reset(target: str | None, method: str | None) -> None:
             "nothing was reset: no board is named",
             advice=f"name one with --target or ${addresses.ENVIRONMENT_NAME}; `pumpbench hil targets` lists them",
         )
-    board = make_target(addresses.parse(target))
+    address = addresses.parse(target)
+    warn_of_other_boards(address)
+    board = make_target(address)
     if not isinstance(board, BoardTarget):
         raise BadConfiguration(
             f"nothing was reset: {target} is no board", advice="name a device path, usb:VID:PID or bench:NAME"

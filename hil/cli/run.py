@@ -13,6 +13,7 @@ import click
 
 from hil import address as addresses
 from hil.cli.adopt_command import adopt
+from hil.cli.bench_warnings import warn_of_other_boards
 from hil.cli.compare_command import compare
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.history_command import history_command
@@ -164,6 +165,7 @@ def run(
         if earlier and not directory.earlier():
             say(f"pumpbench: replaced: {earlier}")
     address = addresses.parse(target or addresses.DEFAULT_ADDRESS)
+    warn_of_other_boards(address)
     if (profile, seed, baud) != (None, None, None):
         from hil.bench_session import BenchSession  # noqa: PLC0415 - only these options need it
 

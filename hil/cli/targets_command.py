@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hil import address as addresses
+from hil.cli.bench_warnings import unusable_boards
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import tell
@@ -26,7 +27,7 @@ EXIT_CODES = """\
 \b
 Exit codes:
    0  it was shown, or the lease was taken away
-  10  the bench file cannot be right, or what --revoke names is no board
+  10  the bench file cannot be read, or what --revoke names is no board
   11  the holder does not let go
   12  the output could not be printed
 """
@@ -63,12 +64,13 @@ def _list(*, as_json: bool, ask: bool) -> None:
 
     bench = _bench_file()
     ports = serial_ports()
+    refused = {} if bench is None else unusable_boards(bench)
+    usable = [] if bench is None else [each for name, each in bench.targets.items() if name not in refused]
     document = {
         "serial_ports": [_of_port(port, bench) for port in ports],
         "bench_file": None if bench is None else str(bench.path),
-        "targets": []
-        if bench is None
-        else [_of_target(each, ports, ask=ask) for each in bench.targets.values()],
+        "targets": [_of_target(each, ports, ask=ask) for each in usable],
+        "refused": [{"name": name, "why": error.one_line()} for name, error in refused.items()],
         "forms": [scheme.form for scheme in SCHEMES.values()],
     }
     tell(json_text("hil-targets", document) if as_json else "\n".join(_lines(document)))
@@ -165,7 +167,7 @@ def _board_named(name: str) -> BoardTarget:
     from hil.targets.board import BoardTarget  # noqa: PLC0415 - as above
 
     bench = _bench_file()
-    is_name = bench is not None and name in bench.targets
+    is_name = bench is not None and name in (*bench.targets, *bench.refused)
     target = make_target(addresses.parse(f"bench:{name}" if is_name else name))
     if not isinstance(target, BoardTarget):
         raise BadConfiguration(
@@ -209,6 +211,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
                 for each in document["targets"]
             ],
         )
+    for each in document["refused"]:
+        yield f"  bench:{each['name']} cannot be used: {each['why']}"
     yield "emulated pumps:"
     yield "  emulator          in this process, virtual time"
     yield "  emulator:process  a process of its own on a PTY"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
 
 from hil.errors import BadConfiguration, NotOnThisRig
-from hil.instruments.declaration import DeclaredInstrument, declared
+from hil.instruments.declaration import DeclaredInstrument, Part, declared
 from hil.rig import (
     FaultStart,
     LostEvents,
@@ -134,16 +134,25 @@ class ComposedRig(KeepsSnapshots):
         for instrument in made.values():
             instrument.close()
 
+    def parts(self) -> tuple[Part, ...]:
+        """Its instruments, to be looked at before a run. None counts as needed by it."""
+        return tuple(
+            Part(f"instrument {each.name}", getattr(self._made_of(each), "check", None))
+            for each in self._declared.values()
+        )
+
+    def _made_of(self, found: DeclaredInstrument) -> Instrument:
+        if found.kind.name not in self._made:
+            self._made[found.kind.name] = found.kind.make(found.settings, self._access)
+        return self._made[found.kind.name]
+
     def _instrument(self, what: str, *kinds: str) -> Any:
         """The first instrument of these kinds; NotOnThisRig where there is none."""
         kind = next((each for each in kinds if each in self._declared), None)
         if kind is None:
             self._lacks(what)
-        if kind not in self._made:
-            found = self._declared[kind]
-            self._made[kind] = found.kind.make(found.settings, self._access)
         self._of_test.add(self._declared[kind].name)
-        return self._made[kind]
+        return self._made_of(self._declared[kind])
 
     def _lacks(self, what: str) -> NoReturn:
         has = ", ".join(each.name for each in self._declared.values()) or "nothing"

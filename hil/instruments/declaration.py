@@ -38,10 +38,18 @@ class BenchAccess(NamedTuple):
     """Ask a person and wait for yes or no; None where nobody sits at a terminal."""
     wait_ms: Callable[[int], object]
     """Let the wall's time pass."""
+    find_program: Callable[[tuple[str, ...], str], None]
+    """See that words could be run, and run nothing; BadConfiguration where there is no such program."""
+    knock: Callable[[str, int], None]
+    """See that an HTTP address takes connections within so many ms, and ask it nothing; BenchLost where it does not."""
 
 
 class Instrument(Protocol):
-    """What every instrument has, whatever it brings."""
+    """What every instrument has, whatever it brings.
+
+    One that can be looked at without any effect on the pump has `check(limit_ms: int) -> str` as well: a preflight
+    calls it before the first test, and shows what it returns, or the PumpbenchError that it raises.
+    """
 
     exactness: str
     """How exact it is, with its unit, for people: `0.1 mg`, `50 ms`."""
@@ -49,6 +57,17 @@ class Instrument(Protocol):
     def close(self) -> None:
         """Give back what it has open. Closing twice is fine."""
         ...
+
+
+class Part(NamedTuple):
+    """One part of a bench that may be looked at before a run."""
+
+    name: str
+    look: Callable[[int], str] | None
+    """Given how long it may take, in ms: what was found, in words; any PumpbenchError says what is wrong.
+
+    None where its kind cannot be looked at.
+    """
 
 
 class SettingForm(NamedTuple):

@@ -78,6 +78,10 @@ class MtSicsBalance:
         """The mass once it is stable. BenchLost where it is not in time, or the pan bears too much or too little."""
         return self._mass("S")
 
+    def check(self, limit_ms: int) -> str:
+        """Ask for the mass at this moment, stable or not."""
+        return f"{self._mass('SI', limit_ms).mass_ug / UG_PER_UNIT['g']:g} g on its pan"
+
     def weigh_now(self) -> Weighing:
         """The mass at this moment, stable or not."""
         return self._mass("SI")
@@ -98,8 +102,8 @@ class MtSicsBalance:
         if line is not None:
             line.close()
 
-    def _mass(self, command: str) -> Weighing:
-        answer = self._ask(command)
+    def _mass(self, command: str, limit_ms: int | None = None) -> Weighing:
+        answer = self._ask(command, limit_ms)
         match = _MASS.fullmatch(answer)
         if match is None or match[1] != command[0]:
             raise self._complaint(command, answer)
@@ -118,8 +122,9 @@ class MtSicsBalance:
             )
         return Weighing(round(shown_ug), self.resolution_ug, match[2] == "S")
 
-    def _ask(self, command: str) -> str:
-        """Send a command and return its answer, one line."""
+    def _ask(self, command: str, limit_ms: int | None = None) -> str:
+        """Send a command and return its answer, one line. `limit_ms` is the balance's own where it is None."""
+        within_ms = self.limit_ms if limit_ms is None else limit_ms
         if self._line is None:
             self._line = self._open_line()
         line = self._line
@@ -127,7 +132,7 @@ class MtSicsBalance:
             if not line.receive(line.now_ms()):
                 break
         line.send(command.encode("ascii") + END)
-        deadline = Deadline.after(self.limit_ms, line.now_ms())
+        deadline = Deadline.after(within_ms, line.now_ms())
         arrived = b""
         while END not in arrived:
             more = line.receive(deadline.at_ms)
@@ -140,7 +145,7 @@ class MtSicsBalance:
             if not more and deadline.passed(line.now_ms()):
                 line.send(b"@" + END)  # cancels what it was asked, so that its answer meets no later question
                 raise BenchLost(
-                    f"the balance {self._name} has not answered {command} within {self.limit_ms} ms",
+                    f"the balance {self._name} has not answered {command} within {within_ms} ms",
                     advice="see whether it is on, its line is MT-SICS, and its mass can settle",
                 )
         answer = arrived.partition(END)[0]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 PROFILE_WORD: Final = "{profile}"
 """In the command: where the name or the file of the profile stands that the board is to be made from."""
+COMMAND: Final = "the command that resets the board"
 
 
 class ResetLine:
@@ -25,9 +26,14 @@ class ResetLine:
     def renew(self, profile: str) -> None:
         """Run the command for this profile, and wait until the board has booted."""
         words = tuple(word.replace(PROFILE_WORD, profile) for word in self._settings["command"])
-        self._access.run_command(words, "the command that resets the board")
+        self._access.run_command(words, COMMAND)
         if self._settings["settle_ms"]:
             self._access.wait_ms(self._settings["settle_ms"])
+
+    def check(self, _limit_ms: int) -> str:
+        """See that its command could be run."""
+        self._access.find_program(self._settings["command"], COMMAND)
+        return "its command is there, and was not run"
 
     def close(self) -> None:
         """It has nothing open."""

@@ -26,8 +26,13 @@ class Switch:
         settle_ms: int = 0,
         wait_ms: Callable[[int], object] = lambda _ms: None,
         is_on: bool = True,
+        check: Callable[[int], str],
     ) -> None:
-        """`settle_ms` pass after it was put on: as long as a board takes to boot."""
+        """`settle_ms` pass after it was put on: as long as a board takes to boot.
+
+        `check` looks whether it could be thrown, as an instrument's does.
+        """
+        self.check = check
         self._put = put
         self._settle_ms = settle_ms
         self._wait_ms = wait_ms
@@ -57,10 +62,20 @@ ON_AND_OFF: Final = ("off", "on")
 
 def command_switch(settings: Mapping[str, Any], access: BenchAccess, *, is_on: bool) -> Switch:
     """A switch that two commands throw."""
+
+    def what(on: bool) -> str:  # noqa: FBT001 - of Switch
+        return f"the command that puts it {ON_AND_OFF[on]}"
+
+    def check(_limit_ms: int) -> str:
+        for on in (False, True):
+            access.find_program(settings[ON_AND_OFF[on]], what(on))
+        return "its commands are there, and were not run"
+
     return _switch(
         settings,
         access,
-        lambda on: access.run_command(settings[ON_AND_OFF[on]], f"the command that puts it {ON_AND_OFF[on]}"),
+        lambda on: access.run_command(settings[ON_AND_OFF[on]], what(on)),
+        check,
         is_on=is_on,
     )
 
@@ -72,7 +87,7 @@ def hub_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
     def put(on: bool) -> None:  # noqa: FBT001 - of Switch
         access.run_command(("uhubctl", *port, "-a", ON_AND_OFF[on]), f"uhubctl, {ON_AND_OFF[on]}")
 
-    return _switch(settings, access, put)
+    return _switch(settings, access, put, _is_installed(access, "uhubctl"))
 
 
 def place_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
@@ -87,16 +102,35 @@ def place_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
             f"labgrid-client power {ON_AND_OFF[on]}",
         )
 
-    return _switch(settings, access, put)
+    return _switch(settings, access, put, _is_installed(access, "labgrid-client"))
+
+
+def _is_installed(access: BenchAccess, program: str) -> Callable[[int], str]:
+    def check(_limit_ms: int) -> str:
+        access.find_program((program,), f"what throws it, {program},")
+        return f"{program} is there, and was not run"
+
+    return check
 
 
 def outlet_switch(settings: Mapping[str, Any], access: BenchAccess) -> Switch:
     """An outlet that two HTTP addresses throw."""
-    return _switch(settings, access, lambda on: access.fetch(settings[f"{ON_AND_OFF[on]}_url"]))
+
+    def check(limit_ms: int) -> str:
+        for each in ON_AND_OFF:
+            access.knock(settings[f"{each}_url"], limit_ms)
+        return "it takes connections, and was asked nothing"
+
+    return _switch(settings, access, lambda on: access.fetch(settings[f"{ON_AND_OFF[on]}_url"]), check)
 
 
 def _switch(
-    settings: Mapping[str, Any], access: BenchAccess, put: Callable[[bool], None], *, is_on: bool = True
+    settings: Mapping[str, Any],
+    access: BenchAccess,
+    put: Callable[[bool], None],
+    check: Callable[[int], str],
+    *,
+    is_on: bool = True,
 ) -> Switch:
     return Switch(
         put,
@@ -104,6 +138,7 @@ def _switch(
         settle_ms=settings["settle_ms"],
         wait_ms=access.wait_ms,
         is_on=is_on,
+        check=check,
     )
 
 
@@ -122,6 +157,10 @@ class PersonAtRotor:
     def is_there(self) -> bool:
         """Whether somebody sits at a terminal."""
         return self._ask is not None
+
+    def check(self, _limit_ms: int) -> str:
+        """Say whether somebody is there; where nobody is, tests that need him are skipped."""
+        return "somebody is at the terminal" if self.is_there else "nobody is at a terminal"
 
     def put(self, *, on: bool) -> None:
         """Ask for it and wait. NotOnThisRig where nobody does it, BenchLost where nobody lets go again."""

@@ -42,24 +42,31 @@ class TimeLine:
         self._limit_ms = limit_ms
         self._line: Channel | None = None
 
+    def check(self, limit_ms: int) -> str:
+        """Ask for the time, and let none pass."""
+        return f"the patient's time is {self._asked('NOW', limit_ms)['now_ms']} ms"
+
     def ask(self, command: str, **said: object) -> Mapping[str, Any]:
         """Give one command of the table and return its answer.
 
         UsageError for what the board says that cannot be, BenchLost where it does not answer or answers nonsense.
         """
+        return self._asked(command, self._limit_ms, **said)
+
+    def _asked(self, command: str, within_ms: int, **said: object) -> Mapping[str, Any]:
         if self._line is None:
             self._line = self._open_line()
         line = self._line
         words = f"{command} {json.dumps(said)}" if said else command
         line.send(words.encode("utf-8") + b"\n")
-        deadline, arrived = Deadline.after(self._limit_ms, line.now_ms()), b""
+        deadline, arrived = Deadline.after(within_ms, line.now_ms()), b""
         while not arrived.endswith(b"\n"):
             more = line.receive(deadline.at_ms)
             arrived += more
             if len(arrived) > MAX_ANSWER_BYTES or (not more and deadline.passed(line.now_ms())):
                 self.close()  # an answer that comes late must meet no later question
                 raise BenchLost(
-                    f"{self._name} has not answered {command} within {self._limit_ms} ms",
+                    f"{self._name} has not answered {command} within {within_ms} ms",
                     advice="see whether the board runs a build with a time command on that line",
                 )
         return self._read(command, arrived.decode("utf-8", "replace").strip())

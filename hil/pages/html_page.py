@@ -40,8 +40,12 @@ figure.curve>svg{display:block;width:100%;min-width:30rem;height:auto}
 .matrix tr,.measured tr{display:block;border-bottom:1px solid #d0d7de;padding:.4rem 0}
 .matrix td:empty,.measured td:empty{display:none}
 .measured td::before{content:attr(data-label) ": ";color:#57606a;font-weight:400}}
-@media print{nav{display:none}figure.curve>svg{min-width:0}
-section.test,figure,tr{break-inside:avoid}body{max-width:none;padding:0}
+@media print{@page{margin:14mm}nav{display:none}figure.curve>svg{min-width:0}
+section.test,figure,h2,h3{break-inside:avoid}h2,h3,.measured p{break-after:avoid}
+body{max-width:none;padding:0;font-size:9pt;line-height:1.3}
+th,td{padding:.15rem .35rem}td{orphans:3;widows:3}a{color:inherit;text-decoration:none}
+.requirements td:nth-child(3){width:29%}.requirements td:nth-child(4){overflow-wrap:normal}
+.requirements td:nth-child(5){width:45%}
 .banner,th,.mark b,pre{print-color-adjust:exact}}
 """
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

@@ -108,6 +108,7 @@ class RequirementPart(TypedDict):
     evidence: Annotated[str, "where it is argued, if not by tests"]
     shown: Annotated[Shown, "what the run shows of it"]
     tests: Annotated[list[str], "the tests that claim it, also those that did not run"]
+    not_chosen: Annotated[list[str], "those that claim it and were found, and not chosen for this run"]
 
 
 class UncollectedPart(TypedDict):

@@ -88,6 +88,7 @@ def _requirement(row: Row) -> RequirementPart:
         "evidence": requirement.evidence,
         "shown": row.shown,
         "tests": [*(test.name for test in row.tests), *row.missing],
+        "not_chosen": list(row.not_chosen),
     }
 
 

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
+from hil.report.requirements import Shown
 from hil.report.summary import DID_NOT_RUN
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def _tests(row: Row) -> Iterator[tuple[str, str, str, str]]:
         yield test.name, test.verdict.value, test.accused, test.reason
     for name in row.missing:
         yield name, DID_NOT_RUN, "", ""
-    if not (row.tests or row.missing):
+    for name in row.not_chosen:
+        yield name, Shown.NOT_CHOSEN.value, "", ""
+    if not (row.tests or row.missing or row.not_chosen):
         yield "", "", "", ""
 
 

@@ -42,7 +42,7 @@ _PLACES: Final = places(
         "tested": "What was tested",
     }
 )
-_GAPS: Final = (Shown.NOT_RUN, Shown.NO_TEST, Shown.IN_PART)
+_GAPS: Final = (Shown.NOT_RUN, Shown.NOT_CHOSEN, Shown.NO_TEST, Shown.IN_PART)
 _CLASS: Final = {Shown.FAILED: "bad"} | dict.fromkeys(SETTLED, "good")
 
 
@@ -141,7 +141,9 @@ def _matrix(rows: Iterable[Row], anchors: Mapping[int, str], measured: Mapping[i
             for test in sorted(row.tests, key=lambda each: each.verdict not in BAD)
         ]
         tests += [f"{page_text(_short(each))} {DID_NOT_RUN}" for each in row.missing]
-        what = "<br>".join(tests) or page_text(evidence) or "no test of this run"
+        if row.not_chosen:
+            tests.append(f"{counted(len(row.not_chosen), 'test')} not chosen for this run")
+        what = "<br>".join(tests) or page_text(evidence) or "no test of this run claims it"
         lines.append(
             f'<tr id="{anchor_of(name)}"><td class="id">{page_text(name)}</td>'
             f"{mark(row.shown.value, _CLASS.get(row.shown, 'unsure'))}"
@@ -149,7 +151,7 @@ def _matrix(rows: Iterable[Row], anchors: Mapping[int, str], measured: Mapping[i
             f"<td>{what}</td></tr>"
         )
     head = ("Requirement", "Shown", "Sentence", "Source", "Tests, or where it is argued")
-    return '<h2 id="requirements">Requirements</h2>' + table(head, lines, "matrix")
+    return '<h2 id="requirements">Requirements</h2>' + table(head, lines, "matrix requirements")
 
 
 def _sources(rows: Iterable[Row]) -> str:

@@ -119,7 +119,8 @@ class RunRecord:
     because it was run again; `profile` and `seed` are those of pumps that are made for a test, None where there are
     none; `began_at_s` is the host's clock in seconds since 1970;
     `narrowed` names the options by which tests are left out uncounted; `left_out` counts tests that were found and that
-    a hook took away without saying so; `claims` has the requirements of each chosen test;
+    a hook took away without saying so; `claims` has the requirements of each chosen test, `claims_not_chosen` those of
+    each that was found and is none;
     `uncollected` are files and whatever else may hold tests and could not be read;
     a run has not `ended` while its tests may still run.
     """
@@ -141,6 +142,7 @@ class RunRecord:
     narrowed: str = ""
     left_out: int = 0
     claims: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    claims_not_chosen: dict[str, tuple[str, ...]] = field(default_factory=dict)
     board: str = ""
     """Which board the target is, the same under each of its names; "" where it is none."""
     firmware: FirmwareFile | None = None

@@ -26,6 +26,7 @@ class Shown(StrEnum):
 
     FAILED = "failed"
     NOT_RUN = "not run"
+    NOT_CHOSEN = "not chosen"
     NO_TEST = "no test"
     IN_PART = "passed in part"
     PASSED = "passed"
@@ -48,12 +49,13 @@ class Requirement(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A requirement in a run; `missing` are tests that claim it and did not run."""
+    """A requirement in a run; `missing` are tests that claim it and did not run, `not_chosen` those left out of it."""
 
     requirement: Requirement
     shown: Shown
     tests: tuple[CaseRecord, ...] = ()
     missing: tuple[str, ...] = ()
+    not_chosen: tuple[str, ...] = ()
 
 
 def read_requirements(more: Iterable[Path]) -> dict[str, Requirement]:
@@ -97,23 +99,33 @@ def rows_of(run: RunRecord, requirements: dict[str, Requirement]) -> list[Row]:
     for test_name in run.did_not_run():
         for name in run.claims.get(test_name, ()):
             missing[name].append(test_name)
+    not_chosen: defaultdict[str, list[str]] = defaultdict(list)
+    for test_name, names in run.claims_not_chosen.items():
+        for name in names:
+            not_chosen[name].append(test_name)
     rows = []
-    for name in dict.fromkeys([*requirements, *tests, *missing]):
+    for name in dict.fromkeys([*requirements, *tests, *missing, *not_chosen]):
         requirement = requirements.get(name, Requirement(name, "", ""))
-        shown = _shown(requirement, tests[name], missing[name])
-        rows.append(Row(requirement, shown, tuple(tests[name]), tuple(missing[name])))
+        shown = _shown(requirement, tests[name], missing[name], not_chosen[name])
+        rows.append(
+            Row(requirement, shown, tuple(tests[name]), tuple(missing[name]), tuple(not_chosen[name]))
+        )
     return rows
 
 
-def _shown(requirement: Requirement, tests: list[CaseRecord], missing: list[str]) -> Shown:
+def _shown(
+    requirement: Requirement, tests: list[CaseRecord], missing: list[str], not_chosen: list[str]
+) -> Shown:
     verdicts = {test.verdict for test in tests}
     if not verdicts.isdisjoint(BAD):
         return Shown.FAILED
     if verdicts.isdisjoint(GOOD):
         if verdicts or missing:
             return Shown.NOT_RUN
+        if not_chosen:
+            return Shown.NOT_CHOSEN
         return _WITHOUT_TEST.get(requirement.verified_by, Shown.NO_TEST)
-    if missing or len(verdicts) > 1 or any(test.reason for test in tests):
+    if missing or not_chosen or len(verdicts) > 1 or any(test.reason for test in tests):
         return Shown.IN_PART
     return Shown.PASSED
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 from hil.measurement import Measurement
 
 BEYOND = pytest.StashKey[str]()
+_FAILURE = pytest.StashKey[BaseException]()
+"""The failure by the last measurement beyond its limits, with the line of the test that measured."""
 
 
 @pytest.fixture
@@ -26,6 +28,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
     names: set[str] = set()
 
     def keep(*what: Any, **said: Any) -> Measurement:
+        __tracebackhide__ = True  # the line that is told is the test's
         measurement = measured(*what, **said)
         if measurement.name in names:
             raise UsageError(
@@ -35,7 +38,8 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
         item.user_properties.append((MEASUREMENT, json.dumps(as_plain(measurement), allow_nan=False)))
         if measurement.verdict is MeasuredVerdict.FAILED:
             item.stash[BEYOND] = measurement.in_words()
-            pytest.fail(measurement.in_words(), pytrace=False)
+            item.stash[_FAILURE] = pytest.fail.Exception(measurement.in_words(), pytrace=False)
+            raise item.stash[_FAILURE]
         return measurement
 
     return keep
@@ -45,7 +49,7 @@ def measure(request: pytest.FixtureRequest) -> Callable[..., Measurement]:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """No test passes that has measured beyond its limits, whoever caught that."""
     result = yield
-    beyond = item.stash.get(BEYOND, None)
-    if beyond is not None:
-        pytest.fail(beyond, pytrace=False)
+    failure = item.stash.get(_FAILURE, None)
+    if failure is not None:
+        raise failure
     return result

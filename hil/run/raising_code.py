@@ -293,7 +293,8 @@ def _flows(node: ast.AST) -> Iterator[tuple[set[str], set[str]]]:
     """Names that a node gives a value, and the names that it is made of."""
     match node:
         case ast.Assign(targets=targets, value=value):
-            yield set().union(*map(_names, targets)), _names(value)
+            for target in targets:
+                yield from _assigned(target, value)
         case (
             ast.AnnAssign(target=target, value=ast.expr() as value)
             | ast.AugAssign(target=target, value=value)
@@ -311,6 +312,21 @@ def _flows(node: ast.AST) -> Iterator[tuple[set[str], set[str]]]:
                     yield _names(item.optional_vars), _names(item.context_expr) | caught
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=holder)), args=arguments)):
             yield {holder}, set().union(*map(_names, arguments))
+
+
+def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[set[str], set[str]]]:
+    """What an assignment gives: each name of a tuple its own value, where both sides are written out."""
+    match target, value:
+        case (
+            ast.Tuple(elts=targets) | ast.List(elts=targets),
+            ast.Tuple(elts=values) | ast.List(elts=values),
+        ) if len(targets) == len(values) and not any(
+            isinstance(each, ast.Starred) for each in (*targets, *values)
+        ):
+            for each in zip(targets, values, strict=True):
+                yield from _assigned(*each)
+        case _:
+            yield _names(target), _names(value)
 
 
 def _holds_device(frame: FrameType, name: str) -> bool:

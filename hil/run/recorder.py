@@ -121,6 +121,9 @@ class Recorder:
     def _note_collection(self, told: Mapping[str, Any]) -> None:
         self.run.deselected, self.run.left_out = told["deselected"], told["left_out"]
         self.run.claims = {name: tuple(claims) for name, claims in told["claims"].items()}
+        self.run.claims_not_chosen = {
+            name: tuple(claims) for name, claims in told["claims_not_chosen"].items()
+        }
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

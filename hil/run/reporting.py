@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.errors import (
+    BadConfiguration,
     BenchLost,
-    ExitCode,
     InUse,
+    LacksKey,
     LinkError,
     PumpbenchError,
     UsageError,
@@ -134,7 +135,8 @@ def stop_if_bench_is_lost(item: pytest.Item, report: pytest.TestReport, error: B
     if report.when == "setup":
         # Where nobody can make another pump, one that does not answer will not answer the next test either.
         dumb = isinstance(error, LinkError) and not session.makes_pumps
-        lost = lost or dumb or error.exit_code is ExitCode.BAD_CONFIGURATION
+        cannot_be = isinstance(error, BadConfiguration) and not isinstance(error, LacksKey)
+        lost = lost or dumb or cannot_be
     if lost:
         session.stop_code = int(error.exit_code)
         session.stopped = error.one_line()

@@ -16,6 +16,7 @@ from hil.errors import (
     Declined,
     DeviceError,
     InUse,
+    LacksKey,
     LeaseLost,
     LineGap,
     LinkError,
@@ -146,6 +147,7 @@ RULES: Final = (
         Accused.TEST,
         lambda seen: f"the test asks for what cannot be asked for ({seen.said})",
     ),
+    Rule(_is(LacksKey), Accused.BENCH, lambda seen: f"the bench has no key for it ({seen.said})"),
     Rule(
         lambda seen: (
             isinstance(seen.cause, BadConfiguration)

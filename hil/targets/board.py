@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.errors import LeaseLost
+    from hil.instruments.declaration import Part
     from hil.leases import Lease
     from hil.rig import Rig
     from hil.targets.descriptor import DescriptorChannel
@@ -70,7 +71,11 @@ class BoardTarget(PortTarget["Channel"]):
             if bench is None
             else ExpectedPump(address, serial=bench.serial, memory_id=bench.memory_id)
         )
-        self.instruments = () if bench is None else declared_instruments(bench.path, bench.instruments)
+        self.instruments = (
+            ()
+            if bench is None
+            else declared_instruments(f"{bench.path}: targets.{bench.name}", bench.instruments)
+        )
         self.instruments_used: Counter[str] = Counter()
         """In how many tests each instrument of the bench file was needed."""
         claimed: frozenset[TargetCapability] = frozenset()
@@ -106,6 +111,10 @@ class BoardTarget(PortTarget["Channel"]):
                 self.address, self.instruments, access, self.instruments_used, lambda: self.sent_bytes
             )
         return cast("Rig", self._rig)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The instruments around it, to be looked at before a run."""
+        return cast("ComposedRig", self.rig).parts() if self.instruments else ()
 
     @property
     def sent_bytes(self) -> int:

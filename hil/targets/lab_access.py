@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 import sys
 import threading
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Final, TextIO
+from urllib.parse import urlsplit
 
-from hil.errors import BenchLost
+from hil.errors import BadConfiguration, BenchLost
 from hil.instruments.declaration import BenchAccess
 from hil.targets.port import open_port, open_socket
 from hil.targets.reset import run_command
@@ -31,7 +35,28 @@ def lab_access(directory: Path) -> BenchAccess:
     def run(words: tuple[str, ...], what: str) -> None:
         run_command(words, directory, what)
 
-    return BenchAccess(run, _open_line, _fetch, _asker(), lambda ms: threading.Event().wait(ms / MS_PER_S))
+    def find(words: tuple[str, ...], what: str) -> None:
+        named = words[0]
+        place = str(directory / named) if os.path.dirname(named) else named  # noqa: PTH120 - "./x" has one
+        if shutil.which(place) is None:
+            raise BadConfiguration(
+                f"{what} cannot be run: there is no program {named}", advice="check the bench file"
+            )
+
+    def wait(ms: int) -> None:
+        threading.Event().wait(ms / MS_PER_S)
+
+    return BenchAccess(run, _open_line, _fetch, _asker(), wait, find, _knock)
+
+
+def _knock(url: str, limit_ms: int) -> None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        socket.create_connection((parts.hostname or "", port), timeout=limit_ms / MS_PER_S).close()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BenchLost(f"nothing can be reached at {url} ({reason})", advice="ask it by hand") from error
 
 
 def _open_line(address: str, baud: int) -> Channel:

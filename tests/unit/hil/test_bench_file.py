@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from hil.bench_file import NAME, bench_file_schema, find_bench_file, nearest_bench_file, read_bench_file
 from hil.capabilities import TargetCapability
 from hil.cli.help_pages import help_page
+from hil.cli.main import cli
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -193,9 +194,15 @@ def test_whatever_cannot_be_right_is_said_with_file_line_and_key(
 ) -> None:
     path = bench_file(text)
     with pytest.raises(BadConfiguration, match=said) as caught:
-        read_bench_file(path)
+        _first_target(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in caught.value.one_line()
+
+
+def _first_target(path: Path) -> None:
+    """Read a bench file and its first table, as whoever names that board."""
+    bench = read_bench_file(path)
+    bench.target(next(iter((*bench.refused, *bench.targets))))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +214,36 @@ def test_what_is_no_text_of_a_person_is_refused(content: bytes | None, said: str
     path.mkdir() if content is None else path.write_bytes(content)
     with pytest.raises(BadConfiguration, match=said):
         read_bench_file(path)
+
+
+def test_a_wrong_table_refuses_its_board_alone_and_whoever_uses_another_is_warned(
+    bench_file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bench_file(
+        '[targets.good]\naddress = "./nobody"\n[targets.typo]\naddress = "./nobody"\nbadu = 9600\n'
+        '[targets.odd]\naddress = "./nobody"\n[targets.odd.instruments.scales]\nport = "./x"\n'
+    )
+    typo = "bench:typo cannot be used: configuration: {there}, line 5: targets.typo.badu is no key of a bench file"
+    odd = "bench:odd cannot be used: configuration: {there}: targets.odd: instrument scales: there is no kind 'scales'"
+    warnings = [each.format(there=tmp_path / NAME) for each in (odd, typo)]
+    listed = CliRunner().invoke(cli, ["hil", "targets"])
+    assert (listed.exit_code, [each in listed.stdout for each in warnings]) == (0, [True, True])
+    assert "bench:good" in listed.stdout
+    document = json.loads(CliRunner().invoke(cli, ["hil", "targets", "--json"]).stdout)
+    assert [[row["name"] for row in document[what]] for what in ("targets", "refused")] == [
+        ["good"],
+        ["typo", "odd"],
+    ]
+    for command in ("preflight", "reset"):
+        used = CliRunner().invoke(cli, ["hil", command, "--target", "bench:good"])
+        assert [f"pumpbench: warning: {each}" in used.stderr for each in warnings] == [True, True]
+        refused = CliRunner().invoke(cli, ["hil", command, "--target", "bench:typo"])
+        assert (
+            getattr(refused.exception, "exit_code", 0),
+            "targets.typo.badu" in str(refused.exception),
+        ) == (10, True)
+        assert warnings[1] not in refused.stderr
 
 
 def test_a_target_that_is_not_in_the_file_is_refused_with_those_that_are(

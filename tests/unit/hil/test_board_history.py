@@ -79,7 +79,7 @@ def kept(
 ) -> Kept:
     """A run of two tests: answers take 20 ms in the first and 60 ms in the second."""
     factor = 1 + noise / 1_000
-    latencies = {"test_one": 20_000, "test_two": 60_000}
+    latencies = {"test_one": 20_000, "test_two": 60_000, "test_new": 60_000}
     return Kept(
         RUN._replace(is_virtual=virtual),
         tuple(
@@ -330,6 +330,29 @@ def test_the_runs_of_a_board_are_listed_and_the_newest_judged(at_home: Path) -> 
     assert ([run["number"] for run in told["runs"]], told["past"], told["judged"]) == ([8, 9], 8, True)
     assert [each["what"] for each in told["shifts"]] == ["latency"]
     assert said(BOARD)[0] == 0
+
+
+def test_what_was_not_judged_is_not_green_where_one_is_strict(at_home: Path) -> None:
+    filled(at_home, past=5)
+    code, shown, sentence = said(BOARD, "--strict")
+    assert (code, said(BOARD)[0], document(BOARD)["judged"]) == (10, 0, False)
+    why = "is not judged: 4 runs before it to hold it against, and 5 are needed"
+    assert (why in sentence, why in shown) == (True, True)
+    filled(at_home, kept(names=("test_two",)), past=0)
+    assert said(BOARD, "--strict")[0] == 0
+    filled(at_home, kept(names=("test_one", "test_two", "test_new")), past=0)
+    code, shown, sentence = said(BOARD, "--strict")
+    lacking = "1 of its 3 tests is in fewer than 5 of the 6 runs before it"
+    assert (code, sentence[: sentence.index(";")]) == (
+        10,
+        f"the newest run of {BOARD} is not judged whole: {lacking}",
+    )
+    assert shown.splitlines()[-2:] == [
+        "run 7 is as the 6 runs before it",
+        f"not judged: {lacking}: test_new",
+    ]
+    told = document(BOARD)
+    assert (told["judged"], told["unjudged"]) == (True, ["test_new"])
 
 
 def test_one_test_is_shown_over_time(at_home: Path) -> None:

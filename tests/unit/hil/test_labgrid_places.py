@@ -278,6 +278,8 @@ def test_the_power_of_a_place_is_thrown_by_labgrid_client(tmp_path: Path) -> Non
         lambda _url: None,
         None,
         lambda _ms: None,
+        lambda _words, _what: None,
+        lambda _url, _limit_ms: None,
     )
     instruments = declared_instruments(file, read_bench_file(file).target("rig1").instruments)
     rig = ComposedRig("bench:rig1", instruments, access)

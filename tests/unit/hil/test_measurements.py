@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -152,5 +153,10 @@ def test_measurements_stand_in_the_report_of_passed_and_failed_tests_and_a_margi
     assert (good["name"], good["value"], good["unit"]) == ("delivered", 12.5, "uL")
     assert (good["lowest"], good["highest"], good["verdict"]) == (11, 14, "passed")
     assert (curve["against"], curve["series"], curve["value"]) == ("window_s", [[60, 1.0], [120, 0.5]], None)
+    lines = MEASURING.splitlines()
+    for name in ("test_beyond", "test_beyond_and_caught"):
+        at = next(number for number, line in enumerate(lines) if f"def {name}(" in line)
+        measured_at = next(number for number in range(at, len(lines)) if '"delivered"' in lines[number])
+        assert re.search(rf"\btest_it\.py:{measured_at + 1}: ", tests[name]["reason"]), tests[name]["reason"]
     assert [each["verdict"] for each in tests["test_beyond"]["measurements"]] == ["unjudged", "failed"]
     assert "measured within limits, and marginal\ntest_it.py::test_near: delivered in uL" in summary(tmp_path)

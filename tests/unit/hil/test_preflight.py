@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,20 @@ import pytest
 
 from hil.errors import BenchLost, ExitCode
 from hil.noise import Direction
-from hil.preflight import CHECKS, FREE_BYTES_MIN, LIMIT_MS, PINGS, Seen, look_at, refuse_where_unfit, results
+from hil.preflight import (
+    CHECKS,
+    FREE_BYTES_MIN,
+    LIMIT_MS,
+    PINGS,
+    Seen,
+    look_at,
+    refuse_where_unfit,
+    results,
+)
 from hil.programmer.expected_pump import ExpectedPump
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import AlarmId, DeviceKind
+from tests.support.stand_in_board import StandInBoard
 from tests.unit.hil.runs import pytest_on
 from tests.unit.hil.test_boards_on_the_command_line import lab, pumpbench
 
@@ -201,3 +212,53 @@ def test_a_run_on_a_bench_that_is_not_fit_ends_with_7_before_its_first_test(lab:
     )
     assert not (lab.directory / "begun").exists()
     assert "not fit for a run" in (lab.directory / "report" / "summary.txt").read_text()
+
+
+def test_instruments_and_console_are_looked_at_and_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with StandInBoard() as board, socket.create_server(("127.0.0.1", 0)) as voice:
+        bench = board.bench_file(
+            tmp_path,
+            outlet=board.outlet(),
+            scale=board.balance(),
+            reset=board.reset(tmp_path),
+            servo=board.magnet(tmp_path),
+            hours=board.time_line(),
+        )
+        console = f"socket://127.0.0.1:{voice.getsockname()[1]}"
+        bench.write_text(bench.read_text().replace("\n", f'\nconsole = "{console}"\n', 1))
+        code, document = checks("--target", "bench:rig1")
+        found = {row["name"]: row["found"] for row in document["checks"] if row["state"] == "fit"}
+        assert (code, list(found)[6:]) == (
+            0,
+            [*(f"instrument {name}" for name in ("outlet", "scale", "reset", "servo", "hours")), "console"],
+        )
+        assert found["instrument scale"].endswith(" g on its pan")
+        assert board.truth.state().powered
+        assert [fault.on for fault in board.truth.faults() if fault.name == "magnet"] == [False]
+
+
+def test_an_instrument_or_console_that_is_not_there_ends_it_with_7_and_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("hil.preflight.PART_LIMIT_MS", 300)
+    with StandInBoard() as board, socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        bench = board.bench_file(
+            tmp_path,
+            scale={"kind": "balance", "port": f"socket://127.0.0.1:{port}"},
+            relay={"kind": "power", "on": "./no-relay on", "off": "./no-relay off"},
+            hours={"kind": "time", "port": "/dev/no-such-port"},
+        )
+        bench.write_text(bench.read_text().replace("\n", '\nconsole = "/dev/no-console"\n', 1))
+        code, document = checks("--target", "bench:rig1")
+    said = {row["name"]: row["problem"] for row in document["checks"] if row["state"] == "unfit"}
+    assert (code, list(said)) == (7, ["instrument scale", "instrument relay", "instrument hours", "console"])
+    assert f"socket://127.0.0.1:{port} has not answered SI within 300 ms" in said["instrument scale"]
+    assert "there is no program ./no-relay" in said["instrument relay"]
+    assert "/dev/no-such-port" in said["instrument hours"]
+    assert "/dev/no-console" in said["console"]
+    assert all(problem in document["error"]["message"] for problem in said.values())

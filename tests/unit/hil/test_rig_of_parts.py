@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 ON_OFF = {"on": "relay on", "off": "relay off"}
 BALANCE = {"port": "/dev/balance"}
 
+UNSEEN = (lambda _words, _what: None, lambda _url, _limit_ms: None)
+"""Of a lab where each program and address is there."""
+
 
 class Desk:
     """An emulated pump, and a lab around it whose every end is handed in."""
@@ -43,7 +46,7 @@ class Desk:
 
     def rig(self, **tables: Mapping[str, object]) -> ComposedRig:
         ask = None if self._answers is None else self._ask
-        access = BenchAccess(self._run, self._open, self.done.append, ask, self._wait)
+        access = BenchAccess(self._run, self._open, self.done.append, ask, self._wait, *UNSEEN)
         return ComposedRig("bench:rig1", declared_instruments("pumpbench.toml", tables), access, self.used)
 
     def _run(self, words: tuple[str, ...], _what: str) -> None:
@@ -186,7 +189,7 @@ def test_a_time_line_turns_the_patients_time_and_says_what_cannot_be() -> None:
 )
 def test_a_time_line_without_a_fit_board_behind_it_is_one_sentence(answer: bytes) -> None:
     line = BalanceLine(lambda _command: answer)
-    access = BenchAccess(lambda *_: None, lambda *_: line, lambda _: None, None, lambda _: None)
+    access = BenchAccess(lambda *_: None, lambda *_: line, lambda _: None, None, lambda _: None, *UNSEEN)
     rig = ComposedRig("bench:rig1", declared_instruments("x", {"time": {"port": "/dev/t"}}), access)
     with pytest.raises(BenchLost, match=r"/dev/t (answers NOW with|has not answered NOW within)"):
         rig.clock()
@@ -200,7 +203,7 @@ def test_a_boards_time_waits_for_all_that_was_sent_to_it() -> None:
         return b'OK {"now_ms": 5, "reached": false, "events": [], "value": null}\n'
 
     line = BalanceLine(answer)
-    access = BenchAccess(lambda *_: None, lambda *_: line, lambda _: None, None, lambda _: None)
+    access = BenchAccess(lambda *_: None, lambda *_: line, lambda _: None, None, lambda _: None, *UNSEEN)
     instruments = declared_instruments("x", {"time": {"port": "/dev/t"}})
     rig = ComposedRig("bench:rig1", instruments, access, sent_bytes=lambda: 42)
     rig.advance(5)

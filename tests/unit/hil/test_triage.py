@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from hil.errors import (
     DeviceError,
     DeviceUnsafe,
     InUse,
+    LacksKey,
     LeaseLost,
     LineGap,
     LinkError,
@@ -32,8 +34,16 @@ from hil.run.raising_code import Code, concern_of, raised_in, went_through_test
 from hil.run.reporting import judged
 from hil.run.triage import LATE_MS, QUIET, Evidence, judge
 from hil.targets.supervisor import Gap
-from protocol.identifiers import State
+from protocol.identifiers import Role, State
+from protocol.link.development_keys import development_key
 from protocol.messages.conversation import PingReply
+from tests.unit.hil.runs import pytest_on
+from tests.unit.hil.test_boards_on_the_command_line import lab
+
+if TYPE_CHECKING:
+    from tests.unit.hil.test_boards_on_the_command_line import Lab
+
+__all__ = ["lab"]
 
 SILENT = LinkError("nothing answers")
 UNKNOWN_SINCE_LOST = OutcomeUnknown("not known", cmd_id=1)
@@ -61,6 +71,7 @@ CASES = (
     (seen(Declined("nobody turned it")), "bench", "a person at the bench said no"),
     (seen(BadConfiguration("no such key file")), "bench", "address, key file or bench file are wrong"),
     (seen(BadConfiguration("weighs in lb"), Code.INSTRUMENT, through_test=True), "bench", "weighs in lb"),
+    (seen(LacksKey("no key of patient"), through_test=True), "bench", "the bench has no key for it"),
     # test
     (seen(BadConfiguration("no such file"), through_test=True), "test", "names what cannot be right"),
     (seen(UsageError("a dose is a number"), through_test=True), "test", "cannot be asked for"),
@@ -230,6 +241,14 @@ def about_the_pump(pump: Any) -> dict[str, Any]:
         if pump.status().state is State.RUN:
             pytest.fail("it runs")
 
+    def by_a_name_of_an_assignment() -> None:
+        (state, _number), _ = (pump.status().state, 3), 4
+        assert state is State.STOP
+
+    def by_a_name_of_an_assignment_that_nobody_can_take_apart() -> None:
+        _number, *rest = 3, pump.status().state
+        assert rest == []
+
     def by_a_reply() -> None:
         reply = PingReply()
         assert reply is None
@@ -281,6 +300,10 @@ def about_nothing_of_the_pump(pump: Any) -> dict[str, Any]:
 
     def by_a_helper_that_was_given_the_pump_beside_it() -> None:
         is_so(pump.status().state, False)
+
+    def by_the_other_name_of_an_assignment() -> None:
+        _state, (wanted, _) = pump.status().state, (2, 3)
+        assert wanted == 1
 
     def by_saying_so() -> None:
         pump.status()
@@ -374,3 +397,35 @@ def test_a_fixture_that_there_is_not_is_a_mistake_of_the_test(request: pytest.Fi
     found = judged(request.node, "setup", pytest.FixtureLookupError("no_such", request))
     assert found.accused is Accused.TEST
     assert "there is no fixture 'no_such'" in found.evidence
+
+
+def test_a_role_that_the_key_file_lacks_is_the_benchs_and_ends_no_run(lab: Lab) -> None:
+    keys = lab.directory / "keys.json"
+    clinician = development_key(Role.CLINICIAN)
+    keys.touch(mode=0o600)
+    keys.write_text(
+        json.dumps([{"key_id": clinician.key_id, "role": "clinician", "key": clinician.key.hex()}])
+    )
+    lab.write(serial="EMU000000001", more='key_file = "keys.json"')
+    done = pytest_on(
+        lab.directory,
+        """
+        import pytest
+        from hil.plugin import needs
+        from protocol.identifiers import Role
+
+        @pytest.fixture
+        def patient(pump_as):
+            return pump_as(Role.PATIENT)
+
+        def test_of_a_patient(patient): pass
+        def test_of_a_clinician(pump): assert pump.status()
+        """,
+        "--hil-target=bench:rig1",
+        "--hil-report=report",
+    )
+    assert "1 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert (
+        "bench: test_it.py::test_of_a_patient: the bench has no key for it (LacksKey: the key file"
+        in done.stdout
+    )

@@ -59,6 +59,8 @@ REQUIREMENTS = {
         Requirement("A-7", "computed", "SPEC 4", "analysis", "page.md#Other"),
         Requirement("A-8", "did not run", "SPEC 5"),
         Requirement("A-9", "passes, and was to run once more", "SPEC 5"),
+        Requirement("B-1", "none of its tests was chosen", "SPEC 6"),
+        Requirement("B-2", "passes, and a test of it was not chosen", "SPEC 7"),
     )
 }
 
@@ -68,7 +70,7 @@ def a_run(port: int = 1) -> RunRecord:
     run = RunRecord(f"emulator {hostile}", f"pump {hostile}", exit_code=1, ended=True)
     for verdict, requirements in (
         (Verdict.FAILED, ("A-1",)),
-        (Verdict.PASSED, ("A-1", "A-2", "A-5", "A-9")),
+        (Verdict.PASSED, ("A-1", "A-2", "A-5", "A-9", "B-2")),
         (Verdict.SKIPPED, ("A-3", "A-5")),
     ):
         name = f"tests/test_it.py::test_{verdict}[a/{hostile}]"
@@ -83,6 +85,7 @@ def a_run(port: int = 1) -> RunRecord:
     run.attempts = {run.tests[1].name: [tried]}
     run.gaps = [(f"t {hostile}", Gap(1_234, expected=False))]
     run.claims = {"test_late": ("A-8", "A-9")}
+    run.claims_not_chosen = {"test_left_out": ("B-1", "B-2")}
     run.chosen = [*(test.name for test in run.tests), "test_late"]
     return run
 
@@ -130,6 +133,8 @@ def test_each_requirement_has_a_row_that_says_what_was_shown_of_it_also_where_no
         "A-7": Shown.ANALYSIS,
         "A-8": Shown.NOT_RUN,
         "A-9": Shown.IN_PART,
+        "B-1": Shown.NOT_CHOSEN,
+        "B-2": Shown.IN_PART,
     }
 
 
@@ -142,6 +147,8 @@ def test_a_failure_marks_what_the_requirement_comes_from() -> None:
         "SPEC 3": Shown.IN_PART,
         "SPEC 4": Shown.REVIEW,
         "SPEC 5": Shown.NOT_RUN,
+        "SPEC 6": Shown.NOT_CHOSEN,
+        "SPEC 7": Shown.IN_PART,
     }
 
 
@@ -347,7 +354,7 @@ def test_what_verify_finds_is_a_document_that_is_valid_by_its_schema(report: Pat
     assert (whole["state"], whole["run"]["complete"], "error" in whole) == ("whole", False, False)
     assert whole["manifest_sha256"] == sha256_of(str(report / MANIFEST_NAME))
     strict = found("--strict")
-    assert (strict["error"]["exit_code"], len(strict["not_shown"])) == (15, 7)
+    assert (strict["error"]["exit_code"], len(strict["not_shown"])) == (15, 9)
     (report / "matrix.csv").unlink()
     (report / "recording.pcapng").write_bytes(b"")
     changed = found("--strict")
@@ -367,7 +374,8 @@ def test_strict_names_each_requirement_that_is_not_shown_to_be_met(report: Path)
     said, error = verify(report, "--strict")
     assert isinstance(error, NotTheSame)
     *rows, of_run = said.splitlines()
-    assert [line.split(":")[0] for line in rows] == ["A-1", "A-3", "A-4", "A-5", "A-8", "A-9"]
+    assert [line.split(":")[0] for line in rows] == ["A-1", "A-3", "A-4", "A-5", "A-8", "A-9", "B-1", "B-2"]
+    assert "is whole, but 8 requirements are not shown to be met and its run is not complete" in str(error)
     assert of_run.startswith("the run is not complete: 1 passed, 1 failed, 1 skipped, 1 did not run")
 
 
