@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
+from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign, code_digest
@@ -76,6 +76,11 @@ def plans_command(*, as_json: bool) -> None:
     help="Keep the lives in this file.  [default: campaign-PLAN.sqlite3]",
 )
 @click.option("--resume", is_flag=True, help="Go on where a run into the file ended, however it ended.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="Play for so long, whatever the plan's budget is.",
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def run_command(*, as_json: bool, **given: Any) -> None:
@@ -111,9 +116,17 @@ def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
 
 
 def _run(
-    *, plan_named: str, out_named: str | None, resume: bool, workers: int | None, as_json: bool
+    *,
+    plan_named: str,
+    out_named: str | None,
+    resume: bool,
+    workers: int | None,
+    minutes: int | None,
+    as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
+    if minutes is not None:
+        plan = for_minutes(plan, minutes)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import tomllib
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from importlib import resources
@@ -14,8 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from hil.campaign.life import Event
+from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
+from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign, code_digest
@@ -24,6 +26,7 @@ from hil.cli.main import cli
 from hil.errors import BadConfiguration, BenchLost, InUse
 from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,6 +117,14 @@ def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(t
             file.add(lived_by(PLAN, seed), 0)
         assert Campaign(PLAN, file, lambda: 0).result.lives == 0
     assert played(tmp_path / "gap", resume=True) == at_once
+
+
+def test_minutes_may_be_asked_for_whatever_budget_the_plan_has() -> None:
+    plan = for_minutes(PLAN, 7)
+    assert (plan.pump_days, plan.minutes, plan.deeds) == (None, 7, PLAN.deeds)
+    for minutes in (0, 100_001):
+        with pytest.raises(BadConfiguration, match=f"a whole number from 1 to 100000, is {minutes}"):
+            for_minutes(PLAN, minutes)
 
 
 def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
@@ -225,18 +236,22 @@ def test_a_pump_that_raises_is_a_violation_and_the_other_lives_go_on(
     assert "KeyError: 'nobody expects it' (test_campaign.py" in document["violations"][0]["found"]
 
 
-def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path, tmp_path: Path) -> None:
-    done = told("run", small, "--out", tmp_path / "o", "--workers", 1)
-    assert done.exit_code == 0, done.output
+def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was_reached(
+    small: Path, tmp_path: Path
+) -> None:
+    """The real command line, on one process a core; so nothing that a plan has goes unplayed before a commit."""
+    smoke = run_python([sys.executable, "-m", "hil.cli", "campaign", "run", "smoke"], cwd=tmp_path)
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
     for words in (
-        "plan small: ",
-        "1 pump-days in",
+        "plan smoke: ",
+        " pump-days in",
         "pump-years a second",
-        " of 39 marks",
-        "never reached: a pump stopped for too long",
-        "13 invariants held against each life: no invariant was violated",
+        f" of {len(MARKS)} marks",
+        "never reached: ",
+        "13 invariants held against each life: no invariant was violated; lives are in campaign-smoke.sqlite3",
     ):
-        assert words in done.output
+        assert words in smoke.stdout
+    assert (tmp_path / "campaign-smoke.sqlite3").is_file()
     done = told("replay", 2, "--plan", small)
     assert done.output.startswith("day 0, 00:00:00.000  ")
     assert "every invariant held" in done.output
