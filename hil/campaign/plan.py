@@ -23,6 +23,7 @@ from firmware_emu.patient.person import Limits
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import PPM
 from hil.bench_file import FILE_BYTES_MAX, Key
+from hil.campaign.exploring import FORK_DEEDS, FORKS_MAX, USUAL_FORKS
 from hil.campaign.life import DEEDS, Play
 from hil.campaign.life_marks import MARKS
 from hil.campaign.pairs import MUST_BE_REACHED
@@ -92,6 +93,11 @@ KEYS: Final[dict[str, Key]] = {
         0,
         1_000_000,
     ),
+    "explore": _whole(
+        f"how often each life is gone on from at its rarest states, by {FORK_DEEDS} deeds (default: 0)",
+        0,
+        FORKS_MAX,
+    ),
     "empty_policy": Key(
         "what pumps do that are believed empty (default: each life has one by chance)",
         f"one of {', '.join(POLICIES)}",
@@ -151,6 +157,7 @@ class Plan:
     quiet_stretches: int = 2
     pairs: int = 0
     twins_every: int = 20
+    explore: int = 0
     empty_policy: str | None = None
     """None: by chance."""
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -188,6 +195,11 @@ def for_minutes(plan: Plan, minutes: int) -> Plan:
     if not KEYS["minutes"].accepts(minutes):
         raise BadConfiguration(f"minutes must be {KEYS['minutes'].expected}, is {minutes}")
     return replace(plan, pump_days=None, minutes=minutes)
+
+
+def exploring_plan(plan: Plan) -> Plan:
+    """The same lives, gone on from at their rarest states as often as the plan says, or else as usual."""
+    return plan if plan.explore else replace(plan, explore=USUAL_FORKS)
 
 
 def shipped_plans() -> tuple[str, ...]:

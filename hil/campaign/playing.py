@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.exploring import NOTHING_EXPLORED, Exploring, branch_text, row_of
 from hil.campaign.life import Life
 from hil.campaign.plan import POLICIES
 from hil.campaign.properties import Broken
@@ -13,6 +14,7 @@ from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
     from hil.campaign.deed import Event
+    from hil.campaign.exploring import Branch, Explored
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
 
@@ -40,6 +42,14 @@ class Lived(NamedTuple):
     """Those that took effect, not in a twin."""
     story: tuple[Event, ...] = ()
     """All that was done in it, where an invariant did not hold; else nothing."""
+    branch: str = ""
+    """Of the fork in which the invariant did not hold; empty: it was the life itself, or all held."""
+    deeds: int = 0
+    """How many, also those of a twin; without those of forks."""
+    cells: tuple[str, ...] = ()
+    """Where its pump was (`cells`), without forks."""
+    explored: Explored = NOTHING_EXPLORED
+    """What came of its forks. `pump_ms` has their time too; marks, pairs, numbers and faults are the life's alone."""
 
 
 class Played(NamedTuple):
@@ -49,9 +59,14 @@ class Played(NamedTuple):
     story: tuple[Event, ...]
 
 
-def played_life(plan: Plan, seed: int) -> Played:
-    """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for."""
-    twins = plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
+def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -> Played:
+    """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for.
+
+    `branch`: of a fork of it, which is played from its beginning. `forks`: how often to go on from rare states of it;
+    a life with a twin is not gone on from.
+    """
+    twins = not branch and plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
+    exploring = Exploring(0 if twins else forks)
     lives: list[Life] = []
     marks: set[str] = set()
     invariant, found = None, ""
@@ -65,33 +80,40 @@ def played_life(plan: Plan, seed: int) -> Played:
                 sometimes=lambda mark, _: marks.add(mark),
             )
             lives.append(life)
-            life.live(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+            row = life.row(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+            exploring.live(life, row_of(life, row, branch) if branch else row)
         if twins:
             hold_the_same(*lives)
+        exploring.go_on(marks)
     except Broken as broken:
         invariant, found = broken.invariant, str(broken).partition(": ")[2]
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
         invariant, found = RAISED, _told(error)
-    story = tuple(lives[-1].story) if lives else ()
+    told_of = exploring.fork or (lives[-1] if lives else None)
+    story = () if told_of is None else tuple(told_of.story)
     if lives:
         lives[0].measuring.finish()
     lived = Lived(
         seed,
-        sum(each.talk.now_ms for each in lives),
-        tuple(sorted(marks)),
+        sum(each.talk.now_ms for each in lives) + exploring.pump_ms,
+        tuple(sorted(exploring.marks_before if exploring.played else marks)),
         tuple(sorted({pair for each in lives for pair in each.pairs})),
         invariant,
         found[:FOUND_CHARACTERS_MAX],
         tuple((name, tuple(values)) for name, values in sorted(lives[0].measured.items())) if lives else (),
         tuple(lives[0].measuring.faults) if lives else (),
         () if invariant is None else story,
+        "" if invariant is None else branch_text(branch or exploring.branch),
+        sum(len(each.done) for each in lives),
+        tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
+        exploring.explored(marks),
     )
     return Played(lived, story)
 
 
 def lived_by(plan: Plan, seed: int) -> Lived:
-    """The same without its story: what a worker sends back."""
-    return played_life(plan, seed).lived
+    """What a worker sends back: the life without its story, and what came of the forks that the plan asks for."""
+    return played_life(plan, seed, forks=plan.explore).lived
 
 
 def _told(error: Exception) -> str:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.campaign.exploring import read_branch
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
+from hil.campaign.plan import LAST_SEED, MINUTES_MAX, exploring_plan, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign, code_digest
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
@@ -82,6 +84,9 @@ def plans_command(*, as_json: bool) -> None:
     type=WholeNumber(f"1 to {MINUTES_MAX}"),
     help="Play for so long, whatever the plan's budget is.",
 )
+@click.option(
+    "--explore", is_flag=True, help="Go on from rare states of each life: see hil/campaign/README.md."
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def run_command(*, as_json: bool, **given: Any) -> None:
@@ -103,11 +108,12 @@ def run_command(*, as_json: bool, **given: Any) -> None:
 @campaign.command("replay", epilog=EXIT_CODES)
 @click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
+@click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
+def replay_command(*, seed: int, plan_named: str, branch_named: str | None, as_json: bool) -> None:
     """Play one life of a plan again, and print all that was done in it."""
     try:
-        violated = _replay(seed, plan_named, as_json=as_json)
+        violated = _replay(seed, plan_named, branch_named, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -123,9 +129,12 @@ def _run(
     resume: bool,
     workers: int | None,
     minutes: int | None,
+    explore: bool,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
+    if explore:
+        plan = exploring_plan(plan)
     if minutes is not None:
         plan = for_minutes(plan, minutes)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
@@ -151,13 +160,16 @@ def _run(
     )
 
 
-def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated | None:
+def _replay(
+    seed: int, plan_named: str, branch_named: str | None, *, as_json: bool
+) -> InvariantViolated | None:
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
             f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
         )
-    lived, story = played_life(plan, seed)
+    branch = () if branch_named is None else read_branch(branch_named)
+    lived, story = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
@@ -195,6 +207,8 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cells=len(result.cells),
+        explored=explored_part(result),
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -203,13 +217,14 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
 
 
 def _violation(lived: Lived, plan_named: str) -> ViolationPart:
-    invariant = lived.invariant or ""
+    invariant, branch = lived.invariant or "", f" --branch {lived.branch}" if lived.branch else ""
     return ViolationPart(
         seed=lived.seed,
         invariant=invariant,
         meaning="nothing raises an error" if invariant == RAISED else INVARIANTS[invariant],
         found=lived.found,
-        replay=f"pumpbench campaign replay {lived.seed} --plan {shlex.quote(plan_named)}",
+        branch=lived.branch,
+        replay=f"pumpbench campaign replay {lived.seed}{branch} --plan {shlex.quote(plan_named)}",
     )
 
 
@@ -221,8 +236,9 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs = counted(len(document["pairs"]), "pair")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    pairs, cells = counted(len(document["pairs"]), "pair"), counted(document["cells"], "cell")
+    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure, {cells}"
+    yield from explored_lines(document["explored"])
     yield from (f"never reached: {mark}" for mark in never)
     if document["patient"] is not None:
         yield from patient_lines(document["patient"])
