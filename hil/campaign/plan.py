@@ -132,6 +132,10 @@ class Plan:
         first = (seed - self.first_seed) * self.pairs
         return tuple(pairs[(first + each) % len(pairs)] for each in range(min(self.pairs, len(pairs))))
 
+    def has_twin(self, seed: int) -> bool:
+        """Whether it is this life's turn to be played with a twin."""
+        return self.twins_every > 0 and (seed - self.first_seed) % self.twins_every == 0
+
     def digest(self) -> str:
         """SHA-256, in hex, of all that the plan says but its name."""
         said = {key: value for key, value in asdict(self).items() if key != "name"}

@@ -51,7 +51,7 @@ class Played(NamedTuple):
 
 def played_life(plan: Plan, seed: int) -> Played:
     """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for."""
-    twins = plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
+    twins = plan.has_twin(seed)
     lives: list[Life] = []
     marks: set[str] = set()
     invariant, found = None, ""
