@@ -148,8 +148,11 @@ class Properties:
         self.numbers: set[int] = set()
         self.silent_from_ms = 0
         self.stood: tuple[int, ...] = ()
-        rotor = pump.plant.rotor
-        rotor.__class__ = type(
+        self.guard_rotor()
+
+    def guard_rotor(self) -> None:
+        """Stand beside the rotor, and see what it is told to turn."""
+        self.pump.plant.rotor.__class__ = type(
             "Guarded",
             (GuardedRotor,),
             {
@@ -159,6 +162,10 @@ class Properties:
                 "nominal_nl": self.stroke_nl,
             },
         )
+
+    def leave_rotor(self) -> None:
+        """Stand beside it no more: a pump alone can be forked and written down."""
+        self.pump.plant.rotor.__class__ = Rotor
 
     # At each row of strokes
 
@@ -238,7 +245,7 @@ class Properties:
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
-        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 51 // 50 + 2
+        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms
         if len(plant.sounder.heard) >= TONES_KEPT:

@@ -21,6 +21,7 @@ from hil.campaign.report.findings import findings_of
 from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign, code_digest
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.campaign_report_command import held_directory, report_command, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
@@ -33,7 +34,7 @@ from hil.quantity_words import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
@@ -218,6 +219,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
         measured=[],
         finished=True,
         report=None,
+        patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
         file="",
@@ -246,6 +248,8 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     pairs = counted(len(document["pairs"]), "pair")
     yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
     yield from (f"never reached: {mark}" for mark in never)
+    if document["patient"] is not None:
+        yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"

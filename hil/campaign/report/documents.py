@@ -76,9 +76,10 @@ class FaultPart(TypedDict):
     ]
     error_each_nl: Annotated[int, "the largest of each life, in the mean; 0 of one without a refill"]
     risks_ms: Annotated[
-        dict[str, int], "how long patients of these lives were at risk, by which; empty: not measured"
+        dict[str, int], "how much of that time patients were at which risk; empty: there are none"
     ]
-    worst_seed: Annotated[int | None, "life in which it went with most therapy lost; null: none was"]
+    more_risk_ms: Annotated[int, "how much more than usual that is in each of its lives; below 0: less"]
+    worst_seed: Annotated[int | None, "life in which it went with most harm; null: none was"]
     replay: Annotated[str | None, "command that plays that life again"]
 
 
@@ -109,11 +110,12 @@ class SpreadPart(TypedDict):
     highest: Annotated[int, "the highest"]
 
 
-class TherapyPart(TypedDict):
-    """Therapy over all lives but those with a twin."""
+class HarmPart(TypedDict):
+    """What was lost and risked over all lives but those with a twin."""
 
     lived_ms: Annotated[int, "time of pumps"]
     lost_ms: Annotated[int, "how much of it was without therapy"]
+    risk_ms: Annotated[int, "how long patients were at risk; 0 also where there are none"]
 
 
 class CampaignReportDocument(TypedDict):
@@ -123,7 +125,8 @@ class CampaignReportDocument(TypedDict):
     played: Annotated[PlayedPart, "what was played"]
     invariants: Annotated[list[InvariantPart], "what was held against each life"]
     violations: Annotated[list[BrokenPart], "by seed; empty: all held"]
-    therapy: Annotated[TherapyPart, "how much was lost"]
+    harm: Annotated[HarmPart, "how much there was"]
+    note: Annotated[str, "what is said of patients is no diagnosis"]
     faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
     pairs: Annotated[list[CellPart], "each fault of the plan in each procedure; empty: the plan plays none"]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]

@@ -6,13 +6,14 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.patient_watch import RISKS
 from hil.campaign.playing import played_life
 from hil.campaign.running import Campaign
 
 if TYPE_CHECKING:
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.lives_file import LivesFile, Origin
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
@@ -21,8 +22,15 @@ if TYPE_CHECKING:
 LOST: Final = "therapy_lost_ms"
 BROKEN_MAX: Final = 500
 """So many lives that broke an invariant are on a page; the others are in the JSON alone."""
-RISKS: Final = ("withdrawal_risk_ms", "overdose_risk_ms")
-"""Of the patient, where lives have one; each life that has any is counted with their sum."""
+
+
+class Usual(NamedTuple):
+    """Parts of all time of pumps, 0 to 1, but of those with a twin."""
+
+    lost_share: float
+    """Without therapy."""
+    risk_share: float
+    """With the patient at a risk; two at once count twice. 0 where there are no patients."""
 
 
 @dataclass
@@ -42,10 +50,12 @@ class FaultFound:
     violations: list[int] = field(default_factory=list)
     """Seeds of lives that broke an invariant while it was at work."""
     risks_ms: Counter[str] = field(default_factory=Counter)
-    """Of the patients of its lives, by name."""
+    """How much of that time patients were at each risk, by name; 0 where there were none."""
     worst_seed: int | None = None
-    """The life in which most therapy was lost while it was at work; None where none was."""
+    """The life in which most harm was while it was at work; None where none was."""
+    worst_risk_ms: int = 0
     worst_lost_ms: int = 0
+    """That harm: time of the patient at risk, and time without therapy."""
 
     @property
     def lost_share(self) -> float:
@@ -57,14 +67,25 @@ class FaultFound:
         """The largest error of the volume of a life, in the mean."""
         return self.errors_nl // max(self.lives, 1)
 
-    def more_lost_ms(self, usual_share: float) -> int:
+    def more_lost_ms(self, usual: Usual) -> int:
         """How much more therapy than usual was lost in each of its lives while it was at work; below 0: less."""
-        return round((self.lost_ms - usual_share * self.at_work_ms) / max(self.lives, 1))
+        return self._more(self.lost_ms, usual.lost_share)
 
-    def badness(self, usual_share: float) -> tuple[float, ...]:
+    def more_risk_ms(self, usual: Usual) -> int:
+        """How much longer than usual the patient was at risk in each of its lives while it was at work."""
+        return self._more(self.risks_ms.total(), usual.risk_share)
+
+    def _more(self, found_ms: int, usual_share: float) -> int:
+        return round((found_ms - usual_share * self.at_work_ms) / max(self.lives, 1))
+
+    def badness(self, usual: Usual) -> tuple[int, ...]:
         """By which faults are ranked: violations, then risk of the patient, then therapy lost, then volume."""
-        risk_ms = self.risks_ms.total() / max(self.lives, 1)
-        return len(self.violations), risk_ms, self.more_lost_ms(usual_share), self.error_each_nl
+        return (
+            len(self.violations),
+            self.more_risk_ms(usual),
+            self.more_lost_ms(usual),
+            self.error_each_nl,
+        )
 
 
 @dataclass
@@ -85,15 +106,17 @@ class Findings:
     faults: list[FaultFound] = field(default_factory=list)
     """Those that took effect, the worst first."""
     lost_ms: int = 0
+    risk_ms: int = 0
     lived_ms: int = 0
-    """Therapy lost, and time of pumps, of all lives but those with a twin, whose time is that of both."""
+    """Therapy lost, risks, and time of pumps, of all lives but those with a twin, whose time is that of both."""
     stories: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     """All that was done, by seed: of lives that broke an invariant, and of others that were played again."""
 
     @property
-    def lost_share(self) -> float:
-        """The part of all time that was without therapy, 0 to 1."""
-        return self.lost_ms / self.lived_ms if self.lived_ms else 0.0
+    def usual(self) -> Usual:
+        """How much of all time was with harm."""
+        lived_ms = max(self.lived_ms, 1)
+        return Usual(self.lost_ms / lived_ms, self.risk_ms / lived_ms)
 
     @cached_property
     def broken_seeds(self) -> frozenset[int]:
@@ -125,13 +148,14 @@ def findings_of(plan: Plan, plan_named: str, file: LivesFile) -> Findings:
         _add_faults(lived, faults)
         if not plan.has_twin(lived.seed):
             found.lived_ms += lived.pump_ms
-            found.lost_ms += sum(dict(lived.measured).get(LOST, ()))
-    found.faults = sorted(faults.values(), key=lambda fault: fault.badness(found.lost_share), reverse=True)
+            sums = {name: sum(values) for name, values in lived.measured}
+            found.lost_ms += sums.get(LOST, 0)
+            found.risk_ms += sum(sums.get(name, 0) for name in RISKS)
+    found.faults = sorted(faults.values(), key=lambda fault: fault.badness(found.usual), reverse=True)
     return found
 
 
 def _add_faults(lived: Lived, faults: dict[str, FaultFound]) -> None:
-    measured = dict(lived.measured)
     for each in lived.faults:
         fault = faults.setdefault(each.name, FaultFound(each.name))
         if lived.invariant is not None and each.at_end:
@@ -142,10 +166,10 @@ def _add_faults(lived: Lived, faults: dict[str, FaultFound]) -> None:
         fault.lost_ms += each.lost_ms
         fault.error_nl = max(fault.error_nl, each.error_nl)
         fault.errors_nl += each.error_nl
-        for name in RISKS:
-            fault.risks_ms[name] += sum(measured.get(name, ()))
-        if each.lost_ms > fault.worst_lost_ms:
-            fault.worst_seed, fault.worst_lost_ms = lived.seed, each.lost_ms
+        fault.risks_ms.update(withdrawal_risk_ms=each.withdrawal_ms, overdose_risk_ms=each.overdose_ms)
+        harm = (each.withdrawal_ms + each.overdose_ms, each.lost_ms)
+        if harm > (fault.worst_risk_ms, fault.worst_lost_ms):
+            fault.worst_seed, (fault.worst_risk_ms, fault.worst_lost_ms) = lived.seed, harm
 
 
 def play_again(found: Findings, most: int) -> None:

@@ -7,6 +7,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from hil.campaign.harm import NOTE
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.playing import RAISED
@@ -43,7 +44,8 @@ def document_of(found: Findings) -> CampaignReportDocument:
         "played": _played(found),
         "invariants": invariants_of(found),
         "violations": [_broken(found, lived) for lived in found.result.violations],
-        "therapy": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms},
+        "harm": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms, "risk_ms": found.risk_ms},
+        "note": NOTE,
         "faults": faults_of(found),
         "pairs": cells_of(found),
         "marks": [{"mark": mark, "lives": found.result.marks[mark]} for mark in found.plan.marks],
@@ -88,10 +90,11 @@ def _fault(found: Findings, fault: FaultFound) -> FaultPart:
         "violations": fault.violations,
         "at_work_ms": fault.at_work_ms,
         "lost_ms": fault.lost_ms,
-        "more_lost_ms": fault.more_lost_ms(found.lost_share),
+        "more_lost_ms": fault.more_lost_ms(found.usual),
         "error_nl": fault.error_nl,
         "error_each_nl": fault.error_each_nl,
-        "risks_ms": {name: ms for name, ms in fault.risks_ms.items() if name in found.measured},
+        "risks_ms": dict(fault.risks_ms) if found.plan.patient else {},
+        "more_risk_ms": fault.more_risk_ms(found.usual),
         "worst_seed": fault.worst_seed,
         "replay": None if fault.worst_seed is None else replay_of(found, fault.worst_seed),
     }

@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
+from hil.campaign.harm import NOTE
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
-from hil.campaign.report.distribution import histogram, value_words
-from hil.campaign.report.findings import BROKEN_MAX, RISKS
+from hil.campaign.patient_watch import RISKS
+from hil.campaign.report.distribution import histogram, title_of, value_words
+from hil.campaign.report.findings import BROKEN_MAX, FaultFound
 from hil.campaign.report.json_report import (
     at_work_in,
     invariants_of,
@@ -28,9 +30,9 @@ from hil.quantity_words import counted, duration
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
-    from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.report.findings import Findings
 
 MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
@@ -39,8 +41,6 @@ _EVENTS_MAX: Final = 400
 """Of a longer story the last so many are shown."""
 _ROOM: Final = (50, 20, 5, 1, 0)
 """How many stories of broken lives a page has, the fewer the less room there is."""
-_LOOKS: Final = "look_at_the_dates"
-"""What is done after each deed is no part of a story."""
 _OPEN_ROWS: Final = 12
 """So many faults are shown at once, the others folded."""
 _STYLE: Final = """
@@ -94,6 +94,7 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _unfinished(found),
         _other_code() if by_other_code else "",
         _worst(found),
+        f'<p class="small">{page_text(NOTE)}</p>' if plan.patient else "",
         _PLACES,
         _faults(found),
         _violations(found, stories),
@@ -158,25 +159,25 @@ def _worst(found: Findings) -> str:
     if worst.violations:
         of = f"at work in {len(worst.violations)} of {counted(len(found.result.violations), 'violation')}"
         said.append(f"<strong>Worst fault: {_with_story(found, worst)}, {of}")
-    by_loss = max(found.faults, key=lambda fault: fault.more_lost_ms(found.lost_share))
-    head = "Most therapy lost" if worst.violations else "Worst fault"
-    if (more_ms := by_loss.more_lost_ms(found.lost_share)) > 0:
-        said.append(
-            f"<strong>{head}: {_with_story(found, by_loss)}: {value_words('_ms', more_ms)} more without therapy than "
-            "usual in each life in which it took effect"
-        )
+    head = "Most" if worst.violations else "Worst fault, most"
+    for what, more_ms in (
+        ("time of patients at risk", FaultFound.more_risk_ms),
+        ("therapy lost", FaultFound.more_lost_ms),
+    ):
+        most = max(found.faults, key=lambda fault: more_ms(fault, found.usual))
+        if (most_ms := more_ms(most, found.usual)) > 0:
+            words = value_words("_ms", most_ms)
+            said.append(
+                f"<strong>{head} {what}: {_with_story(found, most)}: {words} more than usual in each life in which it "
+                "took effect"
+            )
+            head = "Most"
     by_volume = max(found.faults, key=lambda fault: fault.error_each_nl)
     if by_volume.error_each_nl:
         error = value_words("_nl", by_volume.error_each_nl)
         said.append(
             f"<strong>Most wrong volume: {_fault_link(by_volume)}</strong>: {error} at a refill, in the mean"
         )
-    for risk in RISKS:
-        by_risk = max(found.faults, key=lambda fault: fault.risks_ms[risk] / max(fault.lives, 1))
-        if by_risk.risks_ms[risk]:
-            words = risk.removesuffix("_ms").replace("_", " ")
-            each = value_words("_ms", by_risk.risks_ms[risk] // by_risk.lives)
-            said.append(f"<strong>Most {words}: {_with_story(found, by_risk)}: {each} in each of its lives")
     return "<ul>" + "".join(f"<li>{each}</li>" for each in said) + "</ul>"
 
 
@@ -196,14 +197,14 @@ def _faults(found: Findings) -> str:
     head = '<h2 id="faults">Faults, the worst first</h2>'
     if not found.faults:
         return f"{head}<p>No fault took effect.</p>"
-    risks = [risk for risk in RISKS if risk in found.measured]
+    risks = list(RISKS) if found.plan.patient else []
     columns = (
         "Fault",
         "Violations",
         "Lives",
         "Lost in each life, beyond the usual",
         "Without therapy",
-        *(f"{risk.removesuffix('_ms').replace('_', ' ').capitalize()} in a life" for risk in risks),
+        *(f"{title_of(risk)} in a life" for risk in risks),
         "Volume wrong, mean (largest)",
         "Story",
     )
@@ -212,10 +213,11 @@ def _faults(found: Findings) -> str:
     if len(rows) > _OPEN_ROWS:
         rest = table(columns, rows[_OPEN_ROWS:], "measured")
         more = f"<details><summary>{len(rows) - _OPEN_ROWS} more faults</summary>{rest}</details>"
+    lost = f"{found.usual.lost_share:.1%}"
     return (
         f"{head}<p>Ranked by lives that broke an invariant while the fault was at work, then by what patients "
         "risked, then by how much more therapy than usual was lost, then by the error of the volume. A fault is at "
-        f"work while it takes effect and a day after it; of all time {found.lost_share:.1%} was without therapy.</p>"
+        f"work while it takes effect and a day after it; of all time {lost} was without therapy.</p>"
         f"{table(columns, rows[:_OPEN_ROWS], 'measured')}{more}"
     )
 
@@ -224,7 +226,7 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
     cells = [
         f"{len(fault.violations)}",
         f"{fault.lives}",
-        value_words("_ms", fault.more_lost_ms(found.lost_share)),
+        value_words("_ms", fault.more_lost_ms(found.usual)),
         f"{fault.lost_share:.1%} of {value_words('_ms', fault.at_work_ms)}",
         *(value_words("_ms", fault.risks_ms[risk] // max(fault.lives, 1)) for risk in risks),
         f"{value_words('_nl', fault.error_each_nl)} ({value_words('_nl', fault.error_nl)})"
@@ -262,11 +264,9 @@ def _fault_section(found: Findings, fault: FaultFound) -> str:
         said.append(f"<p>At work when an invariant broke: {lives}</p>")
     seed = fault.worst_seed
     if seed is not None:
-        lost = value_words("_ms", fault.worst_lost_ms)
+        harm = _harm_words(fault)
         command = page_text(replay_of(found, seed))
-        said.append(
-            f"<p>Most therapy lost in {_life_link(found, seed)}: {lost}; again: <code>{command}</code></p>"
-        )
+        said.append(f"<p>Most harm in {_life_link(found, seed)}: {harm}; again: <code>{command}</code></p>")
     anchor = anchor_of(fault.name, "f-")
     kind = "" if fault.violations else " plain"
     return (
@@ -315,7 +315,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
 
 def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) -> str:
     harm = "; ".join(
-        f"{_fault_link(fault)}, at work, without therapy for {value_words('_ms', fault.worst_lost_ms)}"
+        f"{_fault_link(fault)} at work: {_harm_words(fault)}"
         for fault in found.faults
         if fault.worst_seed == seed
     )
@@ -325,8 +325,14 @@ def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) 
     )
 
 
-def _story(told: Sequence[Event], *, open_: bool) -> str:
-    events = [each for each in told if each.deed != _LOOKS]
+def _harm_words(fault: FaultFound) -> str:
+    """What harm was in the worst life of a fault."""
+    lost = f"{value_words('_ms', fault.worst_lost_ms)} without therapy"
+    risk_ms = fault.worst_risk_ms
+    return f"{value_words('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
+
+
+def _story(events: Sequence[Event], *, open_: bool) -> str:
     shown = events[-_EVENTS_MAX:]
     first = len(events) - len(shown) + 1
     before = f"<p>{first - 1} before</p>" if first > 1 else ""

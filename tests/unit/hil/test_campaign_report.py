@@ -17,7 +17,8 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from hil.campaign.life import Event
+from hil.campaign.deed import Event
+from hil.campaign.harm import NOTE
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.measuring import FaultLived
 from hil.campaign.pairs import LEFT_OUT
@@ -65,7 +66,6 @@ def lives(port: int = 1) -> list[Lived]:
                     ("stall_to_alarm_ms", (1_200_000 + seed,)),
                     ("therapy_lost_ms", (3_600_000 * seed,)),
                     ("volume_error_at_refill_ppm", (-20_000 * seed, 100)),
-                    ("withdrawal_risk_ms", (1_000 * seed,)),
                 ),
                 (
                     FaultLived("motor-stall", 7, DAY_MS, 3_600_000 * seed, 2_000 * seed, at_end=False),
@@ -140,8 +140,8 @@ def test_faults_are_ranked_by_violations_then_by_therapy_beyond_the_usual(tmp_pa
     assert (stall.lives, stall.effects, stall.worst_seed) == (6, 42, 6)
     assert (stall.lost_ms, stall.error_nl, stall.error_each_nl) == (21 * 3_600_000, 12_000, 7_000)
     usual = 21 * 3_600_000 / (30 * DAY_MS)
-    assert found.lost_share == pytest.approx(usual)
-    assert stall.more_lost_ms(usual) == round(3.5 * 3_600_000 - usual * DAY_MS)
+    assert found.usual.lost_share == pytest.approx(usual)
+    assert stall.more_lost_ms(found.usual) == round(3.5 * 3_600_000 - usual * DAY_MS)
     without = [each._replace(invariant=None, found="", story=()) for each in rows]
     (tmp_path / "lives").unlink()
     assert [fault.name for fault in found_in(tmp_path, without).faults] == ["motor-stall", "clock-rate"]
@@ -186,9 +186,37 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
 def test_a_campaign_in_which_all_held_says_so_and_is_finished(tmp_path: Path) -> None:
     rows = [lives()[0]._replace(seed=seed) for seed in range(1, 9)]
     text = page_of(found_in(tmp_path, rows))
-    assert "11 invariants held in each of 8 lives" in text
+    assert '<p class="banner good">11 invariants held in each of 8 lives' in text
     assert "UNFINISHED" not in text
-    assert "Worst fault: <a" in text
+    assert "Worst fault, most therapy lost: <a" in text
+
+
+def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
+    text = page_of(found_in(tmp_path, lives()[:1]))
+    assert '<p class="banner unsure">11 invariants held in each of one life' in text
+    assert 'class="banner good"' not in text
+    assert "UNFINISHED" in text
+
+
+def test_patients_at_risk_beyond_the_usual_come_before_therapy_lost(tmp_path: Path) -> None:
+    plan = read_plan(b"pump_days = 40\npatient = true\ntwins_every = 0\n", "it", "it.toml")
+    stall = FaultLived("motor-stall", 7, DAY_MS, 9 * 3_600_000, 0, at_end=False)
+    leak = FaultLived("catheter-leak", 7, DAY_MS, 0, 0, at_end=False, withdrawal_ms=7_200_000, overdose_ms=1)
+    measured = (("withdrawal_risk_ms", (7_200_000,)),)
+    path = tmp_path / "lives"
+    with lives_file(path, plan=plan.digest(), code="of this test", resume=False) as file:
+        file.add(Lived(1, 5 * DAY_MS, (), (), measured=measured, faults=(stall, leak)), 0)
+        file.add(Lived(2, 5 * DAY_MS, (), (), faults=(stall,)), 0)
+        found = findings_of(plan, "it.toml", file)
+    assert [fault.name for fault in found.faults] == ["catheter-leak", "motor-stall"]
+    text = page_of(found)
+    assert 'Worst fault, most time of patients at risk: <a href="#f-catheter-leak"' in text
+    assert NOTE in text
+    assert "Withdrawal risk in a life" in text
+    assert document_of(found)["faults"][0]["risks_ms"] == {
+        "withdrawal_risk_ms": 7_200_000,
+        "overdose_risk_ms": 1,
+    }
 
 
 def test_a_page_stays_under_2_mb_and_says_which_stories_are_not_on_it(tmp_path: Path) -> None:
@@ -201,7 +229,8 @@ def test_a_page_stays_under_2_mb_and_says_which_stories_are_not_on_it(tmp_path: 
 
 
 def test_of_very_many_violations_the_first_are_on_the_page_and_no_link_leads_nowhere(tmp_path: Path) -> None:
-    rows = [lives()[1]._replace(seed=seed, pump_ms=1) for seed in range(1, 600)]
+    broken = lives()[1]._replace(pump_ms=1)
+    rows = [broken._replace(seed=seed) for seed in range(1, 520)]
     read = Read(page_of(found_in(tmp_path, rows)))
     assert sum(name.startswith("life-") for name in read.ids) == 500
     assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
@@ -323,7 +352,7 @@ def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same
     assert "Other code" not in text
     story = text[text.index(f'id="life-{life.seed}"') :]
     assert "Story: " in story
-    assert "check up</li>" in story
+    assert "day 0, 00:00:00.000</time> pair " in story
 
 
 def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
@@ -363,7 +392,7 @@ def test_a_run_leaves_a_report_also_where_it_is_interrupted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = tmp_path / "small.toml"
-    plan.write_bytes(b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n")
+    plan.write_bytes(b"pump_days = 3\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n")
     out, report = tmp_path / "lives", tmp_path / "report"
 
     def lived_or_killed(plan: Any, seed: int) -> Lived:
