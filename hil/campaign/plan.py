@@ -184,10 +184,20 @@ class Plan:
         first = (seed - self.first_seed) * self.pairs
         return tuple(pairs[(first + each) % len(pairs)] for each in range(min(self.pairs, len(pairs))))
 
+    def has_twin(self, seed: int) -> bool:
+        """Whether it is this life's turn to be played with a twin."""
+        return self.twins_every > 0 and (seed - self.first_seed) % self.twins_every == 0
+
     def digest(self) -> str:
         """SHA-256, in hex, of all that the plan says but its name."""
         said = {key: value for key, value in asdict(self).items() if key != "name"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def as_asked(plan: Plan, *, minutes: int | None, explore: bool) -> Plan:
+    """The plan as somebody asks for it; None and False: as it is."""
+    plan = plan if minutes is None else for_minutes(plan, minutes)
+    return exploring_plan(plan) if explore else plan
 
 
 def for_minutes(plan: Plan, minutes: int) -> Plan:

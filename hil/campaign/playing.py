@@ -39,7 +39,7 @@ class Lived(NamedTuple):
     measured: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """What the life yielded in numbers, not that of a twin: names with their units, sorted, and the values."""
     faults: tuple[FaultLived, ...] = ()
-    """Those that took effect, not in a twin."""
+    """Those that took effect, not in a twin; of a fork where the invariant did not hold in one."""
     story: tuple[Event, ...] = ()
     """All that was done in it, where an invariant did not hold; else nothing."""
     branch: str = ""
@@ -65,7 +65,7 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
     `branch`: of a fork of it, which is played from its beginning. `forks`: how often to go on from rare states of it;
     a life with a twin is not gone on from.
     """
-    twins = not branch and plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
+    twins = not branch and plan.has_twin(seed)
     exploring = Exploring(0 if twins else forks)
     lives: list[Life] = []
     marks: set[str] = set()
@@ -89,10 +89,11 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         invariant, found = broken.invariant, str(broken).partition(": ")[2]
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
         invariant, found = RAISED, _told(error)
-    told_of = exploring.fork or (lives[-1] if lives else None)
-    story = () if told_of is None else tuple(told_of.story)
-    if lives:
-        lives[0].measuring.finish()
+    broken_fork = exploring.fork if invariant is not None else None
+    story = tuple((broken_fork or lives[-1]).story) if lives else ()
+    faults = (broken_fork or lives[0]).measuring.faults if lives else ()
+    for each in (*lives[:1], *((broken_fork,) if broken_fork else ())):
+        each.measuring.finish()
     lived = Lived(
         seed,
         sum(each.talk.now_ms for each in lives) + exploring.pump_ms,
@@ -101,7 +102,7 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         invariant,
         found[:FOUND_CHARACTERS_MAX],
         tuple((name, tuple(values)) for name, values in sorted(lives[0].measured.items())) if lives else (),
-        tuple(lives[0].measuring.faults) if lives else (),
+        tuple(faults),
         () if invariant is None else story,
         "" if invariant is None else branch_text(branch or exploring.branch),
         sum(len(each.done) for each in lives),

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-
-class MarkPart(TypedDict):
-    """A mark that the plan asks for."""
-
-    mark: Annotated[str, "what is to be reached"]
-    lives: Annotated[int, "in how many lives it was; 0: never"]
+from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - the schema is made from them
 
 
 class PairPart(TypedDict):
@@ -93,6 +88,10 @@ class CampaignPart(TypedDict):
     pairs: Annotated[list[PairPart], "those that were reached"]
     cells: Annotated[int, "places that were reached: state, what flows, what is alarmed, one fault or none"]
     explored: Annotated[ExploredPart | None, "what came of forks; null: there were none"]
+    faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
+    measured: Annotated[list[SpreadPart], "how what lives yielded in numbers is spread"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+    report: Annotated[str | None, "page of the report; null: none was asked for"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
     elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
     pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]
@@ -122,8 +121,21 @@ class PlansPart(TypedDict):
     plans: Annotated[list[str], "names"]
 
 
+class CampaignReportPart(TypedDict):
+    """A report of a campaign that was written."""
+
+    plan: Annotated[str, "name of the plan"]
+    file: Annotated[str, "SQLite file of the lives"]
+    page: Annotated[str, "the page"]
+    document: Annotated[str, "the JSON; its schema is hil/campaign/report/campaign.schema.json"]
+    lives: Annotated[int, "how many count"]
+    violations: Annotated[int, "in how many an invariant does not hold"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+
+
 CAMPAIGN_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "campaign-run": ((CampaignPart,),),
+    "campaign-report": ((CampaignReportPart,),),
     "campaign-replay": ((ReplayPart,),),
     "campaign-plans": ((PlansPart,),),
 }
