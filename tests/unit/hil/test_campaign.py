@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import tomllib
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,12 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
 from hil.campaign.properties import INVARIANTS
-from hil.campaign.running import Campaign, code_digest
+from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, BenchLost, InUse
@@ -223,30 +224,70 @@ def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path,
     assert "every invariant held" in done.output
 
 
-class Killing(ThreadPoolExecutor):
-    """Workers that are killed when so many lives were handed out; one thread, since a life is for a process."""
+class InThisProcess:
+    """Workers that are said to be two, and play when they are asked."""
 
-    lives = 6
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
-    def __init__(self, _workers: int) -> None:
-        super().__init__(1)
+    def count(self) -> int:
+        return 2
 
-    def submit(self, *call: Any, **more: Any) -> Any:
-        self.lives -= 1
-        if self.lives < 0:
+    def submit(self, call: Any, /, *args: Any) -> Future[Any]:
+        self.batches.append(len(args[-1]))
+        played: Future[Any] = Future()
+        played.set_result(call(*args))
+        return played
+
+    def shutdown(self, *, cancel_futures: bool) -> None:
+        assert cancel_futures
+
+
+class Killing(InThisProcess):
+    """Workers that are killed when so many batches were handed out."""
+
+    batches_max = 6
+
+    def submit(self, call: Any, /, *args: Any) -> Future[Any]:
+        if len(self.batches) == self.batches_max:
             raise BrokenExecutor
-        return super().submit(*call, **more)
+        return super().submit(call, *args)
 
 
 def test_workers_that_are_killed_cost_time_and_where_none_plays_any_life_that_is_said(tmp_path: Path) -> None:
     at_once = played(tmp_path / "one")
     with lives_file(tmp_path / "killed", plan=PLAN.digest(), code=CODE, resume=False) as file:
-        assert Campaign(PLAN, file, lambda: 0, Killing).run(2, ignoring) == at_once
+        assert Campaign(PLAN, file, lambda: 0).run_on(Killing, ignoring) == at_once
     with (
         lives_file(tmp_path / "none", plan=PLAN.digest(), code=CODE, resume=False) as file,
-        pytest.raises(BenchLost, match="a worker of the campaign was killed"),
+        pytest.raises(BenchLost, match="workers of the campaign were lost or killed, and none has played"),
     ):
-        Campaign(PLAN, file, lambda: 0, type("KillingAll", (Killing,), {"lives": 0})).run(2, ignoring)
+        Campaign(PLAN, file, lambda: 0).run_on(type("KillingAll", (Killing,), {"batches_max": 0}), ignoring)
+
+
+def batches(path: Path, life_ms: int, result: Result) -> list[int]:
+    """Of a campaign whose lives take so long, by its clock: how many lives each batch has."""
+    workers, now_ms = InThisProcess(), 0
+
+    def tell() -> None:
+        nonlocal now_ms
+        now_ms += life_ms // workers.count()
+
+    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False) as file:
+        assert Campaign(PLAN, file, lambda: now_ms).run_on(lambda: workers, tell) == result
+    return workers.batches
+
+
+def test_a_batch_has_as_many_lives_as_take_a_second_and_no_more_than_are_left(tmp_path: Path) -> None:
+    at_once = played(tmp_path / "one")
+    of_1_ms, of_200_ms, of_5_s = (
+        batches(tmp_path / str(life_ms), life_ms, at_once) for life_ms in (1, 200, 5_000)
+    )
+    assert of_1_ms[:4] == of_200_ms[:4] == [1, 1, 1, 1]  # how long they take is not known yet
+    assert {*of_5_s} == {1}
+    assert 1 < max(of_200_ms) <= 6
+    assert max(of_200_ms) <= max(of_1_ms) <= at_once.lives // 4
+    assert max(map(sum, (of_1_ms, of_200_ms, of_5_s))) < 2 * at_once.lives
 
 
 @for_each(
