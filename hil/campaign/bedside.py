@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from firmware_emu.events import TraceEntry
+from firmware_emu.events import RefilledByHand, TraceEntry
 from hil.campaign.conversation import Conversation
 from hil.campaign.program_boluses import PatientAndClinician
 from protocol.identifiers import Role
@@ -33,6 +33,8 @@ class Bedside(PatientAndClinician):
         self.handset.replies = self.replies
         self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
         """What people have begun to write into the pump since somebody emptied this list."""
+        self.refilled: Callable[[], None] | None = None
+        """Called after a step in which the reservoir was emptied and filled; None: nobody is."""
         self.cut_into = 1
         self._cuts = Random(0)
 
@@ -62,7 +64,12 @@ class Bedside(PatientAndClinician):
         return self.replies[-1]
 
     def _kept(self, step: Step) -> Step:
-        return _without_writes(self, step)
+        _without_writes(self, step)
+        if self.refilled is not None and any(
+            isinstance(note, TraceEntry) and type(note.event) is RefilledByHand for note in step.notes
+        ):
+            self.refilled()
+        return step
 
 
 class _Handset(Conversation):

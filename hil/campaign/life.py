@@ -17,6 +17,7 @@ from hil.campaign.bedside import Bedside, Unheard
 from hil.campaign.conversation import Conversation, bridged, flexible_program, profile_of, simple_header
 from hil.campaign.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
 from hil.campaign.life_marks import mark
+from hil.campaign.measuring import Measuring
 from hil.campaign.pairs import WORKS
 from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
 from hil.campaign.properties import WHOLE, Properties, Watch
@@ -62,8 +63,6 @@ FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
 QUIET_DAYS = 160
 SLIPS = ((1, 1),) * 8 + ((10, 1), (1, 10), (1_000, 1), (1, 1_000), (60, 1), (1, 60), (4, 1))
 """What people type instead: a decimal further, units swapped, minutes for hours, another concentration."""
-
-
 TRIES = 20
 DEEDS = (
     *("wait",) * 6,
@@ -143,7 +142,9 @@ class Life(Slips):
         self.faults = play.faults
         self._note_mark = sometimes
         self.deeds += (*more_deeds,) * 20
-        self.properties = Properties(talk.pump, play.watch)
+        self.measuring = Measuring(self.talk)
+        self.measured = self.measuring.measured
+        self.properties = Properties(talk.pump, play.watch, self.measuring.commanded)
         self.cmd_id = 0
         self.patients_cmd_id = FIRST_OF_PATIENT
         self.seen = 0
@@ -177,10 +178,8 @@ class Life(Slips):
     # What people do
 
     def bolus(self) -> None:
-        volume_nl, duration_s = (
-            self.typed(self.random.randrange(500, 200_000)),
-            self.typed(self.random.randrange(700, 8_000)),
-        )
+        volume_nl = self.typed(self.random.randrange(500, 200_000))
+        duration_s = self.typed(self.random.randrange(700, 8_000))
         rev = self.status().program_rev
         prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
@@ -539,6 +538,7 @@ class Life(Slips):
         self.talk.wait(0)
         happened = self.talk.trace[self.seen :]
         self.seen = len(self.talk.trace)
+        self.measuring.look()
         self.properties.look(happened, self.talk.staged)
         if self.talk.pump.belief() is not None:  # one without power is not asked what it runs
             self.talk.staged.clear()

@@ -6,10 +6,14 @@ It says which plan and which code its lives are of; lives of others are never mi
 from __future__ import annotations
 
 import json
+import platform
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final
+from importlib import metadata
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.life import Event
+from hil.campaign.measuring import FaultLived
 from hil.campaign.playing import Lived
 from hil.errors import BadConfiguration, InUse
 
@@ -17,16 +21,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables; a file of another one is not touched."""
 APPLICATION_ID: Final = 0x504D5043
 """By which the file is known as ours: "PMPC"."""
 WAIT_S: Final = 1.0
 TABLES: Final = (
-    "CREATE TABLE campaign (plan TEXT NOT NULL, code TEXT NOT NULL, elapsed_ms INTEGER NOT NULL)",
+    """CREATE TABLE campaign (plan TEXT NOT NULL, code TEXT NOT NULL, elapsed_ms INTEGER NOT NULL,
+        pumpbench TEXT NOT NULL, python TEXT NOT NULL, began_at_s INTEGER NOT NULL, runs INTEGER NOT NULL)""",
     """CREATE TABLE lives (seed INTEGER PRIMARY KEY, pump_ms INTEGER NOT NULL, marks TEXT NOT NULL,
-        pairs TEXT NOT NULL, invariant TEXT, found TEXT NOT NULL)""",
+        pairs TEXT NOT NULL, invariant TEXT, found TEXT NOT NULL, measured TEXT NOT NULL, faults TEXT NOT NULL,
+        story TEXT NOT NULL)""",
 )
+
+
+class Origin(NamedTuple):
+    """Who played the lives of a file, and when."""
+
+    code_sha256: str
+    pumpbench: str
+    """Version at the first run; the code is the same at all."""
+    python: str
+    """Likewise."""
+    began_at_s: int
+    """When the first run began, in s since 1970 by the host's clock."""
+    runs: int
+    """How many played into it: more than 1 where it was resumed."""
+    elapsed_ms: int
+    """How long was played over all of them."""
 
 
 class LivesFile:
@@ -34,6 +56,10 @@ class LivesFile:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+
+    def is_empty(self) -> bool:
+        """Whether nothing is in it yet."""
+        return not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
 
     def elapsed_ms(self) -> int:
         """How long has been played so far, by the host's clock, over all runs."""
@@ -44,7 +70,7 @@ class LivesFile:
         """Keep a life, and how long has been played so far."""
         with self._connection:
             self._connection.execute(
-                "INSERT INTO lives VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO lives VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     lived.seed,
                     lived.pump_ms,
@@ -52,38 +78,62 @@ class LivesFile:
                     json.dumps(lived.pairs),
                     lived.invariant,
                     lived.found.encode("utf-8", "backslashreplace").decode(),
+                    json.dumps(dict(lived.measured)),
+                    json.dumps(lived.faults),
+                    json.dumps(lived.story),
                 ),
             )
             self._connection.execute("UPDATE campaign SET elapsed_ms = ?", (elapsed_ms,))
 
     def lives(self) -> Iterator[Lived]:
         """All lives that are kept, by their seeds."""
-        for seed, pump_ms, marks, pairs, invariant, found in self._connection.execute(
-            "SELECT seed, pump_ms, marks, pairs, invariant, found FROM lives ORDER BY seed"
-        ):
-            each = tuple((fault, work) for fault, work in json.loads(pairs))
-            yield Lived(seed, pump_ms, tuple(json.loads(marks)), each, invariant, found)
+        for row in self._connection.execute(f"SELECT {_COLUMNS} FROM lives ORDER BY seed"):  # noqa: S608 - ours
+            seed, pump_ms, marks, pairs, invariant, found, measured, faults, story = row
+            yield Lived(
+                seed,
+                pump_ms,
+                tuple(json.loads(marks)),
+                tuple((fault, work) for fault, work in json.loads(pairs)),
+                invariant,
+                found,
+                tuple((name, tuple(values)) for name, values in json.loads(measured).items()),
+                tuple(FaultLived(*each) for each in json.loads(faults)),
+                tuple(Event(*each) for each in json.loads(story)),
+            )
+
+    def origin(self) -> Origin:
+        """Who played the lives, and when."""
+        (row,) = self._connection.execute(
+            "SELECT code, pumpbench, python, began_at_s, runs, elapsed_ms FROM campaign"
+        )
+        return Origin(*row)
 
     def take(self) -> None:
-        """Write something that changes nothing, so that no other run can have the file from now on."""
+        """Count another run, so that none but it can have the file from now on."""
         with self._connection:
-            self._connection.execute("UPDATE campaign SET elapsed_ms = elapsed_ms")
+            self._connection.execute("UPDATE campaign SET runs = runs + 1")
 
-    def _begin(self, plan: str, code: str) -> None:
+    def _begin(self, plan: str, code: str, began_at_s: int) -> None:
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")  # else each table would be there before the next
             for statement in TABLES:
                 self._connection.execute(statement)
-            self._connection.execute("INSERT INTO campaign VALUES (?, ?, 0)", (plan, code))
+            versions = (metadata.version("pumpbench"), platform.python_version())
+            self._connection.execute(
+                "INSERT INTO campaign VALUES (?, ?, 0, ?, ?, ?, 1)", (plan, code, *versions, began_at_s)
+            )
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
-    def _check(self, path: Path, plan: str, code: str) -> None:
+    def _check(self, path: Path, plan: str, code: str | None) -> None:
         marks = [self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
-        if marks != [APPLICATION_ID, VERSION]:
+        if marks[0] != APPLICATION_ID:
+            raise BadConfiguration(f"{path} is no file of a campaign", advice="name another")
+        if marks[1] != VERSION:
             raise BadConfiguration(
-                f"{path} is no file of a campaign, or one of another version",
-                advice="name another with --out",
+                f"{path} is a file of a campaign of version {marks[1]}, and this pumpbench writes and reads "
+                f"version {VERSION}",
+                advice="begin anew, with another file",
             )
         (row,) = self._connection.execute("SELECT plan, code FROM campaign")
         if row[0] != plan:
@@ -91,42 +141,58 @@ class LivesFile:
                 f"{path} has lives of another plan",
                 advice="resume with the plan it began with, or name another",
             )
-        if row[1] != code:
+        if code is not None and row[1] != code:
             raise BadConfiguration(
                 f"{path} has lives that other code played: together they would be no result",
                 advice="begin anew, with another file",
             )
 
 
+_COLUMNS: Final = "seed, pump_ms, marks, pairs, invariant, found, measured, faults, story"
 _MARKS: Final = ("application_id", "user_version")
 
 
 @contextmanager
-def lives_file(path: Path, *, plan: str, code: str, resume: bool) -> Iterator[LivesFile]:
+def lives_file(path: Path, *, plan: str, code: str, resume: bool, now_s: int = 0) -> Iterator[LivesFile]:
     """The file of a campaign, for this process alone: a new one, or with `resume` one that may be there.
 
-    `plan` and `code` say what its lives are of. BadConfiguration where it cannot be that; InUse where another run
-    has it.
+    `plan` and `code` say what its lives are of, `now_s` when it is (since 1970). BadConfiguration where it cannot be
+    that; InUse where another run has it.
     """
     exists = path.exists()
     if exists and not resume:
         raise BadConfiguration(f"{path} exists", advice="go on with --resume, or name another with --out")
+    with _connected(path, "check --out") as file:
+        if file.is_empty():
+            file._begin(plan, code, now_s)
+        else:
+            file._check(path, plan, code)
+            file.take()
+        yield file
+
+
+@contextmanager
+def kept_lives(path: Path, *, plan: str) -> Iterator[LivesFile]:
+    """The file of a campaign that was played, by whatever code, to be read.
+
+    BadConfiguration where it is none, or of another plan; InUse where a run has it.
+    """
+    if not path.is_file():
+        raise BadConfiguration(f"there is no file {path}", advice="name the file of a campaign")
+    with _connected(path, "name the file of a campaign") as file:
+        file._check(path, plan, None)
+        yield file
+
+
+@contextmanager
+def _connected(path: Path, advice: str) -> Iterator[LivesFile]:
     try:
         with closing(sqlite3.connect(path, timeout=WAIT_S)) as connection:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            file = LivesFile(connection)
-            empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if empty:
-                file._begin(plan, code)
-            else:
-                file._check(path, plan, code)
-                file.take()
-            yield file
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
+            yield LivesFile(connection)
+    except sqlite3.Error as error:
+        if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             raise InUse(
                 f"another run plays into {path}", advice="wait for it, or name another file"
             ) from error
-        raise BadConfiguration(f"{path} cannot be read or written ({error})", advice="check --out") from error
-    except sqlite3.Error as error:
-        raise BadConfiguration(f"{path} cannot be read or written ({error})", advice="check --out") from error
+        raise BadConfiguration(f"{path} cannot be read or written ({error})", advice=advice) from error

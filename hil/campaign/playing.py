@@ -13,6 +13,7 @@ from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
     from hil.campaign.life import Event
+    from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
 
 RAISED: Final = "LIFE"
@@ -33,6 +34,12 @@ class Lived(NamedTuple):
     """Name of the one that did not hold; None: all held."""
     found: str = ""
     """What was found instead, in words."""
+    measured: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """What the life yielded in numbers, not that of a twin: names with their units, sorted, and the values."""
+    faults: tuple[FaultLived, ...] = ()
+    """Those that took effect, not in a twin."""
+    story: tuple[Event, ...] = ()
+    """All that was done in it, where an invariant did not hold; else nothing."""
 
 
 class Played(NamedTuple):
@@ -65,6 +72,9 @@ def played_life(plan: Plan, seed: int) -> Played:
         invariant, found = broken.invariant, str(broken).partition(": ")[2]
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
         invariant, found = RAISED, _told(error)
+    story = tuple(lives[-1].story) if lives else ()
+    if lives:
+        lives[0].measuring.finish()
     lived = Lived(
         seed,
         sum(each.talk.now_ms for each in lives),
@@ -72,8 +82,11 @@ def played_life(plan: Plan, seed: int) -> Played:
         tuple(sorted({pair for each in lives for pair in each.pairs})),
         invariant,
         found[:FOUND_CHARACTERS_MAX],
+        tuple((name, tuple(values)) for name, values in sorted(lives[0].measured.items())) if lives else (),
+        tuple(lives[0].measuring.faults) if lives else (),
+        () if invariant is None else story,
     )
-    return Played(lived, tuple(lives[-1].story) if lives else ())
+    return Played(lived, story)
 
 
 def lived_by(plan: Plan, seed: int) -> Lived:

@@ -119,8 +119,12 @@ class GuardedRotor(Rotor):
 class Properties:
     """What has been seen of one pump so far, and what must follow."""
 
-    def __init__(self, pump: Pump, watch: Watch = WHOLE) -> None:
+    def __init__(
+        self, pump: Pump, watch: Watch = WHOLE, commanded: Callable[[StrokeRun], None] | None = None
+    ) -> None:
+        """`commanded` is told each row of strokes before the rotor turns it; None: nobody is."""
         self.pump = pump
+        self.commanded = commanded
         self.hold = watch.hold
         model = pump.profile.model
         self.stroke_nl = model.stroke_nl
@@ -160,6 +164,8 @@ class Properties:
 
     def turning(self, run: StrokeRun) -> None:
         """P2 and P3, as the rotor is told to turn, whatever it makes of that."""
+        if self.commanded is not None:
+            self.commanded(run)
         controller = self.pump.controller
         if controller is None or not run.count:
             return
@@ -232,7 +238,7 @@ class Properties:
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
-        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 51 // 50 + 2
+        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms
         if len(plant.sounder.heard) >= TONES_KEPT:

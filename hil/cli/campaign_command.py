@@ -14,7 +14,7 @@ import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
+from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
@@ -80,6 +80,11 @@ def plans_command(*, as_json: bool) -> None:
     help="Keep the lives in this file.  [default: campaign-PLAN.sqlite3]",
 )
 @click.option("--resume", is_flag=True, help="Go on where a run into the file ended, however it ended.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="Play for so long, whatever the plan's budget is.",
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
 @click.option(
     "--executor",
@@ -127,9 +132,12 @@ def _run(
     resume: bool,
     workers: int | None,
     executor_named: str | None,
+    minutes: int | None,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
+    if minutes is not None:
+        plan = for_minutes(plan, minutes)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
@@ -137,7 +145,7 @@ def _run(
     code = code_digest()
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
-    with lives_file(path, plan=plan.digest(), code=code, resume=resume) as file:
+    with lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time())) as file:
         running = Campaign(plan, file, _clock_ms)
         with _shown(plan, running, began_ms) as show:
             result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import tomllib
 from concurrent.futures import BrokenExecutor, Future
 from importlib import resources
@@ -14,8 +15,10 @@ import pytest
 from click.testing import CliRunner
 
 from hil.campaign.code_digest import code_digest
+from hil.campaign.life import Event
+from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
+from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
@@ -24,6 +27,7 @@ from hil.cli.main import cli
 from hil.errors import BadConfiguration, BenchLost, InUse
 from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,6 +120,14 @@ def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(t
     assert played(tmp_path / "gap", resume=True) == at_once
 
 
+def test_minutes_may_be_asked_for_whatever_budget_the_plan_has() -> None:
+    plan = for_minutes(PLAN, 7)
+    assert (plan.pump_days, plan.minutes, plan.deeds) == (None, 7, PLAN.deeds)
+    for minutes in (0, 100_001):
+        with pytest.raises(BadConfiguration, match=f"a whole number from 1 to 100000, is {minutes}"):
+            for_minutes(PLAN, minutes)
+
+
 def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
     plan = read_plan(SMALL.replace(b"pump_days = 1", b"minutes = 1"), "m", "m.toml")
 
@@ -158,6 +170,24 @@ def test_a_file_that_is_no_database_is_refused_and_an_empty_one_is_begun(tmp_pat
     assert junk.read_bytes() == b"no database at all" * 99
     empty.touch()
     assert played(empty, resume=True).lives
+
+
+def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_in_words(
+    tmp_path: Path,
+) -> None:
+    path, lives = tmp_path / "lives", (lived_by(PLAN, seed) for seed in range(1, 99))
+    life = next(life for life in lives if life.measured and life.faults)
+    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False, now_s=0) as file:
+        file.add(life, 0)
+        broken = life._replace(seed=99, invariant="P9", found="\ud800", story=(Event(5, "wait"),))
+        file.add(broken, 7)
+        assert [*file.lives()] == [life, broken._replace(found="\\ud800")]
+    with sqlite3.connect(path) as older:
+        older.execute("PRAGMA user_version = 1")
+    with pytest.raises(
+        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 2"
+    ):
+        played(path, resume=True)
 
 
 def test_a_file_of_another_program_is_left_as_it_is(tmp_path: Path) -> None:
@@ -207,18 +237,22 @@ def test_a_pump_that_raises_is_a_violation_and_the_other_lives_go_on(
     assert "KeyError: 'nobody expects it' (test_campaign.py" in document["violations"][0]["found"]
 
 
-def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path, tmp_path: Path) -> None:
-    done = told("run", small, "--out", tmp_path / "o", "--workers", 1)
-    assert done.exit_code == 0, done.output
+def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was_reached(
+    small: Path, tmp_path: Path
+) -> None:
+    """The real command line, on one process a core; so nothing that a plan has goes unplayed before a commit."""
+    smoke = run_python([sys.executable, "-m", "hil.cli", "campaign", "run", "smoke"], cwd=tmp_path)
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
     for words in (
-        "plan small: ",
-        "1 pump-days in",
+        "plan smoke: ",
+        " pump-days in",
         "pump-years a second",
-        " of 39 marks",
-        "never reached: a pump stopped for too long",
-        "13 invariants held against each life: no invariant was violated",
+        f" of {len(MARKS)} marks",
+        "never reached: ",
+        "13 invariants held against each life: no invariant was violated; lives are in campaign-smoke.sqlite3",
     ):
-        assert words in done.output
+        assert words in smoke.stdout
+    assert (tmp_path / "campaign-smoke.sqlite3").is_file()
     done = told("replay", 2, "--plan", small)
     assert done.output.startswith("day 0, 00:00:00.000  ")
     assert "every invariant held" in done.output
@@ -273,7 +307,7 @@ def batches(path: Path, life_ms: int, result: Result) -> list[int]:
         nonlocal now_ms
         now_ms += life_ms // workers.count()
 
-    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False) as file:
+    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False, now_s=0) as file:
         assert Campaign(PLAN, file, lambda: now_ms).run_on(lambda: workers, tell) == result
     return workers.batches
 

@@ -106,7 +106,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @contextmanager
 def campaign(path: Path, *, resume: bool = False) -> Iterator[Campaign]:
     """A campaign of the small plan into a file."""
-    with lives_file(path, plan=PLAN.digest(), code="of this test", resume=resume) as file:
+    with lives_file(path, plan=PLAN.digest(), code="of this test", resume=resume, now_s=0) as file:
         yield Campaign(PLAN, file, clock_ms)
 
 
