@@ -367,7 +367,7 @@ class Pump:
 
     def begin_anew_for_clients(self, memory_id: int) -> None:
         """Let those on the line find a memory of this name, no session, and random numbers that nobody has seen."""
-        self._catch_up()
+        self.catch_up()
         self.plant.entropy.branch = memory_id.to_bytes(MEMORY_ID_BYTES, "big")
         self._memory_id, self._sent, self._in_frame = memory_id, b"", False
         if self.controller is None:
@@ -447,7 +447,7 @@ class Pump:
 
     def cut_power(self) -> None:
         """Cut power until it is restored; nothing where it is cut already."""
-        self._catch_up()
+        self.catch_up()
         self.plant.battery.back_at_ms = None  # of a brown-out: now it stays away
         if self.controller is not None:
             self._power_lost(PowerLost(PowerCutCause.RIG, None, while_starting=False, stays_off=True))
@@ -459,7 +459,7 @@ class Pump:
 
     def aspirate(self, volume_nl: int | None = None) -> int:
         """Draw fluid out of the reservoir (None: all of it); returns the nL drawn. The next REFILL is not by hand."""
-        self._catch_up()
+        self.catch_up()
         self.hands_off_reservoir = True
         taken_nl = self.plant.aspirate(volume_nl)
         self._note(SyringeAspirated(taken_nl))
@@ -467,7 +467,7 @@ class Pump:
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int) -> None:
         """Inject fluid into the reservoir; the next REFILL is not by hand. ValueError where it cannot hold it."""
-        self._catch_up()
+        self.catch_up()
         self.plant.fill(volume_nl, concentration_ng_per_ml)
         self.hands_off_reservoir = True
         self._note(SyringeFilled(volume_nl, concentration_ng_per_ml))
@@ -490,7 +490,7 @@ class Pump:
         values = fault_named(name).values(parameters)
         given = tuple(FaultValue(key, value) for key, value in values.items() if value is not None)
         order = checked(Order(name, given, start, for_ms, every_ms, times))
-        self._catch_up()
+        self.catch_up()
         self._look_at_orders()
         self._noted, self.orders.driven = len(self._notes), self.plant.rotor.strokes_driven
         if start == NOW:
@@ -503,7 +503,7 @@ class Pump:
     def clear(self, name: str) -> None:
         """End a fault of the catalogue, and what was ordered of it; ValueError where there is none of that name."""
         fault_named(name)
-        self._catch_up()
+        self.catch_up()
         self.orders.by_fault.pop(name, None)
         self._end(name)
 
@@ -542,7 +542,7 @@ class Pump:
 
     def end_lease(self, who: str, faults: Iterable[str]) -> None:
         """End those of the faults that are still there or to come: whoever injected them has gone without a word."""
-        self._catch_up()
+        self.catch_up()
         ordered, plant = self.orders.by_fault, self.plant
         cleared = tuple(name for name in faults if name in ordered or fault_named(name).is_on(plant))
         for name in cleared:
@@ -551,7 +551,7 @@ class Pump:
 
     def faults(self) -> tuple[FaultState, ...]:
         """Every fault of the catalogue as it stands in this pump."""
-        self._catch_up()
+        self.catch_up()
         return states_of(self.plant, self.orders.by_fault)
 
     def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
@@ -569,8 +569,8 @@ class Pump:
         if controller.schedule.next_event_ms(every_stroke=True) <= self._tick_ms():
             processor.feel_hang()
 
-    def _catch_up(self) -> None:
-        """Turn the strokes that are due by now, before the rig changes the plant."""
+    def catch_up(self) -> None:
+        """Turn the strokes that are due by now: before the rig changes the plant, and before anybody looks into it."""
         if self.plant.battery.is_faulty:
             self.plant.crystal.now_ms = self.now_ms
         controller = self._running
@@ -583,7 +583,7 @@ class Pump:
 
     def truth(self) -> Truth:
         """What is physically so, now."""
-        self._catch_up()
+        self.catch_up()
         return self.plant.truth(self.now_ms)
 
     def tones(self) -> tuple[Tone, ...]:
@@ -592,7 +592,7 @@ class Pump:
 
     def belief(self) -> Belief | None:
         """What the program in the pump believes, now; None without power."""
-        self._catch_up()
+        self.catch_up()
         return None if self.controller is None else self.controller.belief(self._tick_ms())
 
     def fork(self) -> Pump:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from firmware_emu.pump import Pump
     from firmware_emu.trace import Step
+    from hil.campaign.patient_watch import PatientWatch
     from protocol.messages.program import ProgramHeader, ProgVerifyReply, Segment
 
 
@@ -37,6 +38,8 @@ class Bedside(PatientAndClinician):
         """Called after a step in which the reservoir was emptied and filled; None: nobody is."""
         self.cut_into = 1
         self._cuts = Random(0)
+        self.patient: PatientWatch | None = None
+        """Whom the drug reaches; None: nobody."""
 
     def wait_until(self, now_ms: int) -> Step:
         """Let the pump run, time cut at some places that are no multiples of anything."""
@@ -45,7 +48,14 @@ class Bedside(PatientAndClinician):
         for at_ms in cuts:
             super().wait_until(at_ms)
             self.pump.truth()
-        return super().wait_until(now_ms)
+        if self.patient is None:
+            return super().wait_until(now_ms)
+        for at_ms in self.patient.looks_ms(self.now_ms, now_ms):
+            super().wait_until(at_ms)
+            self.patient.look(self.pump)
+        step = super().wait_until(now_ms)
+        self.patient.look(self.pump)
+        return step
 
     def open(self) -> None:
         _opened(super().open)

@@ -19,6 +19,7 @@ from hil.campaign.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, samp
 from hil.campaign.life_marks import mark
 from hil.campaign.measuring import Measuring
 from hil.campaign.pairs import WORKS
+from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
 from hil.campaign.properties import WHOLE, Properties, Watch
 from hil.campaign.slips import SLIPS_OF_PEOPLE, Slips
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from firmware_emu.events import TraceEntry
+    from firmware_emu.patient.person import Limits
 
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 FIRST_OF_PATIENT = 60_000  # no number of the clinician's comes so far
@@ -94,13 +96,11 @@ class Play(NamedTuple):
     faults: tuple[str, ...] = tuple(FAULTS)
     """Those that `fault` and `cure` choose from, of the catalogue."""
     watch: Watch = WHOLE
+    patient: Limits | None = None
+    """From where on a patient beside the pump would be at risk; None: there is none."""
 
 
 USUAL = Play()
-
-
-def _unnoted(mark: str, happened: object) -> None:
-    """Nobody asks for marks."""
 
 
 class Life(Slips):
@@ -116,7 +116,7 @@ class Life(Slips):
         empty_policy: EmptyPolicy | None = None,
         more_deeds: Sequence[str] = (),
         play: Play = USUAL,
-        sometimes: Callable[[str, object], None] = _unnoted,
+        sometimes: Callable[[str, object], None] = lambda _mark, _happened: None,
     ) -> None:
         self.random = Random(seed)
         choose = self.random.choice
@@ -142,6 +142,8 @@ class Life(Slips):
         self.faults = play.faults
         self._note_mark = sometimes
         self.deeds += (*more_deeds,) * 20
+        if play.patient is not None:
+            self.talk.patient = PatientWatch(talk.pump, seed, play.patient)
         self.measuring = Measuring(self.talk)
         self.measured = self.measuring.measured
         self.properties = Properties(talk.pump, play.watch, self.measuring.commanded)
@@ -400,8 +402,7 @@ class Life(Slips):
         return self.cmd_id
 
     def refill_well(self) -> None:
-        reservoir = self.talk.granted(GetReservoir())
-        aspirated = reservoir.reservoir_calc_nl
+        aspirated = self.talk.granted(GetReservoir()).reservoir_calc_nl
         self.talk.ask(Refill(self.fresh_id(), aspirated, 19_000_000, 1, RefillFlag(0), 500_000, 1_000_000))
 
     def slow_program(self, dose_ng_per_day: int = 50_000) -> None:

@@ -12,6 +12,7 @@ from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
 from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, PPM
+from hil.campaign.patient_watch import RISKS
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
 
@@ -39,6 +40,7 @@ MEASURES: Final = {
     "volume_error_at_refill_nl": "what was drawn at a refill less what the pump expected",
     "volume_error_at_refill_ppm": "the same as a part of what the pump had counted as given, of 1 mL and more",
     "bolus_cut_short_nl": "what is missing, by the log, of a bolus that ended early",
+    **RISKS,
 }
 """What is measured here, by name; `Life.measured` may hold more."""
 COUNTED_LEAST_NL: Final = 1_000_000
@@ -67,6 +69,10 @@ class FaultLived(NamedTuple):
     """
     at_end: bool
     """Whether it was at work when the life ended: of a life that broke an invariant, whether it may be why."""
+    withdrawal_ms: int = 0
+    """How much of the time at work the patient was at risk of withdrawal, if there was one."""
+    overdose_ms: int = 0
+    """The same of an overdose."""
 
 
 class _Alarm:
@@ -284,6 +290,7 @@ class Measuring:
         lost = _merged(self._lost)
         for from_ms, to_ms in lost:
             self.note("therapy_lost_ms", to_ms - from_ms)
+        risks = self._risks()
         for name, spans in self._at_work.items():
             at_work = _merged((from_ms, min(to_ms, self.pump.now_ms)) for from_ms, to_ms in spans)
             both = sum(_shared(span, other) for span in at_work for other in lost)
@@ -294,7 +301,22 @@ class Measuring:
             ]
             length_ms = sum(to_ms - from_ms for from_ms, to_ms in at_work)
             largest_nl, at_end = max(errors_nl, default=0), spans[-1][1] >= self.pump.now_ms
-            self.faults.append(FaultLived(name, self._effects[name], length_ms, both, largest_nl, at_end))
+            at_risk_ms = (sum(_shared(span, other) for span in at_work for other in risk) for risk in risks)
+            self.faults.append(
+                FaultLived(name, self._effects[name], length_ms, both, largest_nl, at_end, *at_risk_ms)
+            )
+
+    def _risks(self) -> list[list[Span]]:
+        """When the patient was at each of the risks, once that has been noted; empty without a patient."""
+        if self.talk.patient is None:
+            return []
+        for name, stretches in self.talk.patient.risks.items():
+            for stretch in stretches:
+                self.note(name, stretch.lasted_ms)
+        return [
+            [(each.from_ms, each.until_ms) for each in stretches]
+            for stretches in self.talk.patient.risks.values()
+        ]
 
 
 def _merged(spans: Iterable[Span]) -> list[Span]:

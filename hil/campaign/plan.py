@@ -19,7 +19,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.patient.person import Limits
 from firmware_emu.profile import EmptyPolicy
+from firmware_emu.units import PPM
 from hil.bench_file import FILE_BYTES_MAX, Key
 from hil.campaign.life import DEEDS, Play
 from hil.campaign.life_marks import MARKS
@@ -45,6 +47,15 @@ def _whole(meaning: str, low: int, high: int) -> Key:
         f"a whole number from {low} to {high}",
         lambda value: type(value) is int and low <= value <= high,
         {"type": "integer", "minimum": low, "maximum": high},
+    )
+
+
+def _table(meaning: str) -> Key:
+    return Key(
+        meaning,
+        "a table",
+        lambda value: isinstance(value, dict),
+        {"type": "object", "additionalProperties": False},
     )
 
 
@@ -90,16 +101,41 @@ KEYS: Final[dict[str, Key]] = {
     "faults": _names("faults of the catalogue that lives have (default: all)", FAULTS),
     "invariants": _names("what must hold (default: all)", INVARIANTS),
     "marks": _names("what at least one life should reach (default: all)", MARKS),
-    "weights": Key(
-        "how often each kind of deed comes, against the others; what is not named comes as usual",
-        "a table",
-        lambda value: isinstance(value, dict),
-        {"type": "object", "additionalProperties": False},
+    "weights": _table(
+        "how often each kind of deed comes, against the others; what is not named comes as usual"
     ),
+    "patient": Key(
+        "whether a patient is beside each pump, and the life yields how long that one was at risk (default: false)",
+        "true or false",
+        lambda value: isinstance(value, bool),
+        {"type": "boolean"},
+    ),
+    "patient_limits": _table("from where on the patient would be at risk; needs patient = true"),
 }
 WEIGHT_KEYS: Final = {
     name: _whole(f"weight of this deed (usual: {DEEDS.count(name)})", 0, 1_000) for name in KINDS_OF_DEEDS
 }
+LIMITS: Final = Limits()
+LIMIT_KEYS: Final = {
+    "withdrawal_below_ppm": _whole(
+        f"risk of withdrawal: an effect below so much of the usual one (assumed: {LIMITS.withdrawal_below_ppm})",
+        0,
+        PPM - 1,
+    ),
+    "overdose_above_ppm": _whole(
+        f"risk of an overdose: an effect above so much of the usual one (assumed: {LIMITS.overdose_above_ppm})",
+        PPM + 1,
+        1_000 * PPM,
+    ),
+    "least_dose_ng_per_day": _whole(
+        "to less than this dose nobody is used (default: the lowest published, "
+        f"{LIMITS.least_dose_ng_per_day})",
+        1,
+        10_000_000,
+    ),
+}
+TABLES: Final = {"weights": WEIGHT_KEYS, "patient_limits": LIMIT_KEYS}
+"""Keys that are tables, and what may stand in each."""
 
 
 @dataclass(frozen=True)
@@ -121,13 +157,19 @@ class Plan:
     invariants: tuple[str, ...] = tuple(INVARIANTS)
     marks: tuple[str, ...] = MARKS
     weights: tuple[tuple[str, int], ...] = ()
+    patient: bool = False
+    patient_limits: tuple[tuple[str, int], ...] = ()
 
     def play(self) -> Play:
         """What lives of this plan are made of."""
         weights = dict(self.weights)
         named = tuple(name for name in sorted(weights) for _ in range(weights[name]))
         deeds = tuple(name for name in DEEDS if name not in weights) + named
-        return Play(deeds, self.faults, Watch(frozenset(self.invariants)))
+        return Play(deeds, self.faults, Watch(frozenset(self.invariants)), self.limits())
+
+    def limits(self) -> Limits | None:
+        """From where on a patient would be at risk; None: there is none."""
+        return Limits(**dict(self.patient_limits)) if self.patient else None
 
     def pairs_of(self, seed: int) -> tuple[tuple[str, str], ...]:
         """The pairs of fault and procedure that are this life's turn."""
@@ -186,16 +228,21 @@ def read_plan(data: bytes, name: str, place: str) -> Plan:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadConfiguration(f"{place} is no TOML: {error}") from error
     _check(table, KEYS, place)
-    weights = table.pop("weights", {})
-    _check(weights, WEIGHT_KEYS, f"{place}: weights")
+    tables: dict[str, Any] = {}
+    for within, keys in TABLES.items():
+        values = table.pop(within, {})
+        _check(values, keys, f"{place}: {within}")
+        tables[within] = tuple(sorted(values.items()))
     listed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
     if "invariants" not in listed and listed.get("twins_every") == 0:
         listed["invariants"] = tuple(each for each in INVARIANTS if each not in OF_TWINS)
-    plan = Plan(name, **listed, weights=tuple(sorted(weights.items())))
+    plan = Plan(name, **listed, **tables)
     if (plan.pump_days is None) == (plan.minutes is None):
         raise BadConfiguration(f"{place} must have one of pump_days and minutes")
+    if plan.patient_limits and not plan.patient:
+        raise BadConfiguration(f"{place}: patient_limits are of no patient", advice="let patient be true")
     unseen = sorted(OF_TWINS & {*plan.invariants})
     if unseen and not plan.twins_every:
         raise BadConfiguration(
@@ -222,9 +269,10 @@ def _check(table: dict[str, Any], keys: dict[str, Key], place: str) -> None:
 def plan_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of a plan, for editors, from the tables above."""
     properties = {name: {"description": key.meaning, **key.schema} for name, key in KEYS.items()}
-    properties["weights"]["properties"] = {
-        name: {"description": key.meaning, **key.schema} for name, key in WEIGHT_KEYS.items()
-    }
+    for table, keys in TABLES.items():
+        properties[table]["properties"] = {
+            name: {"description": key.meaning, **key.schema} for name, key in keys.items()
+        }
     assert {*properties} == {field.name for field in fields(Plan)} - {"name"}  # noqa: S101 - of this file alone
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE
+from hil.campaign.harm import Harm
 from hil.campaign.plan import LAST_SEED
 from hil.campaign.playing import lived_by
 from hil.campaign.workers import Processes, batch_by
@@ -47,6 +48,7 @@ class Result:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     """In how many lives each fault took effect in each procedure."""
     violations: list[Lived] = field(default_factory=list)
+    harm: Harm = field(default_factory=Harm)
 
     def add(self, lived: Lived) -> None:
         """The next life."""
@@ -54,6 +56,7 @@ class Result:
         self.pump_ms += lived.pump_ms
         self.marks.update(lived.marks)
         self.pairs.update(lived.pairs)
+        self.harm.add(lived)
         if lived.invariant is not None:
             self.violations.append(lived)
 

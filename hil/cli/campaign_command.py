@@ -19,6 +19,7 @@ from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -226,6 +227,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
         file="",
@@ -254,6 +256,8 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     pairs = counted(len(document["pairs"]), "pair")
     yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
     yield from (f"never reached: {mark}" for mark in never)
+    if document["patient"] is not None:
+        yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"
