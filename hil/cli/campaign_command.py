@@ -32,7 +32,7 @@ from hil.targets.schemes import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
