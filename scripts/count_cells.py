@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMON_CELLS: Final[dict[str, int]] = {{
+USUAL_CELLS: Final[dict[str, int]] = {{
 {rows}}}
 """Of {lives} lives of {deeds} deeds."""
 '''
@@ -46,7 +46,7 @@ def main() -> None:
             reached.update(cells_of(life.talk.pump))
         lives.update(reached)
     rows = "".join(f'    "{cell}": {count},\n' for cell, count in sorted(lives.items()) if count >= LEAST)
-    path = Path(hil.campaign.__file__).parent / "common_cells.py"
+    path = Path(hil.campaign.__file__).parent / "usual_cells.py"
     path.write_text(TEXT.format(lives=LIVES, deeds=DEEDS, rows=rows))
 
 

@@ -1,7 +1,7 @@
 """Cells: where a pump can be, finely. A campaign counts those that its lives reach; rare ones are gone on from.
 
 A moment of a pump is in one cell for each fault that it has, or in one without a fault: its state, what flows, the
-conditions that are active, and the fault. `common_cells.py` says which are common.
+conditions that are active, and the fault. `usual_cells.py` says which are common.
 """
 
 from __future__ import annotations

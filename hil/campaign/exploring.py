@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.campaign.cells import cells_of
-from hil.campaign.common_cells import COMMON_CELLS
+from hil.campaign.usual_cells import USUAL_CELLS
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class _Kept:
 class Exploring:
     """One life, and what is gone on from in it: `forks` times, from the rarest moments of what was played so far."""
 
-    def __init__(self, forks: int, common: Mapping[str, int] = COMMON_CELLS) -> None:
+    def __init__(self, forks: int, common: Mapping[str, int] = USUAL_CELLS) -> None:
         """`common`: in how many lives each cell is reached, as far as that was counted."""
         self.forks = forks
         self.cells: set[str] = set()

@@ -16,7 +16,7 @@ import json
 import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.patient.person import Limits
@@ -194,10 +194,19 @@ class Plan:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def as_asked(plan: Plan, *, minutes: int | None, explore: bool) -> Plan:
-    """The plan as somebody asks for it; None and False: as it is."""
-    plan = plan if minutes is None else for_minutes(plan, minutes)
-    return exploring_plan(plan) if explore else plan
+class Asked(NamedTuple):
+    """What somebody asks for that a plan does not say."""
+
+    minutes: int | None = None
+    """How long to play; None: as the plan says."""
+    explore: bool = False
+    """Whether to go on from rare states, also where the plan does not say so."""
+
+
+def as_asked(plan: Plan, asked: Asked) -> Plan:
+    """The plan with what was asked for."""
+    plan = plan if asked.minutes is None else for_minutes(plan, asked.minutes)
+    return exploring_plan(plan) if asked.explore else plan
 
 
 def for_minutes(plan: Plan, minutes: int) -> Plan:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import kept_lives
-from hil.campaign.plan import MINUTES_MAX, as_asked, load_plan
+from hil.campaign.plan import MINUTES_MAX, Asked, as_asked, load_plan
 from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDirectory
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
-from hil.campaign.running import code_digest
 from hil.cli.campaign_documents import CampaignReportPart
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
@@ -64,7 +64,7 @@ def _report(
     *, file_named: str, plan_named: str, out_named: str, minutes: int | None, explore: bool
 ) -> CampaignReportPart:
     plan, path = (
-        as_asked(load_plan(plan_named), minutes=minutes, explore=explore),
+        as_asked(load_plan(plan_named), Asked(minutes, explore)),
         path_of(file_named, "FILE"),
     )
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMON_CELLS: Final[dict[str, int]] = {
+USUAL_CELLS: Final[dict[str, int]] = {
     "RUN, BOLUS+PATIENT+SUSPENDED_BOLUS, WALL_INVALID, no fault": 3,
     "RUN, BOLUS+PATIENT+SUSPENDED_BOLUS, nothing, no fault": 10,
     "RUN, BOLUS+PERIODIC+SUSPENDED_BOLUS, nothing, no fault": 3,
