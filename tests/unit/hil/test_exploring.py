@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
+from itertools import chain, permutations
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -26,12 +26,14 @@ from hil.campaign.exploring import (
 from hil.campaign.life import Life
 from hil.campaign.plan import exploring_plan, read_plan
 from hil.campaign.playing import Lived, lived_by, played_life
+from hil.campaign.usual_cells import USUAL_CELLS
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
 from tests.support.for_each import for_each
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from hil.campaign.exploring import Branch
@@ -45,8 +47,8 @@ DEEDS = 6
 class Noting(Exploring):
     """Keeps each fork that was played, as it was at its end."""
 
-    def __init__(self, forks: int) -> None:
-        super().__init__(forks)
+    def __init__(self, forks: int, common: Mapping[str, int] = USUAL_CELLS) -> None:
+        super().__init__(forks, common)
         self.ended: dict[Branch, Life] = {}
 
     def go_on_in(self, fork: Life, branch: Branch) -> None:
@@ -60,16 +62,20 @@ def test_a_fork_is_what_its_deeds_make_of_the_life_from_the_beginning() -> None:
     exploring.live(life, life.row(DEEDS))
     exploring.go_on(())
     assert any(len(branch) > 2 for branch in exploring.ended), "no fork of a fork of a fork"
+    pump_ms = 0
     for branch, fork in exploring.ended.items():
-        again = Life(SEED)
+        again, began_ms = Life(SEED), []
         for deed in row_of(again, again.row(DEEDS), branch):
+            began_ms.append(again.talk.now_ms)
             again.do(deed)
+        pump_ms += again.talk.now_ms - began_ms[-FORK_DEEDS]
         assert again.done == fork.done, branch
         assert again.talk.replies == fork.talk.replies
         assert trace_bytes(again.talk.trace) == trace_bytes(fork.talk.trace)
         for each in (again, fork):
             each.properties.leave_rotor()
         assert to_document(again.talk.pump) == to_document(fork.talk.pump)
+    assert exploring.pump_ms == pump_ms > 0
 
 
 def test_the_life_is_the_same_whether_it_is_gone_on_from_or_not() -> None:
@@ -82,20 +88,46 @@ def test_the_life_is_the_same_whether_it_is_gone_on_from_or_not() -> None:
     assert explored == played_life(PLAN, SEED, forks=8).lived
 
 
-def test_the_rarest_moment_is_gone_on_from_first() -> None:
+class Elsewhere(dict[str, int]):
+    """In so many lives each of these was reached, and all others in very many."""
+
+    def get(self, key: str, default: object = None) -> Any:  # noqa: ARG002 - as of a dict
+        return super().get(key, 99)
+
+
+@for_each("kept_max", [48, 2])
+def test_the_rarest_moments_are_gone_on_from_each_time_a_little_less(kept_max: int) -> None:
     life = Life(SEED)
     cells: list[tuple[str, ...]] = [()]
     for deed in life.row(DEEDS):
         life.do(deed)
         cells.append(cells_of(life.talk.pump))
     new = [number for number in range(1, DEEDS + 1) if not {*cells[number]} <= {*chain(*cells[:number])}]
-    assert len(new) > 2
-    for rarest in new:
-        common: dict[str, int] = dict.fromkeys(chain(*cells), 9) | dict.fromkeys(cells[rarest], 8)
-        exploring, again = Exploring(1, common), Life(SEED)
-        exploring.live(again, again.row(DEEDS))
-        exploring.go_on(())
-        assert exploring.branch == ((rarest, 1),)
+    assert len(new) > 3
+    for rarest, second in permutations(new, 2):
+        usual = (
+            dict.fromkeys(chain(*cells), 30)
+            | dict.fromkeys(cells[second], 7)
+            | dict.fromkeys(cells[rarest], 5)
+        )
+        if {*cells[rarest]} & {*cells[second]}:
+            continue
+        exploring = Noting(8, Elsewhere(usual))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hil.campaign.exploring.KEPT_MAX", kept_max)
+            again = Life(SEED)
+            exploring.live(again, again.row(DEEDS))
+            exploring.go_on(())
+        earlier, later = sorted((rarest, second))
+        assert [branch[0][0] for branch in exploring.ended] == [rarest] * 2 + [earlier, later] * 3, (
+            rarest,
+            second,
+        )
+
+
+def test_a_life_with_a_twin_is_not_gone_on_from() -> None:
+    plan = read_plan(TEXT.replace(b"twins_every = 0", b"twins_every = 2"), "it", "it.toml")
+    assert [lived_by(plan, seed).explored.forks for seed in (1, 2, 3)] == [0, 8, 0]
 
 
 def test_for_the_same_pump_days_forks_reach_more_than_lives_alone() -> None:
