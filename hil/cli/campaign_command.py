@@ -265,13 +265,15 @@ def _lines(document: CampaignPart) -> Iterator[str]:
 def _worst_of(document: CampaignPart) -> Iterator[str]:
     """The worst fault in a line; none where no fault did harm."""
     worst = next(iter(document["faults"]), None)
-    if worst is None or not (worst["violations"] or worst["more_lost_ms"] > 0):
+    if worst is None:
         return
-    more_h = worst["more_lost_ms"] / 3_600_000
-    yield (
-        f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
-        f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
-    )
+    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
+    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
+        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
+        if more_h > 0:
+            harms.append(f"{more_h:.1f} h more {words} than usual in each of {worst['lives']} lives")
+    if harms:
+        yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
 def _moment(event: Event) -> str:

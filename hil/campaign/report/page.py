@@ -14,7 +14,7 @@ from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
 from hil.campaign.report.distribution import histogram, title_of, value_words
-from hil.campaign.report.findings import BROKEN_MAX, FaultFound
+from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
     at_work_in,
     invariants_of,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
-    from hil.campaign.report.findings import Findings
+    from hil.campaign.report.findings import FaultFound, Findings
 
 MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
@@ -57,7 +57,15 @@ ol.story{font-size:.85em;padding-left:3.2rem;margin:.3rem 0}
 ol.story time{color:#57606a;font-variant-numeric:tabular-nums}
 code{overflow-wrap:anywhere;background:#f6f8fa;padding:0 .2rem}
 @media(max-width:40rem){.curve text{font-size:15px}.measured td.id{font-weight:600}}
+td a{white-space:nowrap}
 """
+_HEADLINE: Final = {
+    "violations": ("most violations", "at work in {}"),
+    "risk": ("most time of patients at risk", "{} more than usual in each life in which it took effect"),
+    "lost": ("most therapy lost", "{} more than usual in each life in which it took effect"),
+    "volume": ("most wrong volume", "{} at a refill, in the mean"),
+}
+"""What is said of the worst fault of each kind of harm."""
 _PLACES: Final = places(
     {
         "faults": "Faults, the worst first",
@@ -94,7 +102,7 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _unfinished(found),
         _other_code() if by_other_code else "",
         _worst(found),
-        f'<p class="small">{page_text(NOTE)}</p>' if plan.patient else "",
+        f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
         _PLACES,
         _faults(found),
         _violations(found, stories),
@@ -128,6 +136,11 @@ def _banner(found: Findings) -> str:
     return f'<p class="banner {kind}">{page_text(f"{said}; {days}")}</p>'
 
 
+def _value(name: str, value: int) -> str:
+    """A value as HTML that no line is broken in."""
+    return value_words(name, value).replace(" ", "&nbsp;")
+
+
 def _lives(count: int) -> str:
     return "one life" if count == 1 else f"{count:,} lives"
 
@@ -152,41 +165,24 @@ def _other_code() -> str:
 
 def _worst(found: Findings) -> str:
     """Which fault is worst, by what, and where its story is."""
-    if not found.faults:
-        return "<p><strong>Worst fault:</strong> none took effect.</p>"
-    said = []
-    worst = found.faults[0]
-    if worst.violations:
-        of = f"at work in {len(worst.violations)} of {counted(len(found.result.violations), 'violation')}"
-        said.append(f"<strong>Worst fault: {_with_story(found, worst)}, {of}")
-    head = "Most" if worst.violations else "Worst fault, most"
-    for what, more_ms in (
-        ("time of patients at risk", FaultFound.more_risk_ms),
-        ("therapy lost", FaultFound.more_lost_ms),
-    ):
-        most = max(found.faults, key=lambda fault: more_ms(fault, found.usual))
-        if (most_ms := more_ms(most, found.usual)) > 0:
-            words = value_words("_ms", most_ms)
-            said.append(
-                f"<strong>{head} {what}: {_with_story(found, most)}: {words} more than usual in each life in which it "
-                "took effect"
-            )
-            head = "Most"
-    by_volume = max(found.faults, key=lambda fault: fault.error_each_nl)
-    if by_volume.error_each_nl:
-        error = value_words("_nl", by_volume.error_each_nl)
+    headline = headline_of(found)
+    if not headline:
+        return "<p><strong>Worst fault:</strong> none did harm.</p>"
+    said: list[str] = []
+    for kind, (fault, harm) in headline.items():
+        what, how = _HEADLINE[kind]
+        unit = "_nl" if kind == "volume" else "_ms"
+        amount = f"{harm} of {len(found.result.violations)}" if kind == "violations" else _value(unit, harm)
+        head = "" if said else "Worst fault, "
+        story = _story_of(found, fault)
+        seen = f" (story: {story})" if story and kind != "volume" else ""
         said.append(
-            f"<strong>Most wrong volume: {_fault_link(by_volume)}</strong>: {error} at a refill, in the mean"
+            f"<li><strong>{(head + what).capitalize()}: {_fault_link(fault)}</strong>{seen}: {how.format(amount)}</li>"
         )
-    return "<ul>" + "".join(f"<li>{each}</li>" for each in said) + "</ul>"
+    return f"<ul>{''.join(said)}</ul>"
 
 
 # Faults
-
-
-def _with_story(found: Findings, fault: FaultFound) -> str:
-    story = _story_of(found, fault)
-    return f"{_fault_link(fault)}</strong> (story: {story})" if story else f"{_fault_link(fault)}</strong>"
 
 
 def _fault_link(fault: FaultFound) -> str:
@@ -226,10 +222,10 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
     cells = [
         f"{len(fault.violations)}",
         f"{fault.lives}",
-        value_words("_ms", fault.more_lost_ms(found.usual)),
-        f"{fault.lost_share:.1%} of {value_words('_ms', fault.at_work_ms)}",
-        *(value_words("_ms", fault.risks_ms[risk] // max(fault.lives, 1)) for risk in risks),
-        f"{value_words('_nl', fault.error_each_nl)} ({value_words('_nl', fault.error_nl)})"
+        _value("_ms", fault.more_lost_ms(found.usual)),
+        f"{fault.lost_share:.1%} of {_value('_ms', fault.at_work_ms)}",
+        *(_value("_ms", fault.risks_ms[risk] // max(fault.lives, 1)) for risk in risks),
+        f"{_value('_nl', fault.error_each_nl)} ({_value('_nl', fault.error_nl)})"
         if fault.error_nl
         else "none",
         _story_of(found, fault) or "no harm",
@@ -254,7 +250,7 @@ def _life_link(found: Findings, seed: int) -> str:
 
 def _fault_section(found: Findings, fault: FaultFound) -> str:
     row = FAULTS[fault.name]
-    lost = f"without therapy for {value_words('_ms', fault.lost_ms)} of {value_words('_ms', fault.at_work_ms)} at work"
+    lost = f"without therapy for {_value('_ms', fault.lost_ms)} of {_value('_ms', fault.at_work_ms)} at work"
     lives = ", ".join(_life_link(found, seed) for seed in fault.violations[:BROKEN_MAX])
     said = [
         f"<p>{page_text(row.summary)} Seen by the pump: {page_text(row.seen_as)}.</p>",
@@ -327,9 +323,9 @@ def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) 
 
 def _harm_words(fault: FaultFound) -> str:
     """What harm was in the worst life of a fault."""
-    lost = f"{value_words('_ms', fault.worst_lost_ms)} without therapy"
+    lost = f"{_value('_ms', fault.worst_lost_ms)} without therapy"
     risk_ms = fault.worst_risk_ms
-    return f"{value_words('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
+    return f"{_value('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
 
 
 def _story(events: Sequence[Event], *, open_: bool) -> str:
