@@ -12,9 +12,9 @@ from hil.campaign.properties import Broken
 from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
-    from hil.campaign.deed import Event
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
+    from hil.campaign.story import Event
 
 RAISED: Final = "LIFE"
 """Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""

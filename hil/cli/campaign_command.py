@@ -17,6 +17,7 @@ from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign, code_digest
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
 from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
@@ -30,7 +31,6 @@ from hil.quantity_words import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
@@ -150,10 +150,10 @@ def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated |
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -220,12 +220,6 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         yield f"and in {more} more; --json has all"
     held = "no invariant was violated" if not document["violations"] else "violated"
     yield f"{len(document['invariants'])} invariants held against each life: {held}; lives are in {document['file']}"
-
-
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _clock_ms() -> int:
