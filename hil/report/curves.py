@@ -7,9 +7,10 @@ numbers are lost in silence: what is no number leaves a gap in its line, and how
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from hil.report.page_text import page_text
+from hil.pages.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Axis, axis_of, grid_of, names_of_axes
+from hil.pages.page_text import page_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,19 +22,8 @@ if TYPE_CHECKING:
 LINES_MAX: Final = 8
 """In one drawing; more of them nobody tells apart."""
 _POINTS_MAX: Final = 300
-_WIDTH: Final = 640
-_HEIGHT: Final = 300
-_LEFT: Final = 76
-_RIGHT: Final = 28
-_TOP: Final = 12
-_BOTTOM: Final = 44
-_TICKS: Final = 5
 _ROOM: Final = 0.03
 """So that no line lies on the edge."""
-_WRITTEN_OUT: Final = 8
-"""Digits before and behind the point up to which numbers are written without a power of ten."""
-_FLAT: Final = 1e-6
-_STEPS: Final = (1, 2, 5, 10)
 # A colour that is dark on white, a pattern for print in grey, and a shape at each point.
 _LOOKS: Final = (
     ("#0b5394", "", "circle"),
@@ -49,21 +39,6 @@ _LIMIT_COLOUR: Final = "#b42318"
 _MARGINAL_COLOUR: Final = "#9a6700"
 _MARKED_MAX: Final = 40
 """Of how many points at most each gets its shape."""
-
-
-class Axis(NamedTuple):
-    """A range of numbers along some pixels, and the numbers that stand beside it."""
-
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    from_px: float
-    to_px: float
-
-    def place(self, value: float) -> str:
-        """Where a value lies, in pixels."""
-        part = (value - self.low) / (self.high - self.low)
-        return f"{self.from_px + part * (self.to_px - self.from_px):.1f}"
 
 
 def drawings_of(measurements: Iterable[Plain]) -> list[str]:
@@ -89,18 +64,18 @@ def _figure(unit: str, against: str, members: Sequence[Plain]) -> str:
     if not points:
         return f'<figure class="curve">{said}</figure>'
     limits = list(dict.fromkeys(limit for each in members for limit in _limits_of(each)))
-    x_axis = _axis([x for x, _ in points], _LEFT, _WIDTH - _RIGHT)
+    x_axis = axis_of([x for x, _ in points], LEFT, WIDTH - RIGHT)
     heights = [y for _, y in points] + [y for y, *_ in limits]
-    y_axis = _axis(heights, _HEIGHT - _BOTTOM, _TOP, room=_ROOM)
-    parts = [_grid(x_axis, y_axis), *(_limit(y_axis, *limit) for limit in limits)]
+    y_axis = axis_of(heights, HEIGHT - BOTTOM, TOP, room=_ROOM)
+    parts = [grid_of(x_axis, y_axis), *(_limit(y_axis, *limit) for limit in limits)]
     parts += [_line(line, x_axis, y_axis, *look) for line, look in zip(lines, _LOOKS, strict=False)]
-    parts.append(_names_of_axes(_with_unit(against), unit))
+    parts.append(names_of_axes(_with_unit(against), unit))
     keys = [_key(str(each["name"]), *look) for each, look in zip(members, _LOOKS, strict=False)]
     keys += [
         _key(words, colour, dash, "") for words, colour, dash in dict.fromkeys(limit[1:] for limit in limits)
     ]
     return (
-        f'<figure class="curve"><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<figure class="curve"><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{page_text(names)}">{"".join(parts)}</svg>'
         f'<ul class="keys">{"".join(keys)}</ul>{said}</figure>'
     )
@@ -144,57 +119,10 @@ def _limits_of(measurement: Plain) -> list[tuple[float, str, str, str]]:
     ]
 
 
-def _axis(values: Sequence[float], from_px: float, to_px: float, *, room: float = 0.0) -> Axis:
-    """From one round number to another, with round numbers between.
-
-    `room` is kept free at both ends, as a part of the whole, but for a line at 0.
-    """
-    low, high = min(values), max(values)
-    if high - low < _FLAT * max(abs(low), abs(high)) or low == high:  # what differs so little is one value
-        around = abs(low) / 20 or 1.0
-        low, high = low - around, high + around
-    free = room * (high - low)
-    low, high = low - free * (low != 0), high + free * (high != 0)
-    step = _round_step((high - low) / _TICKS)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    ticks = tuple(float(number * step) for number in range(first, last + 1))
-    return Axis(ticks[0], ticks[-1], ticks, from_px, to_px)
-
-
-def _round_step(least: float) -> float:
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(step * power for step in _STEPS if step * power >= least * (1 - 1e-9))
-
-
-def _grid(x_axis: Axis, y_axis: Axis) -> str:
-    left, right = x_axis.from_px, x_axis.to_px
-    bottom, top = y_axis.from_px, y_axis.to_px
-    parts = []
-    for value, words in zip(y_axis.ticks, _tick_words(y_axis.ticks), strict=True):
-        y = y_axis.place(value)
-        parts.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y}" dy=".32em" text-anchor="end">{words}</text>')
-    for value, words in zip(x_axis.ticks, _tick_words(x_axis.ticks), strict=True):
-        x = x_axis.place(value)
-        parts.append(f'<path class="grid" d="M{x} {bottom}V{top}"/>')
-        parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{words}</text>')
-    parts.append(f'<path class="axis" d="M{left} {top}V{bottom}H{right}"/>')
-    return "".join(parts)
-
-
-def _tick_words(ticks: Sequence[float]) -> list[str]:
-    """The numbers beside an axis, all with as many digits as tell them apart."""
-    step = ticks[1] - ticks[0]
-    digits = -math.floor(math.log10(step) + 1e-9)
-    if max(map(abs, ticks)) < 10**_WRITTEN_OUT and digits < _WRITTEN_OUT:
-        return [f"{value + 0.0:.{max(digits, 0)}f}" for value in ticks]
-    return [f"{value:.6g}" for value in ticks]
-
-
 def _limit(y_axis: Axis, value: float, _words: str, colour: str, dash: str) -> str:
     y = y_axis.place(value)
     return (
-        f'<path d="M{_LEFT} {y}H{_WIDTH - _RIGHT}" fill="none" stroke="{colour}" stroke-width="1.5" '
+        f'<path d="M{LEFT} {y}H{WIDTH - RIGHT}" fill="none" stroke="{colour}" stroke-width="1.5" '
         f'stroke-dasharray="{dash}"/>'
     )
 
@@ -223,14 +151,6 @@ def _key(words: str, colour: str, dash: str, shape: str) -> str:
     return (
         f'<li><svg width="32" height="14" viewBox="0 0 32 14" aria-hidden="true"><path d="M0 7H32" fill="none" '
         f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dash}"/>{mark}</svg> {page_text(words)}</li>'
-    )
-
-
-def _names_of_axes(below: str, beside: str) -> str:
-    across, middle = (_LEFT + _WIDTH - _RIGHT) / 2, (_TOP + _HEIGHT - _BOTTOM) / 2
-    return (
-        f'<text x="{across:.0f}" y="{_HEIGHT - 6}" text-anchor="middle">{page_text(below)}</text>'
-        f'<text transform="translate(14 {middle:.0f}) rotate(-90)" text-anchor="middle">{page_text(beside)}</text>'
     )
 
 

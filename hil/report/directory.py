@@ -12,10 +12,10 @@ import re
 from collections import defaultdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 from xml.etree import ElementTree as ET
 
-from hil.errors import BadConfiguration, InUse
+from hil.errors import BadConfiguration
+from hil.held_directory import OPEN_DIRECTORY, HeldDirectory
 from hil.report.json_report import json_of
 from hil.report.manifest import manifest_of, sha256_of
 from hil.report.matrix import csv_of
@@ -46,31 +46,20 @@ _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U001
 
 HEAD_BYTES = 4096
 
-_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_OPEN_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_OLD = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # nor wait for what a pipe may say
-# A fork would hold the lock after us, and is not the one whose report this is.
-_HELD: WeakSet[ReportDirectory] = WeakSet()
 
 
-class ReportDirectory:
+class ReportDirectory(HeldDirectory):
     """A directory for the report of one run."""
 
     def __init__(self, path: Path) -> None:
-        try:
-            self.path = path.absolute()
-        except OSError as error:
-            raise BadConfiguration(
-                f"the report cannot be written to {path}: the directory that this was started in is gone",
-                advice="change to one that is there",
-            ) from error
+        super().__init__(path)
         if os.path.expandvars(self.path) != str(self.path):
             raise BadConfiguration(
                 f"the report cannot be written to {self.path}: pytest takes what begins with $ there for a variable, "
                 "and would write its part elsewhere",
                 advice="name another directory",
             )
-        self._descriptor = -1
 
     @property
     def junit_path(self) -> Path:
@@ -80,7 +69,7 @@ class ReportDirectory:
     def earlier(self) -> str:
         """What lies here in the place of the report that will be written, in words; "" where nothing does."""
         try:
-            descriptor = os.open(self.path, _OPEN_DIRECTORY)
+            descriptor = os.open(self.path, OPEN_DIRECTORY)
         except OSError:
             return ""
         try:
@@ -105,7 +94,7 @@ class ReportDirectory:
     def clear(self) -> None:
         """Remove the report of an earlier run, if it is one and no run holds it. Takes and makes nothing."""
         try:
-            descriptor = os.open(self.path, _OPEN_DIRECTORY)
+            descriptor = os.open(self.path, OPEN_DIRECTORY)
         except OSError:
             return  # there is none, or `begin` will say what it is
         try:
@@ -119,7 +108,7 @@ class ReportDirectory:
 
     def begin(self, run: RunRecord) -> None:
         """Take the directory for this run alone, and replace an older report by the news that a run has begun."""
-        self._take()
+        self.take()
         there = _names_there(self._descriptor)
         if there and not _has_our_summary(self._descriptor):
             raise BadConfiguration(
@@ -130,41 +119,23 @@ class ReportDirectory:
         self._remove_report(self._descriptor)  # first, since that needs no room
         self.write(run)
         for name in WRITTEN_AT_THE_END:
-            self._replace(name, b"")
-            self._remove(name)
-
-    def check(self) -> None:
-        """BadConfiguration where the path leads elsewhere by now. A directory that was removed is made anew."""
-        try:
-            held = os.fstat(self._descriptor)
-            if os.path.samestat(held, self.path.stat()):
-                return
-        except FileNotFoundError:
-            if held.st_nlink == 0:  # it has not only moved
-                self.close()
-                self._take()
-                return
-        except OSError as error:
-            raise self._unwritable(error) from error
-        raise BadConfiguration(
-            f"{self.path} is not the directory any more that this run began its report in, so it has none",
-            advice="run the tests again, and leave the directory where it is meanwhile",
-        )
+            self.replace(name, b"")
+            self.remove(name)
 
     def write(self, run: RunRecord) -> None:
         """Replace the summary as a whole."""
         self.check()
-        self._replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
+        self.replace(SUMMARY_NAME, summary_of(run).encode("utf-8", "backslashreplace"))
 
     def write_evidence(self, run: RunRecord, requirements: dict[str, Requirement]) -> None:
         """Write what a run that has ended shows of its requirements: for programs, as a table, and as a page."""
         self.check()
-        self._remove(MANIFEST_NAME)
+        self.remove(MANIFEST_NAME)
         rows = rows_of(run, requirements)
         captures = {name: self._sha256(name) for name in self.recordings()}
-        self._replace(JSON_NAME, json_of(run, rows, captures).encode("ascii"))
-        self._replace(MATRIX_NAME, csv_of(rows).encode("utf-8", "backslashreplace"))
-        self._replace(PAGE_NAME, page_of(run, rows, captures).encode("utf-8", "backslashreplace"))
+        self.replace(JSON_NAME, json_of(run, rows, captures).encode("ascii"))
+        self.replace(MATRIX_NAME, csv_of(rows).encode("utf-8", "backslashreplace"))
+        self.replace(PAGE_NAME, page_of(run, rows, captures).encode("utf-8", "backslashreplace"))
 
     def seal(self) -> None:
         """Write the manifest: only of a report of which nothing is missing."""
@@ -172,7 +143,7 @@ class ReportDirectory:
         ours = [name for name in self.files() if name != MANIFEST_NAME] + self.recordings()
         beside = _all_names(self._descriptor) - {*ours, MANIFEST_NAME}
         hashes = {name: self._sha256(name) for name in ours}
-        self._replace(MANIFEST_NAME, manifest_of(hashes, sorted(beside)).encode("ascii"))
+        self.replace(MANIFEST_NAME, manifest_of(hashes, sorted(beside)).encode("ascii"))
 
     def complete_junit(self, run: RunRecord) -> None:
         """Name each test that did not run in pytest's report too, as an error: it knows nothing of them."""
@@ -182,7 +153,7 @@ class ReportDirectory:
         except OSError:
             return  # pytest was told to write none
         except ET.ParseError:  # pytest found no room for all of it
-            self._remove(JUNIT_NAME)
+            self.remove(JUNIT_NAME)
             return
         suite = document.getroot().find("testsuite")
         names = run.did_not_run()
@@ -202,9 +173,9 @@ class ReportDirectory:
         suite.set("errors", str(int(suite.get("errors", "0")) + len(names)))
         suite.set("tests", str(sum(1 for _ in suite.iter("testcase"))))
         try:
-            self._replace(JUNIT_NAME, ET.tostring(document.getroot(), encoding="utf-8", xml_declaration=True))
+            self.replace(JUNIT_NAME, ET.tostring(document.getroot(), encoding="utf-8", xml_declaration=True))
         except BadConfiguration:
-            self._remove(JUNIT_NAME)  # as it is, it says nothing of what did not run
+            self.remove(JUNIT_NAME)  # as it is, it says nothing of what did not run
             raise
 
     def files(self) -> list[str]:
@@ -214,28 +185,6 @@ class ReportDirectory:
     def recordings(self) -> list[str]:
         """Names of the recordings that lie beside the report."""
         return _recordings(self._descriptor)
-
-    def close(self) -> None:
-        """Let others have the directory."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def _take(self) -> None:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._descriptor = os.open(self.path, _OPEN_DIRECTORY)
-        except OSError as error:
-            raise self._unwritable(error) from error
-        _HELD.add(self)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self.close()
-            raise InUse(
-                f"another run is writing its report to {self.path}",
-                advice="wait for it to end, or name another directory",
-            ) from error
 
     def _remove_report(self, descriptor: int) -> None:
         try:
@@ -259,33 +208,11 @@ class ReportDirectory:
                 advice="leave the directory as it is meanwhile",
             ) from error
 
-    def _remove(self, name: str) -> None:
-        with contextlib.suppress(OSError):
-            os.unlink(name, dir_fd=self._descriptor)
-
-    def _replace(self, name: str, content: bytes) -> None:
-        """Write into the directory that is held, and only what nobody else has made; a report may hold a pump's log."""
-        held, beside = self._descriptor, f".{name}.pumpbench-new"  # no name of anybody else's file
-        try:
-            self._remove(beside)
-            with os.fdopen(os.open(beside, _OPEN_NEW, 0o600, dir_fd=held), "wb") as file:
-                file.write(content)
-            os.replace(beside, name, src_dir_fd=held, dst_dir_fd=held)
-        except OSError as error:
-            self._remove(beside)
-            raise self._unwritable(error) from error
-
-    def _unwritable(self, error: OSError) -> BadConfiguration:
-        return BadConfiguration(
-            f"the report cannot be written to {self.path} ({error.strerror})",
-            advice="make room, or name another directory",
-        )
-
 
 def why_no_manifest(path: Path) -> str:
     """What a directory without a manifest is, as a sentence: of a run that goes on, was killed, or of none."""
     try:
-        descriptor = os.open(path, _OPEN_DIRECTORY)
+        descriptor = os.open(path, OPEN_DIRECTORY)
     except OSError as error:
         return f"{path} is no directory that can be read ({error.strerror})"
     try:
@@ -304,14 +231,6 @@ def why_no_manifest(path: Path) -> str:
     finally:
         os.close(descriptor)
     return f"{path} is INCOMPLETE: its run was killed before it could write its report, and has no {MANIFEST_NAME}"
-
-
-def _let_go_after_fork() -> None:
-    for directory in _HELD:
-        directory.close()
-
-
-os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
 def _names_there(descriptor: int) -> list[str]:

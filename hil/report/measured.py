@@ -6,9 +6,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from hil.measurement import MeasuredVerdict
+from hil.pages.page_text import page_text
 from hil.quantity_words import counted
 from hil.report.curves import drawings_of
-from hil.report.page_text import page_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -10,9 +10,10 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from hil.measurement import Measurement, as_plain, measured
+from hil.pages.html_page import LIMIT_BYTES
 from hil.report.curves import LINES_MAX, drawings_of
 from hil.report.measured import measured_html, measured_words
-from hil.report.page import LIMIT_BYTES, page_of
+from hil.report.page import page_of
 from hil.report.records import CaseRecord, RunRecord, Verdict
 from hil.report.requirements import Requirement, rows_of
 

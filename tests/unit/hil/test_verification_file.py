@@ -22,12 +22,13 @@ from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, NotTheSame
 from hil.measurement import as_plain, measured
+from hil.pages.html_page import LIMIT_BYTES
 from hil.report import documents
 from hil.report.directory import ReportDirectory
 from hil.report.documents import FILE_DOCUMENTS
 from hil.report.manifest import sha256_of
 from hil.report.matrix import csv_of
-from hil.report.page import LIMIT_BYTES, page_of
+from hil.report.page import page_of
 from hil.report.records import MANIFEST_NAME, NAMES, CaseRecord, RunRecord, Verdict
 from hil.report.requirements import (
     OUR_REQUIREMENTS,
