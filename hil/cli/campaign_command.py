@@ -17,6 +17,7 @@ from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign, code_digest
+from hil.cli.campaign_cohort import cohort_lines, cohort_part
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
 from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
@@ -55,7 +56,7 @@ def campaign() -> None:
     """Play lives of emulated pumps by the thousand, and look at what must hold in each.
 
     A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
-    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, cohort, or a TOML file
     (hil/campaign/plan.schema.json).
     """
 
@@ -182,6 +183,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -208,9 +210,12 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs = counted(len(document["pairs"]), "pair")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    if document["marks"] or document["pairs"]:
+        pairs = counted(len(document["pairs"]), "pair")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
     yield from (f"never reached: {mark}" for mark in never)
+    if document["cohort"] is not None:
+        yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
         yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:

@@ -50,6 +50,34 @@ class PatientPart(TypedDict):
     faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
 
 
+class CohortFigurePart(TypedDict):
+    """What pumps of a cohort gave beyond their program, beside a published mean."""
+
+    name: Annotated[str, "of the value that lives yield"]
+    meaning: Annotated[str, "in words"]
+    count: Annotated[int, "how many values"]
+    mean_ppm: Annotated[int, "their mean; below 0: too little was given"]
+    sd_ppm: Annotated[int, "their standard deviation"]
+    published_ppm: Annotated[int, "the published mean"]
+    published_of: Annotated[str, "of how many"]
+
+
+class CohortPart(TypedDict):
+    """A cohort beside what is published of one."""
+
+    source: Annotated[str, "of the published figures"]
+    pumps: Annotated[int, "how many"]
+    refills: Annotated[int, "how many were compared"]
+    figures: Annotated[list[CohortFigurePart], "means; empty: no refill was compared"]
+    explained_ppm: Annotated[int | None, "by how much syringes show more than a balance; null: no refill"]
+    to_explain_ppm: Annotated[int, "the same between the published clinic and laboratory"]
+    would_explain_nl: Annotated[
+        int | None, "fluid drawn and not seen at each refill that would explain the rest"
+    ]
+    to_investigate: Annotated[int, "refills that a programmer would have called to be investigated"]
+    ran_dry: Annotated[int, "pumps that were dry before a refill"]
+
+
 class CampaignPart(TypedDict):
     """What came of a campaign; of a plan in pump-days the same each time, but for what is of the host's clock."""
 
@@ -63,6 +91,7 @@ class CampaignPart(TypedDict):
     violations: Annotated[list[ViolationPart], "by seed; empty: all held"]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     pairs: Annotated[list[PairPart], "those that were reached"]
+    cohort: Annotated[CohortPart | None, "null: the plan's lives are of no cohort"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
     elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
     pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]

@@ -326,10 +326,10 @@ def test_each_shipped_plan_is_one_and_its_schema_says_so(name: str) -> None:
     assert not checker.is_valid({"pump_days": 1, "minutes": 1})
 
 
-def test_three_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
-    assert told("plans").output.split() == ["faults", "night", "smoke"]
+def test_four_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
+    assert told("plans").output.split() == ["cohort", "faults", "night", "smoke"]
     with pytest.raises(
-        BadConfiguration, match=r"cannot be read: .*; name a file, or one of faults, night, smoke"
+        BadConfiguration, match=r"cannot be read: .*; name a file, or one of cohort, faults, night, smoke"
     ):
         load_plan(str(tmp_path / "none.toml"))
 
