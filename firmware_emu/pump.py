@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 MEMORY_ID_BYTES = 8
 START = Now(0, 0)
+NOTHING_TOLD = LogSeqs()
 RECORDS = tuple((place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for place in PLACES.values())
 """Where the program keeps each of its records: a rig aims at them by the number of a region."""
 RUNS_ON = frozenset({NO_TASK, LINK_TASK})
@@ -66,6 +67,11 @@ RUNS_ON = frozenset({NO_TASK, LINK_TASK})
 
 class Pump:
     """Plant plus controller; `now` is the moment up to which it has run."""
+
+    __slots__ = (
+        *("_in_frame", "_memory_id", "_noted", "_notes", "_sent", "_traces_frames", "controller"),
+        *("every_stroke", "hands_off_reservoir", "now", "orders", "plant", "profile", "told"),
+    )
 
     def __init__(
         self, profile: Profile, plant: Plant, now: Now = START, memory_id: int | None = None
@@ -80,7 +86,7 @@ class Pump:
         self.every_stroke = False
         """Whether somebody waits for what a stroke may change: then each is an event, and nothing else differs."""
         self._memory_id = memory_id  # until a start has taken it
-        self.told = LogSeqs()
+        self.told = NOTHING_TOLD
         """The newest entries of both logs of which the trace tells."""
         self._notes: list[Note] = []
         self._traces_frames = True
@@ -110,16 +116,15 @@ class Pump:
         plant: Plant,
         now: Now,
         memory_id: int | None = None,
-        told: LogSeqs | None = None,
+        told: LogSeqs = NOTHING_TOLD,
     ) -> Pump:
         """The pump of an image: power comes back to this plant, with its memory, `now`.
 
         `memory_id` is a new identity for a memory of which the bench knows that it has lost something; `told` has the
-        newest log entries that an earlier trace told, without it none was.
+        newest log entries that an earlier trace told.
         """
         pump = cls(profile, plant, now, memory_id)
-        if told is not None:
-            pump.told = told
+        pump.told = told
         pump._boot()
         return pump
 
@@ -342,8 +347,6 @@ class Pump:
         assert self.controller is not None  # noqa: S101 - the caller looked
         due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
         return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
-
-    # --- what happened ------------------------------------------------------------------------------------------
 
     def _collect(self) -> None:
         """What the controller has to tell after an event or after bytes, and what was written to the memory."""
@@ -577,8 +580,6 @@ class Pump:
             except PowerCut as cut:
                 self._power_cut(cut)
         self.plant.flow_until(self.now_ms)
-
-    # --- looking ------------------------------------------------------------------------------------------------
 
     def truth(self) -> Truth:
         """What is physically so, now."""

@@ -26,6 +26,7 @@ OWN_PACKAGES: Final = ("firmware_emu", "protocol")
 _SHARED: set[type] = {int, str, bytes, bool, float, type(None), range}
 _SHARED |= {type, BuiltinFunctionType}
 _COPIERS: dict[type, Callable[[Any, Memo], Any]] = {}
+_all_shared: Final = _SHARED.issuperset  # of `map(type, values)`, which looks at them all in C
 
 
 def copy_state(state: State) -> State:
@@ -47,15 +48,13 @@ def field_names(kind: type) -> tuple[str, ...]:
 
 
 def _copied(value: Any, memo: Memo) -> Any:
-    kind = type(value)
-    if kind in _SHARED:
-        return value
     known = memo.get(id(value))
     if known is not None:
         return known
+    kind = type(value)
     copier = _COPIERS.get(kind)
     if copier is None:
-        if _cannot_change(kind):
+        if kind in _SHARED or _cannot_change(kind):
             _SHARED.add(kind)
             return value
         copier = _COPIERS[kind] = _copier_for(kind)
@@ -122,13 +121,16 @@ def _copy_tuple(value: tuple[Any, ...], memo: Memo) -> Any:
 def _copy_list(value: list[Any], memo: Memo) -> list[Any]:
     copied: list[Any] = []
     memo[id(value)] = copied
-    copied += [each if type(each) in _SHARED else _copied(each, memo) for each in value]
+    if value:
+        copied += [each if type(each) in _SHARED else _copied(each, memo) for each in value]
     return copied
 
 
 def _copy_dict(value: dict[Any, Any], memo: Memo) -> dict[Any, Any]:
-    copied: dict[Any, Any] = {}
-    memo[id(value)] = copied
+    if not value or (_all_shared(map(type, value.values())) and _all_shared(map(type, value))):
+        copied = memo[id(value)] = value.copy()
+        return copied
+    copied = memo[id(value)] = {}
     for key, held in value.items():
         mine = key if type(key) in _SHARED else _copied(key, memo)
         copied[mine] = held if type(held) in _SHARED else _copied(held, memo)
@@ -141,7 +143,10 @@ def _copy_set(value: set[Any], memo: Memo) -> set[Any]:
 
 
 def _copy_deque(value: deque[Any], memo: Memo) -> deque[Any]:
-    copied = memo[id(value)] = deque((_copied(each, memo) for each in value), value.maxlen)
+    copied = memo[id(value)] = value.copy()  # the most that it may hold is copied with it
+    if not _all_shared(map(type, value)):
+        for place, held in enumerate(value):
+            copied[place] = _copied(held, memo)
     return copied
 
 

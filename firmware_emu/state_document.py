@@ -65,8 +65,15 @@ def layout_of(classes: set[type]) -> str:
 
 @cache
 def _layout_of(classes: frozenset[type]) -> str:
-    rows = sorted(f"{_name_of(each)} {' '.join(field_names(each))}" for each in classes)
+    rows = sorted(f"{_name_of(each)} {' '.join(names_in(each))}" for each in classes)
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def names_in(kind: type) -> tuple[str, ...]:
+    """By what the values of a class are read: the names of its fields in their order, of an enum with its values."""
+    members: dict[str, Enum] = getattr(kind, "__members__", {})
+    fields: tuple[str, ...] = getattr(kind, "_fields", getattr(kind, "__match_args__", ()))
+    return (*(f"{name}={each.value!r}" for name, each in members.items()), *field_names(kind), *fields)
 
 
 class _Writer:
@@ -134,6 +141,7 @@ class _Writer:
         return {"range": [held.start, held.stop, held.step]}
 
     def _enum(self, held: Enum) -> Document:
+        self.classes.add(type(held))
         return {"enum": _name_of(type(held)), "value": self.value(held.value)}
 
     def _type(self, held: type) -> Document:
@@ -257,6 +265,7 @@ class _Reader:
         kind = self._found(row["enum"])
         if not issubclass(kind, Enum):
             raise NotAState(f"takes {row['enum']} for an enum")
+        self.classes.add(kind)
         return kind(self.value(row["value"]))
 
     def _type(self, row: Document) -> type:

@@ -88,6 +88,21 @@ class Belief(NamedTuple):
 class Controller:
     """One run of the program, from a boot until power goes."""
 
+    __slots__ = (
+        "answered",
+        "device",
+        "integrity",
+        "link",
+        "receiver",
+        "records",
+        "refusals_logged_ms",
+        "schedule",
+        "started_blank",
+        "therapy",
+        "tick_ms",
+        "vendors",
+    )
+
     def __init__(self, pins: Pins, profile: Profile, memory_id: int | None = None) -> None:
         """Boot at `tick_ms`; raises PowerCut, and ValueError for an impossible profile.
 

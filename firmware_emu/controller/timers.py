@@ -67,6 +67,22 @@ class Timer(NamedTuple):
 class Schedule:
     """Finds and runs the next event of one run of the program; ticks in ms."""
 
+    __slots__ = (
+        "_checkpoint_due_ms",
+        "_next_ms",
+        "_planned_ms",
+        "_saved_strokes",
+        "_unremembered_ms",
+        "battery",
+        "battery_due_ms",
+        "last_tone",
+        "records",
+        "sounder",
+        "therapy",
+        "time_ref_due_ms",
+        "told_of",
+    )
+
     def __init__(self, therapy: Therapy, battery: BatteryPin, sounder: SounderPin, tick_ms: int) -> None:
         self.therapy = therapy
         self.records: Records = therapy.records

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LAST_SEED: Final = 2**32 - 1
+MINUTES_MAX: Final = 100_000
 SHOWN_CHARACTERS: Final = 60
 KINDS_OF_DEEDS: Final = tuple(sorted({*DEEDS}))
 POLICIES: Final = {policy.name.lower(): policy for policy in EmptyPolicy}
@@ -97,7 +98,9 @@ KINDS: Final = {
 """Kinds of lives, by the name that a plan gives them."""
 KEYS: Final[dict[str, Key]] = {
     "pump_days": _whole("the campaign ends after so many days of pumps", 1, 1_000_000_000),
-    "minutes": _whole("the campaign ends after so many minutes of playing; instead of pump_days", 1, 100_000),
+    "minutes": _whole(
+        "the campaign ends after so many minutes of playing; instead of pump_days", 1, MINUTES_MAX
+    ),
     "first_seed": _whole("seed of the first life; the next has the next number (default: 1)", 0, LAST_SEED),
     "deeds": _whole("deeds of a life, chosen by weights (default: 16)", 1, 10_000),
     "quiet_stretches": _whole("stretches of 160 days in which little happens (default: 2)", 0, 100),
@@ -247,6 +250,13 @@ class Plan:
         """SHA-256, in hex, of all that the plan says but its name."""
         said = {key: value for key, value in asdict(self).items() if key != "name"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def for_minutes(plan: Plan, minutes: int) -> Plan:
+    """The same lives for so many minutes of playing, 1 to 100,000. BadConfiguration for another number."""
+    if not KEYS["minutes"].accepts(minutes):
+        raise BadConfiguration(f"minutes must be {KEYS['minutes'].expected}, is {minutes}")
+    return replace(plan, pump_days=None, minutes=minutes)
 
 
 def shipped_plans() -> tuple[str, ...]:

@@ -240,7 +240,7 @@ class Properties:
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
-        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 51 // 50 + 2
+        interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms
         if len(plant.sounder.heard) >= TONES_KEPT:

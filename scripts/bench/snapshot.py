@@ -1,6 +1,7 @@
 """A pump in mid-bolus with its session open: to a file, back from it, and a fork of its bench, against what is bare.
 
-The floor of the file is the same text made by `json.dumps` and written; that of a fork is `copy.deepcopy`.
+The floor of the file is the same text made by `json.dumps` and written; that of a fork is `copy.deepcopy`. These have
+limits in absolute time, so the quickest of many rounds counts: what else a machine does makes a round only longer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import tempfile
 from pathlib import Path
 
-from firmware_emu.bench.rig import actions
 from firmware_emu.bench.snapshot import Snapshot, read_snapshot_file, write_snapshot_file
 from firmware_emu.bench.virtual import VirtualBench
 from firmware_emu.units import MS_PER_DAY
@@ -21,8 +21,8 @@ from scripts.bench.client import Client
 from scripts.bench.measure import NS_PER_MS, NS_PER_US, Row, interleaved
 from scripts.bench.virtual_time import simple
 
-ROUNDS = 15
-CALLS = 20
+ROUNDS = 150
+CALLS = 2
 VOLUME_NL = 20_000
 DURATION_S = 3_600
 
@@ -43,7 +43,7 @@ def rows() -> list[Row]:
             write_snapshot_file(path, json.dumps(document, separators=(",", ":")))
 
         to_file()
-        medians = interleaved(
+        quickest = interleaved(
             {
                 "deepcopy": lambda: copy.deepcopy(bench.host.pump),
                 "fork": bench.host.pump.fork,
@@ -54,9 +54,10 @@ def rows() -> list[Row]:
             },
             rounds=ROUNDS,
             calls=CALLS,
+            of=min,
         )
-    us = {name: taken / NS_PER_US for name, taken in medians.items()}
-    ms = {name: taken / NS_PER_MS for name, taken in medians.items()}
+    us = {name: taken / NS_PER_US for name, taken in quickest.items()}
+    ms = {name: taken / NS_PER_MS for name, taken in quickest.items()}
     return [
         Row("fork a pump in mid-bolus", "deepcopy", us["deepcopy"], us["fork"], "us", 0.2, 100),
         Row("fork its virtual bench", "deepcopy", us["deepcopy"], us["bench"], "us", 0.3),
@@ -88,6 +89,7 @@ def in_mid_bolus() -> VirtualBench:
         )
     )
     bench.advance(100_003)
-    if not actions.state(bench).belief or bench.host.pump.controller is None:
-        raise RuntimeError("this pump delivers nothing")
+    belief, controller = bench.host.pump.belief(), bench.host.pump.controller
+    if belief is None or not belief.bolus_left_nl or controller is None or controller.link.session is None:
+        raise RuntimeError("this pump has no bolus under way, or no session open")
     return bench

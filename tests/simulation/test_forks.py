@@ -85,9 +85,20 @@ def test_a_pump_that_holds_what_nobody_said_how_to_copy_is_not_forked() -> None:
 
 
 def test_what_two_places_hold_is_one_thing_in_the_copy_too() -> None:
-    for held in ([1], {"a": [1]}, {1}, deque([1], 3), bytearray(b"x")):
+    for held in ([1], [], {"a": [1]}, {"a": 1}, {}, {1}, deque([1], 3), bytearray(b"x")):
         first, second = copy_state([held, held])
         assert first is second
         assert first == held
         assert first is not held
     assert copy_state(deque([1], 3)).maxlen == 3
+
+
+def test_what_a_container_holds_is_copied_too_wherever_it_stands_in_it() -> None:
+    inner = [1]
+    for held in ([0, inner], {0: 0, 1: inner}, deque([0, inner]), (0, inner), (0, (0, inner))):
+        copied = copy_state(held)
+        assert copied == held
+        inner_too = next(
+            each for each in reached_from(copied).values() if isinstance(each, list) and each == [1]
+        )
+        assert inner_too is not inner, held

@@ -75,6 +75,18 @@ class Memory:
     staged. After a PowerCut the object is of no use: boot another.
     """
 
+    __slots__ = (
+        "_checkpoint_sequence",
+        "_failing",
+        "_log_capacity",
+        "_pending",
+        "_pin",
+        "_sequence",
+        "_staged",
+        "_staged_checkpoint",
+        "failures",
+    )
+
     def __init__(self, pin: MemoryPin, log_capacity: int) -> None:
         """A memory behind `pin`; nothing is read or written yet."""
         needed = memory_size_bytes(log_capacity)

@@ -6,7 +6,9 @@ import json
 import random
 import subprocess
 import sys
-from typing import Any
+from dataclasses import make_dataclass
+from enum import Enum
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,7 +18,7 @@ from firmware_emu.bench.pump_host import PumpHost
 from firmware_emu.bench.snapshot import Snapshot, read_snapshot, sha256_of
 from firmware_emu.now import Now
 from firmware_emu.pump import Pump
-from firmware_emu.state_document import from_document, to_document
+from firmware_emu.state_document import from_document, layout_of, names_in, to_document
 from firmware_emu.units import MS_PER_DAY
 from hil.campaign.conversation import Conversation
 from protocol.identifiers import Activity
@@ -87,6 +89,13 @@ def test_a_snapshot_stays_as_it_is_when_the_pump_goes_on() -> None:
     assert snapshot.document() == before
 
 
+def test_whoever_waited_for_a_stroke_does_not_wait_in_the_snapshot() -> None:
+    host = PumpHost(in_state("bolus").pump.fork())
+    host.pump.every_stroke = True
+    assert not Snapshot.of(host).pump.every_stroke
+    assert host.pump.every_stroke
+
+
 GOOD = carried(document_of(Conversation.with_new_pump()))
 
 
@@ -126,8 +135,8 @@ def with_field(name: str, field: str, value: object) -> dict[str, Any]:
         ),
         (changed(objects=[{"type": "subprocess:Popen"}], root={"object": 0}), "not ours: subprocess:Popen"),
         (
-            changed(objects=[{"function": "os:system"}], root={"object": 0}),
-            "a function that is not ours: os:system",
+            changed(objects=[{"function": "subprocess:getoutput"}], root={"object": 0}),
+            "a function that is not ours: subprocess:getoutput",
         ),
         (changed(objects=[{"tuple": [{"object": 0}]}], root={"object": 0}), "holds itself"),
         (with_field(":Reservoir", "no_such_field", 1), "has a field that a Reservoir has not: no_such_field"),
@@ -170,6 +179,33 @@ def test_whatever_a_forger_writes_it_is_refused_or_runs() -> None:
             read_snapshot(changed(objects=objects))
         except BadConfigurationError:
             continue
+
+
+def test_a_version_whose_fields_or_enums_mean_something_else_is_known_by_its_layout() -> None:
+    """Also where a tuple only has its fields in another order, or an enum its numbers."""
+
+    def as_before(made: Any) -> Any:
+        made.__module__, made.__qualname__ = "firmware_emu.pump", "Same"
+        return made
+
+    makers: tuple[tuple[Any, Any], ...] = (
+        (type("Same", (), {"__slots__": ("left_nl",)}), type("Same", (), {"__slots__": ("left_ml",)})),
+        (NamedTuple("Same", [("a", int), ("b", int)]), NamedTuple("Same", [("b", int), ("a", int)])),
+        (Enum("Same", {"RUN": 1, "STOP": 2}), Enum("Same", {"RUN": 2, "STOP": 1})),
+        (make_dataclass("Same", ["given_nl"]), make_dataclass("Same", ["left_nl"])),
+    )
+    for one, other in makers:
+        assert layout_of({as_before(one)}) != layout_of({as_before(other)}), one
+
+
+def test_every_object_in_a_snapshot_has_its_fields_in_the_layout() -> None:
+    """A class with attributes beside its slots could change, and its snapshots would be read as if it had not."""
+    for name in STATES:
+        for row in document_of(in_state(name))["state"]["objects"]:
+            if "fields" in row:
+                module, _, kind = row["class"].partition(":")
+                known = names_in(getattr(sys.modules[module], kind))
+                assert {*row["fields"]} <= {*known}, row["class"]
 
 
 def test_a_profile_of_any_kind_is_kept() -> None:

@@ -9,11 +9,14 @@ import pytest
 
 from firmware_emu.bench.rig.guard import BODY_MAX_BYTES, SNAPSHOT_MAX_BYTES
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from hil.errors import UsageError
+from hil.errors import OutcomeUnknown, UsageError
+from hil.noise import Direction, FaultyLine
+from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer
 from hil.rig_client import RigClient
 from hil.targets.choices import PumpChoice
 from hil.targets.emulated import EmulatedTarget
+from hil.targets.port import open_port
 from hil.watched_rig import WatchedRig
 from protocol.identifiers import Role
 from protocol.link.development_keys import development_key
@@ -21,6 +24,7 @@ from tests.unit.bench.processes import ThreadBench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MEMORY_ID = 0xFEDC_BA98_7654_3210
 
@@ -40,6 +44,22 @@ def served(bench: ThreadBench) -> Iterator[RigClient]:
         with_token.forget(kept.name)
     yield with_token
     with_token.close()
+
+
+@pytest.fixture
+def line(bench: ThreadBench, served: RigClient) -> Iterator[FaultyLine]:
+    """The line to the pump behind the port."""
+    line = FaultyLine(open_port(str(bench.ready["port"]), "the port"))
+    yield line
+    line.close()
+
+
+@pytest.fixture
+def clinician(line: FaultyLine, tmp_path: Path) -> Iterator[Programmer]:
+    """A clinician on that line, who keeps outcomes on file."""
+    store = OutcomeStore(tmp_path / "state")
+    with Programmer(line, key=development_key(Role.CLINICIAN), store=store, patience_ms=300) as clinician:
+        yield clinician
 
 
 @pytest.fixture
@@ -159,16 +179,44 @@ def test_the_one_body_that_may_be_long_is_a_snapshot(bench: ThreadBench) -> None
     assert (status, answer["error"]) == (413, f"a request has {SNAPSHOT_MAX_BYTES} bytes at most")
 
 
-def test_a_client_of_before_is_told_that_its_outcome_is_not_known(target: EmulatedTarget) -> None:
-    """The dose that it gave was given to a pump that is no more: nobody may tell it "never received"."""
-    target.rig.snapshot("before")
-    clinician = in_mid_bolus(target)
-    info = clinician.info()
-    target.rig.restore("before")
-    after = Programmer(target.open_channel(), key=development_key(Role.CLINICIAN))
-    after.connect()
-    assert after.info().memory_id != info.memory_id
-    assert after.info().serial == info.serial
+@pytest.mark.parametrize("kept", ["before the bolus", "in mid-bolus"])
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "unanswered"])
+def test_a_client_of_before_is_never_told_that_its_bolus_was_not_given(
+    line: FaultyLine, clinician: Programmer, served: RigClient, *, kept: str, answered: bool
+) -> None:
+    """The pump that gave it is no more: its session is over, its outcome not known, and the next bolus has to wait."""
+    serial = clinician.info().serial
+    if kept == "before the bolus":
+        served.snapshot("kept")
+    if answered:
+        cmd_id = clinician.bolus(20_000, 3_600).cmd_id
+    else:
+        clinician.ledger.unknown()
+        line.drop(Direction.FROM_PUMP, 500, skip=2)  # what is prepared is answered
+        with pytest.raises(OutcomeUnknown) as lost:
+            clinician.bolus(20_000, 3_600)
+        cmd_id = lost.value.cmd_id
+        line.clear()
+    served.advance(100_003)
+    given_nl_ppm = served.state().truth["emitted_nl_ppm"]
+    if kept == "in mid-bolus":
+        served.snapshot("kept")
+    served.advance(MS_PER_HOUR)
+    assert served.state().truth["emitted_nl_ppm"] > given_nl_ppm
+    memory_id = served.restore("kept").memory_id
+
+    found = clinician.info()
+    assert (found.serial, found.memory_id) == (serial, memory_id)
+    known = "it had answered RUNNING" if answered else "its outcome is not known"
+    for ask in (clinician.query, clinician.void):
+        with pytest.raises(OutcomeUnknown, match=f"^BOLUS_COMMIT {cmd_id} was sent .* and {known};"):
+            ask(cmd_id)
+    if answered:
+        assert any("how it ended cannot be found out" in notice for notice in clinician.notices)
+    else:
+        with pytest.raises(OutcomeUnknown, match="it may have been carried out; do not repeat it"):
+            clinician.bolus(20_000, 3_600)
+        assert [filed.cmd_id for filed in clinician.ledger.unknown()] == [cmd_id]
 
 
 def test_a_fault_that_took_effect_before_the_bench_went_back_has_shown_something(
