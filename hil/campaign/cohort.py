@@ -14,7 +14,7 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_S, PPM
 from hil.campaign.bedside import Bedside
 from hil.campaign.clinic import Syringe
 from hil.campaign.conversation import Conversation, profile_of
-from hil.campaign.life import Event
+from hil.campaign.deed import Event
 from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import Properties

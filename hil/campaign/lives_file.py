@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.campaign.life import Event
+from hil.campaign.deed import Event
 from hil.campaign.measuring import FaultLived
 from hil.campaign.playing import Lived
 from hil.errors import BadConfiguration, InUse

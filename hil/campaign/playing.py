@@ -15,7 +15,7 @@ from hil.campaign.twins import hold_the_same
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
 

@@ -150,8 +150,11 @@ class Properties:
         self.numbers: set[int] = set()
         self.silent_from_ms = 0
         self.stood: tuple[int, ...] = ()
-        rotor = pump.plant.rotor
-        rotor.__class__ = type(
+        self.guard_rotor()
+
+    def guard_rotor(self) -> None:
+        """Stand beside the rotor, and see what it is told to turn."""
+        self.pump.plant.rotor.__class__ = type(
             "Guarded",
             (GuardedRotor,),
             {
@@ -161,6 +164,10 @@ class Properties:
                 "nominal_nl": self.stroke_nl,
             },
         )
+
+    def leave_rotor(self) -> None:
+        """Stand beside it no more: a pump alone can be forked and written down."""
+        self.pump.plant.rotor.__class__ = Rotor
 
     # At each row of strokes
 

@@ -5,12 +5,12 @@ Each is what somebody would do who believes to do right; where the pump refuses,
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.campaign.bedside import Unheard
 from hil.campaign.conversation import simple_header
+from hil.campaign.deed import Doing
 from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
 from hil.programs.infusion_program import InfusionProgram
 from hil.programs.warnings import PumpNow, warnings
@@ -22,38 +22,13 @@ from protocol.messages.reservoir import GetReservoir, Refill
 from protocol.messages.stop import Resume, Stop
 from protocol.messages.time import TimeSet
 
-if TYPE_CHECKING:
-    from random import Random
-
-    from hil.campaign.bedside import Bedside
-    from hil.campaign.properties import Properties
-
 DRUG_NG_PER_ML = 500_000
 MEANT_NG_PER_DAY = (100_000, 300_000)
 HOURS_S = 6 * 3_600
 
 
-class Slips(ABC):
+class Slips(Doing):
     """The errors of people; a part of `Life`."""
-
-    random: Random
-    talk: Bedside
-    boluses: list[int]
-    """The numbers of the boluses that were given."""
-
-    properties: Properties
-
-    @abstractmethod
-    def sometimes(self, mark: str, happened: object = True) -> None:
-        """Note that a life has reached this."""
-
-    @abstractmethod
-    def next_id(self) -> int:
-        """A number for the next command."""
-
-    @abstractmethod
-    def status(self) -> Any:
-        """What the pump says of itself."""
 
     def refill_of_another_concentration(self) -> None:
         """Somebody reads 2000 mcg/mL on a vial, or types it, where the program is of 500."""

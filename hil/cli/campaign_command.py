@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.code_digest import code_digest
+from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
-from hil.cli.campaign_cohort import cohort_lines, cohort_part
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
-from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -33,7 +33,7 @@ from hil.targets.schemes import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.life import Event
+    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
+from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
+from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
+
 
 class MarkPart(TypedDict):
     """A mark that the plan asks for."""
@@ -28,54 +31,6 @@ class ViolationPart(TypedDict):
     meaning: Annotated[str, "what should hold"]
     found: Annotated[str, "what was found"]
     replay: Annotated[str, "command that plays the life again"]
-
-
-class FaultHarmPart(TypedDict):
-    """A fault that took effect while patients were at risk."""
-
-    fault: Annotated[str, "name in the catalogue"]
-    lives: Annotated[int, "in how many lives"]
-    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
-    overdose_risk_ms: Annotated[int, "the same of an overdose"]
-
-
-class PatientPart(TypedDict):
-    """How long the modelled patients were at risk."""
-
-    note: Annotated[str, "what this does not say"]
-    withdrawal_risk_ms: Annotated[int, "over all lives"]
-    withdrawal_risk_lives: Annotated[int, "in how many lives"]
-    overdose_risk_ms: Annotated[int, "over all lives"]
-    overdose_risk_lives: Annotated[int, "in how many lives"]
-    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
-
-
-class CohortFigurePart(TypedDict):
-    """What pumps of a cohort gave beyond their program, beside a published mean."""
-
-    name: Annotated[str, "of the value that lives yield"]
-    meaning: Annotated[str, "in words"]
-    count: Annotated[int, "how many values"]
-    mean_ppm: Annotated[int, "their mean; below 0: too little was given"]
-    sd_ppm: Annotated[int, "their standard deviation"]
-    published_ppm: Annotated[int, "the published mean"]
-    published_of: Annotated[str, "of how many"]
-
-
-class CohortPart(TypedDict):
-    """A cohort beside what is published of one."""
-
-    source: Annotated[str, "of the published figures"]
-    pumps: Annotated[int, "how many"]
-    refills: Annotated[int, "how many were compared"]
-    figures: Annotated[list[CohortFigurePart], "means; empty: no refill was compared"]
-    explained_ppm: Annotated[int | None, "by how much syringes show more than a balance; null: no refill"]
-    to_explain_ppm: Annotated[int, "the same between the published clinic and laboratory"]
-    would_explain_nl: Annotated[
-        int | None, "fluid drawn and not seen at each refill that would explain the rest"
-    ]
-    to_investigate: Annotated[int, "refills that a programmer would have called to be investigated"]
-    ran_dry: Annotated[int, "pumps that were dry before a refill"]
 
 
 class CampaignPart(TypedDict):

@@ -21,7 +21,6 @@ from firmware_emu.bench.snapshot import Snapshot, read_snapshot
 from firmware_emu.bench.snapshot_shelf import KeptSnapshot
 from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.bench.virtual import VirtualBench
-from firmware_emu.plant.rotor import Rotor
 from firmware_emu.state_document import to_document
 from firmware_emu.units import MS_PER_HOUR
 from hil.campaign.life import Life
@@ -72,7 +71,7 @@ def cut_life(seed: int) -> Life:
         life.tried(life.status)
     life.look()
     pump = life.talk.pump
-    pump.plant.rotor.__class__ = Rotor  # nobody stands beside it any more
+    life.properties.leave_rotor()
     for _ in range(draw.randrange(EVENTS)):
         wake_at_ms = life.talk.wait(0).wake_at_ms
         if wake_at_ms is None or wake_at_ms > pump.now_ms + MS_PER_HOUR:
@@ -87,7 +86,9 @@ def cut_life(seed: int) -> Life:
 
 def with_pump(life: Life, pump: Pump) -> Life:
     """The same life, its people and their sessions too, around this pump."""
-    return copy.deepcopy(life, {id(life.talk.pump): pump})
+    other = copy.deepcopy(life, {id(life.talk.pump): pump})
+    other.properties.guard_rotor()
+    return other
 
 
 def carried(document: object) -> Any:
@@ -109,7 +110,8 @@ def test_lives_are_cut_in_boluses_and_in_sessions() -> None:
 def test_in_process_a_life_goes_on_with_its_client_as_it_would_have(seed: int) -> None:
     life = cut_life(seed)
     document = carried(snapshot_of(life).document())
-    others = [with_pump(life, each) for each in (life.talk.pump.fork(), read_snapshot(document).pump)]
+    others = [life.fork(), with_pump(life, read_snapshot(document).pump)]
+    life.properties.guard_rotor()
     seen = len(life.talk.trace)
     for each in (life, *others):
         each.live(DEEDS_AFTER)

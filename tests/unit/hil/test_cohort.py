@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from firmware_emu.units import MS_PER_DAY
 from hil.campaign.clinic import Clinic, Syringe
 from hil.campaign.cohort import COHORT_MEASURES, CohortLife
+from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.life import Play
 from hil.campaign.plan import COHORT_KEYS, KINDS, load_plan, read_plan
 from hil.campaign.playing import MADE_BY, Lived, lived_by
 from hil.campaign.published import BETWEEN_PPM, Cohort
-from hil.cli.campaign_cohort import cohort_lines, cohort_part
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration

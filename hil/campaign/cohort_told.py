@@ -1,17 +1,44 @@
-"""What `pumpbench campaign run` tells of a cohort, beside what is published."""
+"""What is told of a cohort, beside what is published: a part of documents, and lines for people."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from hil.campaign.published import BETWEEN_PPM, PUBLISHED, SOURCE
-from hil.cli.campaign_documents import CohortFigurePart, CohortPart
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hil.campaign.published import Cohort
+
+
+class CohortFigurePart(TypedDict):
+    """What pumps of a cohort gave beyond their program, beside a published mean."""
+
+    name: Annotated[str, "of the value that lives yield"]
+    meaning: Annotated[str, "in words"]
+    count: Annotated[int, "how many values"]
+    mean_ppm: Annotated[int, "their mean; below 0: too little was given"]
+    sd_ppm: Annotated[int, "their standard deviation"]
+    published_ppm: Annotated[int, "the published mean"]
+    published_of: Annotated[str, "of how many"]
+
+
+class CohortPart(TypedDict):
+    """A cohort beside what is published of one."""
+
+    source: Annotated[str, "of the published figures"]
+    pumps: Annotated[int, "how many"]
+    refills: Annotated[int, "how many were compared"]
+    figures: Annotated[list[CohortFigurePart], "means; empty: no refill was compared"]
+    explained_ppm: Annotated[int | None, "by how much syringes show more than a balance; null: no refill"]
+    to_explain_ppm: Annotated[int, "the same between the published clinic and laboratory"]
+    would_explain_nl: Annotated[
+        int | None, "fluid drawn and not seen at each refill that would explain the rest"
+    ]
+    to_investigate: Annotated[int, "refills that a programmer would have called to be investigated"]
+    ran_dry: Annotated[int, "pumps that were dry before a refill"]
 
 
 def cohort_part(cohort: Cohort) -> CohortPart:

@@ -1,0 +1,99 @@
+"""What a life is made of: a row of deeds; and what is told of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from random import Random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hil.campaign.bedside import Unheard
+from protocol.messages.reading import GetStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hil.campaign.bedside import Bedside
+    from hil.campaign.properties import Properties
+
+Argument = tuple[str, Any]
+
+
+class Deed(NamedTuple):
+    """Something that somebody, or the world, does to a pump. All of it by chance: a row of numbers is a life."""
+
+    number: int
+    """Of the row; the chance in the deed is that of the life's seed and of this, and of nothing before it."""
+    name: str
+    """Of the method of `Life`."""
+    arguments: tuple[Argument, ...] = ()
+    """What is not left to chance, by the name that the deed has for it."""
+
+
+class Event(NamedTuple):
+    """Something that was done in a life."""
+
+    at_ms: int
+    """Of the pump, when it began."""
+    deed: str
+    """What was done, in words."""
+
+
+def chance_of(seed: int, number: int, what: str = "deed") -> Random:
+    """The chance of one deed of a life: the same whatever came before it."""
+    return Random(f"{what} {number} of life {seed}")
+
+
+class Doing(ABC):
+    """What deeds need of the life that they are of."""
+
+    random: Random
+    """That of the deed that is being done."""
+    talk: Bedside
+    properties: Properties
+    other_truth: bool
+    faults: tuple[str, ...]
+    boluses: list[int]
+    """The numbers of the boluses that were given."""
+    cmd_id: int
+    patients_cmd_id: int
+    pairs: set[tuple[str, str]]
+    given: dict[str, Any]
+    """What is not left to chance in the deed that is being done."""
+
+    @abstractmethod
+    def sometimes(self, mark: str, happened: object = True) -> None:
+        """Note that a life has reached this."""
+
+    @abstractmethod
+    def look(self) -> None:
+        """What must hold now."""
+
+    def drawn(self, name: str, by_chance: Any) -> Any:
+        """What the deed says of this; else what chance has."""
+        return self.given.get(name, by_chance)
+
+    def tried(self, deed: Callable[..., Any], *args: object) -> None:
+        """Do it; where the pump does not answer, that was all."""
+        try:
+            deed(*args)
+        except Unheard:
+            self.sometimes("a pump that gave no answer")
+
+    def status(self) -> Any:
+        """What the pump says of itself."""
+        return self.talk.granted(GetStatus())
+
+    def next_id(self) -> int:
+        """A number for a command that was not used; now and then one that was."""
+        again, among = self.random.random() < 0.04, self.random.random()
+        by = self.random.choice((1, 1, 1, 40))
+        if self.cmd_id and again:
+            self.sometimes("a number used again")
+            return 1 + int(among * self.cmd_id)
+        self.cmd_id += by
+        return self.cmd_id
+
+    def fresh_id(self) -> int:
+        """A number for a command that was not used."""
+        self.cmd_id += 1
+        return self.cmd_id
