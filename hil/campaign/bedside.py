@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from firmware_emu.events import RefilledByHand, TraceEntry
 from hil.campaign.conversation import Conversation
 from hil.campaign.program_boluses import PatientAndClinician
-from hil.campaign.story import Asked
 from protocol.identifiers import Role
 from protocol.messages.errors import ErrorReply
 
@@ -33,7 +32,7 @@ class Bedside(PatientAndClinician):
         self.handset: _Handset = _Handset(pump, Role.PATIENT)
         self.replies: list[bytes] = []
         self.handset.replies = self.replies
-        self.told: Callable[[Asked], None] | None = None
+        self.told: Callable[[object, object], None] | None = None
         """Called with each request and its answer; None: nobody is."""
         self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
         """What people have begun to write into the pump since somebody emptied this list."""
@@ -91,7 +90,7 @@ class Bedside(PatientAndClinician):
 class _Handset(Conversation):
     replies: list[bytes]
 
-    told: Callable[[Asked], None] | None = None
+    told: Callable[[object, object], None] | None = None
 
     def open(self) -> None:
         _opened(super().open)
@@ -120,13 +119,15 @@ def _opened(open_session: Callable[[], None]) -> None:
         raise Unheard(str(error)) from error
 
 
-def _asked(ask: Callable[[object], Any], message: object, told: Callable[[Asked], None] | None) -> Any:
+def _asked(
+    ask: Callable[[object], Any], message: object, told: Callable[[object, object], None] | None
+) -> Any:
     answer = None
     try:
         answer = ask(message)
     finally:
         if told is not None:
-            told(Asked(message, answer))
+            told(message, answer)
     return answer
 
 

@@ -14,10 +14,10 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_S, PPM
 from hil.campaign.bedside import Bedside
 from hil.campaign.clinic import Syringe
 from hil.campaign.conversation import Conversation, profile_of
+from hil.campaign.deed import Event
 from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import Properties
-from hil.campaign.story import Event
 from hil.procedures.reservoir import check_refill
 from protocol.identifiers import RefillFlag
 from protocol.messages.reading import GetStatus

@@ -31,6 +31,17 @@ class Deed(NamedTuple):
     """What is not left to chance, by the name that the deed has for it."""
 
 
+class Event(NamedTuple):
+    """Something that was done in a life."""
+
+    at_ms: int
+    """Of the pump, when it began."""
+    deed: str
+    """What was done, in words."""
+    number: int = 0
+    """That of the deed which it is of; 0: of none."""
+
+
 def chance_of(seed: int, number: int, what: str = "deed") -> Random:
     """The chance of one deed of a life: the same whatever came before it."""
     return Random(f"{what} {number} of life {seed}")

@@ -16,14 +16,14 @@ from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.profile import EmptyPolicy, Implant
 from hil.campaign.bedside import Bedside, Unheard
 from hil.campaign.conversation import Conversation, profile_of
-from hil.campaign.deed import Deed, chance_of
+from hil.campaign.deed import Deed, Event, chance_of
 from hil.campaign.life_marks import mark
 from hil.campaign.looks import Looks
 from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import WHOLE, Properties, Watch
 from hil.campaign.slips import SLIPS_OF_PEOPLE
-from hil.campaign.story import Event, Story, Thing
+from hil.campaign.story import Asked, Story, Thing
 from hil.campaign.works import Works
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Life(Looks, Works):
         self.drawn_in: list[dict[str, Any]] = []
         """What was drawn by name in each of them."""
         self._story = Story()
-        self.talk.told = self.talk.handset.told = self.tell
+        self.talk.told = self.talk.handset.told = self._asked
 
     def fork(self) -> Life:
         """This life with a future of its own, its people and their sessions too; between two deeds.
@@ -199,6 +199,9 @@ class Life(Looks, Works):
     def tell(self, thing: Thing) -> None:
         """Keep for the story what is being done."""
         self._story.add(self.talk.now_ms, self.done[-1].number if self.done else 0, thing)
+
+    def _asked(self, message: object, answer: object) -> None:
+        self.tell(Asked(message, answer))
 
     @property
     def story(self) -> tuple[Event, ...]:

@@ -12,9 +12,9 @@ from contextlib import closing, contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.deed import Event
 from hil.campaign.measuring import FaultLived
 from hil.campaign.playing import Lived
-from hil.campaign.story import Event
 from hil.errors import BadConfiguration, InUse
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from hil.campaign.twins import hold_the_same
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hil.campaign.deed import Event
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
-    from hil.campaign.story import Event
 
     AnyLife = Life | CohortLife
     Made = tuple[AnyLife, Callable[[], object]]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.faults.orders import NOW, At, Start
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
+from hil.campaign.deed import Event
 from hil.quantity_words import WALL_EPOCH, counted, duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.identifiers import ProgramFlag
@@ -24,17 +25,6 @@ from protocol.messages.time import TimeSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-
-class Event(NamedTuple):
-    """Something that was done in a life."""
-
-    at_ms: int
-    """Of the pump, when it began."""
-    deed: str
-    """What was done, in words."""
-    number: int = 0
-    """That of the deed which it is of; 0: of none."""
 
 
 class Asked(NamedTuple):

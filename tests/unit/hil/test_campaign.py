@@ -15,13 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from hil.campaign.code_digest import code_digest
+from hil.campaign.deed import Event
 from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
-from hil.campaign.story import Event
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, BenchLost, InUse

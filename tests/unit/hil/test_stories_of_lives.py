@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from firmware_emu.faults.orders import At, Start
-from hil.campaign.deed import Deed
+from hil.campaign.deed import Deed, Event
 from hil.campaign.life import Life
-from hil.campaign.story import Asked, Caused, Event, Story, lines, moment, time_words
+from hil.campaign.story import Asked, Caused, Story, lines, moment, time_words
 from protocol.identifiers import ErrorClass, ErrorCode, OnExpiry, StateChanged, StopReason
 from protocol.messages.errors import ErrorReply
 from protocol.messages.stop import Stop
