@@ -12,32 +12,36 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.campaign.code_digest import code_digest
+from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
+from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
 from hil.campaign.report.json_report import faults_of, spreads_of
-from hil.campaign.running import Campaign, code_digest
+from hil.campaign.running import Campaign
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
-from hil.cli.campaign_harm import patient_lines, patient_part
-from hil.cli.campaign_report_command import held_directory, report_command, write_report
+from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, in_one_line
+from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
 from hil.own_paths import path_of
 from hil.quantity_words import counted
+from hil.targets.schemes import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
+    from hil.campaign.workers import Workers
 
 MS_PER_DAY: Final = 86_400_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
@@ -48,8 +52,9 @@ EXIT_CODES = """\
 Exit codes:
    0  the plan was played, and every invariant held
    1  in a life an invariant does not hold
-   7  workers were killed again and again; --resume goes on
-  10  the plan or the file cannot be right
+   2  --workers and --executor name two who should play
+   7  workers or their scheduler are not there, or were killed again and again; --resume goes on
+  10  the plan, the file or the address cannot be right, or a worker has other code
   11  another run plays into the file
 """
 
@@ -59,7 +64,7 @@ def campaign() -> None:
     """Play lives of emulated pumps by the thousand, and look at what must hold in each.
 
     A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
-    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, cohort, or a TOML file
     (hil/campaign/plan.schema.json).
     """
 
@@ -81,7 +86,18 @@ def plans_command(*, as_json: bool) -> None:
     help="Keep the lives in this file.  [default: campaign-PLAN.sqlite3]",
 )
 @click.option("--resume", is_flag=True, help="Go on where a run into the file ended, however it ended.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="Play for so long, whatever the plan's budget is.",
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
+@click.option(
+    "--executor",
+    "executor_named",
+    metavar="ADDRESS",
+    help="Who plays: dask://HOST:PORT, the workers of that Dask scheduler.  [default: processes of this machine]",
+)
 @click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def run_command(*, as_json: bool, **given: Any) -> None:
@@ -126,29 +142,31 @@ def _run(
     resume: bool,
     workers: int | None,
     report_named: str | None,
+    executor_named: str | None,
+    minutes: int | None,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
+    if minutes is not None:
+        plan = for_minutes(plan, minutes)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
     path = path_of(out_named, "--out") if out_named is not None else Path(f"campaign-{plan.name}.sqlite3")
     code = code_digest()
+    workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
     with ExitStack() as stack:
-        report = (
-            None if report_named is None else stack.enter_context(held_directory(report_named, "--report"))
-        )
+        report = None
+        if report_named is not None:
+            report = stack.enter_context(held_directory(report_named, "--report"))
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
         running = Campaign(plan, file, _clock_ms)
-        if report is not None:  # a run that is killed leaves none that looks finished
-            report.write(findings_of(plan, plan_named, file))
-        try:
+        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
             with _shown(plan, running, began_ms) as show:
-                result = running.run(number, show)
-        finally:
+                result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
             if report is not None:
@@ -171,6 +189,26 @@ def _run(
     )
 
 
+def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], Workers]:
+    """Makes the workers at an address; it says here what is wrong with the address."""
+    scheme, _, place = named.partition(":")
+    if scheme != "dask":
+        raise BadConfiguration(f"there is no executor {named!r}", advice="write dask://HOST:PORT")
+    if workers is not None:
+        raise UsageError(
+            "--workers is a number of processes of this machine, and --executor names others",
+            advice="leave one of them out",
+        )
+    host, port = host_and_port(named, place)
+
+    def workers_there() -> Workers:
+        from hil.campaign.dask_workers import DaskWorkers  # noqa: PLC0415 - few have it
+
+        return DaskWorkers(host, port, code, _clock_ms)
+
+    return workers_there
+
+
 def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated | None:
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
@@ -183,10 +221,10 @@ def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated |
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -219,6 +257,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
         measured=[],
         finished=True,
         report=None,
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -245,9 +284,12 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs = counted(len(document["pairs"]), "pair")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    if document["marks"] or document["pairs"]:
+        pairs = counted(len(document["pairs"]), "pair")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
     yield from (f"never reached: {mark}" for mark in never)
+    if document["cohort"] is not None:
+        yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
         yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
@@ -274,12 +316,6 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
             harms.append(f"{more_h:.1f} h more {words} than usual in each of {worst['lives']} lives")
     if harms:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
-
-
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _clock_ms() -> int:

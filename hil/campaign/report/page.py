@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
+from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.harm import NOTE
-from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
 from hil.campaign.report.distribution import histogram, title_of, value_words
@@ -19,10 +19,12 @@ from hil.campaign.report.json_report import (
     at_work_in,
     invariants_of,
     meaning_of,
+    meaning_of_measure,
     measures_of,
     pump_years_per_s,
     replay_of,
 )
+from hil.campaign.story import lines as story_lines
 from hil.pages.html_page import LIMIT_BYTES, anchor_of, html_page, link, mark, places, table
 from hil.pages.page_text import page_text
 from hil.quantity_words import counted, duration
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
 MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
 """Of so many of the worst faults the page has a story."""
-_EVENTS_MAX: Final = 400
+_MOMENTS_MAX: Final = 400
 """Of a longer story the last so many are shown."""
 _ROOM: Final = (50, 20, 5, 1, 0)
 """How many stories of broken lives a page has, the fewer the less room there is."""
@@ -109,6 +111,7 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _invariants(found),
         _pairs(found),
         _marks(found),
+        _cohort(found),
         _measured(found),
         '<h2 id="each">Each fault</h2>',
         *(_fault_section(found, fault) for fault in found.faults),
@@ -309,7 +312,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     )
 
 
-def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) -> str:
+def _again(found: Findings, seed: int, events: tuple[Event, ...], *, open_: bool) -> str:
     harm = "; ".join(
         f"{_fault_link(fault)} at work: {_harm_words(fault)}"
         for fault in found.faults
@@ -328,24 +331,17 @@ def _harm_words(fault: FaultFound) -> str:
     return f"{_value('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
 
 
-def _story(events: Sequence[Event], *, open_: bool) -> str:
-    shown = events[-_EVENTS_MAX:]
-    first = len(events) - len(shown) + 1
+def _story(events: tuple[Event, ...], *, open_: bool) -> str:
+    told = story_lines(events)
+    shown = told[-_MOMENTS_MAX:]
+    first = len(told) - len(shown) + 1
     before = f"<p>{first - 1} before</p>" if first > 1 else ""
-    lines = "".join(
-        f"<li><time>{_moment(each.at_ms)}</time> {page_text(each.deed.replace('_', ' '))}</li>"
-        for each in shown
-    )
+    rows = (line.partition("  ") for line in shown)
+    lines = "".join(f"<li><time>{page_text(at)}</time> {page_text(deeds)}</li>" for at, _, deeds in rows)
     return (
-        f"<details{' open' if open_ else ''}><summary>Story: {counted(len(events), 'event')}</summary>{before}"
+        f"<details{' open' if open_ else ''}><summary>Story: {counted(len(told), 'moment')}</summary>{before}"
         f'<ol class="story" start="{first}">{lines}</ol></details>'
     )
-
-
-def _moment(at_ms: int) -> str:
-    days, in_day_ms = divmod(at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _invariants(found: Findings) -> str:
@@ -403,6 +399,8 @@ def _pairs(found: Findings) -> str:
 
 
 def _marks(found: Findings) -> str:
+    if not found.plan.marks:
+        return '<h2 id="marks">Never reached</h2><p>The plan asks for no marks.</p>'
     marks = {name: found.result.marks[name] for name in found.plan.marks}
     never = [name for name, lives in marks.items() if not lives]
     listed = "".join(f"<li>{page_text(name)}</li>" for name in never)
@@ -415,11 +413,19 @@ def _marks(found: Findings) -> str:
     )
 
 
+def _cohort(found: Findings) -> str:
+    """Beside what is published; "" where the lives are of no cohort."""
+    if found.plan.life != "cohort":
+        return ""
+    lines = "".join(f"<li>{page_text(line)}</li>" for line in cohort_lines(cohort_part(found.result.cohort)))
+    return f'<h2 id="cohort">A cohort beside what is published</h2><ul>{lines}</ul>'
+
+
 def _measured(found: Findings) -> str:
     head = '<h2 id="measured">Distributions</h2>'
     if not found.measured:
         return f"{head}<p>Nothing was measured.</p>"
-    figures = [histogram(name, MEASURES.get(name, ""), found.measured[name]) for name in measures_of(found)]
+    figures = [histogram(name, meaning_of_measure(name), found.measured[name]) for name in measures_of(found)]
     return f'{head}<p>Of all lives, in pump time.</p><div class="figures">{"".join(figures)}</div>'
 
 

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Event
 from hil.campaign.harm import NOTE
 from hil.campaign.lives_file import kept_lives, lives_file
@@ -31,7 +32,6 @@ from hil.campaign.report.documents import CAMPAIGN_FILE_DOCUMENTS
 from hil.campaign.report.findings import Findings, findings_of
 from hil.campaign.report.json_report import document_of
 from hil.campaign.report.page import page_of
-from hil.campaign.running import code_digest
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, InUse
@@ -352,7 +352,7 @@ def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same
     assert "Other code" not in text
     story = text[text.index(f'id="life-{life.seed}"') :]
     assert "Story: " in story
-    assert "day 0, 00:00:00.000</time> pair " in story
+    assert "<li><time>day 0, 00:00</time> " in story
 
 
 def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
