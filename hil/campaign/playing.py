@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.cohort import CohortLife
 from hil.campaign.exploring import NOTHING_EXPLORED, Exploring, branch_text, row_of
 from hil.campaign.life import Life
 from hil.campaign.plan import POLICIES
@@ -13,10 +14,16 @@ from hil.campaign.properties import Broken
 from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.campaign.deed import Event
     from hil.campaign.exploring import Branch, Explored
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
+
+    AnyLife = Life | CohortLife
+    Made = tuple[AnyLife, Callable[[], object]]
+    """A life at its beginning, and what lives it."""
 
 RAISED: Final = "LIFE"
 """Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""
@@ -45,7 +52,7 @@ class Lived(NamedTuple):
     branch: str = ""
     """Of the fork in which the invariant did not hold; empty: it was the life itself, or all held."""
     deeds: int = 0
-    """How many, also those of a twin; without those of forks."""
+    """How many, also those of a twin; without those of forks. 0: of none that is a row of deeds."""
     cells: tuple[str, ...] = ()
     """Where its pump was (`cells`), without forks."""
     explored: Explored = NOTHING_EXPLORED
@@ -67,21 +74,21 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
     """
     twins = not branch and plan.has_twin(seed)
     exploring = Exploring(0 if twins else forks)
-    lives: list[Life] = []
+    lives: list[AnyLife] = []
     marks: set[str] = set()
     invariant, found = None, ""
     try:
         for other_truth in (False, True)[: 1 + twins]:
-            life = Life(
+            life, live = MADE_BY[plan.life](
+                plan,
                 seed,
                 other_truth=other_truth,
-                empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
-                play=plan.play(),
                 sometimes=lambda mark, _: marks.add(mark),
+                exploring=exploring,
+                branch=branch,
             )
             lives.append(life)
-            row = life.row(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
-            exploring.live(life, row_of(life, row, branch) if branch else row)
+            live()
         if twins:
             hold_the_same(*lives)
         exploring.go_on(marks)
@@ -105,11 +112,43 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         tuple(faults),
         () if invariant is None else story,
         "" if invariant is None else branch_text(branch or exploring.branch),
-        sum(len(each.done) for each in lives),
+        exploring.deeds_alone,
         tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
         exploring.explored(marks),
     )
     return Played(lived, story)
+
+
+def _random_life(
+    plan: Plan,
+    seed: int,
+    *,
+    other_truth: bool,
+    sometimes: Callable[[str, object], None],
+    exploring: Exploring,
+    branch: Branch,
+) -> Made:
+    life = Life(
+        seed,
+        other_truth=other_truth,
+        empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
+        play=plan.play(),
+        sometimes=sometimes,
+    )
+    row = life.row(plan.deeds, () if plan.has_twin(seed) else plan.pairs_of(seed), plan.quiet_stretches)
+    return life, lambda: exploring.live(life, row_of(life, row, branch) if branch else row)
+
+
+def _cohort_life(plan: Plan, seed: int, **_: object) -> Made:
+    life = CohortLife(seed, plan.clinic(), plan.play())
+    return life, life.live
+
+
+MADE_BY: Final[dict[str, Callable[..., Made]]] = {
+    "random": _random_life,
+    "cohort": _cohort_life,
+}
+"""Who makes a life of each kind that a plan can name."""
 
 
 def lived_by(plan: Plan, seed: int) -> Lived:

@@ -17,6 +17,7 @@ from hil.campaign.exploring import SameBudget
 from hil.campaign.harm import Harm
 from hil.campaign.plan import LAST_SEED
 from hil.campaign.playing import lived_by
+from hil.campaign.published import Cohort
 from hil.campaign.workers import Processes, batch_by
 from hil.errors import BenchLost
 
@@ -61,6 +62,7 @@ class Result:
     same_deeds: SameBudget = field(default_factory=SameBudget)
     """The same for as many deeds."""
     harm: Harm = field(default_factory=Harm)
+    cohort: Cohort = field(default_factory=Cohort)
 
     def add(self, lived: Lived) -> None:
         """The next life."""
@@ -76,6 +78,7 @@ class Result:
         self.fork_ms += forks_ms
         self.same_pump_days.add(lived, lived.pump_ms - forks_ms, forks_ms)
         self.same_deeds.add(lived, lived.deeds, deeds)
+        self.cohort.add(lived)
         if lived.invariant is not None:
             self.violations.append(lived)
 

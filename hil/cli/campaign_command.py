@@ -13,19 +13,29 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.code_digest import code_digest
+from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.exploring import read_branch
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, MINUTES_MAX, Asked, as_asked, load_plan, shipped_plans
+from hil.campaign.plan import (
+    LAST_SEED,
+    MINUTES_MAX,
+    Asked,
+    as_asked,
+    exploring_plan,
+    load_plan,
+    shipped_plans,
+)
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
 from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
 from hil.cli.campaign_explored import explored_lines, explored_part
-from hil.cli.campaign_harm import patient_lines, patient_part
-from hil.cli.campaign_report_command import held_directory, report_command, write_report
+from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -38,7 +48,6 @@ from hil.targets.schemes import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
@@ -65,7 +74,7 @@ def campaign() -> None:
     """Play lives of emulated pumps by the thousand, and look at what must hold in each.
 
     A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
-    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, cohort, or a TOML file
     (hil/campaign/plan.schema.json).
     """
 
@@ -96,13 +105,13 @@ def plans_command(*, as_json: bool) -> None:
     "--explore", is_flag=True, help="Go on from rare states of each life: see hil/campaign/README.md."
 )
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
-@click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option(
     "--executor",
     "executor_named",
     metavar="ADDRESS",
     help="Who plays: dask://HOST:PORT, the workers of that Dask scheduler.  [default: processes of this machine]",
 )
+@click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def run_command(*, minutes: int | None, explore: bool, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
@@ -160,19 +169,16 @@ def _run(
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
     with ExitStack() as stack:
-        report = (
-            None if report_named is None else stack.enter_context(held_directory(report_named, "--report"))
-        )
+        report = None
+        if report_named is not None:
+            report = stack.enter_context(held_directory(report_named, "--report"))
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
         running = Campaign(plan, file, _clock_ms)
-        if report is not None:  # a run that is killed leaves none that looks finished
-            report.write(findings_of(plan, plan_named, file))
-        try:
+        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
-        finally:
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
             if report is not None:
@@ -224,16 +230,18 @@ def _replay(
             f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
         )
     branch = () if branch_named is None else read_branch(branch_named)
+    if branch:
+        exploring_plan(plan)  # which says where there are no forks
     lived, story = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -268,6 +276,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
         measured=[],
         finished=True,
         report=None,
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -295,10 +304,13 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs, cells = counted(len(document["pairs"]), "pair"), counted(document["cells"], "cell")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure, {cells}"
+    if document["marks"] or document["pairs"]:
+        pairs, cells = counted(len(document["pairs"]), "pair"), counted(document["cells"], "cell")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure, {cells}"
     yield from explored_lines(document["explored"])
     yield from (f"never reached: {mark}" for mark in never)
+    if document["cohort"] is not None:
+        yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
         yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
@@ -316,19 +328,15 @@ def _lines(document: CampaignPart) -> Iterator[str]:
 def _worst_of(document: CampaignPart) -> Iterator[str]:
     """The worst fault in a line; none where no fault did harm."""
     worst = next(iter(document["faults"]), None)
-    if worst is None or not (worst["violations"] or worst["more_lost_ms"] > 0):
+    if worst is None:
         return
-    more_h = worst["more_lost_ms"] / 3_600_000
-    yield (
-        f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
-        f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
-    )
-
-
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
+    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
+    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
+        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
+        if more_h > 0:
+            harms.append(f"{more_h:.1f} h more {words} than usual in each of {worst['lives']} lives")
+    if harms:
+        yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
 def _clock_ms() -> int:

@@ -7,6 +7,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from hil.campaign.cohort import COHORT_MEASURES
 from hil.campaign.harm import NOTE
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
     from hil.campaign.report.findings import FaultFound, Findings
 
+_MEANINGS: Final = MEASURES | COHORT_MEASURES
 MS_PER_DAY: Final = 86_400_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
 
@@ -126,7 +128,7 @@ def spreads_of(found: Findings) -> list[SpreadPart]:
         parts.append(
             {
                 "name": name,
-                "meaning": MEASURES.get(name, ""),
+                "meaning": meaning_of_measure(name),
                 "count": spread.number,
                 "lowest": spread.lowest,
                 "quantiles": quantiles,
@@ -138,8 +140,13 @@ def spreads_of(found: Findings) -> list[SpreadPart]:
 
 def measures_of(found: Findings) -> list[str]:
     """The names of what was measured, in the order of a report."""
-    ours = [name for name in MEASURES if name in found.measured]
-    return ours + sorted(found.measured.keys() - MEASURES.keys())
+    ours = [name for name in _MEANINGS if name in found.measured]
+    return ours + sorted(found.measured.keys() - _MEANINGS.keys())
+
+
+def meaning_of_measure(name: str) -> str:
+    """What was measured, in words; "" where nobody says."""
+    return _MEANINGS.get(name, "")
 
 
 def pump_years_per_s(found: Findings) -> float:
@@ -176,6 +183,7 @@ def _broken(found: Findings, lived: Lived) -> BrokenPart:
         "faults_at_work": at_work_in(lived),
         "replay": replay_of(found, lived.seed, lived.branch),
         "story": [
-            {"at_ms": each.at_ms, "deed": each.deed} for each in found.stories.get(lived.seed, lived.story)
+            {"at_ms": each.at_ms, "deed": each.deed, "number": each.number}
+            for each in found.stories.get(lived.seed, lived.story)
         ],
     }

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 SMALL = b"pump_days = 1\nfirst_seed = 11\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n"
 PLAN = read_plan(SMALL, "small", "small.toml")
+LONGER = read_plan(SMALL.replace(b"pump_days = 1", b"pump_days = 2"), "longer", "longer.toml")
+FORKED = read_plan(SMALL.replace(b"pump_days = 1", b"explore = 1\npump_days = 5"), "forked", "forked.toml")
 CODE = "of this test"
 
 
@@ -88,10 +90,11 @@ class Killed(BaseException):
 
 
 def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resumed(tmp_path: Path) -> None:
-    at_once = played(tmp_path / "one")
+    at_once = played(tmp_path / "one", plan=FORKED)
     assert at_once.lives > 8
+    assert at_once.forks > 4
     assert at_once.pump_ms >= 86_400_000
-    assert played(tmp_path / "two", workers=2) == at_once
+    assert played(tmp_path / "two", plan=FORKED, workers=2) == at_once
 
     kept = 0
 
@@ -104,11 +107,14 @@ def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resume
     for count in (3, 6):
         kept = 0
         with pytest.raises(Killed):
-            played(tmp_path / "killed", resume=count > 3, tell=kill)
+            played(tmp_path / "killed", plan=FORKED, resume=count > 3, tell=kill)
         with sqlite3.connect(tmp_path / "killed") as file:
             assert file.execute("SELECT count(*) FROM lives").fetchone() == (count,)
-    assert played(tmp_path / "killed", resume=True) == at_once
-    assert played(tmp_path / "two", resume=True, tell=lambda: pytest.fail("played again")) == at_once
+    assert played(tmp_path / "killed", plan=FORKED, resume=True) == at_once
+    assert (
+        played(tmp_path / "two", plan=FORKED, resume=True, tell=lambda: pytest.fail("played again"))
+        == at_once
+    )
 
 
 def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(tmp_path: Path) -> None:
@@ -254,7 +260,7 @@ def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was
         assert words in smoke.stdout
     assert (tmp_path / "campaign-smoke.sqlite3").is_file()
     done = told("replay", 12, "--plan", small)
-    assert done.output.startswith("day 0, 00:00:00.000  ")
+    assert done.output.startswith("day 0, 00:00  ")
     assert "every invariant held" in done.output
 
 
@@ -299,7 +305,7 @@ def test_workers_that_are_killed_cost_time_and_where_none_plays_any_life_that_is
         Campaign(PLAN, file, lambda: 0).run_on(type("KillingAll", (Killing,), {"batches_max": 0}), ignoring)
 
 
-def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
+def batches(path: Path, life_ms: int, result: Result) -> list[int]:
     """Of a campaign whose lives take so long, by its clock: how many lives each batch has."""
     workers, now_ms = InThisProcess(), 0
 
@@ -307,22 +313,20 @@ def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
         nonlocal now_ms
         now_ms += life_ms // workers.count()
 
-    with lives_file(path, plan=plan.digest(), code=CODE, resume=False, now_s=0) as file:
-        assert Campaign(plan, file, lambda: now_ms).run_on(lambda: workers, tell) == result
+    with lives_file(path, plan=LONGER.digest(), code=CODE, resume=False, now_s=0) as file:
+        assert Campaign(LONGER, file, lambda: now_ms).run_on(lambda: workers, tell) == result
     return workers.batches
 
 
 def test_a_batch_has_as_many_lives_as_take_a_second_and_no_more_than_are_left(tmp_path: Path) -> None:
-    text = b"pump_days = 5\ndeeds = 1\nquiet_stretches = 0\ntwins_every = 0\n"  # lives of some milliseconds
-    plan = read_plan(text, "short", "short.toml")
-    at_once = played(tmp_path / "one", plan=plan)
+    at_once = played(tmp_path / "one", plan=LONGER)
     of_1_ms, of_200_ms, of_5_s = (
-        batches(tmp_path / str(life_ms), life_ms, plan, at_once) for life_ms in (1, 200, 5_000)
+        batches(tmp_path / str(life_ms), life_ms, at_once) for life_ms in (1, 200, 5_000)
     )
     assert of_1_ms[:4] == of_200_ms[:4] == [1, 1, 1, 1]  # how long they take is not known yet
     assert {*of_5_s} == {1}
-    assert max(of_200_ms) == 6
-    assert 6 < max(of_1_ms) <= at_once.lives // 4
+    assert 1 < max(of_200_ms) <= 6
+    assert max(of_200_ms) <= max(of_1_ms) <= at_once.lives // 4
     assert max(map(sum, (of_1_ms, of_200_ms, of_5_s))) < 2 * at_once.lives
 
 
@@ -384,10 +388,10 @@ def test_each_shipped_plan_is_one_and_its_schema_says_so(name: str) -> None:
     assert not checker.is_valid({"pump_days": 1, "minutes": 1})
 
 
-def test_three_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
-    assert told("plans").output.split() == ["faults", "night", "smoke"]
+def test_four_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
+    assert told("plans").output.split() == ["cohort", "faults", "night", "smoke"]
     with pytest.raises(
-        BadConfiguration, match=r"cannot be read: .*; name a file, or one of faults, night, smoke"
+        BadConfiguration, match=r"cannot be read: .*; name a file, or one of cohort, faults, night, smoke"
     ):
         load_plan(str(tmp_path / "none.toml"))
 
