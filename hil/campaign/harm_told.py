@@ -20,9 +20,11 @@ class FaultHarmPart(TypedDict):
     """A fault that took effect while patients were at risk."""
 
     fault: Annotated[str, "name in the catalogue"]
-    lives: Annotated[int, "in how many lives"]
-    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
+    lives: Annotated[int, "in how many lives it took effect"]
+    at_work_ms: Annotated[int, "how long it did, and a day after"]
+    withdrawal_risk_ms: Annotated[int, "for how much of that time withdrawal was a risk"]
     overdose_risk_ms: Annotated[int, "the same of an overdose"]
+    more_risk_ms: Annotated[int, "how much more than usual that is in each of its lives; below 0: less"]
 
 
 class PatientPart(TypedDict):
@@ -33,7 +35,8 @@ class PatientPart(TypedDict):
     withdrawal_risk_lives: Annotated[int, "in how many lives"]
     overdose_risk_ms: Annotated[int, "over all lives"]
     overdose_risk_lives: Annotated[int, "in how many lives"]
-    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
+    watched_ms: Annotated[int, "how long patients were watched"]
+    faults: Annotated[list[FaultHarmPart], "those that took effect, by more_risk_ms"]
 
 
 def patient_part(harm: Harm) -> PatientPart:
@@ -44,12 +47,15 @@ def patient_part(harm: Harm) -> PatientPart:
         withdrawal_risk_lives=harm.lives["withdrawal_risk_ms"],
         overdose_risk_ms=harm.risk_ms["overdose_risk_ms"],
         overdose_risk_lives=harm.lives["overdose_risk_ms"],
+        watched_ms=harm.watched_ms,
         faults=[
             FaultHarmPart(
                 fault=fault,
                 lives=each.lives,
+                at_work_ms=each.at_work_ms,
                 withdrawal_risk_ms=each.withdrawal_ms,
                 overdose_risk_ms=each.overdose_ms,
+                more_risk_ms=each.more_risk_ms(harm.usual_share),
             )
             for fault, each in harm.ranked()
         ],
@@ -63,13 +69,15 @@ def patient_lines(part: PatientPart) -> Iterator[str]:
         f"(lives: {part['withdrawal_risk_lives']}), of an overdose for "
         f"{_hours(part['overdose_risk_ms'])} (lives: {part['overdose_risk_lives']})"
     )
-    for each in part["faults"][:FAULTS_SHOWN]:
+    more = [each for each in part["faults"] if each["more_risk_ms"] > 0]
+    for each in more[:FAULTS_SHOWN]:
         yield (
-            f"  while {each['fault']} took effect, and a day after: withdrawal "
-            f"{_hours(each['withdrawal_risk_ms'])}, overdose {_hours(each['overdose_risk_ms'])}"
+            f"  {each['fault']}: {_hours(each['more_risk_ms'])} a life more than usual; while it took effect, and a "
+            f"day after, withdrawal {_hours(each['withdrawal_risk_ms'])}, overdose {_hours(each['overdose_risk_ms'])} "
+            f"(lives: {each['lives']})"
         )
-    if (more := len(part["faults"]) - FAULTS_SHOWN) > 0:
-        yield f"  and while {counted(more, 'other fault')} did; --json has all"
+    if len(more) > FAULTS_SHOWN:
+        yield f"  {counted(len(more) - FAULTS_SHOWN, 'fault')} more with more risk than usual; --json has all"
     yield f"  {part['note']}"
 
 

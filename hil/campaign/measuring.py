@@ -12,7 +12,7 @@ from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten
 from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, PPM
-from hil.campaign.patient_watch import RISKS
+from hil.campaign.patient_watch import PATIENT_MEASURES
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
 
@@ -40,7 +40,7 @@ MEASURES: Final = {
     "volume_error_at_refill_nl": "what was drawn at a refill less what the pump expected",
     "volume_error_at_refill_ppm": "the same as a part of what the pump had counted as given, of 1 mL and more",
     "bolus_cut_short_nl": "what is missing, by the log, of a bolus that ended early",
-    **RISKS,
+    **PATIENT_MEASURES,
 }
 """What is measured here, by name; `Life.measured` may hold more."""
 COUNTED_LEAST_NL: Final = 1_000_000
@@ -310,6 +310,7 @@ class Measuring:
         """When the patient was at each of the risks, once that has been noted; empty without a patient."""
         if self.talk.patient is None:
             return []
+        self.note("patient_watched_ms", self.talk.patient.watched_ms)
         for name, stretches in self.talk.patient.risks.items():
             for stretch in stretches:
                 self.note(name, stretch.lasted_ms)

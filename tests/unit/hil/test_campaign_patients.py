@@ -14,9 +14,10 @@ from firmware_emu.profile import Implant
 from hil.campaign.bedside import Bedside
 from hil.campaign.conversation import Conversation, profile_of
 from hil.campaign.harm import Harm
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.life import Life, Play
 from hil.campaign.measuring import FaultLived
-from hil.campaign.patient_watch import RISKS, PatientWatch
+from hil.campaign.patient_watch import PATIENT_MEASURES, RISKS, PatientWatch
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import Lived, lived_by
 from hil.cli.json_schema import json_schema
@@ -50,7 +51,7 @@ def test_a_life_is_the_same_with_a_patient_and_without() -> None:
     for seed in (1, 2, 3):
         without = lived_by(read_plan(LIVES, "it", "it"), seed)
         with_one = lived_by(read_plan(LIVES + b"patient = true\n", "it", "it"), seed)
-        rest = tuple(each for each in with_one.measured if each[0] not in RISKS)
+        rest = tuple(each for each in with_one.measured if each[0] not in PATIENT_MEASURES)
         faults = tuple(each._replace(withdrawal_ms=0, overdose_ms=0) for each in with_one.faults)
         assert with_one._replace(measured=rest, faults=faults) == without
 
@@ -123,20 +124,37 @@ def test_the_same_seed_has_the_same_patient_and_another_seed_another() -> None:
     assert watch_of(bedside(1)).patient.person != watch_of(bedside(2)).patient.person
 
 
-def test_faults_are_ranked_by_the_time_that_patients_were_at_risk() -> None:
+def test_faults_are_ranked_by_the_risk_beyond_the_usual_while_they_took_effect() -> None:
     harm = Harm()
-    for fault, withdrawal_ms, overdose_ms in (("a", 5, 0), ("b", 0, 0), ("c", 1, 6), ("a", 1, 0)):
+    for fault, at_work_ms, withdrawal_ms, overdose_ms in (
+        ("long", 900, 90, 0),
+        ("idle", 50, 0, 0),
+        ("short", 10, 4, 3),
+        ("long", 900, 80, 0),
+    ):
         risk = FaultLived(
-            fault, 1, 9, 9, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
+            fault, 1, at_work_ms, 9, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
         )
-        measured = (("overdose_risk_ms", (overdose_ms,)),) if overdose_ms else ()
+        measured = (
+            ("overdose_risk_ms", (overdose_ms,)),
+            ("patient_watched_ms", (1_000,)),
+            ("withdrawal_risk_ms", (withdrawal_ms, 10)),
+        )
         harm.add(Lived(1, 1, (), (), measured=measured, faults=(risk,)))
-    assert [(fault, each.lives, each.at_risk_ms) for fault, each in harm.ranked()] == [
-        ("c", 1, 7),
-        ("a", 2, 6),
+    harm.add(
+        Lived(2, 1, (), (), measured=(("therapy_lost_ms", (5,)),), faults=(risk,))
+    )  # nobody was beside it
+    assert (harm.watched_ms, harm.risk_ms) == (4_000, {"withdrawal_risk_ms": 214, "overdose_risk_ms": 3})
+    assert harm.usual_share == 217 / 4_000
+    told = patient_part(harm)["faults"]
+    assert [(each["fault"], each["lives"], each["more_risk_ms"]) for each in told] == [
+        ("long", 2, 36),
+        ("short", 1, 6),
+        ("idle", 1, -3),
     ]
-    assert harm.risk_ms == {"withdrawal_risk_ms": 0, "overdose_risk_ms": 6}
-    assert harm.lives == {"withdrawal_risk_ms": 0, "overdose_risk_ms": 1}
+    lines = [*patient_lines(patient_part(harm))]
+    assert any(line.startswith("  short: ") for line in lines)
+    assert not any("idle" in line for line in lines)
 
 
 def test_whoever_is_told_of_patients_is_told_that_it_is_no_diagnosis(tmp_path: Path) -> None:
