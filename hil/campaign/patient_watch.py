@@ -23,11 +23,6 @@ RISKS: Final = {
     "withdrawal_risk_ms": "stretches in which the drug's effect was far below what the patient is used to",
     "overdose_risk_ms": "stretches in which the drug's effect was far above what the patient is used to",
 }
-"""Risks, by name."""
-PATIENT_MEASURES: Final = {
-    "patient_watched_ms": "how long a patient was beside the pump",
-    **RISKS,
-}
 """What a life with a patient yields besides, by name."""
 
 
@@ -52,14 +47,8 @@ class PatientWatch:
         self.patient = Patient(person, dose_ng_per_day, limits, pump.now_ms)
         self.risks: dict[str, list[Stretch]] = {name: [] for name in RISKS}
         self._seen_ms = dict.fromkeys(RISKS, 0)
-        self._from_ms = pump.now_ms
         self.tip_fg = _tip_fg(pump)
         """Drug that had left the catheter's tip at the last look: none ever comes back."""
-
-    @property
-    def watched_ms(self) -> int:
-        """How long, up to the last look."""
-        return self.patient.now_ms - self._from_ms
 
     @staticmethod
     def looks_ms(from_ms: int, until_ms: int) -> Iterator[int]:

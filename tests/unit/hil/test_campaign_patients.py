@@ -13,13 +13,15 @@ from firmware_emu.patient.person import NO_DIAGNOSIS, Limits
 from firmware_emu.profile import Implant
 from hil.campaign.bedside import Bedside
 from hil.campaign.conversation import Conversation, profile_of
-from hil.campaign.harm import Harm
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.life import Life, Play
+from hil.campaign.lives_file import lives_file
 from hil.campaign.measuring import FaultLived
-from hil.campaign.patient_watch import PATIENT_MEASURES, RISKS, PatientWatch
+from hil.campaign.patient_watch import RISKS, PatientWatch
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import Lived, lived_by
+from hil.campaign.report.findings import findings_of
+from hil.campaign.report.json_report import faults_of
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
@@ -51,7 +53,7 @@ def test_a_life_is_the_same_with_a_patient_and_without() -> None:
     for seed in (1, 2, 3):
         without = lived_by(read_plan(LIVES, "it", "it"), seed)
         with_one = lived_by(read_plan(LIVES + b"patient = true\n", "it", "it"), seed)
-        rest = tuple(each for each in with_one.measured if each[0] not in PATIENT_MEASURES)
+        rest = tuple(each for each in with_one.measured if each[0] not in RISKS)
         faults = tuple(each._replace(withdrawal_ms=0, overdose_ms=0) for each in with_one.faults)
         assert with_one._replace(measured=rest, faults=faults) == without
 
@@ -124,37 +126,29 @@ def test_the_same_seed_has_the_same_patient_and_another_seed_another() -> None:
     assert watch_of(bedside(1)).patient.person != watch_of(bedside(2)).patient.person
 
 
-def test_faults_are_ranked_by_the_risk_beyond_the_usual_while_they_took_effect() -> None:
-    harm = Harm()
-    for fault, at_work_ms, withdrawal_ms, overdose_ms in (
-        ("long", 900, 90, 0),
-        ("idle", 50, 0, 0),
-        ("short", 10, 4, 3),
-        ("long", 900, 80, 0),
-    ):
-        risk = FaultLived(
-            fault, 1, at_work_ms, 9, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
-        )
-        measured = (
-            ("overdose_risk_ms", (overdose_ms,)),
-            ("patient_watched_ms", (1_000,)),
-            ("withdrawal_risk_ms", (withdrawal_ms, 10)),
-        )
-        harm.add(Lived(1, 1, (), (), measured=measured, faults=(risk,)))
-    harm.add(
-        Lived(2, 1, (), (), measured=(("therapy_lost_ms", (5,)),), faults=(risk,))
-    )  # nobody was beside it
-    assert (harm.watched_ms, harm.risk_ms) == (4_000, {"withdrawal_risk_ms": 214, "overdose_risk_ms": 3})
-    assert harm.usual_share == 217 / 4_000
-    told = patient_part(harm)["faults"]
-    assert [(each["fault"], each["lives"], each["more_risk_ms"]) for each in told] == [
-        ("long", 2, 36),
-        ("short", 1, 6),
-        ("idle", 1, -3),
-    ]
-    lines = [*patient_lines(patient_part(harm))]
-    assert any(line.startswith("  short: ") for line in lines)
-    assert not any("idle" in line for line in lines)
+def test_faults_with_more_risk_than_usual_are_told_the_worst_first(tmp_path: Path) -> None:
+    """Of lives in a file, as no plan of a test is as long as it takes."""
+    plan = read_plan(LIVES.replace(b"pump_days = 1", b"pump_days = 3") + b"patient = true\n", "it", "it")
+    with lives_file(tmp_path / "lives", plan=plan.digest(), code="", resume=False, now_s=0) as file:
+        for seed, (fault, at_work_ms, withdrawal_ms, overdose_ms) in enumerate(
+            (("siphon", DAY_MS // 2, 5 * HOUR_MS, 0), ("wear", DAY_MS, 0, 0), ("mri", HOUR_MS, 0, HOUR_MS)), 1
+        ):
+            risk = FaultLived(
+                fault, 1, at_work_ms, 0, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
+            )
+            risks = {"overdose_risk_ms": overdose_ms, "withdrawal_risk_ms": withdrawal_ms}
+            measured = tuple((name, (ms,)) for name, ms in risks.items() if ms)
+            file.add(Lived(seed, DAY_MS, (), (), measured=measured, faults=(risk,)), 0)
+        found = findings_of(plan, "it", file)
+    part = patient_part(found.result.harm)
+    lines = [*patient_lines(part, faults_of(found))]
+    assert lines[0] == (
+        "patients: at risk of withdrawal for 5.0 h (lives: 1), of an overdose for 1.0 h (lives: 1)"
+    )
+    assert lines[1].startswith("  siphon: 4.0 h a life more than usual; ")
+    assert lines[1].endswith("withdrawal 5.0 h, overdose 0.0 h (lives: 1)")
+    assert lines[2].startswith("  mri: 0.9 h a life more than usual; ")
+    assert lines[3:] == [f"  {NO_DIAGNOSIS}"]
 
 
 def test_whoever_is_told_of_patients_is_told_that_it_is_no_diagnosis(tmp_path: Path) -> None:
