@@ -19,6 +19,7 @@ from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import Properties
 from hil.procedures.reservoir import check_refill
+from hil.quantity_words import ml
 from protocol.identifiers import RefillFlag
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
@@ -113,9 +114,8 @@ class CohortLife:
                 clinic.low_alarm_nl,
             )
         )
-        self.story.append(
-            Event(talk.now_ms, f"refill measured_nl={measured_nl} expected_nl={before.reservoir_calc_nl}")
-        )
+        words = f"refill: {ml(measured_nl)} read, {ml(before.reservoir_calc_nl)} expected; filled to {ml(clinic.fill_nl)}"
+        self.story.append(Event(talk.now_ms, words))
         if not first:
             self._compare(before.reservoir_calc_nl, measured_nl, told.diff_nl)
         self._filled_nl, self._filled_at_ms = clinic.fill_nl, talk.now_ms

@@ -23,6 +23,7 @@ from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
 from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
 from hil.cli.campaign_report_command import held_directory, report_command, write_report
 from hil.cli.connection import tell_error
@@ -37,7 +38,6 @@ from hil.targets.schemes import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
@@ -224,10 +224,10 @@ def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated |
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -317,12 +317,6 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
         f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
         f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
     )
-
-
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _clock_ms() -> int:

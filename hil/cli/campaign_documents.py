@@ -55,7 +55,8 @@ class EventPart(TypedDict):
     """Something that was done in a life."""
 
     at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done"]
+    number: Annotated[int, "of the deed in the life's row which it is of"]
+    deed: Annotated[str, "what was done, in words"]
 
 
 class ReplayPart(TypedDict):

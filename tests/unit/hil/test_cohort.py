@@ -217,7 +217,8 @@ def test_a_cohort_is_run_replayed_and_told_beside_what_is_published(tmp_path: Pa
     ):
         assert words in page
     replayed = CliRunner().invoke(cli, ["campaign", "replay", "2", "--plan", str(plan)])
-    assert "refill measured nl=" in replayed.output
+    assert "refill: " in replayed.output
+    assert " mL expected; filled to 18 mL" in replayed.output
     assert "in 150 days; every invariant held" in replayed.output
 
 
