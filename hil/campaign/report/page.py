@@ -308,7 +308,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     invariant = lived.invariant or ""
     faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
     told = _story(lived.story, open_=open_) if story else ""
-    again = page_text(replay_of(found, lived.seed))
+    again = page_text(replay_of(found, lived.seed, lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
@@ -339,10 +339,7 @@ def _story(events: Sequence[Event], *, open_: bool) -> str:
     shown = events[-_EVENTS_MAX:]
     first = len(events) - len(shown) + 1
     before = f"<p>{first - 1} before</p>" if first > 1 else ""
-    lines = "".join(
-        f"<li><time>{_moment(each.at_ms)}</time> {page_text(each.deed.replace('_', ' '))}</li>"
-        for each in shown
-    )
+    lines = "".join(f"<li><time>{_moment(each.at_ms)}</time> {page_text(each.deed)}</li>" for each in shown)
     return (
         f"<details{' open' if open_ else ''}><summary>Story: {counted(len(events), 'event')}</summary>{before}"
         f'<ol class="story" start="{first}">{lines}</ol></details>'
