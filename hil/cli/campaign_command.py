@@ -313,7 +313,7 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
     for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
         more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
         if more_h > 0:
-            harms.append(f"{more_h:.1f} h more {words} than usual in each of {worst['lives']} lives")
+            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
     if harms:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 

@@ -68,18 +68,18 @@ _HEADLINE: Final = {
     "volume": ("most wrong volume", "{} at a refill, in the mean"),
 }
 """What is said of the worst fault of each kind of harm."""
-_PLACES: Final = places(
-    {
-        "faults": "Faults, the worst first",
-        "violations": "Violations",
-        "invariants": "Invariants",
-        "pairs": "Faults in procedures",
-        "marks": "Never reached",
-        "measured": "Distributions",
-        "each": "Each fault",
-        "played": "What was played",
-    }
-)
+_PLACES: Final = {
+    "faults": "Faults, the worst first",
+    "violations": "Violations",
+    "invariants": "Invariants",
+    "pairs": "Faults in procedures",
+    "marks": "Never reached",
+    "cohort": "A cohort beside what is published",
+    "measured": "Distributions",
+    "each": "Each fault",
+    "played": "What was played",
+}
+"""The parts of a page by their anchors."""
 
 
 def page_of(found: Findings, *, by_other_code: bool = False) -> str:
@@ -97,6 +97,7 @@ def page_of(found: Findings, *, by_other_code: bool = False) -> str:
 
 def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
     plan, result = found.plan, found.result
+    is_cohort = plan.life == "cohort"
     parts = [
         f"<h1>pumpbench: campaign {page_text(plan.name)}</h1>",
         '<p class="small">Emulated pumps. Not a medical device; no evidence about any patient\'s pump.</p>',
@@ -105,13 +106,13 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _other_code() if by_other_code else "",
         _worst(found),
         f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
-        _PLACES,
+        places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
         _faults(found),
         _violations(found, stories),
         _invariants(found),
         _pairs(found),
         _marks(found),
-        _cohort(found),
+        _cohort(found) if is_cohort else "",
         _measured(found),
         '<h2 id="each">Each fault</h2>',
         *(_fault_section(found, fault) for fault in found.faults),
@@ -414,9 +415,6 @@ def _marks(found: Findings) -> str:
 
 
 def _cohort(found: Findings) -> str:
-    """Beside what is published; "" where the lives are of no cohort."""
-    if found.plan.life != "cohort":
-        return ""
     lines = "".join(f"<li>{page_text(line)}</li>" for line in cohort_lines(cohort_part(found.result.cohort)))
     return f'<h2 id="cohort">A cohort beside what is published</h2><ul>{lines}</ul>'
 
