@@ -156,12 +156,15 @@ class Campaign:
             workers.shutdown(cancel_futures=True)
 
     def _batch_lives(self, workers: int) -> int:
-        """How many lives are handed out at once: by how long those of this run took, and how much is left to play."""
+        """How many lives are handed out at once: by how long those of this run took, and how much is left to play.
+
+        Never more than were played in this run: the first few say little about either.
+        """
         lives = len(self._played) - self._resumed_lives
         if not lives or not self.result.lives:
             return 1
         took_ms = (self._clock_ms() - self._began_ms) * workers
-        batch = min(BATCH_LIVES_MAX, BATCH_MS * lives // max(took_ms, 1) + 1)
+        batch = min(BATCH_MS * lives // max(took_ms, 1) + 1, lives, BATCH_LIVES_MAX)
         if self._plan.pump_days is None:
             return batch
         left_ms = self._plan.pump_days * MS_PER_DAY - self.result.pump_ms

@@ -253,11 +253,11 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         faults=[],
         measured=[],
         finished=True,
         report=None,
-        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -291,7 +291,7 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     if document["cohort"] is not None:
         yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
-        yield from patient_lines(document["patient"])
+        yield from patient_lines(document["patient"], document["faults"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"

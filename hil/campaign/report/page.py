@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
-from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.cohort_told import cohort_part
 from hil.campaign.harm import NOTE
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
+from hil.campaign.report.cohort import cohort_html
 from hil.campaign.report.distribution import histogram, title_of, value_words
 from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
@@ -69,12 +70,12 @@ _HEADLINE: Final = {
 }
 """What is said of the worst fault of each kind of harm."""
 _PLACES: Final = {
+    "cohort": "The cohort",
     "faults": "Faults, the worst first",
     "violations": "Violations",
     "invariants": "Invariants",
     "pairs": "Faults in procedures",
     "marks": "Never reached",
-    "cohort": "A cohort beside what is published",
     "measured": "Distributions",
     "each": "Each fault",
     "played": "What was played",
@@ -107,12 +108,12 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _worst(found),
         f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
         places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
+        cohort_html(cohort_part(result.cohort)) if is_cohort else "",
         _faults(found),
         _violations(found, stories),
         _invariants(found),
         _pairs(found),
         _marks(found),
-        _cohort(found) if is_cohort else "",
         _measured(found),
         '<h2 id="each">Each fault</h2>',
         *(_fault_section(found, fault) for fault in found.faults),
@@ -412,11 +413,6 @@ def _marks(found: Findings) -> str:
         + (f"<ul>{listed}</ul>" if never else "<p>Each was reached.</p>")
         + (f"<details><summary>{len(rows)} were reached</summary>{reached}</details>" if rows else "")
     )
-
-
-def _cohort(found: Findings) -> str:
-    lines = "".join(f"<li>{page_text(line)}</li>" for line in cohort_lines(cohort_part(found.result.cohort)))
-    return f'<h2 id="cohort">A cohort beside what is published</h2><ul>{lines}</ul>'
 
 
 def _measured(found: Findings) -> str:

@@ -198,7 +198,7 @@ def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
     done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", out)
     assert done.exit_code == 0, done.output
     text = (out / PAGE_NAME).read_text()
-    assert "each refill, by weight" in part(text, "cohort")
+    assert "by weight" in part(text, "cohort")
     assert "The plan plays no pairs" in text
     assert 'id="m-accuracy_error_ppm"' in text
     read = Read(text)
