@@ -84,6 +84,9 @@ class DaskWorkers:
     scheduler cannot be reached.
     """
 
+    batch_ms: Final = 1_000
+    """Handing out takes some 10 ms, and the scheduler of a thousand workers has other work too."""
+
     def __init__(self, host: str, port: int, code: str, clock_ms: Callable[[], int]) -> None:
         self._name = f"dask://{host}:{port}"
         self._code, self._clock_ms = code, clock_ms

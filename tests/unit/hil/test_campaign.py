@@ -261,6 +261,8 @@ def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was
 class InThisProcess:
     """Workers that are said to be two, and play when they are asked."""
 
+    batch_ms = 1_000
+
     def __init__(self) -> None:
         self.batches: list[int] = []
 
@@ -312,7 +314,9 @@ def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
     return workers.batches
 
 
-def test_a_batch_has_as_many_lives_as_take_a_second_and_no_more_than_are_left(tmp_path: Path) -> None:
+def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_are_left(
+    tmp_path: Path,
+) -> None:
     text = b"pump_days = 5\ndeeds = 1\nquiet_stretches = 0\ntwins_every = 0\n"  # lives of some milliseconds
     plan = read_plan(text, "short", "short.toml")
     at_once = played(tmp_path / "one", plan=plan)
