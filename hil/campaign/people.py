@@ -8,6 +8,7 @@ from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from hil.campaign.conversation import bridged, flexible_program, simple_header
 from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
 from hil.campaign.slips import Slips
+from hil.quantity_words import counted
 from protocol.identifiers import (
     Activity,
     BolusKind,
@@ -52,7 +53,12 @@ class People(Slips):
     def cut_at_times(self) -> None:
         """Let power go in one of the next writes, now and then."""
         if self.random.random() < 0.05:
-            self.talk.pump.plant.cut_at_write(self.random.randrange(1, 4), self.random.randrange(0, 40))
+            self.power_goes_at_write(self.random.randrange(1, 4), self.random.randrange(0, 40))
+
+    def power_goes_at_write(self, count: int, torn_after_bytes: int) -> None:
+        """Let power go in a write to come, of which so many bytes are still written."""
+        self.tell(f"power is to go in write {count} from now, after {counted(torn_after_bytes, 'byte')}")
+        self.talk.pump.plant.cut_at_write(count, torn_after_bytes)
 
     def typed(self, value: int) -> int:
         """What somebody types who means this: most often this."""
@@ -96,7 +102,7 @@ class People(Slips):
         staged = bridged((simple_header(100_000, 500_000), (Segment(0, 200_000),)), volume_nl, rate)
         crc = self.talk.stage_program(*staged, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
-        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
+        self.passes(0, 7 * MS_PER_HOUR)
 
     def cancel(self) -> None:
         self.talk.ask(BolusCancel(self.next_id(), 0, 0xFFFF))
@@ -137,7 +143,7 @@ class People(Slips):
         answered = self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
         clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
         self.sometimes("a schedule refused because nobody knew the time", clock_invalid)
-        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
+        self.passes(0, 7 * MS_PER_HOUR)
 
     def boluses_of_a_program(self) -> None:
         """A program that gives boluses by itself, or lets the patient ask, or both."""
@@ -189,6 +195,7 @@ class People(Slips):
 
     def check_up(self, dose_ng_per_day: int = 50_000) -> None:
         """End every fault, see to every alarm, and leave a pump that runs slowly with a full reservoir."""
+        self.tell("check-up: every fault ends")
         for each in self.talk.pump.faults():
             if each.on or each.order is not None:
                 self.talk.pump.clear(each.fault.name)
@@ -218,12 +225,14 @@ class People(Slips):
         """Silence what sounds, again and again, and go."""
         for _ in range(self.random.choice((1, 3))):
             self.acknowledge_all()
-            self.talk.wait(self.random.choice((1, 10 * MS_PER_MINUTE)))
+            self.passes(1, 10 * MS_PER_MINUTE)
 
     def leave(self) -> None:
         """Go without a word: the session is left as it is."""
+        self.tell("whoever stood there goes without a word")
         self.talk.client = self.talk._new_client()
         self.talk.handset.client = self.talk.handset._new_client()
 
     def read_log(self) -> None:
+        self.tell("the log is read")
         self.talk.log()

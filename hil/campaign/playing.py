@@ -6,15 +6,22 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.cohort import CohortLife
 from hil.campaign.life import Life
 from hil.campaign.plan import POLICIES
 from hil.campaign.properties import Broken
 from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.campaign.deed import Event
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
+
+    AnyLife = Life | CohortLife
+    Made = tuple[AnyLife, Callable[[], object]]
+    """A life at its beginning, and what lives it."""
 
 RAISED: Final = "LIFE"
 """Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""
@@ -51,21 +58,17 @@ class Played(NamedTuple):
 
 def played_life(plan: Plan, seed: int) -> Played:
     """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for."""
-    twins = plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
-    lives: list[Life] = []
+    twins = plan.has_twin(seed)
+    lives: list[AnyLife] = []
     marks: set[str] = set()
     invariant, found = None, ""
     try:
         for other_truth in (False, True)[: 1 + twins]:
-            life = Life(
-                seed,
-                other_truth=other_truth,
-                empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
-                play=plan.play(),
-                sometimes=lambda mark, _: marks.add(mark),
+            life, live = MADE_BY[plan.life](
+                plan, seed, other_truth=other_truth, sometimes=lambda mark, _: marks.add(mark)
             )
             lives.append(life)
-            life.live(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+            live()
         if twins:
             hold_the_same(*lives)
     except Broken as broken:
@@ -87,6 +90,32 @@ def played_life(plan: Plan, seed: int) -> Played:
         () if invariant is None else story,
     )
     return Played(lived, story)
+
+
+def _random_life(
+    plan: Plan, seed: int, *, other_truth: bool, sometimes: Callable[[str, object], None]
+) -> Made:
+    life = Life(
+        seed,
+        other_truth=other_truth,
+        empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
+        play=plan.play(),
+        sometimes=sometimes,
+    )
+    pairs = () if plan.has_twin(seed) else plan.pairs_of(seed)
+    return life, lambda: life.live(plan.deeds, pairs, plan.quiet_stretches)
+
+
+def _cohort_life(plan: Plan, seed: int, **_: object) -> Made:
+    life = CohortLife(seed, plan.clinic(), plan.play())
+    return life, life.live
+
+
+MADE_BY: Final[dict[str, Callable[..., Made]]] = {
+    "random": _random_life,
+    "cohort": _cohort_life,
+}
+"""Who makes a life of each kind that a plan can name."""
 
 
 def lived_by(plan: Plan, seed: int) -> Lived:

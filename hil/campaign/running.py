@@ -16,6 +16,7 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE
 from hil.campaign.harm import Harm
 from hil.campaign.plan import LAST_SEED
 from hil.campaign.playing import lived_by
+from hil.campaign.published import Cohort
 from hil.campaign.workers import Processes, batch_by
 from hil.errors import BenchLost
 
@@ -47,6 +48,7 @@ class Result:
     """In how many lives each fault took effect in each procedure."""
     violations: list[Lived] = field(default_factory=list)
     harm: Harm = field(default_factory=Harm)
+    cohort: Cohort = field(default_factory=Cohort)
 
     def add(self, lived: Lived) -> None:
         """The next life."""
@@ -55,6 +57,7 @@ class Result:
         self.marks.update(lived.marks)
         self.pairs.update(lived.pairs)
         self.harm.add(lived)
+        self.cohort.add(lived)
         if lived.invariant is not None:
             self.violations.append(lived)
 

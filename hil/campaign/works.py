@@ -21,9 +21,9 @@ class Works(World):
 
     def pair(self) -> None:
         """After a check-up begin a work, let the fault be, and see whether it took effect meanwhile."""
+        fault, work = self.drawn("fault", None), self.drawn("work", None)
         self.tried(self.check_up)
         self.look()
-        fault, work = self.given["fault"], self.given["work"]
         row = WORKS[work]
         if row.begins is not None:
             getattr(self, row.begins)()

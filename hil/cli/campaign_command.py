@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.code_digest import code_digest
+from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
-from hil.cli.campaign_harm import patient_lines, patient_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -32,7 +34,6 @@ from hil.targets.schemes import host_and_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
@@ -59,7 +60,7 @@ def campaign() -> None:
     """Play lives of emulated pumps by the thousand, and look at what must hold in each.
 
     A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
-    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, cohort, or a TOML file
     (hil/campaign/plan.schema.json).
     """
 
@@ -195,10 +196,10 @@ def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated |
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -227,6 +228,7 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -253,9 +255,12 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs = counted(len(document["pairs"]), "pair")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    if document["marks"] or document["pairs"]:
+        pairs = counted(len(document["pairs"]), "pair")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
     yield from (f"never reached: {mark}" for mark in never)
+    if document["cohort"] is not None:
+        yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
         yield from patient_lines(document["patient"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
@@ -265,12 +270,6 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         yield f"and in {more} more; --json has all"
     held = "no invariant was violated" if not document["violations"] else "violated"
     yield f"{len(document['invariants'])} invariants held against each life: {held}; lives are in {document['file']}"
-
-
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _clock_ms() -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
+from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
+from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
+
 
 class MarkPart(TypedDict):
     """A mark that the plan asks for."""
@@ -30,26 +33,6 @@ class ViolationPart(TypedDict):
     replay: Annotated[str, "command that plays the life again"]
 
 
-class FaultHarmPart(TypedDict):
-    """A fault that took effect while patients were at risk."""
-
-    fault: Annotated[str, "name in the catalogue"]
-    lives: Annotated[int, "in how many lives"]
-    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
-    overdose_risk_ms: Annotated[int, "the same of an overdose"]
-
-
-class PatientPart(TypedDict):
-    """How long the modelled patients were at risk."""
-
-    note: Annotated[str, "what this does not say"]
-    withdrawal_risk_ms: Annotated[int, "over all lives"]
-    withdrawal_risk_lives: Annotated[int, "in how many lives"]
-    overdose_risk_ms: Annotated[int, "over all lives"]
-    overdose_risk_lives: Annotated[int, "in how many lives"]
-    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
-
-
 class CampaignPart(TypedDict):
     """What came of a campaign; of a plan in pump-days the same each time, but for what is of the host's clock."""
 
@@ -63,6 +46,7 @@ class CampaignPart(TypedDict):
     violations: Annotated[list[ViolationPart], "by seed; empty: all held"]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     pairs: Annotated[list[PairPart], "those that were reached"]
+    cohort: Annotated[CohortPart | None, "null: the plan's lives are of no cohort"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
     elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
     pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]
@@ -73,7 +57,8 @@ class EventPart(TypedDict):
     """Something that was done in a life."""
 
     at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done"]
+    number: Annotated[int, "of the deed in the life's row which it is of"]
+    deed: Annotated[str, "what was done, in words"]
 
 
 class ReplayPart(TypedDict):

@@ -14,6 +14,7 @@ from firmware_emu.profile import Implant
 from hil.campaign.bedside import Bedside
 from hil.campaign.conversation import Conversation, profile_of
 from hil.campaign.harm import Harm
+from hil.campaign.life import Life, Play
 from hil.campaign.measuring import FaultLived
 from hil.campaign.patient_watch import RISKS, PatientWatch
 from hil.campaign.plan import read_plan
@@ -98,6 +99,23 @@ def test_fluid_that_goes_back_takes_nothing_from_the_patient() -> None:
     talk.wait(HOUR_MS)
     watch = watch_of(talk)
     assert 0 < watch.patient.effect_ng_per_ml < watch.patient.usual_ng_per_ml
+
+
+def test_a_fork_of_a_life_has_a_patient_of_its_own_and_the_same_future() -> None:
+    life = Life(3, play=Play(patient=Limits()))
+    life.live(4)
+    fork = life.fork()
+    forked, stayed = fork.talk.patient, life.talk.patient
+    assert forked is not None
+    assert stayed is not None
+    then = (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml)
+    fork.live(4)
+    assert (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml) == then
+    life.live(4)
+    assert (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml) == (
+        forked.patient.now_ms,
+        forked.patient.effect_ng_per_ml,
+    )
 
 
 def test_the_same_seed_has_the_same_patient_and_another_seed_another() -> None:

@@ -1,11 +1,10 @@
-"""What `pumpbench campaign run` tells of the patients of its lives."""
+"""What is told of the patients of a campaign: a part of documents, and lines for people."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 
 from hil.campaign.harm import NOTE
-from hil.cli.campaign_documents import FaultHarmPart, PatientPart
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
@@ -15,6 +14,26 @@ if TYPE_CHECKING:
 
 FAULTS_SHOWN: Final = 10
 MS_PER_HOUR: Final = 3_600_000
+
+
+class FaultHarmPart(TypedDict):
+    """A fault that took effect while patients were at risk."""
+
+    fault: Annotated[str, "name in the catalogue"]
+    lives: Annotated[int, "in how many lives"]
+    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
+    overdose_risk_ms: Annotated[int, "the same of an overdose"]
+
+
+class PatientPart(TypedDict):
+    """How long the modelled patients were at risk."""
+
+    note: Annotated[str, "what this does not say"]
+    withdrawal_risk_ms: Annotated[int, "over all lives"]
+    withdrawal_risk_lives: Annotated[int, "in how many lives"]
+    overdose_risk_ms: Annotated[int, "over all lives"]
+    overdose_risk_lives: Annotated[int, "in how many lives"]
+    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
 
 
 def patient_part(harm: Harm) -> PatientPart:
