@@ -233,7 +233,7 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
         f"{_value('_nl', fault.error_each_nl)} ({_value('_nl', fault.error_nl)})"
         if fault.error_nl
         else "none",
-        _story_of(found, fault) or "no harm",
+        _story_of(found, fault) or "&ndash;",
     ]
     data = "".join(
         f'<td data-label="{page_text(column)}">{cell}</td>'
@@ -283,7 +283,8 @@ def _violations(found: Findings, stories: int) -> str:
     broken = found.result.violations
     head = '<h2 id="violations">Violations</h2>'
     if not broken:
-        head += "<p>No invariant was violated.</p>"
+        held = "No invariant was violated." if found.result.lives else "No life was played."
+        head += f"<p>{held}</p>"
     shown = [
         _violation(found, lived, story=number < stories, open_=number == 0)
         for number, lived in enumerate(broken[:BROKEN_MAX])

@@ -180,6 +180,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     (tmp_path / "lives").unlink()
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
+    assert "No invariant was violated" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
