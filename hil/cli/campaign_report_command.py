@@ -22,7 +22,7 @@ from hil.errors import PumpbenchError, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hil.campaign.report.findings import Findings
 
@@ -38,8 +38,12 @@ Exit codes:
 @click.command("report", epilog=EXIT_CODES)
 @click.argument("file_named", metavar="FILE")
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the lives.")
-@click.option("--minutes", type=WholeNumber(f"1 to {MINUTES_MAX}"), help="As the run was asked for.")
-@click.option("--explore", is_flag=True, help="As the run was asked for.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="What --minutes of the run was, if it had that.",
+)
+@click.option("--explore", is_flag=True, help="Whether the run had --explore.")
 @click.option("--out", "out_named", metavar="DIR", required=True, help="Where the report goes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def report_command(*, as_json: bool, **given: Any) -> None:
@@ -92,6 +96,25 @@ def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]
         yield directory
     finally:
         directory.close()
+
+
+@contextmanager
+def unfinished_meanwhile(
+    directory: CampaignReportDirectory | None, findings: Callable[[], Findings]
+) -> Iterator[None]:
+    """A report of what there is so far lies there while lives are played, and where that ends before its end.
+
+    A run that is killed leaves none that looks finished. None: no report is wanted.
+    """
+    if directory is None:
+        yield
+        return
+    directory.write(findings())
+    try:
+        yield
+    except BaseException:
+        directory.write(findings())
+        raise
 
 
 def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:
