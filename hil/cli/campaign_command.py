@@ -190,7 +190,7 @@ def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated |
         raise BadConfiguration(
             f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
         )
-    lived, story = played_life(plan, seed)
+    lived, story, _ = played_life(plan, seed)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
