@@ -232,7 +232,7 @@ def _replay(
     branch = () if branch_named is None else read_branch(branch_named)
     if branch:
         check_of_deeds(plan)
-    lived, story = played_life(plan, seed, branch)
+    lived, story, _ = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
