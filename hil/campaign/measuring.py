@@ -13,6 +13,7 @@ from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, PPM
 from hil.campaign.patient_watch import RISKS
+from hil.campaign.published import COHORT_MEASURES
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
 
@@ -41,6 +42,7 @@ MEASURES: Final = {
     "volume_error_at_refill_ppm": "the same as a part of what the pump had counted as given, of 1 mL and more",
     "bolus_cut_short_nl": "what is missing, by the log, of a bolus that ended early",
     **RISKS,
+    **COHORT_MEASURES,
 }
 """What is measured here, by name; `Life.measured` may hold more."""
 COUNTED_LEAST_NL: Final = 1_000_000

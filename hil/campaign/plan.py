@@ -53,6 +53,8 @@ class Kind(NamedTuple):
     """What other kinds have keys for."""
     unseen: frozenset[str] = frozenset()
     """Invariants that nothing looks at in them."""
+    of_deeds: bool = False
+    """Whether each is a row of deeds, which can be gone on from, cut and shortened."""
 
 
 def _whole(meaning: str, low: int, high: int) -> Key:
@@ -91,11 +93,12 @@ def _names(meaning: str, known: Iterable[str]) -> Key:
 KINDS: Final = {
     "random": Kind(
         frozenset(
-            {
+            (
                 *("deeds", "quiet_stretches", "pairs", "twins_every", "explore"),
                 *("empty_policy", "faults", "marks", "weights"),
-            }
-        )
+            )
+        ),
+        of_deeds=True,
     ),
     "cohort": Kind(frozenset({"cohort"}), {"twins_every": 0, "marks": ()}, OF_DEEDS),
 }
@@ -285,16 +288,15 @@ def for_minutes(plan: Plan, minutes: int) -> Plan:
 
 
 def exploring_plan(plan: Plan) -> Plan:
-    """The same lives, gone on from at their rarest states as often as the plan says, or else as usual.
-
-    BadConfiguration for lives that are no rows of deeds.
-    """
-    if "explore" not in KINDS[plan.life].keys:
-        raise BadConfiguration(
-            f"the lives of the plan {plan.name} are of a {plan.life}: they have no forks",
-            advice="leave it out",
-        )
+    """The same lives, gone on from at their rarest states as often as the plan says, or else as usual."""
+    check_of_deeds(plan)
     return plan if plan.explore else replace(plan, explore=USUAL_FORKS)
+
+
+def check_of_deeds(plan: Plan) -> None:
+    """BadConfiguration where lives of this plan are no rows of deeds, so that none can be gone on from or shortened."""
+    if not KINDS[plan.life].of_deeds:
+        raise BadConfiguration(f"{plan.name} has {plan.life} lives, which are no rows of deeds")
 
 
 def shipped_plans() -> tuple[str, ...]:

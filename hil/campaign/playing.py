@@ -16,14 +16,14 @@ from hil.campaign.twins import hold_the_same
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.campaign.deed import Event
+    from hil.campaign.deed import Deed, Event
     from hil.campaign.exploring import Branch, Explored
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
 
     AnyLife = Life | CohortLife
-    Made = tuple[AnyLife, Callable[[], object]]
-    """A life at its beginning, and what lives it."""
+    Made = tuple[AnyLife, Callable[[Exploring, Branch], object]]
+    """A life at its beginning, and what lives it, gone on from where it is rare, or as the fork of a branch."""
 
 RAISED: Final = "LIFE"
 """Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""
@@ -52,7 +52,7 @@ class Lived(NamedTuple):
     branch: str = ""
     """Of the fork in which the invariant did not hold; empty: it was the life itself, or all held."""
     deeds: int = 0
-    """How many, also those of a twin; without those of forks. 0: of none that is a row of deeds."""
+    """How many, also those of a twin; without those of forks."""
     cells: tuple[str, ...] = ()
     """Where its pump was (`cells`), without forks."""
     explored: Explored = NOTHING_EXPLORED
@@ -64,6 +64,8 @@ class Played(NamedTuple):
 
     lived: Lived
     story: tuple[Event, ...]
+    row: tuple[Deed, ...] = ()
+    """The deeds of it; none of a life that is no row of deeds."""
 
 
 def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -> Played:
@@ -80,22 +82,15 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
     try:
         for other_truth in (False, True)[: 1 + twins]:
             life, live = MADE_BY[plan.life](
-                plan,
-                seed,
-                other_truth=other_truth,
-                sometimes=lambda mark, _: marks.add(mark),
-                exploring=exploring,
-                branch=branch,
+                plan, seed, twins=twins, other_truth=other_truth, sometimes=lambda mark, _: marks.add(mark)
             )
             lives.append(life)
-            live()
+            live(exploring, branch)
         if twins:
             hold_the_same(*lives)
         exploring.go_on(marks)
-    except Broken as broken:
-        invariant, found = broken.invariant, str(broken).partition(": ")[2]
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
-        invariant, found = RAISED, _told(error)
+        invariant, found, _ = wrong_of(error)
     broken_fork = exploring.fork if invariant is not None else None
     story = tuple((broken_fork or lives[-1]).story) if lives else ()
     faults = (broken_fork or lives[0]).measuring.faults if lives else ()
@@ -112,36 +107,45 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         tuple(faults),
         () if invariant is None else story,
         "" if invariant is None else branch_text(branch or exploring.branch),
-        exploring.deeds_alone,
+        sum(len(each.done) for each in lives),
         tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
         exploring.explored(marks),
     )
-    return Played(lived, story)
+    return Played(lived, story, tuple((broken_fork or lives[-1]).done) if lives else ())
 
 
-def _random_life(
+def life_of(
     plan: Plan,
     seed: int,
     *,
-    other_truth: bool,
-    sometimes: Callable[[str, object], None],
-    exploring: Exploring,
-    branch: Branch,
-) -> Made:
-    life = Life(
+    other_truth: bool = False,
+    sometimes: Callable[[str, object], None] = lambda _mark, _happened: None,
+) -> Life:
+    """A life of a plan by chance, at its beginning."""
+    return Life(
         seed,
         other_truth=other_truth,
         empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
         play=plan.play(),
         sometimes=sometimes,
     )
-    row = life.row(plan.deeds, () if plan.has_twin(seed) else plan.pairs_of(seed), plan.quiet_stretches)
-    return life, lambda: exploring.live(life, row_of(life, row, branch) if branch else row)
+
+
+def _random_life(
+    plan: Plan, seed: int, *, twins: bool, other_truth: bool, sometimes: Callable[[str, object], None]
+) -> Made:
+    life = life_of(plan, seed, other_truth=other_truth, sometimes=sometimes)
+
+    def live(exploring: Exploring, branch: Branch) -> None:
+        row = life.row(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+        exploring.live(life, row_of(life, row, branch) if branch else row)
+
+    return life, live
 
 
 def _cohort_life(plan: Plan, seed: int, **_: object) -> Made:
     life = CohortLife(seed, plan.clinic(), plan.play())
-    return life, life.live
+    return life, lambda _exploring, _branch: life.live()
 
 
 MADE_BY: Final[dict[str, Callable[..., Made]]] = {
@@ -156,6 +160,10 @@ def lived_by(plan: Plan, seed: int) -> Lived:
     return played_life(plan, seed, forks=plan.explore).lived
 
 
-def _told(error: Exception) -> str:
+def wrong_of(error: Exception) -> tuple[str, str, str]:
+    """The invariant that does not hold, what was found, and where something was raised that nobody expects."""
+    if isinstance(error, Broken):
+        return error.invariant, str(error).partition(": ")[2], ""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return RAISED, f"{type(error).__name__}: {error} ({place})", f"{type(error).__name__}, {place}"

@@ -22,7 +22,7 @@ from hil.campaign.plan import (
     MINUTES_MAX,
     Asked,
     as_asked,
-    exploring_plan,
+    check_of_deeds,
     load_plan,
     shipped_plans,
 )
@@ -155,9 +155,9 @@ def _run(
     out_named: str | None,
     resume: bool,
     workers: int | None,
+    report_named: str | None,
     executor_named: str | None,
     asked: Asked,
-    report_named: str | None,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = as_asked(load_plan(plan_named), asked)
@@ -231,8 +231,8 @@ def _replay(
         )
     branch = () if branch_named is None else read_branch(branch_named)
     if branch:
-        exploring_plan(plan)  # which says where there are no forks
-    lived, story = played_life(plan, seed, branch)
+        check_of_deeds(plan)
+    lived, story, _ = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
@@ -270,13 +270,13 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         cells=len(result.cells),
         explored=explored_part(result),
         faults=[],
         measured=[],
         finished=True,
         report=None,
-        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -312,7 +312,7 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     if document["cohort"] is not None:
         yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
-        yield from patient_lines(document["patient"])
+        yield from patient_lines(document["patient"], document["faults"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"
@@ -334,7 +334,7 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
     for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
         more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
         if more_h > 0:
-            harms.append(f"{more_h:.1f} h more {words} than usual in each of {worst['lives']} lives")
+            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
     if harms:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 

@@ -18,7 +18,7 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import PumpbenchError, in_one_line
+from hil.errors import BadConfiguration, PumpbenchError, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
@@ -88,10 +88,14 @@ def _report(
 @contextmanager
 def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]:
     """A directory for a report, held; stderr says which report will be replaced. Errors are those of the directory."""
+    if not named:
+        raise BadConfiguration(f"{option} names no directory", advice="name one")
     directory = CampaignReportDirectory(path_of(named, option))
     directory.take()
     try:
-        if earlier := directory.earlier():
+        earlier = directory.earlier()
+        directory.try_to_write()
+        if earlier:
             say(f"pumpbench: replaced: {earlier}")
         yield directory
     finally:

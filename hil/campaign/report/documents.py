@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final, TypedDict
 
+from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - the schema is made from it
+
 
 class SchemaPart(TypedDict):
     """Which document this is."""
@@ -128,6 +130,7 @@ class CampaignReportDocument(TypedDict):
     violations: Annotated[list[BrokenPart], "by seed; empty: all held"]
     harm: Annotated[HarmPart, "how much there was"]
     note: Annotated[str, "what is said of patients is no diagnosis"]
+    cohort: Annotated[CohortPart | None, "null: the lives are of no cohort"]
     faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
     pairs: Annotated[list[CellPart], "each fault of the plan in each procedure; empty: the plan plays none"]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]

@@ -7,7 +7,7 @@ import shlex
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from hil.campaign.cohort import COHORT_MEASURES
+from hil.campaign.cohort_told import cohort_part
 from hil.campaign.harm import NOTE
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     )
     from hil.campaign.report.findings import FaultFound, Findings
 
-_MEANINGS: Final = MEASURES | COHORT_MEASURES
 MS_PER_DAY: Final = 86_400_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
 
@@ -48,6 +47,7 @@ def document_of(found: Findings) -> CampaignReportDocument:
         "violations": [_broken(found, lived) for lived in found.result.violations],
         "harm": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms, "risk_ms": found.risk_ms},
         "note": NOTE,
+        "cohort": cohort_part(found.result.cohort) if found.plan.life == "cohort" else None,
         "faults": faults_of(found),
         "pairs": cells_of(found),
         "marks": [{"mark": mark, "lives": found.result.marks[mark]} for mark in found.plan.marks],
@@ -140,13 +140,13 @@ def spreads_of(found: Findings) -> list[SpreadPart]:
 
 def measures_of(found: Findings) -> list[str]:
     """The names of what was measured, in the order of a report."""
-    ours = [name for name in _MEANINGS if name in found.measured]
-    return ours + sorted(found.measured.keys() - _MEANINGS.keys())
+    ours = [name for name in MEASURES if name in found.measured]
+    return ours + sorted(found.measured.keys() - MEASURES.keys())
 
 
 def meaning_of_measure(name: str) -> str:
     """What was measured, in words; "" where nobody says."""
-    return _MEANINGS.get(name, "")
+    return MEASURES.get(name, "")
 
 
 def pump_years_per_s(found: Findings) -> float:

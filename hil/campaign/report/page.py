@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
-from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.cohort_told import cohort_part
 from hil.campaign.harm import NOTE
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
+from hil.campaign.report.cohort import cohort_html
 from hil.campaign.report.distribution import histogram, title_of, value_words
 from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
@@ -68,18 +69,18 @@ _HEADLINE: Final = {
     "volume": ("most wrong volume", "{} at a refill, in the mean"),
 }
 """What is said of the worst fault of each kind of harm."""
-_PLACES: Final = places(
-    {
-        "faults": "Faults, the worst first",
-        "violations": "Violations",
-        "invariants": "Invariants",
-        "pairs": "Faults in procedures",
-        "marks": "Never reached",
-        "measured": "Distributions",
-        "each": "Each fault",
-        "played": "What was played",
-    }
-)
+_PLACES: Final = {
+    "cohort": "The cohort",
+    "faults": "Faults, the worst first",
+    "violations": "Violations",
+    "invariants": "Invariants",
+    "pairs": "Faults in procedures",
+    "marks": "Never reached",
+    "measured": "Distributions",
+    "each": "Each fault",
+    "played": "What was played",
+}
+"""The parts of a page by their anchors."""
 
 
 def page_of(found: Findings, *, by_other_code: bool = False) -> str:
@@ -97,6 +98,7 @@ def page_of(found: Findings, *, by_other_code: bool = False) -> str:
 
 def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
     plan, result = found.plan, found.result
+    is_cohort = plan.life == "cohort"
     parts = [
         f"<h1>pumpbench: campaign {page_text(plan.name)}</h1>",
         '<p class="small">Emulated pumps. Not a medical device; no evidence about any patient\'s pump.</p>',
@@ -105,13 +107,13 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _other_code() if by_other_code else "",
         _worst(found),
         f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
-        _PLACES,
+        places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
+        cohort_html(cohort_part(result.cohort)) if is_cohort else "",
         _faults(found),
         _violations(found, stories),
         _invariants(found),
         _pairs(found),
         _marks(found),
-        _cohort(found),
         _measured(found),
         '<h2 id="each">Each fault</h2>',
         *(_fault_section(found, fault) for fault in found.faults),
@@ -231,7 +233,7 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
         f"{_value('_nl', fault.error_each_nl)} ({_value('_nl', fault.error_nl)})"
         if fault.error_nl
         else "none",
-        _story_of(found, fault) or "no harm",
+        _story_of(found, fault) or "&ndash;",
     ]
     data = "".join(
         f'<td data-label="{page_text(column)}">{cell}</td>'
@@ -281,7 +283,8 @@ def _violations(found: Findings, stories: int) -> str:
     broken = found.result.violations
     head = '<h2 id="violations">Violations</h2>'
     if not broken:
-        head += "<p>No invariant was violated.</p>"
+        held = "No invariant was violated." if found.result.lives else "No life was played."
+        head += f"<p>{held}</p>"
     shown = [
         _violation(found, lived, story=number < stories, open_=number == 0)
         for number, lived in enumerate(broken[:BROKEN_MAX])
@@ -411,14 +414,6 @@ def _marks(found: Findings) -> str:
         + (f"<ul>{listed}</ul>" if never else "<p>Each was reached.</p>")
         + (f"<details><summary>{len(rows)} were reached</summary>{reached}</details>" if rows else "")
     )
-
-
-def _cohort(found: Findings) -> str:
-    """Beside what is published; "" where the lives are of no cohort."""
-    if found.plan.life != "cohort":
-        return ""
-    lines = "".join(f"<li>{page_text(line)}</li>" for line in cohort_lines(cohort_part(found.result.cohort)))
-    return f'<h2 id="cohort">A cohort beside what is published</h2><ul>{lines}</ul>'
 
 
 def _measured(found: Findings) -> str:

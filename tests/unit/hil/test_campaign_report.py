@@ -180,6 +180,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     (tmp_path / "lives").unlink()
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
+    assert "No invariant was violated" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
@@ -189,6 +190,20 @@ def test_a_campaign_in_which_all_held_says_so_and_is_finished(tmp_path: Path) ->
     assert '<p class="banner good">11 invariants held in each of 8 lives' in text
     assert "UNFINISHED" not in text
     assert "Worst fault, most therapy lost: <a" in text
+
+
+def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    plan = tmp_path / "it.toml"
+    plan.write_bytes(b'pump_days = 900\nlife = "cohort"\n[cohort]\ndays = 150\n')
+    done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", out)
+    assert done.exit_code == 0, done.output
+    text = (out / PAGE_NAME).read_text()
+    assert "by weight" in part(text, "cohort")
+    assert "The plan plays no pairs" in text
+    assert 'id="m-accuracy_error_ppm"' in text
+    read = Read(text)
+    assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
 
 
 def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
@@ -263,13 +278,13 @@ def test_few_numbers_of_many_are_those_of_the_row() -> None:
 @for_each(
     ("name", "values"),
     [
-        ("stall_to_alarm_ms", [1_200_000]),
+        ("stall_to_alarm_ms", [1_200_000] * 5),
         ("stall_to_alarm_ms", [1_200_000 + each for each in range(50)] + [10**9]),
-        ("stopped_ms", [1, 10**3, 10**6, 10**10]),
-        ("dry_to_alarm_ms", [-(10**8), 0, 10**8]),
+        ("stopped_ms", [1, 10**3, 10**6, 10**6, 10**10]),
+        ("dry_to_alarm_ms", [-(10**8), 0, 0, 1, 10**8]),
         ("volume_error_at_refill_ppm", [0] * 5),
         ("volume_error_at_refill_nl", [-20_000_000, *range(200)]),
-        ("beats_per_min", [60, 70, 80]),
+        ("beats_per_min", [60, 70, 80, 90, 100]),
     ],
     name=lambda case: f"{case[0]} of {len(case[1])}",
 )
@@ -282,6 +297,12 @@ def test_each_value_is_in_a_bar_or_counted_as_too_far_out(name: str, values: lis
     assert out < max(1, len(values) // 10) or not beyond
     assert "NaN" not in drawn
     assert "inf" not in drawn.replace("infus", "")
+
+
+def test_few_values_are_said_and_not_drawn() -> None:
+    drawn = histogram("dry_to_alarm_ms", "", [3_600_000, -60_000])
+    assert "<svg" not in drawn
+    assert "-1 min, 1 h." in drawn
 
 
 def _titles(drawn: str) -> list[str]:
@@ -362,7 +383,12 @@ def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / PAGE_NAME).write_text("of somebody")
-    for out, words in ((tmp_path / "file" / "x", "cannot be written"), (foreign, "no report of a campaign")):
+    for out, words in (
+        (tmp_path / "file" / "x", "cannot be written"),
+        ("/proc", "cannot be written"),  # it is there, and takes no file of anybody
+        ("", "--report names no directory"),
+        (foreign, "no report of a campaign"),
+    ):
         done = told("run", plan_file, "--out", tmp_path / "lives", "--report", out)
         assert isinstance(done.exception, BadConfiguration), done.output
         assert words in str(done.exception)

@@ -231,9 +231,7 @@ def test_a_cell_says_state_flow_alarms_and_one_fault() -> None:
 def test_a_plan_may_say_how_often_and_where_it_does_not_there_is_a_usual_number() -> None:
     assert exploring_plan(PLAN).explore == 8
     assert exploring_plan(read_plan(b"pump_days = 1", "it", "it.toml")).explore == 48
-    with pytest.raises(
-        BadConfiguration, match="lives of the plan cohort are of a cohort: they have no forks"
-    ):
+    with pytest.raises(BadConfiguration, match="cohort has cohort lives, which are no rows of deeds"):
         exploring_plan(load_plan("cohort"))
     with pytest.raises(BadConfiguration, match="explore must be a whole number from 0 to 1000, is -1"):
         read_plan(b"pump_days = 1\nexplore = -1", "it", "it.toml")
