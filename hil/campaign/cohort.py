@@ -19,6 +19,7 @@ from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import Properties
 from hil.procedures.reservoir import check_refill
+from hil.quantity_words import ml
 from protocol.identifiers import RefillFlag
 from protocol.messages.reading import GetStatus
 from protocol.messages.reservoir import GetReservoir, Refill
@@ -30,18 +31,6 @@ if TYPE_CHECKING:
 
 WALL_AT_START_S: Final = 826_000_000
 DRUG_ID: Final = 1
-COHORT_MEASURES: Final = {
-    "accuracy_error_ppm": "by which a pump moves more than it should, as it was drawn",
-    "refill_interval_ms": "from one refill to the next",
-    "programmed_at_refill_nl": "what a pump was programmed to give from one refill to the next",
-    "read_error_at_refill_ppm": "what a pump gave from one refill to the next by syringe and entered fill, "
-    "more than it was programmed to",
-    "weighed_error_at_refill_ppm": "the same by what really left the reservoir",
-    "read_error_at_6_months_ppm": "the same by syringe, of all refills of a pump in 6 months together",
-    "read_error_at_12_months_ppm": "the same of 12 months",
-    "refill_to_investigate_nl": "how far a measured volume was off that a programmer would have investigated [PRC-004]",
-}
-"""What a pump of a cohort yields besides, by name."""
 MONTHS_AT_DAYS: Final = {6: 183, 12: 365}
 """When all refills so far are counted together, as in Wesemann 2014."""
 
@@ -125,9 +114,9 @@ class CohortLife:
                 clinic.low_alarm_nl,
             )
         )
-        self.story.append(
-            Event(talk.now_ms, f"refill measured_nl={measured_nl} expected_nl={before.reservoir_calc_nl}")
-        )
+        expected, filled = ml(before.reservoir_calc_nl), ml(clinic.fill_nl)
+        words = f"refill: {ml(measured_nl)} read, {expected} expected; filled to {filled}"
+        self.story.append(Event(talk.now_ms, words))
         if not first:
             self._compare(before.reservoir_calc_nl, measured_nl, told.diff_nl)
         self._filled_nl, self._filled_at_ms = clinic.fill_nl, talk.now_ms

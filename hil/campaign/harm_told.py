@@ -8,21 +8,13 @@ from hil.campaign.harm import NOTE
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from hil.campaign.harm import Harm
+    from hil.campaign.report.documents import FaultPart
 
 FAULTS_SHOWN: Final = 10
 MS_PER_HOUR: Final = 3_600_000
-
-
-class FaultHarmPart(TypedDict):
-    """A fault that took effect while patients were at risk."""
-
-    fault: Annotated[str, "name in the catalogue"]
-    lives: Annotated[int, "in how many lives"]
-    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
-    overdose_risk_ms: Annotated[int, "the same of an overdose"]
 
 
 class PatientPart(TypedDict):
@@ -33,7 +25,6 @@ class PatientPart(TypedDict):
     withdrawal_risk_lives: Annotated[int, "in how many lives"]
     overdose_risk_ms: Annotated[int, "over all lives"]
     overdose_risk_lives: Annotated[int, "in how many lives"]
-    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
 
 
 def patient_part(harm: Harm) -> PatientPart:
@@ -44,32 +35,28 @@ def patient_part(harm: Harm) -> PatientPart:
         withdrawal_risk_lives=harm.lives["withdrawal_risk_ms"],
         overdose_risk_ms=harm.risk_ms["overdose_risk_ms"],
         overdose_risk_lives=harm.lives["overdose_risk_ms"],
-        faults=[
-            FaultHarmPart(
-                fault=fault,
-                lives=each.lives,
-                withdrawal_risk_ms=each.withdrawal_ms,
-                overdose_risk_ms=each.overdose_ms,
-            )
-            for fault, each in harm.ranked()
-        ],
     )
 
 
-def patient_lines(part: PatientPart) -> Iterator[str]:
-    """The same for people."""
+def patient_lines(part: PatientPart, faults: Sequence[FaultPart]) -> Iterator[str]:
+    """The same for people, and the faults that went with more risk than usual, the worst first."""
     yield (
         f"patients: at risk of withdrawal for {_hours(part['withdrawal_risk_ms'])} "
         f"(lives: {part['withdrawal_risk_lives']}), of an overdose for "
         f"{_hours(part['overdose_risk_ms'])} (lives: {part['overdose_risk_lives']})"
     )
-    for each in part["faults"][:FAULTS_SHOWN]:
+    worse = sorted(
+        (each for each in faults if each["more_risk_ms"] > 0), key=lambda each: -each["more_risk_ms"]
+    )
+    for each in worse[:FAULTS_SHOWN]:
+        risks_ms = each["risks_ms"]
         yield (
-            f"  while {each['fault']} took effect, and a day after: withdrawal "
-            f"{_hours(each['withdrawal_risk_ms'])}, overdose {_hours(each['overdose_risk_ms'])}"
+            f"  {each['fault']}: {_hours(each['more_risk_ms'])} a life more than usual; while it took effect, and a "
+            f"day after, withdrawal {_hours(risks_ms['withdrawal_risk_ms'])}, "
+            f"overdose {_hours(risks_ms['overdose_risk_ms'])} (lives: {each['lives']})"
         )
-    if (more := len(part["faults"]) - FAULTS_SHOWN) > 0:
-        yield f"  and while {counted(more, 'other fault')} did; --json has all"
+    if len(worse) > FAULTS_SHOWN:
+        yield f"  {counted(len(worse) - FAULTS_SHOWN, 'fault')} more with more risk than usual; --json has all"
     yield f"  {part['note']}"
 
 

@@ -33,6 +33,18 @@ PUBLISHED: Final = {
     "weighed_error_at_refill_ppm": Published("each refill, by weight", -24_000, "pumps in a laboratory"),
 }
 """By the name of what a life yields; what a pump gave beyond its program [DOMAIN 1.3, S18]."""
+COHORT_MEASURES: Final = {
+    "accuracy_error_ppm": "by which a pump moves more than it should, as it was drawn",
+    "refill_interval_ms": "from one refill to the next",
+    "programmed_at_refill_nl": "what a pump was programmed to give from one refill to the next",
+    "read_error_at_refill_ppm": "what a pump gave from one refill to the next by syringe and entered fill, "
+    "more than it was programmed to",
+    "weighed_error_at_refill_ppm": "the same by what really left the reservoir",
+    "read_error_at_6_months_ppm": "the same by syringe, of all refills of a pump in 6 months together",
+    "read_error_at_12_months_ppm": "the same of 12 months",
+    "refill_to_investigate_nl": "how far a measured volume was off that a programmer would have investigated [PRC-004]",
+}
+"""What a pump of a cohort yields besides, by name."""
 BY_SYRINGE: Final = "read_error_at_refill_ppm"
 BY_WEIGHT: Final = "weighed_error_at_refill_ppm"
 

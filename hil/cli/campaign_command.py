@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,13 @@ from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
+from hil.campaign.report.directory import PAGE_NAME
+from hil.campaign.report.findings import findings_of
+from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign
 from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_report_command import held_directory, report_command, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -94,6 +98,7 @@ def plans_command(*, as_json: bool) -> None:
     metavar="ADDRESS",
     help="Who plays: dask://HOST:PORT, the workers of that Dask scheduler.  [default: processes of this machine]",
 )
+@click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def run_command(*, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
@@ -127,6 +132,9 @@ def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
         raise violated
 
 
+campaign.add_command(report_command)
+
+
 def _run(
     *,
     plan_named: str,
@@ -135,6 +143,7 @@ def _run(
     workers: int | None,
     executor_named: str | None,
     minutes: int | None,
+    report_named: str | None,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
@@ -147,14 +156,33 @@ def _run(
     code = code_digest()
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
-    with lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time())) as file:
+    with ExitStack() as stack:
+        report = (
+            None if report_named is None else stack.enter_context(held_directory(report_named, "--report"))
+        )
+        file = stack.enter_context(
+            lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
+        )
         running = Campaign(plan, file, _clock_ms)
-        with _shown(plan, running, began_ms) as show:
-            result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
-        elapsed_ms = running.elapsed_ms()
+        if report is not None:  # a run that is killed leaves none that looks finished
+            report.write(findings_of(plan, plan_named, file))
+        try:
+            with _shown(plan, running, began_ms) as show:
+                result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
+        finally:
+            took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
+            found = findings_of(plan, plan_named, file)
+            if report is not None:
+                write_report(report, found, code)
     document = _document(plan, plan_named, result)
+    document["faults"], document["measured"], document["finished"] = (
+        faults_of(found),
+        spreads_of(found),
+        found.finished,
+    )
+    document["report"] = None if report is None else str(report.path / PAGE_NAME)
     document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
-    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
+    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
     tell_lines([json_text("campaign-run", document)] if as_json else map(in_one_line, _lines(document)))
     if not result.violations:
         return None
@@ -229,6 +257,10 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             for (fault, work), lives in sorted(result.pairs.items())
         ],
         cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
+        faults=[],
+        measured=[],
+        finished=True,
+        report=None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -262,14 +294,29 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     if document["cohort"] is not None:
         yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
-        yield from patient_lines(document["patient"])
+        yield from patient_lines(document["patient"], document["faults"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"
     if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
         yield f"and in {more} more; --json has all"
+    yield from _worst_of(document)
+    if document["report"] is not None:
+        yield f"report: {document['report']}"
     held = "no invariant was violated" if not document["violations"] else "violated"
     yield f"{len(document['invariants'])} invariants held against each life: {held}; lives are in {document['file']}"
+
+
+def _worst_of(document: CampaignPart) -> Iterator[str]:
+    """The worst fault in a line; none where no fault did harm."""
+    worst = next(iter(document["faults"]), None)
+    if worst is None or not (worst["violations"] or worst["more_lost_ms"] > 0):
+        return
+    more_h = worst["more_lost_ms"] / 3_600_000
+    yield (
+        f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
+        f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
+    )
 
 
 def _clock_ms() -> int:

@@ -6,13 +6,7 @@ from typing import Annotated, Any, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
 from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
-
-
-class MarkPart(TypedDict):
-    """A mark that the plan asks for."""
-
-    mark: Annotated[str, "what is to be reached"]
-    lives: Annotated[int, "in how many lives it was; 0: never"]
+from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - the schema is made from them
 
 
 class PairPart(TypedDict):
@@ -47,6 +41,10 @@ class CampaignPart(TypedDict):
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     pairs: Annotated[list[PairPart], "those that were reached"]
     cohort: Annotated[CohortPart | None, "null: the plan's lives are of no cohort"]
+    faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
+    measured: Annotated[list[SpreadPart], "how what lives yielded in numbers is spread"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+    report: Annotated[str | None, "page of the report; null: none was asked for"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
     elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
     pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]
@@ -77,8 +75,21 @@ class PlansPart(TypedDict):
     plans: Annotated[list[str], "names"]
 
 
+class CampaignReportPart(TypedDict):
+    """A report of a campaign that was written."""
+
+    plan: Annotated[str, "name of the plan"]
+    file: Annotated[str, "SQLite file of the lives"]
+    page: Annotated[str, "the page"]
+    document: Annotated[str, "the JSON; its schema is hil/campaign/report/campaign.schema.json"]
+    lives: Annotated[int, "how many count"]
+    violations: Annotated[int, "in how many an invariant does not hold"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+
+
 CAMPAIGN_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "campaign-run": ((CampaignPart,),),
+    "campaign-report": ((CampaignReportPart,),),
     "campaign-replay": ((ReplayPart,),),
     "campaign-plans": ((PlansPart,),),
 }

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from firmware_emu.units import MS_PER_DAY
 from hil.campaign.clinic import Clinic, Syringe
-from hil.campaign.cohort import COHORT_MEASURES, CohortLife
+from hil.campaign.cohort import CohortLife
 from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.life import Play
 from hil.campaign.plan import COHORT_KEYS, KINDS, load_plan, read_plan
 from hil.campaign.playing import MADE_BY, Lived, lived_by
-from hil.campaign.published import BETWEEN_PPM, Cohort
+from hil.campaign.published import BETWEEN_PPM, COHORT_MEASURES, Cohort
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
@@ -186,7 +186,7 @@ def test_a_cohort_is_run_replayed_and_told_beside_what_is_published(tmp_path: Pa
         out: CliRunner().invoke(
             cli, ["campaign", "run", str(plan), "--workers", "1", "--out", str(tmp_path / out), *more]
         )
-        for out, more in (("words", []), ("json", ["--json"]))
+        for out, more in (("words", []), ("json", ["--json", "--report", str(tmp_path / "report")]))
     }
     document = json.loads(told["json"].stdout)
     jsonschema.validate(document, json_schema("campaign-run"))
@@ -203,8 +203,22 @@ def test_a_cohort_is_run_replayed_and_told_beside_what_is_published(tmp_path: Pa
     ):
         assert words in told["words"].output
     assert "of 0 marks" not in told["words"].output
+    report = json.loads((tmp_path / "report/campaign.json").read_text())
+    assert report["cohort"] == document["cohort"]
+    assert {each["meaning"] for each in report["measured"] if each["name"] in COHORT_MEASURES} <= {
+        *COHORT_MEASURES.values()
+    }
+    page = (tmp_path / "report/campaign.html").read_text()
+    for words in (
+        "The cohort",
+        "each refill, by syringe",
+        "mL more were drawn and never seen",
+        "diagnoses nothing",
+    ):
+        assert words in page
     replayed = CliRunner().invoke(cli, ["campaign", "replay", "2", "--plan", str(plan)])
-    assert "refill measured nl=" in replayed.output
+    assert "refill: " in replayed.output
+    assert " mL expected; filled to 18 mL" in replayed.output
     assert "in 150 days; every invariant held" in replayed.output
 
 
