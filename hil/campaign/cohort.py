@@ -114,8 +114,8 @@ class CohortLife:
                 clinic.low_alarm_nl,
             )
         )
-        expected, filled = ml(before.reservoir_calc_nl), ml(clinic.fill_nl)
-        words = f"refill: {ml(measured_nl)} read, {expected} expected; filled to {filled}"
+        expected = ml(before.reservoir_calc_nl)
+        words = f"refill: {ml(measured_nl)} read, {expected} expected; filled to {ml(clinic.fill_nl)}"
         self.story.append(Event(talk.now_ms, words))
         if not first:
             self._compare(before.reservoir_calc_nl, measured_nl, told.diff_nl)

@@ -25,7 +25,7 @@ from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign
 from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
-from hil.cli.campaign_report_command import held_directory, report_command, write_report
+from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -141,9 +141,9 @@ def _run(
     out_named: str | None,
     resume: bool,
     workers: int | None,
+    report_named: str | None,
     executor_named: str | None,
     minutes: int | None,
-    report_named: str | None,
     as_json: bool,
 ) -> InvariantViolated | None:
     plan = load_plan(plan_named)
@@ -157,19 +157,16 @@ def _run(
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
     with ExitStack() as stack:
-        report = (
-            None if report_named is None else stack.enter_context(held_directory(report_named, "--report"))
-        )
+        report = None
+        if report_named is not None:
+            report = stack.enter_context(held_directory(report_named, "--report"))
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
         running = Campaign(plan, file, _clock_ms)
-        if report is not None:  # a run that is killed leaves none that looks finished
-            report.write(findings_of(plan, plan_named, file))
-        try:
+        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
-        finally:
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
             if report is not None:
@@ -310,13 +307,15 @@ def _lines(document: CampaignPart) -> Iterator[str]:
 def _worst_of(document: CampaignPart) -> Iterator[str]:
     """The worst fault in a line; none where no fault did harm."""
     worst = next(iter(document["faults"]), None)
-    if worst is None or not (worst["violations"] or worst["more_lost_ms"] > 0):
+    if worst is None:
         return
-    more_h = worst["more_lost_ms"] / 3_600_000
-    yield (
-        f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
-        f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
-    )
+    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
+    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
+        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
+        if more_h > 0:
+            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
+    if harms:
+        yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
 def _clock_ms() -> int:

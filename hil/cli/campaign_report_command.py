@@ -9,7 +9,7 @@ import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import kept_lives
-from hil.campaign.plan import load_plan
+from hil.campaign.plan import MINUTES_MAX, for_minutes, load_plan
 from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDirectory
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
@@ -17,11 +17,12 @@ from hil.cli.campaign_documents import CampaignReportPart
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
+from hil.cli.quantities import WholeNumber
 from hil.errors import PumpbenchError, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hil.campaign.report.findings import Findings
 
@@ -37,6 +38,11 @@ Exit codes:
 @click.command("report", epilog=EXIT_CODES)
 @click.argument("file_named", metavar="FILE")
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the lives.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="What --minutes of the run was, if it had that.",
+)
 @click.option("--out", "out_named", metavar="DIR", required=True, help="Where the report goes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def report_command(*, as_json: bool, **given: Any) -> None:
@@ -57,8 +63,10 @@ def report_command(*, as_json: bool, **given: Any) -> None:
     tell_lines([json_text("campaign-report", document)] if as_json else lines)
 
 
-def _report(*, file_named: str, plan_named: str, out_named: str) -> CampaignReportPart:
+def _report(*, file_named: str, plan_named: str, out_named: str, minutes: int | None) -> CampaignReportPart:
     plan, path = load_plan(plan_named), path_of(file_named, "FILE")
+    if minutes is not None:
+        plan = for_minutes(plan, minutes)
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:
         found = findings_of(plan, plan_named, file)
         write_report(directory, found, code_digest())
@@ -84,6 +92,25 @@ def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]
         yield directory
     finally:
         directory.close()
+
+
+@contextmanager
+def unfinished_meanwhile(
+    directory: CampaignReportDirectory | None, findings: Callable[[], Findings]
+) -> Iterator[None]:
+    """A report of what there is so far lies there while lives are played, and where that ends before its end.
+
+    A run that is killed leaves none that looks finished. None: no report is wanted.
+    """
+    if directory is None:
+        yield
+        return
+    directory.write(findings())
+    try:
+        yield
+    except BaseException:
+        directory.write(findings())
+        raise
 
 
 def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:

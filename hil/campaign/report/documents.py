@@ -49,7 +49,8 @@ class StoryPart(TypedDict):
     """Something that was done in a life."""
 
     at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done"]
+    deed: Annotated[str, "what was done, in words"]
+    number: Annotated[int, "of the deed that it is part of; 0: of none"]
 
 
 class BrokenPart(TypedDict):

@@ -127,7 +127,7 @@ def spreads_of(found: Findings) -> list[SpreadPart]:
         parts.append(
             {
                 "name": name,
-                "meaning": MEASURES.get(name, ""),
+                "meaning": meaning_of_measure(name),
                 "count": spread.number,
                 "lowest": spread.lowest,
                 "quantiles": quantiles,
@@ -141,6 +141,11 @@ def measures_of(found: Findings) -> list[str]:
     """The names of what was measured, in the order of a report."""
     ours = [name for name in MEASURES if name in found.measured]
     return ours + sorted(found.measured.keys() - MEASURES.keys())
+
+
+def meaning_of_measure(name: str) -> str:
+    """What was measured, in words; "" where nobody says."""
+    return MEASURES.get(name, "")
 
 
 def pump_years_per_s(found: Findings) -> float:
@@ -177,6 +182,7 @@ def _broken(found: Findings, lived: Lived) -> BrokenPart:
         "faults_at_work": at_work_in(lived),
         "replay": replay_of(found, lived.seed),
         "story": [
-            {"at_ms": each.at_ms, "deed": each.deed} for each in found.stories.get(lived.seed, lived.story)
+            {"at_ms": each.at_ms, "deed": each.deed, "number": each.number}
+            for each in found.stories.get(lived.seed, lived.story)
         ],
     }

@@ -120,7 +120,7 @@ def test_the_worst_fault_stands_first_and_its_story_is_one_click_away(tmp_path: 
     text = page_of(found_in(tmp_path, lives()))
     top = text[: text.index("<nav>")]
     assert "An invariant does not hold in 2 of 6 lives" in top
-    assert "at work in 2 of 2 violations" in top
+    assert "at work in 2 of 2</li>" in top
     assert Read(top).links[:2] == ["#f-clock-rate", "#life-2"]
     assert 'Most therapy lost: <a href="#f-motor-stall"' in top
     story = text[text.index('id="life-2"') : text.index('id="life-5"')]
@@ -189,6 +189,20 @@ def test_a_campaign_in_which_all_held_says_so_and_is_finished(tmp_path: Path) ->
     assert '<p class="banner good">11 invariants held in each of 8 lives' in text
     assert "UNFINISHED" not in text
     assert "Worst fault, most therapy lost: <a" in text
+
+
+def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    plan = tmp_path / "it.toml"
+    plan.write_bytes(b'pump_days = 900\nlife = "cohort"\n[cohort]\ndays = 150\n')
+    done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", out)
+    assert done.exit_code == 0, done.output
+    text = (out / PAGE_NAME).read_text()
+    assert "by weight" in part(text, "cohort")
+    assert "The plan plays no pairs" in text
+    assert 'id="m-accuracy_error_ppm"' in text
+    read = Read(text)
+    assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
 
 
 def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
@@ -263,13 +277,13 @@ def test_few_numbers_of_many_are_those_of_the_row() -> None:
 @for_each(
     ("name", "values"),
     [
-        ("stall_to_alarm_ms", [1_200_000]),
+        ("stall_to_alarm_ms", [1_200_000] * 5),
         ("stall_to_alarm_ms", [1_200_000 + each for each in range(50)] + [10**9]),
-        ("stopped_ms", [1, 10**3, 10**6, 10**10]),
-        ("dry_to_alarm_ms", [-(10**8), 0, 10**8]),
+        ("stopped_ms", [1, 10**3, 10**6, 10**6, 10**10]),
+        ("dry_to_alarm_ms", [-(10**8), 0, 0, 1, 10**8]),
         ("volume_error_at_refill_ppm", [0] * 5),
         ("volume_error_at_refill_nl", [-20_000_000, *range(200)]),
-        ("beats_per_min", [60, 70, 80]),
+        ("beats_per_min", [60, 70, 80, 90, 100]),
     ],
     name=lambda case: f"{case[0]} of {len(case[1])}",
 )
@@ -282,6 +296,12 @@ def test_each_value_is_in_a_bar_or_counted_as_too_far_out(name: str, values: lis
     assert out < max(1, len(values) // 10) or not beyond
     assert "NaN" not in drawn
     assert "inf" not in drawn.replace("infus", "")
+
+
+def test_few_values_are_said_and_not_drawn() -> None:
+    drawn = histogram("dry_to_alarm_ms", "", [3_600_000, -60_000])
+    assert "<svg" not in drawn
+    assert "-1 min, 1 h." in drawn
 
 
 def _titles(drawn: str) -> list[str]:
@@ -352,7 +372,7 @@ def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same
     assert "Other code" not in text
     story = text[text.index(f'id="life-{life.seed}"') :]
     assert "Story: " in story
-    assert "day 0, 00:00:00.000</time> pair " in story
+    assert "<li><time>day 0, 00:00</time> " in story
 
 
 def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
