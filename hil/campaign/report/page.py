@@ -307,7 +307,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     invariant = lived.invariant or ""
     faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
     told = _story(lived.story, open_=open_) if story else ""
-    again = page_text(replay_of(found, lived.seed))
+    again = page_text(replay_of(found, lived.seed, lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"

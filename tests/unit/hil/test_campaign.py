@@ -185,7 +185,7 @@ def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_
     with sqlite3.connect(path) as older:
         older.execute("PRAGMA user_version = 1")
     with pytest.raises(
-        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 2"
+        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 3"
     ):
         played(path, resume=True)
 
