@@ -80,12 +80,10 @@ class Exploring:
         """Of what is being played."""
         self.fork: Life | None = None
         """What is being played, where that is a fork."""
-        self.deeds_alone = 0
-        """Of the life itself, and of its twin."""
         self.played = 0
         """Forks, so far."""
         self.deeds = 0
-        """Of all forks."""
+        """Of all of them."""
         self.pump_ms = 0
         self.marks_before: set[str] = set()
         """What the life itself had reached before it was gone on from."""
@@ -106,7 +104,6 @@ class Exploring:
     def live(self, life: Life, row: Iterable[Deed]) -> None:
         """The life itself. Broken where something does not hold in it."""
         for number, deed in enumerate(row, 1):
-            self.deeds_alone += 1
             life.do(deed)
             self.look(life, number)
 

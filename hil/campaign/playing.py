@@ -52,7 +52,7 @@ class Lived(NamedTuple):
     branch: str = ""
     """Of the fork in which the invariant did not hold; empty: it was the life itself, or all held."""
     deeds: int = 0
-    """How many, also those of a twin; without those of forks. 0: of none that is a row of deeds."""
+    """How many, also those of a twin; without those of forks."""
     cells: tuple[str, ...] = ()
     """Where its pump was (`cells`), without forks."""
     explored: Explored = NOTHING_EXPLORED
@@ -107,7 +107,7 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         tuple(faults),
         () if invariant is None else story,
         "" if invariant is None else branch_text(branch or exploring.branch),
-        exploring.deeds_alone,
+        sum(len(each.done) for each in lives),
         tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
         exploring.explored(marks),
     )
