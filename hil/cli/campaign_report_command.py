@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hil.campaign.plan import MINUTES_MAX, Asked, as_asked, load_plan
 from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDirectory
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
+from hil.campaign.shrinking import shrink_first
 from hil.cli.campaign_documents import CampaignReportPart
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
@@ -24,6 +26,7 @@ from hil.own_paths import path_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from hil.campaign.playing import Lived
     from hil.campaign.report.findings import Findings
 
 EXIT_CODES = """\
@@ -38,12 +41,8 @@ Exit codes:
 @click.command("report", epilog=EXIT_CODES)
 @click.argument("file_named", metavar="FILE")
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the lives.")
-@click.option(
-    "--minutes",
-    type=WholeNumber(f"1 to {MINUTES_MAX}"),
-    help="What --minutes of the run was, if it had that.",
-)
-@click.option("--explore", is_flag=True, help="Whether the run had --explore.")
+@click.option("--minutes", type=WholeNumber(f"1 to {MINUTES_MAX}"), help="As the run was asked for.")
+@click.option("--explore", is_flag=True, help="As the run was asked for.")
 @click.option("--out", "out_named", metavar="DIR", required=True, help="Where the report goes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def report_command(*, as_json: bool, **given: Any) -> None:
@@ -122,8 +121,17 @@ def unfinished_meanwhile(
 
 
 def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:
-    """Write it, with the stories of the worst faults where `code`, which is this one, played the lives."""
+    """Write it; where `code`, which is this one, played the lives, with what is found by playing some again."""
     by_other_code = found.origin.code_sha256 != code
     if not by_other_code:
+        found.shrunk |= shrink_first(found.plan, found.result.violations, _clock_ms, _tell_shrinking)
         play_again(found, STORIES)
     directory.write(found, by_other_code=by_other_code)
+
+
+def _tell_shrinking(lived: Lived) -> None:
+    say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")
+
+
+def _clock_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

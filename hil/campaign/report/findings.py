@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
+    from hil.campaign.shrinking import Shrunk
 
 LOST: Final = "therapy_lost_ms"
 BROKEN_MAX: Final = 500
@@ -113,6 +114,9 @@ class Findings:
     """Therapy lost, risks, and time of pumps, of all lives but those with a twin, whose time is that of both."""
     stories: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     """All that was done, by seed: of lives that broke an invariant, and of others that were played again."""
+
+    shrunk: dict[int, Shrunk] = field(default_factory=dict)
+    """What is left, by seed, of lives that broke an invariant and were shrunk."""
 
     @property
     def usual(self) -> Usual:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
     from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.shrinking import Shrunk
 
 MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
@@ -306,13 +307,23 @@ def _violations(found: Findings, stories: int) -> str:
 def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> str:
     invariant = lived.invariant or ""
     faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
-    told = _story(lived.story, open_=open_) if story else ""
+    shrunk = found.shrunk.get(lived.seed)
+    told = "" if shrunk is None else _least(found, shrunk, open_=open_)
+    told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
     again = page_text(replay_of(found, lived.seed, lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
         f"<p>Faults at work: {faults}. Again: <code>{again}</code></p>{told}</section>"
     )
+
+
+def _least(found: Findings, shrunk: Shrunk, *, open_: bool) -> str:
+    """The same by the fewest deeds."""
+    words = f"Short story: {counted(len(shrunk.row), 'deed')} of {shrunk.before} will do"
+    words += ", and perhaps fewer" if shrunk.stopped_early else ""
+    again = page_text(replay_of(found, shrunk.seed, deeds=shrunk.text))
+    return f"{_story(shrunk.story, open_=open_, words=words)}<p>These alone: <code>{again}</code></p>"
 
 
 def _again(found: Findings, seed: int, events: tuple[Event, ...], *, open_: bool) -> str:
@@ -334,15 +345,16 @@ def _harm_words(fault: FaultFound) -> str:
     return f"{_value('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
 
 
-def _story(events: tuple[Event, ...], *, open_: bool) -> str:
+def _story(events: tuple[Event, ...], *, open_: bool, words: str = "") -> str:
     told = story_lines(events)
+    summary = words or f"Story: {counted(len(told), 'moment')}"
     shown = told[-_MOMENTS_MAX:]
     first = len(told) - len(shown) + 1
     before = f"<p>{first - 1} before</p>" if first > 1 else ""
     rows = (line.partition("  ") for line in shown)
     lines = "".join(f"<li><time>{page_text(at)}</time> {page_text(deeds)}</li>" for at, _, deeds in rows)
     return (
-        f"<details{' open' if open_ else ''}><summary>Story: {counted(len(told), 'moment')}</summary>{before}"
+        f"<details{' open' if open_ else ''}><summary>{page_text(summary)}</summary>{before}"
         f'<ol class="story" start="{first}">{lines}</ol></details>'
     )
 

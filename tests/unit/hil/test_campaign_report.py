@@ -36,6 +36,7 @@ from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, InUse
 from hil.pages.html_page import LIMIT_BYTES
+from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
 from tests.support.not_run import needs_program
 from tests.support.patience import PATIENCE_S
@@ -441,6 +442,32 @@ def test_a_run_leaves_a_report_also_where_it_is_interrupted(
     played = json.loads((report / JSON_NAME).read_text())["played"]
     assert (played["lives"], played["finished"], played["runs"]) == (document["lives"], True, 2)
     assert "in 2 runs" in (report / PAGE_NAME).read_text()
+
+
+def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, made_from = next(
+        mutant for mutant in MUTANTS if mutant.what == "empty comes before low"
+    ).change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+    plan, report = tmp_path / "small.toml", tmp_path / "report"
+    plan.write_bytes(b"pump_days = 2\ndeeds = 6\nquiet_stretches = 0\ntwins_every = 0\n")
+    told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    document = json.loads((report / JSON_NAME).read_text())
+    first = document["violations"][0]
+    shrunk = first["shrunk"]
+    assert first["invariant"] == "P9"
+    assert 0 < shrunk["deeds"] <= shrunk["deeds_before"]
+    assert f"campaign replay {first['seed']} --deeds " in shrunk["replay"]
+    text = (report / PAGE_NAME).read_text()
+    section = text[text.index(f'id="life-{first["seed"]}"') :]
+    words = f"of {shrunk['deeds_before']} will do</summary>"
+    assert section.index("<details open><summary>Short story: ") < section.index(words)
+    assert section.index(words) < section.index("<summary>Story: ")
+    assert sum(each["shrunk"] is not None for each in document["violations"]) == min(
+        3, len(document["violations"])
+    )
 
 
 # In a browser
