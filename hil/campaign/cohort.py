@@ -14,7 +14,7 @@ from firmware_emu.units import MS_PER_DAY, MS_PER_S, PPM
 from hil.campaign.bedside import Bedside
 from hil.campaign.clinic import Syringe
 from hil.campaign.conversation import Conversation, profile_of
-from hil.campaign.deed import Event
+from hil.campaign.deed import Deed, Event
 from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import Properties
@@ -62,6 +62,7 @@ class CohortLife:
         self.measured = self.measuring.measured
         self.properties = Properties(pump, play.watch, self.measuring.commanded)
         self.pairs: set[tuple[str, str]] = set()
+        self.done: list[Deed] = []
         self.story: list[Event] = []
         self._seen = 0
         self._cmd_id = 0
@@ -114,9 +115,11 @@ class CohortLife:
                 clinic.low_alarm_nl,
             )
         )
-        expected = ml(before.reservoir_calc_nl)
-        words = f"refill: {ml(measured_nl)} read, {expected} expected; filled to {ml(clinic.fill_nl)}"
-        self.story.append(Event(talk.now_ms, words))
+        volumes = f"{ml(measured_nl)} read, {ml(before.reservoir_calc_nl)} expected"
+        self.story.append(
+            Event(talk.now_ms, f"refill: {volumes}; filled to {ml(clinic.fill_nl)}", self._cmd_id)
+        )
+        self.done.append(Deed(self._cmd_id, "refill"))
         if not first:
             self._compare(before.reservoir_calc_nl, measured_nl, told.diff_nl)
         self._filled_nl, self._filled_at_ms = clinic.fill_nl, talk.now_ms

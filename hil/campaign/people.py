@@ -67,8 +67,8 @@ class People(Slips):
         return min(max(value * factor // divisor, 1), 2**32 - 1)
 
     def bolus(self) -> None:
-        volume_nl = self.typed(self.random.randrange(500, 200_000))
-        duration_s = self.typed(self.random.randrange(700, 8_000))
+        volume_nl = self.drawn("volume_nl", self.typed(self.random.randrange(500, 200_000)))
+        duration_s = self.drawn("duration_s", self.typed(self.random.randrange(700, 8_000)))
         rev = self.status().program_rev
         prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
@@ -82,7 +82,8 @@ class People(Slips):
                 self.look_at_the_ledger(commit.cmd_id)
 
     def prime(self) -> None:
-        volume_nl, duration_s = self.random.randrange(500, 338_000), self.random.randrange(1_400, 8_000)
+        volume_nl = self.drawn("volume_nl", self.random.randrange(500, 338_000))
+        duration_s = self.drawn("duration_s", self.random.randrange(1_400, 8_000))
         rev = self.status().program_rev
         prepared = self.talk.ask(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
@@ -195,18 +196,26 @@ class People(Slips):
 
     def check_up(self, dose_ng_per_day: int = 50_000) -> None:
         """End every fault, see to every alarm, and leave a pump that runs slowly with a full reservoir."""
-        self.tell("check-up: every fault ends")
-        for each in self.talk.pump.faults():
-            if each.on or each.order is not None:
-                self.talk.pump.clear(each.fault.name)
+        self.cure_all()
         self.restart()
         self.talk.wait(MS_PER_HOUR)
         self.leave()
-        self.talk.ask(TimeSet(self.fresh_id(), 826_000_000, 60, TimeSetReason.DRIFT, confirm=True))
+        self.set_right_clock()
         self.refill_well()
         self.acknowledge_all()
         self.slow_program(dose_ng_per_day)
         self.acknowledge_all()
+
+    def cure_all(self) -> None:
+        """Every fault ends, and none is to come."""
+        self.tell("every fault ends")
+        for each in self.talk.pump.faults():
+            if each.on or each.order is not None:
+                self.talk.pump.clear(each.fault.name)
+
+    def set_right_clock(self) -> None:
+        """The clock is set to one time, always the same."""
+        self.talk.ask(TimeSet(self.fresh_id(), 826_000_000, 60, TimeSetReason.DRIFT, confirm=True))
 
     def refill_well(self) -> None:
         aspirated = self.talk.granted(GetReservoir()).reservoir_calc_nl
@@ -214,7 +223,8 @@ class People(Slips):
 
     def slow_program(self, dose_ng_per_day: int = 50_000) -> None:
         rev = self.status().program_rev
-        crc = self.talk.stage(dose_ng_per_day, 500_000, base_rev=rev).staged_crc
+        dose = self.drawn("dose_ng_per_day", dose_ng_per_day)
+        crc = self.talk.stage(dose, 500_000, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.fresh_id(), rev, crc, start=True))
 
     def acknowledge_all(self) -> None:

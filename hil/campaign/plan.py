@@ -25,6 +25,7 @@ from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import PPM
 from hil.bench_file import FILE_BYTES_MAX, Key
 from hil.campaign.clinic import HIGHEST_PPM, LOWEST_PPM, Clinic
+from hil.campaign.exploring import FORK_DEEDS, FORKS_MAX, USUAL_FORKS
 from hil.campaign.life import DEEDS, Play
 from hil.campaign.life_marks import MARKS
 from hil.campaign.pairs import MUST_BE_REACHED
@@ -52,6 +53,8 @@ class Kind(NamedTuple):
     """What other kinds have keys for."""
     unseen: frozenset[str] = frozenset()
     """Invariants that nothing looks at in them."""
+    of_deeds: bool = False
+    """Whether each is a row of deeds, which can be gone on from, cut and shortened."""
 
 
 def _whole(meaning: str, low: int, high: int) -> Key:
@@ -90,8 +93,12 @@ def _names(meaning: str, known: Iterable[str]) -> Key:
 KINDS: Final = {
     "random": Kind(
         frozenset(
-            {"deeds", "quiet_stretches", "pairs", "twins_every", "empty_policy", "faults", "marks", "weights"}
-        )
+            (
+                *("deeds", "quiet_stretches", "pairs", "twins_every", "explore"),
+                *("empty_policy", "faults", "marks", "weights"),
+            )
+        ),
+        of_deeds=True,
     ),
     "cohort": Kind(frozenset({"cohort"}), {"twins_every": 0, "marks": ()}, OF_DEEDS),
 }
@@ -113,6 +120,11 @@ KEYS: Final[dict[str, Key]] = {
         "one life of so many is played with a twin whose truth is another, for P4 and P10; 0: none (default: 20)",
         0,
         1_000_000,
+    ),
+    "explore": _whole(
+        f"how often each life is gone on from at its rarest states, by {FORK_DEEDS} deeds (default: 0)",
+        0,
+        FORKS_MAX,
     ),
     "empty_policy": Key(
         "what pumps do that are believed empty (default: each life has one by chance)",
@@ -209,6 +221,7 @@ class Plan:
     quiet_stretches: int = 2
     pairs: int = 0
     twins_every: int = 20
+    explore: int = 0
     empty_policy: str | None = None
     """None: by chance."""
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -252,11 +265,38 @@ class Plan:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
+class Asked(NamedTuple):
+    """What somebody asks for that a plan does not say."""
+
+    minutes: int | None = None
+    """How long to play; None: as the plan says."""
+    explore: bool = False
+    """Whether to go on from rare states, also where the plan does not say so."""
+
+
+def as_asked(plan: Plan, asked: Asked) -> Plan:
+    """The plan with what was asked for."""
+    plan = plan if asked.minutes is None else for_minutes(plan, asked.minutes)
+    return exploring_plan(plan) if asked.explore else plan
+
+
 def for_minutes(plan: Plan, minutes: int) -> Plan:
     """The same lives for so many minutes of playing, 1 to 100,000. BadConfiguration for another number."""
     if not KEYS["minutes"].accepts(minutes):
         raise BadConfiguration(f"minutes must be {KEYS['minutes'].expected}, is {minutes}")
     return replace(plan, pump_days=None, minutes=minutes)
+
+
+def exploring_plan(plan: Plan) -> Plan:
+    """The same lives, gone on from at their rarest states as often as the plan says, or else as usual."""
+    check_of_deeds(plan)
+    return plan if plan.explore else replace(plan, explore=USUAL_FORKS)
+
+
+def check_of_deeds(plan: Plan) -> None:
+    """BadConfiguration where lives of this plan are no rows of deeds, so that none can be gone on from or shortened."""
+    if not KINDS[plan.life].of_deeds:
+        raise BadConfiguration(f"{plan.name} has {plan.life} lives, which are no rows of deeds")
 
 
 def shipped_plans() -> tuple[str, ...]:

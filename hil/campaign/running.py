@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE
+from hil.campaign.exploring import SameBudget
 from hil.campaign.harm import Harm
 from hil.campaign.plan import LAST_SEED
 from hil.campaign.playing import lived_by
@@ -47,6 +48,17 @@ class Result:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     """In how many lives each fault took effect in each procedure."""
     violations: list[Lived] = field(default_factory=list)
+    cells: set[str] = field(default_factory=set)
+    """All that were reached, in forks too."""
+    forks: int = 0
+    """Of lives, from rare states."""
+    fork_deeds: int = 0
+    fork_ms: int = 0
+    """Time of pumps that was played in them."""
+    same_pump_days: SameBudget = field(default_factory=SameBudget)
+    """What lives reached by themselves and with their forks, for the same time of pumps."""
+    same_deeds: SameBudget = field(default_factory=SameBudget)
+    """The same for as many deeds."""
     harm: Harm = field(default_factory=Harm)
     cohort: Cohort = field(default_factory=Cohort)
 
@@ -54,10 +66,17 @@ class Result:
         """The next life."""
         self.lives += 1
         self.pump_ms += lived.pump_ms
-        self.marks.update(lived.marks)
+        self.marks.update(lived.marks + lived.explored.marks)
         self.pairs.update(lived.pairs)
         self.harm.add(lived)
         self.cohort.add(lived)
+        self.cells.update(lived.cells, lived.explored.cells)
+        forks, deeds, forks_ms = lived.explored[:3]
+        self.forks += forks
+        self.fork_deeds += deeds
+        self.fork_ms += forks_ms
+        self.same_pump_days.add(lived, lived.pump_ms - forks_ms, forks_ms)
+        self.same_deeds.add(lived, lived.deeds, deeds)
         if lived.invariant is not None:
             self.violations.append(lived)
 

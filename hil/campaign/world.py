@@ -14,7 +14,7 @@ from protocol.messages.stop import Stop
 
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 QUIET_DAYS = 160
-AT_ONCE = "at once"
+AT_ONCE = "at-once"
 START_WORDS = (AT_ONCE, "later")
 """Whether a fault starts when it is caused, or waits for something."""
 TIMING = {"for_ms": None, "times": 1, "every_ms": None}

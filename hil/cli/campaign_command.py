@@ -14,9 +14,18 @@ import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.exploring import read_branch
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, MINUTES_MAX, for_minutes, load_plan, shipped_plans
+from hil.campaign.plan import (
+    LAST_SEED,
+    MINUTES_MAX,
+    Asked,
+    as_asked,
+    check_of_deeds,
+    load_plan,
+    shipped_plans,
+)
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.report.directory import PAGE_NAME
@@ -25,6 +34,7 @@ from hil.campaign.report.json_report import faults_of, spreads_of
 from hil.campaign.running import Campaign
 from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
@@ -91,6 +101,9 @@ def plans_command(*, as_json: bool) -> None:
     type=WholeNumber(f"1 to {MINUTES_MAX}"),
     help="Play for so long, whatever the plan's budget is.",
 )
+@click.option(
+    "--explore", is_flag=True, help="Go on from rare states of each life: see hil/campaign/README.md."
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
 @click.option(
     "--executor",
@@ -100,14 +113,14 @@ def plans_command(*, as_json: bool) -> None:
 )
 @click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def run_command(*, as_json: bool, **given: Any) -> None:
+def run_command(*, minutes: int | None, explore: bool, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
 
     Each life is kept as it ends, so a run that was killed goes on with --resume. With a budget in pump-days the result
     is the same for any number of workers and resumptions.
     """
     try:
-        violated = _run(**given, as_json=as_json)
+        violated = _run(**given, asked=Asked(minutes, explore), as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -119,11 +132,12 @@ def run_command(*, as_json: bool, **given: Any) -> None:
 @campaign.command("replay", epilog=EXIT_CODES)
 @click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
+@click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
+def replay_command(*, seed: int, plan_named: str, branch_named: str | None, as_json: bool) -> None:
     """Play one life of a plan again, and print all that was done in it."""
     try:
-        violated = _replay(seed, plan_named, as_json=as_json)
+        violated = _replay(seed, plan_named, branch_named, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -143,12 +157,10 @@ def _run(
     workers: int | None,
     report_named: str | None,
     executor_named: str | None,
-    minutes: int | None,
+    asked: Asked,
     as_json: bool,
 ) -> InvariantViolated | None:
-    plan = load_plan(plan_named)
-    if minutes is not None:
-        plan = for_minutes(plan, minutes)
+    plan = as_asked(load_plan(plan_named), asked)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
@@ -209,13 +221,18 @@ def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], W
     return workers_there
 
 
-def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated | None:
+def _replay(
+    seed: int, plan_named: str, branch_named: str | None, *, as_json: bool
+) -> InvariantViolated | None:
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
             f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
         )
-    lived, story = played_life(plan, seed)
+    branch = () if branch_named is None else read_branch(branch_named)
+    if branch:
+        check_of_deeds(plan)
+    lived, story, _ = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
@@ -254,6 +271,8 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             for (fault, work), lives in sorted(result.pairs.items())
         ],
         cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
+        cells=len(result.cells),
+        explored=explored_part(result),
         faults=[],
         measured=[],
         finished=True,
@@ -266,13 +285,14 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
 
 
 def _violation(lived: Lived, plan_named: str) -> ViolationPart:
-    invariant = lived.invariant or ""
+    invariant, branch = lived.invariant or "", f" --branch {lived.branch}" if lived.branch else ""
     return ViolationPart(
         seed=lived.seed,
         invariant=invariant,
         meaning="nothing raises an error" if invariant == RAISED else INVARIANTS[invariant],
         found=lived.found,
-        replay=f"pumpbench campaign replay {lived.seed} --plan {shlex.quote(plan_named)}",
+        branch=lived.branch,
+        replay=f"pumpbench campaign replay {lived.seed}{branch} --plan {shlex.quote(plan_named)}",
     )
 
 
@@ -285,8 +305,9 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
     if document["marks"] or document["pairs"]:
-        pairs = counted(len(document["pairs"]), "pair")
-        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+        pairs, cells = counted(len(document["pairs"]), "pair"), counted(document["cells"], "cell")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure, {cells}"
+    yield from explored_lines(document["explored"])
     yield from (f"never reached: {mark}" for mark in never)
     if document["cohort"] is not None:
         yield from cohort_lines(document["cohort"])

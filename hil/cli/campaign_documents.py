@@ -21,10 +21,38 @@ class ViolationPart(TypedDict):
     """A life in which an invariant does not hold; it ended there."""
 
     seed: Annotated[int, "of the life"]
+    branch: Annotated[str, "of the fork of that life in which it was found; empty: in the life itself"]
     invariant: Annotated[str, "its name; LIFE: the pump or the life raised an error"]
     meaning: Annotated[str, "what should hold"]
     found: Annotated[str, "what was found"]
     replay: Annotated[str, "command that plays the life again"]
+
+
+class ReachedPart(TypedDict):
+    """What some lives have reached."""
+
+    lives: Annotated[int, "how many, from the first one on"]
+    cells: Annotated[int, "places: state, what flows, what is alarmed, one fault or none"]
+    marks: Annotated[int, "of all marks there are"]
+    pairs: Annotated[int, "of fault and procedure; forks have none of their own"]
+
+
+class SameBudgetPart(TypedDict):
+    """Lives by themselves and lives with their forks, so many of each as a budget pays for."""
+
+    by: Annotated[str, "what is paid with: pump-days or deeds"]
+    budget: Annotated[int, "what all lives by themselves have cost"]
+    alone: Annotated[ReachedPart, "all lives, by themselves"]
+    with_forks: Annotated[ReachedPart, "as many lives with their forks as cost no more"]
+
+
+class ExploredPart(TypedDict):
+    """What came of going on from rare states."""
+
+    forks: Annotated[int, "how many"]
+    deeds: Annotated[int, "in them"]
+    pump_days: Annotated[float, "in them, of those of the campaign"]
+    same_budget: Annotated[list[SameBudgetPart], "by pump-days, and by deeds"]
 
 
 class CampaignPart(TypedDict):
@@ -41,6 +69,8 @@ class CampaignPart(TypedDict):
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     pairs: Annotated[list[PairPart], "those that were reached"]
     cohort: Annotated[CohortPart | None, "null: the plan's lives are of no cohort"]
+    cells: Annotated[int, "places that were reached: state, what flows, what is alarmed, one fault or none"]
+    explored: Annotated[ExploredPart | None, "what came of forks; null: there were none"]
     faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
     measured: Annotated[list[SpreadPart], "how what lives yielded in numbers is spread"]
     finished: Annotated[bool, "whether the budget of the plan is spent"]

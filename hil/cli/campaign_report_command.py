@@ -9,7 +9,7 @@ import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import kept_lives
-from hil.campaign.plan import MINUTES_MAX, for_minutes, load_plan
+from hil.campaign.plan import MINUTES_MAX, Asked, as_asked, load_plan
 from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDirectory
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
@@ -18,7 +18,7 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import PumpbenchError, in_one_line
+from hil.errors import BadConfiguration, PumpbenchError, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ Exit codes:
     type=WholeNumber(f"1 to {MINUTES_MAX}"),
     help="What --minutes of the run was, if it had that.",
 )
+@click.option("--explore", is_flag=True, help="Whether the run had --explore.")
 @click.option("--out", "out_named", metavar="DIR", required=True, help="Where the report goes.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
 def report_command(*, as_json: bool, **given: Any) -> None:
@@ -63,10 +64,13 @@ def report_command(*, as_json: bool, **given: Any) -> None:
     tell_lines([json_text("campaign-report", document)] if as_json else lines)
 
 
-def _report(*, file_named: str, plan_named: str, out_named: str, minutes: int | None) -> CampaignReportPart:
-    plan, path = load_plan(plan_named), path_of(file_named, "FILE")
-    if minutes is not None:
-        plan = for_minutes(plan, minutes)
+def _report(
+    *, file_named: str, plan_named: str, out_named: str, minutes: int | None, explore: bool
+) -> CampaignReportPart:
+    plan, path = (
+        as_asked(load_plan(plan_named), Asked(minutes, explore)),
+        path_of(file_named, "FILE"),
+    )
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:
         found = findings_of(plan, plan_named, file)
         write_report(directory, found, code_digest())
@@ -84,10 +88,14 @@ def _report(*, file_named: str, plan_named: str, out_named: str, minutes: int | 
 @contextmanager
 def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]:
     """A directory for a report, held; stderr says which report will be replaced. Errors are those of the directory."""
+    if not named:
+        raise BadConfiguration(f"{option} names no directory", advice="name one")
     directory = CampaignReportDirectory(path_of(named, option))
     directory.take()
     try:
-        if earlier := directory.earlier():
+        earlier = directory.earlier()
+        directory.try_to_write()
+        if earlier:
             say(f"pumpbench: replaced: {earlier}")
         yield directory
     finally:

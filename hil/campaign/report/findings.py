@@ -149,7 +149,7 @@ def findings_of(plan: Plan, plan_named: str, file: LivesFile) -> Findings:
             found.stories[lived.seed] = lived.story
         _add_faults(lived, faults)
         if not plan.has_twin(lived.seed):
-            found.lived_ms += lived.pump_ms
+            found.lived_ms += lived.pump_ms - lived.explored.pump_ms  # of forks there are no numbers
             sums = {name: sum(values) for name, values in lived.measured}
             found.lost_ms += sums.get(LOST, 0)
             found.risk_ms += sum(sums.get(name, 0) for name in RISKS)

@@ -55,9 +55,10 @@ def document_of(found: Findings) -> CampaignReportDocument:
     }
 
 
-def replay_of(found: Findings, seed: int) -> str:
-    """The command that plays a life again."""
-    return f"pumpbench campaign replay {seed} --plan {shlex.quote(found.plan_named)}"
+def replay_of(found: Findings, seed: int, branch: str = "") -> str:
+    """The command that plays a life again, or a fork of it."""
+    fork = f" --branch {branch}" if branch else ""
+    return f"pumpbench campaign replay {seed}{fork} --plan {shlex.quote(found.plan_named)}"
 
 
 def meaning_of(invariant: str) -> str:
@@ -180,7 +181,7 @@ def _broken(found: Findings, lived: Lived) -> BrokenPart:
         "invariant": lived.invariant or "",
         "found": lived.found,
         "faults_at_work": at_work_in(lived),
-        "replay": replay_of(found, lived.seed),
+        "replay": replay_of(found, lived.seed, lived.branch),
         "story": [
             {"at_ms": each.at_ms, "deed": each.deed, "number": each.number}
             for each in found.stories.get(lived.seed, lived.story)

@@ -233,7 +233,7 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
         f"{_value('_nl', fault.error_each_nl)} ({_value('_nl', fault.error_nl)})"
         if fault.error_nl
         else "none",
-        _story_of(found, fault) or "no harm",
+        _story_of(found, fault) or "&ndash;",
     ]
     data = "".join(
         f'<td data-label="{page_text(column)}">{cell}</td>'
@@ -283,7 +283,8 @@ def _violations(found: Findings, stories: int) -> str:
     broken = found.result.violations
     head = '<h2 id="violations">Violations</h2>'
     if not broken:
-        head += "<p>No invariant was violated.</p>"
+        held = "No invariant was violated." if found.result.lives else "No life was played."
+        head += f"<p>{held}</p>"
     shown = [
         _violation(found, lived, story=number < stories, open_=number == 0)
         for number, lived in enumerate(broken[:BROKEN_MAX])
@@ -306,7 +307,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     invariant = lived.invariant or ""
     faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
     told = _story(lived.story, open_=open_) if story else ""
-    again = page_text(replay_of(found, lived.seed))
+    again = page_text(replay_of(found, lived.seed, lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 SMALL = b"pump_days = 1\nfirst_seed = 11\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n"
 PLAN = read_plan(SMALL, "small", "small.toml")
+FORKED = read_plan(SMALL.replace(b"pump_days = 1", b"explore = 1\npump_days = 5"), "forked", "forked.toml")
 CODE = "of this test"
 
 
@@ -88,10 +89,11 @@ class Killed(BaseException):
 
 
 def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resumed(tmp_path: Path) -> None:
-    at_once = played(tmp_path / "one")
+    at_once = played(tmp_path / "one", plan=FORKED)
     assert at_once.lives > 8
+    assert at_once.forks > 4
     assert at_once.pump_ms >= 86_400_000
-    assert played(tmp_path / "two", workers=2) == at_once
+    assert played(tmp_path / "two", plan=FORKED, workers=2) == at_once
 
     kept = 0
 
@@ -104,11 +106,14 @@ def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resume
     for count in (3, 6):
         kept = 0
         with pytest.raises(Killed):
-            played(tmp_path / "killed", resume=count > 3, tell=kill)
+            played(tmp_path / "killed", plan=FORKED, resume=count > 3, tell=kill)
         with sqlite3.connect(tmp_path / "killed") as file:
             assert file.execute("SELECT count(*) FROM lives").fetchone() == (count,)
-    assert played(tmp_path / "killed", resume=True) == at_once
-    assert played(tmp_path / "two", resume=True, tell=lambda: pytest.fail("played again")) == at_once
+    assert played(tmp_path / "killed", plan=FORKED, resume=True) == at_once
+    assert (
+        played(tmp_path / "two", plan=FORKED, resume=True, tell=lambda: pytest.fail("played again"))
+        == at_once
+    )
 
 
 def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(tmp_path: Path) -> None:
@@ -185,7 +190,7 @@ def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_
     with sqlite3.connect(path) as older:
         older.execute("PRAGMA user_version = 1")
     with pytest.raises(
-        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 2"
+        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 3"
     ):
         played(path, resume=True)
 
@@ -325,8 +330,8 @@ def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_ar
     )
     assert of_1_ms[:4] == of_200_ms[:4] == [1, 1, 1, 1]  # how long they take is not known yet
     assert {*of_5_s} == {1}
-    assert max(of_200_ms) == 6
-    assert 6 < max(of_1_ms) <= at_once.lives // 4
+    assert 1 < max(of_200_ms) <= 6
+    assert max(of_200_ms) <= max(of_1_ms) <= at_once.lives // 4
     assert max(map(sum, (of_1_ms, of_200_ms, of_5_s))) < 2 * at_once.lives
 
 

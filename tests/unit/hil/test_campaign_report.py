@@ -180,6 +180,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     (tmp_path / "lives").unlink()
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
+    assert "No invariant was violated" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
@@ -382,7 +383,12 @@ def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / PAGE_NAME).write_text("of somebody")
-    for out, words in ((tmp_path / "file" / "x", "cannot be written"), (foreign, "no report of a campaign")):
+    for out, words in (
+        (tmp_path / "file" / "x", "cannot be written"),
+        ("/proc", "cannot be written"),  # it is there, and takes no file of anybody
+        ("", "--report names no directory"),
+        (foreign, "no report of a campaign"),
+    ):
         done = told("run", plan_file, "--out", tmp_path / "lives", "--report", out)
         assert isinstance(done.exception, BadConfiguration), done.output
         assert words in str(done.exception)

@@ -276,6 +276,13 @@ def test_a_plan_of_a_cohort_that_cannot_be_right_is_refused(text: bytes, words: 
         read_plan(FEW + text, "few", "few.toml")
 
 
+def test_a_life_that_is_no_row_of_deeds_is_not_gone_on_from() -> None:
+    for words in (["run", "cohort", "--explore"], ["replay", "2", "--plan", "cohort", "--branch", "1:1"]):
+        done = CliRunner().invoke(cli, ["campaign", *words])
+        assert isinstance(done.exception, BadConfiguration), done.output
+        assert "cohort lives, which are no rows of deeds" in str(done.exception)
+
+
 def test_a_table_of_a_clinic_in_a_plan_of_random_lives_is_refused() -> None:
     with pytest.raises(
         BadConfiguration, match="cohort is of cohort lives, and those of this plan are random"
