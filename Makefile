@@ -57,9 +57,13 @@ hil: $(STAMP) ## run the conformance suite on TARGET=ADDRESS (an emulated pump o
 matrix: $(STAMP) ## run the whole suite on each kind of target: in process, a process on a PTY, a port, TCP, RFC 2217; in report/matrix/
 	@$(BIN)/python -m scripts.matrix
 
-soak: $(STAMP) ## the long run: all of tests/, every case of the loops of which `make test` plays a part, an hour of replay
+NIGHT_MINUTES = 20
+
+soak: $(STAMP) ## the long run: all of tests/, every case of the loops of which `make test` plays a part, an hour of replay, 20 minutes of the campaign
 	@PUMPBENCH_SOAK=1 $(BIN)/python -m pytest -q -n 4 --durations=20 -o timeout=900
 	@$(BIN)/python -m scripts.replay_lateness
+	@mkdir -p report
+	@$(BIN)/pumpbench campaign run night --minutes $(NIGHT_MINUTES) --out report/night-$$(date +%Y%m%d-%H%M%S).sqlite3
 
 bench: $(STAMP) ## measure speed as ratios to floors of the same run
 	@$(BIN)/python -m scripts.bench

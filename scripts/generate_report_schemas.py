@@ -1,4 +1,4 @@
-"""Write the JSON Schemas of `report.json` and `manifest.json`, which the package ships for readers of reports.
+"""Write the JSON Schemas of `report.json`, `manifest.json` and `campaign.json`, which the package ships for readers.
 
 python scripts/generate_report_schemas.py           write the files
 python scripts/generate_report_schemas.py --check   1 if a file is not what it would write
@@ -10,10 +10,12 @@ import argparse
 import json
 from pathlib import Path
 
+from hil.campaign.report.documents import CAMPAIGN_FILE_DOCUMENTS
 from hil.cli.json_schema import file_schema
 from hil.report.documents import FILE_DOCUMENTS
 
-PLACE = Path(__file__).parents[1] / "hil" / "report"
+HIL = Path(__file__).parents[1] / "hil"
+PLACES = ((HIL / "report", FILE_DOCUMENTS), (HIL / "campaign" / "report", CAMPAIGN_FILE_DOCUMENTS))
 
 
 def main() -> None:
@@ -21,8 +23,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="compare, and change nothing")
     check = parser.parse_args().check
-    for name, schema, document in FILE_DOCUMENTS:
-        path = PLACE / name
+    for place, name, schema, document in ((place, *row) for place, rows in PLACES for row in rows):
+        path = place / name
         wanted = json.dumps(file_schema(document, **schema), indent=2) + "\n"
         if not check:
             path.write_text(wanted, encoding="utf-8")

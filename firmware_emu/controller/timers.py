@@ -137,7 +137,7 @@ class Schedule:
 
     def run_event(self, tick_ms: int) -> None:
         """Run all that is due at `tick_ms`. Raises PowerCut."""
-        therapy, records = self.therapy, self.records
+        therapy, records, is_due = self.therapy, self.records, self._next_ms <= tick_ms
         therapy.turn_until(tick_ms)
         counts = therapy.deliveries.each_stroke_counts
         if self._checkpoint_due_ms <= tick_ms < self._planned_ms and not counts and not records.changed:
@@ -152,7 +152,10 @@ class Schedule:
         if records.changed:
             self.commit(tick_ms)
         elif tick_ms >= self._checkpoint_due_ms or (
-            therapy.deliveries.each_stroke_counts and therapy.counters.commanded != self._saved_strokes
+            # where only the rig, or an edge of the basal rate, is the reason to be here, nothing is written of it
+            is_due
+            and therapy.deliveries.each_stroke_counts
+            and therapy.counters.commanded != self._saved_strokes
         ):
             self._save_counters(tick_ms)
         elif tick_ms >= self._planned_ms:

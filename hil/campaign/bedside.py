@@ -29,9 +29,11 @@ class Bedside(PatientAndClinician):
 
     def __init__(self, pump: Pump) -> None:
         super().__init__(pump)
-        self.handset: Conversation = _Handset(pump, Role.PATIENT)
+        self.handset: _Handset = _Handset(pump, Role.PATIENT)
         self.replies: list[bytes] = []
         self.handset.replies = self.replies
+        self.told: Callable[[object, object], None] | None = None
+        """Called with each request and its answer; None: nobody is."""
         self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
         """What people have begun to write into the pump since somebody emptied this list."""
         self.refilled: Callable[[], None] | None = None
@@ -60,6 +62,9 @@ class Bedside(PatientAndClinician):
     def open(self) -> None:
         _opened(super().open)
 
+    def ask(self, message: object) -> Any:
+        return _asked(super().ask, message, self.told)
+
     def granted(self, message: object) -> Any:
         return _granted(self.ask(message))
 
@@ -85,8 +90,13 @@ class Bedside(PatientAndClinician):
 class _Handset(Conversation):
     replies: list[bytes]
 
+    told: Callable[[object, object], None] | None = None
+
     def open(self) -> None:
         _opened(super().open)
+
+    def ask(self, message: object) -> Any:
+        return _asked(super().ask, message, self.told)
 
     def _carry(self, output: bytes) -> bytes:
         self.replies.append(super()._carry(output))
@@ -107,6 +117,18 @@ def _opened(open_session: Callable[[], None]) -> None:
         open_session()
     except AssertionError as error:
         raise Unheard(str(error)) from error
+
+
+def _asked(
+    ask: Callable[[object], Any], message: object, told: Callable[[object, object], None] | None
+) -> Any:
+    answer = None
+    try:
+        answer = ask(message)
+    finally:
+        if told is not None:
+            told(message, answer)
+    return answer
 
 
 def _granted(answer: Any) -> Any:

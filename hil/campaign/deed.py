@@ -1,4 +1,4 @@
-"""What a life is made of: a row of deeds; and what is told of each."""
+"""What a life is made of: a row of deeds; and what deeds need of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.campaign.bedside import Unheard
+from protocol.messages.errors import ErrorReply
 from protocol.messages.reading import GetStatus
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from hil.campaign.bedside import Bedside
     from hil.campaign.properties import Properties
+    from hil.campaign.story import Thing
 
 Argument = tuple[str, Any]
 
@@ -36,6 +38,8 @@ class Event(NamedTuple):
     """Of the pump, when it began."""
     deed: str
     """What was done, in words."""
+    number: int = 0
+    """That of the deed which it is of; 0: of none."""
 
 
 def chance_of(seed: int, number: int, what: str = "deed") -> Random:
@@ -59,6 +63,8 @@ class Doing(ABC):
     pairs: set[tuple[str, str]]
     given: dict[str, Any]
     """What is not left to chance in the deed that is being done."""
+    drew: dict[str, Any]
+    """What was given or drawn in it, as far as it has a name."""
 
     @abstractmethod
     def sometimes(self, mark: str, happened: object = True) -> None:
@@ -68,15 +74,26 @@ class Doing(ABC):
     def look(self) -> None:
         """What must hold now."""
 
+    @abstractmethod
+    def tell(self, thing: Thing) -> None:
+        """Keep for the story what is being done."""
+
     def drawn(self, name: str, by_chance: Any) -> Any:
         """What the deed says of this; else what chance has."""
-        return self.given.get(name, by_chance)
+        value = self.drew[name] = self.given.get(name, by_chance)
+        return value
+
+    def passes(self, *choices_ms: int) -> None:
+        """Time passes: as long as the deed says, else one of these by chance."""
+        self.talk.wait(self.drawn("wait_ms", self.random.choice(choices_ms)))
 
     def tried(self, deed: Callable[..., Any], *args: object) -> None:
         """Do it; where the pump does not answer, that was all."""
         try:
             deed(*args)
-        except Unheard:
+        except Unheard as unheard:
+            if not isinstance(unheard.args[0], ErrorReply):
+                self.tell(f"{deed.__name__.replace('_', ' ')}: the pump gives no answer")
             self.sometimes("a pump that gave no answer")
 
     def status(self) -> Any:

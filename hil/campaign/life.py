@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import copy
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from firmware_emu.controller.events import LogWritten, RateStepped
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.profile import EmptyPolicy, Implant
-from hil.campaign.bedside import Bedside
+from hil.campaign.bedside import Bedside, Unheard
 from hil.campaign.conversation import Conversation, profile_of
 from hil.campaign.deed import Deed, Event, chance_of
 from hil.campaign.life_marks import mark
@@ -23,6 +23,7 @@ from hil.campaign.measuring import Measuring
 from hil.campaign.patient_watch import PatientWatch
 from hil.campaign.properties import WHOLE, Properties, Watch
 from hil.campaign.slips import SLIPS_OF_PEOPLE
+from hil.campaign.story import Asked, Story, Thing
 from hil.campaign.works import Works
 
 if TYPE_CHECKING:
@@ -112,13 +113,15 @@ class Life(Looks, Works):
         self.seen = 0
         self.pairs: set[tuple[str, str]] = set()
         self.boluses: list[int] = []
-        self.given = {}
+        self.given, self.drew = {}, {}
         self.numbered = 0
         """The number of the last deed of the row, so far."""
         self.done: list[Deed] = []
         """All that was done so far, in its order."""
-        self.story: list[Event] = []
-        """The same in words."""
+        self.drawn_in: list[dict[str, Any]] = []
+        """What was drawn by name in each of them."""
+        self._story = Story()
+        self.talk.told = self.talk.handset.told = self._asked
 
     def fork(self) -> Life:
         """This life with a future of its own, its people and their sessions too; between two deeds.
@@ -132,8 +135,15 @@ class Life(Looks, Works):
         finally:
             self.properties.guard_rotor()
         known: dict[int, object] = {id(pump): forked, id(self.note_mark): self.note_mark}
-        for happened in (self.talk.trace, self.talk.handset.trace, self.talk.replies, self.done, self.story):
+        for happened in (
+            self.talk.trace,
+            self.talk.handset.trace,
+            self.talk.replies,
+            self.done,
+            self.drawn_in,
+        ):
             known[id(happened)] = [*happened]
+        known[id(self._story)] = self._story.fork()
         for same in (self.deeds, self.faults, self.random):
             known[id(same)] = same  # of the chance that was, nothing is drawn any more
         life = copy.deepcopy(self, known)
@@ -180,11 +190,23 @@ class Life(Looks, Works):
         """Do one, and look after it. Broken where something does not hold."""
         self.random = chance_of(self.seed, deed.number)
         self.given = dict(deed.arguments)
+        self.drew = {}
         self.done.append(deed)
-        said = " ".join((deed.name, *(str(value) for _, value in deed.arguments)))
-        self.story.append(Event(self.talk.now_ms, said))
+        self.drawn_in.append(self.drew)
         self.tried(getattr(self, deed.name))
         self.look()
+
+    def tell(self, thing: Thing) -> None:
+        """Keep for the story what is being done."""
+        self._story.add(self.talk.now_ms, self.done[-1].number if self.done else 0, thing)
+
+    def _asked(self, message: object, answer: object) -> None:
+        self.tell(Asked(message, answer))
+
+    @property
+    def story(self) -> tuple[Event, ...]:
+        """All that was done so far, in words."""
+        return self._story.events()
 
     def look(self) -> None:
         """What must hold now."""
@@ -204,5 +226,8 @@ class Life(Looks, Works):
         for event in events:
             if isinstance(event, LogWritten):
                 mark(event, self.sometimes)
-        self.tried(self.look_at_the_dates)
+        try:
+            self.look_at_the_dates()
+        except Unheard:
+            self.sometimes("a pump that gave no answer")
         self.look_at_the_schedule()

@@ -13,6 +13,7 @@ from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.units import MS_PER_DAY, PPM
 from hil.campaign.patient_watch import RISKS
+from hil.campaign.published import COHORT_MEASURES
 from protocol.identifiers import AlarmId
 from protocol.log.types import BolusEndReason, LogType
 
@@ -30,7 +31,7 @@ MEASURES: Final = {
     "therapy_lost_ms": "stretches without therapy: stopped, at the lowest rate, stalled, dry or without power",
     "stopped_ms": "stretches in which the basal rate was 0",
     "lowest_rate_ms": "stretches at no more than the safe rate",
-    "stalled_ms": "stalls, from the first stroke that was not turned to the next that was",
+    "stalled_ms": "stalls, from the first stroke that was not turned to the next that was, or to the stop of the pump",
     "stall_to_alarm_ms": "from the first stroke that was not turned to the alarm MOTOR_STALL",
     "stall_without_alarm_ms": "how long stalls lasted that ended without that alarm",
     "dry_ms": "stretches in which the reservoir could give nothing",
@@ -41,15 +42,19 @@ MEASURES: Final = {
     "volume_error_at_refill_ppm": "the same as a part of what the pump had counted as given, of 1 mL and more",
     "bolus_cut_short_nl": "what is missing, by the log, of a bolus that ended early",
     **RISKS,
+    **COHORT_MEASURES,
 }
 """What is measured here, by name; `Life.measured` may hold more."""
 COUNTED_LEAST_NL: Final = 1_000_000
 """Of less no part is taken: one stroke would be thousands of ppm."""
 AFTER_MS: Final = MS_PER_DAY
 """A fault may do harm so long after it took effect: a pump that stopped itself waits for somebody."""
-_ALARMED: Final = {"stalled_ms": (AlarmId.MOTOR_STALL, "stall"), "dry_ms": (AlarmId.EMPTY, "dry")}
+_STALLED: Final = "stalled_ms"
+_SILENT: Final = ("stopped_ms", "without_power_ms")
+"""In these no stroke is asked for."""
+_ALARMED: Final = {_STALLED: (AlarmId.MOTOR_STALL, "stall"), "dry_ms": (AlarmId.EMPTY, "dry")}
 """Kinds of stretches that an alarm should tell of, and how their names begin."""
-_LOST: Final = ("stopped_ms", "lowest_rate_ms", "stalled_ms", "dry_ms", "without_power_ms")
+_LOST: Final = ("stopped_ms", "lowest_rate_ms", _STALLED, "dry_ms", "without_power_ms")
 
 
 class FaultLived(NamedTuple):
@@ -138,7 +143,7 @@ class Measuring:
         rotor = self.pump.plant.rotor
         if self._held_ms is not None:
             self._settle()
-        if rotor.stall or rotor.field or rotor.wear or "stalled_ms" in self._open:
+        if rotor.stall or rotor.field or rotor.wear or _STALLED in self._open:
             self._held_ms = rotor.crystal.now_of(run.time_of_ms(run.first_k))
             self._missed, self._turned = rotor.strokes_missed, rotor.strokes_turned
 
@@ -148,9 +153,9 @@ class Measuring:
         if at_ms is None:
             return
         if rotor.strokes_missed > self._missed:
-            self._begin("stalled_ms", at_ms)
+            self._begin(_STALLED, at_ms)
         if rotor.strokes_turned > self._turned:
-            self._end("stalled_ms", at_ms)
+            self._end(_STALLED, at_ms)
 
     # After a step in which the reservoir was filled
 
@@ -254,20 +259,36 @@ class Measuring:
             self._end(kind, at_ms)
 
     def _begin(self, kind: str, at_ms: int) -> None:
+        if kind in _SILENT and kind not in self._open:
+            self._no_more_strokes(at_ms)
         self._open.setdefault(kind, at_ms)
 
     def _end(self, kind: str, at_ms: int) -> None:
         since_ms = self._open.pop(kind, None)
         if since_ms is None or at_ms <= since_ms:
             return
-        self.note(kind, at_ms - since_ms)
-        self._lost.append((since_ms, at_ms))
         if kind in _ALARMED:
             self._ended.append((kind, (since_ms, at_ms)))
+        else:
+            self._keep(kind, (since_ms, at_ms))
+
+    def _keep(self, kind: str, span: Span) -> None:
+        self.note(kind, span[1] - span[0])
+        self._lost.append(span)
+
+    def _no_more_strokes(self, at_ms: int) -> None:
+        """From here on none is asked for, so that no stall can show: one that lasted is over."""
+        if self._open.get(_STALLED, at_ms) < at_ms:
+            self._end(_STALLED, at_ms)
+        self._ended = [
+            (kind, (span[0], at_ms) if kind == _STALLED and span[0] < at_ms < span[1] else span)
+            for kind, span in self._ended
+        ]
 
     def _match_alarms(self) -> None:
         """Hold the stretches that have ended against the alarms, of which all is known now."""
         for kind, span in self._ended:
+            self._keep(kind, span)
             alarm_id, name = _ALARMED[kind]
             raised_ms = self._alarms[alarm_id].first_in(span)
             if raised_ms is None:

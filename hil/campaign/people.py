@@ -8,6 +8,7 @@ from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from hil.campaign.conversation import bridged, flexible_program, simple_header
 from hil.campaign.program_boluses import RATE_NL_PER_DAY, header_of
 from hil.campaign.slips import Slips
+from hil.quantity_words import counted
 from protocol.identifiers import (
     Activity,
     BolusKind,
@@ -52,7 +53,12 @@ class People(Slips):
     def cut_at_times(self) -> None:
         """Let power go in one of the next writes, now and then."""
         if self.random.random() < 0.05:
-            self.talk.pump.plant.cut_at_write(self.random.randrange(1, 4), self.random.randrange(0, 40))
+            self.power_goes_at_write(self.random.randrange(1, 4), self.random.randrange(0, 40))
+
+    def power_goes_at_write(self, count: int, torn_after_bytes: int) -> None:
+        """Let power go in a write to come, of which so many bytes are still written."""
+        self.tell(f"power is to go in write {count} from now, after {counted(torn_after_bytes, 'byte')}")
+        self.talk.pump.plant.cut_at_write(count, torn_after_bytes)
 
     def typed(self, value: int) -> int:
         """What somebody types who means this: most often this."""
@@ -61,8 +67,8 @@ class People(Slips):
         return min(max(value * factor // divisor, 1), 2**32 - 1)
 
     def bolus(self) -> None:
-        volume_nl = self.typed(self.random.randrange(500, 200_000))
-        duration_s = self.typed(self.random.randrange(700, 8_000))
+        volume_nl = self.drawn("volume_nl", self.typed(self.random.randrange(500, 200_000)))
+        duration_s = self.drawn("duration_s", self.typed(self.random.randrange(700, 8_000)))
         rev = self.status().program_rev
         prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
@@ -76,7 +82,8 @@ class People(Slips):
                 self.look_at_the_ledger(commit.cmd_id)
 
     def prime(self) -> None:
-        volume_nl, duration_s = self.random.randrange(500, 338_000), self.random.randrange(1_400, 8_000)
+        volume_nl = self.drawn("volume_nl", self.random.randrange(500, 338_000))
+        duration_s = self.drawn("duration_s", self.random.randrange(1_400, 8_000))
         rev = self.status().program_rev
         prepared = self.talk.ask(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, rev))
         if isinstance(prepared, BolusPrepareReply):
@@ -96,7 +103,7 @@ class People(Slips):
         staged = bridged((simple_header(100_000, 500_000), (Segment(0, 200_000),)), volume_nl, rate)
         crc = self.talk.stage_program(*staged, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
-        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
+        self.passes(0, 7 * MS_PER_HOUR)
 
     def cancel(self) -> None:
         self.talk.ask(BolusCancel(self.next_id(), 0, 0xFFFF))
@@ -137,7 +144,7 @@ class People(Slips):
         answered = self.talk.ask(ProgCommit(self.next_id(), rev, crc, start=pick.random() < 0.8))
         clock_invalid = isinstance(answered, ErrorReply) and answered.code is ErrorCode.CLOCK_INVALID
         self.sometimes("a schedule refused because nobody knew the time", clock_invalid)
-        self.talk.wait(pick.choice((0, 7 * MS_PER_HOUR)))
+        self.passes(0, 7 * MS_PER_HOUR)
 
     def boluses_of_a_program(self) -> None:
         """A program that gives boluses by itself, or lets the patient ask, or both."""
@@ -189,17 +196,26 @@ class People(Slips):
 
     def check_up(self, dose_ng_per_day: int = 50_000) -> None:
         """End every fault, see to every alarm, and leave a pump that runs slowly with a full reservoir."""
-        for each in self.talk.pump.faults():
-            if each.on or each.order is not None:
-                self.talk.pump.clear(each.fault.name)
+        self.cure_all()
         self.restart()
         self.talk.wait(MS_PER_HOUR)
         self.leave()
-        self.talk.ask(TimeSet(self.fresh_id(), 826_000_000, 60, TimeSetReason.DRIFT, confirm=True))
+        self.set_right_clock()
         self.refill_well()
         self.acknowledge_all()
         self.slow_program(dose_ng_per_day)
         self.acknowledge_all()
+
+    def cure_all(self) -> None:
+        """Every fault ends, and none is to come."""
+        self.tell("every fault ends")
+        for each in self.talk.pump.faults():
+            if each.on or each.order is not None:
+                self.talk.pump.clear(each.fault.name)
+
+    def set_right_clock(self) -> None:
+        """The clock is set to one time, always the same."""
+        self.talk.ask(TimeSet(self.fresh_id(), 826_000_000, 60, TimeSetReason.DRIFT, confirm=True))
 
     def refill_well(self) -> None:
         aspirated = self.talk.granted(GetReservoir()).reservoir_calc_nl
@@ -207,7 +223,8 @@ class People(Slips):
 
     def slow_program(self, dose_ng_per_day: int = 50_000) -> None:
         rev = self.status().program_rev
-        crc = self.talk.stage(dose_ng_per_day, 500_000, base_rev=rev).staged_crc
+        dose = self.drawn("dose_ng_per_day", dose_ng_per_day)
+        crc = self.talk.stage(dose, 500_000, base_rev=rev).staged_crc
         self.talk.ask(ProgCommit(self.fresh_id(), rev, crc, start=True))
 
     def acknowledge_all(self) -> None:
@@ -218,12 +235,14 @@ class People(Slips):
         """Silence what sounds, again and again, and go."""
         for _ in range(self.random.choice((1, 3))):
             self.acknowledge_all()
-            self.talk.wait(self.random.choice((1, 10 * MS_PER_MINUTE)))
+            self.passes(1, 10 * MS_PER_MINUTE)
 
     def leave(self) -> None:
         """Go without a word: the session is left as it is."""
+        self.tell("whoever stood there goes without a word")
         self.talk.client = self.talk._new_client()
         self.talk.handset.client = self.talk.handset._new_client()
 
     def read_log(self) -> None:
+        self.tell("the log is read")
         self.talk.log()

@@ -14,30 +14,47 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.patient.person import Limits
 from firmware_emu.profile import EmptyPolicy
 from firmware_emu.units import PPM
 from hil.bench_file import FILE_BYTES_MAX, Key
+from hil.campaign.clinic import HIGHEST_PPM, LOWEST_PPM, Clinic
+from hil.campaign.exploring import FORK_DEEDS, FORKS_MAX, USUAL_FORKS
 from hil.campaign.life import DEEDS, Play
 from hil.campaign.life_marks import MARKS
 from hil.campaign.pairs import MUST_BE_REACHED
-from hil.campaign.properties import INVARIANTS, OF_TWINS, Watch
+from hil.campaign.properties import INVARIANTS, OF_DEEDS, OF_TWINS, Watch
 from hil.errors import BadConfiguration, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 LAST_SEED: Final = 2**32 - 1
+MINUTES_MAX: Final = 100_000
 SHOWN_CHARACTERS: Final = 60
 KINDS_OF_DEEDS: Final = tuple(sorted({*DEEDS}))
 POLICIES: Final = {policy.name.lower(): policy for policy in EmptyPolicy}
+
+
+class Kind(NamedTuple):
+    """A kind of lives; who makes one stands in `playing`."""
+
+    keys: frozenset[str]
+    """Those that only plans of such lives have."""
+    fixed: Mapping[str, Any] = MappingProxyType({})
+    """What other kinds have keys for."""
+    unseen: frozenset[str] = frozenset()
+    """Invariants that nothing looks at in them."""
+    of_deeds: bool = False
+    """Whether each is a row of deeds, which can be gone on from, cut and shortened."""
 
 
 def _whole(meaning: str, low: int, high: int) -> Key:
@@ -73,9 +90,24 @@ def _names(meaning: str, known: Iterable[str]) -> Key:
     )
 
 
+KINDS: Final = {
+    "random": Kind(
+        frozenset(
+            (
+                *("deeds", "quiet_stretches", "pairs", "twins_every", "explore"),
+                *("empty_policy", "faults", "marks", "weights"),
+            )
+        ),
+        of_deeds=True,
+    ),
+    "cohort": Kind(frozenset({"cohort"}), {"twins_every": 0, "marks": ()}, OF_DEEDS),
+}
+"""Kinds of lives, by the name that a plan gives them."""
 KEYS: Final[dict[str, Key]] = {
     "pump_days": _whole("the campaign ends after so many days of pumps", 1, 1_000_000_000),
-    "minutes": _whole("the campaign ends after so many minutes of playing; instead of pump_days", 1, 100_000),
+    "minutes": _whole(
+        "the campaign ends after so many minutes of playing; instead of pump_days", 1, MINUTES_MAX
+    ),
     "first_seed": _whole("seed of the first life; the next has the next number (default: 1)", 0, LAST_SEED),
     "deeds": _whole("deeds of a life, chosen by weights (default: 16)", 1, 10_000),
     "quiet_stretches": _whole("stretches of 160 days in which little happens (default: 2)", 0, 100),
@@ -88,6 +120,11 @@ KEYS: Final[dict[str, Key]] = {
         "one life of so many is played with a twin whose truth is another, for P4 and P10; 0: none (default: 20)",
         0,
         1_000_000,
+    ),
+    "explore": _whole(
+        f"how often each life is gone on from at its rarest states, by {FORK_DEEDS} deeds (default: 0)",
+        0,
+        FORKS_MAX,
     ),
     "empty_policy": Key(
         "what pumps do that are believed empty (default: each life has one by chance)",
@@ -108,6 +145,15 @@ KEYS: Final[dict[str, Key]] = {
         {"type": "boolean"},
     ),
     "patient_limits": _table("from where on the patient would be at risk; needs patient = true"),
+    "life": Key(
+        "what a life is: deeds and faults by chance, or a year of refills in a clinic (default: random)",
+        f"one of {', '.join(KINDS)}",
+        lambda value: isinstance(value, str) and value in KINDS,
+        {"enum": list(KINDS)},
+    ),
+    "cohort": _table(
+        'the clinic and its pumps, for life = "cohort"; what is not named is as in Wesemann 2014'
+    ),
 }
 WEIGHT_KEYS: Final = {
     name: _whole(f"weight of this deed (usual: {DEEDS.count(name)})", 0, 1_000) for name in KINDS_OF_DEEDS
@@ -131,7 +177,34 @@ LIMIT_KEYS: Final = {
         10_000_000,
     ),
 }
-TABLES: Final = {"weights": WEIGHT_KEYS, "patient_limits": LIMIT_KEYS}
+_RANGES: Final = {
+    "days": ("each pump is followed for so long", 1, 2_000),
+    "accuracy_mean_ppm": ("mean accuracy of the pumps", LOWEST_PPM, HIGHEST_PPM),
+    "accuracy_sd_ppm": ("by which pumps differ, within the labelled accuracy", 0, 100_000),
+    "dose_ng_per_day_min": ("lowest dose", 24_000, 2_000_000),
+    "dose_ng_per_day_max": ("highest dose", 24_000, 2_000_000),
+    "fill_nl": ("what each refill is filled up to", 5_000_000, 20_000_000),
+    "low_alarm_nl": ("content at which the low-reservoir alarm is due", 0, 4_000_000),
+    "booked_days_before_low_min": ("a refill is booked so many days before that alarm, at least", 0, 100),
+    "booked_days_before_low_max": ("and at most", 0, 100),
+    "interval_days_max": ("and no later than so many days after the last", 1, 365),
+    "syringe_scale_ppm": ("a syringe shows up to so much too much or too little", 0, 200_000),
+    "syringe_reading_sd_nl": ("by which people miss its scale", 0, 5_000_000),
+    "syringe_read_to_nl": ("what people round a reading to", 1, 5_000_000),
+    "left_behind_nl_max": ("up to so much stays in a reservoir that is drawn empty", 0, 5_000_000),
+    "unseen_nl": ("so much is drawn and never seen in the syringe, each time", 0, 5_000_000),
+}
+_CLINIC: Final = Clinic()
+COHORT_KEYS: Final = {
+    name: _whole(f"{meaning} (default: {getattr(_CLINIC, name)})", low, high)
+    for name, (meaning, low, high) in _RANGES.items()
+}
+_ORDERED: Final = (
+    ("dose_ng_per_day_min", "dose_ng_per_day_max"),
+    ("booked_days_before_low_min", "booked_days_before_low_max"),
+)
+"""Keys of a cohort of which the first must not be above the second."""
+TABLES: Final = {"weights": WEIGHT_KEYS, "patient_limits": LIMIT_KEYS, "cohort": COHORT_KEYS}
 """Keys that are tables, and what may stand in each."""
 
 
@@ -148,6 +221,7 @@ class Plan:
     quiet_stretches: int = 2
     pairs: int = 0
     twins_every: int = 20
+    explore: int = 0
     empty_policy: str | None = None
     """None: by chance."""
     faults: tuple[str, ...] = tuple(FAULTS)
@@ -156,6 +230,9 @@ class Plan:
     weights: tuple[tuple[str, int], ...] = ()
     patient: bool = False
     patient_limits: tuple[tuple[str, int], ...] = ()
+    life: str = "random"
+    """Kind of the lives, of KINDS."""
+    cohort: tuple[tuple[str, int], ...] = ()
 
     def play(self) -> Play:
         """What lives of this plan are made of."""
@@ -163,6 +240,14 @@ class Plan:
         named = tuple(name for name in sorted(weights) for _ in range(weights[name]))
         deeds = tuple(name for name in DEEDS if name not in weights) + named
         return Play(deeds, self.faults, Watch(frozenset(self.invariants)), self.limits())
+
+    def clinic(self) -> Clinic:
+        """Around the pumps of a cohort."""
+        return Clinic(**dict(self.cohort))
+
+    def has_twin(self, seed: int) -> bool:
+        """Whether it is this life's turn to be played with a twin."""
+        return self.twins_every > 0 and (seed - self.first_seed) % self.twins_every == 0
 
     def limits(self) -> Limits | None:
         """From where on a patient would be at risk; None: there is none."""
@@ -178,6 +263,40 @@ class Plan:
         """SHA-256, in hex, of all that the plan says but its name."""
         said = {key: value for key, value in asdict(self).items() if key != "name"}
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+class Asked(NamedTuple):
+    """What somebody asks for that a plan does not say."""
+
+    minutes: int | None = None
+    """How long to play; None: as the plan says."""
+    explore: bool = False
+    """Whether to go on from rare states, also where the plan does not say so."""
+
+
+def as_asked(plan: Plan, asked: Asked) -> Plan:
+    """The plan with what was asked for."""
+    plan = plan if asked.minutes is None else for_minutes(plan, asked.minutes)
+    return exploring_plan(plan) if asked.explore else plan
+
+
+def for_minutes(plan: Plan, minutes: int) -> Plan:
+    """The same lives for so many minutes of playing, 1 to 100,000. BadConfiguration for another number."""
+    if not KEYS["minutes"].accepts(minutes):
+        raise BadConfiguration(f"minutes must be {KEYS['minutes'].expected}, is {minutes}")
+    return replace(plan, pump_days=None, minutes=minutes)
+
+
+def exploring_plan(plan: Plan) -> Plan:
+    """The same lives, gone on from at their rarest states as often as the plan says, or else as usual."""
+    check_of_deeds(plan)
+    return plan if plan.explore else replace(plan, explore=USUAL_FORKS)
+
+
+def check_of_deeds(plan: Plan) -> None:
+    """BadConfiguration where lives of this plan are no rows of deeds, so that none can be gone on from or shortened."""
+    if not KINDS[plan.life].of_deeds:
+        raise BadConfiguration(f"{plan.name} has {plan.life} lives, which are no rows of deeds")
 
 
 def shipped_plans() -> tuple[str, ...]:
@@ -218,6 +337,12 @@ def read_plan(data: bytes, name: str, place: str) -> Plan:
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadConfiguration(f"{place} is no TOML: {error}") from error
     _check(table, KEYS, place)
+    life = table.get("life", "random")
+    for name_of_kind, kind in KINDS.items():
+        if name_of_kind != life and (foreign := sorted(kind.keys & {*table})):
+            raise BadConfiguration(
+                f"{place}: {foreign[0]} is of {name_of_kind} lives, and those of this plan are {life}"
+            )
     tables: dict[str, Any] = {}
     for within, keys in TABLES.items():
         values = table.pop(within, {})
@@ -226,24 +351,35 @@ def read_plan(data: bytes, name: str, place: str) -> Plan:
     listed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
     }
-    if "invariants" not in listed and listed.get("twins_every") == 0:
-        listed["invariants"] = tuple(each for each in INVARIANTS if each not in OF_TWINS)
+    listed |= KINDS[life].fixed
+    not_seen = KINDS[life].unseen | (OF_TWINS if listed.get("twins_every") == 0 else frozenset())
+    listed.setdefault("invariants", tuple(each for each in INVARIANTS if each not in not_seen))
     plan = Plan(name, **listed, **tables)
+    _check_whole(plan, place)
+    return plan
+
+
+def _check_whole(plan: Plan, place: str) -> None:
+    """BadConfiguration where keys that are right by themselves cannot be together."""
     if (plan.pump_days is None) == (plan.minutes is None):
         raise BadConfiguration(f"{place} must have one of pump_days and minutes")
     if plan.patient_limits and not plan.patient:
         raise BadConfiguration(f"{place}: patient_limits are of no patient", advice="let patient be true")
+    if unseen := sorted(KINDS[plan.life].unseen & {*plan.invariants}):
+        raise BadConfiguration(f"{place}: nothing looks at {' and '.join(unseen)} in {plan.life} lives")
     unseen = sorted(OF_TWINS & {*plan.invariants})
     if unseen and not plan.twins_every:
         raise BadConfiguration(
             f"{place}: nothing would look at {' and '.join(unseen)}, as twins_every is 0",
             advice="let twins_every be 1 or more, or leave them out of invariants",
         )
+    for low, high in _ORDERED:
+        if getattr(plan.clinic(), low) > getattr(plan.clinic(), high):
+            raise BadConfiguration(f"{place}: cohort: {low} must not be above {high}")
     if not plan.play().deeds:
         raise BadConfiguration(f"{place}: weights leaves no deed that a life could have")
     if plan.pairs and not plan.pairs_of(plan.first_seed):
         raise BadConfiguration(f"{place}: none of faults is part of a pair", advice="let pairs be 0")
-    return plan
 
 
 def _check(table: dict[str, Any], keys: dict[str, Key], place: str) -> None:

@@ -6,15 +6,24 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.cohort import CohortLife
+from hil.campaign.exploring import NOTHING_EXPLORED, Exploring, branch_text, row_of
 from hil.campaign.life import Life
 from hil.campaign.plan import POLICIES
 from hil.campaign.properties import Broken
 from hil.campaign.twins import hold_the_same
 
 if TYPE_CHECKING:
-    from hil.campaign.deed import Event
+    from collections.abc import Callable
+
+    from hil.campaign.deed import Deed, Event
+    from hil.campaign.exploring import Branch, Explored
     from hil.campaign.measuring import FaultLived
     from hil.campaign.plan import Plan
+
+    AnyLife = Life | CohortLife
+    Made = tuple[AnyLife, Callable[[Exploring, Branch], object]]
+    """A life at its beginning, and what lives it, gone on from where it is rare, or as the fork of a branch."""
 
 RAISED: Final = "LIFE"
 """Stands for an invariant where the pump, or the life itself, raised something that nobody expects."""
@@ -37,9 +46,17 @@ class Lived(NamedTuple):
     measured: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """What the life yielded in numbers, not that of a twin: names with their units, sorted, and the values."""
     faults: tuple[FaultLived, ...] = ()
-    """Those that took effect, not in a twin."""
+    """Those that took effect, not in a twin; of a fork where the invariant did not hold in one."""
     story: tuple[Event, ...] = ()
     """All that was done in it, where an invariant did not hold; else nothing."""
+    branch: str = ""
+    """Of the fork in which the invariant did not hold; empty: it was the life itself, or all held."""
+    deeds: int = 0
+    """How many, also those of a twin; without those of forks."""
+    cells: tuple[str, ...] = ()
+    """Where its pump was (`cells`), without forks."""
+    explored: Explored = NOTHING_EXPLORED
+    """What came of its forks. `pump_ms` has their time too; marks, pairs, numbers and faults are the life's alone."""
 
 
 class Played(NamedTuple):
@@ -47,53 +64,106 @@ class Played(NamedTuple):
 
     lived: Lived
     story: tuple[Event, ...]
+    row: tuple[Deed, ...] = ()
+    """The deeds of it; none of a life that is no row of deeds."""
 
 
-def played_life(plan: Plan, seed: int) -> Played:
-    """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for."""
-    twins = plan.twins_every > 0 and (seed - plan.first_seed) % plan.twins_every == 0
-    lives: list[Life] = []
+def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -> Played:
+    """Play one life, with a twin where it is its turn. Raises nothing: what goes wrong is what is looked for.
+
+    `branch`: of a fork of it, which is played from its beginning. `forks`: how often to go on from rare states of it;
+    a life with a twin is not gone on from.
+    """
+    twins = not branch and plan.has_twin(seed)
+    exploring = Exploring(0 if twins else forks)
+    lives: list[AnyLife] = []
     marks: set[str] = set()
     invariant, found = None, ""
     try:
         for other_truth in (False, True)[: 1 + twins]:
-            life = Life(
-                seed,
-                other_truth=other_truth,
-                empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
-                play=plan.play(),
-                sometimes=lambda mark, _: marks.add(mark),
+            life, live = MADE_BY[plan.life](
+                plan, seed, twins=twins, other_truth=other_truth, sometimes=lambda mark, _: marks.add(mark)
             )
             lives.append(life)
-            life.live(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+            live(exploring, branch)
         if twins:
             hold_the_same(*lives)
-    except Broken as broken:
-        invariant, found = broken.invariant, str(broken).partition(": ")[2]
+        exploring.go_on(marks)
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
-        invariant, found = RAISED, _told(error)
-    story = tuple(lives[-1].story) if lives else ()
-    if lives:
-        lives[0].measuring.finish()
+        invariant, found, _ = wrong_of(error)
+    broken_fork = exploring.fork if invariant is not None else None
+    story = tuple((broken_fork or lives[-1]).story) if lives else ()
+    faults = (broken_fork or lives[0]).measuring.faults if lives else ()
+    for each in (*lives[:1], *((broken_fork,) if broken_fork else ())):
+        each.measuring.finish()
     lived = Lived(
         seed,
-        sum(each.talk.now_ms for each in lives),
-        tuple(sorted(marks)),
+        sum(each.talk.now_ms for each in lives) + exploring.pump_ms,
+        tuple(sorted(exploring.marks_before if exploring.played else marks)),
         tuple(sorted({pair for each in lives for pair in each.pairs})),
         invariant,
         found[:FOUND_CHARACTERS_MAX],
         tuple((name, tuple(values)) for name, values in sorted(lives[0].measured.items())) if lives else (),
-        tuple(lives[0].measuring.faults) if lives else (),
+        tuple(faults),
         () if invariant is None else story,
+        "" if invariant is None else branch_text(branch or exploring.branch),
+        sum(len(each.done) for each in lives),
+        tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
+        exploring.explored(marks),
     )
-    return Played(lived, story)
+    return Played(lived, story, tuple((broken_fork or lives[-1]).done) if lives else ())
+
+
+def life_of(
+    plan: Plan,
+    seed: int,
+    *,
+    other_truth: bool = False,
+    sometimes: Callable[[str, object], None] = lambda _mark, _happened: None,
+) -> Life:
+    """A life of a plan by chance, at its beginning."""
+    return Life(
+        seed,
+        other_truth=other_truth,
+        empty_policy=None if plan.empty_policy is None else POLICIES[plan.empty_policy],
+        play=plan.play(),
+        sometimes=sometimes,
+    )
+
+
+def _random_life(
+    plan: Plan, seed: int, *, twins: bool, other_truth: bool, sometimes: Callable[[str, object], None]
+) -> Made:
+    life = life_of(plan, seed, other_truth=other_truth, sometimes=sometimes)
+
+    def live(exploring: Exploring, branch: Branch) -> None:
+        row = life.row(plan.deeds, () if twins else plan.pairs_of(seed), plan.quiet_stretches)
+        exploring.live(life, row_of(life, row, branch) if branch else row)
+
+    return life, live
+
+
+def _cohort_life(plan: Plan, seed: int, **_: object) -> Made:
+    life = CohortLife(seed, plan.clinic(), plan.play())
+    return life, lambda _exploring, _branch: life.live()
+
+
+MADE_BY: Final[dict[str, Callable[..., Made]]] = {
+    "random": _random_life,
+    "cohort": _cohort_life,
+}
+"""Who makes a life of each kind that a plan can name."""
 
 
 def lived_by(plan: Plan, seed: int) -> Lived:
-    """The same without its story: what a worker sends back."""
-    return played_life(plan, seed).lived
+    """What a worker sends back: the life without its story, and what came of the forks that the plan asks for."""
+    return played_life(plan, seed, forks=plan.explore).lived
 
 
-def _told(error: Exception) -> str:
+def wrong_of(error: Exception) -> tuple[str, str, str]:
+    """The invariant that does not hold, what was found, and where something was raised that nobody expects."""
+    if isinstance(error, Broken):
+        return error.invariant, str(error).partition(": ")[2], ""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({Path(frame.filename).name}, line {frame.lineno})"
+    place = f"{Path(frame.filename).name}, line {frame.lineno}"
+    return RAISED, f"{type(error).__name__}: {error} ({place})", f"{type(error).__name__}, {place}"

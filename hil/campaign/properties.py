@@ -59,6 +59,8 @@ INVARIANTS: Final = {
 }
 """What must hold, by name: the ten properties [DOMAIN 8.7], and three of the life around them."""
 OF_TWINS: Final = frozenset({"P4", "P10"})
+OF_DEEDS: Final = frozenset({"L1", "L2", "L3"})
+"""Those that a random life looks at, as a deed is done."""
 
 
 class Broken(AssertionError):

@@ -6,34 +6,35 @@ plan in pump-days is the same on one worker or many, at once or after any number
 
 from __future__ import annotations
 
-import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE
+from hil.campaign.exploring import SameBudget
 from hil.campaign.harm import Harm
 from hil.campaign.plan import LAST_SEED
 from hil.campaign.playing import lived_by
+from hil.campaign.published import Cohort
+from hil.campaign.workers import Processes, batch_by
 from hil.errors import BenchLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from hil.campaign.lives_file import LivesFile
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
+    from hil.campaign.workers import Workers
 
 AHEAD: Final = 2
-"""Lives that are handed out for each worker, so that none waits for another."""
-CODE: Final = ("protocol", "firmware_emu", "hil")
-"""What a life depends on."""
+"""Batches of lives that are handed out for each worker, so that none waits for another."""
+BATCH_LIVES_MAX: Final = 1_000
+LOOK_S: Final = 1.0
+"""Without a batch that ends, how often it is looked whether anybody still plays."""
 
 
 @dataclass
@@ -47,49 +48,43 @@ class Result:
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
     """In how many lives each fault took effect in each procedure."""
     violations: list[Lived] = field(default_factory=list)
+    cells: set[str] = field(default_factory=set)
+    """All that were reached, in forks too."""
+    forks: int = 0
+    """Of lives, from rare states."""
+    fork_deeds: int = 0
+    fork_ms: int = 0
+    """Time of pumps that was played in them."""
+    same_pump_days: SameBudget = field(default_factory=SameBudget)
+    """What lives reached by themselves and with their forks, for the same time of pumps."""
+    same_deeds: SameBudget = field(default_factory=SameBudget)
+    """The same for as many deeds."""
     harm: Harm = field(default_factory=Harm)
+    cohort: Cohort = field(default_factory=Cohort)
 
     def add(self, lived: Lived) -> None:
         """The next life."""
         self.lives += 1
         self.pump_ms += lived.pump_ms
-        self.marks.update(lived.marks)
+        self.marks.update(lived.marks + lived.explored.marks)
         self.pairs.update(lived.pairs)
         self.harm.add(lived)
+        self.cohort.add(lived)
+        self.cells.update(lived.cells, lived.explored.cells)
+        forks, deeds, forks_ms = lived.explored[:3]
+        self.forks += forks
+        self.fork_deeds += deeds
+        self.fork_ms += forks_ms
+        self.same_pump_days.add(lived, lived.pump_ms - forks_ms, forks_ms)
+        self.same_deeds.add(lived, lived.deeds, deeds)
         if lived.invariant is not None:
             self.violations.append(lived)
 
 
-def processes(workers: int) -> Executor:
-    """So many processes of this machine, begun anew: a fork would have the file of the lives open too."""
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
-
-
-def _end_with_parent() -> None:
-    """In a worker: Ctrl-C is the parent's business, and where that was killed the worker ends too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 class Campaign:
-    """One run, at once or resumed. `clock_ms`: the host's clock; `pool_of`: who plays, where that are several."""
+    """One run, at once or resumed. `clock_ms`: the host's clock."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        file: LivesFile,
-        clock_ms: Callable[[], int],
-        pool_of: Callable[[int], Executor] = processes,
-    ) -> None:
-        self._pool_of = pool_of
+    def __init__(self, plan: Plan, file: LivesFile, clock_ms: Callable[[], int]) -> None:
         self._plan, self._file, self._clock_ms = plan, file, clock_ms
         self.result = Result()
         self._waiting: dict[int, Lived] = {}
@@ -98,6 +93,7 @@ class Campaign:
         for lived in file.lives():
             self._waiting[lived.seed] = lived
         self._played = {*self._waiting}
+        self._resumed_lives = len(self._played)
         self._before_ms, self._began_ms = file.elapsed_ms(), clock_ms()
         self.resumed_pump_ms = 0
         """What was there before this run."""
@@ -117,7 +113,7 @@ class Campaign:
         return self.elapsed_ms() >= (self._plan.minutes or 0) * MS_PER_MINUTE or self._next > LAST_SEED
 
     def run(self, workers: int, tell: Callable[[], None]) -> Result:
-        """Play until the budget is spent, and call `tell` after each life.
+        """Play in so many processes until the budget is spent, here where it is one, and call `tell` after each life.
 
         BenchLost where workers die again and again, or seeds run out.
         """
@@ -126,16 +122,20 @@ class Campaign:
                 self._keep(lived_by(self._plan, seed))
                 tell()
             return self._whole()
+        return self.run_on(lambda: Processes(workers), tell)
+
+    def run_on(self, workers_of: Callable[[], Workers], tell: Callable[[], None]) -> Result:
+        """The same by workers, which are made anew when they are lost."""
         while not self.spent():
             known = len(self._played)
             try:
-                self._run_on(workers, tell)
+                self._play_on(workers_of(), tell)
                 break
             except BrokenExecutor as error:
                 if len(self._played) == known:
                     raise BenchLost(
-                        "a worker of the campaign was killed, and none has played a life since",
-                        advice="is there memory enough? try fewer with --workers, then --resume",
+                        "the workers of the campaign were lost or killed, and none has played a life since",
+                        advice="is there memory enough? try fewer of them, then --resume",
                     ) from error
         return self._whole()
 
@@ -154,22 +154,41 @@ class Campaign:
             if seed not in self._played:
                 yield seed
 
-    def _run_on(self, workers: int, tell: Callable[[], None]) -> None:
-        pool = self._pool_of(workers)
+    def _play_on(self, workers: Workers, tell: Callable[[], None]) -> None:
         try:
             due = self._due()
-            playing: set[Future[Lived]] = set()
+            playing: set[Future[list[Lived]]] = set()
             while True:
-                while len(playing) < AHEAD * workers and (seed := next(due, None)) is not None:
-                    playing.add(pool.submit(lived_by, self._plan, seed))
+                count = workers.count()
+                while len(playing) < AHEAD * count and (
+                    seeds := [*islice(due, self._batch_lives(count, workers.batch_ms))]
+                ):
+                    playing.add(workers.submit(batch_by, self._plan, seeds))
                 if not playing or (self._plan.pump_days is not None and self.spent()):
                     return  # of a budget in minutes each life that was begun counts, and what it found
-                done, playing = wait(playing, return_when=FIRST_COMPLETED)
+                done, playing = wait(playing, LOOK_S, FIRST_COMPLETED)
                 for future in done:
-                    self._keep(future.result())
-                    tell()
+                    for lived in future.result():
+                        self._keep(lived)
+                        tell()
         finally:
-            pool.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
+
+    def _batch_lives(self, workers: int, batch_ms: int) -> int:
+        """How many lives are handed out at once: by how long those of this run took, and how much is left to play.
+
+        Never more than were played in this run: the first few say little about either.
+        """
+        lives = len(self._played) - self._resumed_lives
+        if not lives or not self.result.lives:
+            return 1
+        took_ms = (self._clock_ms() - self._began_ms) * workers
+        batch = min(batch_ms * lives // max(took_ms, 1) + 1, lives, BATCH_LIVES_MAX)
+        if self._plan.pump_days is None:
+            return batch
+        left_ms = self._plan.pump_days * MS_PER_DAY - self.result.pump_ms
+        left = left_ms * self.result.lives // max(self.result.pump_ms, 1)
+        return max(1, min(batch, left // (AHEAD * workers)))
 
     def _keep(self, lived: Lived) -> None:
         self._file.add(lived, self.elapsed_ms())
@@ -182,19 +201,3 @@ class Campaign:
         while self._next in self._waiting and not (self._plan.pump_days is not None and self.spent()):
             self.result.add(self._waiting.pop(self._next))
             self._next += 1
-
-
-def code_digest() -> str:
-    """SHA-256, in hex, of our Python files: nobody lists well which of them decide how a life goes."""
-    digest = hashlib.sha256()
-    for package in CODE:
-        _hash_files(resources.files(package), digest)
-    return digest.hexdigest()
-
-
-def _hash_files(place: Any, digest: Any) -> None:
-    for each in sorted(place.iterdir(), key=lambda found: str(found.name)):
-        if each.is_dir():
-            _hash_files(each, digest)
-        elif each.name.endswith(".py"):
-            digest.update(each.name.encode() + b"\0" + each.read_bytes())

@@ -70,7 +70,7 @@ class Slips(Doing):
             self.sometimes("a slip of ten in a rate was refused")
             verified = self.talk.stage(meant, DRUG_NG_PER_ML, base_rev=rev)
         elif warnings(wanted, pump_now):
-            self.talk.wait(self.random.choice((1, MS_PER_HOUR)))  # no; what was staged stays
+            self.passes(1, MS_PER_HOUR)  # no; what was staged stays
             self.sometimes("a warning was refused, and then accepted")
         self.talk.ask(ProgCommit(self.next_id(), rev, verified.staged_crc, start=True))
 
@@ -123,7 +123,7 @@ class Slips(Doing):
         """The pump is stopped for a while, and nobody starts it again."""
         minutes = self.random.choice((1, 60))
         self.talk.ask(Stop(self.next_id(), 60 * minutes, StopReason.MRI, OnExpiry.ALARM_ONLY))
-        self.talk.wait(self.random.choice((2 * MS_PER_HOUR, 20 * MS_PER_HOUR, 3 * MS_PER_DAY)))
+        self.passes(2 * MS_PER_HOUR, 20 * MS_PER_HOUR, 3 * MS_PER_DAY)
 
     def forget_to_start_a_program(self) -> None:
         """A program is written into a stopped pump, and its start is not asked for."""
@@ -131,7 +131,7 @@ class Slips(Doing):
         rev = self.status().program_rev
         verified = self.talk.stage(MEANT_NG_PER_DAY[0], DRUG_NG_PER_ML, base_rev=rev)
         self.talk.ask(ProgCommit(self.next_id(), rev, verified.staged_crc, start=False))
-        self.talk.wait(2 * MS_PER_HOUR)
+        self.passes(2 * MS_PER_HOUR)
 
     def bolus_under_an_old_number(self) -> None:
         """A programmer that was restored from an old copy numbers its bolus as one that was given."""
@@ -144,7 +144,7 @@ class Slips(Doing):
             commit = BolusCommit(number, prepared.quantised_nl, 1_800, prepared.token, rev)
             answer = self.talk.ask(commit)
             self.sometimes("a bolus under an old number was refused", isinstance(answer, ErrorReply))
-            self.talk.wait(MS_PER_HOUR)
+            self.passes(MS_PER_HOUR)
 
 
 SLIPS_OF_PEOPLE = (

@@ -21,9 +21,9 @@ class Works(World):
 
     def pair(self) -> None:
         """After a check-up begin a work, let the fault be, and see whether it took effect meanwhile."""
+        fault, work = self.drawn("fault", None), self.drawn("work", None)
         self.tried(self.check_up)
         self.look()
-        fault, work = self.given["fault"], self.given["work"]
         row = WORKS[work]
         if row.begins is not None:
             getattr(self, row.begins)()
@@ -61,8 +61,12 @@ class Works(World):
         self.talk.granted(command(self.fresh_id(), prepared.quantised_nl, 3_600, prepared.token, rev))
         self.boluses.append(self.cmd_id)
 
-    def patients_bolus(self) -> None:
+    def patients_program(self) -> None:
+        """A program that lets the patient ask for a bolus, from an hour on."""
         self._runs(PatientBlock(60_000, 3_600, 3_601, 86_400, 5), None)
+
+    def patients_bolus(self) -> None:
+        self.patients_program()
         self.talk.wait(3_601 * MS_PER_S)
         self.ask_for_bolus()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from firmware_emu.faults.orders import NOW
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
-from hil.campaign.life_faults import BY_ROWS, INVISIBLE, ordered, sampled
+from hil.campaign.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
 from hil.campaign.people import People
+from hil.campaign.story import Caused, time_words
 from protocol.identifiers import AlarmClass, OnExpiry, State, StopReason
 from protocol.messages.alarms import AlarmTest
 from protocol.messages.ledger import VoidCmd
@@ -12,17 +14,26 @@ from protocol.messages.stop import Stop
 
 WAITS_MS = (1, 999, MS_PER_S, 61_003, 10 * MS_PER_MINUTE, MS_PER_HOUR, 7 * MS_PER_HOUR)
 QUIET_DAYS = 160
+AT_ONCE = "at-once"
+START_WORDS = (AT_ONCE, "later")
+"""Whether a fault starts when it is caused, or waits for something."""
+TIMING = {"for_ms": None, "times": 1, "every_ms": None}
+"""How long a fault lasts and how often it comes, where nothing is said of it."""
 
 
 class World(People):
     """The deeds of nobody; a part of `Life`."""
 
     def wait(self) -> None:
-        self.talk.wait(self.random.choice(WAITS_MS))
+        wait_ms = self.drawn("wait_ms", self.random.choice(WAITS_MS))
+        self.tell(f"nothing for {time_words(wait_ms)}")
+        self.talk.wait(wait_ms)
 
     def pull_the_plug(self) -> None:
+        self.tell("power goes")
         self.talk.pump.cut_power()
-        self.talk.wait(self.random.choice((0, 1, MS_PER_HOUR)))
+        self.passes(0, 1, MS_PER_HOUR)
+        self.tell("power comes back")
         self.talk.pump.restore_power()
 
     def fault(self) -> None:
@@ -31,30 +42,39 @@ class World(People):
 
     def cure(self) -> None:
         """One fault ends."""
-        self.talk.pump.clear(self.random.choice(self.faults))
+        name = self.drawn("fault", self.random.choice(self.faults))
+        self.tell(f"fault {name} ends")
+        self.talk.pump.clear(name)
 
-    def inject(self, name: str, *, orders: bool = False) -> None:
+    def inject(self, by_chance: str, *, orders: bool = False) -> None:
         """Cause a fault of random parameters; the twin is spared those that it could not see."""
+        name = self.drawn("fault", by_chance)
         wanted = ordered(self.random, name)
-        parameters = wanted.parameters if orders else sampled(self.random, name)
+        by_chance_too = wanted.parameters if orders else sampled(self.random, name)
+        parameters = {key: self.drawn(key, by_chance_too.get(key)) for key in PROVOKED[name].values}
+        parameters = {key: value for key, value in parameters.items() if value is not None}
+        start, timing = NOW, {}
+        if orders:
+            at_once = self.drawn("start", START_WORDS[wanted.start != NOW]) == AT_ONCE
+            start = NOW if at_once else wanted.start
+            timing = {key: self.drawn(key, wanted.timing.get(key, usual)) for key, usual in TIMING.items()}
         if self.other_truth and name in INVISIBLE:
             return
         try:
-            if orders:
-                self.talk.pump.inject(name, parameters, wanted.start, **wanted.timing)
-            else:
-                self.talk.pump.inject(name, parameters)
+            self.talk.pump.inject(name, parameters, start, **timing)
         except ValueError:
-            pass  # there is no such place in this memory, or the like
+            return  # there is no such place in this memory, or the like
+        self.tell(Caused(name, parameters, start, **timing))
 
     def restart(self) -> None:
+        self.tell("power off and on")
         self.talk.pump.cut_power()
         self.talk.pump.restore_power()
 
     def time(self) -> None:
         belief = self.talk.pump.belief()
         slow = belief is not None and belief.state is State.SAFE_STATE
-        self.talk.wait(20 * MS_PER_HOUR if slow else self.random.choice((10 * MS_PER_MINUTE, MS_PER_HOUR)))
+        self.passes(*((20 * MS_PER_HOUR,) if slow else (10 * MS_PER_MINUTE, MS_PER_HOUR)))
 
     def knock(self) -> None:
         """Somebody opens a session, and the pump draws a number for it."""
@@ -65,32 +85,37 @@ class World(People):
         """Something that the pump writes down."""
         self.talk.ask(AlarmTest(AlarmClass.NON_CRITICAL))
         self.talk.ask(VoidCmd(self.fresh_id()))
-        self.talk.wait(MS_PER_HOUR)
+        self.passes(MS_PER_HOUR)
         self.restart()
 
     def test_tone(self) -> None:
         self.talk.ask(AlarmTest(self.random.choice(tuple(AlarmClass))))
 
     def hang(self) -> None:
+        self.tell("fault hung-task for 10 min")
         self.talk.pump.inject("hung-task", {})
         self.talk.wait(10 * MS_PER_MINUTE)
         self.talk.pump.clear("hung-task")
 
     def two_days_of_standing(self) -> None:
         self.talk.granted(Stop(self.next_id(), 172_800, StopReason.MRI, OnExpiry.RESUME))
-        self.talk.wait(50 * MS_PER_HOUR)
+        self.passes(50 * MS_PER_HOUR)
 
     def cut_soon(self) -> None:
-        plant = self.talk.pump.plant
         if self.random.random() < 0.5:
-            plant.cut_at_write(self.random.randrange(1, 12), self.random.randrange(0, 40))
+            self.power_goes_at_write(self.random.randrange(1, 12), self.random.randrange(0, 40))
         else:
-            plant.cut_at_stroke(self.random.randrange(1, 20))
+            strokes = self.random.randrange(1, 20)
+            self.tell(f"power is to go with stroke {strokes} from now")
+            self.talk.pump.plant.cut_at_stroke(strokes)
 
     def quiet_weeks(self) -> None:
         """After a check-up nothing happens for long, but what nobody sees."""
-        self.tried(self.check_up, self.random.choice((24_000, 24_000, 24_000, 50_000)))
+        dose = self.drawn("dose_ng_per_day", self.random.choice((24_000, 24_000, 24_000, 50_000)))
+        self.tried(self.check_up, dose)
         self.inject(self.random.choice((*BY_ROWS * 3, *INVISIBLE[:-1])))
+        days = self.drawn("quiet_days", QUIET_DAYS)
+        self.tell(f"nothing for {days} days")
         for _ in range(4):
-            self.talk.wait(QUIET_DAYS * MS_PER_DAY // 4)
+            self.talk.wait(days * MS_PER_DAY // 4)
             self.look()

@@ -6,34 +6,52 @@ import os
 import shlex
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.campaign.code_digest import code_digest
+from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.exploring import read_branch
+from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import LAST_SEED, load_plan, shipped_plans
+from hil.campaign.plan import (
+    LAST_SEED,
+    MINUTES_MAX,
+    Asked,
+    as_asked,
+    check_of_deeds,
+    load_plan,
+    shipped_plans,
+)
 from hil.campaign.playing import RAISED, played_life
 from hil.campaign.properties import INVARIANTS
-from hil.campaign.running import Campaign, code_digest
+from hil.campaign.report.directory import PAGE_NAME
+from hil.campaign.report.findings import findings_of
+from hil.campaign.report.json_report import faults_of, spreads_of
+from hil.campaign.running import Campaign
+from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
-from hil.cli.campaign_harm import patient_lines, patient_part
+from hil.cli.campaign_explored import explored_lines, explored_part
+from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, in_one_line
+from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
 from hil.own_paths import path_of
 from hil.quantity_words import counted
+from hil.targets.schemes import host_and_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.deed import Event
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
+    from hil.campaign.workers import Workers
 
 MS_PER_DAY: Final = 86_400_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
@@ -44,8 +62,9 @@ EXIT_CODES = """\
 Exit codes:
    0  the plan was played, and every invariant held
    1  in a life an invariant does not hold
-   7  workers were killed again and again; --resume goes on
-  10  the plan or the file cannot be right
+   2  --workers and --executor name two who should play
+   7  workers or their scheduler are not there, or were killed again and again; --resume goes on
+  10  the plan, the file or the address cannot be right, or a worker has other code
   11  another run plays into the file
 """
 
@@ -55,7 +74,7 @@ def campaign() -> None:
     """Play lives of emulated pumps by the thousand, and look at what must hold in each.
 
     A life is a pump in this process with people, faults and power cuts around it, all from one seed; nothing is sent to
-    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, or a TOML file
+    any device. A plan says which lives, until when, and what must hold: smoke, night, faults, cohort, or a TOML file
     (hil/campaign/plan.schema.json).
     """
 
@@ -77,16 +96,31 @@ def plans_command(*, as_json: bool) -> None:
     help="Keep the lives in this file.  [default: campaign-PLAN.sqlite3]",
 )
 @click.option("--resume", is_flag=True, help="Go on where a run into the file ended, however it ended.")
+@click.option(
+    "--minutes",
+    type=WholeNumber(f"1 to {MINUTES_MAX}"),
+    help="Play for so long, whatever the plan's budget is.",
+)
+@click.option(
+    "--explore", is_flag=True, help="Go on from rare states of each life: see hil/campaign/README.md."
+)
 @click.option("--workers", type=WholeNumber(f"1 to {WORKERS_MAX}"), help="Processes.  [default: one a core]")
+@click.option(
+    "--executor",
+    "executor_named",
+    metavar="ADDRESS",
+    help="Who plays: dask://HOST:PORT, the workers of that Dask scheduler.  [default: processes of this machine]",
+)
+@click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def run_command(*, as_json: bool, **given: Any) -> None:
+def run_command(*, minutes: int | None, explore: bool, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
 
     Each life is kept as it ends, so a run that was killed goes on with --resume. With a budget in pump-days the result
     is the same for any number of workers and resumptions.
     """
     try:
-        violated = _run(**given, as_json=as_json)
+        violated = _run(**given, asked=Asked(minutes, explore), as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -98,11 +132,12 @@ def run_command(*, as_json: bool, **given: Any) -> None:
 @campaign.command("replay", epilog=EXIT_CODES)
 @click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
+@click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
+def replay_command(*, seed: int, plan_named: str, branch_named: str | None, as_json: bool) -> None:
     """Play one life of a plan again, and print all that was done in it."""
     try:
-        violated = _replay(seed, plan_named, as_json=as_json)
+        violated = _replay(seed, plan_named, branch_named, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -111,24 +146,52 @@ def replay_command(*, seed: int, plan_named: str, as_json: bool) -> None:
         raise violated
 
 
+campaign.add_command(report_command)
+
+
 def _run(
-    *, plan_named: str, out_named: str | None, resume: bool, workers: int | None, as_json: bool
+    *,
+    plan_named: str,
+    out_named: str | None,
+    resume: bool,
+    workers: int | None,
+    report_named: str | None,
+    executor_named: str | None,
+    asked: Asked,
+    as_json: bool,
 ) -> InvariantViolated | None:
-    plan = load_plan(plan_named)
+    plan = as_asked(load_plan(plan_named), asked)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
     path = path_of(out_named, "--out") if out_named is not None else Path(f"campaign-{plan.name}.sqlite3")
     code = code_digest()
+    workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
-    with lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time())) as file:
+    with ExitStack() as stack:
+        report = None
+        if report_named is not None:
+            report = stack.enter_context(held_directory(report_named, "--report"))
+        file = stack.enter_context(
+            lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
+        )
         running = Campaign(plan, file, _clock_ms)
-        with _shown(plan, running, began_ms) as show:
-            result = running.run(number, show)
-        elapsed_ms = running.elapsed_ms()
+        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
+            with _shown(plan, running, began_ms) as show:
+                result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
+            took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
+            found = findings_of(plan, plan_named, file)
+            if report is not None:
+                write_report(report, found, code)
     document = _document(plan, plan_named, result)
+    document["faults"], document["measured"], document["finished"] = (
+        faults_of(found),
+        spreads_of(found),
+        found.finished,
+    )
+    document["report"] = None if report is None else str(report.path / PAGE_NAME)
     document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
-    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
+    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
     tell_lines([json_text("campaign-run", document)] if as_json else map(in_one_line, _lines(document)))
     if not result.violations:
         return None
@@ -138,22 +201,47 @@ def _run(
     )
 
 
-def _replay(seed: int, plan_named: str, *, as_json: bool) -> InvariantViolated | None:
+def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], Workers]:
+    """Makes the workers at an address; it says here what is wrong with the address."""
+    scheme, _, place = named.partition(":")
+    if scheme != "dask":
+        raise BadConfiguration(f"there is no executor {named!r}", advice="write dask://HOST:PORT")
+    if workers is not None:
+        raise UsageError(
+            "--workers is a number of processes of this machine, and --executor names others",
+            advice="leave one of them out",
+        )
+    host, port = host_and_port(named, place)
+
+    def workers_there() -> Workers:
+        from hil.campaign.dask_workers import DaskWorkers  # noqa: PLC0415 - few have it
+
+        return DaskWorkers(host, port, code, _clock_ms)
+
+    return workers_there
+
+
+def _replay(
+    seed: int, plan_named: str, branch_named: str | None, *, as_json: bool
+) -> InvariantViolated | None:
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
             f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
         )
-    lived, story = played_life(plan, seed)
+    branch = () if branch_named is None else read_branch(branch_named)
+    if branch:
+        check_of_deeds(plan)
+    lived, story, _ = played_life(plan, seed, branch)
     violation = None if lived.invariant is None else _violation(lived, plan_named)
     document = ReplayPart(
         seed=seed,
         plan=plan.name,
         pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, deed=each.deed) for each in story],
+        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
         violation=violation,
     )
-    lines = [f"{_moment(each)}  {each.deed.replace('_', ' ')}" for each in story]
+    lines = story_lines(story)
     if violation is None:
         lines.append(
             f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
@@ -182,6 +270,13 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
         ],
+        cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
+        cells=len(result.cells),
+        explored=explored_part(result),
+        faults=[],
+        measured=[],
+        finished=True,
+        report=None,
         patient=patient_part(result.harm) if plan.patient else None,
         elapsed_ms=0,
         pump_years_per_s=0.0,
@@ -190,13 +285,14 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
 
 
 def _violation(lived: Lived, plan_named: str) -> ViolationPart:
-    invariant = lived.invariant or ""
+    invariant, branch = lived.invariant or "", f" --branch {lived.branch}" if lived.branch else ""
     return ViolationPart(
         seed=lived.seed,
         invariant=invariant,
         meaning="nothing raises an error" if invariant == RAISED else INVARIANTS[invariant],
         found=lived.found,
-        replay=f"pumpbench campaign replay {lived.seed} --plan {shlex.quote(plan_named)}",
+        branch=lived.branch,
+        replay=f"pumpbench campaign replay {lived.seed}{branch} --plan {shlex.quote(plan_named)}",
     )
 
 
@@ -208,24 +304,39 @@ def _lines(document: CampaignPart) -> Iterator[str]:
         f"{document['pump_days']:,} pump-days in {document['elapsed_ms'] / 1_000:.0f} s; "
         f"in this run {document['pump_years_per_s']:.2f} pump-years a second"
     )
-    pairs = counted(len(document["pairs"]), "pair")
-    yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure"
+    if document["marks"] or document["pairs"]:
+        pairs, cells = counted(len(document["pairs"]), "pair"), counted(document["cells"], "cell")
+        yield f"reached: {len(reached)} of {len(document['marks'])} marks, {pairs} of fault and procedure, {cells}"
+    yield from explored_lines(document["explored"])
     yield from (f"never reached: {mark}" for mark in never)
+    if document["cohort"] is not None:
+        yield from cohort_lines(document["cohort"])
     if document["patient"] is not None:
-        yield from patient_lines(document["patient"])
+        yield from patient_lines(document["patient"], document["faults"])
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"
     if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
         yield f"and in {more} more; --json has all"
+    yield from _worst_of(document)
+    if document["report"] is not None:
+        yield f"report: {document['report']}"
     held = "no invariant was violated" if not document["violations"] else "violated"
     yield f"{len(document['invariants'])} invariants held against each life: {held}; lives are in {document['file']}"
 
 
-def _moment(event: Event) -> str:
-    days, in_day_ms = divmod(event.at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
+def _worst_of(document: CampaignPart) -> Iterator[str]:
+    """The worst fault in a line; none where no fault did harm."""
+    worst = next(iter(document["faults"]), None)
+    if worst is None:
+        return
+    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
+    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
+        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
+        if more_h > 0:
+            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
+    if harms:
+        yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
 def _clock_ms() -> int:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-
-class MarkPart(TypedDict):
-    """A mark that the plan asks for."""
-
-    mark: Annotated[str, "what is to be reached"]
-    lives: Annotated[int, "in how many lives it was; 0: never"]
+from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
+from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
+from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - as above
 
 
 class PairPart(TypedDict):
@@ -24,30 +21,38 @@ class ViolationPart(TypedDict):
     """A life in which an invariant does not hold; it ended there."""
 
     seed: Annotated[int, "of the life"]
+    branch: Annotated[str, "of the fork of that life in which it was found; empty: in the life itself"]
     invariant: Annotated[str, "its name; LIFE: the pump or the life raised an error"]
     meaning: Annotated[str, "what should hold"]
     found: Annotated[str, "what was found"]
     replay: Annotated[str, "command that plays the life again"]
 
 
-class FaultHarmPart(TypedDict):
-    """A fault that took effect while patients were at risk."""
+class ReachedPart(TypedDict):
+    """What some lives have reached."""
 
-    fault: Annotated[str, "name in the catalogue"]
-    lives: Annotated[int, "in how many lives"]
-    withdrawal_risk_ms: Annotated[int, "how long of the time at work, and a day after, withdrawal was a risk"]
-    overdose_risk_ms: Annotated[int, "the same of an overdose"]
+    lives: Annotated[int, "how many, from the first one on"]
+    cells: Annotated[int, "places: state, what flows, what is alarmed, one fault or none"]
+    marks: Annotated[int, "of all marks there are"]
+    pairs: Annotated[int, "of fault and procedure; forks have none of their own"]
 
 
-class PatientPart(TypedDict):
-    """How long the modelled patients were at risk."""
+class SameBudgetPart(TypedDict):
+    """Lives by themselves and lives with their forks, so many of each as a budget pays for."""
 
-    note: Annotated[str, "what this does not say"]
-    withdrawal_risk_ms: Annotated[int, "over all lives"]
-    withdrawal_risk_lives: Annotated[int, "in how many lives"]
-    overdose_risk_ms: Annotated[int, "over all lives"]
-    overdose_risk_lives: Annotated[int, "in how many lives"]
-    faults: Annotated[list[FaultHarmPart], "the one with the most time at risk first"]
+    by: Annotated[str, "what is paid with: pump-days or deeds"]
+    budget: Annotated[int, "what all lives by themselves have cost"]
+    alone: Annotated[ReachedPart, "all lives, by themselves"]
+    with_forks: Annotated[ReachedPart, "as many lives with their forks as cost no more"]
+
+
+class ExploredPart(TypedDict):
+    """What came of going on from rare states."""
+
+    forks: Annotated[int, "how many"]
+    deeds: Annotated[int, "in them"]
+    pump_days: Annotated[float, "in them, of those of the campaign"]
+    same_budget: Annotated[list[SameBudgetPart], "by pump-days, and by deeds"]
 
 
 class CampaignPart(TypedDict):
@@ -63,6 +68,13 @@ class CampaignPart(TypedDict):
     violations: Annotated[list[ViolationPart], "by seed; empty: all held"]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     pairs: Annotated[list[PairPart], "those that were reached"]
+    cohort: Annotated[CohortPart | None, "null: the plan's lives are of no cohort"]
+    cells: Annotated[int, "places that were reached: state, what flows, what is alarmed, one fault or none"]
+    explored: Annotated[ExploredPart | None, "what came of forks; null: there were none"]
+    faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
+    measured: Annotated[list[SpreadPart], "how what lives yielded in numbers is spread"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+    report: Annotated[str | None, "page of the report; null: none was asked for"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
     elapsed_ms: Annotated[int, "how long was played, over all resumptions"]
     pump_years_per_s: Annotated[float, "of this run; 0 where nothing was left to play"]
@@ -73,7 +85,8 @@ class EventPart(TypedDict):
     """Something that was done in a life."""
 
     at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done"]
+    number: Annotated[int, "of the deed in the life's row which it is of"]
+    deed: Annotated[str, "what was done, in words"]
 
 
 class ReplayPart(TypedDict):
@@ -92,8 +105,21 @@ class PlansPart(TypedDict):
     plans: Annotated[list[str], "names"]
 
 
+class CampaignReportPart(TypedDict):
+    """A report of a campaign that was written."""
+
+    plan: Annotated[str, "name of the plan"]
+    file: Annotated[str, "SQLite file of the lives"]
+    page: Annotated[str, "the page"]
+    document: Annotated[str, "the JSON; its schema is hil/campaign/report/campaign.schema.json"]
+    lives: Annotated[int, "how many count"]
+    violations: Annotated[int, "in how many an invariant does not hold"]
+    finished: Annotated[bool, "whether the budget of the plan is spent"]
+
+
 CAMPAIGN_DOCUMENTS: dict[str, tuple[tuple[Any, ...], ...]] = {
     "campaign-run": ((CampaignPart,),),
+    "campaign-report": ((CampaignReportPart,),),
     "campaign-replay": ((ReplayPart,),),
     "campaign-plans": ((PlansPart,),),
 }

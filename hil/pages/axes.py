@@ -61,8 +61,8 @@ def _round_step(least: float) -> float:
     return next(step * power for step in _STEPS if step * power >= least * (1 - 1e-9))
 
 
-def grid_of(x_axis: Axis, y_axis: Axis) -> str:
-    """The lines at the numbers of both axes, and the numbers."""
+def grid_of(x_axis: Axis, y_axis: Axis, x_words: Sequence[str] = ()) -> str:
+    """The lines at the numbers of both axes, and the numbers, or what is said instead of those below."""
     left, right = x_axis.from_px, x_axis.to_px
     bottom, top = y_axis.from_px, y_axis.to_px
     parts = []
@@ -70,7 +70,7 @@ def grid_of(x_axis: Axis, y_axis: Axis) -> str:
         y = y_axis.place(value)
         parts.append(f'<path class="grid" d="M{left} {y}H{right}"/>')
         parts.append(f'<text x="{left - 6}" y="{y}" dy=".32em" text-anchor="end">{words}</text>')
-    for value, words in zip(x_axis.ticks, tick_words(x_axis.ticks), strict=True):
+    for value, words in zip(x_axis.ticks, x_words or tick_words(x_axis.ticks), strict=True):
         x = x_axis.place(value)
         parts.append(f'<path class="grid" d="M{x} {bottom}V{top}"/>')
         parts.append(f'<text x="{x}" y="{bottom + 16}" text-anchor="middle">{words}</text>')

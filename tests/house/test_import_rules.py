@@ -79,6 +79,7 @@ BROKEN_IMPORTS = [
     ("hil.cli.<new>", "rich", "home-of-rich"),
     ("hil.cli.<new>", "matplotlib", "home-of-matplotlib"),
     ("hil.cli.<new>", "numpy", "home-of-numpy"),
+    ("hil.cli.<new>", "distributed", "home-of-dask"),
     ("firmware_emu.bench.<new>", "fastapi", "home-of-fastapi"),
     ("hil.<new>", "uvicorn", "home-of-fastapi"),
     ("firmware_emu.bench.<new>", "click", "home-of-click"),

@@ -1,12 +1,14 @@
 """Which tests did not run, and why; on a build server also whether that may be.
 
-A test that needs a program of Debian says so by `needs_program` or `skip_without`. The end of a run names every test
-that did not run, and where CI=true a skip is a failure unless it is for a program that `scripts/debian-packages.txt`
-lists and that is not there, or for a right that no package gives.
+A test that needs a program of Debian says so by `needs_program` or `skip_without`, one that needs an extra of ours by
+`needs_extra`: each set-up has all extras. The end of a run names every test that did not run, and where CI=true a skip
+is a failure unless it is for a program that `scripts/debian-packages.txt` lists and that is not there, or for a right
+that no package gives.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -28,6 +30,13 @@ _NO_PACKAGE_MENDS = re.compile(r"needs the right to .+: run as root")
 def needs_program(program: str, *, package: str) -> pytest.MarkDecorator:
     """The mark of tests that are skipped where a program is not on the PATH, with the line that installs it."""
     return pytest.mark.skipif(shutil.which(program) is None, reason=_reason(program, package))
+
+
+def needs_extra(module: str, *, extra: str) -> pytest.MarkDecorator:
+    """The mark of tests that are skipped where a module of an extra of ours is not installed."""
+    missing = importlib.util.find_spec(module) is None
+    reason = f"needs {module}, which is not here: pip install 'pumpbench[{extra}]'"
+    return pytest.mark.skipif(missing, reason=reason)
 
 
 def skip_without(program: str, *, package: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import tomllib
-from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +14,20 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Event
+from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import load_plan, plan_schema, read_plan, shipped_plans
+from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
 from hil.campaign.playing import lived_by
 from hil.campaign.properties import INVARIANTS
-from hil.campaign.running import Campaign, code_digest
+from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
-from hil.errors import BadConfiguration, BenchLost, InUse
+from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
+from tests.support.warm_python import run_python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
 SMALL = b"pump_days = 1\nfirst_seed = 11\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n"
 PLAN = read_plan(SMALL, "small", "small.toml")
+FORKED = read_plan(SMALL.replace(b"pump_days = 1", b"explore = 1\npump_days = 5"), "forked", "forked.toml")
 CODE = "of this test"
 
 
@@ -84,10 +89,11 @@ class Killed(BaseException):
 
 
 def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resumed(tmp_path: Path) -> None:
-    at_once = played(tmp_path / "one")
+    at_once = played(tmp_path / "one", plan=FORKED)
     assert at_once.lives > 8
+    assert at_once.forks > 4
     assert at_once.pump_ms >= 86_400_000
-    assert played(tmp_path / "two", workers=2) == at_once
+    assert played(tmp_path / "two", plan=FORKED, workers=2) == at_once
 
     kept = 0
 
@@ -100,11 +106,14 @@ def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resume
     for count in (3, 6):
         kept = 0
         with pytest.raises(Killed):
-            played(tmp_path / "killed", resume=count > 3, tell=kill)
+            played(tmp_path / "killed", plan=FORKED, resume=count > 3, tell=kill)
         with sqlite3.connect(tmp_path / "killed") as file:
             assert file.execute("SELECT count(*) FROM lives").fetchone() == (count,)
-    assert played(tmp_path / "killed", resume=True) == at_once
-    assert played(tmp_path / "two", resume=True, tell=lambda: pytest.fail("played again")) == at_once
+    assert played(tmp_path / "killed", plan=FORKED, resume=True) == at_once
+    assert (
+        played(tmp_path / "two", plan=FORKED, resume=True, tell=lambda: pytest.fail("played again"))
+        == at_once
+    )
 
 
 def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(tmp_path: Path) -> None:
@@ -114,6 +123,14 @@ def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(t
             file.add(lived_by(PLAN, seed), 0)
         assert Campaign(PLAN, file, lambda: 0).result.lives == 0
     assert played(tmp_path / "gap", resume=True) == at_once
+
+
+def test_minutes_may_be_asked_for_whatever_budget_the_plan_has() -> None:
+    plan = for_minutes(PLAN, 7)
+    assert (plan.pump_days, plan.minutes, plan.deeds) == (None, 7, PLAN.deeds)
+    for minutes in (0, 100_001):
+        with pytest.raises(BadConfiguration, match=f"a whole number from 1 to 100000, is {minutes}"):
+            for_minutes(PLAN, minutes)
 
 
 def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
@@ -165,7 +182,7 @@ def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_
 ) -> None:
     path, lives = tmp_path / "lives", (lived_by(PLAN, seed) for seed in range(11, 99))
     life = next(life for life in lives if life.measured and life.faults)
-    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False) as file:
+    with lives_file(path, plan=PLAN.digest(), code=CODE, resume=False, now_s=0) as file:
         file.add(life, 0)
         broken = life._replace(seed=99, invariant="P9", found="\ud800", story=(Event(5, "wait"),))
         file.add(broken, 7)
@@ -173,7 +190,7 @@ def test_a_life_is_read_as_it_was_kept_and_a_file_of_another_version_is_refused_
     with sqlite3.connect(path) as older:
         older.execute("PRAGMA user_version = 1")
     with pytest.raises(
-        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 2"
+        BadConfiguration, match=r"file of a campaign of version 1, and this pumpbench .* version 3"
     ):
         played(path, resume=True)
 
@@ -225,47 +242,97 @@ def test_a_pump_that_raises_is_a_violation_and_the_other_lives_go_on(
     assert "KeyError: 'nobody expects it' (test_campaign.py" in document["violations"][0]["found"]
 
 
-def test_the_summary_says_what_was_played_reached_and_never_reached(small: Path, tmp_path: Path) -> None:
-    done = told("run", small, "--out", tmp_path / "o", "--workers", 1)
-    assert done.exit_code == 0, done.output
+def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was_reached(
+    small: Path, tmp_path: Path
+) -> None:
+    """The real command line, on one process a core; so nothing that a plan has goes unplayed before a commit."""
+    smoke = run_python([sys.executable, "-m", "hil.cli", "campaign", "run", "smoke"], cwd=tmp_path)
+    assert smoke.returncode == 0, smoke.stdout + smoke.stderr
     for words in (
-        "plan small: ",
-        "1 pump-days in",
+        "plan smoke: ",
+        " pump-days in",
         "pump-years a second",
-        " of 39 marks",
-        "never reached: a pump stopped for too long",
-        "13 invariants held against each life: no invariant was violated",
+        f" of {len(MARKS)} marks",
+        "never reached: ",
+        "13 invariants held against each life: no invariant was violated; lives are in campaign-smoke.sqlite3",
     ):
-        assert words in done.output
+        assert words in smoke.stdout
+    assert (tmp_path / "campaign-smoke.sqlite3").is_file()
     done = told("replay", 12, "--plan", small)
-    assert done.output.startswith("day 0, 00:00:00.000  ")
+    assert done.output.startswith("day 0, 00:00  ")
     assert "every invariant held" in done.output
 
 
-class Killing(ThreadPoolExecutor):
-    """Workers that are killed when so many lives were handed out; one thread, since a life is for a process."""
+class InThisProcess:
+    """Workers that are said to be two, and play when they are asked."""
 
-    lives = 6
+    batch_ms = 1_000
 
-    def __init__(self, _workers: int) -> None:
-        super().__init__(1)
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
-    def submit(self, *call: Any, **more: Any) -> Any:
-        self.lives -= 1
-        if self.lives < 0:
+    def count(self) -> int:
+        return 2
+
+    def submit(self, call: Any, /, *args: Any) -> Future[Any]:
+        self.batches.append(len(args[-1]))
+        played: Future[Any] = Future()
+        played.set_result(call(*args))
+        return played
+
+    def shutdown(self, *, cancel_futures: bool) -> None:
+        assert cancel_futures
+
+
+class Killing(InThisProcess):
+    """Workers that are killed when so many batches were handed out."""
+
+    batches_max = 6
+
+    def submit(self, call: Any, /, *args: Any) -> Future[Any]:
+        if len(self.batches) == self.batches_max:
             raise BrokenExecutor
-        return super().submit(*call, **more)
+        return super().submit(call, *args)
 
 
 def test_workers_that_are_killed_cost_time_and_where_none_plays_any_life_that_is_said(tmp_path: Path) -> None:
     at_once = played(tmp_path / "one")
     with lives_file(tmp_path / "killed", plan=PLAN.digest(), code=CODE, resume=False) as file:
-        assert Campaign(PLAN, file, lambda: 0, Killing).run(2, ignoring) == at_once
+        assert Campaign(PLAN, file, lambda: 0).run_on(Killing, ignoring) == at_once
     with (
         lives_file(tmp_path / "none", plan=PLAN.digest(), code=CODE, resume=False) as file,
-        pytest.raises(BenchLost, match="a worker of the campaign was killed"),
+        pytest.raises(BenchLost, match="workers of the campaign were lost or killed, and none has played"),
     ):
-        Campaign(PLAN, file, lambda: 0, type("KillingAll", (Killing,), {"lives": 0})).run(2, ignoring)
+        Campaign(PLAN, file, lambda: 0).run_on(type("KillingAll", (Killing,), {"batches_max": 0}), ignoring)
+
+
+def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
+    """Of a campaign whose lives take so long, by its clock: how many lives each batch has."""
+    workers, now_ms = InThisProcess(), 0
+
+    def tell() -> None:
+        nonlocal now_ms
+        now_ms += life_ms // workers.count()
+
+    with lives_file(path, plan=plan.digest(), code=CODE, resume=False, now_s=0) as file:
+        assert Campaign(plan, file, lambda: now_ms).run_on(lambda: workers, tell) == result
+    return workers.batches
+
+
+def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_are_left(
+    tmp_path: Path,
+) -> None:
+    text = b"pump_days = 5\ndeeds = 1\nquiet_stretches = 0\ntwins_every = 0\n"  # lives of some milliseconds
+    plan = read_plan(text, "short", "short.toml")
+    at_once = played(tmp_path / "one", plan=plan)
+    of_1_ms, of_200_ms, of_5_s = (
+        batches(tmp_path / str(life_ms), life_ms, plan, at_once) for life_ms in (1, 200, 5_000)
+    )
+    assert of_1_ms[:4] == of_200_ms[:4] == [1, 1, 1, 1]  # how long they take is not known yet
+    assert {*of_5_s} == {1}
+    assert max(of_200_ms) == 6
+    assert 6 < max(of_1_ms) <= at_once.lives // 4
+    assert max(map(sum, (of_1_ms, of_200_ms, of_5_s))) < 2 * at_once.lives
 
 
 @for_each(
@@ -326,10 +393,10 @@ def test_each_shipped_plan_is_one_and_its_schema_says_so(name: str) -> None:
     assert not checker.is_valid({"pump_days": 1, "minutes": 1})
 
 
-def test_three_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
-    assert told("plans").output.split() == ["faults", "night", "smoke"]
+def test_four_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: Path) -> None:
+    assert told("plans").output.split() == ["cohort", "faults", "night", "smoke"]
     with pytest.raises(
-        BadConfiguration, match=r"cannot be read: .*; name a file, or one of faults, night, smoke"
+        BadConfiguration, match=r"cannot be read: .*; name a file, or one of cohort, faults, night, smoke"
     ):
         load_plan(str(tmp_path / "none.toml"))
 
@@ -337,3 +404,21 @@ def test_three_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: 
 def test_code_is_known_by_its_files() -> None:
     assert code_digest() == code_digest()
     assert len(code_digest()) == 64
+
+
+NO_EXECUTORS: tuple[tuple[tuple[str, ...], type[Exception], str], ...] = (
+    (("dask://127.0.0.1",), BadConfiguration, "names no host and port; write dask://HOST:PORT"),
+    (("ray://127.0.0.1:1",), BadConfiguration, "there is no executor"),
+    (("dask://127.0.0.1:1", "--workers", "2"), UsageError, "--executor names others"),
+    (("dask://127.0.0.1:1",), BadConfiguration, r"pip install 'pumpbench\[dask\]'"),
+)
+
+
+def test_an_executor_that_cannot_be_is_refused(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)  # as where the extra is not installed
+    for words, error, found in NO_EXECUTORS:
+        done = told("run", small, "--out", tmp_path / "lives", "--executor", *words)
+        with pytest.raises(error, match=found):
+            raise done.exception or AssertionError(words)

@@ -13,11 +13,15 @@ from firmware_emu.patient.person import NO_DIAGNOSIS, Limits
 from firmware_emu.profile import Implant
 from hil.campaign.bedside import Bedside
 from hil.campaign.conversation import Conversation, profile_of
-from hil.campaign.harm import Harm
+from hil.campaign.harm_told import patient_lines, patient_part
+from hil.campaign.life import Life, Play
+from hil.campaign.lives_file import lives_file
 from hil.campaign.measuring import FaultLived
 from hil.campaign.patient_watch import RISKS, PatientWatch
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import Lived, lived_by
+from hil.campaign.report.findings import findings_of
+from hil.campaign.report.json_report import faults_of
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
@@ -100,25 +104,51 @@ def test_fluid_that_goes_back_takes_nothing_from_the_patient() -> None:
     assert 0 < watch.patient.effect_ng_per_ml < watch.patient.usual_ng_per_ml
 
 
+def test_a_fork_of_a_life_has_a_patient_of_its_own_and_the_same_future() -> None:
+    life = Life(3, play=Play(patient=Limits()))
+    life.live(4)
+    fork = life.fork()
+    forked, stayed = fork.talk.patient, life.talk.patient
+    assert forked is not None
+    assert stayed is not None
+    then = (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml)
+    fork.live(4)
+    assert (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml) == then
+    life.live(4)
+    assert (stayed.patient.now_ms, stayed.patient.effect_ng_per_ml) == (
+        forked.patient.now_ms,
+        forked.patient.effect_ng_per_ml,
+    )
+
+
 def test_the_same_seed_has_the_same_patient_and_another_seed_another() -> None:
     assert watch_of(bedside(1)).patient.person == watch_of(bedside(1)).patient.person
     assert watch_of(bedside(1)).patient.person != watch_of(bedside(2)).patient.person
 
 
-def test_faults_are_ranked_by_the_time_that_patients_were_at_risk() -> None:
-    harm = Harm()
-    for fault, withdrawal_ms, overdose_ms in (("a", 5, 0), ("b", 0, 0), ("c", 1, 6), ("a", 1, 0)):
-        risk = FaultLived(
-            fault, 1, 9, 9, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
-        )
-        measured = (("overdose_risk_ms", (overdose_ms,)),) if overdose_ms else ()
-        harm.add(Lived(1, 1, (), (), measured=measured, faults=(risk,)))
-    assert [(fault, each.lives, each.at_risk_ms) for fault, each in harm.ranked()] == [
-        ("c", 1, 7),
-        ("a", 2, 6),
-    ]
-    assert harm.risk_ms == {"withdrawal_risk_ms": 0, "overdose_risk_ms": 6}
-    assert harm.lives == {"withdrawal_risk_ms": 0, "overdose_risk_ms": 1}
+def test_faults_with_more_risk_than_usual_are_told_the_worst_first(tmp_path: Path) -> None:
+    """Of lives in a file, as no plan of a test is as long as it takes."""
+    plan = read_plan(LIVES.replace(b"pump_days = 1", b"pump_days = 3") + b"patient = true\n", "it", "it")
+    with lives_file(tmp_path / "lives", plan=plan.digest(), code="", resume=False, now_s=0) as file:
+        for seed, (fault, at_work_ms, withdrawal_ms, overdose_ms) in enumerate(
+            (("siphon", DAY_MS // 2, 5 * HOUR_MS, 0), ("wear", DAY_MS, 0, 0), ("mri", HOUR_MS, 0, HOUR_MS)), 1
+        ):
+            risk = FaultLived(
+                fault, 1, at_work_ms, 0, 0, at_end=False, withdrawal_ms=withdrawal_ms, overdose_ms=overdose_ms
+            )
+            risks = {"overdose_risk_ms": overdose_ms, "withdrawal_risk_ms": withdrawal_ms}
+            measured = tuple((name, (ms,)) for name, ms in risks.items() if ms)
+            file.add(Lived(seed, DAY_MS, (), (), measured=measured, faults=(risk,)), 0)
+        found = findings_of(plan, "it", file)
+    part = patient_part(found.result.harm)
+    lines = [*patient_lines(part, faults_of(found))]
+    assert lines[0] == (
+        "patients: at risk of withdrawal for 5.0 h (lives: 1), of an overdose for 1.0 h (lives: 1)"
+    )
+    assert lines[1].startswith("  siphon: 4.0 h a life more than usual; ")
+    assert lines[1].endswith("withdrawal 5.0 h, overdose 0.0 h (lives: 1)")
+    assert lines[2].startswith("  mri: 0.9 h a life more than usual; ")
+    assert lines[3:] == [f"  {NO_DIAGNOSIS}"]
 
 
 def test_whoever_is_told_of_patients_is_told_that_it_is_no_diagnosis(tmp_path: Path) -> None:

@@ -54,6 +54,25 @@ def test_a_stall_that_ends_before_its_detection_has_no_alarm_and_is_counted_as_s
     assert "stall_to_alarm_ms" not in found
 
 
+@for_each("looked_between", [False, True])
+def test_a_stall_is_over_for_its_alarm_when_the_pump_is_stopped(looked_between: bool) -> None:
+    life = life_of()
+    life.talk.pump.inject("motor-stall", {})
+    life.talk.wait(10 * MS_PER_MINUTE)
+    if looked_between:
+        life.look()
+    life.talk.granted(Stop(life.fresh_id(), 172_800, StopReason.MRI, OnExpiry.RESUME))
+    life.talk.wait(MS_PER_DAY)
+    life.talk.pump.clear("motor-stall")
+    life.talk.granted(Resume(life.fresh_id(), life.status().program_rev))
+    life.talk.wait(MS_PER_HOUR)
+    found = measured(life)
+    assert len(found["stall_without_alarm_ms"]) == 1
+    assert 9 * MS_PER_MINUTE < found["stall_without_alarm_ms"][0] <= 10 * MS_PER_MINUTE
+    assert found["stopped_ms"] == [MS_PER_DAY]
+    assert found["therapy_lost_ms"] == [MS_PER_DAY + found["stalled_ms"][0]]
+
+
 def test_a_stop_that_nobody_ends_counts_up_to_the_end_of_the_life_and_once() -> None:
     life = life_of()
     life.talk.granted(Stop(life.fresh_id(), 172_800, StopReason.MRI, OnExpiry.RESUME))

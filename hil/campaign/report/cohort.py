@@ -1,0 +1,37 @@
+"""A cohort on the page of a campaign, beside what is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hil.campaign.cohort_told import cohort_lines
+from hil.campaign.report.distribution import value_words
+from hil.pages.html_page import table
+from hil.pages.page_text import page_text
+
+if TYPE_CHECKING:
+    from hil.campaign.cohort_told import CohortPart
+
+COLUMNS = ("Given beyond the program", "Mean", "Standard deviation", "How many", "Published", "Of")
+
+
+def cohort_html(part: CohortPart) -> str:
+    """A part of the page with its heading."""
+    rows = []
+    for each in part["figures"]:
+        cells = (
+            each["meaning"],
+            value_words("_ppm", each["mean_ppm"]),
+            value_words("_ppm", each["sd_ppm"]),
+            str(each["count"]),
+            value_words("_ppm", each["published_ppm"]),
+            each["published_of"],
+        )
+        data = (
+            f'<td data-label="{column}">{page_text(cell)}</td>'
+            for column, cell in zip(COLUMNS, cells, strict=True)
+        )
+        rows.append(f"<tr>{''.join(data)}</tr>")
+    head, _, *lines = cohort_lines(part)
+    said = "".join(f"<li>{page_text(line.strip())}</li>" for line in lines[len(rows) :])
+    return f'<h2 id="cohort">The cohort</h2><p>{page_text(head)}</p>{table(COLUMNS, rows, "measured")}<ul>{said}</ul>'

@@ -1,0 +1,208 @@
+"""What a campaign found as JSON, for programs: the same as the page."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from hil.campaign.cohort_told import cohort_part
+from hil.campaign.harm import NOTE
+from hil.campaign.measuring import MEASURES
+from hil.campaign.pairs import LEFT_OUT, WORKS
+from hil.campaign.playing import RAISED
+from hil.campaign.properties import INVARIANTS
+from hil.campaign.report.distribution import QUANTILES, spread_of
+from hil.campaign.report.documents import CAMPAIGN_SCHEMA
+
+if TYPE_CHECKING:
+    from hil.campaign.deed import Event
+    from hil.campaign.playing import Lived
+    from hil.campaign.report.documents import (
+        BrokenPart,
+        CampaignReportDocument,
+        CellPart,
+        FaultPart,
+        InvariantPart,
+        LeastPart,
+        PlayedPart,
+        SpreadPart,
+        StoryPart,
+    )
+    from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.shrinking import Shrunk
+
+MS_PER_DAY: Final = 86_400_000
+MS_PER_YEAR: Final = 365 * MS_PER_DAY
+
+
+def json_of(found: Findings) -> str:
+    """The whole document, in ASCII, with its last newline."""
+    return json.dumps(document_of(found), indent=1) + "\n"
+
+
+def document_of(found: Findings) -> CampaignReportDocument:
+    """The document before it is text."""
+    return {
+        "schema": CAMPAIGN_SCHEMA,
+        "played": _played(found),
+        "invariants": invariants_of(found),
+        "violations": [_broken(found, lived) for lived in found.result.violations],
+        "harm": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms, "risk_ms": found.risk_ms},
+        "note": NOTE,
+        "cohort": cohort_part(found.result.cohort) if found.plan.life == "cohort" else None,
+        "faults": faults_of(found),
+        "pairs": cells_of(found),
+        "marks": [{"mark": mark, "lives": found.result.marks[mark]} for mark in found.plan.marks],
+        "measured": spreads_of(found),
+    }
+
+
+def replay_of(found: Findings, seed: int, branch: str = "", deeds: str = "") -> str:
+    """The command that plays a life again, or a fork of it, or some of its deeds."""
+    fork = f" --branch {branch}" if branch else f" --deeds {shlex.quote(deeds)}" if deeds else ""
+    return f"pumpbench campaign replay {seed}{fork} --plan {shlex.quote(found.plan_named)}"
+
+
+def meaning_of(invariant: str) -> str:
+    """What should hold."""
+    return "nothing raises an error" if invariant == RAISED else INVARIANTS[invariant]
+
+
+def at_work_in(lived: Lived) -> list[str]:
+    """The faults that were at work when a life ended."""
+    return [each.name for each in lived.faults if each.at_end]
+
+
+def invariants_of(found: Findings) -> list[InvariantPart]:
+    """Each invariant that was held against lives, and that of errors, which no plan leaves out."""
+    broken = [lived.invariant for lived in found.result.violations]
+    return [
+        {"name": name, "meaning": meaning_of(name), "violations": broken.count(name)}
+        for name in (*found.plan.invariants, RAISED)
+    ]
+
+
+def faults_of(found: Findings) -> list[FaultPart]:
+    """The faults that took effect, the worst first."""
+    return [_fault(found, fault) for fault in found.faults]
+
+
+def _fault(found: Findings, fault: FaultFound) -> FaultPart:
+    return {
+        "fault": fault.name,
+        "lives": fault.lives,
+        "effects": fault.effects,
+        "violations": fault.violations,
+        "at_work_ms": fault.at_work_ms,
+        "lost_ms": fault.lost_ms,
+        "more_lost_ms": fault.more_lost_ms(found.usual),
+        "error_nl": fault.error_nl,
+        "error_each_nl": fault.error_each_nl,
+        "risks_ms": dict(fault.risks_ms) if found.plan.patient else {},
+        "more_risk_ms": fault.more_risk_ms(found.usual),
+        "worst_seed": fault.worst_seed,
+        "replay": None if fault.worst_seed is None else replay_of(found, fault.worst_seed),
+    }
+
+
+def cells_of(found: Findings) -> list[CellPart]:
+    """Each fault of the plan in each procedure; none where the plan plays no pairs."""
+    if not found.plan.pairs:
+        return []
+    return [
+        {
+            "fault": fault,
+            "procedure": work,
+            "lives": found.result.pairs[fault, work],
+            "left_out": LEFT_OUT.get((fault, work)),
+        }
+        for fault in found.plan.faults
+        for work in WORKS
+    ]
+
+
+def spreads_of(found: Findings) -> list[SpreadPart]:
+    """How the values of each kind are spread: those of ours in their order, then others by name."""
+    parts: list[SpreadPart] = []
+    for name in measures_of(found):
+        spread = spread_of(found.measured[name])
+        quantiles = {str(percent): value for percent, value in zip(QUANTILES, spread.quantiles, strict=True)}
+        parts.append(
+            {
+                "name": name,
+                "meaning": meaning_of_measure(name),
+                "count": spread.number,
+                "lowest": spread.lowest,
+                "quantiles": quantiles,
+                "highest": spread.highest,
+            }
+        )
+    return parts
+
+
+def measures_of(found: Findings) -> list[str]:
+    """The names of what was measured, in the order of a report."""
+    ours = [name for name in MEASURES if name in found.measured]
+    return ours + sorted(found.measured.keys() - MEASURES.keys())
+
+
+def meaning_of_measure(name: str) -> str:
+    """What was measured, in words; "" where nobody says."""
+    return MEASURES.get(name, "")
+
+
+def pump_years_per_s(found: Findings) -> float:
+    """How fast was played, over all runs."""
+    return round(found.result.pump_ms / MS_PER_YEAR * 1_000 / max(found.origin.elapsed_ms, 1), 3)
+
+
+def _played(found: Findings) -> PlayedPart:
+    plan, origin, lives = found.plan, found.origin, found.result.lives
+    return {
+        "plan": plan.name,
+        "plan_sha256": plan.digest(),
+        "code_sha256": origin.code_sha256,
+        "pumpbench": origin.pumpbench,
+        "python": origin.python,
+        "began_at": datetime.fromtimestamp(origin.began_at_s, UTC).isoformat(),
+        "runs": origin.runs,
+        "elapsed_ms": origin.elapsed_ms,
+        "finished": found.finished,
+        "first_seed": plan.first_seed,
+        "last_seed": plan.first_seed + lives - 1 if lives else None,
+        "lives": lives,
+        "lives_beyond": found.beyond,
+        "pump_days": found.result.pump_ms // MS_PER_DAY,
+        "pump_years_per_s": pump_years_per_s(found),
+    }
+
+
+def _shrunk(found: Findings, shrunk: Shrunk | None) -> LeastPart | None:
+    if shrunk is None:
+        return None
+    return {
+        "deeds_before": shrunk.before,
+        "deeds": len(shrunk.row),
+        "stopped_early": shrunk.stopped_early,
+        "found": shrunk.found,
+        "replay": replay_of(found, shrunk.seed, deeds=shrunk.text),
+        "story": _told(shrunk.story),
+    }
+
+
+def _told(story: tuple[Event, ...]) -> list[StoryPart]:
+    return [{"at_ms": each.at_ms, "deed": each.deed, "number": each.number} for each in story]
+
+
+def _broken(found: Findings, lived: Lived) -> BrokenPart:
+    return {
+        "seed": lived.seed,
+        "invariant": lived.invariant or "",
+        "found": lived.found,
+        "faults_at_work": at_work_in(lived),
+        "replay": replay_of(found, lived.seed, lived.branch),
+        "story": _told(found.stories.get(lived.seed, lived.story)),
+        "shrunk": _shrunk(found, found.shrunk.get(lived.seed)),
+    }

@@ -1,0 +1,192 @@
+"""A life in which an invariant does not hold, cut down to the fewest deeds in which the same one does not hold.
+
+First the deeds that are not needed are left out (delta debugging: ddmin, Zeller and Hildebrandt 2002), each try played
+from the fork of what it has in common with one before. Then what remains is made simpler: a deed by its parts, a wait
+by a shorter one, a fault by one at once. It ends where nothing can be left out or made simpler, or where its bound is
+reached, which is said.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from hil.campaign.exploring import read_branch
+from hil.campaign.plan import KINDS
+from hil.campaign.playing import played_life
+from hil.campaign.row import Rows, Wrong, planned_row, row_text
+from hil.campaign.simpler import simpler
+from hil.campaign.story import lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from hil.campaign.deed import Deed, Event
+    from hil.campaign.plan import Plan
+    from hil.campaign.playing import Lived
+
+    Row = tuple[Deed, ...]
+
+SHRUNK_MAX: Final = 3
+"""Lives that a run or a report shrinks by itself."""
+SHRUNK_TIME_MAX_MS: Final = 20_000
+PLAYS_MAX: Final = 4_000
+TIME_MAX_MS: Final = 60_000
+
+
+class Shrunk(NamedTuple):
+    """What is left of a life."""
+
+    seed: int
+    invariant: str
+    found: str
+    row: tuple[Deed, ...]
+    text: str
+    """The row as `--deeds` takes it."""
+    story: tuple[Event, ...]
+    before: int
+    """Deeds of the life until the invariant did not hold."""
+    plays: int
+    elapsed_ms: int
+    stopped_early: bool
+    """The bound was reached: fewer deeds might do."""
+
+    def lines(self) -> list[str]:
+        """The story, a line for each moment of a deed."""
+        return lines(self.story)
+
+
+class _OverBound(Exception):
+    """As many plays, or as long, as was allowed."""
+
+
+class Shrinking:
+    """One life. `clock_ms`: the host's clock, of which `time_max_ms` may pass."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        seed: int,
+        clock_ms: Callable[[], int],
+        *,
+        plays_max: int = PLAYS_MAX,
+        time_max_ms: int = TIME_MAX_MS,
+    ) -> None:
+        self._plan, self._seed, self._clock_ms = plan, seed, clock_ms
+        self._plays_max, self._until_ms = plays_max, clock_ms() + time_max_ms
+        self._began_ms = clock_ms()
+        self._rows = Rows(plan, seed)
+        self._tried: dict[Row, Row | None] = {}
+        """What came of each: the row up to where the same did not hold; None: that held."""
+        self._drew: dict[Row, list[dict[str, object]]] = {}
+        self._wanted = Wrong("", "")
+        self.plays = 0
+
+    def shrink(self, row: Row, invariant: str) -> Shrunk | None:
+        """The least of this row in which the invariant does not hold; None where it holds in the whole of it."""
+        first = self._rows.play(row, Wrong(invariant, ""))
+        if first.wrong is None or first.wrong.invariant != invariant:
+            return None
+        self.plays += 1
+        self._wanted = first.wrong
+        least, stopped_early = first.row, False
+        self._best = least
+        self._drew[least] = first.lives[0].drawn_in
+        try:
+            least = self._fewest(self._last_ones(least))
+            least = self._simplest(least)
+        except _OverBound:
+            least, stopped_early = self._best, True
+        last = Rows(self._plan, self._seed).play(least, self._wanted)
+        wrong = self._wanted if last.wrong is None else last.wrong
+        planned: Mapping[int, Deed] = planned_row(self._plan, self._seed)
+        return Shrunk(
+            self._seed,
+            wrong.invariant,
+            wrong.found,
+            least,
+            row_text(least, planned),
+            last.lives[0].story,
+            len(first.row),
+            self.plays,
+            self._clock_ms() - self._began_ms,
+            stopped_early,
+        )
+
+    def _breaks(self, row: Row) -> Row | None:
+        """The row up to where the same does not hold; None where that holds, or something else does not."""
+        if row in self._tried:
+            return self._tried[row]
+        if self.plays >= self._plays_max or self._clock_ms() >= self._until_ms:
+            raise _OverBound
+        self.plays += 1
+        played = self._rows.play(row, self._wanted)
+        broken = played.row if played.wrong is not None and played.wrong.is_as(self._wanted) else None
+        self._tried[row] = broken
+        if broken is not None:
+            self._best = self._tried[broken] = broken
+            self._drew[broken] = played.lives[0].drawn_in
+        return broken
+
+    def _last_ones(self, row: Row) -> Row:
+        """As few of the last deeds as do, doubled from one on: what broke it is mostly near its end."""
+        count = 1
+        while count < len(row):
+            broken = self._breaks(row[-count:])
+            if broken is not None:
+                return broken
+            count *= 2
+        return row
+
+    def _fewest(self, row: Row) -> Row:
+        """Of which no deed can be left out any more."""
+        parts = 2
+        while len(row) > 1:
+            size = -(-len(row) // parts)
+            for begin in range(0, len(row), size):
+                broken = self._breaks(row[:begin] + row[begin + size :])
+                if broken is not None:
+                    row, parts = broken, max(2, parts - 1)
+                    break
+            else:
+                if size == 1:
+                    break
+                parts = min(len(row), 2 * parts)
+        return row
+
+    def _simplest(self, row: Row) -> Row:
+        """In which no deed can be made simpler any more."""
+        at = len(row) - 1
+        while at >= 0:
+            for other in simpler(row[at], self._drew[row][at]):
+                broken = self._breaks(row[:at] + other + row[at + 1 :])
+                if broken is not None and broken != row:
+                    row = self._fewest(broken)
+                    at = len(row)
+                    break
+            at -= 1
+        return row
+
+
+def shrink_first(
+    plan: Plan,
+    violations: Sequence[Lived],
+    clock_ms: Callable[[], int],
+    tell: Callable[[Lived], None] = lambda _: None,
+) -> dict[int, Shrunk]:
+    """The first lives that broke an invariant, shrunk, by seed: of each invariant one before others have two.
+
+    `tell` is called before each. None where lives are no rows of deeds. To be called where this code played them.
+    """
+    if not KINDS[plan.life].of_deeds:
+        return {}
+    earliest = {lived.invariant: lived for lived in reversed(violations)}.values()
+    chosen = {lived.seed: lived for lived in (*sorted(earliest), *violations)}
+    shrunk = {}
+    for lived in islice(chosen.values(), SHRUNK_MAX):
+        tell(lived)
+        row = played_life(plan, lived.seed, read_branch(lived.branch) if lived.branch else ()).row
+        shrinking = Shrinking(plan, lived.seed, clock_ms, time_max_ms=SHRUNK_TIME_MAX_MS)
+        if (least := shrinking.shrink(row, lived.invariant or "")) is not None:
+            shrunk[lived.seed] = least
+    return shrunk
