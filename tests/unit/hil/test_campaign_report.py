@@ -352,7 +352,7 @@ def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same
     assert "Other code" not in text
     story = text[text.index(f'id="life-{life.seed}"') :]
     assert "Story: " in story
-    assert "day 0, 00:00:00.000</time> check-up: every fault ends" in story
+    assert "day 0, 00:00:00.000</time> every fault ends" in story
 
 
 def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
