@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OPEN_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TRIED: Final = ".pumpbench-tried"
 # A fork would hold the lock after us, and is not the one whose directory this is.
 _HELD: Final[WeakSet[HeldDirectory]] = WeakSet()
 
@@ -85,6 +86,11 @@ class HeldDirectory:
         except OSError as error:
             self.remove(beside)
             raise self.unwritable(error) from error
+
+    def try_to_write(self) -> None:
+        """BadConfiguration where nothing can be written there, before there is anything to write."""
+        self.replace(_TRIED, b"")
+        self.remove(_TRIED)
 
     def remove(self, name: str) -> None:
         """Remove a file; nothing where there is none."""

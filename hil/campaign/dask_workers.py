@@ -43,7 +43,7 @@ LOGGERS: Final = (
     "bokeh",
 )
 """Of Dask and what it stands on, with handlers of their own once it is imported."""
-MEND: Final = "install this pumpbench with all its files there, and start the worker again"
+MEND: Final = "install this pumpbench with all its files there, start the worker again, then --resume"
 _ABOUT_SETTINGS: Final = (
     FileNotFoundError,
     PermissionError,
@@ -83,6 +83,9 @@ class DaskWorkers:
     BadConfiguration where Dask is not installed or set up, or a worker has other code or none; BenchLost where the
     scheduler cannot be reached.
     """
+
+    batch_ms: Final = 1_000
+    """Handing out takes some 10 ms, and the scheduler of a thousand workers has other work too."""
 
     def __init__(self, host: str, port: int, code: str, clock_ms: Callable[[], int]) -> None:
         self._name = f"dask://{host}:{port}"
@@ -139,7 +142,7 @@ class DaskWorkers:
         except Exception as error:
             raise BenchLost(
                 f"no Dask scheduler answers at {self._name}",
-                advice="start one with `dask scheduler`; it and this program need the same TLS settings, or none",
+                advice="start one with `dask scheduler`, with the TLS settings of this program or none, then --resume",
             ) from error
         if found.get("type") != "Scheduler":
             raise BadConfiguration(f"{self._name} is no Dask scheduler, but a {found.get('type')}")

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 AHEAD: Final = 2
 """Batches of lives that are handed out for each worker, so that none waits for another."""
-BATCH_MS: Final = 1_000
-"""A batch has so many lives as take a worker so long: handing it out costs some milliseconds."""
 BATCH_LIVES_MAX: Final = 1_000
 LOOK_S: Final = 1.0
 """Without a batch that ends, how often it is looked whether anybody still plays."""
@@ -162,7 +160,9 @@ class Campaign:
             playing: set[Future[list[Lived]]] = set()
             while True:
                 count = workers.count()
-                while len(playing) < AHEAD * count and (seeds := [*islice(due, self._batch_lives(count))]):
+                while len(playing) < AHEAD * count and (
+                    seeds := [*islice(due, self._batch_lives(count, workers.batch_ms))]
+                ):
                     playing.add(workers.submit(batch_by, self._plan, seeds))
                 if not playing or (self._plan.pump_days is not None and self.spent()):
                     return  # of a budget in minutes each life that was begun counts, and what it found
@@ -174,7 +174,7 @@ class Campaign:
         finally:
             workers.shutdown(cancel_futures=True)
 
-    def _batch_lives(self, workers: int) -> int:
+    def _batch_lives(self, workers: int, batch_ms: int) -> int:
         """How many lives are handed out at once: by how long those of this run took, and how much is left to play.
 
         Never more than were played in this run: the first few say little about either.
@@ -183,7 +183,7 @@ class Campaign:
         if not lives or not self.result.lives:
             return 1
         took_ms = (self._clock_ms() - self._began_ms) * workers
-        batch = min(BATCH_MS * lives // max(took_ms, 1) + 1, lives, BATCH_LIVES_MAX)
+        batch = min(batch_ms * lives // max(took_ms, 1) + 1, lives, BATCH_LIVES_MAX)
         if self._plan.pump_days is None:
             return batch
         left_ms = self._plan.pump_days * MS_PER_DAY - self.result.pump_ms

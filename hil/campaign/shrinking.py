@@ -8,20 +8,28 @@ reached, which is said.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from hil.campaign.exploring import read_branch
+from hil.campaign.plan import KINDS
+from hil.campaign.playing import played_life
 from hil.campaign.row import FORKS_KEPT, Rows, Wrong, planned_row, row_text
 from hil.campaign.simpler import simpler
 from hil.campaign.story import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hil.campaign.deed import Deed, Event
     from hil.campaign.plan import Plan
+    from hil.campaign.playing import Lived
 
     Row = tuple[Deed, ...]
 
+SHRUNK_MAX: Final = 3
+"""Lives that a run or a report shrinks by itself."""
+SHRUNK_TIME_MAX_MS: Final = 20_000
 PLAYS_MAX: Final = 4_000
 PARTS_MAX: Final = 10
 """A deed is told by its parts where no more deeds than so many come of it."""
@@ -174,3 +182,27 @@ class Shrinking:
                 self._best = row
             at -= 1
         return row
+
+
+def shrink_first(
+    plan: Plan,
+    violations: Sequence[Lived],
+    clock_ms: Callable[[], int],
+    tell: Callable[[Lived], None] = lambda _: None,
+) -> dict[int, Shrunk]:
+    """The first lives that broke an invariant, shrunk, by seed: of each invariant one before others have two.
+
+    `tell` is called before each. None where lives are no rows of deeds. To be called where this code played them.
+    """
+    if not KINDS[plan.life].of_deeds:
+        return {}
+    earliest = {lived.invariant: lived for lived in reversed(violations)}.values()
+    chosen = {lived.seed: lived for lived in (*sorted(earliest), *violations)}
+    shrunk = {}
+    for lived in islice(chosen.values(), SHRUNK_MAX):
+        tell(lived)
+        row = played_life(plan, lived.seed, read_branch(lived.branch) if lived.branch else ()).row
+        shrinking = Shrinking(plan, lived.seed, clock_ms, time_max_ms=SHRUNK_TIME_MAX_MS)
+        if (least := shrinking.shrink(row, lived.invariant or "")) is not None:
+            shrunk[lived.seed] = least
+    return shrunk

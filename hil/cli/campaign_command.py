@@ -30,8 +30,8 @@ from hil.campaign.running import Campaign
 from hil.cli.campaign_documents import CampaignPart, PlansPart, ViolationPart
 from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.campaign_replay_command import replay_command
-from hil.cli.campaign_report_command import held_directory, report_command, write_report
-from hil.cli.campaign_violations import shrink_first, shrunk_lines, violation_part
+from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
+from hil.cli.campaign_violations import shrink_violations, shrunk_lines, shrunk_part, violation_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -144,9 +144,9 @@ def _run(
     out_named: str | None,
     resume: bool,
     workers: int | None,
+    report_named: str | None,
     executor_named: str | None,
     asked: Asked,
-    report_named: str | None,
     told: Told,
 ) -> InvariantViolated | None:
     plan = as_asked(load_plan(plan_named), asked)
@@ -158,23 +158,22 @@ def _run(
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
     began_ms = _clock_ms()
     with ExitStack() as stack:
-        report = (
-            None if report_named is None else stack.enter_context(held_directory(report_named, "--report"))
-        )
+        report = None
+        if report_named is not None:
+            report = stack.enter_context(held_directory(report_named, "--report"))
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
         running = Campaign(plan, file, _clock_ms)
-        if report is not None:  # a run that is killed leaves none that looks finished
-            report.write(findings_of(plan, plan_named, file))
-        try:
+        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
-        finally:
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
+            if told.shrunk:
+                shrink_violations(found)
             if report is not None:
-                write_report(report, found, code)
+                write_report(report, found, code, shrink=False)
     document = _document(plan, plan_named, result)
     document["faults"], document["measured"], document["finished"] = (
         faults_of(found),
@@ -184,8 +183,9 @@ def _run(
     document["report"] = None if report is None else str(report.path / PAGE_NAME)
     document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
     document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
-    if told.shrunk:
-        shrink_first(plan, plan_named, result.violations, document["violations"])
+    for part in document["violations"]:
+        if (shrunk := found.shrunk.get(part["seed"])) is not None:
+            part["shrunk"] = shrunk_part(plan_named, shrunk)
     tell_lines([json_text("campaign-run", document)] if told.as_json else map(in_one_line, _lines(document)))
     if not result.violations:
         return None
@@ -283,13 +283,15 @@ def _lines(document: CampaignPart) -> Iterator[str]:
 def _worst_of(document: CampaignPart) -> Iterator[str]:
     """The worst fault in a line; none where no fault did harm."""
     worst = next(iter(document["faults"]), None)
-    if worst is None or not (worst["violations"] or worst["more_lost_ms"] > 0):
+    if worst is None:
         return
-    more_h = worst["more_lost_ms"] / 3_600_000
-    yield (
-        f"worst fault: {worst['fault']}: at work in {counted(len(worst['violations']), 'violation')}, "
-        f"{more_h:.1f} h more without therapy than usual in each of {worst['lives']} lives"
-    )
+    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
+    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
+        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
+        if more_h > 0:
+            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
+    if harms:
+        yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
 def _clock_ms() -> int:

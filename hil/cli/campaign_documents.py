@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
 from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
-from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - the schema is made from them
+from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - as above
 
 
 class PairPart(TypedDict):

@@ -14,15 +14,16 @@ from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDi
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
 from hil.cli.campaign_documents import CampaignReportPart
+from hil.cli.campaign_violations import shrink_violations
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import PumpbenchError, in_one_line
+from hil.errors import BadConfiguration, PumpbenchError, in_one_line
 from hil.own_paths import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hil.campaign.report.findings import Findings
 
@@ -84,19 +85,49 @@ def _report(
 @contextmanager
 def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]:
     """A directory for a report, held; stderr says which report will be replaced. Errors are those of the directory."""
+    if not named:
+        raise BadConfiguration(f"{option} names no directory", advice="name one")
     directory = CampaignReportDirectory(path_of(named, option))
     directory.take()
     try:
-        if earlier := directory.earlier():
+        earlier = directory.earlier()
+        directory.try_to_write()
+        if earlier:
             say(f"pumpbench: replaced: {earlier}")
         yield directory
     finally:
         directory.close()
 
 
-def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:
-    """Write it, with the stories of the worst faults where `code`, which is this one, played the lives."""
+@contextmanager
+def unfinished_meanwhile(
+    directory: CampaignReportDirectory | None, findings: Callable[[], Findings]
+) -> Iterator[None]:
+    """A report of what there is so far lies there while lives are played, and where that ends before its end.
+
+    A run that is killed leaves none that looks finished. None: no report is wanted.
+    """
+    if directory is None:
+        yield
+        return
+    directory.write(findings())
+    try:
+        yield
+    except BaseException:
+        directory.write(findings())
+        raise
+
+
+def write_report(
+    directory: CampaignReportDirectory, found: Findings, code: str, *, shrink: bool = True
+) -> None:
+    """Write it; where `code`, which is this one, played the lives, with what is found by playing some again.
+
+    With `shrink` the first violations are shrunk for it.
+    """
     by_other_code = found.origin.code_sha256 != code
     if not by_other_code:
+        if shrink:
+            shrink_violations(found)
         play_again(found, STORIES)
     directory.write(found, by_other_code=by_other_code)

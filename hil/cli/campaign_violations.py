@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from hil.campaign.exploring import read_branch
-from hil.campaign.plan import KINDS
-from hil.campaign.playing import RAISED, played_life
+from hil.campaign.deed import Event
+from hil.campaign.playing import RAISED
 from hil.campaign.properties import INVARIANTS
-from hil.campaign.shrinking import Shrinking, Shrunk
+from hil.campaign.shrinking import shrink_first
 from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import EventPart, ShrunkPart, ViolationPart
 from hil.cli.output import say
@@ -19,14 +18,10 @@ from hil.quantity_words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hil.campaign.deed import Event
-    from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
+    from hil.campaign.report.findings import Findings
     from hil.campaign.row import Wrong
-
-SHRUNK_MAX: Final = 3
-"""Lives that a run shrinks by itself."""
-SHRUNK_TIME_MAX_MS: Final = 20_000
+    from hil.campaign.shrinking import Shrunk
 
 
 def clock_ms() -> int:
@@ -86,28 +81,13 @@ def shrunk_lines(part: ShrunkPart) -> Iterator[str]:
 
 def event_of(part: EventPart) -> Event:
     """The event that a document tells."""
-    from hil.campaign.deed import Event  # noqa: PLC0415 - beside what is needed for types alone
-
     return Event(part["at_ms"], part["deed"], part["number"])
 
 
-def shrink_first(plan: Plan, plan_named: str, violations: list[Lived], parts: list[ViolationPart]) -> None:
-    """Shrink the first violations, of each invariant one before others have two, and put the rest into their parts."""
-    if not KINDS[plan.life].of_deeds:
-        return
-    seen: set[str | None] = set()
-    first: list[int] = []
-    for index, lived in enumerate(violations):
-        if lived.invariant not in seen:
-            seen.add(lived.invariant)
-            first.append(index)
-    others = [index for index in range(len(violations)) if index not in first]
-    for index in [*first, *others][:SHRUNK_MAX]:
-        lived = violations[index]
-        say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")
-        branch = read_branch(lived.branch) if lived.branch else ()
-        row = played_life(plan, lived.seed, branch).row
-        shrinking = Shrinking(plan, lived.seed, clock_ms, time_max_ms=SHRUNK_TIME_MAX_MS)
-        shrunk = shrinking.shrink(row, lived.invariant or "")
-        if shrunk is not None:
-            parts[index]["shrunk"] = shrunk_part(plan_named, shrunk)
+def shrink_violations(found: Findings) -> None:
+    """Shrink the first violations, and say so on stderr; to be called where this code played the lives."""
+    found.shrunk |= shrink_first(found.plan, found.result.violations, clock_ms, _tell_shrinking)
+
+
+def _tell_shrinking(lived: Lived) -> None:
+    say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")

@@ -183,6 +183,23 @@ def test_a_bolus_that_the_ledger_did_not_take_is_not_given_twice_over_a_reset() 
     assert talk.pump.truth().strokes_turned - before <= 1, "one of the safe rate"
 
 
+@pytest.mark.parametrize("turned_ms", [0, 100_003])
+def test_a_bolus_ends_once_and_as_it_did_however_often_a_pump_starts_whose_ledger_takes_no_write(
+    turned_ms: int,
+) -> None:
+    talk = lived().fork()
+    talk.start_bolus(3, 30_000, 600)
+    talk.wait(turned_ms)
+    talk.pump.inject("stuck-page", {"region": int(Region.LEDGER), "offset_bytes": 11})
+    told = {restarted(talk).granted(QueryCmd(3)) for _ in range(3)}
+    ends = [entry for entry in talk.log() if entry.type is LogType.BOLUS_END and entry.cmd_id == 3]
+    assert len(ends) == len(told) == 1
+    (reply,), (end,) = told, ends
+    assert (reply.end_seq, reply.delivered_nl) == (end.seq, end.details().delivered_nl)
+    assert reply.uncertain_nl == end.details().uncertain_nl
+    assert reply.outcome is (Outcome.PARTIAL if turned_ms else Outcome.NOT_STARTED)
+
+
 # FI 43
 @pytest.mark.parametrize("region", STUCK, ids=name_of)
 def test_power_that_goes_in_any_write_over_stuck_cells_gives_nothing_that_is_not_counted(

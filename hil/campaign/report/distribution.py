@@ -41,6 +41,8 @@ _WIDE: Final = 30
 _FAR: Final = 4
 _FACTOR: Final = 10
 """Values farther out than so many times the middle 98 %, or its ends, are not drawn, and counted instead."""
+_DRAWN_FROM: Final = 5
+"""So many values make a drawing."""
 _BAR: Final = "#0b5394"
 _MEDIAN: Final = ("#b42318", "", "median")
 _NINETY_FIVE: Final = ("#b45309", "7 4", "95 % are below")
@@ -93,15 +95,30 @@ def _time_words(value_ms: int) -> str:
 
 
 def histogram(name: str, meaning: str, values: Sequence[int]) -> str:
-    """A figure: bars, median, and the value below which 95 % lie; what is too far out is counted below it."""
+    """A figure: bars, median, and the value below which 95 % lie; what is too far out is counted below it.
+
+    Of few values they themselves are said.
+    """
     row = sorted(values)
+    if len(row) < _DRAWN_FROM:
+        drawing, said = "", f"{', '.join(value_words(name, value) for value in row)}."
+    else:
+        drawing, said = _drawing(name, row)
+    return (
+        f'<figure class="curve" id="m-{page_text(name)}"><h3>{page_text(title_of(name))}</h3>'
+        f"<p>{page_text(meaning)}</p>{drawing}<figcaption>{page_text(said)}</figcaption></figure>"
+    )
+
+
+def _drawing(name: str, row: Sequence[int]) -> tuple[str, str]:
+    """The drawing of values in their order with what its lines mean, and what is said below it."""
     wide = _is_wide(name, row)
     drawn, beyond = _near(row, by_factor=wide)
     scale = _logarithmic(drawn) if wide else _linear(name, drawn)
     counts = scale.counts(drawn)
     y_axis = axis_of((0.0, float(max(counts))), HEIGHT - BOTTOM, TOP)
     if y_axis.ticks[1] < 1:  # no half values
-        y_axis = Axis(0.0, 1.0, (0.0, 1.0), HEIGHT - BOTTOM, TOP)
+        y_axis = axis_of((0.0, 5.0), HEIGHT - BOTTOM, TOP)
     bars = [
         f'<path fill="{_BAR}" d="M{scale.axis.place(left)} {y_axis.place(0)}V{y_axis.place(count)}'
         f'H{scale.axis.place(right)}V{y_axis.place(0)}z"><title>{page_text(_bar_words(scale, left, right, count))}'
@@ -125,14 +142,12 @@ def histogram(name: str, meaning: str, values: Sequence[int]) -> str:
     )
     ends = f"{value_words(name, spread.lowest)} to {value_words(name, spread.highest)}"
     said = f"{counted(spread.number, 'value')}, {ends}.{beyond}"
-    return (
-        f'<figure class="curve" id="m-{page_text(name)}"><h3>{page_text(title_of(name))}</h3>'
-        f"<p>{page_text(meaning)}</p>"
+    drawing = (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{page_text(f"{title_of(name)}: {said}")}">'
         f"{grid_of(scale.axis, y_axis, scale.words)}{''.join(bars)}{''.join(lines)}"
         f'{names_of_axes(scale.said, "how often")}</svg><ul class="keys">{keys}</ul>'
-        f"<figcaption>{page_text(said)}</figcaption></figure>"
     )
+    return drawing, said
 
 
 def title_of(name: str) -> str:

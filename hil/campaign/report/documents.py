@@ -49,7 +49,19 @@ class StoryPart(TypedDict):
     """Something that was done in a life."""
 
     at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done"]
+    deed: Annotated[str, "what was done, in words"]
+    number: Annotated[int, "of the deed that it is part of; 0: of none"]
+
+
+class LeastPart(TypedDict):
+    """The fewest deeds of a life in which the same invariant does not hold."""
+
+    deeds_before: Annotated[int, "deeds of the life until it did not hold"]
+    deeds: Annotated[int, "deeds that will do"]
+    stopped_early: Annotated[bool, "whether the time was over: fewer may do"]
+    found: Annotated[str, "what was found with them"]
+    replay: Annotated[str, "command that plays them"]
+    story: Annotated[list[StoryPart], "what was done in them, in its order"]
 
 
 class BrokenPart(TypedDict):
@@ -61,6 +73,7 @@ class BrokenPart(TypedDict):
     faults_at_work: Annotated[list[str], "faults that had taken effect within the last day"]
     replay: Annotated[str, "command that plays the life again"]
     story: Annotated[list[StoryPart], "all that was done, in its order"]
+    shrunk: Annotated[LeastPart | None, "the same by fewer deeds; null: nobody has looked for them"]
 
 
 class FaultPart(TypedDict):

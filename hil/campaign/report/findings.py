@@ -13,11 +13,14 @@ from hil.campaign.playing import played_life
 from hil.campaign.running import Campaign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hil.campaign.deed import Event
     from hil.campaign.lives_file import LivesFile, Origin
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
     from hil.campaign.running import Result
+    from hil.campaign.shrinking import Shrunk
 
 LOST: Final = "therapy_lost_ms"
 BROKEN_MAX: Final = 500
@@ -112,6 +115,9 @@ class Findings:
     stories: dict[int, tuple[Event, ...]] = field(default_factory=dict)
     """All that was done, by seed: of lives that broke an invariant, and of others that were played again."""
 
+    shrunk: dict[int, Shrunk] = field(default_factory=dict)
+    """What is left, by seed, of lives that broke an invariant and were shrunk."""
+
     @property
     def usual(self) -> Usual:
         """How much of all time was with harm."""
@@ -172,11 +178,26 @@ def _add_faults(lived: Lived, faults: dict[str, FaultFound]) -> None:
             fault.worst_seed, (fault.worst_risk_ms, fault.worst_lost_ms) = lived.seed, harm
 
 
+def headline_of(found: Findings) -> dict[str, tuple[FaultFound, int]]:
+    """The fault that is worst by each kind of harm, and by how much; kinds without harm are left out."""
+    if not found.faults:
+        return {}
+    kinds: dict[str, Callable[[FaultFound], int]] = {
+        "violations": lambda fault: len(fault.violations),
+        "risk": lambda fault: fault.more_risk_ms(found.usual),
+        "lost": lambda fault: fault.more_lost_ms(found.usual),
+        "volume": lambda fault: fault.error_each_nl,
+    }
+    worst = {kind: max(found.faults, key=harm) for kind, harm in kinds.items()}
+    return {kind: (fault, kinds[kind](fault)) for kind, fault in worst.items() if kinds[kind](fault) > 0}
+
+
 def play_again(found: Findings, most: int) -> None:
     """Play the worst life of each of the worst faults again, for its story, where no violation tells one.
 
     To be called where the code is that which played the lives; with other code they would be other lives.
     """
-    for fault in found.faults[:most]:
+    headline = [fault for fault, _ in headline_of(found).values()]
+    for fault in (*headline, *found.faults[:most]):
         if not fault.violations and fault.worst_seed is not None and fault.worst_seed not in found.stories:
             found.stories[fault.worst_seed] = played_life(found.plan, fault.worst_seed).story

@@ -17,6 +17,7 @@ from hil.campaign.report.distribution import QUANTILES, spread_of
 from hil.campaign.report.documents import CAMPAIGN_SCHEMA
 
 if TYPE_CHECKING:
+    from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
     from hil.campaign.report.documents import (
         BrokenPart,
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
         CellPart,
         FaultPart,
         InvariantPart,
+        LeastPart,
         PlayedPart,
         SpreadPart,
+        StoryPart,
     )
     from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.shrinking import Shrunk
 
 MS_PER_DAY: Final = 86_400_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
@@ -55,9 +59,9 @@ def document_of(found: Findings) -> CampaignReportDocument:
     }
 
 
-def replay_of(found: Findings, seed: int, branch: str = "") -> str:
-    """The command that plays a life again, or a fork of it."""
-    fork = f" --branch {branch}" if branch else ""
+def replay_of(found: Findings, seed: int, branch: str = "", deeds: str = "") -> str:
+    """The command that plays a life again, or a fork of it, or some of its deeds."""
+    fork = f" --branch {branch}" if branch else f" --deeds {shlex.quote(deeds)}" if deeds else ""
     return f"pumpbench campaign replay {seed}{fork} --plan {shlex.quote(found.plan_named)}"
 
 
@@ -128,7 +132,7 @@ def spreads_of(found: Findings) -> list[SpreadPart]:
         parts.append(
             {
                 "name": name,
-                "meaning": MEASURES.get(name, ""),
+                "meaning": meaning_of_measure(name),
                 "count": spread.number,
                 "lowest": spread.lowest,
                 "quantiles": quantiles,
@@ -142,6 +146,11 @@ def measures_of(found: Findings) -> list[str]:
     """The names of what was measured, in the order of a report."""
     ours = [name for name in MEASURES if name in found.measured]
     return ours + sorted(found.measured.keys() - MEASURES.keys())
+
+
+def meaning_of_measure(name: str) -> str:
+    """What was measured, in words; "" where nobody says."""
+    return MEASURES.get(name, "")
 
 
 def pump_years_per_s(found: Findings) -> float:
@@ -170,6 +179,23 @@ def _played(found: Findings) -> PlayedPart:
     }
 
 
+def _shrunk(found: Findings, shrunk: Shrunk | None) -> LeastPart | None:
+    if shrunk is None:
+        return None
+    return {
+        "deeds_before": shrunk.before,
+        "deeds": len(shrunk.row),
+        "stopped_early": shrunk.stopped_early,
+        "found": shrunk.found,
+        "replay": replay_of(found, shrunk.seed, deeds=shrunk.text),
+        "story": _told(shrunk.story),
+    }
+
+
+def _told(story: tuple[Event, ...]) -> list[StoryPart]:
+    return [{"at_ms": each.at_ms, "deed": each.deed, "number": each.number} for each in story]
+
+
 def _broken(found: Findings, lived: Lived) -> BrokenPart:
     return {
         "seed": lived.seed,
@@ -177,7 +203,6 @@ def _broken(found: Findings, lived: Lived) -> BrokenPart:
         "found": lived.found,
         "faults_at_work": at_work_in(lived),
         "replay": replay_of(found, lived.seed, lived.branch),
-        "story": [
-            {"at_ms": each.at_ms, "deed": each.deed} for each in found.stories.get(lived.seed, lived.story)
-        ],
+        "story": _told(found.stories.get(lived.seed, lived.story)),
+        "shrunk": _shrunk(found, found.shrunk.get(lived.seed)),
     }

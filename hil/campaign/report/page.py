@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Final
 from firmware_emu.faults.catalogue import FAULTS
 from hil.campaign.cohort_told import cohort_part
 from hil.campaign.harm import NOTE
-from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
 from hil.campaign.report.cohort import cohort_html
 from hil.campaign.report.distribution import histogram, title_of, value_words
-from hil.campaign.report.findings import BROKEN_MAX, FaultFound
+from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
     at_work_in,
     invariants_of,
     meaning_of,
+    meaning_of_measure,
     measures_of,
     pump_years_per_s,
     replay_of,
 )
+from hil.campaign.story import lines as story_lines
 from hil.pages.html_page import LIMIT_BYTES, anchor_of, html_page, link, mark, places, table
 from hil.pages.page_text import page_text
 from hil.quantity_words import counted, duration
@@ -34,12 +35,13 @@ if TYPE_CHECKING:
 
     from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
-    from hil.campaign.report.findings import Findings
+    from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.shrinking import Shrunk
 
 MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
 """Of so many of the worst faults the page has a story."""
-_EVENTS_MAX: Final = 400
+_MOMENTS_MAX: Final = 400
 """Of a longer story the last so many are shown."""
 _ROOM: Final = (50, 20, 5, 1, 0)
 """How many stories of broken lives a page has, the fewer the less room there is."""
@@ -59,19 +61,27 @@ ol.story{font-size:.85em;padding-left:3.2rem;margin:.3rem 0}
 ol.story time{color:#57606a;font-variant-numeric:tabular-nums}
 code{overflow-wrap:anywhere;background:#f6f8fa;padding:0 .2rem}
 @media(max-width:40rem){.curve text{font-size:15px}.measured td.id{font-weight:600}}
+td a{white-space:nowrap}
 """
-_PLACES: Final = places(
-    {
-        "faults": "Faults, the worst first",
-        "violations": "Violations",
-        "invariants": "Invariants",
-        "pairs": "Faults in procedures",
-        "marks": "Never reached",
-        "measured": "Distributions",
-        "each": "Each fault",
-        "played": "What was played",
-    }
-)
+_HEADLINE: Final = {
+    "violations": ("most violations", "at work in {}"),
+    "risk": ("most time of patients at risk", "{} more than usual in each life in which it took effect"),
+    "lost": ("most therapy lost", "{} more than usual in each life in which it took effect"),
+    "volume": ("most wrong volume", "{} at a refill, in the mean"),
+}
+"""What is said of the worst fault of each kind of harm."""
+_PLACES: Final = {
+    "cohort": "The cohort",
+    "faults": "Faults, the worst first",
+    "violations": "Violations",
+    "invariants": "Invariants",
+    "pairs": "Faults in procedures",
+    "marks": "Never reached",
+    "measured": "Distributions",
+    "each": "Each fault",
+    "played": "What was played",
+}
+"""The parts of a page by their anchors."""
 
 
 def page_of(found: Findings, *, by_other_code: bool = False) -> str:
@@ -89,6 +99,7 @@ def page_of(found: Findings, *, by_other_code: bool = False) -> str:
 
 def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
     plan, result = found.plan, found.result
+    is_cohort = plan.life == "cohort"
     parts = [
         f"<h1>pumpbench: campaign {page_text(plan.name)}</h1>",
         '<p class="small">Emulated pumps. Not a medical device; no evidence about any patient\'s pump.</p>',
@@ -96,9 +107,9 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _unfinished(found),
         _other_code() if by_other_code else "",
         _worst(found),
-        f'<p class="small">{page_text(NOTE)}</p>' if plan.patient else "",
-        cohort_html(cohort_part(result.cohort)) if plan.life == "cohort" else "",
-        _PLACES,
+        f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
+        places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
+        cohort_html(cohort_part(result.cohort)) if is_cohort else "",
         _faults(found),
         _violations(found, stories),
         _invariants(found),
@@ -131,6 +142,11 @@ def _banner(found: Findings) -> str:
     return f'<p class="banner {kind}">{page_text(f"{said}; {days}")}</p>'
 
 
+def _value(name: str, value: int) -> str:
+    """A value as HTML that no line is broken in."""
+    return value_words(name, value).replace(" ", "&nbsp;")
+
+
 def _lives(count: int) -> str:
     return "one life" if count == 1 else f"{count:,} lives"
 
@@ -155,41 +171,24 @@ def _other_code() -> str:
 
 def _worst(found: Findings) -> str:
     """Which fault is worst, by what, and where its story is."""
-    if not found.faults:
-        return "<p><strong>Worst fault:</strong> none took effect.</p>"
-    said = []
-    worst = found.faults[0]
-    if worst.violations:
-        of = f"at work in {len(worst.violations)} of {counted(len(found.result.violations), 'violation')}"
-        said.append(f"<strong>Worst fault: {_with_story(found, worst)}, {of}")
-    head = "Most" if worst.violations else "Worst fault, most"
-    for what, more_ms in (
-        ("time of patients at risk", FaultFound.more_risk_ms),
-        ("therapy lost", FaultFound.more_lost_ms),
-    ):
-        most = max(found.faults, key=lambda fault: more_ms(fault, found.usual))
-        if (most_ms := more_ms(most, found.usual)) > 0:
-            words = value_words("_ms", most_ms)
-            said.append(
-                f"<strong>{head} {what}: {_with_story(found, most)}: {words} more than usual in each life in which it "
-                "took effect"
-            )
-            head = "Most"
-    by_volume = max(found.faults, key=lambda fault: fault.error_each_nl)
-    if by_volume.error_each_nl:
-        error = value_words("_nl", by_volume.error_each_nl)
+    headline = headline_of(found)
+    if not headline:
+        return "<p><strong>Worst fault:</strong> none did harm.</p>"
+    said: list[str] = []
+    for kind, (fault, harm) in headline.items():
+        what, how = _HEADLINE[kind]
+        unit = "_nl" if kind == "volume" else "_ms"
+        amount = f"{harm} of {len(found.result.violations)}" if kind == "violations" else _value(unit, harm)
+        head = "" if said else "Worst fault, "
+        story = _story_of(found, fault)
+        seen = f" (story: {story})" if story and kind != "volume" else ""
         said.append(
-            f"<strong>Most wrong volume: {_fault_link(by_volume)}</strong>: {error} at a refill, in the mean"
+            f"<li><strong>{(head + what).capitalize()}: {_fault_link(fault)}</strong>{seen}: {how.format(amount)}</li>"
         )
-    return "<ul>" + "".join(f"<li>{each}</li>" for each in said) + "</ul>"
+    return f"<ul>{''.join(said)}</ul>"
 
 
 # Faults
-
-
-def _with_story(found: Findings, fault: FaultFound) -> str:
-    story = _story_of(found, fault)
-    return f"{_fault_link(fault)}</strong> (story: {story})" if story else f"{_fault_link(fault)}</strong>"
 
 
 def _fault_link(fault: FaultFound) -> str:
@@ -229,13 +228,13 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
     cells = [
         f"{len(fault.violations)}",
         f"{fault.lives}",
-        value_words("_ms", fault.more_lost_ms(found.usual)),
-        f"{fault.lost_share:.1%} of {value_words('_ms', fault.at_work_ms)}",
-        *(value_words("_ms", fault.risks_ms[risk] // max(fault.lives, 1)) for risk in risks),
-        f"{value_words('_nl', fault.error_each_nl)} ({value_words('_nl', fault.error_nl)})"
+        _value("_ms", fault.more_lost_ms(found.usual)),
+        f"{fault.lost_share:.1%} of {_value('_ms', fault.at_work_ms)}",
+        *(_value("_ms", fault.risks_ms[risk] // max(fault.lives, 1)) for risk in risks),
+        f"{_value('_nl', fault.error_each_nl)} ({_value('_nl', fault.error_nl)})"
         if fault.error_nl
         else "none",
-        _story_of(found, fault) or "no harm",
+        _story_of(found, fault) or "&ndash;",
     ]
     data = "".join(
         f'<td data-label="{page_text(column)}">{cell}</td>'
@@ -257,7 +256,7 @@ def _life_link(found: Findings, seed: int) -> str:
 
 def _fault_section(found: Findings, fault: FaultFound) -> str:
     row = FAULTS[fault.name]
-    lost = f"without therapy for {value_words('_ms', fault.lost_ms)} of {value_words('_ms', fault.at_work_ms)} at work"
+    lost = f"without therapy for {_value('_ms', fault.lost_ms)} of {_value('_ms', fault.at_work_ms)} at work"
     lives = ", ".join(_life_link(found, seed) for seed in fault.violations[:BROKEN_MAX])
     said = [
         f"<p>{page_text(row.summary)} Seen by the pump: {page_text(row.seen_as)}.</p>",
@@ -285,7 +284,8 @@ def _violations(found: Findings, stories: int) -> str:
     broken = found.result.violations
     head = '<h2 id="violations">Violations</h2>'
     if not broken:
-        head += "<p>No invariant was violated.</p>"
+        held = "No invariant was violated." if found.result.lives else "No life was played."
+        head += f"<p>{held}</p>"
     shown = [
         _violation(found, lived, story=number < stories, open_=number == 0)
         for number, lived in enumerate(broken[:BROKEN_MAX])
@@ -307,7 +307,9 @@ def _violations(found: Findings, stories: int) -> str:
 def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> str:
     invariant = lived.invariant or ""
     faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
-    told = _story(lived.story, open_=open_) if story else ""
+    shrunk = found.shrunk.get(lived.seed)
+    told = "" if shrunk is None else _least(found, shrunk, open_=open_)
+    told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
     again = page_text(replay_of(found, lived.seed, lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
@@ -316,7 +318,15 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     )
 
 
-def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) -> str:
+def _least(found: Findings, shrunk: Shrunk, *, open_: bool) -> str:
+    """The same by the fewest deeds."""
+    words = f"Short story: {counted(len(shrunk.row), 'deed')} of {shrunk.before} will do"
+    words += ", and perhaps fewer" if shrunk.stopped_early else ""
+    again = page_text(replay_of(found, shrunk.seed, deeds=shrunk.text))
+    return f"{_story(shrunk.story, open_=open_, words=words)}<p>These alone: <code>{again}</code></p>"
+
+
+def _again(found: Findings, seed: int, events: tuple[Event, ...], *, open_: bool) -> str:
     harm = "; ".join(
         f"{_fault_link(fault)} at work: {_harm_words(fault)}"
         for fault in found.faults
@@ -330,26 +340,23 @@ def _again(found: Findings, seed: int, events: Sequence[Event], *, open_: bool) 
 
 def _harm_words(fault: FaultFound) -> str:
     """What harm was in the worst life of a fault."""
-    lost = f"{value_words('_ms', fault.worst_lost_ms)} without therapy"
+    lost = f"{_value('_ms', fault.worst_lost_ms)} without therapy"
     risk_ms = fault.worst_risk_ms
-    return f"{value_words('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
+    return f"{_value('_ms', risk_ms)} with the patient at risk, {lost}" if risk_ms else lost
 
 
-def _story(events: Sequence[Event], *, open_: bool) -> str:
-    shown = events[-_EVENTS_MAX:]
-    first = len(events) - len(shown) + 1
+def _story(events: tuple[Event, ...], *, open_: bool, words: str = "") -> str:
+    told = story_lines(events)
+    summary = words or f"Story: {counted(len(told), 'moment')}"
+    shown = told[-_MOMENTS_MAX:]
+    first = len(told) - len(shown) + 1
     before = f"<p>{first - 1} before</p>" if first > 1 else ""
-    lines = "".join(f"<li><time>{_moment(each.at_ms)}</time> {page_text(each.deed)}</li>" for each in shown)
+    rows = (line.partition("  ") for line in shown)
+    lines = "".join(f"<li><time>{page_text(at)}</time> {page_text(deeds)}</li>" for at, _, deeds in rows)
     return (
-        f"<details{' open' if open_ else ''}><summary>Story: {counted(len(events), 'event')}</summary>{before}"
+        f"<details{' open' if open_ else ''}><summary>{page_text(summary)}</summary>{before}"
         f'<ol class="story" start="{first}">{lines}</ol></details>'
     )
-
-
-def _moment(at_ms: int) -> str:
-    days, in_day_ms = divmod(at_ms, MS_PER_DAY)
-    minutes, ms = divmod(in_day_ms, 60_000)
-    return f"day {days}, {minutes // 60:02}:{minutes % 60:02}:{ms // 1_000:02}.{ms % 1_000:03}"
 
 
 def _invariants(found: Findings) -> str:
@@ -407,6 +414,8 @@ def _pairs(found: Findings) -> str:
 
 
 def _marks(found: Findings) -> str:
+    if not found.plan.marks:
+        return '<h2 id="marks">Never reached</h2><p>The plan asks for no marks.</p>'
     marks = {name: found.result.marks[name] for name in found.plan.marks}
     never = [name for name, lives in marks.items() if not lives]
     listed = "".join(f"<li>{page_text(name)}</li>" for name in never)
@@ -423,7 +432,7 @@ def _measured(found: Findings) -> str:
     head = '<h2 id="measured">Distributions</h2>'
     if not found.measured:
         return f"{head}<p>Nothing was measured.</p>"
-    figures = [histogram(name, MEASURES.get(name, ""), found.measured[name]) for name in measures_of(found)]
+    figures = [histogram(name, meaning_of_measure(name), found.measured[name]) for name in measures_of(found)]
     return f'{head}<p>Of all lives, in pump time.</p><div class="figures">{"".join(figures)}</div>'
 
 

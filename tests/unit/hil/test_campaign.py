@@ -24,7 +24,7 @@ from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
-from hil.errors import BadConfiguration, BenchLost, InUse
+from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
 from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
 from tests.support.warm_python import run_python
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 SMALL = b"pump_days = 1\nfirst_seed = 11\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 4\n"
 PLAN = read_plan(SMALL, "small", "small.toml")
+FORKED = read_plan(SMALL.replace(b"pump_days = 1", b"explore = 1\npump_days = 5"), "forked", "forked.toml")
 CODE = "of this test"
 
 
@@ -88,10 +89,11 @@ class Killed(BaseException):
 
 
 def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resumed(tmp_path: Path) -> None:
-    at_once = played(tmp_path / "one")
+    at_once = played(tmp_path / "one", plan=FORKED)
     assert at_once.lives > 8
+    assert at_once.forks > 4
     assert at_once.pump_ms >= 86_400_000
-    assert played(tmp_path / "two", workers=2) == at_once
+    assert played(tmp_path / "two", plan=FORKED, workers=2) == at_once
 
     kept = 0
 
@@ -104,11 +106,14 @@ def test_the_result_is_the_same_on_one_worker_and_two_and_when_killed_and_resume
     for count in (3, 6):
         kept = 0
         with pytest.raises(Killed):
-            played(tmp_path / "killed", resume=count > 3, tell=kill)
+            played(tmp_path / "killed", plan=FORKED, resume=count > 3, tell=kill)
         with sqlite3.connect(tmp_path / "killed") as file:
             assert file.execute("SELECT count(*) FROM lives").fetchone() == (count,)
-    assert played(tmp_path / "killed", resume=True) == at_once
-    assert played(tmp_path / "two", resume=True, tell=lambda: pytest.fail("played again")) == at_once
+    assert played(tmp_path / "killed", plan=FORKED, resume=True) == at_once
+    assert (
+        played(tmp_path / "two", plan=FORKED, resume=True, tell=lambda: pytest.fail("played again"))
+        == at_once
+    )
 
 
 def test_lives_that_workers_played_ahead_of_a_gap_count_once_the_gap_is_played(tmp_path: Path) -> None:
@@ -261,6 +266,8 @@ def test_the_smoke_plan_is_played_as_users_play_it_and_its_summary_says_what_was
 class InThisProcess:
     """Workers that are said to be two, and play when they are asked."""
 
+    batch_ms = 1_000
+
     def __init__(self) -> None:
         self.batches: list[int] = []
 
@@ -312,7 +319,9 @@ def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
     return workers.batches
 
 
-def test_a_batch_has_as_many_lives_as_take_a_second_and_no_more_than_are_left(tmp_path: Path) -> None:
+def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_are_left(
+    tmp_path: Path,
+) -> None:
     text = b"pump_days = 5\ndeeds = 1\nquiet_stretches = 0\ntwins_every = 0\n"  # lives of some milliseconds
     plan = read_plan(text, "short", "short.toml")
     at_once = played(tmp_path / "one", plan=plan)
@@ -395,3 +404,21 @@ def test_four_plans_are_shipped_and_one_that_is_not_there_names_them(tmp_path: P
 def test_code_is_known_by_its_files() -> None:
     assert code_digest() == code_digest()
     assert len(code_digest()) == 64
+
+
+NO_EXECUTORS: tuple[tuple[tuple[str, ...], type[Exception], str], ...] = (
+    (("dask://127.0.0.1",), BadConfiguration, "names no host and port; write dask://HOST:PORT"),
+    (("ray://127.0.0.1:1",), BadConfiguration, "there is no executor"),
+    (("dask://127.0.0.1:1", "--workers", "2"), UsageError, "--executor names others"),
+    (("dask://127.0.0.1:1",), BadConfiguration, r"pip install 'pumpbench\[dask\]'"),
+)
+
+
+def test_an_executor_that_cannot_be_is_refused(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)  # as where the extra is not installed
+    for words, error, found in NO_EXECUTORS:
+        done = told("run", small, "--out", tmp_path / "lives", "--executor", *words)
+        with pytest.raises(error, match=found):
+            raise done.exception or AssertionError(words)

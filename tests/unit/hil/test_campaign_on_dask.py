@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from hil.campaign.code_digest import CODE, code_digest
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import read_plan
 from hil.campaign.running import Campaign
-from hil.errors import BadConfiguration
+from hil.errors import BadConfiguration, BenchLost
 from tests.support.not_run import needs_extra
 from tests.support.patience import PATIENCE_S
 from tests.support.soak import rounds_of
@@ -159,6 +160,18 @@ def test_a_cluster_plays_what_one_process_plays_though_a_worker_is_killed(
     late.shutdown(cancel_futures=True)
     code, found, error = ended(begin(tmp_path, "--executor", cluster.address))
     assert (code, error, found["lives"]) == (0, "", at_once.lives)
+
+
+def test_where_no_scheduler_answers_that_is_said_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from hil.campaign.dask_workers import DaskWorkers  # noqa: PLC0415 - needs the extra
+
+    monkeypatch.setattr("hil.campaign.dask_workers.CONNECT_LIMIT_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(BenchLost, match="no Dask scheduler answers at dask://"):
+            DaskWorkers("127.0.0.1", port, "any", clock_ms)
+    with pytest.raises(BenchLost, match="no Dask scheduler answers at dask://"):
+        DaskWorkers("127.0.0.1", port, "any", clock_ms)  # nobody has it any more
 
 
 def wait_for_lives(path: Path, lives: int, command: subprocess.Popen[str]) -> None:

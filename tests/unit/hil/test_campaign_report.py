@@ -36,6 +36,7 @@ from hil.cli.json_schema import json_schema
 from hil.cli.main import cli
 from hil.errors import BadConfiguration, InUse
 from hil.pages.html_page import LIMIT_BYTES
+from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
 from tests.support.not_run import needs_program
 from tests.support.patience import PATIENCE_S
@@ -120,7 +121,7 @@ def test_the_worst_fault_stands_first_and_its_story_is_one_click_away(tmp_path: 
     text = page_of(found_in(tmp_path, lives()))
     top = text[: text.index("<nav>")]
     assert "An invariant does not hold in 2 of 6 lives" in top
-    assert "at work in 2 of 2 violations" in top
+    assert "at work in 2 of 2</li>" in top
     assert Read(top).links[:2] == ["#f-clock-rate", "#life-2"]
     assert 'Most therapy lost: <a href="#f-motor-stall"' in top
     story = text[text.index('id="life-2"') : text.index('id="life-5"')]
@@ -180,6 +181,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     (tmp_path / "lives").unlink()
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
+    assert "No invariant was violated" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
@@ -189,6 +191,20 @@ def test_a_campaign_in_which_all_held_says_so_and_is_finished(tmp_path: Path) ->
     assert '<p class="banner good">11 invariants held in each of 8 lives' in text
     assert "UNFINISHED" not in text
     assert "Worst fault, most therapy lost: <a" in text
+
+
+def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    plan = tmp_path / "it.toml"
+    plan.write_bytes(b'pump_days = 900\nlife = "cohort"\n[cohort]\ndays = 150\n')
+    done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", out)
+    assert done.exit_code == 0, done.output
+    text = (out / PAGE_NAME).read_text()
+    assert "by weight" in part(text, "cohort")
+    assert "The plan plays no pairs" in text
+    assert 'id="m-accuracy_error_ppm"' in text
+    read = Read(text)
+    assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
 
 
 def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
@@ -263,13 +279,13 @@ def test_few_numbers_of_many_are_those_of_the_row() -> None:
 @for_each(
     ("name", "values"),
     [
-        ("stall_to_alarm_ms", [1_200_000]),
+        ("stall_to_alarm_ms", [1_200_000] * 5),
         ("stall_to_alarm_ms", [1_200_000 + each for each in range(50)] + [10**9]),
-        ("stopped_ms", [1, 10**3, 10**6, 10**10]),
-        ("dry_to_alarm_ms", [-(10**8), 0, 10**8]),
+        ("stopped_ms", [1, 10**3, 10**6, 10**6, 10**10]),
+        ("dry_to_alarm_ms", [-(10**8), 0, 0, 1, 10**8]),
         ("volume_error_at_refill_ppm", [0] * 5),
         ("volume_error_at_refill_nl", [-20_000_000, *range(200)]),
-        ("beats_per_min", [60, 70, 80]),
+        ("beats_per_min", [60, 70, 80, 90, 100]),
     ],
     name=lambda case: f"{case[0]} of {len(case[1])}",
 )
@@ -282,6 +298,12 @@ def test_each_value_is_in_a_bar_or_counted_as_too_far_out(name: str, values: lis
     assert out < max(1, len(values) // 10) or not beyond
     assert "NaN" not in drawn
     assert "inf" not in drawn.replace("infus", "")
+
+
+def test_few_values_are_said_and_not_drawn() -> None:
+    drawn = histogram("dry_to_alarm_ms", "", [3_600_000, -60_000])
+    assert "<svg" not in drawn
+    assert "-1 min, 1 h." in drawn
 
 
 def _titles(drawn: str) -> list[str]:
@@ -352,7 +374,7 @@ def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same
     assert "Other code" not in text
     story = text[text.index(f'id="life-{life.seed}"') :]
     assert "Story: " in story
-    assert "day 0, 00:00:00.000</time> every fault ends" in story
+    assert "<li><time>day 0, 00:00</time> " in story
 
 
 def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
@@ -362,7 +384,12 @@ def test_a_directory_that_cannot_be_written_is_found_out_before_the_first_life(
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / PAGE_NAME).write_text("of somebody")
-    for out, words in ((tmp_path / "file" / "x", "cannot be written"), (foreign, "no report of a campaign")):
+    for out, words in (
+        (tmp_path / "file" / "x", "cannot be written"),
+        ("/proc", "cannot be written"),  # it is there, and takes no file of anybody
+        ("", "--report names no directory"),
+        (foreign, "no report of a campaign"),
+    ):
         done = told("run", plan_file, "--out", tmp_path / "lives", "--report", out)
         assert isinstance(done.exception, BadConfiguration), done.output
         assert words in str(done.exception)
@@ -415,6 +442,32 @@ def test_a_run_leaves_a_report_also_where_it_is_interrupted(
     played = json.loads((report / JSON_NAME).read_text())["played"]
     assert (played["lives"], played["finished"], played["runs"]) == (document["lives"], True, 2)
     assert "in 2 runs" in (report / PAGE_NAME).read_text()
+
+
+def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, made_from = next(
+        mutant for mutant in MUTANTS if mutant.what == "empty comes before low"
+    ).change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+    plan, report = tmp_path / "small.toml", tmp_path / "report"
+    plan.write_bytes(b"pump_days = 2\ndeeds = 6\nquiet_stretches = 0\ntwins_every = 0\n")
+    told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    document = json.loads((report / JSON_NAME).read_text())
+    first = document["violations"][0]
+    shrunk = first["shrunk"]
+    assert first["invariant"] == "P9"
+    assert 0 < shrunk["deeds"] <= shrunk["deeds_before"]
+    assert f"campaign replay {first['seed']} --deeds " in shrunk["replay"]
+    text = (report / PAGE_NAME).read_text()
+    section = text[text.index(f'id="life-{first["seed"]}"') :]
+    words = f"of {shrunk['deeds_before']} will do</summary>"
+    assert section.index("<details open><summary>Short story: ") < section.index(words)
+    assert section.index(words) < section.index("<summary>Story: ")
+    assert sum(each["shrunk"] is not None for each in document["violations"]) == min(
+        3, len(document["violations"])
+    )
 
 
 # In a browser

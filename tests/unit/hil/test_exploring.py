@@ -24,7 +24,7 @@ from hil.campaign.exploring import (
     row_of,
 )
 from hil.campaign.life import Life
-from hil.campaign.plan import exploring_plan, read_plan
+from hil.campaign.plan import exploring_plan, load_plan, read_plan
 from hil.campaign.playing import Lived, lived_by, played_life
 from hil.campaign.usual_cells import USUAL_CELLS
 from hil.cli.json_schema import json_schema
@@ -231,5 +231,7 @@ def test_a_cell_says_state_flow_alarms_and_one_fault() -> None:
 def test_a_plan_may_say_how_often_and_where_it_does_not_there_is_a_usual_number() -> None:
     assert exploring_plan(PLAN).explore == 8
     assert exploring_plan(read_plan(b"pump_days = 1", "it", "it.toml")).explore == 48
+    with pytest.raises(BadConfiguration, match="cohort has cohort lives, which are no rows of deeds"):
+        exploring_plan(load_plan("cohort"))
     with pytest.raises(BadConfiguration, match="explore must be a whole number from 0 to 1000, is -1"):
         read_plan(b"pump_days = 1\nexplore = -1", "it", "it.toml")
