@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -244,6 +246,21 @@ def _bench_of_test(config: pytest.Config) -> BenchSession:
         pytest.exit(error.one_line(), returncode=int(error.exit_code))
 
 
+def _say_at_once(config: pytest.Config, sentence: str) -> None:
+    """Print a sentence on the terminal while a test runs; where there is none, it is dropped."""
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if terminal is None:
+        return
+    with (
+        suppress(OSError, ValueError),
+        nullcontext() if capture is None else capture.global_and_fixture_disabled(),
+    ):
+        terminal.ensure_newline()
+        terminal.write_line(f"pumpbench: {sentence}")
+        terminal.flush()
+
+
 def _session_of(config: pytest.Config) -> BenchSession:
     """The bench of this run, made when it is first wanted."""
     if SESSION not in config.stash:
@@ -263,6 +280,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             config.getoption("--hil-baud"),
             str(config.getini("hil_line_back_within_s") or ""),
         )
+        session.say = partial(_say_at_once, config)
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and not session.makes_pumps:
             raise UsageError(
@@ -364,6 +382,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         try:
             sys.stdout.write(listing(rows, form))
             sys.stdout.flush()
+            if not rows and not session.testsfailed:
+                sys.stderr.write("pumpbench: no test matches what was asked for\n")
         except OSError as error:
             from hil.run.endings import discard_stdout  # noqa: PLC0415 - nothing of it unless it is wanted
 
