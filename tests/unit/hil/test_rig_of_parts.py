@@ -172,6 +172,18 @@ def test_a_test_leaves_power_on_magnet_away_and_rotor_free_and_is_counted_at_wha
     assert desk.used == {"magnet": 1, "stall": 1, "power": 1, "balance": 1}
 
 
+def test_what_cannot_be_put_back_keeps_nothing_else_from_being_put_back() -> None:
+    desk = Desk([True, False])
+    rig = desk.rig(stall={}, magnet={"on": "servo on", "off": "servo off"}, power=ON_OFF)
+    rig.inject("magnet")
+    rig.stall(on=True)
+    rig.power_cut()
+    with pytest.raises(BenchLost, match="nobody did this: Let the rotor"):
+        rig.end_test()
+    assert desk.done == ["servo on", "relay off", "servo off", "relay on"]
+    assert desk.used == {"magnet": 1, "stall": 1, "power": 1}
+
+
 def test_a_time_line_turns_the_patients_time_and_says_what_cannot_be() -> None:
     desk = Desk()
     rig = desk.rig(time={"port": "/dev/time"}, power=ON_OFF)
