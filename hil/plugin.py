@@ -23,6 +23,7 @@ from hil.errors import (
 )
 from hil.report.places import check_place
 from hil.report.records import (
+    CANNOT,
     COLLECTED,
     JUNIT_NAME,
     UNRECORDED,
@@ -437,7 +438,7 @@ def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
         parse_needs(named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
     )
     if lacking:
-        pytest.skip(f"{session.address} cannot: {', '.join(lacking)}")
+        pytest.skip(f"{session.address}{CANNOT}{', '.join(lacking)}")
 
 
 # Fixtures.
@@ -541,10 +542,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(row)
     terminalreporter.write_line(f"target {bench.address}: {said.identity}")
     if recorder is not None and recorder.run.count(Verdict.SKIPPED):
-        from hil.report.summary import reasons_of  # noqa: PLC0415 - nothing of it unless it is wanted
+        from hil.report.summary import lacking_in_words, reasons_of  # noqa: PLC0415 - as above
 
         terminalreporter.write_line("skipped, by reason:")
-        for row in reasons_of(recorder.run, Verdict.SKIPPED):
+        for row in (*reasons_of(recorder.run, Verdict.SKIPPED), *lacking_in_words(recorder.run)):
             terminalreporter.write_line(row)
     for row in bench.instruments_needed():
         terminalreporter.write_line(row)
