@@ -1,5 +1,16 @@
 """The library for programs of your own: `hil.connect` gives a `Programmer` that talks to a pump.
 
+    with hil.connect("pty:./pump") as pump:     # an address, else $PUMPBENCH_TARGET, else a pump in this process
+        print(pump.status().state.name)
+        bolus = pump.bolus(volume_nl=50_000, duration_s=600)
+
+    Programmer          what a pump is asked and told: help(hil.Programmer)
+    RigClient           the bench around an emulated pump: time, faults, what is physically so
+    InfusionProgram     a program of any mode, and read_program(path), which reads one of a file
+    read_recording      a session on file, as arrays
+    PumpbenchError      what all errors of ours are: .one_line() says whose fault; OutcomeUnknown, DeviceRefused, ...
+
+hil/README.md has all of it. The other modules of this package are no part of the library.
 Names are imported when they are first used, so that `import hil`, and with it the command line, costs nothing.
 """
 
@@ -114,3 +125,7 @@ def _imported(name: str) -> object:
 
 if not TYPE_CHECKING:
     __getattr__ = _imported  # a type checker would believe every name of a module that has one
+
+    def __dir__() -> list[str]:
+        """The public names too, for `help`, and for a shell that completes names."""
+        return sorted({*globals(), *__all__})

@@ -86,6 +86,8 @@ class BenchSession:
         self._line_back_within_ms = waiting_ms(line_back_within_s)
         self.purpose = "hil run"
         """What a board is used for, as others are told who want it too."""
+        self.say: Callable[[str], object] = lambda _sentence: None
+        """Tells a person at once what goes on in the middle of a test."""
         self._shared: Target | None = None
         self._next: Target | None = None
         self._retiring: Target | None = None
@@ -330,6 +332,7 @@ class BenchSession:
                     self.address.text,
                     shared.open_channel,
                     told=partial(self._mark, LINE_GAP),
+                    say=self.say,
                     found_within_ms=self._line_back_within_ms,
                 )
                 self.expected_pump = getattr(shared, "expected_pump", None) or ExpectedPump(self.address.text)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,7 @@ from hil.errors import (
 )
 from hil.report.places import check_place
 from hil.report.records import (
+    CANNOT,
     COLLECTED,
     JUNIT_NAME,
     UNRECORDED,
@@ -244,6 +247,21 @@ def _bench_of_test(config: pytest.Config) -> BenchSession:
         pytest.exit(error.one_line(), returncode=int(error.exit_code))
 
 
+def _say_at_once(config: pytest.Config, sentence: str) -> None:
+    """Print a sentence on the terminal while a test runs; where there is none, it is dropped."""
+    terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    if terminal is None:
+        return
+    with (
+        suppress(OSError, ValueError),
+        nullcontext() if capture is None else capture.global_and_fixture_disabled(),
+    ):
+        terminal.ensure_newline()
+        terminal.write_line(f"pumpbench: {sentence}")
+        terminal.flush()
+
+
 def _session_of(config: pytest.Config) -> BenchSession:
     """The bench of this run, made when it is first wanted."""
     if SESSION not in config.stash:
@@ -263,6 +281,7 @@ def _session_of(config: pytest.Config) -> BenchSession:
             config.getoption("--hil-baud"),
             str(config.getini("hil_line_back_within_s") or ""),
         )
+        session.say = partial(_say_at_once, config)
         distributed = _is_worker(config) or config.getoption("dist", "no") != "no"
         if distributed and not session.makes_pumps:
             raise UsageError(
@@ -364,6 +383,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         try:
             sys.stdout.write(listing(rows, form))
             sys.stdout.flush()
+            if not rows and not session.testsfailed:
+                sys.stderr.write("pumpbench: no test matches what was asked for\n")
         except OSError as error:
             from hil.run.endings import discard_stdout  # noqa: PLC0415 - nothing of it unless it is wanted
 
@@ -417,7 +438,7 @@ def _skip_where_it_cannot(item: pytest.Item, session: BenchSession) -> None:
         parse_needs(named_by(item, "needs")), changed=item.get_closest_marker("starts_as") is not None
     )
     if lacking:
-        pytest.skip(f"{session.address} cannot: {', '.join(lacking)}")
+        pytest.skip(f"{session.address}{CANNOT}{', '.join(lacking)}")
 
 
 # Fixtures.
@@ -521,10 +542,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(row)
     terminalreporter.write_line(f"target {bench.address}: {said.identity}")
     if recorder is not None and recorder.run.count(Verdict.SKIPPED):
-        from hil.report.summary import reasons_of  # noqa: PLC0415 - nothing of it unless it is wanted
+        from hil.report.summary import lacking_in_words, reasons_of  # noqa: PLC0415 - as above
 
         terminalreporter.write_line("skipped, by reason:")
-        for row in reasons_of(recorder.run, Verdict.SKIPPED):
+        for row in (*reasons_of(recorder.run, Verdict.SKIPPED), *lacking_in_words(recorder.run)):
             terminalreporter.write_line(row)
     for row in bench.instruments_needed():
         terminalreporter.write_line(row)

@@ -25,9 +25,10 @@ EXIT_CODES = """\
 \b
 Exit codes:
    0  they are alike, as far as they were compared
-  10  a report, an address or an option cannot be right, or a run is not complete
+  10  a report, address or option cannot be right, or a run is not complete
   12  the output could not be printed
   15  they differ
+
 What else a run of the suite ends with is passed on, but 1 and 5: a test that fails may fail on both.
 """
 

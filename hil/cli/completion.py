@@ -15,7 +15,17 @@ WHERE = {
 }
 
 
-@click.command(epilog="\b\n" + "\n".join(f"{shell}: {line}" for shell, line in WHERE.items()))
+EXIT_CODES = """\
+\b
+Exit codes:
+   0  it was printed
+  12  the output could not be printed
+"""
+
+
+@click.command(
+    epilog="\b\n" + "\n".join(f"{shell}: {line}" for shell, line in WHERE.items()) + f"\n\n{EXIT_CODES}"
+)
 @click.argument("shell", type=click.Choice(list(WHERE)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:

@@ -22,9 +22,11 @@ EXIT_CODES = """\
 \b
 Exit codes:
    0  the report is as it was written
-  10  there is no report, or no whole one: the run goes on, was killed, or could not write all of it
+  10  there is no report, or no whole one: the run goes on, was killed, or could
+      not write all of it
   12  the output could not be printed
-  15  a file was changed, is missing or was added; with --strict also: something is not shown to be met
+  15  a file was changed, is missing or was added; with --strict also: something
+      is not shown to be met
 """
 
 

@@ -29,7 +29,8 @@ EXIT_CODES = """\
 \b
 Exit codes:
    0  it was shown, or forgotten
-  10  the history cannot be read, or has no such board or test; with --strict: too few runs to judge all tests by
+  10  the history cannot be read, or has no such board or test; with --strict:
+      too few runs to judge all tests by
   12  the output could not be printed
   15  with --strict: the newest run is not as the board's own past
 """

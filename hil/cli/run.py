@@ -69,7 +69,7 @@ EXIT_CODES = """\
 Exit codes:
    0  all tests that were chosen ran, at least one passed, and none failed
    1  a test failed
-   2  wrong usage, or tests did not run (Ctrl-C, a signal, what could not be collected)
+   2  wrong usage, or tests did not run (Ctrl-C, a signal, not collected)
    3  an internal error, or a test ended the process
    4  pytest was used wrongly
    5  no test passed or failed: none chosen, or all skipped

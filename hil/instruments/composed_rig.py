@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, cast
 
 from hil.errors import BadConfiguration, NotOnThisRig
@@ -29,7 +30,7 @@ from hil.rig_snapshots import KeepsSnapshots
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
     from typing import Unpack
 
@@ -86,6 +87,16 @@ def brought_by(instruments: tuple[DeclaredInstrument, ...]) -> frozenset[TargetC
     return frozenset().union(*(each.kind.brings for each in instruments))
 
 
+def _close_all(instruments: Iterable[Instrument]) -> None:
+    """Close each, also where one before could not be: no pump stays under a magnet since its power could not be put on.
+
+    Raises what one of them raised.
+    """
+    with ExitStack() as stack:
+        for instrument in reversed([*instruments]):
+            stack.callback(instrument.close)
+
+
 class ComposedRig(KeepsSnapshots):
     """The instruments around one board, made when each is first used."""
 
@@ -121,18 +132,15 @@ class ComposedRig(KeepsSnapshots):
 
     def end_test(self) -> None:
         """Put back what a test has left otherwise: power on, magnet away, rotor free; and count what it needed."""
-        for instrument in self._made.values():
-            if hasattr(instrument, "put"):
-                instrument.close()
         if self._used is not None:
             self._used.update(self._of_test)
         self._of_test.clear()
+        _close_all(instrument for instrument in self._made.values() if hasattr(instrument, "put"))
 
     def close(self) -> None:
         """Put everything back and give every line back."""
         made, self._made = self._made, {}
-        for instrument in made.values():
-            instrument.close()
+        _close_all(made.values())
 
     def parts(self) -> tuple[Part, ...]:
         """Its instruments, to be looked at before a run. None counts as needed by it."""

@@ -24,6 +24,8 @@ NAMES = (SUMMARY_NAME, JUNIT_NAME, JSON_NAME, PAGE_NAME, MATRIX_NAME, MANIFEST_N
 RECORDING_PATTERN = r"recording(-\w+)?(\.\d+)?\.pcapng"
 """Names of the recordings beside a report: of each worker of a run, and of each file of it that grew too large."""
 FRAMES_TITLE = "last frames on the wire"
+CANNOT = " cannot: "
+"""Between a target and what it lacks, in the reason of a test that is skipped for that."""
 CONSOLE_TITLE = "last lines of the board's console"
 # Names of the properties by which pytest's report of a test says, also from another process, what it is about.
 CLAIM = "verifies"

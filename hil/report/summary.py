@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hil.errors import in_one_line
 from hil.measurement import MeasuredVerdict
-from hil.report.records import CONSOLE_TITLE, Accused, Verdict
+from hil.report.records import CANNOT, CONSOLE_TITLE, Accused, Verdict
 
 if TYPE_CHECKING:
     from hil.report.records import CaseRecord, RunRecord
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 TITLE = "pumpbench: hardware-in-the-loop run."
 RULE = "-" * 72
 DID_NOT_RUN: Final = "did not run"
+FEW_REASONS: Final = 3
+"""So many combinations of what is lacking can be taken in at a glance."""
 RUNNING: Final = "RUNNING"
 """How the result begins of a run that has not ended."""
 
@@ -194,6 +196,29 @@ def reasons_of(run: RunRecord, verdict: Verdict) -> list[str]:
         f"{count:>4} x {in_one_line(reason)}"
         for reason, count in sorted(reasons.items(), key=lambda row: (-row[1], row[0]))
     ]
+
+
+def lacking_in_words(run: RunRecord) -> list[str]:
+    """In how many skipped tests each thing was lacking, and in how many it alone, in one line; none where few lack it.
+
+    What to add to a bench first stands first.
+    """
+    lacks = [
+        test.reason.partition(CANNOT)[2].split(", ")
+        for test in run.tests
+        if test.verdict is Verdict.SKIPPED and CANNOT in test.reason
+    ]
+    if len({*map(tuple, lacks)}) < FEW_REASONS:
+        return []
+    counts, alone = (
+        Counter(name for names in lacks for name in names),
+        Counter(n[0] for n in lacks if len(n) == 1),
+    )
+    parts = [
+        f"{in_one_line(name)} in {count}" + (f" (alone in {alone[name]})" if alone[name] else "")
+        for name, count in sorted(counts.items(), key=lambda row: (-alone[row[0]], -row[1], row[0]))
+    ]
+    return [f"what was lacking, each in so many of them: {', '.join(parts)}"]
 
 
 def _missing(run: RunRecord) -> str:

@@ -166,7 +166,7 @@ class Recorder:
             self.before_tests()
         except PumpbenchError as error:
             self.stop(error.one_line())
-            pytest.exit(error.one_line(), returncode=int(error.exit_code))
+            pytest.exit("no test was begun, as pumpbench says why", returncode=int(error.exit_code))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test was begun."""

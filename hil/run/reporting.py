@@ -6,7 +6,6 @@ A lost bench ends the run from here. Part of the plugin; inert for tests that ar
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from hil.errors import (
     LinkError,
     PumpbenchError,
     UsageError,
+    in_one_line,
     loss_behind,
 )
 from hil.plugin import BENCH, PASSED, SESSION, is_ours, named_by
@@ -91,13 +91,20 @@ def judged(item: pytest.Item, phase: str, error: BaseException | None) -> Judgem
         is_assertion=isinstance(error, AssertionError | pytest.fail.Exception),
         host=f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors",
     )
-    bench = item.stash.get(BENCH, None)
+    bench, unread = item.stash.get(BENCH, None), ""
     if bench is not None:
-        with suppress(Exception):  # evidence that cannot be had is none, and the failure itself is told
+        try:
             # a pump that answers is left as it is, and at the end of a test its session is closed
             facts = bench.line_facts(ask=seen.no_answer and phase != "teardown")
             seen = replace(seen, line=facts)
-    return judge(seen)
+        except (PumpbenchError, OSError):
+            pass  # evidence that cannot be had is none
+        except Exception as broken:  # noqa: BLE001 - the failure itself has to be told, whatever is wrong with us
+            unread = in_one_line(
+                f" [what the line counted could not be read: {type(broken).__name__}: {broken}]"
+            )
+    judgement = judge(seen)
+    return judgement._replace(evidence=judgement.evidence + unread)
 
 
 def _names_of_device(item: pytest.Item) -> frozenset[str]:

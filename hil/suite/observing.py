@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hil.errors import NotOnThisRig
+from hil.rig import UG_PER_NL
 from protocol.identifiers import AlarmId
 from protocol.log.types import LogName, LogType
 
 if TYPE_CHECKING:
     from hil.programmer.programmer import Programmer
+    from hil.rig import Rig
     from protocol.log.entry import LogEntry
     from protocol.messages.alarms import AlarmRow
     from protocol.messages.reading import GetStatusReply
@@ -69,3 +72,22 @@ def alarm_row(pump: Programmer, alarm: AlarmId) -> AlarmRow | None:
 def volume_at_rate_nl(rate_nl_per_day: int, duration_ms: int) -> int:
     """What a rate gives in a time, rounded down."""
     return rate_nl_per_day * duration_ms // MS_PER_DAY
+
+
+class Scale:
+    """What a pump has given since this was made, as a balance weighs it."""
+
+    def __init__(self, rig: Rig, stroke_nl: int) -> None:
+        """NotOnThisRig where the balance cannot tell one stroke."""
+        self._rig = rig
+        self._before_ug, resolution_ug, _ = rig.weigh()
+        self.within_nl = resolution_ug // UG_PER_NL
+        """How far what it says may be from what was given: half a step at each end."""
+        if 2 * self.within_nl >= stroke_nl:
+            raise NotOnThisRig(
+                f"the balance shows steps of {resolution_ug} ug, too coarse for a stroke of {stroke_nl} nL"
+            )
+
+    def given_nl(self) -> int:
+        """Volume since then."""
+        return (self._rig.weigh().mass_ug - self._before_ug) // UG_PER_NL

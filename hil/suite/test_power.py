@@ -8,7 +8,7 @@ import pytest
 
 from hil.errors import NotExecuted, OutcomeUnknown
 from hil.plugin import needs, verifies
-from hil.suite.observing import MS_PER_DAY, LogMark, alarm_row, is_latched, mono_ms
+from hil.suite.observing import MS_PER_DAY, LogMark, Scale, alarm_row, is_latched, mono_ms
 from hil.suite.refusals import refused
 from protocol.identifiers import AlarmClass, AlarmFlag, AlarmId, ErrorCode, Outcome, State, StatusFlag
 from protocol.log.types import BolusEndReason, LogFlag, LogType
@@ -99,22 +99,24 @@ def test_after_a_restart_the_wall_clock_is_doubted_until_it_is_set(
 
 
 @verifies("PWR-002", "PWR-004")
-@needs("truth")
+@needs("balance")
 @pytest.mark.parametrize("after_ms", [0, 2_999, 3_000, 599_999])
 def test_a_bolus_that_power_interrupts_is_told_to_a_stroke_and_never_resumed(
     running: Programmer, pump_rig: Rig, after_ms: int
 ) -> None:
     mark, before = LogMark(running), running.delivery().bolus_nl
-    true_before, basal_before = pump_rig.state().truth["strokes_turned"], running.delivery().basal_nl
+    scale, basal_before = Scale(pump_rig, running.limits().stroke_nl), running.delivery().basal_nl
     bolus = running.bolus(VOLUME_NL, DURATION_S)
     pump_rig.advance(after_ms)
     cut_and_restore(pump_rig)
     query = running.query(bolus.cmd_id)
-    turned_nl = (pump_rig.state().truth["strokes_turned"] - true_before) * 500
+    weighed_nl = scale.given_nl()
     basal_nl = after_ms // 72_000 * 500 - basal_before
     assert query.outcome in (Outcome.PARTIAL, Outcome.NOT_STARTED)
     assert query.uncertain_nl <= 500
-    assert query.delivered_nl <= turned_nl - basal_nl <= query.delivered_nl + query.uncertain_nl
+    bolus_nl = weighed_nl - basal_nl
+    assert query.delivered_nl - scale.within_nl <= bolus_nl
+    assert bolus_nl <= query.delivered_nl + query.uncertain_nl + scale.within_nl
     assert is_latched(running.status(), AlarmId.BOLUS_PARTIAL) == (query.outcome is Outcome.PARTIAL)
     pump_rig.advance(HOUR_MS)
     assert running.delivery().bolus_nl - before == query.delivered_nl

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -178,21 +179,24 @@ class BoardTarget(PortTarget["Channel"]):
         return line
 
     def close(self) -> None:
-        """Close the port, run the hook after, and give the lease back, whatever becomes of the hook.
+        """Close the port and the instruments, run the hook after, and give the lease back: each whatever the others do.
 
-        A lease that was lost has no hook after: the board is somebody else's by now.
+        Raises what one of them raised.
         """
-        bench, lease = self.in_bench_file, self._lease
-        try:
-            self.close_line()
-            if self._rig is not None:
-                self._rig.close()
+        with ExitStack() as stack:  # the last that is put there is done first
+            stack.callback(self._end_lease)
+            stack.callback(self._run_hook_after)
             if self.behind is not None:
-                self.behind.close()
-            if bench is not None and bench.after and lease is not None and lease.lost is None:
-                run_command(bench.after, bench.directory, f"the hook after {self.address}")
-        finally:
-            self._end_lease()
+                stack.callback(self.behind.close)
+            if self._rig is not None:
+                stack.callback(self._rig.close)
+            stack.callback(self.close_line)
+
+    def _run_hook_after(self) -> None:
+        """Run it, but not where the lease was lost: the board is somebody else's by now."""
+        bench, lease = self.in_bench_file, self._lease
+        if bench is not None and bench.after and lease is not None and lease.lost is None:
+            run_command(bench.after, bench.directory, f"the hook after {self.address}")
 
     def _end_lease(self) -> None:
         watch, self._watch = self._watch, None

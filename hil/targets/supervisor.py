@@ -66,11 +66,13 @@ class LineSupervisor:
         open_line: Callable[[], Channel],
         *,
         told: Callable[[str], None] = lambda _words: None,
+        say: Callable[[str], object] = lambda _sentence: None,
         found_within_ms: int = FOUND_WITHIN_MS,
         now_ms: Callable[[], int] = host_ms,
         pause: Callable[[int], None] = _pause,
     ) -> None:
-        """`open_line` opens it with all its settings. `told` hears, without the line's name, that it was lost or found.
+        """`open_line` opens it with all its settings. `told` hears, without the line's name, that it was lost or found;
+        `say` tells a person that it is waited for, while it is.
 
         `now_ms` and `pause` are the clock while there is no line.
         """
@@ -81,6 +83,7 @@ class LineSupervisor:
         self.now_ms = now_ms
         self.pause = pause
         self.told = told
+        self.say = say
         self._open_line = open_line
         self._found_within_ms = found_within_ms
         self._was_open = False
@@ -121,6 +124,10 @@ class LineSupervisor:
         """
         until_ms = self.now_ms() + self._found_within_ms
         pause_ms = RETRY_MS << returns
+        if returns < RETURNS_MAX and not self.is_gap_expected:
+            self.say(
+                f"{self.name} is lost, and waited for up to {self._found_within_ms // MS_PER_S} s: {error.message}"
+            )
         while returns < RETURNS_MAX and self.now_ms() < until_ms:
             self.pause(pause_ms)
             line, error = self.look(error)
@@ -151,6 +158,8 @@ class LineSupervisor:
         gap = Gap(self.now_ms() - since_ms, self.is_gap_expected)
         self.gaps.append(gap)
         self.told(f"the line is back: {gap.words}")
+        if not gap.expected:
+            self.say(f"{self.name} is back: {gap.words}")
         return gap
 
     @contextmanager

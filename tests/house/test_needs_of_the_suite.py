@@ -16,7 +16,7 @@ SUITE: Final = sorted((Path(__file__).parents[2] / "hil" / "suite").glob("test_*
 USES: Final[Mapping[str, str]] = {
     "truth": r"truth|\.state\(\)",
     "tones": r"tones",
-    "balance": r"weigh",
+    "balance": r"weigh|Scale\(",
     "magnet": r"inject\(.magnet.\)",
     "stall": r"stall\(",
     "power": r"power_cut|power_restore|cut_and_restore",

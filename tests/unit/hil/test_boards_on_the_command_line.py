@@ -18,7 +18,7 @@ from hil.address import parse
 from hil.bench_file import nearest_bench_file
 from hil.bench_session import BenchSession
 from hil.cli.main import cli
-from hil.errors import BadConfiguration, InUse
+from hil.errors import BadConfiguration, BenchLost, InUse
 from hil.leases import LETS_GO_WITHIN_S
 from hil.report.records import FirmwareFile, RunRecord
 from hil.targets.board import BoardTarget, bench_target
@@ -200,6 +200,18 @@ def test_a_reset_by_command_runs_it_beside_the_bench_file(lab: Lab) -> None:
     lab.write(more='reset = "command"\nreset_command = "touch was-reset"')
     assert pumpbench("hil", "reset", "--target", "bench:rig1").exit_code == 0
     assert (lab.directory / "was-reset").exists()
+
+
+def test_an_instrument_that_cannot_be_put_back_keeps_no_hook_from_running(lab: Lab) -> None:
+    hooks = 'hooks = {after = "touch off"}'
+    lab.write(more=f'{hooks}\n[targets.rig1.instruments.power]\non = "false"\noff = "true"')
+    target = lab.target()
+    target.start()
+    target.rig.power_cut()
+    with pytest.raises(BenchLost, match="the command that puts it on ended with 1"):
+        target.close()
+    assert (lab.directory / "off").exists()
+    assert lab.target().lock.holder() is None
 
 
 def test_a_run_that_cannot_begin_gives_the_board_back_with_its_hook_after(lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,6 +112,8 @@ def test_a_run_goes_on_when_its_board_comes_back_and_says_that_it_was_gone(tmp_p
     assert code == 0, said
     assert "4 passed, 1 rerun, 1 passed on retry" in said
     assert said.count("the line was lost and came back: unexpected") == 2
+    assert said.count("\npumpbench: pty:pump is lost, and waited for up to 1 s: ") == 2
+    assert len(re.findall(r"\npumpbench: pty:pump is back: unexpected, \d+ ms\n", said)) == 2
     text = summary(tmp_path)
     assert "result    4 passed, 1 passed on retry on pty:pump\n" in text
     assert "\nthe line was lost and came back: 2\ntest_it.py::test_in_a_bolus: unexpected, " in text

@@ -31,6 +31,15 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         target.close()
 
 
+def test_a_newcomer_who_asks_for_help_sees_the_public_names_and_how_to_begin() -> None:
+    assert set(hil.__all__) <= set(dir(hil))
+    asked = [sys.executable, "-c", "import hil; help(hil)"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=PATIENCE_S).stdout
+    assert 'with hil.connect("pty:./pump") as pump:' in told.partition("PACKAGE CONTENTS")[0]
+    assert "    connect(address: 'str | None' = None, *, key" in told
+    assert "class RigClient(" in told
+
+
 def test_every_public_name_resolves_to_what_bears_it() -> None:
     for name in set(hil.__all__) - {"__version__"}:
         value: Any = getattr(hil, name)

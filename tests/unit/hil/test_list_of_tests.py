@@ -43,6 +43,7 @@ def test_the_list_takes_an_expression_and_an_empty_one_ends_with_5(tmp_path: Pat
     done = hil_list(tmp_path, "-k", "framing")
     assert {line.partition("::")[0] for line in done.stdout.splitlines()} == {"suite/test_framing.py"}
     none = hil_list(tmp_path, "-k", "nothing_is_called_so")
+    assert none.stderr == "pumpbench: no test matches what was asked for\n"
     assert (none.returncode, none.stdout) == (5, "")
 
 

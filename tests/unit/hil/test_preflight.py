@@ -210,6 +210,7 @@ def test_a_run_on_a_bench_that_is_not_fit_ends_with_7_before_its_first_test(lab:
         "bench:rig1 is not fit for a run: identity: nothing was changed: another pump"
         in done.stdout + done.stderr
     )
+    assert (done.stdout + done.stderr).count("not fit for a run") == 1
     assert not (lab.directory / "begun").exists()
     assert "not fit for a run" in (lab.directory / "report" / "summary.txt").read_text()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,9 @@ from hil.instruments.emulated_balance import EmulatedBalance
 from hil.targets.choices import PumpChoice
 from hil.targets.emulated import EmulatedTarget
 from hil.targets.lab_access import lab_access
+from hil.targets.port import open_port
 from tests.support.stand_in_board import StandInBoard, time_answer
+from tests.unit.bench.processes import ThreadBench
 from tests.unit.hil.runs import pytest_on
 from tests.unit.hil.test_balance import BalanceLine
 
@@ -169,6 +172,18 @@ def test_a_test_leaves_power_on_magnet_away_and_rotor_free_and_is_counted_at_wha
     assert desk.used == {"magnet": 1, "stall": 1, "power": 1, "balance": 1}
 
 
+def test_what_cannot_be_put_back_keeps_nothing_else_from_being_put_back() -> None:
+    desk = Desk([True, False])
+    rig = desk.rig(stall={}, magnet={"on": "servo on", "off": "servo off"}, power=ON_OFF)
+    rig.inject("magnet")
+    rig.stall(on=True)
+    rig.power_cut()
+    with pytest.raises(BenchLost, match="nobody did this: Let the rotor"):
+        rig.end_test()
+    assert desk.done == ["servo on", "relay off", "servo off", "relay on"]
+    assert desk.used == {"magnet": 1, "stall": 1, "power": 1}
+
+
 def test_a_time_line_turns_the_patients_time_and_says_what_cannot_be() -> None:
     desk = Desk()
     rig = desk.rig(time={"port": "/dev/time"}, power=ON_OFF)
@@ -288,6 +303,15 @@ def test_instruments_reach_a_stand_in_board_over_its_real_ends(tmp_path: Path) -
         assert not board.truth.state().powered
         rig.close()
         assert board.truth.state().powered
+
+
+def test_a_stand_in_that_was_made_new_counts_what_arrives_from_then_on() -> None:
+    bench = ThreadBench(seed=1)
+    with closing(bench), closing(open_port(bench.port.address, "the port")) as line:
+        line.send(b"junk")
+        bench.rig("POST", "/v1/clock/advance", {"ms": 0, "after_received": 4})
+        bench.renew("implanted")
+        assert bench.port.received_bytes == 0
 
 
 OWN_TESTS = """

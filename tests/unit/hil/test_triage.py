@@ -29,6 +29,7 @@ from hil.errors import (
 )
 from hil.line_facts import LineFacts, damaged_since
 from hil.noise import Direction
+from hil.plugin import BENCH
 from hil.report.records import Accused
 from hil.run.raising_code import Code, concern_of, raised_in, went_through_test
 from hil.run.reporting import judged
@@ -397,6 +398,16 @@ def test_a_fixture_that_there_is_not_is_a_mistake_of_the_test(request: pytest.Fi
     found = judged(request.node, "setup", pytest.FixtureLookupError("no_such", request))
     assert found.accused is Accused.TEST
     assert "there is no fixture 'no_such'" in found.evidence
+
+
+def test_what_is_wrong_with_us_while_evidence_is_sought_is_told_beside_it(
+    request: pytest.FixtureRequest, bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(request.node.stash, BENCH, bench)
+    monkeypatch.delattr("hil.line_facts.damaged_since")  # a mistake of ours
+    bench.open_programmer()
+    found = judged(request.node, "call", SILENT)
+    assert "[what the line counted could not be read: NameError: " in found.evidence
 
 
 def test_a_role_that_the_key_file_lacks_is_the_benchs_and_ends_no_run(lab: Lab) -> None:

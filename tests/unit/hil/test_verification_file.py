@@ -38,6 +38,7 @@ from hil.report.requirements import (
     read_requirements,
     rows_of,
 )
+from hil.report.summary import lacking_in_words
 from hil.targets.supervisor import Gap
 from tests.support.not_run import needs_program
 from tests.support.patience import PATIENCE_S
@@ -136,6 +137,17 @@ def test_each_requirement_has_a_row_that_says_what_was_shown_of_it_also_where_no
         "B-1": Shown.NOT_CHOSEN,
         "B-2": Shown.IN_PART,
     }
+
+
+def test_what_a_target_lacked_is_summed_by_what_it_is_where_there_are_many_combinations() -> None:
+    run = RunRecord("pty:x")
+    for lacking in ("reset, time", "reset, time", "reset", "power, reset, time"):
+        run.tests.append(CaseRecord("t", Verdict.SKIPPED, 0.0, reason=f"pty:x cannot: {lacking}"))
+    assert lacking_in_words(run) == [
+        "what was lacking, each in so many of them: reset in 4 (alone in 1), time in 3, power in 1"
+    ]
+    del run.tests[-1]
+    assert lacking_in_words(run) == []
 
 
 def test_a_failure_marks_what_the_requirement_comes_from() -> None:
