@@ -7,7 +7,7 @@ A bolus that power interrupted is closed with what is known of it, and never res
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.alarms import Alarms
@@ -51,12 +51,11 @@ from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
 from protocol.log.data import BootData, ResetBrownoutData, WallInvalidData
-from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogName, LogType, RateChangeReason
+from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogType, RateChangeReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from firmware_emu.controller.memory.ledger import LedgerEntry
     from firmware_emu.controller.therapy.delivery_sources import Delivery
     from firmware_emu.pins import Pins
     from firmware_emu.profile import Profile, PumpModel
@@ -472,8 +471,6 @@ class _Restart(NamedTuple):
     def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
         """Close what was open, from the newest checkpoint that is left."""
         for key_id, entry in therapy.records.ledger.open_entries():
-            if _closed_as_logged(therapy.records, key_id, entry):
-                continue
             delivery = open_then.of_command(key_id, entry.cmd_id)
             if delivery is not None:
                 end = self._end_after_cut(delivery, latest_cut_ms)
@@ -513,36 +510,6 @@ class _Restart(NamedTuple):
         doubted = self.report.checkpoint_doubted and not self.report.checkpoint_lost
         uncertain_nl = min(requested_nl, self.model.stroke_nl) if doubted else requested_nl
         return BolusEnd(Outcome.PARTIAL, BolusEndReason.POWER, 0, uncertain_nl)
-
-
-def _closed_as_logged(records: Records, key_id: int, entry: LedgerEntry) -> bool:
-    """Close an entry as the log says that it ended: where the ledger's page takes no writes it is open at each start.
-
-    False where the log has no end of it, or nobody can know whose it is.
-    """
-    end_type = source_of_command(entry.op).end_type
-    is_known = entry.start_seq and records.ledger.is_of_one_key(entry.cmd_id)
-    for seq in range(records.log.last_seq, entry.start_seq, -1) if is_known else ():
-        logged = records.log.entry(LogName.MAIN, seq)
-        if logged is None or logged.type is not end_type or logged.cmd_id != entry.cmd_id:
-            continue
-        data: Any = logged.details()
-        if data.reason is BolusEndReason.COMPLETE:
-            outcome = Outcome.DONE
-        else:
-            turned = data.delivered_nl or data.uncertain_nl or data.reason is not BolusEndReason.POWER
-            outcome = Outcome.PARTIAL if turned else Outcome.NOT_STARTED
-        records.ledger.set_outcome(
-            key_id,
-            entry.cmd_id,
-            outcome,
-            delivered_nl=data.delivered_nl,
-            uncertain_nl=data.uncertain_nl,
-            end_seq=seq,
-        )
-        records.mark_dirty(Region.LEDGER)
-        return True
-    return False
 
 
 def _at_most(tick_ms: int | None, latest_ms: int) -> bool:

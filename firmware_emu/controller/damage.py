@@ -46,7 +46,7 @@ def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) 
         _distrust(therapy)
     elif corrupt:
         records.raise_alarm(AlarmId.MEM_NONCRITICAL, min(corrupt))
-    if not records.tell_log_damage(log_damage) and not corrupt:
+    if not records.tell_log_damage(log_damage) and not corrupt and not records.memory.failures:
         records.remedy(Remedy.REWRITE)
     if Region.ALARMS in corrupt:
         _raise_what_lasts(therapy)

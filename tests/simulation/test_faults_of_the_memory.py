@@ -11,6 +11,7 @@ from functools import cache
 
 import pytest
 
+from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
@@ -24,13 +25,13 @@ from firmware_emu.controller.memory.memory_map import (
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.campaign.conversation import Conversation, profile_of
 from hil.plugin import verifies
-from protocol.identifiers import AlarmId, ConfigId, Outcome, RefillFlag, State, StatusFlag
+from protocol.identifiers import AlarmId, ConfigId, Outcome, ProgramSlot, RefillFlag, State, StatusFlag
 from protocol.log.types import LogName, LogType
 from protocol.messages.configuration import ConfigWrite
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.log import LogStatus
-from protocol.messages.program import ProgCommit
-from protocol.messages.reading import GetStatus
+from protocol.messages.program import GetProgram, ProgCommit
+from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
 from protocol.wire.checksum import crc32c
 from tests.simulation.invariants import assert_volumes_agree
@@ -132,8 +133,12 @@ def give_a_bolus(talk: Conversation) -> None:
     talk.start_bolus(3, 30_000, 600)
 
 
+def refill_of(talk: Conversation, cmd_id: int, low_alarm_nl: int) -> None:
+    talk.granted(Refill(cmd_id, 0, 12_000_000, 1, RefillFlag(0), 500_000, low_alarm_nl))
+
+
 def refill(talk: Conversation) -> None:
-    talk.granted(Refill(3, 0, 12_000_000, 1, RefillFlag(0), 500_000, 1_000_000))
+    refill_of(talk, 3, 1_000_000)
 
 
 STUCK = {
@@ -198,6 +203,41 @@ def test_a_bolus_ends_once_and_as_it_did_however_often_a_pump_starts_whose_ledge
     assert (reply.end_seq, reply.delivered_nl) == (end.seq, end.details().delivered_nl)
     assert reply.uncertain_nl == end.details().uncertain_nl
     assert reply.outcome is (Outcome.PARTIAL if turned_ms else Outcome.NOT_STARTED)
+
+
+@pytest.mark.parametrize("region", STUCK, ids=name_of)
+def test_what_did_not_land_is_known_after_a_reset_from_the_journal(region: Region) -> None:
+    talk = stuck_in(region)
+    query, program, info = (
+        talk.granted(QueryCmd(3)),
+        talk.granted(GetProgram(ProgramSlot.ACTIVE, 0)),
+        talk.granted(GetInfo()),
+    )
+    restarted(talk)
+    assert (talk.granted(QueryCmd(3)), talk.granted(GetProgram(ProgramSlot.ACTIVE, 0))) == (query, program)
+    assert talk.granted(GetInfo()).memory_id == info.memory_id, "it has forgotten nothing"
+
+
+def test_alarms_after_a_start_are_those_of_the_log_where_their_page_takes_no_write() -> None:
+    """A stale record brought an alarm back of which the log said that it had ended."""
+    talk = lived().fork()
+    refill_of(talk, 2, low_alarm_nl=11_995_000)
+    talk.wait(MS_PER_HOUR)
+    assert talk.granted(GetStatus()).alarm_active >> AlarmId.LOW_RESERVOIR & 1
+    talk.pump.inject("stuck-page", {"region": int(Region.ALARMS), "offset_bytes": 2})
+    refill_of(talk, 3, low_alarm_nl=1_000_000)
+    for _ in range(2):
+        restarted(talk)
+        active = set()
+        for entry in talk.log():
+            if entry.type is LogType.ALARM_ON and not ALARMS[entry.details().alarm_id].momentary:
+                assert entry.details().alarm_id not in active
+                active.add(entry.details().alarm_id)
+            elif entry.type is LogType.ALARM_OFF:
+                active.remove(entry.details().alarm_id)
+        status = talk.granted(GetStatus())
+        assert {alarm for alarm in AlarmId if status.alarm_active >> alarm & 1} == active
+        assert AlarmId.LOW_RESERVOIR not in active
 
 
 # FI 43

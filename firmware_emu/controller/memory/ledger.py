@@ -158,10 +158,6 @@ class Ledger:
             if entry.is_open
         )
 
-    def is_of_one_key(self, cmd_id: int) -> bool:
-        """Whether no two keys have a command of this number: then an entry of the log with it is of that command."""
-        return sum(entry.cmd_id == cmd_id for of_key in self._keys.values() for entry in of_key.entries) <= 1
-
     # Remembering
 
     def record(self, key_id: int, entry: LedgerEntry) -> None:

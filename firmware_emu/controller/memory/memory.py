@@ -136,11 +136,7 @@ class Memory:
         self._checkpoint_sequence = max(self._checkpoint_sequence_at(slot) for slot in range(2))
         if self.is_blank():
             return RecoveryReport(redone, (), checkpoint_lost=False)
-        corrupt = tuple(
-            region
-            for region in Region
-            if PLACES[region].offset in self._pending or self.read_record(region) is None
-        )
+        corrupt = tuple(region for region in Region if self.read_record(region) is None)
         slots = [self._read_checkpoint_slot(slot) for slot in range(2)]
         doubted = any(_parse_checkpoint(raw) is None and not _is_erased(raw) for raw in slots)
         return RecoveryReport(redone, corrupt, self._checkpoint_sequence == 0, doubted)
@@ -148,10 +144,14 @@ class Memory:
     # Reading
 
     def read_record(self, region: Region) -> bytes | None:
-        """Payload of a region's record; None if it is damaged, gone, or of another version."""
+        """Payload of a region's record; None if it is damaged, gone, or of another version.
+
+        Of one that did not land it is that of the journal: what lies in its place is older.
+        """
         place = PLACES[region]
         room_bytes = _RECORD_HEADER.size + place.capacity_bytes + _CRC.size
-        return _parse_record(self._pin.read(place.offset, room_bytes), place)
+        raw = self._pending.get(place.offset)
+        return _parse_record(self._pin.read(place.offset, room_bytes) if raw is None else raw, place)
 
     def read_checkpoint(self) -> bytes | None:
         """The newest whole checkpoint; None if there is none."""
