@@ -259,6 +259,17 @@ class Plan:
         first = (seed - self.first_seed) * self.pairs
         return tuple(pairs[(first + each) % len(pairs)] for each in range(min(self.pairs, len(pairs))))
 
+    def said(self) -> dict[str, Any]:
+        """What a file would have to say for this plan, as `plan_of` takes it."""
+        usual = {each.name: each.default for each in fields(self)}
+        said = {key: value for key, value in vars(self).items() if key != "name" and value != usual[key]}
+        fixed = KINDS[self.life].fixed
+        return {
+            key: dict(value) if key in TABLES else [*value] if isinstance(value, tuple) else value
+            for key, value in said.items()
+            if key not in fixed
+        }
+
     def digest(self) -> str:
         """SHA-256, in hex, of all that the plan says but its name."""
         said = {key: value for key, value in asdict(self).items() if key != "name"}
@@ -336,6 +347,12 @@ def read_plan(data: bytes, name: str, place: str) -> Plan:
         table: dict[str, Any] = tomllib.loads(data.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadConfiguration(f"{place} is no TOML: {error}") from error
+    return plan_of(table, name, place)
+
+
+def plan_of(said: dict[str, Any], name: str, place: str) -> Plan:
+    """A plan from what its file says, key by key; `place` is named in errors."""
+    table = dict(said)
     _check(table, KEYS, place)
     life = table.get("life", "random")
     for name_of_kind, kind in KINDS.items():

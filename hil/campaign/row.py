@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 FORKS_KEPT: Final = 200
 """Beginnings of rows that are kept; those that were not used for long go first."""
-NUMBER_MAX: Final = 1 << 48
 TIME_MAX: Final = 1 << 40
 PARTS_OF_DEEDS: Final = (
     *("pair", "quiet_weeks", "time", "knock", "write", "two_days_of_standing"),
@@ -60,7 +59,7 @@ ARGUMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "start": (START_WORDS.__contains__, f"one of {', '.join(START_WORDS)}"),
 }
 """What can be said of a deed, and what is expected of it."""
-_DEED: Final = re.compile(r"\s*(\d{1,15})(?::(\w+)(?:\(([^()]*)\))?)?\s*(?:,|$)")
+_DEED: Final = re.compile(r"\s*(\d{1,100})(?::(\w+)(?:\(([^()]*)\))?)?\s*(?:,|$)")
 
 
 def planned_row(plan: Plan, seed: int) -> dict[int, Deed]:
@@ -162,8 +161,9 @@ class Played(NamedTuple):
 class Rows:
     """Plays rows of one life, each from where it last was as in one that was played before."""
 
-    def __init__(self, plan: Plan, seed: int) -> None:
-        self._plan, self._seed = plan, seed
+    def __init__(self, plan: Plan, seed: int, *, kept_max: int = FORKS_KEPT) -> None:
+        """`kept_max`: of how many beginnings a fork is kept; 0: each row is played from the beginning."""
+        self._plan, self._seed, self._kept_max = plan, seed, kept_max
         self._twins = (False, True) if plan.has_twin(seed) else (False,)
         self._kept: OrderedDict[tuple[Deed, ...], tuple[Life, ...]] = OrderedDict()
         self.deeds = 0
@@ -200,6 +200,8 @@ class Rows:
         return 0, tuple(life_of(self._plan, self._seed, other_truth=other) for other in self._twins)
 
     def _keep(self, row: tuple[Deed, ...], lives: tuple[Life, ...]) -> None:
+        if not self._kept_max:
+            return
         self._kept[row] = tuple(life.fork() for life in lives)
-        if len(self._kept) > FORKS_KEPT:
+        if len(self._kept) > self._kept_max:
             self._kept.popitem(last=False)

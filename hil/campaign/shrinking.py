@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hil.campaign.exploring import read_branch
 from hil.campaign.plan import KINDS
 from hil.campaign.playing import played_life
-from hil.campaign.row import Rows, Wrong, planned_row, row_text
+from hil.campaign.row import FORKS_KEPT, Rows, Wrong, planned_row, row_text
 from hil.campaign.simpler import simpler
 from hil.campaign.story import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from hil.campaign.deed import Deed, Event
     from hil.campaign.plan import Plan
@@ -31,6 +31,8 @@ SHRUNK_MAX: Final = 3
 """Lives that a run or a report shrinks by itself."""
 SHRUNK_TIME_MAX_MS: Final = 20_000
 PLAYS_MAX: Final = 4_000
+PARTS_MAX: Final = 10
+"""A deed is told by its parts where no more deeds than so many come of it."""
 TIME_MAX_MS: Final = 60_000
 
 
@@ -83,35 +85,45 @@ class Shrinking:
         self.plays = 0
 
     def shrink(self, row: Row, invariant: str) -> Shrunk | None:
-        """The least of this row in which the invariant does not hold; None where it holds in the whole of it."""
+        """The least of this row in which the invariant does not hold; None where it holds in the whole of it.
+
+        What was found from forks is played from the beginning; where it holds then, all is tried without forks.
+        """
         first = self._rows.play(row, Wrong(invariant, ""))
+        self.plays += 1
         if first.wrong is None or first.wrong.invariant != invariant:
             return None
-        self.plays += 1
         self._wanted = first.wrong
-        least, stopped_early = first.row, False
-        self._best = least
-        self._drew[least] = first.lives[0].drawn_in
-        try:
-            least = self._fewest(self._last_ones(least))
-            least = self._simplest(least)
-        except _OverBound:
-            least, stopped_early = self._best, True
-        last = Rows(self._plan, self._seed).play(least, self._wanted)
-        wrong = self._wanted if last.wrong is None else last.wrong
-        planned: Mapping[int, Deed] = planned_row(self._plan, self._seed)
+        for kept_max in (FORKS_KEPT, 0):
+            self._rows = Rows(self._plan, self._seed, kept_max=kept_max)
+            self._tried.clear()
+            self._best = first.row
+            self._drew[first.row] = first.lives[0].drawn_in
+            least, stopped_early = self._least(first.row)
+            last = Rows(self._plan, self._seed, kept_max=0).play(least, self._wanted)
+            if last.wrong is not None and last.wrong.is_as(self._wanted):
+                break
+        else:
+            least, last, stopped_early = first.row, first, True
         return Shrunk(
             self._seed,
-            wrong.invariant,
-            wrong.found,
+            self._wanted.invariant,
+            self._wanted.found if last.wrong is None else last.wrong.found,
             least,
-            row_text(least, planned),
+            row_text(least, planned_row(self._plan, self._seed)),
             last.lives[0].story,
             len(first.row),
             self.plays,
             self._clock_ms() - self._began_ms,
             stopped_early,
         )
+
+    def _least(self, row: Row) -> tuple[Row, bool]:
+        """The least that was found, and whether the bound was reached."""
+        try:
+            return self._simplest(self._fewest(self._last_ones(row))), False
+        except _OverBound:
+            return self._best, True
 
     def _breaks(self, row: Row) -> Row | None:
         """The row up to where the same does not hold; None where that holds, or something else does not."""
@@ -160,10 +172,14 @@ class Shrinking:
         while at >= 0:
             for other in simpler(row[at], self._drew[row][at]):
                 broken = self._breaks(row[:at] + other + row[at + 1 :])
-                if broken is not None and broken != row:
-                    row = self._fewest(broken)
+                if broken is None or broken == row:
+                    continue
+                fewest = self._fewest(broken)
+                if len(fewest) <= max(len(row), PARTS_MAX):
+                    row = self._best = fewest
                     at = len(row)
                     break
+                self._best = row
             at -= 1
         return row
 

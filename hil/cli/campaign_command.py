@@ -3,39 +3,35 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.cohort_told import cohort_lines, cohort_part
-from hil.campaign.exploring import read_branch
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import (
-    LAST_SEED,
     MINUTES_MAX,
     Asked,
     as_asked,
-    check_of_deeds,
     load_plan,
     shipped_plans,
 )
-from hil.campaign.playing import RAISED, played_life
-from hil.campaign.properties import INVARIANTS
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
 from hil.campaign.report.json_report import faults_of, spreads_of
+from hil.campaign.row import Wrong
 from hil.campaign.running import Campaign
-from hil.campaign.story import lines as story_lines
-from hil.cli.campaign_documents import CampaignPart, EventPart, PlansPart, ReplayPart, ViolationPart
+from hil.cli.campaign_documents import CampaignPart, PlansPart, ViolationPart
 from hil.cli.campaign_explored import explored_lines, explored_part
+from hil.cli.campaign_replay_command import replay_command
 from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
+from hil.cli.campaign_violations import put_shrunk, shrink_some, shrunk_lines, violation_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -111,33 +107,17 @@ def plans_command(*, as_json: bool) -> None:
     metavar="ADDRESS",
     help="Who plays: dask://HOST:PORT, the workers of that Dask scheduler.  [default: processes of this machine]",
 )
+@click.option("--no-shrink", is_flag=True, help="Do not look for the fewest deeds of the first violations.")
 @click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def run_command(*, minutes: int | None, explore: bool, as_json: bool, **given: Any) -> None:
+def run_command(*, minutes: int | None, explore: bool, no_shrink: bool, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
 
     Each life is kept as it ends, so a run that was killed goes on with --resume. With a budget in pump-days the result
     is the same for any number of workers and resumptions.
     """
     try:
-        violated = _run(**given, asked=Asked(minutes, explore), as_json=as_json)
-    except PumpbenchError as error:
-        if as_json:
-            tell_error(error)
-        raise
-    if violated is not None:
-        raise violated
-
-
-@campaign.command("replay", epilog=EXIT_CODES)
-@click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
-@click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
-@click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
-@click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def replay_command(*, seed: int, plan_named: str, branch_named: str | None, as_json: bool) -> None:
-    """Play one life of a plan again, and print all that was done in it."""
-    try:
-        violated = _replay(seed, plan_named, branch_named, as_json=as_json)
+        violated = _run(**given, asked=Asked(minutes, explore), told=Told(as_json, not no_shrink))
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
@@ -147,6 +127,15 @@ def replay_command(*, seed: int, plan_named: str, branch_named: str | None, as_j
 
 
 campaign.add_command(report_command)
+campaign.add_command(replay_command)
+
+
+class Told(NamedTuple):
+    """How the result of a run is told."""
+
+    as_json: bool
+    shrunk: bool
+    """The first violations by their fewest deeds."""
 
 
 def _run(
@@ -158,7 +147,7 @@ def _run(
     report_named: str | None,
     executor_named: str | None,
     asked: Asked,
-    as_json: bool,
+    told: Told,
 ) -> InvariantViolated | None:
     plan = as_asked(load_plan(plan_named), asked)
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
@@ -181,6 +170,8 @@ def _run(
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
+            if told.shrunk:
+                found.shrunk |= shrink_some(plan, result.violations)
             if report is not None:
                 write_report(report, found, code)
     document = _document(plan, plan_named, result)
@@ -192,7 +183,8 @@ def _run(
     document["report"] = None if report is None else str(report.path / PAGE_NAME)
     document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
     document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
-    tell_lines([json_text("campaign-run", document)] if as_json else map(in_one_line, _lines(document)))
+    put_shrunk(plan_named, found.shrunk, document["violations"])
+    tell_lines([json_text("campaign-run", document)] if told.as_json else map(in_one_line, _lines(document)))
     if not result.violations:
         return None
     return InvariantViolated(
@@ -219,40 +211,6 @@ def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], W
         return DaskWorkers(host, port, code, _clock_ms)
 
     return workers_there
-
-
-def _replay(
-    seed: int, plan_named: str, branch_named: str | None, *, as_json: bool
-) -> InvariantViolated | None:
-    plan = load_plan(plan_named)
-    if not plan.first_seed <= seed <= LAST_SEED:
-        raise BadConfiguration(
-            f"the plan has lives from seed {plan.first_seed} to {LAST_SEED}, and none of seed {seed}"
-        )
-    branch = () if branch_named is None else read_branch(branch_named)
-    if branch:
-        check_of_deeds(plan)
-    lived, story, _ = played_life(plan, seed, branch)
-    violation = None if lived.invariant is None else _violation(lived, plan_named)
-    document = ReplayPart(
-        seed=seed,
-        plan=plan.name,
-        pump_days=lived.pump_ms // MS_PER_DAY,
-        story=[EventPart(at_ms=each.at_ms, number=each.number, deed=each.deed) for each in story],
-        violation=violation,
-    )
-    lines = story_lines(story)
-    if violation is None:
-        lines.append(
-            f"life {seed}: {len(story)} events in {document['pump_days']} days; every invariant held"
-        )
-    tell_lines([json_text("campaign-replay", document)] if as_json else map(in_one_line, lines))
-    if violation is None:
-        return None
-    return InvariantViolated(
-        f"life {seed}, after {len(story)} events: {violation['invariant']} "
-        f"({violation['meaning']}) does not hold: {violation['found']}"
-    )
 
 
 def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
@@ -285,15 +243,8 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
 
 
 def _violation(lived: Lived, plan_named: str) -> ViolationPart:
-    invariant, branch = lived.invariant or "", f" --branch {lived.branch}" if lived.branch else ""
-    return ViolationPart(
-        seed=lived.seed,
-        invariant=invariant,
-        meaning="nothing raises an error" if invariant == RAISED else INVARIANTS[invariant],
-        found=lived.found,
-        branch=lived.branch,
-        replay=f"pumpbench campaign replay {lived.seed}{branch} --plan {shlex.quote(plan_named)}",
-    )
+    wrong = Wrong(lived.invariant or "", lived.found)
+    return violation_part(plan_named, lived.seed, wrong, branch=lived.branch)
 
 
 def _lines(document: CampaignPart) -> Iterator[str]:
@@ -316,6 +267,8 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     for each in document["violations"][:VIOLATIONS_SHOWN]:
         yield f"life {each['seed']}: {each['invariant']} ({each['meaning']}) does not hold: {each['found']}"
         yield f"  again: {each['replay']}"
+        if each["shrunk"] is not None:
+            yield from shrunk_lines(each["shrunk"])
     if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
         yield f"and in {more} more; --json has all"
     yield from _worst_of(document)

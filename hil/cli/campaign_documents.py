@@ -17,6 +17,26 @@ class PairPart(TypedDict):
     lives: Annotated[int, "in how many lives"]
 
 
+class EventPart(TypedDict):
+    """Something that was done in a life."""
+
+    at_ms: Annotated[int, "time of the pump when it began"]
+    number: Annotated[int, "of the deed in the life's row which it is of"]
+    deed: Annotated[str, "what was done, in words"]
+
+
+class ShrunkPart(TypedDict):
+    """The fewest deeds of a life in which the same invariant does not hold."""
+
+    deeds_before: Annotated[int, "deeds of the life until it did not hold"]
+    deeds: Annotated[int, "that will do"]
+    plays: Annotated[int, "how many rows of deeds were tried"]
+    stopped_early: Annotated[bool, "its time was over: fewer may do"]
+    found: Annotated[str, "what was found after these"]
+    story: Annotated[list[EventPart], "all that was done in them"]
+    replay: Annotated[str, "command that plays these; with --adopt DIR it makes a test of them"]
+
+
 class ViolationPart(TypedDict):
     """A life in which an invariant does not hold; it ended there."""
 
@@ -26,6 +46,7 @@ class ViolationPart(TypedDict):
     meaning: Annotated[str, "what should hold"]
     found: Annotated[str, "what was found"]
     replay: Annotated[str, "command that plays the life again"]
+    shrunk: Annotated[ShrunkPart | None, "null: it was not shrunk, or not broken again"]
 
 
 class ReachedPart(TypedDict):
@@ -81,22 +102,16 @@ class CampaignPart(TypedDict):
     file: Annotated[str, "SQLite file of the lives"]
 
 
-class EventPart(TypedDict):
-    """Something that was done in a life."""
-
-    at_ms: Annotated[int, "time of the pump when it began"]
-    number: Annotated[int, "of the deed in the life's row which it is of"]
-    deed: Annotated[str, "what was done, in words"]
-
-
 class ReplayPart(TypedDict):
     """A life that was played again."""
 
     seed: Annotated[int, "of the life"]
     plan: Annotated[str, "name of the plan"]
+    deeds: Annotated[int, "how many were done"]
     pump_days: Annotated[int, "days of the pump, rounded down"]
     story: Annotated[list[EventPart], "all that was done, in its order"]
     violation: Annotated[ViolationPart | None, "null: all held"]
+    adopted: Annotated[str | None, "test that was made of it; null: none was asked for"]
 
 
 class PlansPart(TypedDict):

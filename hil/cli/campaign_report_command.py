@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ from hil.campaign.plan import MINUTES_MAX, Asked, as_asked, load_plan
 from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDirectory
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
-from hil.campaign.shrinking import shrink_first
 from hil.cli.campaign_documents import CampaignReportPart
+from hil.cli.campaign_violations import shrink_some
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
@@ -26,7 +25,6 @@ from hil.own_paths import path_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.campaign.playing import Lived
     from hil.campaign.report.findings import Findings
 
 EXIT_CODES = """\
@@ -72,7 +70,10 @@ def _report(
     )
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:
         found = findings_of(plan, plan_named, file)
-        write_report(directory, found, code_digest())
+        code = code_digest()
+        if found.origin.code_sha256 == code:
+            found.shrunk |= shrink_some(plan, found.result.violations)
+        write_report(directory, found, code)
     return CampaignReportPart(
         plan=plan.name,
         file=str(path),
@@ -121,17 +122,8 @@ def unfinished_meanwhile(
 
 
 def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:
-    """Write it; where `code`, which is this one, played the lives, with what is found by playing some again."""
+    """Write it, with the stories of the worst faults where `code`, which is this one, played the lives."""
     by_other_code = found.origin.code_sha256 != code
     if not by_other_code:
-        found.shrunk |= shrink_first(found.plan, found.result.violations, _clock_ms, _tell_shrinking)
         play_again(found, STORIES)
     directory.write(found, by_other_code=by_other_code)
-
-
-def _tell_shrinking(lived: Lived) -> None:
-    say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")
-
-
-def _clock_ms() -> int:
-    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,158 @@
+"""A life that broke an invariant as a test of the product: it fails while the fault is there, and passes without it.
+
+Two files side by side: NAME.life.json says which life and which deeds, and test_NAME.py is collected by pytest.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+import warnings
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from hil.campaign.deed import Deed, Event
+from hil.campaign.plan import check_of_deeds, plan_of
+from hil.campaign.properties import INVARIANTS
+from hil.campaign.row import Rows, checked_deed
+from hil.campaign.story import lines
+from hil.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hil.campaign.plan import Plan
+    from hil.campaign.row import Wrong
+
+FORMAT: Final = 1
+FILE_BYTES_MAX: Final = 10_000_000
+TEST: Final = '''"""{title}
+
+Made by `pumpbench campaign replay --adopt`: it fails while the fault is in the pump, and passes once it is mended.
+
+{story}
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hil.campaign.adopted import play_adopted
+
+
+def test_{name}_breaks_no_invariant() -> None:
+    play_adopted(Path(__file__).with_name("{file}"))
+'''
+
+
+class ToldOtherwise(UserWarning):
+    """An adopted life does other things than when it was adopted: it may no longer show what it was made for."""
+
+
+class Adopted(NamedTuple):
+    """An adopted life."""
+
+    plan: Plan
+    seed: int
+    row: tuple[Deed, ...]
+    invariant: str
+    story: tuple[Event, ...]
+
+
+def adopt(
+    directory: Path, plan: Plan, seed: int, row: tuple[Deed, ...], wrong: Wrong, story: tuple[Event, ...]
+) -> Path:
+    """Write both files into a directory, which is made where it is not there; returns the path of the test.
+
+    BadConfiguration where one of them is there, or cannot be written.
+    """
+    from hil import __version__  # noqa: PLC0415 - it reads what is installed
+
+    name = f"life_{seed}_{wrong.invariant.lower()}"
+    told = lines(story)
+    data = {
+        "format": FORMAT,
+        "pumpbench": __version__,
+        "plan": plan.said(),
+        "seed": seed,
+        "deeds": [
+            {"number": each.number, "name": each.name, "arguments": dict(each.arguments)} for each in row
+        ],
+        "invariant": wrong.invariant,
+        "found": wrong.found,
+        "story": [list(each) for each in story],
+    }
+    file, test = directory / f"{name}.life.json", directory / f"test_{name}.py"
+    title = f"Life {seed} broke {wrong.invariant}: {INVARIANTS.get(wrong.invariant, 'it raised an error')}."
+    wrapped = (
+        part for line in told for part in textwrap.wrap(_in_a_docstring(line), 110, subsequent_indent="    ")
+    )
+    text = TEST.format(title=title, story="\n".join(wrapped), name=name, file=file.name)
+    for path in (file, test):
+        if path.exists():
+            raise BadConfiguration(
+                f"{path} is there already", advice="take it away, or name another directory"
+            )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+        test.write_text(text, "utf-8")
+    except OSError as error:
+        raise BadConfiguration(
+            f"{directory} cannot be written ({error.strerror})", advice="name another"
+        ) from error
+    return test
+
+
+def _in_a_docstring(line: str) -> str:
+    return re.sub(r'[\\"]', "'", line)
+
+
+def read_adopted(path: Path) -> Adopted:
+    """An adopted life from its file; BadConfiguration where it is none."""
+    try:
+        if path.stat().st_size > FILE_BYTES_MAX:
+            raise BadConfiguration(f"{path} has more than {FILE_BYTES_MAX} bytes: that is no adopted life")
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        if data["format"] != FORMAT:
+            raise BadConfiguration(f"{path} has format {data['format']!r}, and {FORMAT} is read here")
+        plan = plan_of(data["plan"], f"life_{data['seed']}", str(path))
+        check_of_deeds(plan)
+        row = tuple(
+            checked_deed(Deed(int(each["number"]), str(each["name"]), tuple(each["arguments"].items())))
+            for each in data["deeds"]
+        )
+        story = tuple(Event(*each) for each in data["story"])
+        return Adopted(plan, int(data["seed"]), row, str(data["invariant"]), story)
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be read ({error.strerror})", advice="look for it") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadConfiguration(
+            f"{path} is no adopted life ({type(error).__name__}: {error})",
+            advice="take it out of version control anew, or adopt the life again",
+        ) from error
+
+
+def play_adopted(path: Path) -> None:
+    """Play it: AssertionError with its story where an invariant does not hold, whichever it is.
+
+    ToldOtherwise is warned of where the life does other things than it did when it was adopted, answers aside.
+    """
+    adopted = read_adopted(path)
+    played = Rows(adopted.plan, adopted.seed).play(adopted.row)
+    story = played.lives[0].story
+    if played.wrong is not None:
+        told = "\n".join(lines(story))
+        raise AssertionError(f"{played.wrong.invariant}: {played.wrong.found}\n{told}")
+    if _done(story)[: len(adopted.story)] != _done(adopted.story):
+        warnings.warn(
+            f"{path.name}: the life does other things than when it was adopted, and holds: look whether it still "
+            f"shows what broke {adopted.invariant}",
+            ToldOtherwise,
+            stacklevel=2,
+        )
+
+
+def _done(story: tuple[Event, ...]) -> list[tuple[int, str]]:
+    """What was done, without what was answered."""
+    return [(each.number, each.deed.partition(": ")[0]) for each in story]
