@@ -84,6 +84,13 @@ def duration_of_ms(milliseconds: int) -> str:
     return duration(-(-milliseconds // 1_000))
 
 
+def exact_duration_of_ms(milliseconds: int) -> str:
+    """Milliseconds as days, hours, minutes, seconds and what is left: 7 h, 1 min 1 s 3 ms, 999 ms."""
+    seconds, rest_ms = divmod(milliseconds, 1_000)
+    parts = [duration(seconds)] if seconds or not rest_ms else []
+    return " ".join([*parts, *([f"{rest_ms} ms"] if rest_ms else [])])
+
+
 def percent(part: int, whole: int) -> str:
     """Part of a whole in percent, to the nearest hundredth, halves up; neither may be below 0."""
     return f"{decimal_text((20_000 * part + whole) // (2 * whole), 2)} %"

@@ -7,6 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.campaign.bedside import Unheard
+from hil.quantity_words import exact_duration_of_ms
 from protocol.messages.errors import ErrorReply
 from protocol.messages.reading import GetStatus
 
@@ -85,7 +86,10 @@ class Doing(ABC):
 
     def passes(self, *choices_ms: int) -> None:
         """Time passes: as long as the deed says, else one of these by chance."""
-        self.talk.wait(self.drawn("wait_ms", self.random.choice(choices_ms)))
+        wait_ms = self.drawn("wait_ms", self.random.choice(choices_ms))
+        if wait_ms:
+            self.tell(f"nothing for {exact_duration_of_ms(wait_ms)}")
+        self.talk.wait(wait_ms)
 
     def tried(self, deed: Callable[..., Any], *args: object) -> None:
         """Do it; where the pump does not answer, that was all."""

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from firmware_emu.faults.orders import NOW, At, Start
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
 from hil.campaign.deed import Event
-from hil.quantity_words import WALL_EPOCH, counted, duration, mcg_per_day, mcg_per_ml, ml, ml_per_day
+from hil.quantity_words import (
+    WALL_EPOCH,
+    counted,
+    duration,
+    exact_duration_of_ms,
+    mcg_per_day,
+    mcg_per_ml,
+    ml,
+    ml_per_day,
+)
 from protocol.codec.field_words import bare_name_and_unit
 from protocol.identifiers import ProgramFlag
 from protocol.messages.alarms import AlarmAck, AlarmTest
@@ -75,13 +84,6 @@ class Story:
             if words:
                 told.append(Event(at_ms, words, number))
         return tuple(told)
-
-
-def time_words(ms: int) -> str:
-    """A length of time, exactly: 7 h, 1 min 1 s, 999 ms."""
-    seconds, rest_ms = divmod(ms, MS_PER_S)
-    parts = [duration(seconds)] if seconds or not rest_ms else []
-    return " ".join([*parts, *([f"{rest_ms} ms"] if rest_ms else [])])
 
 
 def moment(at_ms: int) -> str:
@@ -191,22 +193,26 @@ def _fault_words(fault: Caused) -> str:
     said = f"fault {fault.name}" + (f" ({values})" if values else "")
     said += _start_words(fault.start)
     if fault.for_ms is not None:
-        said += f" for {time_words(fault.for_ms)}"
+        said += f" for {exact_duration_of_ms(fault.for_ms)}"
     if fault.times > 1:
         said += f", {fault.times} times"
-        said += "" if fault.every_ms is None else f", one each {time_words(fault.every_ms)}"
+        said += "" if fault.every_ms is None else f", one each {exact_duration_of_ms(fault.every_ms)}"
     return said
 
 
 def _value_words(name: str, value: int) -> str:
     bare, unit = bare_name_and_unit(name)
-    return f"{bare} {time_words(value)}" if unit == "ms" and value >= 0 else f"{bare} {value} {unit}".rstrip()
+    return (
+        f"{bare} {exact_duration_of_ms(value)}"
+        if unit == "ms" and value >= 0
+        else f"{bare} {value} {unit}".rstrip()
+    )
 
 
 def _start_words(start: Start) -> str:
     match start.at:
         case At.TIME:
-            return "" if not start.after_ms else f", in {time_words(start.after_ms)}"
+            return "" if not start.after_ms else f", in {exact_duration_of_ms(start.after_ms)}"
         case At.TRUTH | At.BELIEF:
             return f", once {start.field} {start.operator} {start.value}"
         case At.EVENT | At.ALARM:

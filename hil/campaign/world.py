@@ -6,7 +6,7 @@ from firmware_emu.faults.orders import NOW
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE, MS_PER_S
 from hil.campaign.life_faults import BY_ROWS, INVISIBLE, PROVOKED, ordered, sampled
 from hil.campaign.people import People
-from hil.campaign.story import Caused, time_words
+from hil.campaign.story import Caused
 from protocol.identifiers import AlarmClass, OnExpiry, State, StopReason
 from protocol.messages.alarms import AlarmTest
 from protocol.messages.ledger import VoidCmd
@@ -25,9 +25,7 @@ class World(People):
     """The deeds of nobody; a part of `Life`."""
 
     def wait(self) -> None:
-        wait_ms = self.drawn("wait_ms", self.random.choice(WAITS_MS))
-        self.tell(f"nothing for {time_words(wait_ms)}")
-        self.talk.wait(wait_ms)
+        self.passes(*WAITS_MS)
 
     def pull_the_plug(self) -> None:
         self.tell("power goes")

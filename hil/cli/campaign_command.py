@@ -31,7 +31,7 @@ from hil.cli.campaign_documents import CampaignPart, PlansPart, ViolationPart
 from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.campaign_replay_command import replay_command
 from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
-from hil.cli.campaign_violations import put_shrunk, shrink_some, shrunk_lines, violation_part
+from hil.cli.campaign_violations import shrink_violations, shrunk_lines, shrunk_part, violation_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -171,9 +171,9 @@ def _run(
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
             found = findings_of(plan, plan_named, file)
             if told.shrunk:
-                found.shrunk |= shrink_some(plan, result.violations)
+                shrink_violations(found)
             if report is not None:
-                write_report(report, found, code)
+                write_report(report, found, code, shrink=False)
     document = _document(plan, plan_named, result)
     document["faults"], document["measured"], document["finished"] = (
         faults_of(found),
@@ -183,7 +183,9 @@ def _run(
     document["report"] = None if report is None else str(report.path / PAGE_NAME)
     document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
     document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
-    put_shrunk(plan_named, found.shrunk, document["violations"])
+    for part in document["violations"]:
+        if (shrunk := found.shrunk.get(part["seed"])) is not None:
+            part["shrunk"] = shrunk_part(plan_named, shrunk)
     tell_lines([json_text("campaign-run", document)] if told.as_json else map(in_one_line, _lines(document)))
     if not result.violations:
         return None

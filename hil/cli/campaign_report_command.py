@@ -14,7 +14,7 @@ from hil.campaign.report.directory import JSON_NAME, PAGE_NAME, CampaignReportDi
 from hil.campaign.report.findings import findings_of, play_again
 from hil.campaign.report.page import STORIES
 from hil.cli.campaign_documents import CampaignReportPart
-from hil.cli.campaign_violations import shrink_some
+from hil.cli.campaign_violations import shrink_violations
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import say, tell_lines
@@ -70,10 +70,7 @@ def _report(
     )
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:
         found = findings_of(plan, plan_named, file)
-        code = code_digest()
-        if found.origin.code_sha256 == code:
-            found.shrunk |= shrink_some(plan, found.result.violations)
-        write_report(directory, found, code)
+        write_report(directory, found, code_digest())
     return CampaignReportPart(
         plan=plan.name,
         file=str(path),
@@ -121,9 +118,16 @@ def unfinished_meanwhile(
         raise
 
 
-def write_report(directory: CampaignReportDirectory, found: Findings, code: str) -> None:
-    """Write it, with the stories of the worst faults where `code`, which is this one, played the lives."""
+def write_report(
+    directory: CampaignReportDirectory, found: Findings, code: str, *, shrink: bool = True
+) -> None:
+    """Write it; where `code`, which is this one, played the lives, with what is found by playing some again.
+
+    With `shrink` the first violations are shrunk for it.
+    """
     by_other_code = found.origin.code_sha256 != code
     if not by_other_code:
+        if shrink:
+            shrink_violations(found)
         play_again(found, STORIES)
     directory.write(found, by_other_code=by_other_code)

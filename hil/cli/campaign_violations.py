@@ -6,21 +6,22 @@ import shlex
 import time
 from typing import TYPE_CHECKING
 
+from hil.campaign.deed import Event
 from hil.campaign.playing import RAISED
 from hil.campaign.properties import INVARIANTS
-from hil.campaign.shrinking import Shrunk, shrink_first
+from hil.campaign.shrinking import shrink_first
 from hil.campaign.story import lines as story_lines
 from hil.cli.campaign_documents import EventPart, ShrunkPart, ViolationPart
 from hil.cli.output import say
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
 
-    from hil.campaign.deed import Event
-    from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
+    from hil.campaign.report.findings import Findings
     from hil.campaign.row import Wrong
+    from hil.campaign.shrinking import Shrunk
 
 
 def clock_ms() -> int:
@@ -80,22 +81,13 @@ def shrunk_lines(part: ShrunkPart) -> Iterator[str]:
 
 def event_of(part: EventPart) -> Event:
     """The event that a document tells."""
-    from hil.campaign.deed import Event  # noqa: PLC0415 - beside what is needed for types alone
-
     return Event(part["at_ms"], part["deed"], part["number"])
 
 
-def shrink_some(plan: Plan, violations: Sequence[Lived]) -> dict[int, Shrunk]:
-    """The first violations by their fewest deeds, by seed; stderr says which is being looked at."""
-
-    def tell(lived: Lived) -> None:
-        say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")
-
-    return shrink_first(plan, violations, clock_ms, tell)
+def shrink_violations(found: Findings) -> None:
+    """Shrink the first violations, and say so on stderr; to be called where this code played the lives."""
+    found.shrunk |= shrink_first(found.plan, found.result.violations, clock_ms, _tell_shrinking)
 
 
-def put_shrunk(plan_named: str, shrunk: Mapping[int, Shrunk], parts: Iterable[ViolationPart]) -> None:
-    """Put what is left of lives into the parts of their violations."""
-    for part in parts:
-        if (least := shrunk.get(part["seed"])) is not None:
-            part["shrunk"] = shrunk_part(plan_named, least)
+def _tell_shrinking(lived: Lived) -> None:
+    say(f"life {lived.seed}: looking for the fewest deeds that break {lived.invariant}")

@@ -59,7 +59,7 @@ def shrunk_of(mutant: Mutant) -> Shrunk:
     return shrunk
 
 
-@for_each("mutant", MUTANTS, one_in=6, name=lambda mutant: f"P{mutant.breaks}: {mutant.what}")
+@for_each("mutant", MUTANTS, one_in=12, name=lambda mutant: f"P{mutant.breaks}: {mutant.what}")
 def test_a_life_that_finds_a_mutant_is_shrunk_to_ten_deeds_or_fewer(mutant: Mutant) -> None:
     with pytest.MonkeyPatch.context() as patch:
         owner, name, made_from = mutant.change

@@ -7,6 +7,7 @@ link of the chain over the 63 entries before it, which starts from the checkpoin
 
 from __future__ import annotations
 
+import struct
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -28,6 +29,8 @@ LIFE_MAX_S: Final = 1 << 31  # 68 years: no battery lasts so long, and the wire 
 ENTRIES_OF_A_LIFE_MAX: Final = 1 << 31  # one each second of it
 _LINK_BYTES: Final = 8
 _TYPE_BYTES: Final = slice(10, 12)  # of a slot: the type of its entry [SPEC 8]
+_SEQS: Final = struct.Struct(f"<I{LOG_SLOT_BYTES - 4}x")
+"""The number of each slot."""
 _ERASED: Final = (b"\xff" * LOG_SLOT_BYTES, b"\x00" * LOG_SLOT_BYTES)
 
 
@@ -149,15 +152,16 @@ class LogRing:
         Whether such a slot held the newest entry or the oldest cannot be known. A number given twice would be
         worse than one that was never given, so they count as the newest.
         """
-        newest = 0
-        written_bytes = len(raw.rstrip(b"\xff"))  # of a young log most is erased
-        for slot, start in enumerate(range(0, written_bytes, LOG_SLOT_BYTES)):
-            entry = raw[start : start + LOG_SLOT_BYTES]
-            if entry not in _ERASED:
-                seq = _seq_of(entry)
-                is_newer = newest < seq <= ENTRIES_OF_A_LIFE_MAX
-                if is_newer and self._slot_of(seq) == slot and entry_is_intact(entry):
-                    newest = seq
+        in_place = [
+            seq
+            for slot, (seq,) in enumerate(_SEQS.iter_unpack(raw))
+            if 0 < seq <= ENTRIES_OF_A_LIFE_MAX and self._slot_of(seq) == slot
+        ]
+        in_place.sort(reverse=True)  # one check is enough, unless the newest is damaged
+        starts = ((seq, self._slot_of(seq) * LOG_SLOT_BYTES) for seq in in_place)
+        newest = next(
+            (seq for seq, start in starts if entry_is_intact(raw[start : start + LOG_SLOT_BYTES])), 0
+        )
         was_ever_full = newest >= self._slots
         for _ in range(self._slots - 1):
             start = self._slot_of(newest + 1) * LOG_SLOT_BYTES

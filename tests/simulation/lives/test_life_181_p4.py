@@ -6,7 +6,7 @@ day 0, 00:00  fault propellant-loss (flow 700000 ppm, ramp -10000 ppm/day), in 1
     each 1 h 30 min
 day 0, 00:00  bolus 1 of 0.01 mL over 30 min: done
 day 0, 00:00  program of 630.152 mcg/day and 1204.106 mcg/day and 925.229 mcg/day and 887.878 mcg/day and
-    695.029 mcg/day, 65 rates written and not started: refused (BOLUS_ACTIVE)
+    695.029 mcg/day, 65 rates written and not started: refused (BOLUS_ACTIVE); nothing for 10 min
 """
 
 from __future__ import annotations

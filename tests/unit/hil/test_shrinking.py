@@ -12,9 +12,11 @@ from click.testing import CliRunner
 
 from hil.campaign.adopted import ToldOtherwise, play_adopted
 from hil.campaign.deed import Deed
+from hil.campaign.life import Life
 from hil.campaign.plan import Plan, plan_of, read_plan, shipped_plans
 from hil.campaign.plan import load_plan as shipped
 from hil.campaign.playing import played_life
+from hil.campaign.properties import Broken
 from hil.campaign.row import KNOWN, Rows, Wrong, planned_row, row_of_text, row_text
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.simpler import PARTS, simpler
@@ -110,11 +112,35 @@ def test_from_forks_and_from_the_beginning_a_row_is_played_the_same() -> None:
     assert (forked.row, forked.wrong) == (fresh.row, fresh.wrong)
     assert forked.lives[0].talk.replies == fresh.lives[0].talk.replies
     assert forked.lives[0].story == fresh.lives[0].story
+    other = row[:5] + row[6:]
+    again, anew = rows.play(other), Rows(PLAN, seed, kept_max=0).play(other)
+    assert again.lives[0].talk.replies == anew.lives[0].talk.replies, "what was gone on from is as it was"
+
+
+def test_deeds_that_break_something_else_are_not_what_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Life.look
+
+    def breaking(life: Life) -> None:
+        look(life)
+        names = [deed.name for deed in life.done]
+        if names[-1] == "stop":
+            raise Broken("P5" if "restart" in names[-4:] else "P6", f"after {len(names)}")
+
+    monkeypatch.setattr(Life, "look", breaking)
+    names = ("wait", "void", "restart", "wait", "void", "stop")
+    row = tuple(Deed(number, name) for number, name in enumerate(names, 1))
+    shrunk = Shrinking(PLAN, 1, standing()).shrink(row, "P5")
+    assert shrunk is not None
+    assert [deed.name for deed in shrunk.row] == ["restart", "stop"]
+    assert (shrunk.invariant, shrunk.found) == ("P5", "after 2")
+    assert not Wrong("LIFE", "", "KeyError, a.py, line 3").is_as(Wrong("LIFE", "", "KeyError, a.py, line 4"))
 
 
 def test_a_run_shrinks_the_first_that_break_each_and_with_no_shrink_none(
-    small: Path, tmp_path: Path, unlogged: None
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mutated(monkeypatch, "empty comes before low")
+    small.write_bytes(TEXT.replace(b"deeds = 24", b"deeds = 4"))
     done = told("run", small, "--out", tmp_path / "o", "--workers", 1, "--json")
     document = json.loads(done.stdout)
     jsonschema.validate(document, json_schema("campaign-run"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from firmware_emu.faults.orders import At, Start
 from hil.campaign.deed import Deed, Event
 from hil.campaign.life import Life
-from hil.campaign.story import Asked, Caused, Story, lines, moment, time_words
+from hil.campaign.story import Asked, Caused, Story, lines, moment
+from hil.quantity_words import exact_duration_of_ms
 from protocol.identifiers import ErrorClass, ErrorCode, OnExpiry, StateChanged, StopReason
 from protocol.messages.errors import ErrorReply
 from protocol.messages.stop import Stop
@@ -49,7 +50,7 @@ def test_what_is_done_at_one_moment_of_a_deed_stands_in_one_line() -> None:
     )
     assert lines(events) == ["day 0, 00:00  a; b", "day 0, 00:00  c", "day 3, 14:02  d"]
     assert moment(61_003) == "day 0, 00:01:01.003"
-    assert [time_words(ms) for ms in (0, 999, 61_003, 3_600_000)] == [
+    assert [exact_duration_of_ms(ms) for ms in (0, 999, 61_003, 3_600_000)] == [
         "0 s",
         "999 ms",
         "1 min 1 s 3 ms",
