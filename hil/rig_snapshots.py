@@ -88,8 +88,8 @@ class Difference(NamedTuple):
 def differences(one: Mapping[str, object], other: Mapping[str, object]) -> list[Difference]:
     """What two documents of snapshots hold otherwise, field by field, in the order of the first; UsageError for none.
 
-    A field is named by the way to it from the pump, as `pump.plant.reservoir.volume_nl_ppm`. An object that both reach
-    by several ways is told by the first.
+    A field is named by the way to it from the pump, as `pump.plant.reservoir.volume_nl_ppm`; of several ways by the
+    shortest.
     """
     return [
         Difference(field, _plain(fields.get(field)), _plain(others.get(field)))
@@ -111,7 +111,7 @@ def fields_of(document: Mapping[str, object]) -> dict[str, object]:
     """Every value that a snapshot holds, by the way to it."""
     try:
         state = document["state"]
-        return dict(_Walk(state["objects"]).fields("", state["root"]))  # type: ignore[index]
+        return dict(_Walk(state["objects"], state["root"]).fields())  # type: ignore[index]
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"this is no snapshot of a pump ({type(error).__name__}: {error})",
@@ -120,26 +120,39 @@ def fields_of(document: Mapping[str, object]) -> dict[str, object]:
 
 
 class _Walk:
-    """From the root of a state to each of its values; what was told once is not told again."""
+    """From the root of a state to each of its values; an object is told by the shortest way to it, and once."""
 
-    def __init__(self, rows: list[Mapping[str, object]]) -> None:
+    def __init__(self, rows: list[Mapping[str, object]], root: object) -> None:
         self._rows = rows
-        self._seen: dict[int, str] = {}
+        self._root = root
+        self._told_at: dict[int, str] = {}
+        waiting = [("", root)]
+        for way, held in waiting:
+            number = _number_of(held)
+            if number is not None and number not in self._told_at:
+                self._told_at[number] = way
+                waiting += self._parts(way, rows[number]) or ()
 
-    def fields(self, way: str, held: object) -> list[tuple[str, object]]:
-        """The values from here on, each with the way to it."""
-        if not isinstance(held, dict):
-            return [(way, held)]
-        ((kind, content),) = held.items()
-        if kind != "object":
-            return [(way, content)]
-        if content in self._seen:
-            return [(way, f"= {self._seen[content]}")]
-        self._seen[content] = way or "the snapshot"
-        return self._row(way, self._rows[content])
+    def fields(self, way: str = "") -> list[tuple[str, object]]:
+        """All values, each with the way to it."""
+        return self._fields(way, self._root)
 
-    def _row(self, way: str, row: Mapping[str, object]) -> list[tuple[str, object]]:
-        parts: list[tuple[str, object]] = []
+    def _fields(self, way: str, held: object) -> list[tuple[str, object]]:
+        number = _number_of(held)
+        if number is None:
+            return [(way, next(iter(held.values())) if isinstance(held, dict) else held)]
+        if self._told_at[number] != way:
+            return [(way, f"= {self._told_at[number] or 'the snapshot'}")]
+        row = self._rows[number]
+        parts = self._parts(way, row)
+        if parts is not None:
+            return [field for part in parts for field in self._fields(*part)] or [(way, "nothing in it")]
+        if "enum" in row:
+            return [(way, row["value"])]
+        return [(way, {name: value for name, value in row.items() if name != "of"})]
+
+    def _parts(self, way: str, row: Mapping[str, object]) -> list[tuple[str, object]] | None:
+        """What an object holds, each with the way to it; None of one that is a value itself."""
         match row:
             case {"fields": dict(fields)}:
                 parts = [(f".{name}", held) for name, held in fields.items()]
@@ -151,16 +164,18 @@ class _Walk:
                 parts = [(f"[{number}]", held) for number, held in enumerate(items)]
             case {"dict": list(items)}:
                 parts = [(f"[{self._key(key)}]", held) for key, held in items]
-            case {"enum": _, "value": value}:
-                return [(way, value)]
             case _:
-                return [(way, {name: held for name, held in row.items() if name != "of"})]
-        found = [each for name, held in parts for each in self.fields(f"{way}{name}".lstrip("."), held)]
-        return found or [(way, "nothing in it")]
+                return None
+        return [(f"{way}{name}".lstrip("."), held) for name, held in parts]
 
     def _key(self, key: object) -> object:
         """The key of a dict, in words."""
         if not isinstance(key, dict):
             return key
-        ((_way, value),) = _Walk(self._rows).fields("", key)
+        ((_way, value),) = _Walk(self._rows, key).fields()
         return value
+
+
+def _number_of(held: object) -> int | None:
+    """Which object something stands for; None of a value."""
+    return held.get("object") if isinstance(held, dict) else None
