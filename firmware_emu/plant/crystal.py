@@ -99,7 +99,9 @@ class Crystal(Component):
         self.begin(now_ms, self.latch_ms)
 
     def begin(self, now_ms: int, tick_ms: int) -> None:
-        """The program says that it is this tick now."""
+        """The program says that it is this tick now. An oscillator that stands does so at this tick."""
+        if self.standing_since_ms is not None:
+            self.standing_since_ms = now_ms
         self.anchor_ms = now_ms
         self.offset_ms = tick_ms - now_ms
 

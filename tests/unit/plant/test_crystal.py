@@ -35,6 +35,27 @@ def test_ticks_never_go_back(drift_ppm: int, anchor_ms: int, now_ms: int, later_
     assert crystal.now_of(now_ms + later_ms) >= crystal.now_of(now_ms)
 
 
+@given(st.lists(st.tuples(st.integers(0, 100_000), st.sampled_from([None, "stand", "go on"]) | DRIFTS)))
+def test_ticks_never_go_back_whatever_ails_an_oscillator_at_once(
+    acts: list[tuple[int, str | int | None]],
+) -> None:
+    """A change of pace while it stood let them: the pump's program ended in an error."""
+    crystal, now_ms, tick_ms = drifting(0, 0, 0), 0, 0
+    for after_ms, act in acts:
+        now_ms += after_ms
+        stands = crystal.standing_since_ms is not None
+        assert crystal.tick_of(now_ms) == tick_ms if stands else crystal.tick_of(now_ms) >= tick_ms
+        tick_ms = crystal.tick_of(now_ms)
+        match act:
+            case "stand":
+                crystal.stand(now_ms)
+            case "go on":
+                crystal.go_on(now_ms)
+            case int(drift_ppm):
+                crystal.set_drift(now_ms, drift_ppm, 0)
+        assert crystal.tick_of(now_ms) == tick_ms
+
+
 @given(DRIFTS, DRIFTS, MOMENTS, MOMENTS)
 def test_a_change_of_pace_moves_no_tick_that_has_come(
     before_ppm: int, after_ppm: int, anchor_ms: int, later_ms: int
