@@ -253,7 +253,7 @@ class Pump:
             tick_ms = self._event_tick_ms(tick_ms)
         try:
             if not self.plant.processor.healthy:
-                self._test_cells()
+                self._test_cells(tick_ms)
             controller.schedule.run_event(tick_ms)
         except PowerCut as cut:
             self._power_cut(cut)
@@ -277,14 +277,14 @@ class Pump:
             self._receive(received[start:])
             self._in_frame = not received.endswith(DELIMITER)
 
-    def _test_cells(self) -> None:
+    def _test_cells(self, tick_ms: int) -> None:
         """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
 
         A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
         """
         processor = self.plant.processor
         if self.controller is not None and (processor.disturbed or processor.fails_hourly_test):
-            self.controller.integrity.test(self._tick_ms(), cells=processor.disturbed)
+            self.controller.integrity.test(tick_ms, cells=processor.disturbed)
 
     def _tell_receiver(self) -> None:
         """Call the program where the receiver woke or fell asleep; one that hangs finds out after its reset."""
@@ -306,7 +306,7 @@ class Pump:
             self.plant.crystal.now_ms = self.now_ms
         try:
             if not self.plant.processor.healthy:
-                self._test_cells()
+                self._test_cells(self._tick_ms())
             controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
             self._sent += controller.take_answered()  # what had left before

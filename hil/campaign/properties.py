@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
-from firmware_emu.events import PowerOn, RefilledByHand
+from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
@@ -211,6 +211,8 @@ class Properties:
                 self.windows.clear()
                 self.untraced = True
                 self.silent_from_ms = entry.now.pump_ms
+            case PowerLost():
+                self.untraced = True  # a start that power cuts short is told before any PowerOn
             case LogWritten() as written:
                 self.logged(written)
                 if written.log_type in (LogType.ALARM_ACK, LogType.SESSION_CLOSE):
