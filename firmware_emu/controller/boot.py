@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.alarms import Alarms
+from firmware_emu.controller.alarms.alarms_of_log import alarms_of, are_older_than_log
 from firmware_emu.controller.damage import judge_damage
 from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.memory.event_log import EventLog
@@ -50,7 +51,7 @@ from firmware_emu.profile import ResetPolicy
 from firmware_emu.units import MS_PER_S
 from protocol.errors import ProtocolError
 from protocol.identifiers import AlarmId, BatteryPhase, Outcome, SelfTestFault, State, StateReason
-from protocol.log.data import BootData, ResetBrownoutData, WallInvalidData
+from protocol.log.data import BootData, RateChangeData, ResetBrownoutData, WallInvalidData
 from protocol.log.types import BolusEndReason, BootCause, DayFlag, LogType, RateChangeReason
 
 if TYPE_CHECKING:
@@ -198,6 +199,10 @@ class _Restart(NamedTuple):
         checkpoint = self._checkpoint()
         records = self._records(checkpoint)
         log_damage = records.log.damage()  # before anything is entered
+        doubted = Region.RESERVOIR in self.corrupt or records.alarms.is_active(
+            AlarmId.NVM
+        )  # no commit is whole
+        told_nl_per_day = records.log.rate_told_nl_per_day() if doubted else None
         register = self._register(checkpoint, records.log)
         tick_ms = max(register.latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
         records.tick_ms = tick_ms
@@ -224,6 +229,9 @@ class _Restart(NamedTuple):
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
+        if told_nl_per_day not in (None, basal.rate_nl_per_day):  # the checkpoint is older than the log
+            row = RateChangeData(told_nl_per_day, basal.rate_nl_per_day, RateChangeReason.RESET)
+            records.enter(LogType.RATE_CHANGE, row)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_at_start(Started(therapy, self.pins, register.credible))
         judge_damage(therapy, self.corrupt, log_damage)
@@ -411,6 +419,10 @@ class _Restart(NamedTuple):
 
     def _doubt(self, records: Records, checkpoint: Checkpoint) -> None:
         """Mend or mark as corrupt what only a comparison of records shows to be wrong."""
+        if Region.ALARMS not in self.corrupt and are_older_than_log(records.alarms, records.log):
+            self.corrupt.add(Region.ALARMS)
+        if Region.ALARMS in self.corrupt:
+            records.alarms = alarms_of(records.log)
         if Region.SERVICE in self.corrupt:
             records.service.eri_ms = records.alarms.began_ms(AlarmId.ERI)
             records.service.eos_ms = records.alarms.began_ms(AlarmId.EOS)

@@ -1,7 +1,8 @@
 """What becomes of records that a boot could not read, or that did not land: which alarm, and which state.
 
 Damage to therapy data ends in the safe state; damage elsewhere costs comfort [DOMAIN 8.4]. What other records still
-know of a lost one is put back, so that no alarm that lasts falls silent. Which records are damaged finds `boot`.
+know of a lost one is put back, so that no alarm that lasts falls silent. Which records are damaged finds `boot`, which
+has taken the alarms from the log by then, where theirs is.
 """
 
 from __future__ import annotations

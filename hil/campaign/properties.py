@@ -150,6 +150,9 @@ class Properties:
         self.numbers: set[int] = set()
         self.silent_from_ms = 0
         self.stood: tuple[int, ...] = ()
+        self.clock_stands = False
+        """Whether the clock stood at the last look; `stands_until_ms` until when, None: until power comes back."""
+        self.stands_until_ms: int | None = None
         self.guard_rotor()
 
     def guard_rotor(self) -> None:
@@ -249,6 +252,11 @@ class Properties:
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
+        stands = plant.crystal.standing_since_ms is not None
+        if stands or self.clock_stands:  # no tone is due by a clock that stands, at the last look or now
+            until_ms = now_ms if self.stands_until_ms is None else min(now_ms, self.stands_until_ms)
+            self.silent_from_ms = max(self.silent_from_ms, now_ms if stands else until_ms)
+        self.clock_stands, self.stands_until_ms = stands, plant.crystal.standing_until_ms
         interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms

@@ -76,6 +76,11 @@ class EventLog:
         return self._main.newest_seq
 
     @property
+    def oldest_seq(self) -> int:
+        """The oldest number that the main log still has; of an empty one that of its first entry."""
+        return self._main.oldest_seq
+
+    @property
     def is_wrapped(self) -> bool:
         """Whether the main log has overwritten its oldest entries."""
         return self._main.oldest_seq > 1
@@ -113,6 +118,17 @@ class EventLog:
                 data = _details_of(entry)
                 return self.last_seq if data is None else number_of(data)
         return self.last_seq if self.is_wrapped else 0
+
+    def rate_told_nl_per_day(self) -> int | None:
+        """The basal rate by the newest entry that tells one; None where there is none, or damage may hide it."""
+        for seq in range(self.last_seq, self.oldest_seq - 1, -1) if self.last_seq else ():
+            entry = self._main.read(seq)
+            if entry is None:
+                return None
+            if entry.type is LogType.RATE_CHANGE:
+                data = _details_of(entry)
+                return None if data is None else int(data.new_nl_per_day)
+        return None
 
     def damage(self) -> LogDamage:
         """Damaged slots of both logs, told and untold. To be asked while no entry waits for its commit."""
