@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from firmware_emu.controller.alarms.alarm_table import Remedy
 from firmware_emu.controller.alarms.alarms import Alarms
-from firmware_emu.controller.alarms.alarms_of_log import alarms_of, are_older_than_log
+from firmware_emu.controller.alarms_of_log import alarms_of, are_older_than_log
 from firmware_emu.controller.damage import judge_damage
 from firmware_emu.controller.firmware import running_firmware
 from firmware_emu.controller.memory.event_log import EventLog

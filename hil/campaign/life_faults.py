@@ -118,7 +118,8 @@ BY_ROWS: Final = (
     "side-port-aspiration",
 )
 """Those of them that leave all strokes alike: months with them are played in a fraction of the time."""
-_EVENTS: Final = ("LogWritten", "PowerOn", "PowerLost", "FaultInjected", "RateStepped", "BOLUS_START")
+_EVENTS: Final = ("LogWritten", "PowerOn", "PowerLost", "AlarmRaised", "RateStepped", "BOLUS_START")
+"""Events that an order waits for; none of a fault, since a twin is spared those that the pump cannot see."""
 _ALARMS: Final = ("MOTOR_STALL", "RESET", "LOW_RESERVOIR", "EMPTY", "MEM_CRITICAL")
 
 
