@@ -328,7 +328,8 @@ def load_plan(named: str) -> Plan:
 def _contents(path: Path, named: str) -> bytes:
     try:
         if not path.is_file():
-            raise FileNotFoundError(2, "there is no such file")
+            missing = "it is no file" if path.exists() else "there is no such file"
+            raise FileNotFoundError(2, missing)
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.adopted import adopt
-from hil.campaign.exploring import read_branch
+from hil.campaign.exploring import FORK_DEEDS, read_branch
 from hil.campaign.plan import LAST_SEED, check_of_deeds, load_plan
 from hil.campaign.playing import played_life
 from hil.campaign.row import Rows, Wrong, planned_row, row_of_text, row_text
@@ -39,7 +39,7 @@ Exit codes:
 
 
 @click.command("replay", epilog=EXIT_CODES)
-@click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
+@click.argument("seed", metavar="SEED", type=WholeNumber(f"0 to {LAST_SEED}"))
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
 @click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
 @click.option(
@@ -83,10 +83,15 @@ class _Life:
                 sum(each.talk.now_ms for each in played.lives),
             )
             return
-        lived, self.story, self.row = played_life(plan, seed, read_branch(branch) if branch else ())
+        forked = read_branch(branch) if branch else ()
+        lived, self.story, self.row = played_life(plan, seed, forked)
         self.pump_ms = lived.pump_ms
         if lived.invariant is not None:
             self.wrong = Wrong(lived.invariant, lived.found)
+        elif forked and len(self.row) < sum(after for after, _ in forked) + FORK_DEEDS:
+            raise BadConfiguration(
+                f"life {seed} has no branch {branch!r}: it ends after {counted(len(self.row) - FORK_DEEDS, 'deed')}"
+            )
 
 
 def _replay(
@@ -130,12 +135,16 @@ def _replay(
             violation["shrunk"] = part = shrunk_part(plan_named, shrunk)
             lines = [f"life {seed}:", *shrunk_lines(part)]
             row, story, wrong = shrunk.row, shrunk.story, Wrong(shrunk.invariant, shrunk.found)
-    adopted = None if into is None else adopt(into, plan, seed, row, wrong, story)
-    if adopted is not None:
-        lines.append(f"adopted: {adopted}")
-    _told(
-        seed, plan, life, violation, lines, as_json=as_json, adopted=None if adopted is None else str(adopted)
-    )
+    adopted, refused = None, None
+    if into is not None:
+        try:
+            adopted = str(adopt(into, plan, seed, row, wrong, story))
+            lines.append(f"adopted: {adopted}")
+        except BadConfiguration as error:
+            refused = error  # after what was found: it may have taken a minute
+    _told(seed, plan, life, violation, lines, as_json=as_json, adopted=adopted)
+    if refused is not None:
+        raise refused
     return InvariantViolated(
         f"life {seed}, after {counted(len(row), 'deed')}: {violation['invariant']} "
         f"({violation['meaning']}) does not hold: {wrong.found}"

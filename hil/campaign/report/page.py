@@ -182,6 +182,8 @@ def _worst(found: Findings) -> str:
         head = "" if said else "Worst fault, "
         story = _story_of(found, fault)
         seen = f" (story: {story})" if story and kind != "volume" else ""
+        if kind == "violations" and (without := found.without(fault)):
+            amount += f"; without it too in {', '.join(_life_link(found, seed) for seed in without)}"
         said.append(
             f"<li><strong>{(head + what).capitalize()}: {_fault_link(fault)}</strong>{seen}: {how.format(amount)}</li>"
         )
@@ -219,7 +221,8 @@ def _faults(found: Findings) -> str:
     return (
         f"{head}<p>Ranked by lives that broke an invariant while the fault was at work, then by what patients "
         "risked, then by how much more therapy than usual was lost, then by the error of the volume. A fault is at "
-        f"work while it takes effect and a day after it; of all time {lost} was without therapy.</p>"
+        f"work while it takes effect and a day after it; of all time {lost} was without therapy. A high place is a "
+        "reason to read a story, and no proof.</p>"
         f"{table(columns, rows[:_OPEN_ROWS], 'measured')}{more}"
     )
 
@@ -306,8 +309,8 @@ def _violations(found: Findings, stories: int) -> str:
 
 def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> str:
     invariant = lived.invariant or ""
-    faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
     shrunk = found.shrunk.get(lived.seed)
+    faults = ", ".join(_at_work(name, shrunk) for name in at_work_in(lived)) or "none"
     told = "" if shrunk is None else _least(found, shrunk, open_=open_)
     told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
     again = page_text(replay_of(found, lived.seed, lived.branch))
@@ -316,6 +319,11 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
         f"<p>Faults at work: {faults}. Again: <code>{again}</code></p>{told}</section>"
     )
+
+
+def _at_work(name: str, shrunk: Shrunk | None) -> str:
+    needless = shrunk is not None and name not in shrunk.faults
+    return link(anchor_of(name, "f-"), name) + (" (comes without it too)" if needless else "")
 
 
 def _least(found: Findings, shrunk: Shrunk, *, open_: bool) -> str:

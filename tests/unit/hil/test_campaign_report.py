@@ -470,6 +470,30 @@ def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
     )
 
 
+def test_a_fault_without_which_the_invariant_does_not_hold_either_is_told_not_to_be_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.what == "a stopped pump turns slowly")
+    owner, name, made_from = mutant.change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+    report = tmp_path / "report"
+    done = told("run", "smoke", "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    document = json.loads((report / JSON_NAME).read_text())
+    stories = {
+        each["seed"]: each["shrunk"]["story"] for each in document["violations"] if each["shrunk"] is not None
+    }
+    without = {fault["fault"]: fault["violations_without"] for fault in document["faults"]}
+    for fault, seeds in without.items():
+        for seed in seeds:
+            assert not any(f"fault {fault}" in each["deed"] for each in stories[seed])
+    worst = document["faults"][0]
+    assert worst["violations_without"]
+    page = (report / PAGE_NAME).read_text()
+    assert "; without it too in " in page
+    assert " (comes without it too)" in page
+    assert " without it too), " in done.output
+
+
 # In a browser
 
 
