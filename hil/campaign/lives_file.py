@@ -155,6 +155,7 @@ class LivesFile:
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _check(self, path: Path, plan: str, code: str | None) -> None:
+        """`code`: that which goes on with it; None: it is only read."""
         marks = [self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
         if marks[0] != APPLICATION_ID:
             raise BadConfiguration(f"{path} is no file of a campaign", advice="name another")
@@ -168,7 +169,8 @@ class LivesFile:
         if row[0] != plan:
             raise BadConfiguration(
                 f"{path} has lives of another plan",
-                advice="resume with the plan it began with, or name another",
+                advice="name the plan it began with, and --minutes and --explore as it began"
+                + ("" if code is None else ", or another file"),
             )
         if code is not None and row[1] != code:
             raise BadConfiguration(

@@ -132,7 +132,9 @@ KEYS: Final[dict[str, Key]] = {
         lambda value: isinstance(value, str) and value in POLICIES,
         {"enum": list(POLICIES)},
     ),
-    "faults": _names("faults of the catalogue that lives have (default: all)", FAULTS),
+    "faults": _names(
+        "faults of the catalogue that come by chance (default: all); quiet stretches have their own", FAULTS
+    ),
     "invariants": _names("what must hold (default: all)", INVARIANTS),
     "marks": _names("what at least one life should reach (default: all)", MARKS),
     "weights": _table(

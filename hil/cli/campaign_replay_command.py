@@ -21,7 +21,7 @@ from hil.cli.output import tell_lines
 from hil.cli.quantities import WholeNumber
 from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
 from hil.own_paths import path_of
-from hil.quantity_words import counted
+from hil.quantity_words import counted, exact_duration_of_ms
 
 if TYPE_CHECKING:
     from hil.campaign.deed import Deed, Event
@@ -176,5 +176,6 @@ def _told(
         return
     shown = [] if violation is not None and violation["shrunk"] is not None else story_lines(life.story)
     if violation is None:
-        lines = [f"life {seed}: {counted(len(life.row), 'deed')} in {days} days; every invariant held"]
+        time = f"{days} days" if days > 1 else exact_duration_of_ms(life.pump_ms)
+        lines = [f"life {seed}: {counted(len(life.row), 'deed')} in {time}; every invariant held"]
     tell_lines(map(in_one_line, [*shown, *lines]))

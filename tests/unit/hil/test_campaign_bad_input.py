@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, redirect_stderr
+from dataclasses import replace
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,14 +21,16 @@ from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import lived_by
 from hil.campaign.row import Wrong, row_of_text
-from hil.campaign.running import Campaign
+from hil.campaign.running import Campaign, Result
+from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.main import cli
+from hil.cli.terminal import progress_bar
 from hil.errors import BadConfiguration, Interrupted
 from hil.own_paths import path_of
 from tests.support.for_each import for_each
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from click.testing import Result as Done
 
     from hil.campaign.playing import Lived
 
@@ -34,7 +38,7 @@ PLAN = read_plan(b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 
 TOO_LONG = "a" * 300
 
 
-def told(*words: object) -> Result:
+def told(*words: object) -> Done:
     """The command, in this process."""
     return CliRunner().invoke(cli, ["campaign", *map(str, words)])
 
@@ -148,6 +152,23 @@ def test_a_test_that_cannot_be_written_whole_is_not_begun(
     with pytest.raises(UnicodeEncodeError):
         adopt(tmp_path / "lives", PLAN, 1, (Deed(1, "wait"),), Wrong("P1", "x"), ())
     assert not [*(tmp_path / "lives").iterdir()]
+
+
+@for_each("columns", [40, 60, 120])
+def test_a_narrow_terminal_shows_how_much_is_done_and_leaves_out_the_rest(columns: int) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch, redirect_stderr(StringIO()) as drawn:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with progress_bar("pump-days", unit=lambda: "0.09 pump-years/s, 38 marks, 0 pairs") as show:
+            show(41, 3_000)
+    assert "41/3000" in drawn.getvalue()
+
+
+def test_a_budget_that_pays_for_no_life_with_its_forks_is_not_told_as_forks_that_reached_nothing() -> None:
+    result = Result()
+    result.add(lived_by(replace(PLAN, explore=2), 1))
+    *_, last = explored_lines(explored_part(result))
+    assert last.endswith("; it pays for no life with its forks")
 
 
 def test_ctrl_c_says_where_the_lives_are_and_how_to_go_on(
