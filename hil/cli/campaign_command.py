@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from hil.campaign.workers import Workers
 
 MS_PER_DAY: Final = 86_400_000
+MS_PER_HOUR: Final = 3_600_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
 WORKERS_MAX: Final = 256
 VIOLATIONS_SHOWN: Final = 20
@@ -311,13 +312,14 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
         harms.append(f"at work in {broken} of {counted(len(document['violations']), 'violation')}")
         if without := len(worst["violations_without"]):
             harms[0] += f" ({without} {'comes' if without == 1 else 'come'} without it too)"
-    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
-        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
-        if more_h > 0:
-            lives, mean = (
-                ("one life", "") if worst["lives"] == 1 else (f"{worst['lives']} lives", ", in the mean")
-            )
-            harms.append(f"{more_h:.1f} h more {words} than usual in {lives}{mean}")
+    more = [
+        f"{worst[key] / MS_PER_HOUR:.1f} h more {words}"  # type: ignore[literal-required] # both are there
+        for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy"))
+        if worst[key] > 0  # type: ignore[literal-required] # as above
+    ]
+    if more:
+        lives = "in one life" if worst["lives"] == 1 else f"in the mean of {worst['lives']} lives"
+        harms.append(f"{' and '.join(more)} than usual {lives}")
     if harms:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 

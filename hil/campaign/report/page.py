@@ -65,8 +65,11 @@ td a{white-space:nowrap}
 """
 _HEADLINE: Final = {
     "violations": ("most violations", "at work in {}"),
-    "risk": ("most time of patients at risk", "{} more than usual in each life in which it took effect"),
-    "lost": ("most therapy lost", "{} more than usual in each life in which it took effect"),
+    "risk": (
+        "most time of patients at risk",
+        "{} more than usual, in the mean of the lives in which it took effect",
+    ),
+    "lost": ("most therapy lost", "{} more than usual, in the mean of the lives in which it took effect"),
     "volume": ("most wrong volume", "{} at a refill, in the mean"),
 }
 """What is said of the worst fault of each kind of harm."""
@@ -156,10 +159,11 @@ def _unfinished(found: Findings) -> str:
         return ""
     plan = found.plan
     if plan.pump_days is not None:
-        budget = f"{found.result.pump_ms // MS_PER_DAY:,} of {plan.pump_days:,} pump-days are played"
+        budget = f"{found.result.pump_ms // MS_PER_DAY:,} of {plan.pump_days:,} pump-days"
     else:
-        budget = f"{found.origin.elapsed_ms // 60_000} of {plan.minutes} minutes are played"
-    return f'<p class="banner unsure">UNFINISHED: {budget}; --resume goes on</p>'
+        budget = f"{found.origin.elapsed_ms // 60_000} of {plan.minutes} minutes"
+    written = "were played when this page was written"
+    return f'<p class="banner unsure">UNFINISHED: {budget} {written}; --resume goes on</p>'
 
 
 def _other_code() -> str:
@@ -172,6 +176,8 @@ def _other_code() -> str:
 def _worst(found: Findings) -> str:
     """Which fault is worst, by what, and where its story is."""
     headline = headline_of(found)
+    if not found.result.lives:
+        return ""  # of what was not played no fault is innocent
     if not headline:
         return "<p><strong>Worst fault:</strong> none did harm.</p>"
     said: list[str] = []
@@ -200,13 +206,13 @@ def _fault_link(fault: FaultFound) -> str:
 def _faults(found: Findings) -> str:
     head = '<h2 id="faults">Faults, the worst first</h2>'
     if not found.faults:
-        return f"{head}<p>No fault took effect.</p>"
+        return f"{head}<p>{'No fault took effect' if found.result.lives else 'No life was played'}.</p>"
     risks = list(RISKS) if found.plan.patient else []
     columns = (
         "Fault",
         "Violations",
         "Lives",
-        "Lost in each life, beyond the usual",
+        "Therapy lost beyond the usual, mean",
         "Without therapy",
         *(f"{title_of(risk)} in a life" for risk in risks),
         "Volume wrong, mean (largest)",

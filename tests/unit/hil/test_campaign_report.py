@@ -174,7 +174,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     rows = [each for each in lives() if each.seed != 3]  # 4 to 6 wait for it
     found = found_in(tmp_path, rows)
     text = page_of(found)
-    assert "UNFINISHED: 10 of 40 pump-days are played" in text
+    assert "UNFINISHED: 10 of 40 pump-days were played when this page was written; --resume goes on" in text
     assert "2, and 3 that do not count" in part(text, "played")
     document = document_of(found)["played"]
     assert (document["finished"], document["lives"], document["lives_beyond"]) == (False, 2, 3)
@@ -182,6 +182,8 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
     assert "No invariant was violated" not in nothing
+    assert "none did harm" not in nothing
+    assert "No fault took effect" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
