@@ -57,13 +57,13 @@ def replay_command(*, as_json: bool, **given: Any) -> None:
     With --shrink what is printed, and adopted, is the least of it that breaks the same invariant.
     """
     try:
-        violated = _replay(**given, as_json=as_json)
+        ended = _replay(**given, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
         raise
-    if violated is not None:
-        raise violated
+    if ended is not None:
+        raise ended
 
 
 class _Life:
@@ -103,7 +103,8 @@ def _replay(
     shrink: bool,
     directory: str | None,
     as_json: bool,
-) -> InvariantViolated | None:
+) -> PumpbenchError | None:
+    """Tell what was played; returns how that ends, which no document says."""
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
@@ -144,7 +145,7 @@ def _replay(
             refused = error  # after what was found: it may have taken a minute
     _told(seed, plan, life, violation, lines, as_json=as_json, adopted=adopted)
     if refused is not None:
-        raise refused
+        return refused
     return InvariantViolated(
         f"life {seed}, after {counted(len(row), 'deed')}: {violation['invariant']} "
         f"({violation['meaning']}) does not hold: {wrong.found}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing, redirect_stderr
 from dataclasses import replace
@@ -27,6 +28,7 @@ from hil.cli.main import cli
 from hil.cli.terminal import progress_bar
 from hil.errors import BadConfiguration, Interrupted
 from hil.own_paths import path_of
+from tests.simulation.life_mutants import MUTANTS
 from tests.support.for_each import for_each
 
 if TYPE_CHECKING:
@@ -169,6 +171,21 @@ def test_a_budget_that_pays_for_no_life_with_its_forks_is_not_told_as_forks_that
     result.add(lived_by(replace(PLAN, explore=2), 1))
     *_, last = explored_lines(explored_part(result))
     assert last.endswith("; it pays for no life with its forks")
+
+
+def test_what_was_found_is_told_once_although_no_test_can_be_made_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, made_from = next(
+        mutant for mutant in MUTANTS if mutant.what == "a stopped pump turns slowly"
+    ).change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+    words = ("replay", 12, "--plan", "smoke", "--adopt", tmp_path, "--json")
+    assert json.loads(told(*words).stdout)["adopted"] == str(tmp_path / "test_life_12_p3.py")
+    again = told(*words)
+    assert isinstance(again.exception, BadConfiguration)
+    document = json.loads(again.stdout)
+    assert (document["adopted"], document["violation"]["invariant"]) == (None, "P3")
 
 
 def test_ctrl_c_says_where_the_lives_are_and_how_to_go_on(
