@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
@@ -12,6 +13,8 @@ from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+SHOWN_CHARACTERS: Final = 40
 
 
 def path_of(named: str | Path, option: str) -> Path:
@@ -21,14 +24,27 @@ def path_of(named: str | Path, option: str) -> Path:
         os.fsencode(path)
     except (RuntimeError, UnicodeEncodeError):
         path = None
-    if path is None or "\0" in str(path):
+    if not str(named) or path is None or "\0" in str(path):
         raise BadConfiguration(
             f"{str(named)!r} is no path: no such home directory, or a character that no file name has",
+            advice=f"check {option}",
+        )
+    if _is_too_long(path):
+        raise BadConfiguration(
+            f"{str(named)[:SHOWN_CHARACTERS]!r}... is no path: longer than a file name may be",
             advice=f"check {option}",
         )
     if not path.is_absolute():
         check_working_directory()
     return path
+
+
+def _is_too_long(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def check_working_directory() -> None:

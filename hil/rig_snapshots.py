@@ -19,9 +19,11 @@ class RigSnapshot(NamedTuple):
 
 
 def name_of_snapshot(name: object) -> str:
-    """A name of a snapshot; UsageError where it is no text."""
+    """A name of a snapshot; UsageError where it is none."""
     if not isinstance(name, str):
         raise UsageError(f"the name of a snapshot is text, and this is {type(name).__name__}")
+    if not name:  # of any other the bench says it; without one there is no address to ask at
+        raise UsageError("'' is no name of a snapshot", advice="name it")
     return name
 
 

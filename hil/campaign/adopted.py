@@ -64,7 +64,7 @@ def adopt(
 ) -> Path:
     """Write both files into a directory, which is made where it is not there; returns the path of the test.
 
-    BadConfiguration where one of them is there, or cannot be written.
+    BadConfiguration where one of them is there, or cannot be written; then neither is.
     """
     from hil import __version__  # noqa: PLC0415 - it reads what is installed
 
@@ -88,20 +88,34 @@ def adopt(
         part for line in told for part in textwrap.wrap(_in_a_docstring(line), 110, subsequent_indent="    ")
     )
     text = TEST.format(title=title, story="\n".join(wrapped), name=name, file=file.name)
-    for path in (file, test):
-        if path.exists():
-            raise BadConfiguration(
-                f"{path} is there already", advice="take it away, or name another directory"
-            )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(data, indent=1) + "\n", "utf-8")
-        test.write_text(text, "utf-8")
+        there = [path for path in (file, test) if path.exists()]
+        if not there:
+            _write_both({file: json.dumps(data, indent=1) + "\n", test: text})
     except OSError as error:
         raise BadConfiguration(
             f"{directory} cannot be written ({error.strerror})", advice="name another"
         ) from error
+    if there:
+        raise BadConfiguration(
+            f"{there[0]} is there already", advice="take it away, or name another directory"
+        )
     return test
+
+
+def _write_both(contents: dict[Path, str]) -> None:
+    """Write new files: all of them, or none."""
+    begun: list[Path] = []
+    try:
+        for path, content in contents.items():
+            with path.open("x", encoding="utf-8") as new:
+                begun.append(path)
+                new.write(content)
+    except BaseException:
+        for path in begun:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _in_a_docstring(line: str) -> str:

@@ -88,9 +88,9 @@ class DaskWorkers:
     """Handing out takes some 10 ms, and the scheduler of a thousand workers has other work too."""
 
     def __init__(self, host: str, port: int, code: str, clock_ms: Callable[[], int]) -> None:
-        self._name = f"dask://{host}:{port}"
         self._code, self._clock_ms = code, clock_ms
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._name = f"dask://{place}"
         with _kept_quiet() as distributed:
             self._client = self._connected(distributed, place)
             self._killed: type[Exception] = distributed.KilledWorker

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.campaign.cells import cells_of
@@ -168,13 +168,16 @@ def branch_text(branch: Branch) -> str:
 
 
 def read_branch(text: str) -> Branch:
-    """The branch in a text; BadConfiguration where it is none."""
-    if not re.fullmatch(BRANCH, text):
+    """The branch in a text; BadConfiguration where no fork of any life is named so."""
+    pairs = [each.split(":") for each in text.split(",")] if re.fullmatch(BRANCH, text) else []
+    branch = tuple((int(after), int(number)) for after, number in pairs)
+    numbers = [0, *(number for _, number in branch)]
+    in_order = all(one < other for one, other in pairwise(numbers)) and numbers[-1] <= FORKS_MAX
+    if not branch or not in_order or not all(1 <= after <= FORK_DEEDS for after, _ in branch[1:]):
         raise BadConfiguration(
             f"{text[:80]!r} is no branch of a life", advice='name one as the campaign did, such as "12:3"'
         )
-    pairs = (each.split(":") for each in text.split(","))
-    return tuple((int(after), int(number)) for after, number in pairs)
+    return branch
 
 
 @dataclass

@@ -48,12 +48,13 @@ def patient_lines(part: PatientPart, faults: Sequence[FaultPart]) -> Iterator[st
     worse = sorted(
         (each for each in faults if each["more_risk_ms"] > 0), key=lambda each: -each["more_risk_ms"]
     )
+    if worse:
+        yield "  by fault, while in effect and a day after: time at risk beyond the usual, in the mean of its lives"
     for each in worse[:FAULTS_SHOWN]:
         risks_ms = each["risks_ms"]
         yield (
-            f"  {each['fault']}: {_hours(each['more_risk_ms'])} a life more than usual; while it took effect, and a "
-            f"day after, withdrawal {_hours(risks_ms['withdrawal_risk_ms'])}, "
-            f"overdose {_hours(risks_ms['overdose_risk_ms'])} (lives: {each['lives']})"
+            f"  {each['fault']}: {_hours(each['more_risk_ms'])} (lives: {each['lives']}; in all withdrawal "
+            f"{_hours(risks_ms['withdrawal_risk_ms'])}, overdose {_hours(risks_ms['overdose_risk_ms'])})"
         )
     if len(worse) > FAULTS_SHOWN:
         yield f"  {counted(len(worse) - FAULTS_SHOWN, 'fault')} more with more risk than usual; --json has all"

@@ -11,13 +11,17 @@ import sqlite3
 import sys
 from contextlib import closing, contextmanager, suppress
 from importlib import metadata
-from typing import TYPE_CHECKING, Final, NamedTuple
+from operator import index
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from firmware_emu.faults.catalogue import FAULTS
 from hil.campaign.deed import Event
-from hil.campaign.exploring import Explored
+from hil.campaign.exploring import Explored, read_branch
 from hil.campaign.measuring import FaultLived
-from hil.campaign.playing import Lived
-from hil.errors import BadConfiguration, InUse
+from hil.campaign.plan import LAST_SEED
+from hil.campaign.playing import RAISED, Lived
+from hil.campaign.properties import INVARIANTS
+from hil.errors import BadConfiguration, InUse, PumpbenchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,10 @@ VERSION: Final = 3
 APPLICATION_ID: Final = 0x504D5043
 """By which the file is known as ours: "PMPC"."""
 WAIT_S: Final = 1.0
+WHOLE_MAX: Final = 2**63 - 1
+"""What SQLite holds."""
+LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999, since 1970."""
 TABLES: Final = (
     """CREATE TABLE campaign (plan TEXT NOT NULL, code TEXT NOT NULL, elapsed_ms INTEGER NOT NULL,
         pumpbench TEXT NOT NULL, python TEXT NOT NULL, began_at_s INTEGER NOT NULL, runs INTEGER NOT NULL)""",
@@ -66,8 +74,7 @@ class LivesFile:
 
     def elapsed_ms(self) -> int:
         """How long has been played so far, by the host's clock, over all runs."""
-        (row,) = self._connection.execute("SELECT elapsed_ms FROM campaign")
-        return int(row[0])
+        return self.origin().elapsed_ms
 
     def add(self, lived: Lived, elapsed_ms: int) -> None:
         """Keep a life, and how long has been played so far."""
@@ -95,31 +102,26 @@ class LivesFile:
     def lives(self) -> Iterator[Lived]:
         """All lives that are kept, by their seeds."""
         for row in self._connection.execute(f"SELECT {_COLUMNS} FROM lives ORDER BY seed"):  # noqa: S608 - ours
-            seed, pump_ms, marks, pairs, invariant, found, measured, faults, story, *forked = row
-            branch, deeds, cells, explored = forked
-            forks, fork_deeds, fork_ms, fork_marks, fork_cells = json.loads(explored)
-            yield Lived(
-                seed,
-                pump_ms,
-                tuple(json.loads(marks)),
-                tuple((fault, work) for fault, work in json.loads(pairs)),
-                invariant,
-                found,
-                tuple((name, tuple(values)) for name, values in json.loads(measured).items()),
-                tuple(FaultLived(*each) for each in json.loads(faults)),
-                tuple(Event(*each) for each in json.loads(story)),
-                branch,
-                deeds,
-                _names(json.loads(cells)),
-                Explored(forks, fork_deeds, fork_ms, tuple(fork_marks), _names(fork_cells)),
-            )
+            try:
+                lived = _lived(row)
+            except (ValueError, TypeError, RecursionError, PumpbenchError) as error:
+                raise sqlite3.DataError(f"no campaign writes life {row[0]!r} so: {error}") from error
+            yield lived
 
     def origin(self) -> Origin:
         """Who played the lives, and when."""
-        (row,) = self._connection.execute(
-            "SELECT code, pumpbench, python, began_at_s, runs, elapsed_ms FROM campaign"
-        )
-        return Origin(*row)
+        columns = "code, pumpbench, python, began_at_s, runs, elapsed_ms"
+        code, pumpbench, python, *numbers = self._said(columns)
+        if not all(type(each) is int and 0 <= each <= LAST_SECOND for each in numbers):
+            raise sqlite3.DataError(f"no campaign writes times and runs so: {numbers}")
+        return Origin(str(code), str(pumpbench), str(python), *numbers)
+
+    def _said(self, columns: str) -> tuple[Any, ...]:
+        """What the file says of itself."""
+        rows = self._connection.execute(f"SELECT {columns} FROM campaign").fetchall()  # noqa: S608 - ours
+        if len(rows) != 1:
+            raise sqlite3.DataError(f"it says {len(rows)} times what its lives are of, and not once")
+        return tuple(rows[0])
 
     def take(self) -> None:
         """Count another run, so that none but it can have the file from now on."""
@@ -153,6 +155,7 @@ class LivesFile:
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     def _check(self, path: Path, plan: str, code: str | None) -> None:
+        """`code`: that which goes on with it; None: it is only read."""
         marks = [self._connection.execute(f"PRAGMA {name}").fetchone()[0] for name in _MARKS]
         if marks[0] != APPLICATION_ID:
             raise BadConfiguration(f"{path} is no file of a campaign", advice="name another")
@@ -162,11 +165,12 @@ class LivesFile:
                 f"version {VERSION}",
                 advice="begin anew, with another file",
             )
-        (row,) = self._connection.execute("SELECT plan, code FROM campaign")
+        row = self._said("plan, code")
         if row[0] != plan:
             raise BadConfiguration(
                 f"{path} has lives of another plan",
-                advice="resume with the plan it began with, or name another",
+                advice="name the plan it began with, and --minutes and --explore as it began"
+                + ("" if code is None else ", or another file"),
             )
         if code is not None and row[1] != code:
             raise BadConfiguration(
@@ -178,6 +182,46 @@ class LivesFile:
 _COLUMNS: Final = (
     "seed, pump_ms, marks, pairs, invariant, found, measured, faults, story, branch, deeds, cells, explored"
 )
+
+
+def _lived(row: tuple[Any, ...]) -> Lived:
+    """A life as it was kept; ValueError, TypeError or an error of ours where no campaign keeps one so."""
+    seed, pump_ms, marks, pairs, invariant, found, measured, faults, story, branch, deeds, cells, explored = (
+        row
+    )
+    forks, fork_deeds, fork_ms, fork_marks, fork_cells = json.loads(explored)
+    if invariant is not None and invariant != RAISED and invariant not in INVARIANTS:
+        raise ValueError(f"there is no invariant {invariant!r}")
+    if branch:
+        read_branch(branch)
+    return Lived(
+        _whole(seed, LAST_SEED),
+        _whole(pump_ms),
+        _names(json.loads(marks)),
+        tuple((str(fault), str(work)) for fault, work in json.loads(pairs)),
+        invariant,
+        str(found),
+        tuple((name, tuple(map(index, values))) for name, values in json.loads(measured).items()),
+        tuple(_fault_lived(*each) for each in json.loads(faults)),
+        tuple(Event(_whole(at_ms), str(deed), _whole(number)) for at_ms, deed, number in json.loads(story)),
+        branch,
+        _whole(deeds),
+        _names(json.loads(cells)),
+        Explored(_whole(forks), _whole(fork_deeds), _whole(fork_ms), _names(fork_marks), _names(fork_cells)),
+    )
+
+
+def _fault_lived(name: str, *numbers: int) -> FaultLived:
+    if name not in FAULTS:
+        raise ValueError(f"the catalogue has no fault {name!r}")
+    effects, at_work_ms, lost_ms, error_nl, at_end, *risks = map(_whole, numbers)
+    return FaultLived(name, effects, at_work_ms, lost_ms, error_nl, bool(at_end), *risks)
+
+
+def _whole(value: object, last: int = WHOLE_MAX) -> int:
+    if not isinstance(value, int) or not 0 <= value <= last:
+        raise ValueError(f"{value!r} is no whole number from 0 to {last}")
+    return value
 
 
 def _names(names: list[str]) -> tuple[str, ...]:
@@ -195,8 +239,7 @@ def lives_file(path: Path, *, plan: str, code: str, resume: bool, now_s: int = 0
     `plan` and `code` say what its lives are of, `now_s` when it is (since 1970). BadConfiguration where it cannot be
     that; InUse where another run has it.
     """
-    exists = path.exists()
-    if exists and not resume:
+    if not resume and _is_there(path):
         raise BadConfiguration(f"{path} exists", advice="go on with --resume, or name another with --out")
     with _connected(path, "check --out") as file:
         if file.is_empty():
@@ -214,11 +257,20 @@ def kept_lives(path: Path, *, plan: str) -> Iterator[LivesFile]:
 
     BadConfiguration where it is none, or of another plan; InUse where a run has it.
     """
-    if not path.is_file():
+    if not _is_there(path):
         raise BadConfiguration(f"there is no file {path}", advice="name the file of a campaign")
     with _connected(path, "name the file of a campaign") as file:
         file._check(path, plan, None)
         yield file
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise BadConfiguration(
+            f"{path} cannot be read or written ({error.strerror})", advice="name another file"
+        ) from error
 
 
 @contextmanager
@@ -231,5 +283,10 @@ def _connected(path: Path, advice: str) -> Iterator[LivesFile]:
         if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
             raise InUse(
                 f"another run plays into {path}", advice="wait for it, or name another file"
+            ) from error
+        if isinstance(error, sqlite3.OperationalError) and "disk is full" in str(error):
+            raise BadConfiguration(
+                f"there is no room for {path}; the lives in it are kept",
+                advice="make room, then go on with --resume",
             ) from error
         raise BadConfiguration(f"{path} cannot be read or written ({error})", advice=advice) from error

@@ -132,7 +132,9 @@ KEYS: Final[dict[str, Key]] = {
         lambda value: isinstance(value, str) and value in POLICIES,
         {"enum": list(POLICIES)},
     ),
-    "faults": _names("faults of the catalogue that lives have (default: all)", FAULTS),
+    "faults": _names(
+        "faults of the catalogue that come by chance (default: all); quiet stretches have their own", FAULTS
+    ),
     "invariants": _names("what must hold (default: all)", INVARIANTS),
     "marks": _names("what at least one life should reach (default: all)", MARKS),
     "weights": _table(
@@ -328,7 +330,8 @@ def load_plan(named: str) -> Plan:
 def _contents(path: Path, named: str) -> bytes:
     try:
         if not path.is_file():
-            raise FileNotFoundError(2, "there is no such file")
+            missing = "it is no file" if path.exists() else "there is no such file"
+            raise FileNotFoundError(2, missing)
         with path.open("rb") as file:
             data = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:

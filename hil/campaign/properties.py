@@ -184,7 +184,7 @@ class Properties:
         state = controller.records.therapy.state
         if state in STANDING:
             primes = Activity.PRIME in controller.therapy.deliveries.activity
-            self.hold("P3", primes, f"{run.count} strokes commanded in {state.name}")
+            self.hold("P3", primes, f"strokes commanded in {state.name}: {run.count}")
         rated = run.rate_numerator * self.stroke_nl * MS_PER_DAY
         self.hold("P2", rated <= self.rate_max_nl_per_day * run.stroke_denominator, "a row of", run)
         if not controller.therapy.deliveries.each_stroke_counts:

@@ -59,7 +59,7 @@ ARGUMENTS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "start": (START_WORDS.__contains__, f"one of {', '.join(START_WORDS)}"),
 }
 """What can be said of a deed, and what is expected of it."""
-_DEED: Final = re.compile(r"\s*(\d{1,100})(?::(\w+)(?:\(([^()]*)\))?)?\s*(?:,|$)")
+_DEED: Final = re.compile(r"\s*([0-9]{1,100})(?::(\w+)(?:\(([^()]*)\))?)?\s*(?:,|$)")
 
 
 def planned_row(plan: Plan, seed: int) -> dict[int, Deed]:
@@ -113,7 +113,7 @@ def _arguments(said: str) -> tuple[Argument, ...]:
     arguments = []
     for each in filter(None, map(str.strip, said.split(","))):
         name, _, value = each.partition("=")
-        number = re.fullmatch(r"-?\d{1,15}", value)
+        number = re.fullmatch(r"-?[0-9]{1,15}", value)
         arguments.append((name, int(value) if number else None if value == "none" else value))
     return tuple(arguments)
 

@@ -52,6 +52,8 @@ class Shrunk(NamedTuple):
     elapsed_ms: int
     stopped_early: bool
     """The bound was reached: fewer deeds might do."""
+    faults: frozenset[str] = frozenset()
+    """Those that took effect in these deeds: without any other the invariant does not hold either."""
 
     def lines(self) -> list[str]:
         """The story, a line for each moment of a deed."""
@@ -105,17 +107,20 @@ class Shrinking:
                 break
         else:
             least, last, stopped_early = first.row, first, True
+        life = last.lives[0]
+        life.measuring.finish()
         return Shrunk(
             self._seed,
             self._wanted.invariant,
             self._wanted.found if last.wrong is None else last.wrong.found,
             least,
             row_text(least, planned_row(self._plan, self._seed)),
-            last.lives[0].story,
+            life.story,
             len(first.row),
             self.plays,
             self._clock_ms() - self._began_ms,
             stopped_early,
+            frozenset(each.name for each in life.measuring.faults),
         )
 
     def _least(self, row: Row) -> tuple[Row, bool]:

@@ -36,7 +36,14 @@ from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
 from hil.cli.quantities import WholeNumber
-from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
+from hil.errors import (
+    BadConfiguration,
+    Interrupted,
+    InvariantViolated,
+    PumpbenchError,
+    UsageError,
+    in_one_line,
+)
 from hil.own_paths import path_of
 from hil.quantity_words import counted
 from hil.targets.schemes import host_and_port
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     from hil.campaign.workers import Workers
 
 MS_PER_DAY: Final = 86_400_000
+MS_PER_HOUR: Final = 3_600_000
 MS_PER_YEAR: Final = 365 * MS_PER_DAY
 WORKERS_MAX: Final = 256
 VIOLATIONS_SHOWN: Final = 20
@@ -165,7 +173,10 @@ def _run(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
         running = Campaign(plan, file, _clock_ms)
-        with unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)):
+        with (
+            _interrupted_in_words(path),
+            unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)),
+        ):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
             took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
@@ -193,6 +204,17 @@ def _run(
         f"an invariant does not hold in {len(result.violations)} of {counted(result.lives, 'seed')}",
         advice="see them with the commands above",
     )
+
+
+@contextmanager
+def _interrupted_in_words(path: Path) -> Iterator[None]:
+    """After Ctrl-C says what there is, and how to go on: a campaign sends nothing, so that this would say nothing."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise Interrupted(
+            f"the lives that were played are in {path}", advice="go on with --resume"
+        ) from interrupt
 
 
 def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], Workers]:
@@ -285,11 +307,19 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
     worst = next(iter(document["faults"]), None)
     if worst is None:
         return
-    harms = [f"at work in {counted(len(worst['violations']), 'violation')}"] if worst["violations"] else []
-    for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy")):
-        more_h: float = worst[key] / 3_600_000  # type: ignore[literal-required] # both are there
-        if more_h > 0:
-            harms.append(f"{more_h:.1f} h more {words} than usual in each life of {worst['lives']}")
+    harms = []
+    if broken := len(worst["violations"]):
+        harms.append(f"at work in {broken} of {counted(len(document['violations']), 'violation')}")
+        if without := len(worst["violations_without"]):
+            harms[0] += f" ({without} {'comes' if without == 1 else 'come'} without it too)"
+    more = [
+        f"{worst[key] / MS_PER_HOUR:.1f} h more {words}"  # type: ignore[literal-required] # both are there
+        for key, words in (("more_risk_ms", "at risk"), ("more_lost_ms", "without therapy"))
+        if worst[key] > 0  # type: ignore[literal-required] # as above
+    ]
+    if more:
+        lives = "in one life" if worst["lives"] == 1 else f"in the mean of {worst['lives']} lives"
+        harms.append(f"{' and '.join(more)} than usual {lives}")
     if harms:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 

@@ -111,7 +111,9 @@ class ReplayPart(TypedDict):
     pump_days: Annotated[int, "days of the pump, rounded down"]
     story: Annotated[list[EventPart], "all that was done, in its order"]
     violation: Annotated[ViolationPart | None, "null: all held"]
-    adopted: Annotated[str | None, "test that was made of it; null: none was asked for"]
+    adopted: Annotated[
+        str | None, "test that was made of it; null: none was asked for, or it could not be written"
+    ]
 
 
 class PlansPart(TypedDict):

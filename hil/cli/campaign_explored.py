@@ -40,10 +40,9 @@ def explored_lines(explored: ExploredPart | None) -> Iterator[str]:
         f"{explored['deeds']:,} deeds in {explored['pump_days']:,.1f} pump-days"
     )
     for same in explored["same_budget"]:
-        yield (
-            f"for {same['budget']:,} {same['by']}: {_words(same['alone'])}; "
-            f"with forks {_words(same['with_forks'])}"
-        )
+        forked = same["with_forks"]
+        paid = f"with forks {_words(forked)}" if forked["lives"] else "it pays for no life with its forks"
+        yield f"for {same['budget']:,} {same['by']}: {_words(same['alone'])}; {paid}"
 
 
 def _same_budget(by: str, same: SameBudget, unit: int) -> SameBudgetPart:

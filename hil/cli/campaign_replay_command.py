@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from hil.campaign.adopted import adopt
-from hil.campaign.exploring import read_branch
+from hil.campaign.exploring import FORK_DEEDS, read_branch
 from hil.campaign.plan import LAST_SEED, check_of_deeds, load_plan
 from hil.campaign.playing import played_life
 from hil.campaign.row import Rows, Wrong, planned_row, row_of_text, row_text
@@ -21,7 +21,7 @@ from hil.cli.output import tell_lines
 from hil.cli.quantities import WholeNumber
 from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
 from hil.own_paths import path_of
-from hil.quantity_words import counted
+from hil.quantity_words import counted, exact_duration_of_ms
 
 if TYPE_CHECKING:
     from hil.campaign.deed import Deed, Event
@@ -39,7 +39,7 @@ Exit codes:
 
 
 @click.command("replay", epilog=EXIT_CODES)
-@click.argument("seed", type=WholeNumber(f"0 to {LAST_SEED}"))
+@click.argument("seed", metavar="SEED", type=WholeNumber(f"0 to {LAST_SEED}"))
 @click.option("--plan", "plan_named", metavar="PLAN", required=True, help="The plan of the life.")
 @click.option("--branch", "branch_named", metavar="BRANCH", help="A fork of it, as the campaign named it.")
 @click.option(
@@ -57,13 +57,13 @@ def replay_command(*, as_json: bool, **given: Any) -> None:
     With --shrink what is printed, and adopted, is the least of it that breaks the same invariant.
     """
     try:
-        violated = _replay(**given, as_json=as_json)
+        ended = _replay(**given, as_json=as_json)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
         raise
-    if violated is not None:
-        raise violated
+    if ended is not None:
+        raise ended
 
 
 class _Life:
@@ -83,10 +83,15 @@ class _Life:
                 sum(each.talk.now_ms for each in played.lives),
             )
             return
-        lived, self.story, self.row = played_life(plan, seed, read_branch(branch) if branch else ())
+        forked = read_branch(branch) if branch else ()
+        lived, self.story, self.row = played_life(plan, seed, forked)
         self.pump_ms = lived.pump_ms
         if lived.invariant is not None:
             self.wrong = Wrong(lived.invariant, lived.found)
+        elif forked and len(self.row) < sum(after for after, _ in forked) + FORK_DEEDS:
+            raise BadConfiguration(
+                f"life {seed} has no branch {branch!r}: it ends after {counted(len(self.row) - FORK_DEEDS, 'deed')}"
+            )
 
 
 def _replay(
@@ -98,7 +103,8 @@ def _replay(
     shrink: bool,
     directory: str | None,
     as_json: bool,
-) -> InvariantViolated | None:
+) -> PumpbenchError | None:
+    """Tell what was played; returns how that ends, which no document says."""
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
@@ -130,12 +136,16 @@ def _replay(
             violation["shrunk"] = part = shrunk_part(plan_named, shrunk)
             lines = [f"life {seed}:", *shrunk_lines(part)]
             row, story, wrong = shrunk.row, shrunk.story, Wrong(shrunk.invariant, shrunk.found)
-    adopted = None if into is None else adopt(into, plan, seed, row, wrong, story)
-    if adopted is not None:
-        lines.append(f"adopted: {adopted}")
-    _told(
-        seed, plan, life, violation, lines, as_json=as_json, adopted=None if adopted is None else str(adopted)
-    )
+    adopted, refused = None, None
+    if into is not None:
+        try:
+            adopted = str(adopt(into, plan, seed, row, wrong, story))
+            lines.append(f"adopted: {adopted}")
+        except BadConfiguration as error:
+            refused = error  # after what was found: it may have taken a minute
+    _told(seed, plan, life, violation, lines, as_json=as_json, adopted=adopted)
+    if refused is not None:
+        return refused
     return InvariantViolated(
         f"life {seed}, after {counted(len(row), 'deed')}: {violation['invariant']} "
         f"({violation['meaning']}) does not hold: {wrong.found}"
@@ -167,5 +177,6 @@ def _told(
         return
     shown = [] if violation is not None and violation["shrunk"] is not None else story_lines(life.story)
     if violation is None:
-        lines = [f"life {seed}: {counted(len(life.row), 'deed')} in {days} days; every invariant held"]
+        time = f"{days} days" if days > 1 else exact_duration_of_ms(life.pump_ms)
+        lines = [f"life {seed}: {counted(len(life.row), 'deed')} in {time}; every invariant held"]
     tell_lines(map(in_one_line, [*shown, *lines]))

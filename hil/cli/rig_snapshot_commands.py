@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,10 +112,15 @@ def fork(bench: Bench, *, to: Path, name: str, memory_id: int | None) -> None:
     The other was started with the same profile and --control. Neither ever answers as the other does: the fork has no
     session, its memory another id, and it draws other random numbers.
     """
-    kept = bench.rig.snapshot(name)
-    document = bench.rig.read_snapshot(name)
-    bench.rig.forget(name)
-    other = RigClient(*place_of(to))
+    place = place_of(to)
+    taken = {each.name for each in bench.rig.snapshots()}
+    here = next(each for each in (f"{FORKED}-{number}" for number in count(1)) if each not in taken)
+    kept = bench.rig.snapshot(here)
+    try:
+        document = bench.rig.read_snapshot(here)
+    finally:
+        bench.rig.forget(here)
+    other = RigClient(*place)
     try:
         other.put_snapshot(name, document)
         restored = other.restore(name, memory_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -69,8 +69,9 @@ def progress_bar(what: str, *, unit: Callable[[], str] = str) -> Iterator[Callab
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[unit]}"),
+        TextColumn(
+            "{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"
+        ),  # what finds no room is its end
     )
     bar = Progress(*columns, console=_console(stderr=True), transient=True, auto_refresh=False)
     task = bar.add_task(what, unit=unit())

@@ -83,6 +83,9 @@ class FaultPart(TypedDict):
     lives: Annotated[int, "in how many lives it took effect"]
     effects: Annotated[int, "how often it did, as the catalogue counts"]
     violations: Annotated[list[int], "seeds of lives that broke an invariant while it was at work"]
+    violations_without: Annotated[
+        list[int], "of these, seeds of lives that break it without the fault too, by their fewest deeds"
+    ]
     at_work_ms: Annotated[int, "how long it took effect, and a day after each time"]
     lost_ms: Annotated[int, "how much of that time was without therapy"]
     more_lost_ms: Annotated[int, "how much more than usual that is in each of its lives; below 0: less"]

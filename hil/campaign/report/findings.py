@@ -118,6 +118,14 @@ class Findings:
     shrunk: dict[int, Shrunk] = field(default_factory=dict)
     """What is left, by seed, of lives that broke an invariant and were shrunk."""
 
+    def without(self, fault: FaultFound) -> list[int]:
+        """Of its violations, seeds of those that come without it too: in their fewest deeds it took no effect."""
+        return [
+            seed
+            for seed in fault.violations
+            if seed in self.shrunk and fault.name not in self.shrunk[seed].faults
+        ]
+
     @property
     def usual(self) -> Usual:
         """How much of all time was with harm."""

@@ -95,6 +95,7 @@ def _fault(found: Findings, fault: FaultFound) -> FaultPart:
         "lives": fault.lives,
         "effects": fault.effects,
         "violations": fault.violations,
+        "violations_without": found.without(fault),
         "at_work_ms": fault.at_work_ms,
         "lost_ms": fault.lost_ms,
         "more_lost_ms": fault.more_lost_ms(found.usual),

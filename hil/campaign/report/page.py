@@ -65,8 +65,11 @@ td a{white-space:nowrap}
 """
 _HEADLINE: Final = {
     "violations": ("most violations", "at work in {}"),
-    "risk": ("most time of patients at risk", "{} more than usual in each life in which it took effect"),
-    "lost": ("most therapy lost", "{} more than usual in each life in which it took effect"),
+    "risk": (
+        "most time of patients at risk",
+        "{} more than usual, in the mean of the lives in which it took effect",
+    ),
+    "lost": ("most therapy lost", "{} more than usual, in the mean of the lives in which it took effect"),
     "volume": ("most wrong volume", "{} at a refill, in the mean"),
 }
 """What is said of the worst fault of each kind of harm."""
@@ -156,10 +159,11 @@ def _unfinished(found: Findings) -> str:
         return ""
     plan = found.plan
     if plan.pump_days is not None:
-        budget = f"{found.result.pump_ms // MS_PER_DAY:,} of {plan.pump_days:,} pump-days are played"
+        budget = f"{found.result.pump_ms // MS_PER_DAY:,} of {plan.pump_days:,} pump-days"
     else:
-        budget = f"{found.origin.elapsed_ms // 60_000} of {plan.minutes} minutes are played"
-    return f'<p class="banner unsure">UNFINISHED: {budget}; --resume goes on</p>'
+        budget = f"{found.origin.elapsed_ms // 60_000} of {plan.minutes} minutes"
+    written = "were played when this page was written"
+    return f'<p class="banner unsure">UNFINISHED: {budget} {written}; --resume goes on</p>'
 
 
 def _other_code() -> str:
@@ -172,6 +176,8 @@ def _other_code() -> str:
 def _worst(found: Findings) -> str:
     """Which fault is worst, by what, and where its story is."""
     headline = headline_of(found)
+    if not found.result.lives:
+        return ""  # of what was not played no fault is innocent
     if not headline:
         return "<p><strong>Worst fault:</strong> none did harm.</p>"
     said: list[str] = []
@@ -182,6 +188,8 @@ def _worst(found: Findings) -> str:
         head = "" if said else "Worst fault, "
         story = _story_of(found, fault)
         seen = f" (story: {story})" if story and kind != "volume" else ""
+        if kind == "violations" and (without := found.without(fault)):
+            amount += f"; without it too in {', '.join(_life_link(found, seed) for seed in without)}"
         said.append(
             f"<li><strong>{(head + what).capitalize()}: {_fault_link(fault)}</strong>{seen}: {how.format(amount)}</li>"
         )
@@ -198,13 +206,13 @@ def _fault_link(fault: FaultFound) -> str:
 def _faults(found: Findings) -> str:
     head = '<h2 id="faults">Faults, the worst first</h2>'
     if not found.faults:
-        return f"{head}<p>No fault took effect.</p>"
+        return f"{head}<p>{'No fault took effect' if found.result.lives else 'No life was played'}.</p>"
     risks = list(RISKS) if found.plan.patient else []
     columns = (
         "Fault",
         "Violations",
         "Lives",
-        "Lost in each life, beyond the usual",
+        "Therapy lost beyond the usual, mean",
         "Without therapy",
         *(f"{title_of(risk)} in a life" for risk in risks),
         "Volume wrong, mean (largest)",
@@ -219,7 +227,8 @@ def _faults(found: Findings) -> str:
     return (
         f"{head}<p>Ranked by lives that broke an invariant while the fault was at work, then by what patients "
         "risked, then by how much more therapy than usual was lost, then by the error of the volume. A fault is at "
-        f"work while it takes effect and a day after it; of all time {lost} was without therapy.</p>"
+        f"work while it takes effect and a day after it; of all time {lost} was without therapy. A high place is a "
+        "reason to read a story, and no proof.</p>"
         f"{table(columns, rows[:_OPEN_ROWS], 'measured')}{more}"
     )
 
@@ -306,8 +315,8 @@ def _violations(found: Findings, stories: int) -> str:
 
 def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> str:
     invariant = lived.invariant or ""
-    faults = ", ".join(link(anchor_of(name, "f-"), name) for name in at_work_in(lived)) or "none"
     shrunk = found.shrunk.get(lived.seed)
+    faults = ", ".join(_at_work(name, shrunk) for name in at_work_in(lived)) or "none"
     told = "" if shrunk is None else _least(found, shrunk, open_=open_)
     told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
     again = page_text(replay_of(found, lived.seed, lived.branch))
@@ -316,6 +325,11 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
         f"<p>Faults at work: {faults}. Again: <code>{again}</code></p>{told}</section>"
     )
+
+
+def _at_work(name: str, shrunk: Shrunk | None) -> str:
+    needless = shrunk is not None and name not in shrunk.faults
+    return link(anchor_of(name, "f-"), name) + (" (comes without it too)" if needless else "")
 
 
 def _least(found: Findings, shrunk: Shrunk, *, open_: bool) -> str:

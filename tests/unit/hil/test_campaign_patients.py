@@ -145,10 +145,10 @@ def test_faults_with_more_risk_than_usual_are_told_the_worst_first(tmp_path: Pat
     assert lines[0] == (
         "patients: at risk of withdrawal for 5.0 h (lives: 1), of an overdose for 1.0 h (lives: 1)"
     )
-    assert lines[1].startswith("  siphon: 4.0 h a life more than usual; ")
-    assert lines[1].endswith("withdrawal 5.0 h, overdose 0.0 h (lives: 1)")
-    assert lines[2].startswith("  mri: 0.9 h a life more than usual; ")
-    assert lines[3:] == [f"  {NO_DIAGNOSIS}"]
+    assert "time at risk beyond the usual, in the mean of its lives" in lines[1]
+    assert lines[2] == "  siphon: 4.0 h (lives: 1; in all withdrawal 5.0 h, overdose 0.0 h)"
+    assert lines[3].startswith("  mri: 0.9 h (lives: 1; ")
+    assert lines[4:] == [f"  {NO_DIAGNOSIS}"]
 
 
 def test_whoever_is_told_of_patients_is_told_that_it_is_no_diagnosis(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     rows = [each for each in lives() if each.seed != 3]  # 4 to 6 wait for it
     found = found_in(tmp_path, rows)
     text = page_of(found)
-    assert "UNFINISHED: 10 of 40 pump-days are played" in text
+    assert "UNFINISHED: 10 of 40 pump-days were played when this page was written; --resume goes on" in text
     assert "2, and 3 that do not count" in part(text, "played")
     document = document_of(found)["played"]
     assert (document["finished"], document["lives"], document["lives_beyond"]) == (False, 2, 3)
@@ -182,6 +182,8 @@ def test_an_unfinished_run_and_lives_that_do_not_count_are_said(tmp_path: Path) 
     nothing = page_of(found_in(tmp_path, []))
     assert "No life was played: nothing is shown" in nothing
     assert "No invariant was violated" not in nothing
+    assert "none did harm" not in nothing
+    assert "No fault took effect" not in nothing
     assert 'class="mark"><b class="good"' not in nothing
 
 
@@ -468,6 +470,30 @@ def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
     assert sum(each["shrunk"] is not None for each in document["violations"]) == min(
         3, len(document["violations"])
     )
+
+
+def test_a_fault_without_which_the_invariant_does_not_hold_either_is_told_not_to_be_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.what == "a stopped pump turns slowly")
+    owner, name, made_from = mutant.change
+    monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
+    report = tmp_path / "report"
+    done = told("run", "smoke", "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    document = json.loads((report / JSON_NAME).read_text())
+    stories = {
+        each["seed"]: each["shrunk"]["story"] for each in document["violations"] if each["shrunk"] is not None
+    }
+    without = {fault["fault"]: fault["violations_without"] for fault in document["faults"]}
+    for fault, seeds in without.items():
+        for seed in seeds:
+            assert not any(f"fault {fault}" in each["deed"] for each in stories[seed])
+    worst = document["faults"][0]
+    assert worst["violations_without"]
+    page = (report / PAGE_NAME).read_text()
+    assert "; without it too in " in page
+    assert " (comes without it too)" in page
+    assert " without it too), " in done.output
 
 
 # In a browser

@@ -205,12 +205,31 @@ def test_the_summary_says_how_much_more_forks_reached_for_the_same_budget(tmp_pa
         assert words in done.output
 
 
-@for_each("text", ["12:3", "12:3,2:7", "0:1", "7:48,4:1,3:2"])
+@for_each("text", ["12:3", "12:3,2:7", "0:1", "7:2,4:5,3:1000"])
 def test_a_branch_is_read_as_it_is_written(text: str) -> None:
     assert branch_text(read_branch(text)) == text
 
 
-@for_each("text", ["", "12", "12:3,", ":", "a:b", "12:3;2:7", "-1:3", "1:1\n", "9" * 99])
+@for_each(
+    "text",
+    [
+        "",
+        "12",
+        "12:3,",
+        ":",
+        "a:b",
+        "12:3;2:7",
+        "-1:3",
+        "1:1\n",
+        "9" * 99,
+        "\u0661:\u0661",
+        "1:0",
+        "1:1001",
+        "7:48,4:1",
+        "7:1,0:2",
+        "7:1,5:2",
+    ],
+)
 def test_what_is_no_branch_is_refused_in_one_sentence(text: str) -> None:
     with pytest.raises(BadConfiguration, match=r"is no branch of a life; name one as the campaign did"):
         read_branch(text)

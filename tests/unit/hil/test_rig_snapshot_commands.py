@@ -125,11 +125,22 @@ def test_another_emulator_goes_on_from_here_and_both_have_a_future(files: list[s
     assert shell("snapshot") == "no snapshot is kept\n", "of a fork nothing stays behind"
 
 
+def test_a_fork_leaves_what_is_kept_here_under_its_name_as_it_was(files: list[str], shell: Shell) -> None:
+    shell("snapshot", "forked")
+    shell("snapshot", "forked-1")
+    before = shell("snapshot")
+    shell("advance", "3:00")
+    shell("fork", "--to", files[1])
+    shell("fork", "--to", files[1], "--name", "forked-1")
+    assert shell("snapshot") == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "kind", "sentence"),
     [
         (("restore", "nothing"), UsageError, "there is no snapshot 'nothing'; there are: none"),
         (("snapshot", "a b"), UsageError, "name"),
+        (("snapshot", ""), UsageError, "'' is no name of a snapshot; name it"),
         (("snapshot", "--forget"), UsageError, "which snapshot is not said"),
         (("restore", "x", "--memory-id", "none"), UsageError, "'none' is no memory id"),
         (("restore", "x", "--file", "/nonexistent.json"), BadConfiguration, "cannot be read"),
