@@ -129,7 +129,8 @@ class Crystal(Component):
         """Go on from this tick at another pace; strokes turned at a pace that is not its own are counted."""
         if abs(drift_ppm) > DRIFT_MAX_PPM:
             raise ValueError(f"no oscillator runs {drift_ppm} ppm too fast")
-        self.begin(now_ms, self.tick_of(now_ms))
+        standing_ms = self.standing_since_ms
+        self.begin(now_ms if standing_ms is None else standing_ms, self.tick_of(now_ms))
         self.strokes_skewed = self.skewed(strokes_turned)
         self.strokes_skewed_since = None if drift_ppm == self.rated_drift_ppm else strokes_turned
         self.drift_ppm = drift_ppm
