@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hil.campaign.playing import Lived
     from hil.campaign.workers import Workers
 
+MS_PER_YEAR: Final = 365 * MS_PER_DAY
 AHEAD: Final = 2
 """Batches of lives that are handed out for each worker, so that none waits for another."""
 BATCH_LIVES_MAX: Final = 1_000
@@ -62,6 +63,11 @@ class Result:
     harm: Harm = field(default_factory=Harm)
     cohort: Cohort = field(default_factory=Cohort)
 
+    @property
+    def pump_days(self) -> int:
+        """Days of pumps that were played, rounded down."""
+        return self.pump_ms // MS_PER_DAY
+
     def add(self, lived: Lived) -> None:
         """The next life."""
         self.lives += 1
@@ -79,6 +85,11 @@ class Result:
         self.same_deeds.add(lived, lived.deeds, deeds)
         if lived.invariant is not None:
             self.violations.append(lived)
+
+
+def pump_years_per_s(pump_ms: int, elapsed_ms: int) -> float:
+    """How fast was played, in years of pumps for each second; `elapsed_ms` is of the host."""
+    return round(pump_ms / MS_PER_YEAR * 1_000 / max(elapsed_ms, 1), 3)
 
 
 class Campaign:

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.campaign.exploring import read_branch
 from hil.campaign.plan import KINDS
-from hil.campaign.playing import played_life
-from hil.campaign.row import FORKS_KEPT, Rows, Wrong, planned_row, row_text
+from hil.campaign.playing import Wrong, played_life
+from hil.campaign.row import FORKS_KEPT, Rows, planned_row, row_text
 from hil.campaign.simpler import simpler
-from hil.campaign.story import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,10 +51,6 @@ class Shrunk(NamedTuple):
     elapsed_ms: int
     stopped_early: bool
     """The bound was reached: fewer deeds might do."""
-
-    def lines(self) -> list[str]:
-        """The story, a line for each moment of a deed."""
-        return lines(self.story)
 
 
 class _OverBound(Exception):

@@ -8,12 +8,12 @@ is still the same is compared there too, before anything else (`hil.programmer.e
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, InUse, LineGap, PumpbenchError, UsageError
+from hil.host_clock import host_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,6 @@ RETURNS_MAX: Final = 5
 fault of the board, and would go on for hours, since time stands still in each gap."""
 CURED_BY_WAITING: Final = frozenset({BenchLost, BadConfiguration, InUse})
 """Exactly these: what is derived of them says something that waiting does not cure, such as a lease that was lost."""
-NS_PER_MS: Final = 1_000_000
 MS_PER_S: Final = 1_000
 
 
@@ -46,11 +45,6 @@ class Gap(NamedTuple):
         """The gap of which these are the words."""
         expected, lasted = words.removesuffix(" ms").split(", ")
         return cls(int(lasted), expected == "expected")
-
-
-def host_ms() -> int:
-    """The host's monotonic clock."""
-    return time.monotonic_ns() // NS_PER_MS
 
 
 def _pause(duration_ms: int) -> None:
