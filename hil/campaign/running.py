@@ -105,7 +105,7 @@ class Campaign:
             self._waiting[lived.seed] = lived
         self._played = {*self._waiting}
         self._resumed_lives = len(self._played)
-        self._before_ms, self._began_ms = file.elapsed_ms(), clock_ms()
+        self._before_ms, self._began_ms = file.origin().elapsed_ms, clock_ms()
         self.resumed_pump_ms = 0
         """What was there before this run."""
         self._count()

@@ -170,7 +170,9 @@ def test_an_adopted_life_fails_while_the_fault_is_there_and_passes_when_it_is_me
             test()
         assert len(str(caught.value).splitlines()) > len(document["violation"]["shrunk"]["story"]) // 2
         with pytest.raises(BadConfiguration, match="is there already"):
-            raise told(*words).exception or AssertionError("it was written over")
+            raise told(
+                "replay", seed, "--plan", small, "--adopt", tmp_path / "lives"
+            ).exception or AssertionError("it was written over")
     test()
     path = tmp_path / "lives" / f"life_{seed}_p5.life.json"
     data = json.loads(path.read_text())
