@@ -1,4 +1,6 @@
-"""Plans of campaigns: which lives are played, until when, and what must hold in them. A TOML file, or one shipped.
+"""Plans of campaigns: which lives are played, until when, and what must hold in them.
+
+A plan is a TOML file, or one that is shipped:
 
     pump_days = 10_000
     first_seed = 1

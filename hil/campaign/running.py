@@ -93,7 +93,7 @@ def pump_years_per_s(pump_ms: int, elapsed_ms: int) -> float:
 
 
 class Campaign:
-    """One run, at once or resumed. `clock_ms`: the host's clock."""
+    """A run of a campaign, begun anew or resumed; `clock_ms` is the host's clock."""
 
     def __init__(self, plan: Plan, file: LivesFile, clock_ms: Callable[[], int]) -> None:
         self._plan, self._file, self._clock_ms = plan, file, clock_ms

@@ -58,7 +58,10 @@ class _OverBound(Exception):
 
 
 class Shrinking:
-    """One life. `clock_ms`: the host's clock, of which `time_max_ms` may pass."""
+    """Cuts one life down, within so many plays and so much time.
+
+    `clock_ms`: the host's clock, of which `time_max_ms` may pass.
+    """
 
     def __init__(
         self,

@@ -65,9 +65,9 @@ class LineSupervisor:
         now_ms: Callable[[], int] = host_ms,
         pause: Callable[[int], None] = _pause,
     ) -> None:
-        """`open_line` opens it with all its settings. `told` hears, without the line's name, that it was lost or found;
-        `say` tells a person that it is waited for, while it is.
+        """`open_line` opens it with all its settings.
 
+        `told` hears, without the line's name, that it was lost or found; `say` tells a person that it is waited for.
         `now_ms` and `pause` are the clock while there is no line.
         """
         self.name = name
