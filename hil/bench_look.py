@@ -21,8 +21,8 @@ class PartSeen(NamedTuple):
     problem: str
 
 
-class Looks:
-    """Looks that were begun, each in a thread of its own: a part that hangs must not cost the others their time."""
+class PartLooks:
+    """Looks at the parts of a bench, each in a thread of its own: one that hangs costs the others no time."""
 
     def __init__(self, parts: tuple[Part, ...], limit_ms: int) -> None:
         """Begin them. None may take longer than `limit_ms`, by the wall."""
@@ -44,6 +44,10 @@ class Looks:
             self._seen[part.name] = PartSeen(part.name, part.look(self._limit_ms), "")
         except PumpbenchError as error:
             self._seen[part.name] = PartSeen(part.name, "", str(error))
+        except Exception as error:  # noqa: BLE001 - else it would be told as silence
+            self._seen[part.name] = PartSeen(
+                part.name, "", f"its look raised {type(error).__name__}: {error}"
+            )
 
     def ended(self, left_s: Callable[[], float]) -> tuple[PartSeen, ...]:
         """What each found once all have ended; one that has not, with no time left, is wrong itself.

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.errors import BenchLost, PumpbenchError, in_one_line
+from hil.host_clock import host_ms
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ can say, in lines of 57 characters."""
 LOOK_EVERY_MS: Final = 100
 RETRY_S: Final = 1.0
 MS_PER_S: Final = 1_000
-NS_PER_MS: Final = 1_000_000
 _ENDS: Final = re.compile(rb"[\r\n]+")
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -190,7 +189,7 @@ class BoardConsole:
         """Listen no more."""
         self._end.set()
         self._thread.join()
-        self._text.finish(_now_ms())
+        self._text.finish(host_ms())
 
     def _run(self) -> None:
         while not self._end.is_set():
@@ -217,15 +216,15 @@ class BoardConsole:
         while not self._end.is_set():
             data = channel.receive(channel.now_ms() + LOOK_EVERY_MS)
             if data:
-                self._text.take(data, _now_ms())
+                self._text.take(data, host_ms())
             else:
-                self._text.end_line(_now_ms())
+                self._text.end_line(host_ms())
 
     def _note_trouble(self, sentence: str) -> None:
         """Say it among the lines, once: it may be so for the rest of a run."""
         if sentence != self.trouble:
             self.trouble = sentence
-            self._text.note(sentence, _now_ms())
+            self._text.note(sentence, host_ms())
 
 
 def console_part(console: BoardConsole | None) -> tuple[Part, ...]:
@@ -233,7 +232,3 @@ def console_part(console: BoardConsole | None) -> tuple[Part, ...]:
     from hil.instruments.declaration import Part  # noqa: PLC0415 - before a run alone
 
     return () if console is None else (Part("console", console.check),)
-
-
-def _now_ms() -> int:
-    return time.monotonic_ns() // NS_PER_MS

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from hil.bench_look import Looks
+from hil.bench_look import PartLooks
 from hil.capability_contract import Promise, contradiction
 from hil.deadline import Deadline
 from hil.errors import BadConfiguration, BenchLost, InUse, LeaseLost, PumpbenchError
@@ -121,7 +121,7 @@ def look_at(
     """
     seen = Seen(_free_bytes(report), report, promise, expected=expected)
     deadline = Deadline.after(LIMIT_MS, programmer.session.now_ms())
-    looks = Looks(parts, PART_LIMIT_MS)
+    looks = PartLooks(parts, PART_LIMIT_MS)
     try:
         _talk(programmer, seen, deadline)
     except (InUse, LeaseLost, BadConfiguration):

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.campaign.deed import Deed, Event
 from hil.campaign.plan import check_of_deeds, plan_of
-from hil.campaign.properties import INVARIANTS
 from hil.campaign.row import Rows, checked_deed
 from hil.campaign.story import lines
+from hil.campaign.violations_told import meaning_of
 from hil.errors import BadConfiguration
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from hil.campaign.plan import Plan
-    from hil.campaign.row import Wrong
+    from hil.campaign.playing import Wrong
 
 FORMAT: Final = 1
 FILE_BYTES_MAX: Final = 10_000_000
@@ -83,7 +83,7 @@ def adopt(
         "story": [list(each) for each in story],
     }
     file, test = directory / f"{name}.life.json", directory / f"test_{name}.py"
-    title = f"Life {seed} broke {wrong.invariant}: {INVARIANTS.get(wrong.invariant, 'it raised an error')}."
+    title = f"Life {seed} broke {wrong.invariant}: {meaning_of(wrong.invariant)}."
     wrapped = (
         part for line in told for part in textwrap.wrap(_in_a_docstring(line), 110, subsequent_indent="    ")
     )

@@ -1,4 +1,4 @@
-"""Cells: where a pump can be, finely. A campaign counts those that its lives reach; rare ones are gone on from.
+"""The cells in which a pump can be; a campaign counts those that its lives reach, and goes on from rare ones.
 
 A moment of a pump is in one cell for each fault that it has, or in one without a fault: its state, what flows, the
 conditions that are active, and the fault. `usual_cells.py` says which are common.

@@ -70,24 +70,34 @@ def cohort_part(cohort: Cohort) -> CohortPart:
 
 def cohort_lines(part: CohortPart) -> Iterator[str]:
     """The same for people."""
-    yield f"cohort: {counted(part['pumps'], 'pump')}, {counted(part['refills'], 'refill')}; beside {part['source']}"
+    yield size_line(part)
     yield "given beyond the program, mean (standard deviation, how many), and what is published:"
     for each in part["figures"]:
         yield (
             f"  {each['meaning']}: {_percent(each['mean_ppm'])} (sd {each['sd_ppm'] / 10_000:.1f} %, "
             f"{each['count']}); published {_percent(each['published_ppm'])}, {each['published_of']}"
         )
+    yield from (f"  {line}" for line in conclusion_lines(part))
+
+
+def size_line(part: CohortPart) -> str:
+    """How many pumps and refills, and beside what they stand."""
+    return f"cohort: {counted(part['pumps'], 'pump')}, {counted(part['refills'], 'refill')}; beside {part['source']}"
+
+
+def conclusion_lines(part: CohortPart) -> Iterator[str]:
+    """What the figures explain of what is published, and what else was seen."""
     if part["explained_ppm"] is not None and part["would_explain_nl"] is not None:
         yield (
-            f"  explained: syringes show {_percent(part['explained_ppm'])} beyond the balance, of "
+            f"explained: syringes show {_percent(part['explained_ppm'])} beyond the balance, of "
             f"{_percent(part['to_explain_ppm'])} between clinic and laboratory"
         )
         yield (
-            "  not explained: the rest, as much as if at each refill "
+            "not explained: the rest, as much as if at each refill "
             f"{part['would_explain_nl'] / 1_000_000:.2f} mL more were drawn and never seen"
         )
     yield (
-        f"  refills that a programmer would have called to be investigated: {part['to_investigate']}; "
+        f"refills that a programmer would have called to be investigated: {part['to_investigate']}; "
         f"pumps that ran dry: {part['ran_dry']}"
     )
 

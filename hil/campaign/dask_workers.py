@@ -78,10 +78,10 @@ def on_same_code(code: str, call: Callable[..., Any], *args: Any) -> Any:
 
 
 class DaskWorkers:
-    """The workers of a scheduler. `clock_ms`: the host's clock.
+    """The workers of a Dask scheduler.
 
-    BadConfiguration where Dask is not installed or set up, or a worker has other code or none; BenchLost where the
-    scheduler cannot be reached.
+    `clock_ms`: the host's clock. BadConfiguration where Dask is not installed or set up, or a worker has other code or
+    none; BenchLost where the scheduler cannot be reached.
     """
 
     batch_ms: Final = 1_000

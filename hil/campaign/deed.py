@@ -1,4 +1,4 @@
-"""What a life is made of: a row of deeds; and what deeds need of it."""
+"""A deed, of which a life is a row, and what deeds need of the life that they are of."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Argument = tuple[str, Any]
 
 
 class Deed(NamedTuple):
-    """Something that somebody, or the world, does to a pump. All of it by chance: a row of numbers is a life."""
+    """Something that somebody, or the world, does to a pump; what it does not say is by chance."""
 
     number: int
     """Of the row; the chance in the deed is that of the life's seed and of this, and of nothing before it."""
@@ -73,7 +73,7 @@ class Doing(ABC):
 
     @abstractmethod
     def look(self) -> None:
-        """What must hold now."""
+        """See that what must hold does so now; Broken where it does not."""
 
     @abstractmethod
     def tell(self, thing: Thing) -> None:

@@ -102,13 +102,13 @@ class Exploring:
         self.cells.update(cells)
 
     def live(self, life: Life, row: Iterable[Deed]) -> None:
-        """The life itself. Broken where something does not hold in it."""
+        """Live the life itself; Broken where something does not hold in it."""
         for number, deed in enumerate(row, 1):
             life.do(deed)
             self.look(life, number)
 
     def go_on(self, marks: Iterable[str]) -> None:
-        """Go on from the rarest states that were kept. Broken where something does not hold in a fork.
+        """Go on from the rarest states that were kept; Broken where something does not hold in a fork.
 
         `marks`: those that were reached so far; of one who is told those of forks too.
         """
@@ -119,7 +119,7 @@ class Exploring:
             self.go_on_in(kept.life.fork(), (*kept.branch, (kept.deeds, self.played + 1)))
 
     def go_on_in(self, fork: Life, branch: Branch) -> None:
-        """Some deeds of a fork."""
+        """Do the deeds of a fork; Broken where something does not hold in it."""
         self.fork, self.branch = fork, branch
         self.played += 1
         for each in range(1, FORK_DEEDS + 1):

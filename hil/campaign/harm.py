@@ -1,18 +1,14 @@
-"""How long the patients of a campaign were at risk, in how many lives, and what is said beside it."""
+"""How long the patients of a campaign were at risk, and in how many lives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.patient_watch import RISKS
 
 if TYPE_CHECKING:
     from hil.campaign.playing import Lived
-
-NOTE: Final = NO_DIAGNOSIS
-"""Stands wherever any of this is told."""
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 
-from hil.campaign.harm import NOTE
+from firmware_emu.patient.person import NO_DIAGNOSIS
+from firmware_emu.units import MS_PER_HOUR
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from hil.campaign.report.documents import FaultPart
 
 FAULTS_SHOWN: Final = 10
-MS_PER_HOUR: Final = 3_600_000
 
 
 class PatientPart(TypedDict):
@@ -30,7 +30,7 @@ class PatientPart(TypedDict):
 def patient_part(harm: Harm) -> PatientPart:
     """The document of it."""
     return PatientPart(
-        note=NOTE,
+        note=NO_DIAGNOSIS,
         withdrawal_risk_ms=harm.risk_ms["withdrawal_risk_ms"],
         withdrawal_risk_lives=harm.lives["withdrawal_risk_ms"],
         overdose_risk_ms=harm.risk_ms["overdose_risk_ms"],

@@ -63,7 +63,10 @@ USUAL = Play()
 
 
 class Life(Looks, Works):
-    """One pump and all that happens to it. `other_truth`: a twin in whom nothing differs that the pump can see."""
+    """One pump and all that happens to it.
+
+    `other_truth`: a twin in whom nothing differs that the pump can see.
+    """
 
     def __init__(
         self,
@@ -187,7 +190,7 @@ class Life(Looks, Works):
         return self
 
     def do(self, deed: Deed) -> None:
-        """Do one, and look after it. Broken where something does not hold."""
+        """Do this deed, then see that what must hold does so; Broken where it does not."""
         self.random = chance_of(self.seed, deed.number)
         self.given = dict(deed.arguments)
         self.drew = {}
@@ -209,7 +212,7 @@ class Life(Looks, Works):
         return self._story.events()
 
     def look(self) -> None:
-        """What must hold now."""
+        """See that what must hold does so now; Broken where it does not."""
         self.talk.wait(0)
         happened = self.talk.trace[self.seen :]
         self.seen = len(self.talk.trace)

@@ -59,7 +59,7 @@ class Origin(NamedTuple):
     runs: int
     """How many played into it: more than 1 where it was resumed."""
     elapsed_ms: int
-    """How long was played over all of them."""
+    """How long was played over all of them, by the host's clock."""
 
 
 class LivesFile:
@@ -71,10 +71,6 @@ class LivesFile:
     def is_empty(self) -> bool:
         """Whether nothing is in it yet."""
         return not self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-
-    def elapsed_ms(self) -> int:
-        """How long has been played so far, by the host's clock, over all runs."""
-        return self.origin().elapsed_ms
 
     def add(self, lived: Lived, elapsed_ms: int) -> None:
         """Keep a life, and how long has been played so far."""

@@ -11,7 +11,7 @@ from protocol.messages.reservoir import GetReservoir
 
 
 class Looks(Doing):
-    """Whoever looks at a pump as a clinician would; nothing of it is by chance."""
+    """Looks at a pump as a clinician would; nothing of it is by chance."""
 
     def look_at_the_ledger(self, cmd_id: int) -> None:
         """L2, of a command to which no answer came."""

@@ -101,7 +101,7 @@ class _Alarm:
 
 
 class Measuring:
-    """Whoever measures one life. `commanded` at each row of strokes, `look` after each deed, `finish` at the end."""
+    """Measures one life: `commanded` at each row of strokes, `look` after each deed, `finish` at the end."""
 
     def __init__(self, talk: Bedside) -> None:
         self.talk, self.pump = talk, talk.pump
@@ -300,7 +300,7 @@ class Measuring:
     # At the end of the life
 
     def finish(self) -> None:
-        """The life is over, in whatever way: what still lasts counts up to now. Raises nothing of the pump's."""
+        """End the measuring, however the life ended: what still lasts counts up to now."""
         if self._finished:
             return
         self._finished = True

@@ -37,7 +37,7 @@ class Stretch:
 
 
 class PatientWatch:
-    """Whoever hands the patient what the pump gave, and keeps when that was a risk."""
+    """Hands the patient what the pump gave, and keeps when that was a risk."""
 
     def __init__(self, pump: Pump, seed: int, limits: Limits | None = None) -> None:
         """A person drawn from the seed, by a chance of its own: the life is the same with a patient and without."""

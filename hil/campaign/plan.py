@@ -1,4 +1,6 @@
-"""Plans of campaigns: which lives are played, until when, and what must hold in them. A TOML file, or one shipped.
+"""Plans of campaigns: which lives are played, until when, and what must hold in them.
+
+A plan is a TOML file, or one that is shipped:
 
     pump_days = 10_000
     first_seed = 1
@@ -278,19 +280,11 @@ class Plan:
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-class Asked(NamedTuple):
-    """What somebody asks for that a plan does not say."""
-
-    minutes: int | None = None
-    """How long to play; None: as the plan says."""
-    explore: bool = False
-    """Whether to go on from rare states, also where the plan does not say so."""
-
-
-def as_asked(plan: Plan, asked: Asked) -> Plan:
-    """The plan with what was asked for."""
-    plan = plan if asked.minutes is None else for_minutes(plan, asked.minutes)
-    return exploring_plan(plan) if asked.explore else plan
+def load_as_asked(named: str, minutes: int | None, *, explore: bool) -> Plan:
+    """A plan as of `load_plan`, for so many minutes (None: its own budget); with `explore` gone on from rare states."""
+    plan = load_plan(named)
+    plan = plan if minutes is None else for_minutes(plan, minutes)
+    return exploring_plan(plan) if explore else plan
 
 
 def for_minutes(plan: Plan, minutes: int) -> Plan:

@@ -30,6 +30,19 @@ RAISED: Final = "LIFE"
 FOUND_CHARACTERS_MAX: Final = 4_000
 
 
+class Wrong(NamedTuple):
+    """What does not hold: of two lives it is the same where these two are."""
+
+    invariant: str
+    found: str
+    place: str = ""
+    """Of an error that the pump or the life raised: its kind and where; else empty."""
+
+    def is_as(self, other: Wrong) -> bool:
+        """Whether the same does not hold, whatever the numbers are."""
+        return (self.invariant, self.place) == (other.invariant, other.place)
+
+
 class Lived(NamedTuple):
     """What is kept of one life; the same for the same seed and plan."""
 
@@ -78,7 +91,7 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
     exploring = Exploring(0 if twins else forks)
     lives: list[AnyLife] = []
     marks: set[str] = set()
-    invariant, found = None, ""
+    wrong: Wrong | None = None
     try:
         for other_truth in (False, True)[: 1 + twins]:
             life, live = MADE_BY[plan.life](
@@ -90,8 +103,8 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
             hold_the_same(*lives)
         exploring.go_on(marks)
     except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
-        invariant, found, _ = wrong_of(error)
-    broken_fork = exploring.fork if invariant is not None else None
+        wrong = wrong_of(error)
+    broken_fork = exploring.fork if wrong is not None else None
     story = tuple((broken_fork or lives[-1]).story) if lives else ()
     faults = (broken_fork or lives[0]).measuring.faults if lives else ()
     for each in (*lives[:1], *((broken_fork,) if broken_fork else ())):
@@ -101,12 +114,12 @@ def played_life(plan: Plan, seed: int, branch: Branch = (), *, forks: int = 0) -
         sum(each.talk.now_ms for each in lives) + exploring.pump_ms,
         tuple(sorted(exploring.marks_before if exploring.played else marks)),
         tuple(sorted({pair for each in lives for pair in each.pairs})),
-        invariant,
-        found[:FOUND_CHARACTERS_MAX],
+        None if wrong is None else wrong.invariant,
+        "" if wrong is None else wrong.found[:FOUND_CHARACTERS_MAX],
         tuple((name, tuple(values)) for name, values in sorted(lives[0].measured.items())) if lives else (),
         tuple(faults),
-        () if invariant is None else story,
-        "" if invariant is None else branch_text(branch or exploring.branch),
+        () if wrong is None else story,
+        "" if wrong is None else branch_text(branch or exploring.branch),
         sum(len(each.done) for each in lives),
         tuple(sorted(exploring.cells_before if exploring.played else exploring.cells)),
         exploring.explored(marks),
@@ -160,10 +173,11 @@ def lived_by(plan: Plan, seed: int) -> Lived:
     return played_life(plan, seed, forks=plan.explore).lived
 
 
-def wrong_of(error: Exception) -> tuple[str, str, str]:
-    """The invariant that does not hold, what was found, and where something was raised that nobody expects."""
+def wrong_of(error: Exception) -> Wrong:
+    """What does not hold where a life raised this."""
     if isinstance(error, Broken):
-        return error.invariant, str(error).partition(": ")[2], ""
+        return Wrong(error.invariant, str(error).partition(": ")[2])
     frame = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(frame.filename).name}, line {frame.lineno}"
-    return RAISED, f"{type(error).__name__}: {error} ({place})", f"{type(error).__name__}, {place}"
+    kind = type(error).__name__
+    return Wrong(RAISED, f"{kind}: {error} ({place})", f"{kind}, {place}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hil.campaign.plan import Plan
+    from hil.campaign.playing import Wrong
 
 FORKS_KEPT: Final = 200
 """Beginnings of rows that are kept; those that were not used for long go first."""
@@ -135,20 +136,7 @@ def checked_deed(deed: Deed) -> Deed:
     return deed
 
 
-class Wrong(NamedTuple):
-    """What does not hold: of two lives it is the same where these two are."""
-
-    invariant: str
-    found: str
-    place: str = ""
-    """Of an error that the pump or the life raised: its kind and where; else empty."""
-
-    def is_as(self, other: Wrong) -> bool:
-        """Whether the same does not hold, whatever the numbers are."""
-        return (self.invariant, self.place) == (other.invariant, other.place)
-
-
-class Played(NamedTuple):
+class RowPlayed(NamedTuple):
     """What came of a row."""
 
     row: tuple[Deed, ...]
@@ -169,16 +157,16 @@ class Rows:
         self.deeds = 0
         """How many were played in all."""
 
-    def play(self, row: tuple[Deed, ...], wanted: Wrong | None = None) -> Played:
+    def play(self, row: tuple[Deed, ...], wanted: Wrong | None = None) -> RowPlayed:
         """Play it until something does not hold. A comparison of twins that is not `wanted` is passed over."""
         begun, lives = self._beginning(row)
         for index in range(begun, len(row)):
             try:
                 self._do(row[index], lives, wanted)
             except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
-                return Played(row[: index + 1], Wrong(*wrong_of(error)), lives)
+                return RowPlayed(row[: index + 1], wrong_of(error), lives)
             self._keep(row[: index + 1], lives)
-        return Played(row, None, lives)
+        return RowPlayed(row, None, lives)
 
     def _do(self, deed: Deed, lives: tuple[Life, ...], wanted: Wrong | None) -> None:
         self.deeds += 1
@@ -188,7 +176,7 @@ class Rows:
             try:
                 hold_the_same(*lives)
             except AssertionError as error:
-                if wanted is None or Wrong(*wrong_of(error)).is_as(wanted):
+                if wanted is None or wrong_of(error).is_as(wanted):
                     raise
 
     def _beginning(self, row: tuple[Deed, ...]) -> tuple[int, tuple[Life, ...]]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hil.campaign.playing import Lived
     from hil.campaign.workers import Workers
 
+MS_PER_YEAR: Final = 365 * MS_PER_DAY
 AHEAD: Final = 2
 """Batches of lives that are handed out for each worker, so that none waits for another."""
 BATCH_LIVES_MAX: Final = 1_000
@@ -62,6 +63,11 @@ class Result:
     harm: Harm = field(default_factory=Harm)
     cohort: Cohort = field(default_factory=Cohort)
 
+    @property
+    def pump_days(self) -> int:
+        """Days of pumps that were played, rounded down."""
+        return self.pump_ms // MS_PER_DAY
+
     def add(self, lived: Lived) -> None:
         """The next life."""
         self.lives += 1
@@ -81,8 +87,13 @@ class Result:
             self.violations.append(lived)
 
 
+def pump_years_per_s(pump_ms: int, elapsed_ms: int) -> float:
+    """How fast was played, in years of pumps for each second; `elapsed_ms` is of the host."""
+    return round(pump_ms / MS_PER_YEAR * 1_000 / max(elapsed_ms, 1), 3)
+
+
 class Campaign:
-    """One run, at once or resumed. `clock_ms`: the host's clock."""
+    """A run of a campaign, begun anew or resumed; `clock_ms` is the host's clock."""
 
     def __init__(self, plan: Plan, file: LivesFile, clock_ms: Callable[[], int]) -> None:
         self._plan, self._file, self._clock_ms = plan, file, clock_ms
@@ -94,7 +105,7 @@ class Campaign:
             self._waiting[lived.seed] = lived
         self._played = {*self._waiting}
         self._resumed_lives = len(self._played)
-        self._before_ms, self._began_ms = file.elapsed_ms(), clock_ms()
+        self._before_ms, self._began_ms = file.origin().elapsed_ms, clock_ms()
         self.resumed_pump_ms = 0
         """What was there before this run."""
         self._count()

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.campaign.exploring import read_branch
 from hil.campaign.plan import KINDS
-from hil.campaign.playing import played_life
-from hil.campaign.row import FORKS_KEPT, Rows, Wrong, planned_row, row_text
+from hil.campaign.playing import Wrong, played_life
+from hil.campaign.row import FORKS_KEPT, Rows, planned_row, row_text
 from hil.campaign.simpler import simpler
-from hil.campaign.story import lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,17 +54,16 @@ class Shrunk(NamedTuple):
     faults: frozenset[str] = frozenset()
     """Those that took effect in these deeds: without any other the invariant does not hold either."""
 
-    def lines(self) -> list[str]:
-        """The story, a line for each moment of a deed."""
-        return lines(self.story)
-
 
 class _OverBound(Exception):
     """As many plays, or as long, as was allowed."""
 
 
 class Shrinking:
-    """One life. `clock_ms`: the host's clock, of which `time_max_ms` may pass."""
+    """Cuts one life down, within so many plays and so much time.
+
+    `clock_ms`: the host's clock, of which `time_max_ms` may pass.
+    """
 
     def __init__(
         self,

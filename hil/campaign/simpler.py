@@ -1,4 +1,4 @@
-"""What a deed could be instead that is less: its parts, a shorter wait, a fault at once and once. Tables, no chance."""
+"""What a deed could be instead that is less: its parts, a shorter wait, a fault at once and once."""
 
 from __future__ import annotations
 

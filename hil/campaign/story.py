@@ -104,10 +104,11 @@ def _words(thing: Thing, header: ProgramHeader | None) -> str:
         said = "no program" if header is None else _program_words(header)
         said += " started" if message.start else " written and not started"
     elif type(message) in SILENT_WHEN_GRANTED:
+        wanted, words = SILENT_WHEN_GRANTED[type(message)]
         if answer is not None and not isinstance(answer, ErrorReply):
             refusals = getattr(answer, "refusals", ())
-            return f"{_SILENT_WORDS[type(message)]}: cannot be ({refusals[0].code.name})" if refusals else ""
-        said = SILENT_WHEN_GRANTED[type(message)](message)
+            return f"{wanted}: cannot be ({refusals[0].code.name})" if refusals else ""
+        said = words(message)
     elif type(message) in WORDS:
         said = WORDS[type(message)](message)
     else:
@@ -173,19 +174,16 @@ WORDS: Final[dict[type, Callable[[Any], str]]] = {
     AlarmAck: lambda message: f"alarm {message.alarm_id.name} acknowledged",
 }
 """Requests that change something, in words."""
-SILENT_WHEN_GRANTED: Final[dict[type, Callable[[Any], str]]] = {
-    BolusPrepare: lambda message: f"{message.kind.name.lower()} of {_bolus(message)} asked for",
-    ProgBegin: lambda message: f"{_program_words(message.header)} begun on revision {message.base_rev}",
-    ProgWrite: lambda _: "rates of the program written",
-    ProgVerify: lambda _: "the program verified",
+SILENT_WHEN_GRANTED: Final[dict[type, tuple[str, Callable[[Any], str]]]] = {
+    BolusPrepare: ("bolus", lambda message: f"{message.kind.name.lower()} of {_bolus(message)} asked for"),
+    ProgBegin: (
+        "program",
+        lambda message: f"{_program_words(message.header)} begun on revision {message.base_rev}",
+    ),
+    ProgWrite: ("program", lambda _: "rates of the program written"),
+    ProgVerify: ("program", lambda _: "the program verified"),
 }
-"""Those that lead to one of these, and are told where they lead nowhere."""
-_SILENT_WORDS: Final = {
-    BolusPrepare: "bolus",
-    ProgBegin: "program",
-    ProgWrite: "program",
-    ProgVerify: "program",
-}
+"""Those that lead to one of these, and are told where they lead nowhere: what is wanted, and the request in words."""
 
 
 def _fault_words(fault: Caused) -> str:

@@ -90,7 +90,7 @@ class World(People):
         self.talk.ask(AlarmTest(self.random.choice(tuple(AlarmClass))))
 
     def hang(self) -> None:
-        self.tell("fault hung-task for 10 min")
+        self.tell(Caused("hung-task", {}, for_ms=10 * MS_PER_MINUTE))
         self.talk.pump.inject("hung-task", {})
         self.talk.wait(10 * MS_PER_MINUTE)
         self.talk.pump.clear("hung-task")

@@ -7,31 +7,31 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from hil.campaign.code_digest import code_digest
 from hil.campaign.cohort_told import cohort_lines, cohort_part
+from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
-from hil.campaign.plan import (
-    MINUTES_MAX,
-    Asked,
-    as_asked,
-    load_plan,
-    shipped_plans,
-)
+from hil.campaign.plan import MINUTES_MAX, load_as_asked, shipped_plans
+from hil.campaign.playing import Wrong
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
-from hil.campaign.report.json_report import faults_of, spreads_of
-from hil.campaign.row import Wrong
-from hil.campaign.running import Campaign
-from hil.cli.campaign_documents import CampaignPart, PlansPart, ViolationPart
-from hil.cli.campaign_explored import explored_lines, explored_part
+from hil.campaign.report.json_report import faults_of, marks_of, spreads_of
+from hil.campaign.running import Campaign, pump_years_per_s
+from hil.campaign.violations_told import shrunk_lines, violation_part
+from hil.cli.campaign_documents import CampaignPart, PlansPart
 from hil.cli.campaign_replay_command import replay_command
-from hil.cli.campaign_report_command import held_directory, report_command, unfinished_meanwhile, write_report
-from hil.cli.campaign_violations import shrink_violations, shrunk_lines, shrunk_part, violation_part
+from hil.cli.campaign_report_command import report_command
+from hil.cli.campaign_report_directory import (
+    held_directory,
+    shrink_violations,
+    unfinished_meanwhile,
+    write_report,
+)
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import on_terminal, tell_lines
@@ -44,6 +44,7 @@ from hil.errors import (
     UsageError,
     in_one_line,
 )
+from hil.host_clock import host_ms
 from hil.own_paths import path_of
 from hil.quantity_words import counted
 from hil.targets.schemes import host_and_port
@@ -53,12 +54,11 @@ if TYPE_CHECKING:
 
     from hil.campaign.plan import Plan
     from hil.campaign.playing import Lived
-    from hil.campaign.running import Result
+    from hil.campaign.report.findings import Findings
+    from hil.campaign.violations_told import ViolationPart
     from hil.campaign.workers import Workers
 
-MS_PER_DAY: Final = 86_400_000
 MS_PER_HOUR: Final = 3_600_000
-MS_PER_YEAR: Final = 365 * MS_PER_DAY
 WORKERS_MAX: Final = 256
 VIOLATIONS_SHOWN: Final = 20
 EXIT_CODES = """\
@@ -118,18 +118,20 @@ def plans_command(*, as_json: bool) -> None:
 @click.option("--no-shrink", is_flag=True, help="Do not look for the fewest deeds of the first violations.")
 @click.option("--report", "report_named", metavar="DIR", help="Write a report there: a page, and a JSON.")
 @click.option("--json", "as_json", is_flag=True, help="JSON: one object.")
-def run_command(*, minutes: int | None, explore: bool, no_shrink: bool, as_json: bool, **given: Any) -> None:
+def run_command(*, plan_named: str, minutes: int | None, explore: bool, as_json: bool, **given: Any) -> None:
     """Play a plan: the name of one that is shipped, or a TOML file.
 
     Each life is kept as it ends, so a run that was killed goes on with --resume. With a budget in pump-days the result
     is the same for any number of workers and resumptions.
     """
     try:
-        violated = _run(**given, asked=Asked(minutes, explore), told=Told(as_json, not no_shrink))
+        plan = load_as_asked(plan_named, minutes, explore=explore)
+        document, violated = _run(plan=plan, plan_named=plan_named, **given)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
         raise
+    tell_lines([json_text("campaign-run", document)] if as_json else map(in_one_line, _lines(document)))
     if violated is not None:
         raise violated
 
@@ -138,33 +140,24 @@ campaign.add_command(report_command)
 campaign.add_command(replay_command)
 
 
-class Told(NamedTuple):
-    """How the result of a run is told."""
-
-    as_json: bool
-    shrunk: bool
-    """The first violations by their fewest deeds."""
-
-
 def _run(
     *,
+    plan: Plan,
     plan_named: str,
     out_named: str | None,
     resume: bool,
     workers: int | None,
     report_named: str | None,
     executor_named: str | None,
-    asked: Asked,
-    told: Told,
-) -> InvariantViolated | None:
-    plan = as_asked(load_plan(plan_named), asked)
+    no_shrink: bool,
+) -> tuple[CampaignPart, InvariantViolated | None]:
     number = workers if workers is not None else min(os.cpu_count() or 1, WORKERS_MAX)
     if not 1 <= number <= WORKERS_MAX:
         raise BadConfiguration(f"--workers must be a number from 1 to {WORKERS_MAX}, is {number}")
     path = path_of(out_named, "--out") if out_named is not None else Path(f"campaign-{plan.name}.sqlite3")
     code = code_digest()
     workers_of = _workers_named(executor_named, workers, code) if executor_named is not None else None
-    began_ms = _clock_ms()
+    began_ms = host_ms()
     with ExitStack() as stack:
         report = None
         if report_named is not None:
@@ -172,35 +165,24 @@ def _run(
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
-        running = Campaign(plan, file, _clock_ms)
+        running = Campaign(plan, file, host_ms)
         with (
             _interrupted_in_words(path),
             unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)),
         ):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
-            took_ms, elapsed_ms = _clock_ms() - began_ms, running.elapsed_ms()
+            took_ms = host_ms() - began_ms
             found = findings_of(plan, plan_named, file)
-            if told.shrunk:
+            if not no_shrink:
                 shrink_violations(found)
             if report is not None:
                 write_report(report, found, code, shrink=False)
-    document = _document(plan, plan_named, result)
-    document["faults"], document["measured"], document["finished"] = (
-        faults_of(found),
-        spreads_of(found),
-        found.finished,
-    )
-    document["report"] = None if report is None else str(report.path / PAGE_NAME)
-    document["code_sha256"], document["elapsed_ms"], document["file"] = code, elapsed_ms, str(path)
-    document["pump_years_per_s"] = _rate(result.pump_ms - running.resumed_pump_ms, took_ms)
-    for part in document["violations"]:
-        if (shrunk := found.shrunk.get(part["seed"])) is not None:
-            part["shrunk"] = shrunk_part(plan_named, shrunk)
-    tell_lines([json_text("campaign-run", document)] if told.as_json else map(in_one_line, _lines(document)))
+    speed = pump_years_per_s(result.pump_ms - running.resumed_pump_ms, took_ms)
+    document = _document(found, str(path), None if report is None else str(report.path / PAGE_NAME), speed)
     if not result.violations:
-        return None
-    return InvariantViolated(
+        return document, None
+    return document, InvariantViolated(
         f"an invariant does not hold in {len(result.violations)} of {counted(result.lives, 'seed')}",
         advice="see them with the commands above",
     )
@@ -232,22 +214,23 @@ def _workers_named(named: str, workers: int | None, code: str) -> Callable[[], W
     def workers_there() -> Workers:
         from hil.campaign.dask_workers import DaskWorkers  # noqa: PLC0415 - few have it
 
-        return DaskWorkers(host, port, code, _clock_ms)
+        return DaskWorkers(host, port, code, host_ms)
 
     return workers_there
 
 
-def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
+def _document(found: Findings, path: str, report: str | None, speed: float) -> CampaignPart:
+    plan, result = found.plan, found.result
     return CampaignPart(
         plan=plan.name,
         plan_sha256=plan.digest(),
-        code_sha256="",
+        code_sha256=found.origin.code_sha256,
         first_seed=plan.first_seed,
         lives=result.lives,
-        pump_days=result.pump_ms // MS_PER_DAY,
+        pump_days=result.pump_days,
         invariants=[*plan.invariants],
-        violations=[_violation(lived, plan_named) for lived in result.violations],
-        marks=[{"mark": mark, "lives": result.marks[mark]} for mark in plan.marks],
+        violations=[_violation(found, lived) for lived in result.violations],
+        marks=marks_of(found),
         pairs=[
             {"fault": fault, "procedure": work, "lives": lives}
             for (fault, work), lives in sorted(result.pairs.items())
@@ -255,20 +238,21 @@ def _document(plan: Plan, plan_named: str, result: Result) -> CampaignPart:
         cohort=cohort_part(result.cohort) if plan.life == "cohort" else None,
         cells=len(result.cells),
         explored=explored_part(result),
-        faults=[],
-        measured=[],
-        finished=True,
-        report=None,
+        faults=faults_of(found),
+        measured=spreads_of(found),
+        finished=found.finished,
+        report=report,
         patient=patient_part(result.harm) if plan.patient else None,
-        elapsed_ms=0,
-        pump_years_per_s=0.0,
-        file="",
+        elapsed_ms=found.origin.elapsed_ms,
+        pump_years_per_s=speed,
+        file=path,
     )
 
 
-def _violation(lived: Lived, plan_named: str) -> ViolationPart:
+def _violation(found: Findings, lived: Lived) -> ViolationPart:
     wrong = Wrong(lived.invariant or "", lived.found)
-    return violation_part(plan_named, lived.seed, wrong, branch=lived.branch)
+    shrunk = found.shrunk.get(lived.seed)
+    return violation_part(found.plan_named, lived.seed, wrong, branch=lived.branch, shrunk=shrunk)
 
 
 def _lines(document: CampaignPart) -> Iterator[str]:
@@ -324,15 +308,6 @@ def _worst_of(document: CampaignPart) -> Iterator[str]:
         yield f"worst fault: {worst['fault']}: {', '.join(harms)}"
 
 
-def _clock_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
-
-
-def _rate(pump_ms: int, elapsed_ms: int) -> float:
-    """Years of pumps for each second."""
-    return round(pump_ms / MS_PER_YEAR * 1_000 / max(elapsed_ms, 1), 3)
-
-
 @contextmanager
 def _shown(plan: Plan, running: Campaign, began_ms: int) -> Iterator[Callable[[], None]]:
     """Shows on a terminal how much of the budget is spent, how fast, and what was found; whoever plays calls it."""
@@ -344,7 +319,7 @@ def _shown(plan: Plan, running: Campaign, began_ms: int) -> Iterator[Callable[[]
     result = running.result
 
     def so_far() -> str:
-        rate = _rate(result.pump_ms - running.resumed_pump_ms, _clock_ms() - began_ms)
+        rate = pump_years_per_s(result.pump_ms - running.resumed_pump_ms, host_ms() - began_ms)
         reached = f"{len(result.marks)} marks, {len(result.pairs)} pairs"
         return f"{rate:.2f} pump-years/s, {reached}, {len(result.violations)} violated"
 
@@ -353,7 +328,7 @@ def _shown(plan: Plan, running: Campaign, began_ms: int) -> Iterator[Callable[[]
 
         def show_now() -> None:
             if plan.pump_days is not None:
-                show(min(result.pump_ms // MS_PER_DAY, plan.pump_days), plan.pump_days)
+                show(min(result.pump_days, plan.pump_days), plan.pump_days)
             else:
                 show(running.elapsed_ms() // 60_000, plan.minutes or 0)
 

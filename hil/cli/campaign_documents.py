@@ -5,75 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - schemas are made of what is known at run time
+from hil.campaign.explored_told import ExploredPart  # noqa: TC001 - as above
 from hil.campaign.harm_told import PatientPart  # noqa: TC001 - as above
-from hil.campaign.report.documents import FaultPart, MarkPart, SpreadPart  # noqa: TC001 - as above
-
-
-class PairPart(TypedDict):
-    """A fault that took effect in a procedure."""
-
-    fault: Annotated[str, "name in the catalogue"]
-    procedure: Annotated[str, "procedure or state"]
-    lives: Annotated[int, "in how many lives"]
-
-
-class EventPart(TypedDict):
-    """Something that was done in a life."""
-
-    at_ms: Annotated[int, "time of the pump when it began"]
-    number: Annotated[int, "of the deed in the life's row which it is of"]
-    deed: Annotated[str, "what was done, in words"]
-
-
-class ShrunkPart(TypedDict):
-    """The fewest deeds of a life in which the same invariant does not hold."""
-
-    deeds_before: Annotated[int, "deeds of the life until it did not hold"]
-    deeds: Annotated[int, "that will do"]
-    plays: Annotated[int, "how many rows of deeds were tried"]
-    stopped_early: Annotated[bool, "its time was over: fewer may do"]
-    found: Annotated[str, "what was found after these"]
-    story: Annotated[list[EventPart], "all that was done in them"]
-    replay: Annotated[str, "command that plays these; with --adopt DIR it makes a test of them"]
-
-
-class ViolationPart(TypedDict):
-    """A life in which an invariant does not hold; it ended there."""
-
-    seed: Annotated[int, "of the life"]
-    branch: Annotated[str, "of the fork of that life in which it was found; empty: in the life itself"]
-    invariant: Annotated[str, "its name; LIFE: the pump or the life raised an error"]
-    meaning: Annotated[str, "what should hold"]
-    found: Annotated[str, "what was found"]
-    replay: Annotated[str, "command that plays the life again"]
-    shrunk: Annotated[ShrunkPart | None, "null: it was not shrunk, or not broken again"]
-
-
-class ReachedPart(TypedDict):
-    """What some lives have reached."""
-
-    lives: Annotated[int, "how many, from the first one on"]
-    cells: Annotated[int, "places: state, what flows, what is alarmed, one fault or none"]
-    marks: Annotated[int, "of all marks there are"]
-    pairs: Annotated[int, "of fault and procedure; forks have none of their own"]
-
-
-class SameBudgetPart(TypedDict):
-    """Lives by themselves and lives with their forks, so many of each as a budget pays for."""
-
-    by: Annotated[str, "what is paid with: pump-days or deeds"]
-    budget: Annotated[int, "what all lives by themselves have cost"]
-    alone: Annotated[ReachedPart, "all lives, by themselves"]
-    with_forks: Annotated[ReachedPart, "as many lives with their forks as cost no more"]
-
-
-class ExploredPart(TypedDict):
-    """What came of going on from rare states."""
-
-    forks: Annotated[int, "how many"]
-    deeds: Annotated[int, "in them"]
-    pump_days: Annotated[float, "in them, of those of the campaign"]
-    same_budget: Annotated[list[SameBudgetPart], "by pump-days, and by deeds"]
+from hil.campaign.report.documents import FaultPart, MarkPart, PairPart, SpreadPart  # noqa: TC001 - as above
+from hil.campaign.violations_told import EventPart, ViolationPart  # noqa: TC001 - as above
 
 
 class CampaignPart(TypedDict):

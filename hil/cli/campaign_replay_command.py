@@ -9,25 +9,28 @@ import click
 from hil.campaign.adopted import adopt
 from hil.campaign.exploring import FORK_DEEDS, read_branch
 from hil.campaign.plan import LAST_SEED, check_of_deeds, load_plan
-from hil.campaign.playing import played_life
-from hil.campaign.row import Rows, Wrong, planned_row, row_of_text, row_text
+from hil.campaign.playing import Wrong, played_life
+from hil.campaign.row import Rows, planned_row, row_of_text, row_text
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.story import lines as story_lines
+from hil.campaign.violations_told import event_parts, events_of, shrunk_lines, violation_part
 from hil.cli.campaign_documents import ReplayPart
-from hil.cli.campaign_violations import clock_ms, event_parts, shrunk_lines, shrunk_part, violation_part
 from hil.cli.connection import tell_error
 from hil.cli.documents import json_text
 from hil.cli.output import tell_lines
 from hil.cli.quantities import WholeNumber
 from hil.errors import BadConfiguration, InvariantViolated, PumpbenchError, UsageError, in_one_line
+from hil.host_clock import host_ms
 from hil.own_paths import path_of
+from hil.procedures.doses import MS_PER_DAY
 from hil.quantity_words import counted, exact_duration_of_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from hil.campaign.deed import Deed, Event
     from hil.campaign.plan import Plan
 
-MS_PER_DAY: Final = 86_400_000
 EXIT_CODES: Final = """\
 \b
 Exit codes:
@@ -57,11 +60,13 @@ def replay_command(*, as_json: bool, **given: Any) -> None:
     With --shrink what is printed, and adopted, is the least of it that breaks the same invariant.
     """
     try:
-        ended = _replay(**given, as_json=as_json)
+        document, note, pump_ms, ended = _replay(**given)
     except PumpbenchError as error:
         if as_json:
             tell_error(error)
         raise
+    lines = _lines(document, note, pump_ms)
+    tell_lines([json_text("campaign-replay", document)] if as_json else map(in_one_line, lines))
     if ended is not None:
         raise ended
 
@@ -69,21 +74,19 @@ def replay_command(*, as_json: bool, **given: Any) -> None:
 class _Life:
     """What was played: some deeds, a fork or the whole of a life."""
 
-    def __init__(self, plan: Plan, seed: int, branch: str, deeds: str | None) -> None:
+    def __init__(self, plan: Plan, seed: int, branch: str | None, deeds: str | None) -> None:
         self.row: tuple[Deed, ...]
         self.story: tuple[Event, ...]
         self.wrong: Wrong | None = None
-        self.branch, self.deeds = branch, ""
+        self.deeds = ""
         if deeds is not None:
             planned = planned_row(plan, seed)
             played = Rows(plan, seed).play(row_of_text(deeds, planned))
             self.row, self.story, self.wrong = played.row, played.lives[0].story, played.wrong
-            self.deeds, self.pump_ms = (
-                row_text(played.row, planned),
-                sum(each.talk.now_ms for each in played.lives),
-            )
+            self.deeds = row_text(played.row, planned)
+            self.pump_ms = sum(each.talk.now_ms for each in played.lives)
             return
-        forked = read_branch(branch) if branch else ()
+        forked = () if branch is None else read_branch(branch)
         lived, self.story, self.row = played_life(plan, seed, forked)
         self.pump_ms = lived.pump_ms
         if lived.invariant is not None:
@@ -102,9 +105,8 @@ def _replay(
     deeds_named: str | None,
     shrink: bool,
     directory: str | None,
-    as_json: bool,
-) -> PumpbenchError | None:
-    """Tell what was played; returns how that ends, which no document says."""
+) -> tuple[ReplayPart, str, int, PumpbenchError | None]:
+    """The document, what is said of the shrinking where it came to nothing, the time played, and how it ends."""
     plan = load_plan(plan_named)
     if not plan.first_seed <= seed <= LAST_SEED:
         raise BadConfiguration(
@@ -115,68 +117,56 @@ def _replay(
     into = None if directory is None else path_of(directory, "--adopt")
     if branch_named is not None or deeds_named is not None or shrink or into is not None:
         check_of_deeds(plan)
-    life = _Life(plan, seed, branch_named or "", deeds_named)
-    wrong = life.wrong
+    life = _Life(plan, seed, branch_named, deeds_named)
+    document = ReplayPart(
+        seed=seed,
+        plan=plan.name,
+        deeds=len(life.row),
+        pump_days=life.pump_ms // MS_PER_DAY,
+        story=event_parts(life.story),
+        violation=None,
+        adopted=None,
+    )
+    wrong, row, story, note = life.wrong, life.row, life.story, ""
     if wrong is None:
         if shrink or into is not None:
             raise BadConfiguration(
                 f"every invariant held in life {seed}: there is nothing to shrink or to adopt",
                 advice="name a life that broke one",
             )
-        _told(seed, plan, life, None, [], as_json=as_json)
-        return None
-    violation = violation_part(plan_named, seed, wrong, branch=life.branch, deeds=life.deeds)
-    lines: list[str] = []
-    row, story = life.row, life.story
-    if shrink:
-        shrunk = Shrinking(plan, seed, clock_ms).shrink(row, wrong.invariant)
-        if shrunk is None:
-            lines = [f"{wrong.invariant} held when the deeds were done again: they are not shrunk"]
-        else:
-            violation["shrunk"] = part = shrunk_part(plan_named, shrunk)
-            lines = [f"life {seed}:", *shrunk_lines(part)]
-            row, story, wrong = shrunk.row, shrunk.story, Wrong(shrunk.invariant, shrunk.found)
-    adopted, refused = None, None
-    if into is not None:
-        try:
-            adopted = str(adopt(into, plan, seed, row, wrong, story))
-            lines.append(f"adopted: {adopted}")
-        except BadConfiguration as error:
-            refused = error  # after what was found: it may have taken a minute
-    _told(seed, plan, life, violation, lines, as_json=as_json, adopted=adopted)
-    if refused is not None:
-        return refused
-    return InvariantViolated(
+        return document, "", life.pump_ms, None
+    shrunk = Shrinking(plan, seed, host_ms).shrink(row, wrong.invariant) if shrink else None
+    document["violation"] = violation = violation_part(
+        plan_named, seed, wrong, branch=branch_named or "", deeds=life.deeds, shrunk=shrunk
+    )
+    if shrunk is not None:
+        row, story, wrong = shrunk.row, shrunk.story, Wrong(shrunk.invariant, shrunk.found)
+    elif shrink:
+        note = f"{wrong.invariant} held when the deeds were done again: they are not shrunk"
+    ended: PumpbenchError = InvariantViolated(
         f"life {seed}, after {counted(len(row), 'deed')}: {violation['invariant']} "
         f"({violation['meaning']}) does not hold: {wrong.found}"
     )
+    if into is not None:
+        try:
+            document["adopted"] = str(adopt(into, plan, seed, row, wrong, story))
+        except BadConfiguration as error:
+            ended = error  # after what was found: it may have taken a minute
+    return document, note, life.pump_ms, ended
 
 
-def _told(
-    seed: int,
-    plan: Plan,
-    life: _Life,
-    violation: Any,
-    lines: list[str],
-    *,
-    as_json: bool,
-    adopted: str | None = None,
-) -> None:
-    days = life.pump_ms // MS_PER_DAY
-    if as_json:
-        document = ReplayPart(
-            seed=seed,
-            plan=plan.name,
-            deeds=len(life.row),
-            pump_days=days,
-            story=event_parts(life.story),
-            violation=violation,
-            adopted=adopted,
-        )
-        tell_lines([json_text("campaign-replay", document)])
-        return
-    shown = [] if violation is not None and violation["shrunk"] is not None else story_lines(life.story)
+def _lines(document: ReplayPart, note: str, pump_ms: int) -> Iterator[str]:
+    violation, seed = document["violation"], document["seed"]
+    if violation is None or violation["shrunk"] is None:
+        yield from story_lines(events_of(document["story"]))
     if violation is None:
-        time = f"{days} days" if days > 1 else exact_duration_of_ms(life.pump_ms)
-        lines = [f"life {seed}: {counted(len(life.row), 'deed')} in {time}; every invariant held"]
-    tell_lines(map(in_one_line, [*shown, *lines]))
+        days = document["pump_days"]
+        time = f"{days} days" if days > 1 else exact_duration_of_ms(pump_ms)
+        yield f"life {seed}: {counted(document['deeds'], 'deed')} in {time}; every invariant held"
+    elif violation["shrunk"] is not None:
+        yield f"life {seed}:"
+        yield from shrunk_lines(violation["shrunk"])
+    if note:
+        yield note
+    if document["adopted"] is not None:
+        yield f"adopted: {document['adopted']}"

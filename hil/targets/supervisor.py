@@ -8,12 +8,12 @@ is still the same is compared there too, before anything else (`hil.programmer.e
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, InUse, LineGap, PumpbenchError, UsageError
+from hil.host_clock import host_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +25,6 @@ RETURNS_MAX: Final = 5
 fault of the board, and would go on for hours, since time stands still in each gap."""
 CURED_BY_WAITING: Final = frozenset({BenchLost, BadConfiguration, InUse})
 """Exactly these: what is derived of them says something that waiting does not cure, such as a lease that was lost."""
-NS_PER_MS: Final = 1_000_000
 MS_PER_S: Final = 1_000
 
 
@@ -48,11 +47,6 @@ class Gap(NamedTuple):
         return cls(int(lasted), expected == "expected")
 
 
-def host_ms() -> int:
-    """The host's monotonic clock."""
-    return time.monotonic_ns() // NS_PER_MS
-
-
 def _pause(duration_ms: int) -> None:
     threading.Event().wait(duration_ms / MS_PER_S)
 
@@ -71,9 +65,9 @@ class LineSupervisor:
         now_ms: Callable[[], int] = host_ms,
         pause: Callable[[int], None] = _pause,
     ) -> None:
-        """`open_line` opens it with all its settings. `told` hears, without the line's name, that it was lost or found;
-        `say` tells a person that it is waited for, while it is.
+        """`open_line` opens it with all its settings.
 
+        `told` hears, without the line's name, that it was lost or found; `say` tells a person that it is waited for.
         `now_ms` and `pause` are the clock while there is no line.
         """
         self.name = name

@@ -16,6 +16,7 @@ from hil.campaign.plan import Plan, plan_of
 from hil.campaign.playing import played_life
 from hil.campaign.row import Rows, planned_row, row_of_text
 from hil.campaign.shrinking import Shrinking
+from hil.campaign.story import lines
 from tests.simulation.life_mutants import MUTANTS, Mutant
 from tests.support.for_each import for_each
 
@@ -67,6 +68,6 @@ def test_a_life_that_finds_a_mutant_is_shrunk_to_ten_deeds_or_fewer(mutant: Muta
         shrunk = shrunk_of(mutant)
     took = f"{shrunk.before} deeds to {len(shrunk.row)} in {shrunk.elapsed_ms / 1_000:.1f} s, {shrunk.plays} tries"
     print(f"\nP{mutant.breaks}, {mutant.what}: seed {shrunk.seed}, {took}: {shrunk.text}")  # noqa: T201 - the report
-    print("\n".join(f"    {line}" for line in shrunk.lines()))  # noqa: T201
+    print("\n".join(f"    {line}" for line in lines(shrunk.story)))  # noqa: T201
     assert not shrunk.stopped_early
     assert 1 <= len(shrunk.row) <= DEEDS_MAX

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hil.campaign.cohort_told import cohort_lines
+from hil.campaign.cohort_told import conclusion_lines, size_line
 from hil.campaign.report.distribution import value_words
 from hil.pages.html_page import table
 from hil.pages.page_text import page_text
@@ -32,6 +32,6 @@ def cohort_html(part: CohortPart) -> str:
             for column, cell in zip(COLUMNS, cells, strict=True)
         )
         rows.append(f"<tr>{''.join(data)}</tr>")
-    head, _, *lines = cohort_lines(part)
-    said = "".join(f"<li>{page_text(line.strip())}</li>" for line in lines[len(rows) :])
-    return f'<h2 id="cohort">The cohort</h2><p>{page_text(head)}</p>{table(COLUMNS, rows, "measured")}<ul>{said}</ul>'
+    said = "".join(f"<li>{page_text(line)}</li>" for line in conclusion_lines(part))
+    head = f'<h2 id="cohort">The cohort</h2><p>{page_text(size_line(part))}</p>'
+    return f"{head}{table(COLUMNS, rows, 'measured')}<ul>{said}</ul>"

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - the schema is made from it
+from hil.campaign.violations_told import EventPart, ShrunkPart  # noqa: TC001 - as above
 
 
 class SchemaPart(TypedDict):
@@ -45,25 +46,6 @@ class InvariantPart(TypedDict):
     violations: Annotated[int, "lives in which it did not; 0: it held in all"]
 
 
-class StoryPart(TypedDict):
-    """Something that was done in a life."""
-
-    at_ms: Annotated[int, "time of the pump when it began"]
-    deed: Annotated[str, "what was done, in words"]
-    number: Annotated[int, "of the deed that it is part of; 0: of none"]
-
-
-class LeastPart(TypedDict):
-    """The fewest deeds of a life in which the same invariant does not hold."""
-
-    deeds_before: Annotated[int, "deeds of the life until it did not hold"]
-    deeds: Annotated[int, "deeds that will do"]
-    stopped_early: Annotated[bool, "whether the time was over: fewer may do"]
-    found: Annotated[str, "what was found with them"]
-    replay: Annotated[str, "command that plays them"]
-    story: Annotated[list[StoryPart], "what was done in them, in its order"]
-
-
 class BrokenPart(TypedDict):
     """A life in which an invariant did not hold; it ended there."""
 
@@ -72,8 +54,8 @@ class BrokenPart(TypedDict):
     found: Annotated[str, "what was found"]
     faults_at_work: Annotated[list[str], "faults that had taken effect within the last day"]
     replay: Annotated[str, "command that plays the life again"]
-    story: Annotated[list[StoryPart], "all that was done, in its order"]
-    shrunk: Annotated[LeastPart | None, "the same by fewer deeds; null: nobody has looked for them"]
+    story: Annotated[list[EventPart], "all that was done, in its order"]
+    shrunk: Annotated[ShrunkPart | None, "the same by fewer deeds; null: nobody has looked for them"]
 
 
 class FaultPart(TypedDict):
@@ -101,12 +83,17 @@ class FaultPart(TypedDict):
     replay: Annotated[str | None, "command that plays that life again"]
 
 
-class CellPart(TypedDict):
+class PairPart(TypedDict):
     """A fault in a procedure."""
 
     fault: Annotated[str, "name in the catalogue"]
     procedure: Annotated[str, "procedure or state"]
     lives: Annotated[int, "in how many lives the fault took effect in it; 0: never"]
+
+
+class PlannedPairPart(PairPart):
+    """A fault in a procedure, whether it was reached or not."""
+
     left_out: Annotated[str | None, "why that makes no sense; null: it is to be reached"]
 
 
@@ -147,7 +134,9 @@ class CampaignReportDocument(TypedDict):
     note: Annotated[str, "what is said of patients is no diagnosis"]
     cohort: Annotated[CohortPart | None, "null: the lives are of no cohort"]
     faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
-    pairs: Annotated[list[CellPart], "each fault of the plan in each procedure; empty: the plan plays none"]
+    pairs: Annotated[
+        list[PlannedPairPart], "each fault of the plan in each procedure; empty: the plan plays none"
+    ]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
     measured: Annotated[list[SpreadPart], "how values are spread"]
 

@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import json
-import shlex
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.cohort_told import cohort_part
-from hil.campaign.harm import NOTE
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.playing import RAISED
-from hil.campaign.properties import INVARIANTS
 from hil.campaign.report.distribution import QUANTILES, spread_of
 from hil.campaign.report.documents import CAMPAIGN_SCHEMA
+from hil.campaign.running import pump_years_per_s
+from hil.campaign.violations_told import event_parts, meaning_of, replay_of, shrunk_part
 
 if TYPE_CHECKING:
-    from hil.campaign.deed import Event
     from hil.campaign.playing import Lived
     from hil.campaign.report.documents import (
         BrokenPart,
         CampaignReportDocument,
-        CellPart,
         FaultPart,
         InvariantPart,
-        LeastPart,
+        MarkPart,
+        PlannedPairPart,
         PlayedPart,
         SpreadPart,
-        StoryPart,
     )
     from hil.campaign.report.findings import FaultFound, Findings
-    from hil.campaign.shrinking import Shrunk
-
-MS_PER_DAY: Final = 86_400_000
-MS_PER_YEAR: Final = 365 * MS_PER_DAY
 
 
 def json_of(found: Findings) -> str:
@@ -50,24 +44,13 @@ def document_of(found: Findings) -> CampaignReportDocument:
         "invariants": invariants_of(found),
         "violations": [_broken(found, lived) for lived in found.result.violations],
         "harm": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms, "risk_ms": found.risk_ms},
-        "note": NOTE,
+        "note": NO_DIAGNOSIS,
         "cohort": cohort_part(found.result.cohort) if found.plan.life == "cohort" else None,
         "faults": faults_of(found),
-        "pairs": cells_of(found),
-        "marks": [{"mark": mark, "lives": found.result.marks[mark]} for mark in found.plan.marks],
+        "pairs": pairs_of(found),
+        "marks": marks_of(found),
         "measured": spreads_of(found),
     }
-
-
-def replay_of(found: Findings, seed: int, branch: str = "", deeds: str = "") -> str:
-    """The command that plays a life again, or a fork of it, or some of its deeds."""
-    fork = f" --branch {branch}" if branch else f" --deeds {shlex.quote(deeds)}" if deeds else ""
-    return f"pumpbench campaign replay {seed}{fork} --plan {shlex.quote(found.plan_named)}"
-
-
-def meaning_of(invariant: str) -> str:
-    """What should hold."""
-    return "nothing raises an error" if invariant == RAISED else INVARIANTS[invariant]
 
 
 def at_work_in(lived: Lived) -> list[str]:
@@ -104,11 +87,11 @@ def _fault(found: Findings, fault: FaultFound) -> FaultPart:
         "risks_ms": dict(fault.risks_ms) if found.plan.patient else {},
         "more_risk_ms": fault.more_risk_ms(found.usual),
         "worst_seed": fault.worst_seed,
-        "replay": None if fault.worst_seed is None else replay_of(found, fault.worst_seed),
+        "replay": None if fault.worst_seed is None else replay_of(found.plan_named, fault.worst_seed),
     }
 
 
-def cells_of(found: Findings) -> list[CellPart]:
+def pairs_of(found: Findings) -> list[PlannedPairPart]:
     """Each fault of the plan in each procedure; none where the plan plays no pairs."""
     if not found.plan.pairs:
         return []
@@ -122,6 +105,11 @@ def cells_of(found: Findings) -> list[CellPart]:
         for fault in found.plan.faults
         for work in WORKS
     ]
+
+
+def marks_of(found: Findings) -> list[MarkPart]:
+    """The marks that the plan asks for."""
+    return [{"mark": mark, "lives": found.result.marks[mark]} for mark in found.plan.marks]
 
 
 def spreads_of(found: Findings) -> list[SpreadPart]:
@@ -154,11 +142,6 @@ def meaning_of_measure(name: str) -> str:
     return MEASURES.get(name, "")
 
 
-def pump_years_per_s(found: Findings) -> float:
-    """How fast was played, over all runs."""
-    return round(found.result.pump_ms / MS_PER_YEAR * 1_000 / max(found.origin.elapsed_ms, 1), 3)
-
-
 def _played(found: Findings) -> PlayedPart:
     plan, origin, lives = found.plan, found.origin, found.result.lives
     return {
@@ -175,35 +158,19 @@ def _played(found: Findings) -> PlayedPart:
         "last_seed": plan.first_seed + lives - 1 if lives else None,
         "lives": lives,
         "lives_beyond": found.beyond,
-        "pump_days": found.result.pump_ms // MS_PER_DAY,
-        "pump_years_per_s": pump_years_per_s(found),
+        "pump_days": found.result.pump_days,
+        "pump_years_per_s": pump_years_per_s(found.result.pump_ms, origin.elapsed_ms),
     }
-
-
-def _shrunk(found: Findings, shrunk: Shrunk | None) -> LeastPart | None:
-    if shrunk is None:
-        return None
-    return {
-        "deeds_before": shrunk.before,
-        "deeds": len(shrunk.row),
-        "stopped_early": shrunk.stopped_early,
-        "found": shrunk.found,
-        "replay": replay_of(found, shrunk.seed, deeds=shrunk.text),
-        "story": _told(shrunk.story),
-    }
-
-
-def _told(story: tuple[Event, ...]) -> list[StoryPart]:
-    return [{"at_ms": each.at_ms, "deed": each.deed, "number": each.number} for each in story]
 
 
 def _broken(found: Findings, lived: Lived) -> BrokenPart:
+    shrunk = found.shrunk.get(lived.seed)
     return {
         "seed": lived.seed,
         "invariant": lived.invariant or "",
         "found": lived.found,
         "faults_at_work": at_work_in(lived),
-        "replay": replay_of(found, lived.seed, lived.branch),
-        "story": _told(found.stories.get(lived.seed, lived.story)),
-        "shrunk": _shrunk(found, found.shrunk.get(lived.seed)),
+        "replay": replay_of(found.plan_named, lived.seed, branch=lived.branch),
+        "story": event_parts(found.stories.get(lived.seed, lived.story)),
+        "shrunk": None if shrunk is None else shrunk_part(found.plan_named, shrunk),
     }

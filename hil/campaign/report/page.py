@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.cohort_told import cohort_part
-from hil.campaign.harm import NOTE
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
 from hil.campaign.report.cohort import cohort_html
@@ -19,13 +19,12 @@ from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
     at_work_in,
     invariants_of,
-    meaning_of,
     meaning_of_measure,
     measures_of,
-    pump_years_per_s,
-    replay_of,
 )
+from hil.campaign.running import pump_years_per_s
 from hil.campaign.story import lines as story_lines
+from hil.campaign.violations_told import meaning_of, replay_of
 from hil.pages.html_page import LIMIT_BYTES, anchor_of, html_page, link, mark, places, table
 from hil.pages.page_text import page_text
 from hil.quantity_words import counted, duration
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from hil.campaign.report.findings import FaultFound, Findings
     from hil.campaign.shrinking import Shrunk
 
-MS_PER_DAY: Final = 86_400_000
 STORIES: Final = 10
 """Of so many of the worst faults the page has a story."""
 _MOMENTS_MAX: Final = 400
@@ -110,7 +108,7 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _unfinished(found),
         _other_code() if by_other_code else "",
         _worst(found),
-        f'<p class="small">Patients: {page_text(NOTE)}</p>' if plan.patient else "",
+        f'<p class="small">Patients: {page_text(NO_DIAGNOSIS)}</p>' if plan.patient else "",
         places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
         cohort_html(cohort_part(result.cohort)) if is_cohort else "",
         _faults(found),
@@ -141,7 +139,7 @@ def _banner(found: Findings) -> str:
         said, kind = f"{counted(count, 'invariant')} held in each of {_lives(result.lives)}", "good"
         if not found.finished:
             kind = "unsure"
-    days = f"{result.pump_ms // MS_PER_DAY:,} days of pumps"
+    days = f"{result.pump_days:,} days of pumps"
     return f'<p class="banner {kind}">{page_text(f"{said}; {days}")}</p>'
 
 
@@ -159,7 +157,7 @@ def _unfinished(found: Findings) -> str:
         return ""
     plan = found.plan
     if plan.pump_days is not None:
-        budget = f"{found.result.pump_ms // MS_PER_DAY:,} of {plan.pump_days:,} pump-days"
+        budget = f"{found.result.pump_days:,} of {plan.pump_days:,} pump-days"
     else:
         budget = f"{found.origin.elapsed_ms // 60_000} of {plan.minutes} minutes"
     written = "were played when this page was written"
@@ -276,7 +274,7 @@ def _fault_section(found: Findings, fault: FaultFound) -> str:
     seed = fault.worst_seed
     if seed is not None:
         harm = _harm_words(fault)
-        command = page_text(replay_of(found, seed))
+        command = page_text(replay_of(found.plan_named, seed))
         said.append(f"<p>Most harm in {_life_link(found, seed)}: {harm}; again: <code>{command}</code></p>")
     anchor = anchor_of(fault.name, "f-")
     kind = "" if fault.violations else " plain"
@@ -319,7 +317,7 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     faults = ", ".join(_at_work(name, shrunk) for name in at_work_in(lived)) or "none"
     told = "" if shrunk is None else _least(found, shrunk, open_=open_)
     told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
-    again = page_text(replay_of(found, lived.seed, lived.branch))
+    again = page_text(replay_of(found.plan_named, lived.seed, branch=lived.branch))
     return (
         f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
@@ -336,7 +334,7 @@ def _least(found: Findings, shrunk: Shrunk, *, open_: bool) -> str:
     """The same by the fewest deeds."""
     words = f"Short story: {counted(len(shrunk.row), 'deed')} of {shrunk.before} will do"
     words += ", and perhaps fewer" if shrunk.stopped_early else ""
-    again = page_text(replay_of(found, shrunk.seed, deeds=shrunk.text))
+    again = page_text(replay_of(found.plan_named, shrunk.seed, deeds=shrunk.text))
     return f"{_story(shrunk.story, open_=open_, words=words)}<p>These alone: <code>{again}</code></p>"
 
 
@@ -348,7 +346,7 @@ def _again(found: Findings, seed: int, events: tuple[Event, ...], *, open_: bool
     )
     return (
         f'<section class="test plain" id="life-{seed}"><h3>Life {seed}</h3><p>{harm}. '
-        f"Again: <code>{page_text(replay_of(found, seed))}</code></p>{_story(events, open_=open_)}</section>"
+        f"Again: <code>{page_text(replay_of(found.plan_named, seed))}</code></p>{_story(events, open_=open_)}</section>"
     )
 
 
@@ -457,11 +455,11 @@ def _played(found: Findings) -> str:
         "plan": f"{plan.name}, SHA-256 {plan.digest()}",
         "seeds": f"{plan.first_seed} to {last}" if result.lives else "none",
         "lives": f"{result.lives}" + (f", and {found.beyond} that do not count" if found.beyond else ""),
-        "days of pumps": f"{result.pump_ms // MS_PER_DAY:,}",
+        "days of pumps": f"{result.pump_days:,}",
         "finished": "yes" if found.finished else "no",
         "began": datetime.fromtimestamp(origin.began_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
         "played for": f"{duration(origin.elapsed_ms // 1_000)}, in {counted(origin.runs, 'run')}",
-        "speed": f"{pump_years_per_s(found):.2f} pump-years a second",
+        "speed": f"{pump_years_per_s(result.pump_ms, origin.elapsed_ms):.2f} pump-years a second",
         "pumpbench": origin.pumpbench,
         "Python": origin.python,
         "SHA-256 of the code": origin.code_sha256,

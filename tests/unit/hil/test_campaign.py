@@ -19,7 +19,7 @@ from hil.campaign.deed import Event
 from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
-from hil.campaign.playing import lived_by
+from hil.campaign.playing import Lived, lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
@@ -143,11 +143,14 @@ def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
     lives = played(tmp_path / "one", plan=plan, clock_ms=clock()).lives
     assert 1 < lives < 12
     with lives_file(tmp_path / "one", plan=plan.digest(), code=CODE, resume=True) as file:
-        assert file.elapsed_ms() >= 55_000
+        assert file.origin().elapsed_ms >= 55_000
     assert played(tmp_path / "one", plan=plan, resume=True, clock_ms=clock()).lives <= lives + 2
 
 
-def test_a_file_of_another_plan_of_other_code_or_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_plan_of_other_code_or_of_another_run_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("hil.campaign.lives_file.WAIT_S", 0.05)
     path, digest = tmp_path / "lives", PLAN.digest()
     with (
         lives_file(path, plan=digest, code=CODE, resume=False),
@@ -306,17 +309,29 @@ def test_workers_that_are_killed_cost_time_and_where_none_plays_any_life_that_is
         Campaign(PLAN, file, lambda: 0).run_on(type("KillingAll", (Killing,), {"batches_max": 0}), ignoring)
 
 
-def batches(path: Path, life_ms: int, plan: Plan, result: Result) -> list[int]:
-    """Of a campaign whose lives take so long, by its clock: how many lives each batch has."""
-    workers, now_ms = InThisProcess(), 0
+class Knowing(InThisProcess):
+    """Workers that play a life the first time that one of them is asked for it."""
+
+    def __init__(self, known: dict[int, Lived]) -> None:
+        super().__init__()
+        self.known = known
+
+    def submit(self, call: Any, /, *args: Any) -> Future[Any]:
+        plan, seeds = args
+        self.known |= {seed: call(plan, [seed])[0] for seed in seeds if seed not in self.known}
+        return super().submit(lambda _, seeds: [self.known[seed] for seed in seeds], plan, seeds)
+
+
+def batches(path: Path, life_ms: int, plan: Plan, known: dict[int, Lived]) -> tuple[list[int], Result]:
+    """Of a campaign whose lives take so long, by its clock: how many lives each batch has, and what came of it."""
+    workers, now_ms = Knowing(known), 0
 
     def tell() -> None:
         nonlocal now_ms
         now_ms += life_ms // workers.count()
 
     with lives_file(path, plan=plan.digest(), code=CODE, resume=False, now_s=0) as file:
-        assert Campaign(plan, file, lambda: now_ms).run_on(lambda: workers, tell) == result
-    return workers.batches
+        return workers.batches, Campaign(plan, file, lambda: now_ms).run_on(lambda: workers, tell)
 
 
 def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_are_left(
@@ -324,11 +339,13 @@ def test_a_batch_has_as_many_lives_as_take_a_worker_its_time_and_no_more_than_ar
 ) -> None:
     text = b"pump_days = 5\ndeeds = 1\nquiet_stretches = 0\ntwins_every = 0\n"  # lives of some milliseconds
     plan = read_plan(text, "short", "short.toml")
-    at_once = played(tmp_path / "one", plan=plan)
-    of_1_ms, of_200_ms, of_5_s = (
-        batches(tmp_path / str(life_ms), life_ms, plan, at_once) for life_ms in (1, 200, 5_000)
+    known: dict[int, Lived] = {}
+    (of_1_ms, of_200_ms, of_5_s), (at_once, *others) = zip(
+        *(batches(tmp_path / str(life_ms), life_ms, plan, known) for life_ms in (1, 200, 5_000)), strict=True
     )
+    assert others == [at_once, at_once]
     assert of_1_ms[:4] == of_200_ms[:4] == [1, 1, 1, 1]  # how long they take is not known yet
+    assert all(lives <= sum(of_1_ms[:number]) for number, lives in enumerate(of_1_ms) if number)
     assert {*of_5_s} == {1}
     assert max(of_200_ms) == 6
     assert 6 < max(of_1_ms) <= at_once.lives // 4

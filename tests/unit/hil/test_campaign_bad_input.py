@@ -18,12 +18,12 @@ from click.testing import CliRunner
 from hil.campaign import adopted
 from hil.campaign.adopted import adopt
 from hil.campaign.deed import Deed
+from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.plan import read_plan
-from hil.campaign.playing import lived_by
-from hil.campaign.row import Wrong, row_of_text
+from hil.campaign.playing import Wrong, lived_by
+from hil.campaign.row import row_of_text
 from hil.campaign.running import Campaign, Result
-from hil.cli.campaign_explored import explored_lines, explored_part
 from hil.cli.main import cli
 from hil.cli.terminal import progress_bar
 from hil.errors import BadConfiguration, Interrupted

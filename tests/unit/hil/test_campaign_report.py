@@ -17,9 +17,9 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
+from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Event
-from hil.campaign.harm import NOTE
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.measuring import FaultLived
 from hil.campaign.pairs import LEFT_OUT
@@ -229,7 +229,7 @@ def test_patients_at_risk_beyond_the_usual_come_before_therapy_lost(tmp_path: Pa
     assert [fault.name for fault in found.faults] == ["catheter-leak", "motor-stall"]
     text = page_of(found)
     assert 'Worst fault, most time of patients at risk: <a href="#f-catheter-leak"' in text
-    assert NOTE in text
+    assert NO_DIAGNOSIS in text
     assert "Withdrawal risk in a life" in text
     assert document_of(found)["faults"][0]["risks_ms"] == {
         "withdrawal_risk_ms": 7_200_000,

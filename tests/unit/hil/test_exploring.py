@@ -174,7 +174,7 @@ def test_what_breaks_in_a_fork_is_named_with_its_branch_and_one_command_plays_it
     monkeypatch.setattr(Life, "look", failing)
     small = tmp_path / "small.toml"
     small.write_bytes(TEXT.replace(b"explore = 8\n", b""))
-    done = told("run", small, "--explore", "--out", tmp_path / "o", "--workers", 1, "--json")
+    done = told("run", small, "--explore", "--out", tmp_path / "o", "--workers", 1, "--no-shrink", "--json")
     document = json.loads(done.stdout)
     jsonschema.validate(document, json_schema("campaign-run"))
     assert document["explored"]["forks"] >= document["lives"]

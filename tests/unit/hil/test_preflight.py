@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hil.bench_look import PartLooks
 from hil.errors import BenchLost, ExitCode
+from hil.instruments.declaration import Part
 from hil.noise import Direction
 from hil.preflight import (
     CHECKS,
@@ -263,3 +265,11 @@ def test_an_instrument_or_console_that_is_not_there_ends_it_with_7_and_its_name(
     assert "/dev/no-such-port" in said["instrument hours"]
     assert "/dev/no-console" in said["console"]
     assert all(problem in document["error"]["message"] for problem in said.values())
+
+
+def test_a_part_whose_look_raises_what_nobody_expects_is_not_told_as_one_that_is_silent() -> None:
+    def look(_limit_ms: int) -> str:
+        raise KeyError("unit")
+
+    (seen,) = PartLooks((Part("instrument scale", look),), 1_000).ended(lambda: 10.0)
+    assert seen.problem == "its look raised KeyError: 'unit'"

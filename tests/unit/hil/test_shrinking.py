@@ -15,9 +15,9 @@ from hil.campaign.deed import Deed
 from hil.campaign.life import Life
 from hil.campaign.plan import Plan, plan_of, read_plan, shipped_plans
 from hil.campaign.plan import load_plan as shipped
-from hil.campaign.playing import played_life
+from hil.campaign.playing import Wrong, played_life
 from hil.campaign.properties import Broken
-from hil.campaign.row import KNOWN, Rows, Wrong, planned_row, row_of_text, row_text
+from hil.campaign.row import KNOWN, Rows, planned_row, row_of_text, row_text
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.simpler import PARTS, simpler
 from hil.cli.json_schema import json_schema
@@ -170,7 +170,9 @@ def test_an_adopted_life_fails_while_the_fault_is_there_and_passes_when_it_is_me
             test()
         assert len(str(caught.value).splitlines()) > len(document["violation"]["shrunk"]["story"]) // 2
         with pytest.raises(BadConfiguration, match="is there already"):
-            raise told(*words).exception or AssertionError("it was written over")
+            raise told(
+                "replay", seed, "--plan", small, "--adopt", tmp_path / "lives"
+            ).exception or AssertionError("it was written over")
     test()
     path = tmp_path / "lives" / f"life_{seed}_p5.life.json"
     data = json.loads(path.read_text())
@@ -198,6 +200,7 @@ def test_an_adopted_life_fails_while_the_fault_is_there_and_passes_when_it_is_me
         (("--deeds", "3:wait(wait_ms=long)"), BadConfiguration, "wait_ms must be a whole number from 0 to"),
         (("--deeds", "3:fault(fault=flood)"), BadConfiguration, "fault must be a fault of the catalogue"),
         (("--deeds", "3:pair(fault=wear)"), BadConfiguration, "a pair needs fault and work"),
+        (("--branch", ""), BadConfiguration, "'' is no branch of a life; name one as the campaign did"),
         (("--deeds", "1", "--branch", "1:1"), UsageError, "--branch and --deeds say each what is played"),
         (("--deeds", "1", "--shrink"), BadConfiguration, "there is nothing to shrink or to adopt"),
         (("--adopt", "lives"), BadConfiguration, "there is nothing to shrink or to adopt"),

@@ -1,10 +1,10 @@
-"""What a campaign tells of the forks of its lives: how much more they reached, for the same budget."""
+"""What is told of the forks of lives, and how much more they reached for the same budget: parts and lines."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
-from hil.cli.campaign_documents import ExploredPart, ReachedPart, SameBudgetPart
+from firmware_emu.units import MS_PER_DAY
 from hil.quantity_words import counted
 
 if TYPE_CHECKING:
@@ -13,7 +13,32 @@ if TYPE_CHECKING:
     from hil.campaign.exploring import Reached, SameBudget
     from hil.campaign.running import Result
 
-MS_PER_DAY = 86_400_000
+
+class ReachedPart(TypedDict):
+    """What some lives have reached."""
+
+    lives: Annotated[int, "how many, from the first one on"]
+    cells: Annotated[int, "places: state, what flows, what is alarmed, one fault or none"]
+    marks: Annotated[int, "of all marks there are"]
+    pairs: Annotated[int, "of fault and procedure; forks have none of their own"]
+
+
+class SameBudgetPart(TypedDict):
+    """Lives by themselves and lives with their forks, so many of each as a budget pays for."""
+
+    by: Annotated[str, "what is paid with: pump-days or deeds"]
+    budget: Annotated[int, "what all lives by themselves have cost"]
+    alone: Annotated[ReachedPart, "all lives, by themselves"]
+    with_forks: Annotated[ReachedPart, "as many lives with their forks as cost no more"]
+
+
+class ExploredPart(TypedDict):
+    """What came of going on from rare states."""
+
+    forks: Annotated[int, "how many"]
+    deeds: Annotated[int, "in them"]
+    pump_days: Annotated[float, "in them, of those of the campaign"]
+    same_budget: Annotated[list[SameBudgetPart], "by pump-days, and by deeds"]
 
 
 def explored_part(result: Result) -> ExploredPart | None:
