@@ -135,6 +135,8 @@ class Properties:
             model.rate_max_nl_per_day * WINDOW_MS // (MS_PER_DAY * self.stroke_nl) + SPARE_STROKES
         )
         self.windows: dict[int, int] = {}
+        """Strokes by the minute of the pump's ticks, since the start that is `started`."""
+        self.started = 0
         self.rate_nl_per_day: int | None = None
         self.untraced = True
         """Whether the pump has started since the last look: a rate's step, which no log has, may be lost in the cut."""
@@ -192,6 +194,9 @@ class Properties:
         first_ms, last_ms = run.time_of_ms(run.first_k), run.time_of_ms(run.first_k + run.count - 1)
         if run.count > 1 and last_ms - first_ms > WINDOW_MS:
             return
+        if self.started != controller.records.therapy.boot_count:
+            self.started = controller.records.therapy.boot_count
+            self.windows.clear()  # ticks go on from the last whole second, however long power was gone
         window = last_ms // WINDOW_MS
         self.windows[window] = self.windows.get(window, 0) + run.count
         self.hold("P2", self.windows[window] <= self.in_window, self.windows[window], "strokes in a minute")
@@ -211,7 +216,6 @@ class Properties:
     def _happened(self, entry: TraceEntry) -> None:
         match entry.event:
             case PowerOn():
-                self.windows.clear()
                 self.untraced = True
                 self.silent_from_ms = entry.now.pump_ms
             case PowerLost():
