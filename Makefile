@@ -47,7 +47,7 @@ types: $(STAMP) ## mypy --strict on everything
 
 unit: $(STAMP) ## pytest: all of tests/, and the five slowest of them
 	@echo "== tests"
-	@$(BIN)/python -m pytest -q -n 3 --durations=5
+	@$(BIN)/python -m pytest -q -n 4 --durations=5
 
 TARGET = emulator:process
 
