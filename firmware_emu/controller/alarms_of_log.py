@@ -26,8 +26,8 @@ def are_older_than_log(alarms: Alarms, log: EventLog) -> bool:
             return False
         if entry.type not in (LogType.ALARM_ON, LogType.ALARM_OFF):
             continue
-        alarm_id = _details(entry).alarm_id
-        occurrence = alarms.occurrences.get(alarm_id)
+        data: Any = entry.details()
+        occurrence = alarms.occurrences.get(data.alarm_id)
         if entry.type is LogType.ALARM_ON:
             return occurrence is None or occurrence.on_seq < entry.seq
         return occurrence is not None and occurrence.active and occurrence.on_seq < entry.seq
@@ -40,7 +40,7 @@ def alarms_of(log: EventLog) -> Alarms:
     for entry in _newest_first(log):
         if entry is None or entry.type not in (LogType.ALARM_ON, LogType.ALARM_OFF):
             continue
-        data = _details(entry)
+        data: Any = entry.details()
         if data.alarm_id in told or ALARMS[data.alarm_id].momentary:
             continue
         told.add(data.alarm_id)
@@ -53,7 +53,3 @@ def alarms_of(log: EventLog) -> Alarms:
 def _newest_first(log: EventLog) -> Iterator[LogEntry | None]:
     """The entries of the main log, back to the oldest; None for a damaged one."""
     return (log.entry(LogName.MAIN, seq) for seq in range(log.last_seq, log.oldest_seq - 1, -1) if seq)
-
-
-def _details(entry: LogEntry) -> Any:
-    return entry.details()

@@ -199,9 +199,8 @@ class _Restart(NamedTuple):
         checkpoint = self._checkpoint()
         records = self._records(checkpoint)
         log_damage = records.log.damage()  # before anything is entered
-        doubted = Region.RESERVOIR in self.corrupt or records.alarms.is_active(
-            AlarmId.NVM
-        )  # no commit is whole
+        no_commit_was_whole = records.alarms.is_active(AlarmId.NVM)
+        doubted = no_commit_was_whole or Region.RESERVOIR in self.corrupt
         told_nl_per_day = records.log.rate_told_nl_per_day() if doubted else None
         register = self._register(checkpoint, records.log)
         tick_ms = max(register.latched_ms, checkpoint.tick_ms, records.log.newest_tick_ms) + RESTART_MS
