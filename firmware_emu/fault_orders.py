@@ -55,7 +55,8 @@ class FaultOrders:
     @property
     def strokes_matter(self) -> bool:
         """Whether one may start behind the next stroke: then each should be a step of its own."""
-        return any(order.waits_for in (At.STROKE, *COMPARED) for order in self.by_fault.values())
+        orders = self.by_fault.values()
+        return bool(orders) and any(order.waits_for in (At.STROKE, *COMPARED) for order in orders)
 
     @property
     def is_quiet(self) -> bool:

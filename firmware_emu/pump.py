@@ -200,20 +200,23 @@ class Pump:
         return True
 
     def _next_event_ms(self) -> int | None:
-        plant, orders, processor = self.plant, self.orders, self.plant.processor
+        plant, orders = self.plant, self.orders
         at_ms = plant.next_event_ms()
         if orders.by_fault:
             at_ms = earlier(at_ms, orders.due_ms())
         controller = self._running
         if controller is None:
             return at_ms
-        every_stroke = self.every_stroke or plant.strokes_matter
-        if orders.by_fault:
-            every_stroke = every_stroke or orders.strokes_matter
+        every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
+        return earlier(at_ms, plant.crystal.now_of(self._due_tick_ms(controller, every_stroke=every_stroke)))
+
+    def _due_tick_ms(self, controller: Controller, *, every_stroke: bool) -> int:
+        """The tick of the program's own next event, or of a test that may find something."""
+        processor = self.plant.processor
         tick_ms = controller.schedule.next_event_ms(every_stroke=every_stroke)
         if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
             tick_ms = min(tick_ms, controller.integrity.next_test_ms(cells=processor.disturbed))
-        return earlier(at_ms, plant.crystal.now_of(tick_ms))
+        return tick_ms
 
     @property
     def _running(self) -> Controller | None:
@@ -246,13 +249,15 @@ class Pump:
         self._look_at_orders()
 
     def _run_program(self, controller: Controller) -> None:
-        """Let the program do what is due at `now_ms`."""
-        crystal = self.plant.crystal
-        tick_ms = crystal.tick_of(self.now.pump_ms)
-        if crystal.drift_ppm:
-            tick_ms = self._event_tick_ms(tick_ms)
+        """Let the program do what is due at `now_ms`; where that is the rig's or the plant's, it tests nothing."""
+        plant, tick_ms = self.plant, self._tick_ms()
+        drifts, healthy = plant.crystal.drift_ppm, plant.processor.healthy
+        if drifts or not healthy:
+            due_ms = self._due_tick_ms(controller, every_stroke=plant.strokes_matter)
+        if drifts:  # more than one tick may fall into one ms
+            tick_ms = max(controller.records.tick_ms, min(tick_ms, due_ms))
         try:
-            if not self.plant.processor.healthy:
+            if not healthy and due_ms <= tick_ms:
                 self._test_cells(tick_ms)
             controller.schedule.run_event(tick_ms)
         except PowerCut as cut:
@@ -280,7 +285,7 @@ class Pump:
     def _test_cells(self, tick_ms: int) -> None:
         """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
 
-        A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
+        A program reads a cell whenever it uses what is in it: so before an event of its own, and before bytes.
         """
         processor = self.plant.processor
         if self.controller is not None and (processor.disturbed or processor.fails_hourly_test):
@@ -306,6 +311,7 @@ class Pump:
             self.plant.crystal.now_ms = self.now_ms
         try:
             if not self.plant.processor.healthy:
+                controller.therapy.turn_until(self._tick_ms())  # whoever has looked meanwhile
                 self._test_cells(self._tick_ms())
             controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
@@ -341,12 +347,6 @@ class Pump:
     def _tick_ms(self) -> int:
         """This moment by the ticks of the program that runs."""
         return self.plant.crystal.tick_of(self.now.pump_ms)
-
-    def _event_tick_ms(self, tick_ms: int) -> int:
-        """The tick of the event that is due by now: while the clock drifts, more than one may fall into one ms."""
-        assert self.controller is not None  # noqa: S101 - the caller looked
-        due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
-        return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
 
     def _collect(self) -> None:
         """What the controller has to tell after an event or after bytes, and what was written to the memory."""

@@ -17,7 +17,7 @@ from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import GRANTS_MAX
 from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
 from protocol.log.data import NvmFaultData
-from protocol.log.types import LogType, MemoryFault, RateChangeReason
+from protocol.log.types import BolusEndReason, LogType, MemoryFault, RateChangeReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.event_log import LogDamage
@@ -74,6 +74,10 @@ def judge_failures(therapy: Therapy, failures: list[Failure]) -> None:
             _distrust(therapy)
         else:
             records.raise_alarm(AlarmId.MEM_NONCRITICAL, failure.region)
+    if records.alarms.critical_active:
+        therapy.end_all(
+            BolusEndReason.ALARM
+        )  # now: before the next event of the program a stroke would be turned
 
 
 def _distrust(therapy: Therapy) -> None:

@@ -53,12 +53,12 @@ class Integrity:
     def test(self, tick_ms: int, *, cells: bool) -> None:
         """Do what is due before anything else is done at this tick: no stroke of it is turned yet. Raises PowerCut.
 
-        Strokes that were due before it are turned where the code is tested, since a failure drops what is owed.
+        Strokes that were due before it are turned first, since a failure drops what is owed.
         """
         records, model = self.therapy.records, self.therapy.model
         moment_ms, period_ms = records.tick_ms, model.code_test_s * MS_PER_S
         tests_code = tick_ms // period_ms > max(moment_ms, self.code_tested_ms) // period_ms
-        if tests_code and tick_ms - 1 > moment_ms:
+        if tick_ms - 1 > moment_ms:
             self.therapy.turn_until(tick_ms - 1)
         records.tick_ms = tick_ms
         if cells:

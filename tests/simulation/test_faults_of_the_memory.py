@@ -307,6 +307,25 @@ def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: 
 
 
 # FI 43
+@pytest.mark.parametrize("offset", [CHECKPOINT_OFFSETS[0], JOURNAL_OFFSET], ids=["checkpoint A", "journal"])
+def test_a_critical_alarm_of_a_write_that_did_not_land_ends_a_bolus_before_another_stroke_of_it(
+    offset: int,
+) -> None:
+    talk = lived().fork()
+    talk.granted(GetStatus())
+    talk.start_bolus(3, 60_000, 3_600)
+    talk.pump.inject("stuck-page", {"offset_bytes": offset})
+    talk.wait(MS_PER_HOUR)
+    log = talk.log()
+    alarms = [entry for entry in log if entry.type is LogType.ALARM_ON]
+    (alarm,) = [entry for entry in alarms if entry.details().alarm_id is AlarmId.NVM]
+    (end,) = [entry for entry in log if entry.type is LogType.BOLUS_END and entry.cmd_id == 3]
+    assert (end.t_mono_s, end.t_ms) == (alarm.t_mono_s, alarm.t_ms)
+    assert talk.granted(QueryCmd(3)).outcome is Outcome.PARTIAL
+    assert_volumes_agree(talk)
+
+
+# FI 43
 def test_a_page_of_the_log_that_takes_nothing_costs_its_entries_and_no_therapy() -> None:
     talk = lived().fork()
     next_seq = talk.pump.controller.records.log.last_seq + 1  # type: ignore[union-attr]
