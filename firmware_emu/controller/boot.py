@@ -228,8 +228,8 @@ class _Restart(NamedTuple):
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
-        if told_nl_per_day not in (None, basal.rate_nl_per_day):  # the checkpoint is older than the log
-            row = RateChangeData(told_nl_per_day, basal.rate_nl_per_day, RateChangeReason.RESET)
+        if told_nl_per_day not in (None, therapy.rate_nl_per_day):  # the checkpoint is older than the log
+            row = RateChangeData(told_nl_per_day, therapy.rate_nl_per_day, RateChangeReason.RESET)
             records.enter(LogType.RATE_CHANGE, row)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_at_start(Started(therapy, self.pins, register.credible))

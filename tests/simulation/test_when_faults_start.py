@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -158,7 +159,7 @@ def test_what_a_frame_asks_for_meets_the_fault_that_it_starts() -> None:
 UNSEEN = (
     (Start(after_ms=1), {"times": 170, "every_ms": 61_003}),
     (Start(At.STROKE), {"times": 200}),
-    (Start(At.BELIEF, field="strokes_commanded", operator=">", value=100), {"times": 90, "every_ms": 7_001}),
+    (Start(At.BELIEF, field="strokes_commanded", operator=">", value=100), {"times": 90, "every_ms": 47_001}),
 )
 
 
@@ -180,18 +181,20 @@ def live_with(name: str, talk: Conversation, look_every_ms: int | None = None) -
     return written
 
 
-def with_a_bolus_in_work() -> Conversation:
+@cache
+def bolus_in_work() -> Conversation:
     talk = talk_with()
     talk.wait_until(10 * MS_PER_HOUR + 1_000)
     talk.start_bolus(1, 20_000, 2_400)
     return talk
 
 
-@for_each(("start", "timing"), UNSEEN)
-@for_each("name", [name for name in PROVOKED if name != "catheter-leak"])
-def test_a_fault_that_the_pump_cannot_see_changes_nothing_that_another_does_to_it_whenever_it_starts(
-    name: str, start: Start, timing: dict[str, Any]
-) -> None:
+def with_a_bolus_in_work() -> Conversation:
+    return bolus_in_work().fork()
+
+
+def assert_nothing_changes(name: str, start: Start, timing: dict[str, Any]) -> None:
+    """That a fault does the same beside one that the pump cannot see, whenever that starts."""
     plain = with_a_bolus_in_work()
     ordered = plain.fork()
     ordered.pump.inject("catheter-leak", {"lost_ppm": 1_000_000}, start, **timing)
@@ -202,11 +205,27 @@ def test_a_fault_that_the_pump_cannot_see_changes_nothing_that_another_does_to_i
     assert memory_of(ordered.pump) == memory_of(plain.pump)
 
 
-@for_each("name", list(PROVOKED))
+@for_each("name", ["ram-flip", "stack-overflow", "stuck-page"])
+def test_what_a_rig_ordered_lets_no_fault_be_found_sooner(name: str) -> None:
+    assert_nothing_changes(name, *UNSEEN[0])
+
+
+@for_each(
+    ("start", "timing", "name"),
+    [(*order, name) for order in UNSEEN for name in PROVOKED if name != "catheter-leak"],
+    one_in=30,
+)
+def test_a_fault_that_the_pump_cannot_see_changes_nothing_that_another_does_to_it_whenever_it_starts(
+    start: Start, timing: dict[str, Any], name: str
+) -> None:
+    assert_nothing_changes(name, start, timing)
+
+
+@for_each("name", list(PROVOKED), one_in=12)
 def test_a_look_from_outside_changes_nothing_that_a_fault_does(name: str) -> None:
     plain = with_a_bolus_in_work()
     looked_at = plain.fork()
-    assert live_with(name, looked_at, look_every_ms=10_000) == live_with(name, plain)
+    assert live_with(name, looked_at, look_every_ms=47_500) == live_with(name, plain)
     assert state_of(looked_at.pump) == state_of(plain.pump)
     assert trace_bytes(looked_at.trace) == trace_bytes(plain.trace)
 
