@@ -155,8 +155,6 @@ class Properties:
         self.clock_stands = False
         """Whether the clock stands, or has since the last look; `stands_until_ms` until when, None: nobody knows."""
         self.stands_until_ms: int | None = None
-        self.silence_left_ms = 0
-        """How much of a silence was left when it stopped: a silence is counted by the same clock."""
         self.guard_rotor()
 
     def guard_rotor(self) -> None:
@@ -238,25 +236,18 @@ class Properties:
                 self.rate_nl_per_day = new
             case FaultInjected(name="clock-stop", parameters=values):
                 lasts_ms = next((each.value for each in values), None)
-                self._clock_stops(entry.now.pump_ms, lasts_ms)
+                self.clock_stands = True  # from now on for so long, also where it stood already
+                self.stands_until_ms = None if lasts_ms is None else entry.now.pump_ms + lasts_ms
             case FaultCleared(name="clock-stop"):
                 self._clock_goes_on(entry.now.pump_ms)
             case _:
                 pass
 
-    def _clock_stops(self, now_ms: int, lasts_ms: int | None) -> None:
-        """The clock stands for so long from now on, also where it stood already; None: nobody knows how long."""
-        if self.stands_until_ms is not None and self.stands_until_ms <= now_ms:
-            self._clock_goes_on(now_ms)
-        if not self.clock_stands:
-            self.silence_left_ms = max(0, self.silent_from_ms - now_ms)
-        self.clock_stands, self.stands_until_ms = True, None if lasts_ms is None else now_ms + lasts_ms
-
     def _clock_goes_on(self, by_ms: int) -> None:
         """Where the clock stood, it has gone on when it should, by now at the latest: no tone was due before."""
         if self.clock_stands:
             went_on_ms = by_ms if self.stands_until_ms is None else min(by_ms, self.stands_until_ms)
-            self.silent_from_ms = max(self.silent_from_ms, went_on_ms + self.silence_left_ms)
+            self.silent_from_ms = max(self.silent_from_ms, went_on_ms)
             self.clock_stands = False
 
     def _critical(self, before: AlarmId | None = None) -> bool:
@@ -280,7 +271,7 @@ class Properties:
         if plant.crystal.standing_since_ms is None:
             self._clock_goes_on(now_ms)
         else:
-            self.silent_from_ms = max(self.silent_from_ms, now_ms + self.silence_left_ms)
+            self.silent_from_ms = max(self.silent_from_ms, now_ms)
         interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms

@@ -138,7 +138,7 @@ def test_a_program_written_before_the_power_went_may_run_after_it_however_often_
 
 
 def alarm_seq(talk: Conversation) -> int:
-    """The entry of the newest alarm."""
+    """The number of the entry of the newest alarm."""
     return max(entry.seq for entry in talk.log() if entry.type is LogType.ALARM_ON)
 
 
