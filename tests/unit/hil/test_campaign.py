@@ -147,6 +147,28 @@ def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
     assert played(tmp_path / "one", plan=plan, resume=True, clock_ms=clock()).lives <= lives + 2
 
 
+def test_resume_is_named_only_where_it_would_go_on_and_what_else_there_is_to_do_at_once(tmp_path: Path) -> None:
+    path, digest = tmp_path / "lives", PLAN.digest()
+    with lives_file(path, plan=digest, code=CODE, resume=False):
+        pass
+    before = path.read_bytes()
+
+    def refusal(plan: str, code: str, *, resume: bool) -> str:
+        with (
+            pytest.raises(BadConfiguration) as told,
+            lives_file(path, plan=plan, code=code, resume=resume),
+        ):
+            pass
+        assert path.read_bytes() == before
+        return str(told.value)
+
+    other_code = refusal(digest, "other", resume=False)
+    assert "--resume cannot go on with them; begin anew and name another file with --out" in other_code
+    assert other_code == refusal(digest, "other", resume=True)
+    assert refusal("other", CODE, resume=False) == refusal("other", CODE, resume=True)
+    assert refusal(digest, CODE, resume=False).endswith("go on with --resume, or name another with --out")
+
+
 def test_a_file_of_another_plan_of_other_code_or_of_another_run_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

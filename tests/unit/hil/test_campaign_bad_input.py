@@ -24,6 +24,7 @@ from hil.campaign.plan import read_plan
 from hil.campaign.playing import Wrong, lived_by
 from hil.campaign.row import row_of_text
 from hil.campaign.running import Campaign, Result
+from hil.campaign.shrinking import Shrinking
 from hil.cli.main import cli
 from hil.cli.terminal import progress_bar
 from hil.errors import BadConfiguration, Interrupted
@@ -173,7 +174,7 @@ def test_a_budget_that_pays_for_no_life_with_its_forks_is_not_told_as_forks_that
     assert last.endswith("; it pays for no life with its forks")
 
 
-def test_what_was_found_is_told_once_although_no_test_can_be_made_of_it(
+def test_that_no_test_can_be_made_of_what_was_found_is_told_with_it_and_before_it_is_shrunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, name, made_from = next(
@@ -182,10 +183,18 @@ def test_what_was_found_is_told_once_although_no_test_can_be_made_of_it(
     monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
     words = ("replay", 12, "--plan", "smoke", "--adopt", tmp_path, "--json")
     assert json.loads(told(*words).stdout)["adopted"] == str(tmp_path / "test_life_12_p3.py")
-    again = told(*words)
+    shrinkings: list[str] = []
+    monkeypatch.setattr(
+        Shrinking, "shrink", lambda _self, _row, invariant: shrinkings.append(invariant)
+    )  # which may take a minute
+    again = told(*words, "--shrink")
     assert isinstance(again.exception, BadConfiguration)
+    assert not shrinkings
     document = json.loads(again.stdout)
     assert (document["adopted"], document["violation"]["invariant"]) == (None, "P3")
+    below_a_file = told(*words[:-2], tmp_path / "test_life_12_p3.py" / "deep", "--shrink")
+    assert "cannot be written (Not a directory)" in str(below_a_file.exception)
+    assert not shrinkings
 
 
 def test_ctrl_c_says_where_the_lives_are_and_how_to_go_on(
