@@ -147,7 +147,9 @@ def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
     assert played(tmp_path / "one", plan=plan, resume=True, clock_ms=clock()).lives <= lives + 2
 
 
-def test_resume_is_named_only_where_it_would_go_on_and_what_else_there_is_to_do_at_once(tmp_path: Path) -> None:
+def test_resume_is_named_only_where_it_would_go_on_and_what_else_there_is_to_do_at_once(
+    tmp_path: Path,
+) -> None:
     path, digest = tmp_path / "lives", PLAN.digest()
     with lives_file(path, plan=digest, code=CODE, resume=False):
         pass
