@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from hil.campaign.code_digest import code_digest
-from hil.campaign.deed import Event
+from hil.campaign.deed import Deed, Event
 from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
-from hil.campaign.playing import Lived, lived_by
+from hil.campaign.playing import Lived, life_of, lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
@@ -423,6 +423,27 @@ def test_weights_faults_and_pairs_make_the_lives_of_a_plan() -> None:
     assert (deeds.count("bolus"), deeds.count("wait"), deeds.count("prime")) == (3, 0, 2)
     assert {fault for fault, _ in plan.pairs_of(1)} == {"wear"} == {*plan.play().faults}
     assert not {*plan.pairs_of(1)} & {*plan.pairs_of(2)}
+
+
+def test_no_fault_comes_by_chance_that_the_plan_leaves_out() -> None:
+    def faults_of(plan: Plan, seed: int) -> list[str]:
+        life = life_of(plan, seed)
+        life.do(Deed(1, "quiet_weeks", (("quiet_days", 1),)))
+        assert "nothing for 1 days" in [event.deed for event in life.story]
+        return [event.deed.split()[1] for event in life.story if event.deed.startswith("fault ")]
+
+    text = b"pump_days = 1\nfaults = [%s]\n[weights]\nwait = 9\n"
+    alone, with_unseen, with_hang = (
+        read_plan(text % names, "it", "it.toml")
+        for names in (b'"mri"', b'"mri", "occlusion"', b'"mri", "hung-task"')
+    )
+    assert [faults_of(alone, seed) for seed in (1, 2)] == [[], []]
+    assert [faults_of(with_unseen, seed) for seed in (1, 2)] == [["occlusion"]] * 2
+    assert ["hang" in plan.play().deeds for plan in (alone, with_unseen, with_hang)] == [False, False, True]
+    with pytest.raises(
+        BadConfiguration, match="weights: hang is the fault hung-task, which faults leaves out"
+    ):
+        read_plan(text % b'"mri"' + b"hang = 1\n", "it", "it.toml")
 
 
 @for_each("name", shipped_plans())

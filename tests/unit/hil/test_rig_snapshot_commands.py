@@ -137,7 +137,7 @@ def test_where_the_file_cannot_be_written_nothing_is_kept_or_it_is_said_to_be(
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as on a full disk
     try:
         with pytest.raises(
-            BadConfiguration, match="cannot be written .*; large is kept by the bench all the same"
+            BadConfiguration, match=r"cannot be written .*; large is kept by the bench all the same"
         ):
             shell("snapshot", "large", "--out", str(out))
     finally:
