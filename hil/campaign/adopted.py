@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.campaign.deed import Deed, Event
 from hil.campaign.plan import check_of_deeds, plan_of
-from hil.campaign.row import Rows, checked_deed
+from hil.campaign.row_text import checked_deed
+from hil.campaign.rows import Rows
 from hil.campaign.story import lines
 from hil.campaign.violations_told import meaning_of
 from hil.errors import BadConfiguration

@@ -17,12 +17,11 @@ from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import MINUTES_MAX, load_as_asked, shipped_plans
-from hil.campaign.playing import Wrong
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
-from hil.campaign.report.json_report import faults_of, marks_of, spreads_of
+from hil.campaign.report.json_report import faults_of, marks_of, spreads_of, violation_of
 from hil.campaign.running import Campaign, pump_years_per_s
-from hil.campaign.violations_told import shrunk_lines, violation_part
+from hil.campaign.violations_told import shrunk_lines
 from hil.cli.campaign_documents import CampaignPart, PlansPart
 from hil.cli.campaign_replay_command import replay_command
 from hil.cli.campaign_report_command import report_command
@@ -53,9 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.campaign.plan import Plan
-    from hil.campaign.playing import Lived
     from hil.campaign.report.findings import Findings
-    from hil.campaign.violations_told import ViolationPart
     from hil.campaign.workers import Workers
 
 MS_PER_HOUR: Final = 3_600_000
@@ -229,7 +226,7 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         lives=result.lives,
         pump_days=result.pump_days,
         invariants=[*plan.invariants],
-        violations=[_violation(found, lived) for lived in result.violations],
+        violations=[violation_of(found, lived) for lived in result.violations],
         marks=marks_of(found),
         pairs=[
             {"fault": fault, "procedure": work, "lives": lives}
@@ -247,12 +244,6 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         pump_years_per_s=speed,
         file=path,
     )
-
-
-def _violation(found: Findings, lived: Lived) -> ViolationPart:
-    wrong = Wrong(lived.invariant or "", lived.found)
-    shrunk = found.shrunk.get(lived.seed)
-    return violation_part(found.plan_named, lived.seed, wrong, branch=lived.branch, shrunk=shrunk)
 
 
 def _lines(document: CampaignPart) -> Iterator[str]:

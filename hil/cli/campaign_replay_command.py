@@ -10,7 +10,8 @@ from hil.campaign.adopted import adopt, check_place
 from hil.campaign.exploring import FORK_DEEDS, read_branch
 from hil.campaign.plan import LAST_SEED, check_of_deeds, load_plan
 from hil.campaign.playing import Wrong, played_life
-from hil.campaign.row import Rows, planned_row, row_of_text, row_text
+from hil.campaign.row_text import planned_row, row_of_text, row_text
+from hil.campaign.rows import Rows
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.story import lines as story_lines
 from hil.campaign.violations_told import event_parts, events_of, shrunk_lines, violation_part

@@ -22,7 +22,7 @@ from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import Wrong, lived_by
-from hil.campaign.row import row_of_text
+from hil.campaign.row_text import row_of_text
 from hil.campaign.running import Campaign, Result
 from hil.campaign.shrinking import Shrinking
 from hil.cli.main import cli

@@ -455,10 +455,12 @@ def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
     monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
     plan, report = tmp_path / "small.toml", tmp_path / "report"
     plan.write_bytes(b"pump_days = 2\ndeeds = 6\nquiet_stretches = 0\ntwins_every = 0\n")
-    told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report, "--json")
     document = json.loads((report / JSON_NAME).read_text())
     first = document["violations"][0]
     shrunk = first["shrunk"]
+    of_the_run = json.loads(done.stdout)["violations"][0]
+    assert {key: first[key] for key in of_the_run} == of_the_run, "run and report tell it alike"
     assert first["invariant"] == "P9"
     assert 0 < shrunk["deeds"] <= shrunk["deeds_before"]
     assert f"campaign replay {first['seed']} --deeds " in shrunk["replay"]
