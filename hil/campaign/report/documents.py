@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Final, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - the schema is made from it
+from hil.campaign.explored_told import ExploredPart  # noqa: TC001 - as above
 from hil.campaign.violations_told import EventPart, ViolationPart
 
 
@@ -133,6 +134,7 @@ class CampaignReportDocument(TypedDict):
         list[PlannedPairPart], "each fault of the plan in each procedure; empty: the plan plays none"
     ]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
+    explored: Annotated[ExploredPart | None, "what came of forks from rare states; null: there were none"]
     measured: Annotated[list[SpreadPart], "how values are spread"]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.cohort_told import cohort_part
+from hil.campaign.explored_told import explored_part
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.playing import RAISED, Wrong
@@ -50,6 +51,7 @@ def document_of(found: Findings) -> CampaignReportDocument:
         "faults": faults_of(found),
         "pairs": pairs_of(found),
         "marks": marks_of(found),
+        "explored": explored_part(found.result),
         "measured": spreads_of(found),
     }
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Event
+from hil.campaign.exploring import Explored
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.measuring import FaultLived
 from hil.campaign.pairs import LEFT_OUT
@@ -207,6 +209,64 @@ def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
     assert 'id="m-accuracy_error_ppm"' in text
     read = Read(text)
     assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
+
+
+def test_what_forks_from_rare_states_reached_alone_stands_with_their_cost_on_the_page_and_in_the_json(
+    tmp_path: Path,
+) -> None:
+    plan = replace(PLAN, explore=2)
+    own, twice, forked, odd = (
+        f"RUN, {flows}, nothing, mri" for flows in ("BOLUS", "PRIME", "BRIDGE", "PATIENT")
+    )
+    path = tmp_path / "lives"
+    with lives_file(path, plan=plan.digest(), code="of this test", resume=False) as file:
+        empty = page_of(findings_of(plan, "it.toml", file))
+        # what a life reached by itself is not reached in forks alone, whichever life it was
+        for seed, cells in ((1, (own, forked)), (2, (own, twice, HOSTILE))):
+            explored = Explored(2, 1_008, 3 * DAY_MS, ("a prime delivered", "a bolus cancelled"), cells)
+            row = lives()[0]._replace(pump_ms=10 * DAY_MS, deeds=100, cells=(odd, *[forked] * (seed == 2)))
+            file.add(row._replace(seed=seed, explored=explored), 0)
+        broken = lives()[1]._replace(seed=3, branch="12:3")
+        file.add(broken, 0)
+        found = findings_of(plan, "it.toml", file)
+    section = part(page_of(found), "explored")
+    assert (
+        "Cost: 4 forks from rare states, 2,016 deeds in 6.0 pump-days, beside 200 deeds in 19 pump-days"
+        in section
+    )
+    assert "one violation, one mark, 3 cells" in section
+    assert "<li>a prime delivered, in forks of 2 lives</li>" in section
+    assert '<td data-label="What flows">BOLUS</td>' in section
+    assert '<td data-label="What flows">BRIDGE</td>' not in section
+    assert "<script" not in section
+    assert "it pays for none" in section
+    assert "Life 3 in its fork 12:3: P7" in page_of(found)
+    explored_json = document_of(found)["explored"]
+    assert explored_json is not None
+    assert explored_json["violations"] == [3]
+    assert explored_json["marks"] == [{"name": "a prime delivered", "lives": 2}]
+    assert explored_json["cells"][0] == {"name": own, "lives": 2}
+    assert {"state": "RUN", "alone": 2, "only_in_forks": 2} in explored_json["states"]
+    assert [each["budget"] for each in explored_json["same_budget"]] == [19, 200]
+    assert "No life was gone on from" in part(empty, "explored")
+    path.unlink()
+    without = found_in(tmp_path, lives())
+    assert 'id="explored"' not in page_of(without)
+    assert document_of(without)["explored"] is None
+
+
+def test_of_very_many_cells_the_first_are_on_the_page_and_the_json_has_all(tmp_path: Path) -> None:
+    plan = replace(PLAN, explore=2)
+    cells = tuple(f"RUN, BOLUS, nothing, {each:0200}" for each in range(9_000))
+    with lives_file(tmp_path / "lives", plan=plan.digest(), code="of this test", resume=False) as file:
+        file.add(lives()[0]._replace(explored=Explored(2, 8, 5, (), cells)), 0)
+        found = findings_of(plan, "it.toml", file)
+    text = page_of(found)
+    assert len(text.encode()) < LIMIT_BYTES
+    assert "8,500 more are in campaign.json alone" in part(text, "explored")
+    explored = document_of(found)["explored"]
+    assert explored is not None
+    assert len(explored["cells"]) == 9_000
 
 
 def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
