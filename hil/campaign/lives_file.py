@@ -98,11 +98,16 @@ class LivesFile:
     def lives(self) -> Iterator[Lived]:
         """All lives that are kept, by their seeds."""
         for row in self._connection.execute(f"SELECT {_COLUMNS} FROM lives ORDER BY seed"):  # noqa: S608 - ours
-            try:
-                lived = _lived(row)
-            except (ValueError, TypeError, RecursionError, PumpbenchError) as error:
-                raise sqlite3.DataError(f"no campaign writes life {row[0]!r} so: {error}") from error
-            yield lived
+            yield _read(row)
+
+    def seeds(self) -> list[int]:
+        """The seeds of all lives that are kept, in their order."""
+        return [row[0] for row in self._connection.execute("SELECT seed FROM lives ORDER BY seed")]
+
+    def life(self, seed: int) -> Lived:
+        """The life of a seed that is kept."""
+        of_seed = f"SELECT {_COLUMNS} FROM lives WHERE seed = ?"  # noqa: S608 - ours
+        return _read(self._connection.execute(of_seed, (seed,)).fetchone())
 
     def origin(self) -> Origin:
         """Who played the lives, and when."""
@@ -179,6 +184,14 @@ class LivesFile:
 _COLUMNS: Final = (
     "seed, pump_ms, marks, pairs, invariant, found, measured, faults, story, branch, deeds, cells, explored"
 )
+
+
+def _read(row: tuple[Any, ...]) -> Lived:
+    """A life as it was kept; sqlite3.DataError where no campaign keeps one so."""
+    try:
+        return _lived(row)
+    except (ValueError, TypeError, RecursionError, PumpbenchError) as error:
+        raise sqlite3.DataError(f"no campaign writes life {row[0]!r} so: {error}") from error
 
 
 def _lived(row: tuple[Any, ...]) -> Lived:

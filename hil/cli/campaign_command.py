@@ -7,10 +7,12 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.campaign.checked_lives import check_some, checked_line
 from hil.campaign.code_digest import code_digest
 from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.explored_told import explored_lines, explored_part
@@ -162,15 +164,17 @@ def _run(
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
+        with _interrupted_in_words(path):
+            checked = check_some(plan, file, path, SystemRandom(), host_ms)
         running = Campaign(plan, file, host_ms)
         with (
             _interrupted_in_words(path),
-            unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)),
+            unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file, checked)),
         ):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
             took_ms = host_ms() - began_ms
-            found = findings_of(plan, plan_named, file)
+            found = findings_of(plan, plan_named, file, checked)
             if not no_shrink:
                 shrink_violations(found)
             if report is not None:
@@ -237,6 +241,7 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         explored=explored_part(result),
         faults=faults_of(found),
         measured=spreads_of(found),
+        checked=[*(found.checked or ())],
         finished=found.finished,
         report=report,
         patient=patient_part(result.harm) if plan.patient else None,
@@ -271,6 +276,8 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
         yield f"and in {more} more; --json has all"
     yield from _worst_of(document)
+    if document["checked"]:
+        yield checked_line(tuple(document["checked"]))
     if document["report"] is not None:
         yield f"report: {document['report']}"
     held = "no invariant was violated" if not document["violations"] else "violated"

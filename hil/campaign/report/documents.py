@@ -35,6 +35,11 @@ class PlayedPart(TypedDict):
     last_seed: Annotated[int | None, "seed of the last life that counts; null: none was played"]
     lives: Annotated[int, "how many lives count"]
     lives_beyond: Annotated[int, "lives in the file that are no part of the result"]
+    checked: Annotated[
+        list[int] | None,
+        "seeds of lives of the file that were played again, and came out the same: other numbers are those of the "
+        "file; empty: there were no lives of earlier runs; null: other code played them, and no number was looked at",
+    ]
     pump_days: Annotated[int, "days of pumps that were played, rounded down"]
     pump_years_per_s: Annotated[float, "of the whole time of playing"]
 

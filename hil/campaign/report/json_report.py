@@ -161,6 +161,7 @@ def _played(found: Findings) -> PlayedPart:
         "last_seed": plan.first_seed + lives - 1 if lives else None,
         "lives": lives,
         "lives_beyond": found.beyond,
+        "checked": None if found.checked is None else [*found.checked],
         "pump_days": found.result.pump_days,
         "pump_years_per_s": pump_years_per_s(found.result.pump_ms, origin.elapsed_ms),
     }

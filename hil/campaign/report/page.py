@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.patient.person import NO_DIAGNOSIS
+from hil.campaign.checked_lives import checked_line
 from hil.campaign.cohort_told import cohort_part
 from hil.campaign.explored_told import explored_part
 from hil.campaign.pairs import LEFT_OUT, WORKS
@@ -168,7 +169,7 @@ def _unfinished(found: Findings) -> str:
 def _other_code() -> str:
     return (
         '<p class="banner unsure">Other code than that which made this page played these lives: '
-        "a command below may play another life</p>"
+        "a command below may play another life, and none was played again: the numbers are those of the file</p>"
     )
 
 
@@ -453,6 +454,7 @@ def _played(found: Findings) -> str:
         "plan": f"{plan.name}, SHA-256 {plan.digest()}",
         "seeds": f"{plan.first_seed} to {last}" if result.lives else "none",
         "lives": f"{result.lives}" + (f", and {found.beyond} that do not count" if found.beyond else ""),
+        "played again": _checked(found),
         "days of pumps": f"{result.pump_days:,}",
         "finished": "yes" if found.finished else "no",
         "began": datetime.fromtimestamp(origin.began_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -464,6 +466,11 @@ def _played(found: Findings) -> str:
     }
     rows = _facts(facts.items())
     return f'<h2 id="played">What was played</h2><div class="wide"><table>{rows}</table></div>'
+
+
+def _checked(found: Findings) -> str:
+    seeds = f" ({', '.join(map(str, found.checked))})" if found.checked else ""
+    return (checked_line(found.checked) or "none: there were no lives of earlier runs") + seeds
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from hil.campaign import adopted
 from hil.campaign.adopted import adopt
+from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Deed
 from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.lives_file import kept_lives, lives_file
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 
     from hil.campaign.playing import Lived
 
-PLAN = read_plan(b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 0\n", "small", "small.toml")
+TEXT = b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 0\n"
+PLAN = read_plan(TEXT, "small", "small.toml")
 TOO_LONG = "a" * 300
 
 
@@ -113,6 +115,48 @@ def kept() -> bytes:
 def test_a_life_that_no_campaign_writes_so_is_refused_in_one_sentence(said: str) -> None:
     refusal = refusal_of(f"UPDATE {said}")
     assert "cannot be read or written (no campaign writes " in refusal
+
+
+def test_a_file_with_numbers_that_its_lives_do_not_have_is_neither_reported_nor_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    path, plan, out = tmp_path / "lives", tmp_path / "small.toml", tmp_path / "report"
+    plan.write_bytes(TEXT)
+    with lives_file(path, plan=PLAN.digest(), code=code_digest(), resume=False) as file:
+        for seed in (1, 2):
+            file.add(lived_by(PLAN, seed), 1)
+    honest = path.read_bytes()
+    ways = (
+        ("report", path, "--plan", plan, "--out", out),
+        ("run", plan, "--out", path, "--resume", "--workers", 1),
+    )
+    told_of = [told(*words, "--json") for words in ways]
+    assert [json.loads(done.stdout)["checked"] for done in told_of] == [[1, 2], [1, 2]]
+    page = (out / "campaign.html").read_text()
+    assert (
+        "2 lives of the file played again, and the same; all other numbers are those of the file (1, 2)"
+        in page
+    )
+    for forged in (
+        "pump_ms = pump_ms + 86400000",
+        "marks = '[\"a bolus cancelled\"]'",
+        "invariant = 'P1', story = '[]'",
+        "deeds = 9",
+    ):
+        path.write_bytes(honest)
+        with closing(sqlite3.connect(path)) as forging, forging:
+            forging.execute(f"UPDATE lives SET {forged} WHERE seed = 2")  # noqa: S608 - ours
+        before = (out / "campaign.json").read_bytes()
+        for words in ways:
+            refusal = told(*words).exception
+            assert isinstance(refusal, BadConfiguration), forged
+            assert f"has of life 2 what this code does not play: {forged.split()[0]}" in str(refusal)
+        assert (out / "campaign.json").read_bytes() == before, "no report of it is written"
+    with closing(sqlite3.connect(path)) as forging, forging:
+        forging.execute("UPDATE campaign SET code = 'other'")
+    by_other_code = json.loads(told(*ways[0], "--json").stdout)
+    assert by_other_code["checked"] is None
+    assert "none was played again: the numbers are those of the file" in (out / "campaign.html").read_text()
 
 
 @for_each("how", ["DELETE FROM campaign", "INSERT INTO campaign SELECT * FROM campaign"])
