@@ -130,6 +130,7 @@ def test_a_file_with_numbers_that_its_lives_do_not_have_is_neither_reported_nor_
         ("report", path, "--plan", plan, "--out", out),
         ("run", plan, "--out", path, "--resume", "--workers", 1),
     )
+    # six commands, each of which hashes the code and plays two lives: more than a second
     told_of = [told(*words, "--json") for words in ways]
     assert [json.loads(done.stdout)["checked"] for done in told_of] == [[1, 2], [1, 2]]
     page = (out / "campaign.html").read_text()
@@ -137,20 +138,18 @@ def test_a_file_with_numbers_that_its_lives_do_not_have_is_neither_reported_nor_
         "2 lives of the file played again, and the same; all other numbers are those of the file (1, 2)"
         in page
     )
-    for forged in (
-        "pump_ms = pump_ms + 86400000",
-        "marks = '[\"a bolus cancelled\"]'",
-        "invariant = 'P1', story = '[]'",
-        "deeds = 9",
+    before = (out / "campaign.json").read_bytes()
+    for forged, words in zip(
+        ("pump_ms = pump_ms + 86400000", "invariant = 'P1', story = '[]'", "deeds = 9"),
+        (*ways, ways[0]),
+        strict=True,
     ):
         path.write_bytes(honest)
         with closing(sqlite3.connect(path)) as forging, forging:
             forging.execute(f"UPDATE lives SET {forged} WHERE seed = 2")  # noqa: S608 - ours
-        before = (out / "campaign.json").read_bytes()
-        for words in ways:
-            refusal = told(*words).exception
-            assert isinstance(refusal, BadConfiguration), forged
-            assert f"has of life 2 what this code does not play: {forged.split()[0]}" in str(refusal)
+        refusal = told(*words).exception
+        assert isinstance(refusal, BadConfiguration), forged
+        assert f"has of life 2 what this code does not play: {forged.split()[0]}" in str(refusal)
         assert (out / "campaign.json").read_bytes() == before, "no report of it is written"
     with closing(sqlite3.connect(path)) as forging, forging:
         forging.execute("UPDATE campaign SET code = 'other'")

@@ -47,6 +47,8 @@ from tests.unit.hil.test_json_schema import closed
 if TYPE_CHECKING:
     from click.testing import Result as Done
 
+    from hil.campaign.plan import Plan
+
 DAY_MS = 86_400_000
 HOSTILE = "<script>alert(1)</script>\x00\u202e\"'&<img src=http://127.0.0.1:{port}/seen onerror=x()>"
 PLAN = read_plan(b"pump_days = 40\npairs = 2\ntwins_every = 0\n", "it", "it.toml")
@@ -82,8 +84,8 @@ def lives(port: int = 1) -> list[Lived]:
     return kept
 
 
-def kept_in(path: Path, rows: list[Lived], code: str = "of this test") -> Path:
-    with lives_file(path, plan=PLAN.digest(), code=code, resume=False, now_s=1_790_000_000) as file:
+def kept_in(path: Path, rows: list[Lived], code: str = "of this test", plan: Plan = PLAN) -> Path:
+    with lives_file(path, plan=plan.digest(), code=code, resume=False, now_s=1_790_000_000) as file:
         for each in rows:
             file.add(each, 60_000)
     return path
@@ -424,11 +426,13 @@ def test_the_command_writes_the_report_of_a_file_and_says_which_it_replaces(
 def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same(
     tmp_path: Path, plan_file: Path
 ) -> None:
-    rows: list[Lived] = []
+    said = b"pump_days = 40\npairs = 1\ntwins_every = 0\nquiet_stretches = 0\ndeeds = 4\n"
+    plan_file.write_bytes(said)
+    plan, rows = read_plan(said, "it", "it.toml"), list[Lived]()
     while not rows or not any(each.lost_ms for each in rows[-1].faults):
-        rows.append(lived_by(PLAN, len(rows) + 1))
+        rows.append(lived_by(plan, len(rows) + 1))
     life = rows[-1]
-    file = kept_in(tmp_path / "lives", rows, code_digest())
+    file = kept_in(tmp_path / "lives", rows, code_digest(), plan)
     done = told("report", file, "--plan", plan_file, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "report" / PAGE_NAME).read_text()
