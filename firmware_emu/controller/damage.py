@@ -56,8 +56,9 @@ def judge_damage(therapy: Therapy, corrupt: set[Region], log_damage: LogDamage) 
 def judge_failures(therapy: Therapy, failures: list[Failure]) -> None:
     """Log what was written and cannot be read back, raise the alarm, and leave a therapy that no reset would survive.
 
-    Where the journal, its mark or a checkpoint does not land, no change can be made whole any more: NVM, and the safe
-    state. A record goes by what it holds, as one that is found damaged does. A slot of the log costs its entry.
+    Where a journal, the mark or a checkpoint does not land, nobody vouches that the next change can be made whole: NVM,
+    and the safe state. A record goes by what it holds, as one that is found damaged does. A slot of the log costs its
+    entry.
     """
     records = therapy.records
     for failure in failures:

@@ -14,7 +14,7 @@ import pytest
 from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
-    JOURNAL_OFFSET,
+    FIRST_JOURNAL_OFFSET,
     LOG_OFFSET,
     LOG_SLOT_BYTES,
     MARK_BYTES,
@@ -220,7 +220,7 @@ def _outside_the_records() -> dict[str, list[tuple[int, int]]]:
         "mark": list(bits_of(MARK_OFFSET, MARK_BYTES, 3)),
         "checkpoint A": list(bits_of(CHECKPOINT_OFFSETS[0], 140, 53)),
         "checkpoint B": list(bits_of(CHECKPOINT_OFFSETS[1], 140, 53)),
-        "journal": list(bits_of(JOURNAL_OFFSET, 400, 101)),
+        "journal": list(bits_of(FIRST_JOURNAL_OFFSET, 400, 101)),
         "log": list(bits_of(newest_slot, LOG_SLOT_BYTES, 11)),
     }
 

@@ -15,17 +15,27 @@ from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
-    JOURNAL_OFFSET,
+    FIRST_JOURNAL_OFFSET,
     LOG_OFFSET,
     LOG_SLOT_BYTES,
     MARK_OFFSET,
     PLACES,
     Region,
+    journal_offsets,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.campaign.conversation import Conversation, profile_of
 from hil.plugin import verifies
-from protocol.identifiers import AlarmId, ConfigId, Outcome, ProgramSlot, RefillFlag, State, StatusFlag
+from protocol.identifiers import (
+    AlarmId,
+    ConfigId,
+    Outcome,
+    ProgramSlot,
+    RefillFlag,
+    State,
+    StatusFlag,
+    StopReason,
+)
 from protocol.log.types import LogName, LogType
 from protocol.messages.configuration import ConfigWrite
 from protocol.messages.ledger import QueryCmd
@@ -33,6 +43,7 @@ from protocol.messages.log import LogStatus
 from protocol.messages.program import GetProgram, ProgCommit
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
+from protocol.messages.stop import Stop
 from protocol.wire.checksum import crc32c
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.soak import part_of
@@ -292,7 +303,7 @@ def test_other_data_that_do_not_land_cost_an_alarm_and_no_therapy() -> None:
 # FI 43
 @pytest.mark.parametrize(
     "offset",
-    [MARK_OFFSET, *CHECKPOINT_OFFSETS, JOURNAL_OFFSET],
+    [MARK_OFFSET, *CHECKPOINT_OFFSETS, FIRST_JOURNAL_OFFSET],
     ids=["mark", "checkpoint A", "checkpoint B", "journal"],
 )
 def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: int) -> None:
@@ -304,6 +315,44 @@ def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: 
     assert_safe(talk.fork(), AlarmId.NVM)
     assert_safe(restarted(talk), AlarmId.NVM, AlarmId.MEM_CRITICAL)
     assert_volumes_agree(talk)
+
+
+# FI 43
+@pytest.mark.parametrize("stuck", [(0,), (1,), (0, 1)], ids=["whose turn it is", "the other", "both"])
+def test_a_stop_that_power_cuts_short_is_whole_or_never_was_where_a_journal_takes_no_write(
+    stuck: tuple[int, ...],
+) -> None:
+    """With both journals gone a part may be left, and then nobody vouches for the therapy."""
+    base = lived().fork()
+    base.start_bolus(2, 20_000, 600)
+    taken = base.fork()
+    taken.granted(Stop(3, 60, StopReason.MRI))
+    turn = taken.writes[len(base.writes)][0]
+    journals = sorted(
+        journal_offsets(base.pump.profile.model.log_capacity), key=lambda offset: offset != turn
+    )
+    for journal in stuck:
+        base.pump.inject("stuck-page", {"offset_bytes": journals[journal] + 300})
+    seen = set()
+    for write in range(1, 16):
+        talk = base.fork()
+        talk.pump.inject("power-cut-at-write", {"writes": write, "stays_off": 0})
+        if talk.ask(Stop(3, 60, StopReason.MRI)) is not None:
+            break
+        state = talk.granted(GetStatus()).state
+        is_stopped = state in (State.STOP, State.FAULT_STOP)
+        log = talk.log()
+        is_logged = any(entry.type is LogType.STOP for entry in log)
+        is_done = talk.granted(QueryCmd(3)).outcome is Outcome.DONE
+        if is_stopped == is_logged == is_done:
+            ends = [entry.cmd_id for entry in log if entry.type is LogType.BOLUS_END]
+            assert ends == [1, 2], f"cut in write {write}"
+        else:
+            assert len(stuck) == 2, f"cut in write {write}: {is_stopped}, {is_logged}, {is_done}"
+            assert state in (State.SAFE_STATE, State.FAULT_STOP)
+        seen.add(is_stopped)
+    assert write > 8
+    assert seen == {False, True}
 
 
 # FI 43

@@ -1,10 +1,12 @@
 """The memory of the controller: many records, one atomic commit. What the records mean is not its business.
 
 A commit is a redo journal. All that was staged goes into the journal in one write, with a CRC over
-everything; then each item goes to its home and is read back; then the mark says that this journal is done. Power
-may go at any byte of any of these writes: a journal that is not whole never happened, a whole one without its mark is
-applied again at the next boot. Counters that move with every stroke do not pay for that: they alternate
-between two checkpoint slots, one write each.
+everything, and is read back; then each item goes to its home and is read back; then the mark says that this journal is
+done. Power may go at any byte of any of these writes: a journal that is not whole never happened, a whole one that is
+newer than the mark is applied again at the next boot. There are two journals, and commits alternate between them: what
+did not land in its home is still in the one before while the next is written, and where one takes no write the other
+does. Counters that move with every stroke do not pay for that: they alternate between two checkpoint slots, one write
+each.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CHECKPOINT_SLOT_BYTES,
     JOURNAL_CAPACITY_BYTES,
-    JOURNAL_OFFSET,
     LOG_OFFSET,
     LOG_SLOT_BYTES,
     MARK_BYTES,
@@ -25,6 +26,7 @@ from firmware_emu.controller.memory.memory_map import (
     PLACES,
     Place,
     Region,
+    journal_offsets,
     log_ring,
     memory_size_bytes,
 )
@@ -60,7 +62,7 @@ class RecoveryReport(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Something that was written and cannot be read back: one of the three, or none: the journal or its mark."""
+    """Something that was written and cannot be read back: one of the three, or none: a journal or the mark."""
 
     region: Region | None = None
     checkpoint: bool = False
@@ -78,12 +80,14 @@ class Memory:
     __slots__ = (
         "_checkpoint_sequence",
         "_failing",
+        "_journal_offsets",
         "_log_capacity",
         "_pending",
         "_pin",
         "_sequence",
         "_staged",
         "_staged_checkpoint",
+        "_staged_log",
         "failures",
     )
 
@@ -94,9 +98,11 @@ class Memory:
             raise ValueError(f"the memory holds {pin.size_bytes} B; a log of {log_capacity} needs {needed} B")
         self._pin = pin
         self._log_capacity = log_capacity
+        self._journal_offsets = journal_offsets(log_capacity)
         self._sequence = 0
         self._checkpoint_sequence = 0
         self._staged: dict[int, bytes] = {}
+        self._staged_log: dict[int, bytes] = {}
         self._staged_checkpoint: bytes | None = None
         self._pending: dict[int, bytes] = {}  # records that did not land: each commit tries them again
         self._failing: set[int] = set()
@@ -113,7 +119,7 @@ class Memory:
         return (
             _is_erased(self._pin.read(MARK_OFFSET, MARK_BYTES))
             and _is_erased(self._pin.read(PLACES[Region.IDENTITY].offset, _RECORD_HEADER.size))
-            and self._whole_journal() is None
+            and not any(map(self._whole_journal, self._journal_offsets))
         )
 
     def format(self) -> None:
@@ -185,38 +191,41 @@ class Memory:
         ring = log_ring(log, self._log_capacity)
         if not 0 <= slot < ring.slots or len(data) != LOG_SLOT_BYTES:
             raise ValueError(f"slot {slot} of a log of {ring.slots}, {len(data)} B")
-        self._staged[ring.offset + slot * LOG_SLOT_BYTES] = data
+        self._staged_log[ring.offset + slot * LOG_SLOT_BYTES] = data
 
     def stage_checkpoint(self, data: bytes) -> None:
         """Put a checkpoint into the transaction; it becomes the newest when that is committed."""
         self._staged_checkpoint = data
 
     def commit(self) -> None:
-        """Make all that was staged durable, or, if power goes, none of it."""
-        staged = self._pending | self._staged if self._pending else self._staged
+        """Make all that was staged durable, or, if power goes, none of it.
+
+        Where neither journal takes what is written, a cut can leave a part of it. Records are written in the order in
+        which they were staged, then the log, then the checkpoint: what the first record and the checkpoint both hold
+        tells at the next boot that only a part is there.
+        """
+        staged = self._pending | self._staged | self._staged_log
         if self._staged_checkpoint is not None:
             slot = (self._checkpoint_sequence + 1) % 2
             staged[CHECKPOINT_OFFSETS[slot]] = self._next_checkpoint(self._staged_checkpoint)
         if not staged:
             return
-        sequence = (self._sequence + 1) & _U32_MASK
+        self._sequence = (self._sequence + 1) & _U32_MASK
+        in_journal = self._write_journal(staged)
+        if not in_journal:  # no boot may lay an older journal over what is written now
+            self._write_mark()
         pin_write = self._pin.write
-        journal = _build_journal(sequence, staged)
-        pin_write(JOURNAL_OFFSET, journal)
         for offset, data in staged.items():
             pin_write(offset, data)
-        self._verify(JOURNAL_OFFSET, journal)
         self._pending = {
             offset: data
             for offset, data in staged.items()
             if not self._verify(offset, data) and offset in _REGION_AT
         }
         if not self._pending:  # else the journal is what a boot finds, and does again
-            mark = _MARK.pack(sequence, sequence ^ _U32_MASK)
-            pin_write(MARK_OFFSET, mark)
-            self._verify(MARK_OFFSET, mark)
-            self._sequence = sequence
+            self._write_mark()
         self._staged = {}
+        self._staged_log = {}
         self._staged_checkpoint = None
 
     def checkpoint(self, data: bytes) -> None:
@@ -241,6 +250,22 @@ class Memory:
 
     # The parts
 
+    def _write_journal(self, staged: dict[int, bytes]) -> bool:
+        """Write the journal whose turn it is, or the other one; returns whether one of them holds it."""
+        journal = _build_journal(self._sequence, staged)
+        for turn in range(2):
+            offset = self._journal_offsets[(self._sequence + turn) % 2]
+            self._pin.write(offset, journal)
+            if self._verify(offset, journal):
+                return True
+        return False
+
+    def _write_mark(self) -> None:
+        """Say that no journal up to the newest is to be applied again."""
+        mark = _MARK.pack(self._sequence, self._sequence ^ _U32_MASK)
+        self._pin.write(MARK_OFFSET, mark)
+        self._verify(MARK_OFFSET, mark)
+
     def _verify(self, offset: int, data: bytes) -> bool:
         """Whether what was written there is what is read; a place that fails is told once, until it lands again."""
         if self._pin.read(offset, len(data)) == data:
@@ -256,7 +281,7 @@ class Memory:
             return Failure(region=_REGION_AT[offset], offset=offset)
         if offset in CHECKPOINT_OFFSETS:
             return Failure(checkpoint=True, offset=offset)
-        if offset >= LOG_OFFSET:
+        if offset >= LOG_OFFSET and offset not in self._journal_offsets:
             main = log_ring(LogName.MAIN, self._log_capacity)
             in_main = offset < main.offset + main.slots * LOG_SLOT_BYTES
             return Failure(log=LogName.MAIN if in_main else LogName.SECURITY, offset=offset)
@@ -276,27 +301,37 @@ class Memory:
         found = _parse_checkpoint(self._read_checkpoint_slot(slot))
         return 0 if found is None else found[0]
 
-    def _whole_journal(self) -> tuple[int, bytes] | None:
-        """Sequence and items of the journal, if it is whole."""
-        header = self._pin.read(JOURNAL_OFFSET, _JOURNAL_HEADER.size)
+    def _whole_journal(self, at_offset: int) -> tuple[int, bytes] | None:
+        """Sequence and items of the journal that lies there, if it is whole."""
+        header = self._pin.read(at_offset, _JOURNAL_HEADER.size)
         magic, sequence, length = _JOURNAL_HEADER.unpack(header)
         if magic != _JOURNAL_MAGIC or length > JOURNAL_CAPACITY_BYTES - _JOURNAL_HEADER.size - _CRC.size:
             return None
-        rest = self._pin.read(JOURNAL_OFFSET + _JOURNAL_HEADER.size, length + _CRC.size)
+        rest = self._pin.read(at_offset + _JOURNAL_HEADER.size, length + _CRC.size)
         if crc32c(header + rest[:-4]) != _CRC.unpack(rest[-4:])[0]:
             return None
         return sequence, rest[:-4]
 
+    def _newest_journal(self) -> tuple[int, bytes] | None:
+        """The newest whole journal; None if there is none."""
+        first, second = map(self._whole_journal, self._journal_offsets)
+        if first is None or second is None:
+            return first or second
+        return second if _is_newer(second[0], first[0]) else first
+
     def _redo(self) -> bool:
-        """Apply a whole journal that has no mark; idempotent, so that it may itself be cut."""
+        """Apply the newest whole journal if the mark does not have it; idempotent, so that it may itself be cut."""
         done, complement = _MARK.unpack(self._pin.read(MARK_OFFSET, MARK_BYTES))
         marked = done ^ complement == _U32_MASK
         self._sequence = done if marked else 0
-        journal = self._whole_journal()
+        journal = self._newest_journal()
         if journal is None:
             return False
         sequence, items = journal
-        if marked and sequence != (done + 1) & _U32_MASK:
+        if marked and not _is_newer(sequence, done):
+            return False
+        self._sequence = sequence
+        if not marked and self._has_damaged_journal():  # of a newer commit, which may be done
             return False
         position = 0
         while position < len(items):
@@ -309,9 +344,15 @@ class Memory:
                 if offset in _REGION_AT and not self._verify(offset, data):
                     self._pending[offset] = data
         if not self._pending:
-            self._pin.write(MARK_OFFSET, _MARK.pack(sequence, sequence ^ _U32_MASK))
-            self._sequence = sequence
+            self._write_mark()
         return True
+
+    def _has_damaged_journal(self) -> bool:
+        return any(
+            self._whole_journal(offset) is None
+            and not _is_erased(self._pin.read(offset, _JOURNAL_HEADER.size))
+            for offset in self._journal_offsets
+        )
 
     def _is_superseded(self, offset: int, data: bytes) -> bool:
         """Whether the slot holds a newer checkpoint already: only where a finished commit lost its mark."""
@@ -326,6 +367,11 @@ class Memory:
             length = min(_WIPE_CHUNK_BYTES, memory_size_bytes(self._log_capacity) - offset)
             if not _is_erased(self._pin.read(offset, length)):
                 self._pin.write(offset, b"\xff" * length)
+
+
+def _is_newer(sequence: int, than: int) -> bool:
+    """Whether a sequence number follows another, also where it began anew between them."""
+    return 0 < (sequence - than) & _U32_MASK < 1 << 31
 
 
 def _is_erased(data: bytes) -> bool:

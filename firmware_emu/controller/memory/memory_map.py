@@ -1,7 +1,8 @@
 """Where everything lies in the pump's memory: offsets and sizes. Places only; `memory` writes and checks.
 
-From the bottom: the done mark, two checkpoint slots, one record a region, the redo journal, the main log's
-ring, the security log's ring. Everything below the rings lies at a fixed offset, whatever the log's capacity.
+From the bottom: the done mark, two checkpoint slots, one record a region, the first redo journal, the main log's
+ring, the security log's ring, the second redo journal. Everything below the rings lies at a fixed offset, whatever
+the log's capacity; the second journal lies behind them, so that no page of cells has a part of both journals.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _place_regions() -> dict[Region, Place]:
 PLACES: Final = _place_regions()
 _LAST = PLACES[max(Region)]
 
-JOURNAL_OFFSET: Final = _aligned(_LAST.offset + RECORD_OVERHEAD_BYTES + _LAST.capacity_bytes)
+FIRST_JOURNAL_OFFSET: Final = _aligned(_LAST.offset + RECORD_OVERHEAD_BYTES + _LAST.capacity_bytes)
 # The largest transaction: every region full, a checkpoint, and a boot's worth of log slots.
 JOURNAL_CAPACITY_BYTES: Final = (
     JOURNAL_HEADER_BYTES
@@ -129,7 +130,7 @@ JOURNAL_CAPACITY_BYTES: Final = (
     + LOG_SLOTS_IN_ONE_COMMIT * (JOURNAL_ITEM_BYTES + LOG_SLOT_BYTES)
     + 4  # its CRC-32C
 )
-LOG_OFFSET: Final = _aligned(JOURNAL_OFFSET + JOURNAL_CAPACITY_BYTES)
+LOG_OFFSET: Final = _aligned(FIRST_JOURNAL_OFFSET + JOURNAL_CAPACITY_BYTES)
 
 
 def log_ring(log: LogName, log_capacity: int) -> Ring:
@@ -139,7 +140,12 @@ def log_ring(log: LogName, log_capacity: int) -> Ring:
     return Ring(LOG_OFFSET + log_capacity * LOG_SLOT_BYTES, max(1, log_capacity // SECURITY_LOG_SHARE))
 
 
+def journal_offsets(log_capacity: int) -> tuple[int, int]:
+    """Where the two journals lie; the second behind the logs."""
+    ring = log_ring(LogName.SECURITY, log_capacity)
+    return FIRST_JOURNAL_OFFSET, _aligned(ring.offset + ring.slots * LOG_SLOT_BYTES)
+
+
 def memory_size_bytes(log_capacity: int) -> int:
     """How large a memory must be for a main log of so many entries."""
-    ring = log_ring(LogName.SECURITY, log_capacity)
-    return ring.offset + ring.slots * LOG_SLOT_BYTES
+    return journal_offsets(log_capacity)[1] + JOURNAL_CAPACITY_BYTES

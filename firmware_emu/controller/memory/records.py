@@ -166,9 +166,13 @@ class Records:
         return bool(self._dirty)
 
     def commit(self, checkpoint: bytes) -> None:
-        """Make everything durable in one commit, with the counters as they stand. Raises PowerCut."""
-        self.mark_dirty(Region.THERAPY)
-        for region in sorted(self._dirty):
+        """Make everything durable in one commit, with the counters as they stand. Raises PowerCut.
+
+        The therapy is staged first and the counters last: both have `status_rev`, which tells at a start that a memory
+        without a journal has only a part of a commit.
+        """
+        self._dirty.discard(Region.THERAPY)
+        for region in (Region.THERAPY, *sorted(self._dirty)):
             self.memory.stage(region, self._packed(region))
         self.memory.stage_checkpoint(checkpoint)
         self.memory.commit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 from itertools import pairwise, product
@@ -15,7 +16,6 @@ from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_SLOT_BYTES,
     CRITICAL_REGIONS,
     JOURNAL_CAPACITY_BYTES,
-    JOURNAL_OFFSET,
     LOG_OFFSET,
     LOG_SLOT_BYTES,
     MARK_BYTES,
@@ -23,10 +23,13 @@ from firmware_emu.controller.memory.memory_map import (
     PLACES,
     RECORD_OVERHEAD_BYTES,
     Region,
+    journal_offsets,
     log_ring,
     memory_size_bytes,
 )
-from firmware_emu.plant.flash import Flash
+from firmware_emu.pins import PowerCut
+from firmware_emu.plant.fault_records import CutAtWrite
+from firmware_emu.plant.flash import PAGE_BYTES, Flash
 from protocol.log.types import LogName
 from tests.support.for_each import for_each
 
@@ -34,6 +37,7 @@ LOG_SLOTS_IN_ONE_COMMIT = (
     64  # a boot logs most: a dozen entries, one for each record lost, and chain checkpoints
 )
 LOG_CAPACITY = 40
+JOURNAL_OFFSETS = journal_offsets(LOG_CAPACITY)
 ENTRY = bytes(range(LOG_SLOT_BYTES))
 FOUND_WELL = RecoveryReport(redone=False, corrupt=(), checkpoint_lost=False)
 
@@ -53,6 +57,11 @@ def formatted_flash() -> Flash:
 def boot(flash: Flash) -> tuple[Memory, RecoveryReport]:
     memory = Memory(flash, LOG_CAPACITY)
     return memory, memory.recover()
+
+
+def written_journal(flash: Flash) -> int:
+    """Where the journal of the only commit lies."""
+    return next(offset for offset in JOURNAL_OFFSETS if flash.read(offset, 4) != b"\xff" * 4)
 
 
 def flip_bit(flash: Flash, offset: int, bit: int) -> None:
@@ -105,15 +114,20 @@ def test_a_commit_of_nothing_writes_nothing() -> None:
     assert flash.take_writes() == ()
 
 
-def test_a_commit_is_one_journal_write_the_homes_and_one_mark() -> None:
+def test_a_commit_is_one_write_of_either_journal_in_turn_the_homes_and_one_mark() -> None:
     flash = formatted_flash()
     memory, _ = boot(flash)
-    memory.stage(Region.THERAPY, b"next")
-    memory.stage_log(LogName.MAIN, 0, ENTRY)
-    flash.take_writes()
-    memory.commit()
-    offsets = [offset for offset, _ in flash.take_writes()]
-    assert offsets == [JOURNAL_OFFSET, PLACES[Region.THERAPY].offset, LOG_OFFSET, MARK_OFFSET]
+    journals = []
+    for _ in range(4):
+        memory.stage_log(LogName.MAIN, 0, ENTRY)
+        memory.stage(Region.THERAPY, b"next")
+        flash.take_writes()
+        memory.commit()
+        journal, *rest = (offset for offset, _ in flash.take_writes())
+        assert rest == [PLACES[Region.THERAPY].offset, LOG_OFFSET, MARK_OFFSET]
+        journals.append(journal)
+    assert set(journals[:2]) == set(JOURNAL_OFFSETS)
+    assert journals[2:] == journals[:2]
 
 
 def test_checkpoints_alternate_and_cost_one_write() -> None:
@@ -165,7 +179,7 @@ def test_a_lost_identity_is_damage_and_not_a_blank_memory() -> None:
     flash.load([(PLACES[Region.IDENTITY].offset, b"\xff" * 64)])
     for journal_is_damaged in (False, True):
         if journal_is_damaged:
-            flip_bit(flash, JOURNAL_OFFSET + 20, 3)
+            flip_bit(flash, written_journal(flash) + 20, 3)
         memory, report = boot(flash)
         assert not memory.is_blank()
         assert report.corrupt == (Region.IDENTITY,)
@@ -242,12 +256,134 @@ def test_a_damaged_mark_repeats_the_last_commit_but_no_older_checkpoint() -> Non
 
 def test_a_damaged_journal_of_a_finished_commit_changes_nothing() -> None:
     flash = formatted_flash()
-    for bit in range(0, 8 * 200, 7):
-        flip_bit(flash, JOURNAL_OFFSET + bit // 8, bit % 8)
+    memory, _ = boot(flash)
+    memory.stage(Region.THERAPY, b"therapy 2")
+    memory.commit()
+    for journal, bit in product(JOURNAL_OFFSETS, range(0, 8 * 60, 7)):
+        flip_bit(flash, journal + bit // 8, bit % 8)
         memory, report = boot(flash)
         assert report == FOUND_WELL
-        assert memory.read_record(Region.THERAPY) == b"therapy"
-        flip_bit(flash, JOURNAL_OFFSET + bit // 8, bit % 8)
+        assert memory.read_record(Region.THERAPY) == b"therapy 2"
+        flip_bit(flash, journal + bit // 8, bit % 8)
+
+
+def test_with_mark_and_newest_journal_damaged_no_older_commit_is_laid_over_the_newest() -> None:
+    flash = formatted_flash()
+    memory, _ = boot(flash)
+    for value in (b"therapy 2", b"therapy 3"):
+        memory.stage(Region.THERAPY, value)
+        flash.take_writes()
+        memory.commit()
+    newest_offset, _ = flash.take_writes()[0]
+    flip_bit(flash, MARK_OFFSET + 1, 0)
+    flip_bit(flash, newest_offset + 20, 0)
+    memory, _ = boot(flash)
+    assert memory.read_record(Region.THERAPY) == b"therapy 3"
+
+
+def held(memory: Memory) -> tuple[bytes | None, ...]:
+    return (
+        memory.read_record(Region.THERAPY),
+        memory.read_record(Region.LEDGER),
+        memory.read_checkpoint(),
+        memory.read_log(LogName.MAIN, 3),
+    )
+
+
+def commit_of(number: int) -> tuple[bytes, bytes, bytes, bytes]:
+    return (
+        b"therapy %d" % number,
+        b"ledger %d" % number,
+        b"counters %d" % number,
+        bytes([number]) * LOG_SLOT_BYTES,
+    )
+
+
+def commit(memory: Memory, number: int) -> None:
+    therapy, ledger, counters, entry = commit_of(number)
+    memory.stage(Region.THERAPY, therapy)
+    memory.stage(Region.LEDGER, ledger)
+    memory.stage_log(LogName.MAIN, 3, entry)
+    memory.stage_checkpoint(counters)
+    memory.commit()
+
+
+THERAPY_OFFSET, LEDGER_OFFSET = PLACES[Region.THERAPY].offset, PLACES[Region.LEDGER].offset
+STUCK = {
+    "the first journal": [JOURNAL_OFFSETS[0] + 20],
+    "the second journal": [JOURNAL_OFFSETS[1] + 33],
+    "the mark": [MARK_OFFSET + 4],
+    "the therapy": [THERAPY_OFFSET + 11],
+    "the ledger and the mark": [LEDGER_OFFSET + 10, MARK_OFFSET + 4],
+    "the therapy and the first journal": [THERAPY_OFFSET + 11, JOURNAL_OFFSETS[0] + 20],
+}
+
+
+@for_each("where", STUCK)
+def test_a_commit_that_is_cut_is_whole_or_never_was_whatever_cell_is_stuck(where: str) -> None:
+    ends = set()
+    for newest, write, torn_bytes in product((3, 4), range(1, 9), (0, 3, 25)):
+        flash = formatted_flash()
+        memory, _ = boot(flash)
+        commit(memory, 1)
+        for offset in STUCK[where]:
+            flash.stick("stuck_cells", offset, offset + 1)
+        for number in range(2, newest):
+            commit(memory, number)
+        flash.cut = CutAtWrite(write, torn_bytes, stays_off=False)
+        with contextlib.suppress(PowerCut):
+            commit(memory, newest)
+        flash.cut = None
+        found = held(boot(flash)[0])
+        assert found in (commit_of(newest - 1), commit_of(newest)), (newest, write, torn_bytes)
+        ends.add(found)
+    assert ends == {commit_of(number) for number in (2, 3, 4)}, "cut in time, and too late"
+
+
+@for_each("page", [*JOURNAL_OFFSETS, MARK_OFFSET])
+def test_no_older_journal_is_laid_over_newer_records_where_a_page_takes_no_write(page: int) -> None:
+    for since, therapy_since in product(range(1, 6), range(1, 6)):
+        flash = formatted_flash()
+        memory, _ = boot(flash)
+        for number in range(1, 6):
+            if number == since:
+                flash.stick("stuck_pages", page, page + PAGE_BYTES)
+            if number == therapy_since:
+                flash.stick("stuck_cells", THERAPY_OFFSET + 11, THERAPY_OFFSET + 12)
+            commit(memory, number)
+            assert held(boot(copy.deepcopy(flash))[0]) == commit_of(number), (since, therapy_since, number)
+
+
+def test_with_both_journals_stuck_no_older_one_is_laid_over_newer_records() -> None:
+    flash = formatted_flash()
+    memory, _ = boot(flash)
+    flash.stick("stuck_cells", THERAPY_OFFSET + 11, THERAPY_OFFSET + 12)
+    commit(memory, 1)
+    for offset in JOURNAL_OFFSETS:
+        flash.stick("stuck_pages", offset, offset + PAGE_BYTES)
+    commit(memory, 2)
+    assert held(boot(flash)[0])[1:] == commit_of(2)[1:]
+
+
+def test_with_both_journals_stuck_a_part_of_a_commit_is_known_by_its_first_record_and_its_checkpoint() -> (
+    None
+):
+    told = set()
+    for write in range(1, 9):
+        flash = formatted_flash()
+        memory, _ = boot(flash)
+        commit(memory, 1)
+        for offset in JOURNAL_OFFSETS:
+            flash.stick("stuck_pages", offset, offset + PAGE_BYTES)
+        flash.cut = CutAtWrite(write, 0, stays_off=False)
+        with contextlib.suppress(PowerCut):
+            commit(memory, 2)
+        flash.cut = None
+        therapy, ledger, counters, entry = held(boot(flash)[0])
+        is_part = (therapy == commit_of(2)[0]) is not (counters == commit_of(2)[2])
+        assert is_part or (therapy, ledger, counters, entry) in (commit_of(1), commit_of(2)), write
+        told.add(is_part)
+    assert told == {False, True}
 
 
 def test_the_journal_holds_everything_at_once() -> None:
@@ -293,7 +429,8 @@ def test_a_memory_that_is_too_small_is_refused() -> None:
 
 
 def test_no_two_places_overlap() -> None:
-    spans = [(MARK_OFFSET, MARK_BYTES), (JOURNAL_OFFSET, JOURNAL_CAPACITY_BYTES)]
+    spans = [(MARK_OFFSET, MARK_BYTES)]
+    spans += [(offset, JOURNAL_CAPACITY_BYTES) for offset in JOURNAL_OFFSETS]
     spans += [(offset, CHECKPOINT_SLOT_BYTES) for offset in CHECKPOINT_OFFSETS]
     spans += [(place.offset, RECORD_OVERHEAD_BYTES + place.capacity_bytes) for place in PLACES.values()]
     for log in LogName:

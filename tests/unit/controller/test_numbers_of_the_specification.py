@@ -10,7 +10,7 @@ from firmware_emu.controller.alarms.alarms import Alarms
 from firmware_emu.controller.memory.identity import Identity
 from firmware_emu.controller.memory.ledger import Ledger, LedgerEntry
 from firmware_emu.controller.memory.memory import Memory
-from firmware_emu.controller.memory.memory_map import Region, memory_size_bytes
+from firmware_emu.controller.memory.memory_map import Region, log_ring, memory_size_bytes
 from firmware_emu.controller.service_life import ServiceLife
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
 from firmware_emu.controller.therapy.programs import Program
@@ -90,9 +90,7 @@ def test_a_chain_checkpoint_in_a_damaged_slot_is_told_and_asking_goes_on(log: Lo
         talk.open()
         talk.granted(Stop(1, 60, StopReason.CLINICAL))
     flash = talk.pump.plant.flash
-    slots = {LogName.MAIN: 2_000, LogName.SECURITY: 200}  # a tenth [SPEC 8]
-    ring = flash.size_bytes - LOG_ENTRY_BYTES * (sum(slots.values()) if log is LogName.MAIN else 200)
-    offset = ring + 63 * LOG_ENTRY_BYTES
+    offset = log_ring(log, log_capacity=2_000).offset + 63 * LOG_ENTRY_BYTES
     assert flash.read(offset, 4) == (64).to_bytes(4, "little")
     flash.load([(offset + 8, bytes([flash.read(offset + 8, 1)[0] ^ 1]))])
     found = talk.granted(LogStatus(log))
