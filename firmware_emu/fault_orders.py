@@ -129,7 +129,7 @@ class FaultOrders:
 
     def follow_rig(self, pump: Pump) -> None:
         """The same at the start of a step, where a rig has done something since the last one."""
-        if self.by_fault and self._seen < len(pump.notes):
+        if self._seen < len(pump.notes):
             self.follow(pump)
 
     def end_step(self) -> None:

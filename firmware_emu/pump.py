@@ -146,7 +146,8 @@ class Pump:
         """Run to this moment, then take `received`. ValueError where time would go back."""
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
-        self.orders.follow_rig(self)
+        if self.orders.by_fault:
+            self.orders.follow_rig(self)
         wake_at_ms = self._run_until(now)
         if received and not self._deaf:
             self._take(received)
