@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
+from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import TONES_KEPT
@@ -333,6 +334,8 @@ class Properties:
                 if entry.type in UNREADABLE:
                     return False
                 data: Any = entry.details()
+                if entry.type is LogType.NVM_FAULT and data.region == Region.THERAPY:
+                    return False  # how far the log reached went with it
                 if entry.type is LogType.ALARM_ON and not ALARMS[data.alarm_id].momentary:
                     active.add(data.alarm_id)
                 elif entry.type is LogType.ALARM_OFF:

@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
+from firmware_emu.controller.events import LogWritten
 from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
@@ -22,6 +23,7 @@ from firmware_emu.controller.memory.memory_map import (
     PLACES,
     Region,
     journal_offsets,
+    log_ring,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
 from hil.campaign.conversation import Conversation, profile_of
@@ -43,7 +45,7 @@ from protocol.messages.log import LogStatus
 from protocol.messages.program import GetProgram, ProgCommit
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
-from protocol.messages.stop import Stop
+from protocol.messages.stop import Resume, Stop
 from protocol.wire.checksum import crc32c
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.soak import part_of
@@ -370,6 +372,31 @@ def test_a_page_of_the_log_that_takes_nothing_costs_its_entries_and_no_therapy()
         assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
         assert each.granted(LogStatus(LogName.MAIN)).corrupt > 0
         assert_volumes_agree(each)
+
+
+@pytest.mark.parametrize("log_capacity", [64, 2_000], ids=["full", "not full"])
+@pytest.mark.parametrize("name", LogName, ids=[log.name for log in LogName])
+def test_no_number_of_a_log_is_given_twice_where_its_newest_page_takes_no_write(
+    name: LogName, log_capacity: int
+) -> None:
+    """A start found the end of the log before the page, and gave the numbers of what had not landed once more."""
+    talk = Conversation.with_new_pump(profile_of(log_capacity=log_capacity))
+    while talk.granted(LogStatus(name)).last_seq < 70:
+        talk.open()  # an entry of the security log, and a STOP is one of the main log
+        talk.granted(Stop(1, 60, StopReason.MRI))
+        talk.granted(Resume(2, 1))
+    ring = log_ring(name, log_capacity)
+    newest_seq = talk.granted(LogStatus(name)).last_seq
+    talk.pump.inject("stuck-page", {"offset_bytes": ring.offset + newest_seq % ring.slots * LOG_SLOT_BYTES})
+    for _ in range(3):
+        talk.open()
+        talk.ask(Stop(1, 60, StopReason.MRI))
+        restarted(talk)
+    written = [entry.event for entry in talk.trace if isinstance(entry.event, LogWritten)]
+    given = [event.seq for event in written if (event.log_type >> 8 == 8) is (name is LogName.SECURITY)]
+    assert len(given) > 70
+    assert given == sorted(set(given))
+    assert talk.granted(GetStatus()).alarm_active >> AlarmId.MEM_NONCRITICAL & 1
 
 
 def test_a_memory_that_takes_all_writes_raises_no_alarm() -> None:
