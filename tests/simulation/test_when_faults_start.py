@@ -86,6 +86,36 @@ def test_one_fault_can_follow_another() -> None:
     assert moments_of(talk, FaultInjected, "magnet") == [15]
 
 
+def test_a_fault_that_waits_for_another_which_a_rig_injects_starts_at_that_moment_and_not_with_the_next_event() -> (
+    None
+):
+    talk = talk_with()
+    talk.wait(10)
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, name="FaultInjected"))
+    talk.wait(10)
+    talk.pump.inject("magnet", {})
+    talk.wait(10)
+    assert moments_of(talk, FaultInjected, "accuracy") == [20]
+
+
+def test_what_a_rig_did_before_its_next_order_starts_what_waited_for_it() -> None:
+    talk = talk_with()
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, name="FaultInjected"))
+    talk.pump.inject("magnet", {})
+    talk.pump.inject("motor-stall", {}, Start(At.EVENT, name="FaultCleared"))
+    talk.wait(10)
+    assert moments_of(talk, FaultInjected, "accuracy") == [0]
+    assert moments_of(talk, FaultInjected, "motor-stall") == []
+
+
+def test_strokes_are_counted_from_the_order_on() -> None:
+    talk = talk_with()
+    talk.wait(10 * STROKE_MS + 1)
+    talk.pump.inject("motor-stall", {}, Start(At.STROKE, count=5))
+    talk.wait(MS_PER_HOUR)
+    assert moments_of(talk, FaultInjected, "motor-stall") == [15 * STROKE_MS]
+
+
 # FI 04
 def test_three_stalls_in_three_days_are_one_order() -> None:
     talk = talk_with()
