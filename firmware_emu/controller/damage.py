@@ -75,10 +75,8 @@ def judge_failures(therapy: Therapy, failures: list[Failure]) -> None:
             _distrust(therapy)
         else:
             records.raise_alarm(AlarmId.MEM_NONCRITICAL, failure.region)
-    if records.alarms.critical_active:
-        therapy.end_all(
-            BolusEndReason.ALARM
-        )  # now: before the next event of the program a stroke would be turned
+    if records.alarms.critical_active:  # now: before the program's next event a stroke would be turned
+        therapy.end_all(BolusEndReason.ALARM)
 
 
 def _distrust(therapy: Therapy) -> None:

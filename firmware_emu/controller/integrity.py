@@ -95,9 +95,8 @@ class Integrity:
             records.enter(LogType.CHANNEL_MISMATCH, ChannelMismatchData(NO_SOURCE, 0, 0))
             records.raise_alarm(AlarmId.MEM_CRITICAL, disagreed[0], MemoryFault.CHANNELS)
         again_running = records.therapy.state is State.RUN and (found.lost or found.disagreed)
-        if (
-            lost or disagreed or again_running
-        ):  # else each look at a worn cell would drop what the safe rate owes
+        # else each look at a worn cell would drop what the safe rate owes
+        if lost or disagreed or again_running:
             therapy.distrust(StateReason.MEMORY)
         self.store_cells()
         if found.corrected or found.lost or found.disagreed:
