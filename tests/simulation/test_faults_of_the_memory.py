@@ -440,6 +440,22 @@ def test_no_number_of_a_log_is_given_twice_where_its_newest_page_takes_no_write(
     assert talk.granted(GetStatus()).alarm_active >> AlarmId.MEM_NONCRITICAL & 1
 
 
+def test_no_number_of_the_security_log_is_given_twice_where_none_of_its_entries_ever_landed() -> None:
+    """A start took it for new, while the epoch went on."""
+    talk = Conversation.with_new_pump(profile_of())
+    ring = log_ring(LogName.SECURITY, talk.pump.profile.model.log_capacity)
+    talk.pump.inject("stuck-page", {"offset_bytes": ring.offset})
+    for _ in range(3):
+        talk.open()
+        restarted(talk)
+    written = [entry.event for entry in talk.trace if isinstance(entry.event, LogWritten)]
+    opened = [event.seq for event in written if event.log_type is LogType.SESSION_OPEN]
+    assert len(opened) == 3
+    assert opened == sorted(set(opened))
+    assert talk.granted(LogStatus(LogName.SECURITY)).epoch == 1
+    assert talk.granted(GetStatus()).alarm_active >> AlarmId.MEM_NONCRITICAL & 1
+
+
 def test_a_memory_that_takes_all_writes_raises_no_alarm() -> None:
     talk = restarted(lived().fork())
     status = talk.granted(GetStatus())

@@ -66,9 +66,14 @@ class EventLog:
         return LogSeqs(self.epoch, self._main.newest_seq, self._security.newest_seq)
 
     def go_on_behind(self, main_seq: int, security_seq: int) -> None:
-        """Give no number up to these again: slots that do not hold such an entry have lost it."""
-        self._main.go_on_behind(main_seq)
-        self._security.go_on_behind(security_seq)
+        """Give no number up to these again: slots that do not hold such an entry have lost it.
+
+        An empty main log begins a new epoch, in which an empty log begins with 1; an empty security log alone does not.
+        """
+        if not self.is_empty:
+            self._main.go_on_behind(main_seq)
+        if not self.is_empty or self._security.newest_seq:
+            self._security.go_on_behind(security_seq)
         self.found = self.newest_seqs()
 
     @property

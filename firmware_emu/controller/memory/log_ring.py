@@ -81,8 +81,8 @@ class LogRing:
         return self._stage(log_type, data, tick_ms, actor, cmd_id, flags)
 
     def go_on_behind(self, seq: int) -> None:
-        """Take this number for the newest where the slots have none so high; an empty ring begins anew."""
-        if 0 < self.newest_seq < seq:
+        """Take this number for the newest where the slots have none so high."""
+        if self.newest_seq < seq:
             self.newest_seq = seq
             self._link = self._find_link()
 
