@@ -221,10 +221,9 @@ class _Restart(NamedTuple):
             checkpoint.detector,
         )
         latest_cut_ms = register.latest_cut_ms
-        uncertain_nl = max(0, basal.strokes_due(latest_cut_ms)) * self.model.stroke_nl
+        uncertain_nl = self._uncertain_nl(records, checkpoint, latest_cut_ms)
         basal.restart(tick_ms)
         if bridge is not None:  # therapy, which goes on
-            uncertain_nl += max(0, bridge.strokes_due(latest_cut_ms)) * self.model.stroke_nl
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
@@ -480,6 +479,33 @@ class _Restart(NamedTuple):
             records.mark_dirty(Region.WALL_CLOCK)
         records.day.flags |= DayFlag.WALL_INVALID
         records.mark_dirty(Region.THERAPY, Region.DAY)
+
+    def _uncertain_nl(self, records: Records, checkpoint: Checkpoint, latest_cut_ms: int) -> int:
+        """How much may have been turned of the rates behind the checkpoint.
+
+        Where that of the last commit is lost, another rate may have run since, and of each delivery that this commit
+        has ended one stroke may be in no checkpoint.
+        """
+        deliveries = checkpoint.deliveries
+        basal, bridge = deliveries.basal, deliveries.bridge
+        strokes = max(0, basal.strokes_due(latest_cut_ms))
+        if bridge is not None:
+            strokes += max(0, bridge.strokes_due(latest_cut_ms))
+        if checkpoint.status_rev in (0, records.therapy.status_rev):  # 0: there is none
+            return min(strokes * self.model.stroke_nl, U32_MAX)
+        told_nl_per_day = records.log.rate_told_nl_per_day() or 0
+        rates = [self.model.safe_rate_nl_per_day, basal.rate_nl_per_day, told_nl_per_day]
+        if records.program is not None:
+            rates.append(records.program.highest_rate_nl_per_day)
+        owed = basal.owed
+        if bridge is not None:
+            rates.append(bridge.rate_nl_per_day)
+            owed += bridge.accumulator.owed
+        most = (owed + max(rates) * max(0, latest_cut_ms - basal.reached_ms)) // basal.stroke
+        still_open = {(key_id, entry.cmd_id) for key_id, entry in records.ledger.open_entries()}
+        ended = [each for each in deliveries.on_top if (each.key_id, each.cmd_id) not in still_open]
+        most += sum(min(1, each.strokes_due(latest_cut_ms)) for each in ended)
+        return min(max(strokes, most) * self.model.stroke_nl, U32_MAX)
 
     def _close_deliveries(self, therapy: Therapy, open_then: Deliveries, latest_cut_ms: int) -> None:
         """Close what was open, from the newest checkpoint that is left."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from firmware_emu.controller.memory.memory_map import CHECKPOINT_OFFSETS
 from firmware_emu.units import MS_PER_HOUR
-from protocol.identifiers import Outcome
+from hil.campaign.conversation import Conversation, flexible_program, profile_of
+from protocol.identifiers import AlarmId, Outcome, State, StopReason
 from protocol.log.types import LogType
 from protocol.messages.ledger import QueryCmd
+from protocol.messages.program import ProgCommit
 from protocol.messages.reading import GetDelivery, GetStatus
+from protocol.messages.stop import Resume, Stop
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.test_power_cuts_in_therapy import STROKE_NL, STROKES, bolus_at_work
 
 if TYPE_CHECKING:
-    from hil.campaign.conversation import Conversation
+    from collections.abc import Callable
+
     from protocol.messages.ledger import QueryCmdReply
 
 STROKE_MS = 10_000
@@ -127,3 +133,53 @@ def test_both_checkpoints_are_damaged_and_all_of_the_bolus_is_uncertain() -> Non
         0,
         STROKES * STROKE_NL,
     )
+
+
+def resume(talk: Conversation) -> None:
+    talk.granted(Stop(1, 60, StopReason.MRI))
+    talk.granted(Resume(2, 1))
+
+
+def raise_the_rate(talk: Conversation) -> None:
+    crc = talk.stage(900_000, 500_000, base_rev=1).staged_crc
+    talk.granted(ProgCommit(1, 1, crc, start=True))
+
+
+def reach_a_step(talk: Conversation) -> None:
+    rates = {at: 1_800_000 if at % 240 else 48_000 for at in range(0, 24 * 60, 120)}
+    staged = talk.stage_program(*flexible_program((0x7F, rates)), base_rev=1)
+    talk.granted(ProgCommit(1, 1, staged.staged_crc, start=True))
+    for rate_nl_per_day in (48_000, 1_800_000):
+        while talk.granted(GetStatus()).rate_nl_per_day != rate_nl_per_day:
+            talk.wait(60_000)
+
+
+@pytest.mark.parametrize("change", [resume, raise_the_rate, reach_a_step])
+def test_what_was_turned_at_a_rate_that_began_in_a_damaged_checkpoint_is_uncertain(
+    change: Callable[[Conversation], None],
+) -> None:
+    """The checkpoint before it told the old rate, and what the new one had turned was in neither of both numbers."""
+    for after_ms in (0, 60_000, 120_000):
+        talk = Conversation.with_new_pump(profile_of(wall_at_start_s=826_000_000))
+        talk.wait(MS_PER_HOUR + 300_000)
+        change(talk)
+        talk.wait(after_ms)
+        talk.pump.cut_power()
+        flip(talk, by_age(talk)[0])
+        talk.pump.restore_power()
+        status = talk.granted(GetStatus())
+        assert status.state is State.SAFE_STATE
+        assert status.alarm_active >> AlarmId.MEM_CRITICAL & 1
+        assert_volumes_agree(talk)
+
+
+def test_the_last_stroke_of_a_bolus_whose_end_is_in_a_damaged_checkpoint_is_uncertain() -> None:
+    """The ledger had all of it as delivered, and the totals one stroke less, with nothing uncertain."""
+    talk = bolus_at_work().fork()
+    talk.wait(STROKES * STROKE_MS)
+    assert talk.granted(QueryCmd(1)).outcome is Outcome.DONE
+    talk.pump.cut_power()
+    flip(talk, by_age(talk)[0])
+    talk.pump.restore_power()
+    assert talk.granted(QueryCmd(1)).delivered_nl == STROKES * STROKE_NL
+    assert_volumes_agree(talk)

@@ -113,6 +113,12 @@ class Program:
         """The rate that needs no time of day: of a flexible program that of the constant one before it."""
         return self.segments[0].rate_nl_per_day if self.week is None else self.constant_rate_nl_per_day
 
+    @property
+    def highest_rate_nl_per_day(self) -> int:
+        """The highest rate at any time, the bridge before it included."""
+        rates = [self.constant_rate_nl_per_day, *(row.rate_nl_per_day for row in self.segments)]
+        return max(*rates, self.header.bridge.rate_nl_per_day)
+
     def following(self, active: Program | None, safe_rate_nl_per_day: int) -> Program:
         """This program as it takes the place of the active one: a flexible one keeps the last constant rate.
 
