@@ -30,13 +30,13 @@ from firmware_emu.controller.service_life import ServiceLife
 from firmware_emu.controller.therapy.bolus import BolusEnd
 from firmware_emu.controller.therapy.bolus_window import BolusWindow
 from firmware_emu.controller.therapy.checkpoint import Checkpoint
-from firmware_emu.controller.therapy.counters import Counters
+from firmware_emu.controller.therapy.counters import Counters, Source
 from firmware_emu.controller.therapy.day_total import DayTotal
 from firmware_emu.controller.therapy.delivery import Basal
 from firmware_emu.controller.therapy.delivery_sources import SOURCES, Deliveries, source_of_command
 from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import PatientRequests
-from firmware_emu.controller.therapy.periodic_bolus import PeriodicSeries, pass_without_power
+from firmware_emu.controller.therapy.periodic_bolus import NO_COMMAND, PeriodicSeries, pass_without_power
 from firmware_emu.controller.therapy.program_blocks import boluses_can_be
 from firmware_emu.controller.therapy.programs import Program
 from firmware_emu.controller.therapy.reservoir_belief import ReservoirBelief
@@ -517,14 +517,21 @@ class _Restart(NamedTuple):
                 end = self._end_without_checkpoint(entry.requested_nl)
             row = source_of_command(entry.op)
             therapy.close_delivery(row, key_id, entry.cmd_id, entry.requested_nl, end)
-        ledger_lost = Region.LEDGER in self.corrupt
+        ledger_lost, window_lost = Region.LEDGER in self.corrupt, Region.BOLUS_WINDOW in self.corrupt
+        window = therapy.records.window
         for delivery in open_then.on_top:
             row = SOURCES[delivery.source]
-            if row.opcode is None or ledger_lost:  # the ledger does not know it
+            if row.opcode is not None and not ledger_lost:
+                continue
+            # the ledger does not know it, and the window no more where a commit has ended it whose checkpoint is lost
+            if window.running_nl or window_lost or not row.counts_in_windows:
                 end = self._end_after_cut(delivery, latest_cut_ms)
                 therapy.close_delivery(row, delivery.key_id, delivery.cmd_id, delivery.volume_nl, end)
-        window = therapy.records.window
-        if window.running_nl:  # of a delivery that neither the ledger nor the checkpoint knows any more
+        begun = not ledger_lost and therapy.records.log.tells_begun(NO_COMMAND)
+        if window.running_nl and begun:  # the pump's own, by a commit whose checkpoint is lost
+            end = self._end_without_checkpoint(window.running_nl)
+            therapy.close_delivery(SOURCES[Source.PERIODIC], NO_COMMAND, NO_COMMAND, window.running_nl, end)
+        elif window.running_nl:  # of a delivery that neither the ledger nor the checkpoint knows any more
             window.end(therapy.records.tick_ms, window.running_nl, window.running_nl)
             therapy.records.mark_dirty(Region.BOLUS_WINDOW)
 

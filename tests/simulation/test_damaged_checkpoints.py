@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from firmware_emu.controller.memory.memory_map import CHECKPOINT_OFFSETS
-from firmware_emu.units import MS_PER_HOUR
+from firmware_emu.units import MS_PER_HOUR, MS_PER_S
 from hil.campaign.conversation import Conversation, flexible_program, profile_of
+from hil.campaign.program_boluses import PERIODIC, PatientAndClinician
 from protocol.identifiers import AlarmId, Outcome, State, StopReason
 from protocol.log.types import LogType
 from protocol.messages.ledger import QueryCmd
@@ -182,4 +183,34 @@ def test_the_last_stroke_of_a_bolus_whose_end_is_in_a_damaged_checkpoint_is_unce
     flip(talk, by_age(talk)[0])
     talk.pump.restore_power()
     assert talk.granted(QueryCmd(1)).delivered_nl == STROKES * STROKE_NL
+    assert_volumes_agree(talk)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_periodic_bolus_that_began_in_a_damaged_checkpoint_ends_in_the_log(turned: bool) -> None:
+    """Neither ledger nor checkpoint knew it, so the log had its start alone, and a first stroke was in no number."""
+    talk = PatientAndClinician.with_program(None, PERIODIC)
+    start_ms, strokes = PERIODIC.first_delay_s * MS_PER_S, PERIODIC.volume_nl // STROKE_NL
+    talk.wait(start_ms)
+    if turned:
+        talk.wait(PERIODIC.duration_s * MS_PER_S // strokes - 1)
+        talk.pump.inject("power-cut-at-write", {"writes": 1, "torn_after_bytes": 0})
+        talk.wait(MS_PER_S)
+    talk.pump.cut_power()
+    flip(talk, by_age(talk)[0])
+    talk.pump.restore_power()
+    (end,) = [entry.details() for entry in talk.log() if entry.type is LogType.BOLUS_END]
+    assert (end.delivered_nl, end.uncertain_nl) == (0, STROKE_NL)
+    assert_volumes_agree(talk)
+
+
+def test_a_periodic_bolus_that_ended_in_a_damaged_checkpoint_ends_once_in_the_log() -> None:
+    """The log had its volume twice."""
+    talk = PatientAndClinician.with_program(None, PERIODIC)
+    talk.wait((PERIODIC.first_delay_s + PERIODIC.duration_s) * MS_PER_S)
+    talk.pump.cut_power()
+    flip(talk, by_age(talk)[0])
+    talk.pump.restore_power()
+    (end,) = [entry.details() for entry in talk.log() if entry.type is LogType.BOLUS_END]
+    assert (end.delivered_nl, end.uncertain_nl) == (PERIODIC.volume_nl, 0)
     assert_volumes_agree(talk)

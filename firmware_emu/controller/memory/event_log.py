@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SECURITY_RANGE: Final = 0x08
 _THERAPY_RANGES: Final = frozenset({0x03, 0x04})
 _THERAPY_TYPES: Final = frozenset({LogType.DAY_TOTAL, LogType.REFILL})
+_OF_A_BOLUS: Final = frozenset({LogType.BOLUS_START, LogType.BOLUS_END})
 _EPOCH_MASK: Final = 0xFFFF
 _NO_FLAGS: Final = LogFlag(0)
 CORRUPT_ROWS_MAX: Final = 8  # of one log at a time: all of them must fit into one commit
@@ -140,6 +141,14 @@ class EventLog:
                 data = _details_of(entry)
                 return None if data is None else int(data.new_nl_per_day)
         return None
+
+    def tells_begun(self, cmd_id: int) -> bool:
+        """Whether of the boluses of this command, 0 the pump's own, the newest entry that can be read is a start."""
+        for seq in range(self.last_seq, self.oldest_seq - 1, -1) if self.last_seq else ():
+            entry = self._main.read(seq)
+            if entry is not None and entry.cmd_id == cmd_id and entry.type in _OF_A_BOLUS:
+                return entry.type is LogType.BOLUS_START
+        return False
 
     def damage(self) -> LogDamage:
         """Damaged slots of both logs, told and untold. To be asked while no entry waits for its commit."""
