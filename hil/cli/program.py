@@ -240,7 +240,10 @@ def show_history(options: Options, history: LogHistory, lines: LogLines) -> None
 @click.argument("cmd_id", type=CMD_ID, required=False)
 @with_options
 def query(options: Options, cmd_id: int | None) -> None:
-    """What became of a command. CMD_ID is 1 to 4294967294; without one it is the last that the pump has received."""
+    """What became of a command. CMD_ID is 1 to 4294967294; without one it is the last that the pump has received.
+
+    Ends with 0 where the pump answers, also of a command that was refused or never received: read its outcome.
+    """
     with connected(options) as pump:
         if cmd_id is None:
             cmd_id = pump.status().last_cmd_id
