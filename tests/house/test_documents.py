@@ -15,7 +15,21 @@ if TYPE_CHECKING:
 
 MAX_PROSE_COLUMNS = 120
 # Those that keep to it; a document that is wrapped is added.
-WRAPPED = ("README.md",)
+WRAPPED = (
+    *(
+        "README.md",
+        "fixtures/extensions/README.md",
+        "fixtures/scenarios/README.md",
+        "fixtures/sessions/README.md",
+    ),
+    *(
+        "hil/capture/README.md",
+        "hil/comparison/README.md",
+        "hil/importing/README.md",
+        "hil/instruments/README.md",
+    ),
+    *("hil/replay/README.md", "hil/robot/README.md", "hil/wireshark/README.md", "protocol/capture/README.md"),
+)
 WRITTEN = re.compile(r"(?:--out|--record|--link|--adopt|\btee|>)\s*(?:\./)?([\w.-]+)|\bcampaign run (\w+)")
 
 
