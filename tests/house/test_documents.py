@@ -31,6 +31,7 @@ WRAPPED = (
     *("hil/replay/README.md", "hil/robot/README.md", "hil/wireshark/README.md", "protocol/capture/README.md"),
 )
 WRITTEN = re.compile(r"(?:--out|--record|--link|--adopt|\btee|>)\s*(?:\./)?([\w.-]+)|\bcampaign run (\w+)")
+LINK = re.compile(r"--link (?:\./)?([\w.-]+)")
 
 
 def long_prose(document: str) -> list[str]:
@@ -49,8 +50,11 @@ def files_written(document: str) -> Iterator[str]:
     """Names of the files that the commands of a document write where they are run."""
     for block in re.findall(r"^```\w*\n(.*?)^```", document, re.MULTILINE | re.DOTALL):
         for line in block.splitlines():
-            for named, plan in WRITTEN.findall(line.partition(" #")[0]):
+            command = line.partition(" #")[0]
+            for named, plan in WRITTEN.findall(command):
                 yield named or f"campaign-{plan}.sqlite3"
+            for link in LINK.findall(command):
+                yield f".{link}.pumpbench-lock"
 
 
 @pytest.mark.parametrize("name", WRAPPED)
