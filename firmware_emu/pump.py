@@ -18,11 +18,6 @@ from firmware_emu.controller.memory.event_log import LogSeqs
 from firmware_emu.controller.memory.memory_map import PLACES, RECORD_OVERHEAD_BYTES, memory_size_bytes
 from firmware_emu.events import (
     Event,
-    FaultCleared,
-    FaultImpossible,
-    FaultInjected,
-    FaultOrdered,
-    FaultValue,
     LeaseEnded,
     PowerCutCause,
     PowerLost,
@@ -33,8 +28,8 @@ from firmware_emu.events import (
     TraceEntry,
     WatchdogReset,
 )
-from firmware_emu.fault_orders import FaultOrders, checked
-from firmware_emu.faults.catalogue import fault_named, states_of
+from firmware_emu.fault_orders import FaultOrders
+from firmware_emu.faults.catalogue import fault_named
 from firmware_emu.faults.orders import NOW, Order
 from firmware_emu.now import Now, TickNow
 from firmware_emu.pins import PowerCut
@@ -69,8 +64,19 @@ class Pump:
     """Plant plus controller; `now` is the moment up to which it has run."""
 
     __slots__ = (
-        *("_in_frame", "_memory_id", "_noted", "_notes", "_sent", "_traces_frames", "controller"),
-        *("every_stroke", "hands_off_reservoir", "now", "orders", "plant", "profile", "told"),
+        "_in_frame",
+        "_memory_id",
+        "_sent",
+        "_traces_frames",
+        "controller",
+        "every_stroke",
+        "hands_off_reservoir",
+        "notes",
+        "now",
+        "orders",
+        "plant",
+        "profile",
+        "told",
     )
 
     def __init__(
@@ -88,11 +94,12 @@ class Pump:
         self._memory_id = memory_id  # until a start has taken it
         self.told = NOTHING_TOLD
         """The newest entries of both logs of which the trace tells."""
-        self._notes: list[Note] = []
+        self.notes: list[Note] = []
+        """What has happened in this step so far, and between it and the one before."""
         self._traces_frames = True
         self._sent = b""  # in this step, before its bytes are handed over
         self.orders = FaultOrders()
-        self._noted = 0  # notes that the orders have seen
+        """The faults that a rig has ordered and that are to start or to end."""
         self._in_frame = False  # bytes have come since the last delimiter
 
     @classmethod
@@ -128,7 +135,7 @@ class Pump:
         pump._boot()
         return pump
 
-    # --- time ---------------------------------------------------------------------------------------------------
+    # --- time ----------------------------------------------------------------------------------------------------
 
     @property
     def now_ms(self) -> int:
@@ -139,8 +146,8 @@ class Pump:
         """Run to this moment, then take `received`. ValueError where time would go back."""
         if now.pump_ms < self.now.pump_ms or now.line_ms < self.now.line_ms:
             raise ValueError(f"time goes forward only: the pump is at {self.now}, asked for {now}")
-        if self.orders.by_fault and self._noted < len(self._notes):  # the rig has done something
-            self._look_at_orders()
+        if self.orders.by_fault:
+            self.orders.follow_rig(self)
         wake_at_ms = self._run_until(now)
         if received and not self._deaf:
             self._take(received)
@@ -153,9 +160,9 @@ class Pump:
         wake_line_ms = self._deadline_ms()
         if wake_line_ms is not None and now.is_same and (wake_at_ms is None or wake_line_ms < wake_at_ms):
             wake_at_ms = wake_line_ms
-        notes = tuple(self._notes)
-        self._notes.clear()
-        self._noted = 0
+        notes = tuple(self.notes)
+        self.notes.clear()
+        self.orders.end_step()
         return Step(sent, wake_at_ms, wake_line_ms, notes)
 
     def _run_until(self, now: Now) -> int | None:
@@ -196,31 +203,27 @@ class Pump:
             return False
         ends_ms = range(ends.start - offset_ms, ends.stop - offset_ms, ends.step)
         self.now = before.on_the_way_to(now, ends_ms[-1])
-        self._notes.append(QuietHours(before, now, ends_ms, plant.flash.take_writes()))
+        self.notes.append(QuietHours(before, now, ends_ms, plant.flash.take_writes()))
         return True
 
     def _next_event_ms(self) -> int | None:
-        plant, orders, processor = self.plant, self.orders, self.plant.processor
+        plant, orders = self.plant, self.orders
         at_ms = plant.next_event_ms()
         if orders.by_fault:
             at_ms = earlier(at_ms, orders.due_ms())
         controller = self._running
         if controller is None:
             return at_ms
-        every_stroke = self.every_stroke or plant.strokes_matter
-        if orders.by_fault:
-            every_stroke = every_stroke or orders.strokes_matter
+        every_stroke = self.every_stroke or plant.strokes_matter or orders.strokes_matter
+        return earlier(at_ms, plant.crystal.now_of(self._due_tick_ms(controller, every_stroke=every_stroke)))
+
+    def _due_tick_ms(self, controller: Controller, *, every_stroke: bool) -> int:
+        """The tick of the program's own next event, or of a test that may find something."""
+        processor = self.plant.processor
         tick_ms = controller.schedule.next_event_ms(every_stroke=every_stroke)
         if not processor.healthy and (processor.disturbed or processor.fails_hourly_test):
             tick_ms = min(tick_ms, controller.integrity.next_test_ms(cells=processor.disturbed))
-        return earlier(at_ms, plant.crystal.now_of(tick_ms))
-
-    @property
-    def _running(self) -> Controller | None:
-        """The program while it runs: with power, a clock that goes on, and no task hanging that all others wait for."""
-        plant = self.plant
-        stands = plant.crystal.standing_since_ms is not None or plant.processor.hung_task not in RUNS_ON
-        return None if stands else self.controller
+        return tick_ms
 
     def _run_event(self) -> None:
         """What is due at `now_ms`: the controller first, so that strokes up to here meet the plant as it was."""
@@ -242,17 +245,28 @@ class Pump:
         if back_at_ms is not None and back_at_ms <= self.now.pump_ms:
             self._boot()
         if plant.receiver.untold:
-            self._tell_receiver()
-        self._look_at_orders()
+            self.tell_receiver()
+        self.orders.follow(self)
+
+    # --- the program that runs -----------------------------------------------------------------------------------
+
+    @property
+    def _running(self) -> Controller | None:
+        """The program while it runs: with power, a clock that goes on, and no task hanging that all others wait for."""
+        plant = self.plant
+        stands = plant.crystal.standing_since_ms is not None or plant.processor.hung_task not in RUNS_ON
+        return None if stands else self.controller
 
     def _run_program(self, controller: Controller) -> None:
-        """Let the program do what is due at `now_ms`."""
-        crystal = self.plant.crystal
-        tick_ms = crystal.tick_of(self.now.pump_ms)
-        if crystal.drift_ppm:
-            tick_ms = self._event_tick_ms(tick_ms)
+        """Let the program do what is due at `now_ms`; where that is the rig's or the plant's, it tests nothing."""
+        plant, tick_ms = self.plant, self._tick_ms()
+        drifts, healthy = plant.crystal.drift_ppm, plant.processor.healthy
+        if drifts or not healthy:
+            due_ms = self._due_tick_ms(controller, every_stroke=plant.strokes_matter)
+        if drifts:  # more than one tick may fall into one ms
+            tick_ms = max(controller.records.tick_ms, min(tick_ms, due_ms))
         try:
-            if not self.plant.processor.healthy:
+            if not healthy and due_ms <= tick_ms:
                 self._test_cells(tick_ms)
             controller.schedule.run_event(tick_ms)
         except PowerCut as cut:
@@ -263,30 +277,16 @@ class Pump:
             self._send_answered()
         self._collect()
 
-    def _take(self, received: bytes) -> None:
-        """Hand bytes of the line to the controller: frame by frame while a fault is ordered, which one may start."""
-        start = 0
-        while self.orders.by_fault and (end := received.find(DELIMITER, start)) >= 0:
-            self._in_frame = self._in_frame or end > start
-            self._receive(received[start:end])
-            if self._in_frame:
-                self._look_at_orders(frames=1)
-            self._receive(DELIMITER)
-            start, self._in_frame = end + 1, False
-        if start < len(received):
-            self._receive(received[start:])
-            self._in_frame = not received.endswith(DELIMITER)
-
     def _test_cells(self, tick_ms: int) -> None:
         """Let the program test its RAM and its code; where nothing is disturbed that finds nothing, and is left out.
 
-        A program reads a cell whenever it uses what is in it: so before an event, and before bytes.
+        A program reads a cell whenever it uses what is in it: so before an event of its own, and before bytes.
         """
         processor = self.plant.processor
         if self.controller is not None and (processor.disturbed or processor.fails_hourly_test):
             self.controller.integrity.test(tick_ms, cells=processor.disturbed)
 
-    def _tell_receiver(self) -> None:
+    def tell_receiver(self) -> None:
         """Call the program where the receiver woke or fell asleep; one that hangs finds out after its reset."""
         if self.controller is None or self.plant.processor.hung_task or not self.plant.receiver.take_change():
             return
@@ -297,6 +297,34 @@ class Pump:
         else:
             self._collect()
 
+    def _feel_hang(self) -> None:
+        """Note whether the program would have done something by now but for a task that hangs."""
+        controller, processor = self.controller, self.plant.processor
+        if controller is None or processor.hung_task in RUNS_ON:
+            return
+        if controller.schedule.next_event_ms(every_stroke=True) <= self._tick_ms():
+            processor.feel_hang()
+
+    def _tick_ms(self) -> int:
+        """This moment by the ticks of the program that runs."""
+        return self.plant.crystal.tick_of(self.now.pump_ms)
+
+    # --- the line ------------------------------------------------------------------------------------------------
+
+    def _take(self, received: bytes) -> None:
+        """Hand bytes of the line to the controller: frame by frame while a fault is ordered, which one may start."""
+        start = 0
+        while self.orders.by_fault and (end := received.find(DELIMITER, start)) >= 0:
+            self._in_frame = self._in_frame or end > start
+            self._receive(received[start:end])
+            if self._in_frame:
+                self.orders.follow(self, frames=1)
+            self._receive(DELIMITER)
+            start, self._in_frame = end + 1, False
+        if start < len(received):
+            self._receive(received[start:])
+            self._in_frame = not received.endswith(DELIMITER)
+
     def _receive(self, received: bytes) -> None:
         """Hand bytes to the controller, none at a deadline of the link; its answers leave at the same moment."""
         controller = self.controller
@@ -306,6 +334,7 @@ class Pump:
             self.plant.crystal.now_ms = self.now_ms
         try:
             if not self.plant.processor.healthy:
+                controller.therapy.turn_until(self._tick_ms())  # whoever has looked meanwhile
                 self._test_cells(self._tick_ms())
             controller.receive(TickNow(self._tick_ms(), self.now.line_ms), received)
         except PowerCut as cut:
@@ -314,7 +343,7 @@ class Pump:
         else:
             self._send_answered()
             self._collect()
-        self._look_at_orders()
+        self.orders.follow(self)
 
     def _send_answered(self) -> None:
         """Send what the controller has answered, unless the supply gives way under it."""
@@ -338,27 +367,6 @@ class Pump:
         """The line time at which the link wants to be called."""
         return None if self.controller is None or self._deaf else self.controller.deadline_ms()
 
-    def _tick_ms(self) -> int:
-        """This moment by the ticks of the program that runs."""
-        return self.plant.crystal.tick_of(self.now.pump_ms)
-
-    def _event_tick_ms(self, tick_ms: int) -> int:
-        """The tick of the event that is due by now: while the clock drifts, more than one may fall into one ms."""
-        assert self.controller is not None  # noqa: S101 - the caller looked
-        due_ms = self.controller.schedule.next_event_ms(every_stroke=self.plant.strokes_matter)
-        return max(self.controller.records.tick_ms, min(tick_ms, due_ms))
-
-    def _collect(self) -> None:
-        """What the controller has to tell after an event or after bytes, and what was written to the memory."""
-        controller, now = self.controller, self.now
-        if controller is not None and (controller.records.events or controller.device.refills):
-            self._notes += [TraceEntry(now, event) for event in controller.records.take_events()]
-            self.told = controller.records.committed
-            for refilled in controller.take_refills():
-                self._refill_by_hand(refilled)
-        if self.plant.flash.writes:
-            self._notes.append(Written(now, self.plant.flash.take_writes()))
-
     def leave_frames_out(self, *, out: bool = True) -> None:
         """Leave frames out of the trace from here on, for a bench where nobody reads them; they are most of it."""
         self._traces_frames = not out
@@ -380,6 +388,19 @@ class Pump:
             self._memory_id = None
             self._collect()
 
+    # --- what is told of a step ----------------------------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """What the controller has to tell after an event or after bytes, and what was written to the memory."""
+        controller, now = self.controller, self.now
+        if controller is not None and (controller.records.events or controller.device.refills):
+            self.notes += [TraceEntry(now, event) for event in controller.records.take_events()]
+            self.told = controller.records.committed
+            for refilled in controller.take_refills():
+                self._refill_by_hand(refilled)
+        if self.plant.flash.writes:
+            self.notes.append(Written(now, self.plant.flash.take_writes()))
+
     def _refill_by_hand(self, refilled: Refilled) -> None:
         """Empty and fill the reservoir as an accepted REFILL said, unless the rig's syringe was used for it."""
         if self.hands_off_reservoir:
@@ -387,12 +408,12 @@ class Pump:
             return
         self.plant.flow_until(self.now_ms)
         tried_nl = self.plant.reservoir.fill_by_hand(refilled.filled_nl, refilled.concentration_ng_per_ml)
-        self._note(RefilledByHand(tried_nl, refilled.concentration_ng_per_ml))
+        self.note(RefilledByHand(tried_nl, refilled.concentration_ng_per_ml))
 
-    def _note(self, event: Event) -> None:
-        self._notes.append(TraceEntry(self.now, event))
+    def note(self, event: Event) -> None:
+        self.notes.append(TraceEntry(self.now, event))
 
-    # --- power --------------------------------------------------------------------------------------------------
+    # --- power ---------------------------------------------------------------------------------------------------
 
     @property
     def powered(self) -> bool:
@@ -409,7 +430,7 @@ class Pump:
         self._feel_hang()
         self.controller = None
         self.plant.power_lost(self.now_ms)
-        self._note(lost)
+        self.note(lost)
         if not lost.stays_off and self.plant.battery.back_at_ms is None:
             self._boot()
 
@@ -422,7 +443,7 @@ class Pump:
         self._collect()
         self.controller = None
         self.plant.reset_by_watchdog(self.now_ms)
-        self._note(WatchdogReset(task))
+        self.note(WatchdogReset(task))
         self._boot()
 
     def _boot(self) -> None:
@@ -438,12 +459,12 @@ class Pump:
         controller.link.observing = self._traces_frames
         self.controller = controller
         for event in late_events(controller.records.log, self.told):
-            self._note(event)
-        self._note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
+            self.note(event)
+        self.note(PowerOn(controller.records.therapy.boot_count, controller.started_blank))
         self._collect()
-        self._tell_receiver()
+        self.tell_receiver()
 
-    # --- the rig's verbs: between steps, at `now_ms` ----------------------------------------------------------------
+    # --- the rig's verbs: between steps, at `now_ms` -------------------------------------------------------------
 
     def cut_power(self) -> None:
         """Cut power until it is restored; nothing where it is cut already."""
@@ -462,7 +483,7 @@ class Pump:
         self.catch_up()
         self.hands_off_reservoir = True
         taken_nl = self.plant.aspirate(volume_nl)
-        self._note(SyringeAspirated(taken_nl))
+        self.note(SyringeAspirated(taken_nl))
         return taken_nl
 
     def fill(self, volume_nl: int, concentration_ng_per_ml: int) -> None:
@@ -470,7 +491,7 @@ class Pump:
         self.catch_up()
         self.plant.fill(volume_nl, concentration_ng_per_ml)
         self.hands_off_reservoir = True
-        self._note(SyringeFilled(volume_nl, concentration_ng_per_ml))
+        self.note(SyringeFilled(volume_nl, concentration_ng_per_ml))
 
     def inject(
         self,
@@ -487,72 +508,12 @@ class Pump:
         What was ordered of this fault before is called off. ValueError where there is no such fault, for a wrong
         parameter, and for a start that can never come.
         """
-        values = fault_named(name).values(parameters)
-        given = tuple(FaultValue(key, value) for key, value in values.items() if value is not None)
-        order = checked(Order(name, given, start, for_ms, every_ms, times))
-        self.catch_up()
-        self._look_at_orders()
-        self._noted, self.orders.driven = len(self._notes), self.plant.rotor.strokes_driven
-        if start == NOW:
-            self._cause(order)
-            self.orders.put(order.started(self.now_ms))
-        else:
-            self.orders.put(order.waiting(self.now_ms))
-            self._note(FaultOrdered(name, given, *start.told(), for_ms, every_ms, times))
+        order = Order(name, fault_named(name).told(parameters), start, for_ms, every_ms, times)
+        self.orders.inject(self, order)
 
     def clear(self, name: str) -> None:
         """End a fault of the catalogue, and what was ordered of it; ValueError where there is none of that name."""
-        fault_named(name)
-        self.catch_up()
-        self.orders.by_fault.pop(name, None)
-        self._end(name)
-
-    def _cause(self, order: Order) -> None:
-        """Let the fault of an order start; ValueError where the plant, as it stands, cannot take it."""
-        fault = fault_named(order.fault)
-        self.plant.crystal.now_ms = self.now_ms
-        if self.controller is not None and not self.plant.processor.disturbed:
-            self.controller.integrity.store_cells()  # put off until somebody can see what is in them
-        fault.inject(self.plant, self.now_ms, fault.values(dict(order.values)))
-        self._note(FaultInjected(order.fault, order.values))
-        self._tell_receiver()
-
-    def _end(self, name: str) -> None:
-        self.plant.crystal.now_ms = self.now_ms
-        fault_named(name).clear(self.plant, self.now_ms)
-        self._note(FaultCleared(name))
-        self._tell_receiver()
-
-    def _look_at_orders(self, frames: int = 0) -> None:
-        """Start and end the faults that were ordered for what has just happened, until nothing more follows from it."""
-        orders, plant = self.orders, self.plant
-        while orders.by_fault:
-            notes, self._noted = self._notes[self._noted :], len(self._notes)
-            orders.count(notes, plant.rotor.strokes_driven, frames)
-            frames = 0
-            for name in orders.take_ended(self.now_ms):
-                self._end(name)
-            for order in orders.take_started(self):
-                try:
-                    self._cause(order)
-                except ValueError as error:
-                    self._note(FaultImpossible(order.fault, str(error)))
-            if self._noted == len(self._notes):
-                break
-
-    def end_lease(self, who: str, faults: Iterable[str]) -> None:
-        """End those of the faults that are still there or to come: whoever injected them has gone without a word."""
-        self.catch_up()
-        ordered, plant = self.orders.by_fault, self.plant
-        cleared = tuple(name for name in faults if name in ordered or fault_named(name).is_on(plant))
-        for name in cleared:
-            self.clear(name)
-        self._note(LeaseEnded(who, cleared))
-
-    def faults(self) -> tuple[FaultState, ...]:
-        """Every fault of the catalogue as it stands in this pump."""
-        self.catch_up()
-        return states_of(self.plant, self.orders.by_fault)
+        self.orders.clear(self, name)
 
     def stall_motor(self, on: bool) -> None:  # noqa: FBT001 - a switch is a boolean
         """Hold the rotor, or let it go: the fault motor-stall."""
@@ -561,13 +522,11 @@ class Pump:
         else:
             self.clear("motor-stall")
 
-    def _feel_hang(self) -> None:
-        """Note whether the program would have done something by now but for a task that hangs."""
-        controller, processor = self.controller, self.plant.processor
-        if controller is None or processor.hung_task in RUNS_ON:
-            return
-        if controller.schedule.next_event_ms(every_stroke=True) <= self._tick_ms():
-            processor.feel_hang()
+    def end_lease(self, who: str, faults: Iterable[str]) -> None:
+        """End those of the faults that are still there or to come: whoever injected them has gone without a word."""
+        self.note(LeaseEnded(who, self.orders.clear_each(self, faults)))
+
+    # --- looking into it -----------------------------------------------------------------------------------------
 
     def catch_up(self) -> None:
         """Turn the strokes that are due by now: before the rig changes the plant, and before anybody looks into it."""
@@ -594,6 +553,10 @@ class Pump:
         """What the program in the pump believes, now; None without power."""
         self.catch_up()
         return None if self.controller is None else self.controller.belief(self._tick_ms())
+
+    def faults(self) -> tuple[FaultState, ...]:
+        """Every fault of the catalogue as it stands in this pump."""
+        return self.orders.states(self)
 
     def fork(self) -> Pump:
         """Another pump in the same state, with a future of its own."""

@@ -26,6 +26,7 @@ State = TypeVar("State")
 Document = dict[str, Any]
 _PLAIN: Final = frozenset({int, str, bool, float, type(None)})
 _NOTHING: Final[Document] = {}
+_OTHER_VERSION: Final = "was made by another version"
 _DEPTH_MAX: Final = 200  # of tuples within tuples: more than any state has
 
 
@@ -54,7 +55,7 @@ def from_document(document: Document, kind: type[State]) -> State:
     if type(state) is not kind:
         raise NotAState(f"is one of {type(state).__qualname__}, and {kind.__qualname__} was wanted")
     if document.get("layout") != layout:
-        raise NotAState("was made by another version, whose pumps have other fields")
+        raise NotAState(f"{_OTHER_VERSION}, whose pumps have other fields")
     return state
 
 
@@ -250,7 +251,9 @@ class _Reader:
             elif has_dict and name.isidentifier() and not name.startswith("__"):
                 made.__dict__[name] = self.value(held)
             else:
-                raise NotAState(f"has a field that a {type(made).__qualname__} has not: {name}")
+                raise NotAState(
+                    f"{_OTHER_VERSION}: it has a field that a {kind.__qualname__} has not: {name}"
+                )
 
     def _tuple(self, row: Document) -> Any:
         held = [self.value(each) for each in row["tuple"]]
@@ -275,7 +278,8 @@ class _Reader:
         owner = self.value(row["of"])
         function = getattr(type(owner), row["method"], None)
         if not isinstance(function, FunctionType) or not is_ours(type(owner)):
-            raise NotAState(f"has a method that a {type(owner).__qualname__} has not: {row['method']}")
+            kind = type(owner).__qualname__
+            raise NotAState(f"{_OTHER_VERSION}: it has a method that a {kind} has not: {row['method']}")
         return MethodType(function, owner)
 
     def _function(self, row: Document) -> Any:
@@ -322,12 +326,17 @@ def _is_in_our_packages(module_name: str) -> bool:
 
 
 def _looked_up(name: str) -> Any:
-    """What stands under this name in a module of ours, or in one that is imported already."""
+    """What stands under this name in a module of ours, or in one that is imported already; NotAState for nothing."""
     module_name, _, path = name.partition(":")
     module = sys.modules.get(module_name)
-    if module is None and _is_in_our_packages(module_name):
-        module = importlib.import_module(module_name)
-    found: Any = module
-    for part in path.split("."):
-        found = getattr(found, part)
+    try:
+        if module is None and _is_in_our_packages(module_name):
+            module = importlib.import_module(module_name)
+        found: Any = module
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ModuleNotFoundError, AttributeError) as error:
+        if not _is_in_our_packages(module_name):
+            raise
+        raise NotAState(f"{_OTHER_VERSION}: this one has no {name}") from error
     return found

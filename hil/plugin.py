@@ -34,7 +34,8 @@ from hil.run.option_values import retries_option, whole_number_option
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from hil.bench_session import BenchSession, TestBench
+    from hil.bench_of_test import TestBench
+    from hil.bench_session import BenchSession
     from hil.channel import Channel
     from hil.noise import FaultyLine
     from hil.programmer.programmer import Programmer

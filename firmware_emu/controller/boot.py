@@ -18,7 +18,7 @@ from firmware_emu.controller.memory.event_log import EventLog
 from firmware_emu.controller.memory.identity import CHAIN_KEY_BYTES, Identity
 from firmware_emu.controller.memory.key_ring import KeyRing
 from firmware_emu.controller.memory.ledger import Ledger
-from firmware_emu.controller.memory.log_ring import LIFE_MAX_S
+from firmware_emu.controller.memory.log_ring import ENTRIES_OF_A_LIFE_MAX, LIFE_MAX_S
 from firmware_emu.controller.memory.memory import Memory, RecoveryReport
 from firmware_emu.controller.memory.memory_map import Region
 from firmware_emu.controller.memory.records import Records
@@ -228,8 +228,8 @@ class _Restart(NamedTuple):
             bridge.accumulator.restart(tick_ms)
         therapy.detector.reset_row()
         self._announce(records, uncertain_nl)
-        if told_nl_per_day not in (None, basal.rate_nl_per_day):  # the checkpoint is older than the log
-            row = RateChangeData(told_nl_per_day, basal.rate_nl_per_day, RateChangeReason.RESET)
+        if told_nl_per_day not in (None, therapy.rate_nl_per_day):  # the checkpoint is older than the log
+            row = RateChangeData(told_nl_per_day, therapy.rate_nl_per_day, RateChangeReason.RESET)
             records.enter(LogType.RATE_CHANGE, row)
         self._close_deliveries(therapy, checkpoint.deliveries, latest_cut_ms)
         rng_failed = _test_at_start(Started(therapy, self.pins, register.credible))
@@ -339,6 +339,7 @@ class _Restart(NamedTuple):
                     and _at_most(found.stop_expires_ms, latest_expiry_ms)
                     and found.boot_count < U32_MAX
                     and found.program_rev < U32_MAX
+                    and max(found.main_log_seq, found.security_log_seq) <= ENTRIES_OF_A_LIFE_MAX
                 ),
             ),
             program=self._load(
@@ -391,6 +392,7 @@ class _Restart(NamedTuple):
             ),
         )
         records.reservoir.belief_nl = checkpoint.belief_nl
+        log.go_on_behind(records.therapy.main_log_seq, records.therapy.security_log_seq)
         self._rename(records)
         self._doubt(records, checkpoint)
         return records

@@ -80,11 +80,11 @@ CRITICAL: Final = (
 
 
 class Found(NamedTuple):
-    """What a look at the cells has found: by cell, and the first value on which the channels do not agree."""
+    """What a look at the cells has found, by cell; of values on which the channels do not agree, that of the first."""
 
     corrected: tuple[int, ...]
     lost: tuple[int, ...]
-    disagreed: CriticalValue | None
+    disagreed: tuple[int, ...]
 
 
 def store(processor: ProcessorPin, therapy: Therapy) -> None:
@@ -96,13 +96,12 @@ def store(processor: ProcessorPin, therapy: Therapy) -> None:
 
 def look(processor: ProcessorPin) -> Found:
     """Read all cells, of each channel by itself, and compare what they hold."""
-    corrected, lost = [], []
-    disagreed: CriticalValue | None = None
-    for cell, value in enumerate(CRITICAL):
+    corrected, lost, disagreed = [], [], []
+    for cell in range(len(CRITICAL)):
         both = {each: decode(processor.read_cell(each)) for each in (cell, cell + COPY)}
         corrected += [each for each, found in both.items() if found.verdict is Verdict.CORRECTED]
         wrong = [each for each, found in both.items() if found.verdict is Verdict.LOST]
         lost += wrong
-        if not wrong and len({found.value for found in both.values()}) > 1 and disagreed is None:
-            disagreed = value
-    return Found(tuple(sorted(corrected)), tuple(sorted(lost)), disagreed)
+        if not wrong and len({found.value for found in both.values()}) > 1:
+            disagreed.append(cell)
+    return Found(tuple(sorted(corrected)), tuple(sorted(lost)), tuple(disagreed))

@@ -17,7 +17,7 @@ from firmware_emu.controller.therapy.modes import Trigger
 from firmware_emu.controller.therapy.patient_requests import GRANTS_MAX
 from protocol.identifiers import AlarmId, BatteryPhase, State, StateReason
 from protocol.log.data import NvmFaultData
-from protocol.log.types import LogType, MemoryFault, RateChangeReason
+from protocol.log.types import BolusEndReason, LogType, MemoryFault, RateChangeReason
 
 if TYPE_CHECKING:
     from firmware_emu.controller.memory.event_log import LogDamage
@@ -75,6 +75,8 @@ def judge_failures(therapy: Therapy, failures: list[Failure]) -> None:
             _distrust(therapy)
         else:
             records.raise_alarm(AlarmId.MEM_NONCRITICAL, failure.region)
+    if records.alarms.critical_active:  # now: before the program's next event a stroke would be turned
+        therapy.end_all(BolusEndReason.ALARM)
 
 
 def _distrust(therapy: Therapy) -> None:

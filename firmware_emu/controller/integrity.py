@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from firmware_emu.controller.critical_values import CRITICAL, look, store
+from firmware_emu.controller.critical_values import COPY, look, store
 from firmware_emu.controller.firmware import code_fails
 from firmware_emu.controller.self_test import cpu_fails
 from firmware_emu.units import MS_PER_S
-from protocol.identifiers import AlarmId, SelfTestFault, StateReason
+from protocol.identifiers import AlarmId, SelfTestFault, State, StateReason
 from protocol.log.data import ChannelMismatchData, PostFailData, RamFaultData
 from protocol.log.types import LogType, MemoryFault
 
@@ -53,12 +53,12 @@ class Integrity:
     def test(self, tick_ms: int, *, cells: bool) -> None:
         """Do what is due before anything else is done at this tick: no stroke of it is turned yet. Raises PowerCut.
 
-        Strokes that were due before it are turned where the code is tested, since a failure drops what is owed.
+        Strokes that were due before it are turned first, since a failure drops what is owed.
         """
         records, model = self.therapy.records, self.therapy.model
         moment_ms, period_ms = records.tick_ms, model.code_test_s * MS_PER_S
         tests_code = tick_ms // period_ms > max(moment_ms, self.code_tested_ms) // period_ms
-        if tests_code and tick_ms - 1 > moment_ms:
+        if tick_ms - 1 > moment_ms:
             self.therapy.turn_until(tick_ms - 1)
         records.tick_ms = tick_ms
         if cells:
@@ -83,21 +83,25 @@ class Integrity:
 
     def _test_cells(self) -> None:
         therapy, records = self.therapy, self.therapy.records
-        found = look(self.processor)
-        for cell in (*found.corrected, *found.lost):
-            if cell not in self.worn:
+        found, known = look(self.processor), self.worn
+        lost = [cell for cell in found.lost if cell not in known]
+        disagreed = [cell for cell in found.disagreed if cell not in known and cell + COPY not in known]
+        for cell in (*found.corrected, *lost):
+            if cell not in known:
                 records.enter(LogType.RAM_FAULT, RamFaultData(cell))
-        if found.lost:
-            records.raise_alarm(AlarmId.MEM_CRITICAL, found.lost[0], MemoryFault.RAM)
-        elif found.disagreed is not None:
+        if lost:
+            records.raise_alarm(AlarmId.MEM_CRITICAL, lost[0], MemoryFault.RAM)
+        elif disagreed:
             records.enter(LogType.CHANNEL_MISMATCH, ChannelMismatchData(NO_SOURCE, 0, 0))
-            records.raise_alarm(AlarmId.MEM_CRITICAL, CRITICAL.index(found.disagreed), MemoryFault.CHANNELS)
-        if found.lost or found.disagreed is not None:
+            records.raise_alarm(AlarmId.MEM_CRITICAL, disagreed[0], MemoryFault.CHANNELS)
+        again_running = records.therapy.state is State.RUN and (found.lost or found.disagreed)
+        # else each look at a worn cell would drop what the safe rate owes
+        if lost or disagreed or again_running:
             therapy.distrust(StateReason.MEMORY)
         self.store_cells()
-        if found.corrected or found.lost:
+        if found.corrected or found.lost or found.disagreed:
             again = look(self.processor)
-            worn = {*again.corrected, *again.lost}.difference(self.worn)
+            worn = {*again.corrected, *again.lost, *again.disagreed}.difference(known)
             self.worn += tuple(worn)
             if worn:
                 self.fail(SelfTestFault.RAM)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from firmware_emu.events import FaultValue
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -69,6 +71,12 @@ class Fault(NamedTuple):
                 takes = ", ".join(known) or "no parameters"
                 raise ValueError(f"{self.name} has no parameter {name}; it takes {takes}")
         return {name: _checked(self.name, parameter, given) for name, parameter in known.items()}
+
+    def told(self, given: Mapping[str, object]) -> tuple[FaultValue, ...]:
+        """The same for the trace and for an order, without the parameters that have no value."""
+        return tuple(
+            FaultValue(name, value) for name, value in self.values(given).items() if value is not None
+        )
 
 
 class FaultState(NamedTuple):

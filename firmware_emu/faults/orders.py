@@ -1,6 +1,6 @@
 """When a fault starts, how long it lasts and how often it comes, as data: what a rig has ordered and is still to come.
 
-Nothing here acts: `pump` looks at the orders after each event and causes the faults. Times are pump time.
+Nothing here acts: `fault_orders` looks at the orders after each event and causes the faults. Times are pump time.
 """
 
 from __future__ import annotations

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hil.campaign.deed import Deed, Event
 from hil.campaign.plan import check_of_deeds, plan_of
-from hil.campaign.row import Rows, checked_deed
+from hil.campaign.row_text import checked_deed
+from hil.campaign.rows import Rows
 from hil.campaign.story import lines
 from hil.campaign.violations_told import meaning_of
 from hil.errors import BadConfiguration
@@ -59,6 +61,40 @@ class Adopted(NamedTuple):
     story: tuple[Event, ...]
 
 
+class _Files(NamedTuple):
+    """The two files of an adopted life."""
+
+    life: Path
+    test: Path
+
+
+def _files_of(directory: Path, seed: int, invariant: str) -> _Files:
+    name = f"life_{seed}_{invariant.lower()}"
+    return _Files(directory / f"{name}.life.json", directory / f"test_{name}.py")
+
+
+def check_place(directory: Path, seed: int, invariant: str) -> None:
+    """BadConfiguration where `adopt` could not write here: to be asked before the work that leads to it.
+
+    The directory is made where it is not there.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        there = [path for path in _files_of(directory, seed, invariant) if path.exists()]
+        if not there:
+            tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    if there:
+        raise BadConfiguration(
+            f"{there[0]} is there already", advice="take it away, or name another directory"
+        )
+
+
+def _unwritable(directory: Path, error: OSError) -> BadConfiguration:
+    return BadConfiguration(f"{directory} cannot be written ({error.strerror})", advice="name another")
+
+
 def adopt(
     directory: Path, plan: Plan, seed: int, row: tuple[Deed, ...], wrong: Wrong, story: tuple[Event, ...]
 ) -> Path:
@@ -68,7 +104,8 @@ def adopt(
     """
     from hil import __version__  # noqa: PLC0415 - it reads what is installed
 
-    name = f"life_{seed}_{wrong.invariant.lower()}"
+    check_place(directory, seed, wrong.invariant)
+    files = _files_of(directory, seed, wrong.invariant)
     told = lines(story)
     data = {
         "format": FORMAT,
@@ -82,26 +119,17 @@ def adopt(
         "found": wrong.found,
         "story": [list(each) for each in story],
     }
-    file, test = directory / f"{name}.life.json", directory / f"test_{name}.py"
     title = f"Life {seed} broke {wrong.invariant}: {meaning_of(wrong.invariant)}."
     wrapped = (
         part for line in told for part in textwrap.wrap(_in_a_docstring(line), 110, subsequent_indent="    ")
     )
-    text = TEST.format(title=title, story="\n".join(wrapped), name=name, file=file.name)
+    name = files.test.stem.removeprefix("test_")
+    text = TEST.format(title=title, story="\n".join(wrapped), name=name, file=files.life.name)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        there = [path for path in (file, test) if path.exists()]
-        if not there:
-            _write_both({file: json.dumps(data, indent=1) + "\n", test: text})
+        _write_both({files.life: json.dumps(data, indent=1) + "\n", files.test: text})
     except OSError as error:
-        raise BadConfiguration(
-            f"{directory} cannot be written ({error.strerror})", advice="name another"
-        ) from error
-    if there:
-        raise BadConfiguration(
-            f"{there[0]} is there already", advice="take it away, or name another directory"
-        )
-    return test
+        raise _unwritable(directory, error) from error
+    return files.test
 
 
 def _write_both(contents: dict[Path, str]) -> None:

@@ -24,16 +24,46 @@ class Unheard(Exception):
     """The pump gave no answer, or no leave: whoever stood there goes away again."""
 
 
-class Bedside(PatientAndClinician):
+class _Heard(Conversation):
+    """One end of the line to a pump that may not answer; who else hears it is told what was asked and answered."""
+
+    replies: list[bytes]
+    told: Callable[[object, object], None] | None = None
+    """Called with each request and its answer; None: nobody is."""
+
+    def open(self) -> None:
+        try:
+            super().open()
+        except AssertionError as error:
+            raise Unheard(str(error)) from error
+
+    def ask(self, message: object) -> Any:
+        answer = None
+        try:
+            answer = super().ask(message)
+        finally:
+            if self.told is not None:
+                self.told(message, answer)
+        return answer
+
+    def _carry(self, output: bytes) -> bytes:
+        self.replies.append(super()._carry(output))
+        return self.replies[-1]
+
+    def _kept(self, step: Step) -> Step:
+        """Keep what happened, but no write to the memory: they are most of quiet months, and nobody reads them."""
+        self.trace += [note for note in step.notes if isinstance(note, TraceEntry)]
+        return step
+
+
+class Bedside(_Heard, PatientAndClinician):
     """Both ends of the line to a pump that may be without power, hang, or be in no state to grant anything."""
 
     def __init__(self, pump: Pump) -> None:
         super().__init__(pump)
-        self.handset: _Handset = _Handset(pump, Role.PATIENT)
+        self.handset: _Heard = _Heard(pump, Role.PATIENT)
         self.replies: list[bytes] = []
         self.handset.replies = self.replies
-        self.told: Callable[[object, object], None] | None = None
-        """Called with each request and its answer; None: nobody is."""
         self.staged: list[tuple[ProgramHeader, tuple[Segment, ...]]] = []
         """What people have begun to write into the pump since somebody emptied this list."""
         self.refilled: Callable[[], None] | None = None
@@ -59,12 +89,6 @@ class Bedside(PatientAndClinician):
         self.patient.look(self.pump)
         return step
 
-    def open(self) -> None:
-        _opened(super().open)
-
-    def ask(self, message: object) -> Any:
-        return _asked(super().ask, message, self.told)
-
     def granted(self, message: object) -> Any:
         return _granted(self.ask(message))
 
@@ -74,61 +98,13 @@ class Bedside(PatientAndClinician):
         self.staged.append((header, segments))
         return super().stage_program(header, segments, base_rev=base_rev)
 
-    def _carry(self, output: bytes) -> bytes:
-        self.replies.append(super()._carry(output))
-        return self.replies[-1]
-
     def _kept(self, step: Step) -> Step:
-        _without_writes(self, step)
+        super()._kept(step)
         if self.refilled is not None and any(
             isinstance(note, TraceEntry) and type(note.event) is RefilledByHand for note in step.notes
         ):
             self.refilled()
         return step
-
-
-class _Handset(Conversation):
-    replies: list[bytes]
-
-    told: Callable[[object, object], None] | None = None
-
-    def open(self) -> None:
-        _opened(super().open)
-
-    def ask(self, message: object) -> Any:
-        return _asked(super().ask, message, self.told)
-
-    def _carry(self, output: bytes) -> bytes:
-        self.replies.append(super()._carry(output))
-        return self.replies[-1]
-
-    def _kept(self, step: Step) -> Step:
-        return _without_writes(self, step)
-
-
-def _without_writes(talk: Conversation, step: Step) -> Step:
-    """Keep what happened, but not each write to the memory: they are most of quiet months, and nobody reads them."""
-    talk.trace += [note for note in step.notes if isinstance(note, TraceEntry)]
-    return step
-
-
-def _opened(open_session: Callable[[], None]) -> None:
-    try:
-        open_session()
-    except AssertionError as error:
-        raise Unheard(str(error)) from error
-
-
-def _asked(
-    ask: Callable[[object], Any], message: object, told: Callable[[object, object], None] | None
-) -> Any:
-    answer = None
-    try:
-        answer = ask(message)
-    finally:
-        if told is not None:
-            told(message, answer)
-    return answer
 
 
 def _granted(answer: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from random import Random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from firmware_emu.controller.events import LogWritten, RateStepped
 from firmware_emu.faults.catalogue import FAULTS
@@ -46,6 +46,8 @@ DEEDS = (
 )
 """What may come next, each as often as it stands here."""
 OF_FAULTS = ("fault", "cure")
+FAULT_OF_DEED: Final = {"hang": "hung-task"}
+"""Deeds that are one fault of the catalogue: where lives may not have it, they do not come by chance."""
 
 
 class Play(NamedTuple):
@@ -53,7 +55,7 @@ class Play(NamedTuple):
 
     deeds: tuple[str, ...] = DEEDS
     faults: tuple[str, ...] = tuple(FAULTS)
-    """Those that `fault` and `cure` choose from, of the catalogue."""
+    """Those that come by chance, of the catalogue; a pair of fault and procedure has its own."""
     watch: Watch = WHOLE
     patient: Limits | None = None
     """From where on a patient beside the pump would be at risk; None: there is none."""

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from firmware_emu.controller.memory.memory_map import PLACES
+from firmware_emu.controller.memory.memory_map import (
+    CHECKPOINT_OFFSETS,
+    LOG_SLOT_BYTES,
+    MARK_OFFSET,
+    PLACES,
+    journal_offsets,
+    log_ring,
+)
 from firmware_emu.faults.orders import NOW, At, Start
 from firmware_emu.pins import CELLS, WORD_BITS
 from firmware_emu.plant.processor import CODE_BITS, TASKS
+from firmware_emu.profile import PumpModel
 from firmware_emu.units import MS_PER_HOUR, MS_PER_MINUTE
+from protocol.log.types import LogName
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +34,8 @@ class Provoked(NamedTuple):
     """What each parameter may be; None: not given."""
     by: str = "time"
     """What lets it take effect: the name of a deed of `Life`."""
+    or_values: Mapping[str, Sequence[int | None]] | None = None
+    """What its parameters may be together as well, in half of all cases; None: nothing else."""
 
 
 _SOON_MS: Final = (20 * MS_PER_MINUTE, MS_PER_HOUR, 3 * MS_PER_HOUR)
@@ -33,6 +44,26 @@ _REGIONS: Final = tuple(range(len(PLACES)))
 _ACCURACY: Final = {"accuracy_ppm": (500_000, 1_112_000, 2_000_000)}
 _CELL: Final = {"cell": range(CELLS), "bit": range(WORD_BITS)}
 _FLASH: Final = {"region": _REGIONS, "offset_bytes": _SMALL}
+_LOG_CAPACITY: Final = PumpModel().log_capacity
+_SMALL_JOURNAL_BYTES: Final = 700  # of a commit of five records and some entries
+_NO_RECORD: Final = {
+    "region": (None,),
+    "offset_bytes": (
+        *(MARK_OFFSET, MARK_OFFSET + 5) * 4,
+        *(offset + at for offset in CHECKPOINT_OFFSETS for at in (0, 5, 40, 120)),
+        *(
+            offset + at
+            for offset in journal_offsets(_LOG_CAPACITY)
+            for at in (0, 5, 9, *range(20, _SMALL_JOURNAL_BYTES, 136))
+        ),
+        *(
+            log_ring(name, _LOG_CAPACITY).offset + entry * LOG_SLOT_BYTES + 5
+            for name in LogName
+            for entry in (8, 17, 33, 62, 95, 150)
+        ),
+    ),
+}
+"""The mark, the checkpoints, the journals, and the slots that an entry of a life comes to."""
 
 PROVOKED: Final[dict[str, Provoked]] = {
     "motor-stall": Provoked({"duration_ms": (None, *_SOON_MS)}),
@@ -77,9 +108,9 @@ PROVOKED: Final[dict[str, Provoked]] = {
     ),
     "adc-stuck": Provoked({"reading_mv": (None, 2_900, 2_400)}, "restart"),
     "sounder-dead": Provoked({}, "test_tone"),
-    "bit-flip": Provoked({**_FLASH, "bit": range(8)}, "restart"),
-    "stuck-page": Provoked(_FLASH, "write"),
-    "stuck-cell": Provoked(_FLASH, "write"),
+    "bit-flip": Provoked({**_FLASH, "bit": range(8)}, "restart", {**_NO_RECORD, "bit": range(8)}),
+    "stuck-page": Provoked(_FLASH, "write", _NO_RECORD),
+    "stuck-cell": Provoked(_FLASH, "write", _NO_RECORD),
     "clock-rate": Provoked({"drift_ppm": (-20_000, 20_000)}),
     "clock-stop": Provoked({"duration_ms": _SOON_MS}),
     "clock-jump": Provoked({"jump_ms": (None, -MS_PER_HOUR, 1, 5 * MS_PER_HOUR)}, "restart"),
@@ -134,7 +165,11 @@ class Wanted(NamedTuple):
 
 def sampled(random: Random, name: str) -> dict[str, int]:
     """Parameters of one fault."""
-    chosen = {key: random.choice(values) for key, values in PROVOKED[name].values.items()}
+    provoked = PROVOKED[name]
+    parameters = provoked.values
+    if provoked.or_values is not None and random.random() < 0.5:
+        parameters = provoked.or_values
+    chosen = {key: random.choice(values) for key, values in parameters.items()}
     return {key: value for key, value in chosen.items() if value is not None}
 
 

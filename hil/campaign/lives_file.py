@@ -98,11 +98,16 @@ class LivesFile:
     def lives(self) -> Iterator[Lived]:
         """All lives that are kept, by their seeds."""
         for row in self._connection.execute(f"SELECT {_COLUMNS} FROM lives ORDER BY seed"):  # noqa: S608 - ours
-            try:
-                lived = _lived(row)
-            except (ValueError, TypeError, RecursionError, PumpbenchError) as error:
-                raise sqlite3.DataError(f"no campaign writes life {row[0]!r} so: {error}") from error
-            yield lived
+            yield _read(row)
+
+    def seeds(self) -> list[int]:
+        """The seeds of all lives that are kept, in their order."""
+        return [row[0] for row in self._connection.execute("SELECT seed FROM lives ORDER BY seed")]
+
+    def life(self, seed: int) -> Lived:
+        """The life of a seed that is kept."""
+        of_seed = f"SELECT {_COLUMNS} FROM lives WHERE seed = ?"  # noqa: S608 - ours
+        return _read(self._connection.execute(of_seed, (seed,)).fetchone())
 
     def origin(self) -> Origin:
         """Who played the lives, and when."""
@@ -170,14 +175,23 @@ class LivesFile:
             )
         if code is not None and row[1] != code:
             raise BadConfiguration(
-                f"{path} has lives that other code played: together they would be no result",
-                advice="begin anew, with another file",
+                f"{path} has lives that other code played: with those of this code they would be no result, and "
+                "--resume cannot go on with them",
+                advice="begin anew and name another file with --out; `pumpbench campaign report` still reads this one",
             )
 
 
 _COLUMNS: Final = (
     "seed, pump_ms, marks, pairs, invariant, found, measured, faults, story, branch, deeds, cells, explored"
 )
+
+
+def _read(row: tuple[Any, ...]) -> Lived:
+    """A life as it was kept; sqlite3.DataError where no campaign keeps one so."""
+    try:
+        return _lived(row)
+    except (ValueError, TypeError, RecursionError, PumpbenchError) as error:
+        raise sqlite3.DataError(f"no campaign writes life {row[0]!r} so: {error}") from error
 
 
 def _lived(row: tuple[Any, ...]) -> Lived:
@@ -233,15 +247,18 @@ def lives_file(path: Path, *, plan: str, code: str, resume: bool, now_s: int = 0
     """The file of a campaign, for this process alone: a new one, or with `resume` one that may be there.
 
     `plan` and `code` say what its lives are of, `now_s` when it is (since 1970). BadConfiguration where it cannot be
-    that; InUse where another run has it.
+    that, or is there without `resume`: it names --resume only where that would go on. InUse where another run has it.
     """
-    if not resume and _is_there(path):
-        raise BadConfiguration(f"{path} exists", advice="go on with --resume, or name another with --out")
+    was_there = _is_there(path)
     with _connected(path, "check --out") as file:
-        if file.is_empty():
+        is_empty = file.is_empty()
+        if not is_empty:
+            file._check(path, plan, code)
+        if was_there and not resume:
+            raise BadConfiguration(f"{path} exists", advice="go on with --resume, or name another with --out")
+        if is_empty:
             file._begin(plan, code, now_s)
         else:
-            file._check(path, plan, code)
             file.take()
         with file._written_ahead():
             yield file

@@ -69,30 +69,31 @@ class People(Slips):
     def bolus(self) -> None:
         volume_nl = self.drawn("volume_nl", self.typed(self.random.randrange(500, 200_000)))
         duration_s = self.drawn("duration_s", self.typed(self.random.randrange(700, 8_000)))
-        rev = self.status().program_rev
-        prepared = self.talk.ask(BolusPrepare(BolusKind.BOLUS, volume_nl, duration_s, rev))
-        if isinstance(prepared, BolusPrepareReply):
-            commit = BolusCommit(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
-            self.cut_at_times()
-            answered = self.talk.ask(commit)
-            self.sometimes("power went while a bolus was commanded", answered is None)
-            if isinstance(answered, BolusCommitReply):
-                self.boluses.append(commit.cmd_id)
-            if answered is None:
-                self.look_at_the_ledger(commit.cmd_id)
+        self._command(BolusKind.BOLUS, BolusCommit, volume_nl, duration_s)
 
     def prime(self) -> None:
         volume_nl = self.drawn("volume_nl", self.random.randrange(500, 338_000))
         duration_s = self.drawn("duration_s", self.random.randrange(1_400, 8_000))
+        self._command(BolusKind.PRIME, Prime, volume_nl, duration_s)
+
+    def _command(
+        self, kind: BolusKind, command: type[BolusCommit | Prime], volume_nl: int, duration_s: int
+    ) -> None:
+        """Prepare a volume and command it, power going now and then."""
         rev = self.status().program_rev
-        prepared = self.talk.ask(BolusPrepare(BolusKind.PRIME, volume_nl, duration_s, rev))
-        if isinstance(prepared, BolusPrepareReply):
-            wanted = Prime(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
-            self.cut_at_times()
-            answered = self.talk.ask(wanted)
-            self.sometimes("power went while a prime was commanded", answered is None)
-            if answered is None:
-                self.look_at_the_ledger(wanted.cmd_id)
+        prepared = self.talk.ask(BolusPrepare(kind, volume_nl, duration_s, rev))
+        if not isinstance(prepared, BolusPrepareReply):
+            return
+        wanted = command(self.next_id(), prepared.quantised_nl, duration_s, prepared.token, rev)
+        self.cut_at_times()
+        answered = self.talk.ask(wanted)
+        lost = kind if answered is None else None
+        self.sometimes("power went while a bolus was commanded", lost is BolusKind.BOLUS)
+        self.sometimes("power went while a prime was commanded", lost is BolusKind.PRIME)
+        if isinstance(answered, BolusCommitReply):
+            self.boluses.append(wanted.cmd_id)
+        if answered is None:
+            self.look_at_the_ledger(wanted.cmd_id)
 
     def bridge(self) -> None:
         """A program with a bridge before it."""

@@ -28,7 +28,7 @@ from firmware_emu.units import PPM
 from hil.bench_file import FILE_BYTES_MAX, Key
 from hil.campaign.clinic import HIGHEST_PPM, LOWEST_PPM, Clinic
 from hil.campaign.exploring import FORK_DEEDS, FORKS_MAX, USUAL_FORKS
-from hil.campaign.life import DEEDS, Play
+from hil.campaign.life import DEEDS, FAULT_OF_DEED, Play
 from hil.campaign.life_marks import MARKS
 from hil.campaign.pairs import MUST_BE_REACHED
 from hil.campaign.properties import INVARIANTS, OF_DEEDS, OF_TWINS, Watch
@@ -135,7 +135,7 @@ KEYS: Final[dict[str, Key]] = {
         {"enum": list(POLICIES)},
     ),
     "faults": _names(
-        "faults of the catalogue that come by chance (default: all); quiet stretches have their own", FAULTS
+        "faults of the catalogue that come by chance, in quiet stretches too (default: all)", FAULTS
     ),
     "invariants": _names("what must hold (default: all)", INVARIANTS),
     "marks": _names("what at least one life should reach (default: all)", MARKS),
@@ -242,7 +242,12 @@ class Plan:
         """What lives of this plan are made of."""
         weights = dict(self.weights)
         named = tuple(name for name in sorted(weights) for _ in range(weights[name]))
-        deeds = tuple(name for name in DEEDS if name not in weights) + named
+        usual = tuple(
+            name
+            for name in DEEDS
+            if name not in weights and FAULT_OF_DEED.get(name, self.faults[0]) in self.faults
+        )
+        deeds = usual + named
         return Play(deeds, self.faults, Watch(frozenset(self.invariants)), self.limits())
 
     def clinic(self) -> Clinic:
@@ -390,6 +395,12 @@ def _check_whole(plan: Plan, place: str) -> None:
     for low, high in _ORDERED:
         if getattr(plan.clinic(), low) > getattr(plan.clinic(), high):
             raise BadConfiguration(f"{place}: cohort: {low} must not be above {high}")
+    for deed, fault in FAULT_OF_DEED.items():
+        if dict(plan.weights).get(deed) and fault not in plan.faults:
+            raise BadConfiguration(
+                f"{place}: weights: {deed} is the fault {fault}, which faults leaves out",
+                advice="name it in both or in neither",
+            )
     if not plan.play().deeds:
         raise BadConfiguration(f"{place}: weights leaves no deed that a life could have")
     if plan.pairs and not plan.pairs_of(plan.first_seed):

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
 from firmware_emu.controller.events import AlarmCleared, AlarmRaised, LogWritten, RateStepped
-from firmware_emu.events import PowerLost, PowerOn, RefilledByHand
+from firmware_emu.controller.memory.memory_map import Region
+from firmware_emu.events import FaultCleared, FaultInjected, PowerLost, PowerOn, RefilledByHand
 from firmware_emu.plant.rotor import Rotor
 from firmware_emu.plant.sounder import TONES_KEPT
 from firmware_emu.units import MS_PER_DAY, MS_PER_MINUTE, MS_PER_S
@@ -153,7 +154,7 @@ class Properties:
         self.silent_from_ms = 0
         self.stood: tuple[int, ...] = ()
         self.clock_stands = False
-        """Whether the clock stood at the last look; `stands_until_ms` until when, None: until power comes back."""
+        """Whether the clock stands, or has since the last look; `stands_until_ms` until when, None: nobody knows."""
         self.stands_until_ms: int | None = None
         self.guard_rotor()
 
@@ -217,7 +218,7 @@ class Properties:
         match entry.event:
             case PowerOn():
                 self.untraced = True
-                self.silent_from_ms = entry.now.pump_ms
+                self.silent_from_ms, self.clock_stands = entry.now.pump_ms, False
             case PowerLost():
                 self.untraced = True  # a start that power cuts short is told before any PowerOn
             case LogWritten() as written:
@@ -234,8 +235,21 @@ class Properties:
                 self.strongest_ng_per_ml = max(self.strongest_ng_per_ml, filled)
             case RateStepped(new_nl_per_day=new):
                 self.rate_nl_per_day = new
+            case FaultInjected(name="clock-stop", parameters=values):
+                lasts_ms = next((each.value for each in values), None)
+                self.clock_stands = True  # from now on for so long, also where it stood already
+                self.stands_until_ms = None if lasts_ms is None else entry.now.pump_ms + lasts_ms
+            case FaultCleared(name="clock-stop"):
+                self._clock_goes_on(entry.now.pump_ms)
             case _:
                 pass
+
+    def _clock_goes_on(self, by_ms: int) -> None:
+        """Where the clock stood, it has gone on when it should, by now at the latest: no tone was due before."""
+        if self.clock_stands:
+            went_on_ms = by_ms if self.stands_until_ms is None else min(by_ms, self.stands_until_ms)
+            self.silent_from_ms = max(self.silent_from_ms, went_on_ms)
+            self.clock_stands = False
 
     def _critical(self, before: AlarmId | None = None) -> bool:
         return any(
@@ -247,7 +261,6 @@ class Properties:
         pump = self.pump
         plant, now_ms = pump.plant, pump.now_ms
         stood = (
-            plant.crystal.stops,
             plant.processor.bites,
             plant.processor.hangs_missed,
             plant.battery.brown_outs,
@@ -256,11 +269,10 @@ class Properties:
         cannot = plant.sounder.dead or pump._deaf or not self._critical()
         if stood != self.stood or cannot:
             self.stood, self.silent_from_ms = stood, max(self.silent_from_ms, now_ms)
-        stands = plant.crystal.standing_since_ms is not None
-        if stands or self.clock_stands:  # no tone is due by a clock that stands, at the last look or now
-            until_ms = now_ms if self.stands_until_ms is None else min(now_ms, self.stands_until_ms)
-            self.silent_from_ms = max(self.silent_from_ms, now_ms if stands else until_ms)
-        self.clock_stands, self.stands_until_ms = stands, plant.crystal.standing_until_ms
+        if plant.crystal.standing_since_ms is None:
+            self._clock_goes_on(now_ms)
+        else:
+            self.silent_from_ms = max(self.silent_from_ms, now_ms)
         interval_ms = pump.profile.model.critical_interval_s * MS_PER_S * 50 // 49 + 2  # by a clock 2 % slow
         heard_ms = [tone.at_ms for tone in plant.sounder.heard if tone.critical]
         from_ms = self.silent_from_ms
@@ -333,6 +345,8 @@ class Properties:
                 if entry.type in UNREADABLE:
                     return False
                 data: Any = entry.details()
+                if entry.type is LogType.NVM_FAULT and data.region == Region.THERAPY:
+                    return False  # how far the log reached went with it
                 if entry.type is LogType.ALARM_ON and not ALARMS[data.alarm_id].momentary:
                     active.add(data.alarm_id)
                 elif entry.type is LogType.ALARM_OFF:

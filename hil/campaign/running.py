@@ -56,6 +56,10 @@ class Result:
     fork_deeds: int = 0
     fork_ms: int = 0
     """Time of pumps that was played in them."""
+    fork_marks: Counter[str] = field(default_factory=Counter)
+    """In how many lives each was reached by forks and not by the life itself."""
+    fork_cells: Counter[str] = field(default_factory=Counter)
+    """Likewise."""
     same_pump_days: SameBudget = field(default_factory=SameBudget)
     """What lives reached by themselves and with their forks, for the same time of pumps."""
     same_deeds: SameBudget = field(default_factory=SameBudget)
@@ -77,8 +81,10 @@ class Result:
         self.harm.add(lived)
         self.cohort.add(lived)
         self.cells.update(lived.cells, lived.explored.cells)
-        forks, deeds, forks_ms = lived.explored[:3]
+        forks, deeds, forks_ms, marks, cells = lived.explored
         self.forks += forks
+        self.fork_marks.update(marks)
+        self.fork_cells.update(cells)
         self.fork_deeds += deeds
         self.fork_ms += forks_ms
         self.same_pump_days.add(lived, lived.pump_ms - forks_ms, forks_ms)

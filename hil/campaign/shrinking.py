@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from hil.campaign.exploring import read_branch
 from hil.campaign.plan import KINDS
 from hil.campaign.playing import Wrong, played_life
-from hil.campaign.row import FORKS_KEPT, Rows, planned_row, row_text
+from hil.campaign.row_text import planned_row, row_text
+from hil.campaign.rows import FORKS_KEPT, Rows
 from hil.campaign.simpler import simpler
 
 if TYPE_CHECKING:

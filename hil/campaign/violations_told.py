@@ -55,6 +55,11 @@ def meaning_of(invariant: str) -> str:
     return "nothing raises an error" if invariant == RAISED else INVARIANTS[invariant]
 
 
+def lives_text(count: int) -> str:
+    """How many lives: one life, 2,000 lives."""
+    return "one life" if count == 1 else f"{count:,} lives"
+
+
 def replay_of(plan_named: str, seed: int, *, branch: str = "", deeds: str = "") -> str:
     """The command that plays a life again, or a fork of it, or some of its deeds."""
     said = f" --branch {branch}" if branch else f" --deeds {shlex.quote(deeds)}" if deeds else ""

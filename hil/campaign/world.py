@@ -44,8 +44,11 @@ class World(People):
         self.tell(f"fault {name} ends")
         self.talk.pump.clear(name)
 
-    def inject(self, by_chance: str, *, orders: bool = False) -> None:
-        """Cause a fault of random parameters; the twin is spared those that it could not see."""
+    def inject(self, by_chance: str | None, *, orders: bool = False) -> None:
+        """Cause a fault of random parameters; the twin is spared those that it could not see.
+
+        `by_chance`: which, where the deed does not say it; None: it does.
+        """
         name = self.drawn("fault", by_chance)
         wanted = ordered(self.random, name)
         by_chance_too = wanted.parameters if orders else sampled(self.random, name)
@@ -108,10 +111,13 @@ class World(People):
             self.talk.pump.plant.cut_at_stroke(strokes)
 
     def quiet_weeks(self) -> None:
-        """After a check-up nothing happens for long, but what nobody sees."""
+        """After a check-up nothing happens for long, but what nobody sees, where lives may have such a fault."""
         dose = self.drawn("dose_ng_per_day", self.random.choice((24_000, 24_000, 24_000, 50_000)))
         self.tried(self.check_up, dose)
-        self.inject(self.random.choice((*BY_ROWS * 3, *INVISIBLE[:-1])))
+        unseen = [name for name in (*BY_ROWS * 3, *INVISIBLE[:-1]) if name in self.faults]
+        by_chance = self.random.choice(unseen) if unseen else None
+        if self.given.get("fault", by_chance) is not None:
+            self.inject(by_chance)
         days = self.drawn("quiet_days", QUIET_DAYS)
         self.tell(f"nothing for {days} days")
         for _ in range(4):

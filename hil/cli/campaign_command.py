@@ -7,22 +7,23 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from hil.campaign.checked_lives import check_some, checked_line
 from hil.campaign.code_digest import code_digest
 from hil.campaign.cohort_told import cohort_lines, cohort_part
 from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.harm_told import patient_lines, patient_part
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import MINUTES_MAX, load_as_asked, shipped_plans
-from hil.campaign.playing import Wrong
 from hil.campaign.report.directory import PAGE_NAME
 from hil.campaign.report.findings import findings_of
-from hil.campaign.report.json_report import faults_of, marks_of, spreads_of
+from hil.campaign.report.json_report import faults_of, marks_of, spreads_of, violation_of
 from hil.campaign.running import Campaign, pump_years_per_s
-from hil.campaign.violations_told import shrunk_lines, violation_part
+from hil.campaign.violations_told import shrunk_lines
 from hil.cli.campaign_documents import CampaignPart, PlansPart
 from hil.cli.campaign_replay_command import replay_command
 from hil.cli.campaign_report_command import report_command
@@ -53,9 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hil.campaign.plan import Plan
-    from hil.campaign.playing import Lived
     from hil.campaign.report.findings import Findings
-    from hil.campaign.violations_told import ViolationPart
     from hil.campaign.workers import Workers
 
 MS_PER_HOUR: Final = 3_600_000
@@ -165,15 +164,17 @@ def _run(
         file = stack.enter_context(
             lives_file(path, plan=plan.digest(), code=code, resume=resume, now_s=int(time.time()))
         )
+        with _interrupted_in_words(path):
+            checked = check_some(plan, file, path, SystemRandom(), host_ms)
         running = Campaign(plan, file, host_ms)
         with (
             _interrupted_in_words(path),
-            unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file)),
+            unfinished_meanwhile(report, lambda: findings_of(plan, plan_named, file, checked)),
         ):
             with _shown(plan, running, began_ms) as show:
                 result = running.run(number, show) if workers_of is None else running.run_on(workers_of, show)
             took_ms = host_ms() - began_ms
-            found = findings_of(plan, plan_named, file)
+            found = findings_of(plan, plan_named, file, checked)
             if not no_shrink:
                 shrink_violations(found)
             if report is not None:
@@ -229,7 +230,7 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         lives=result.lives,
         pump_days=result.pump_days,
         invariants=[*plan.invariants],
-        violations=[_violation(found, lived) for lived in result.violations],
+        violations=[violation_of(found, lived) for lived in result.violations],
         marks=marks_of(found),
         pairs=[
             {"fault": fault, "procedure": work, "lives": lives}
@@ -240,6 +241,7 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         explored=explored_part(result),
         faults=faults_of(found),
         measured=spreads_of(found),
+        checked=[*(found.checked or ())],
         finished=found.finished,
         report=report,
         patient=patient_part(result.harm) if plan.patient else None,
@@ -247,12 +249,6 @@ def _document(found: Findings, path: str, report: str | None, speed: float) -> C
         pump_years_per_s=speed,
         file=path,
     )
-
-
-def _violation(found: Findings, lived: Lived) -> ViolationPart:
-    wrong = Wrong(lived.invariant or "", lived.found)
-    shrunk = found.shrunk.get(lived.seed)
-    return violation_part(found.plan_named, lived.seed, wrong, branch=lived.branch, shrunk=shrunk)
 
 
 def _lines(document: CampaignPart) -> Iterator[str]:
@@ -280,6 +276,8 @@ def _lines(document: CampaignPart) -> Iterator[str]:
     if (more := len(document["violations"]) - VIOLATIONS_SHOWN) > 0:
         yield f"and in {more} more; --json has all"
     yield from _worst_of(document)
+    if document["checked"]:
+        yield checked_line(tuple(document["checked"]))
     if document["report"] is not None:
         yield f"report: {document['report']}"
     held = "no invariant was violated" if not document["violations"] else "violated"

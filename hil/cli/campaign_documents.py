@@ -29,6 +29,9 @@ class CampaignPart(TypedDict):
     explored: Annotated[ExploredPart | None, "what came of forks; null: there were none"]
     faults: Annotated[list[FaultPart], "those that took effect, the worst first"]
     measured: Annotated[list[SpreadPart], "how what lives yielded in numbers is spread"]
+    checked: Annotated[
+        list[int], "seeds of lives of earlier runs that were played again, and came out the same"
+    ]
     finished: Annotated[bool, "whether the budget of the plan is spent"]
     report: Annotated[str | None, "page of the report; null: none was asked for"]
     patient: Annotated[PatientPart | None, "null: the plan has no patients"]
@@ -66,6 +69,9 @@ class CampaignReportPart(TypedDict):
     document: Annotated[str, "the JSON; its schema is hil/campaign/report/campaign.schema.json"]
     lives: Annotated[int, "how many count"]
     violations: Annotated[int, "in how many an invariant does not hold"]
+    checked: Annotated[
+        list[int] | None, "seeds of lives that were played again, and came out the same; null: of other code"
+    ]
     finished: Annotated[bool, "whether the budget of the plan is spent"]
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from hil.campaign.adopted import adopt
+from hil.campaign.adopted import adopt, check_place
 from hil.campaign.exploring import FORK_DEEDS, read_branch
 from hil.campaign.plan import LAST_SEED, check_of_deeds, load_plan
 from hil.campaign.playing import Wrong, played_life
-from hil.campaign.row import Rows, planned_row, row_of_text, row_text
+from hil.campaign.row_text import planned_row, row_of_text, row_text
+from hil.campaign.rows import Rows
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.story import lines as story_lines
 from hil.campaign.violations_told import event_parts, events_of, shrunk_lines, violation_part
@@ -27,6 +28,7 @@ from hil.quantity_words import counted, exact_duration_of_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from hil.campaign.deed import Deed, Event
     from hil.campaign.plan import Plan
@@ -135,6 +137,8 @@ def _replay(
                 advice="name a life that broke one",
             )
         return document, "", life.pump_ms, None
+    refused = None if into is None else _refusal(into, seed, wrong)
+    shrink = shrink and refused is None
     shrunk = Shrinking(plan, seed, host_ms).shrink(row, wrong.invariant) if shrink else None
     document["violation"] = violation = violation_part(
         plan_named, seed, wrong, branch=branch_named or "", deeds=life.deeds, shrunk=shrunk
@@ -143,16 +147,25 @@ def _replay(
         row, story, wrong = shrunk.row, shrunk.story, Wrong(shrunk.invariant, shrunk.found)
     elif shrink:
         note = f"{wrong.invariant} held when the deeds were done again: they are not shrunk"
-    ended: PumpbenchError = InvariantViolated(
+    ended: PumpbenchError = refused or InvariantViolated(
         f"life {seed}, after {counted(len(row), 'deed')}: {violation['invariant']} "
         f"({violation['meaning']}) does not hold: {wrong.found}"
     )
-    if into is not None:
+    if into is not None and refused is None:
         try:
             document["adopted"] = str(adopt(into, plan, seed, row, wrong, story))
         except BadConfiguration as error:
             ended = error  # after what was found: it may have taken a minute
     return document, note, life.pump_ms, ended
+
+
+def _refusal(into: Path, seed: int, wrong: Wrong) -> BadConfiguration | None:
+    """Why no test of this could be written there; None where it can be."""
+    try:
+        check_place(into, seed, wrong.invariant)
+    except BadConfiguration as error:
+        return error
+    return None
 
 
 def _lines(document: ReplayPart, note: str, pump_ms: int) -> Iterator[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from random import SystemRandom
 from typing import Any
 
 import click
 
+from hil.campaign.checked_lives import check_some, checked_line
 from hil.campaign.code_digest import code_digest
 from hil.campaign.lives_file import kept_lives
 from hil.campaign.plan import MINUTES_MAX, load_as_asked
@@ -18,6 +20,7 @@ from hil.cli.documents import json_text
 from hil.cli.output import tell_lines
 from hil.cli.quantities import WholeNumber
 from hil.errors import PumpbenchError, in_one_line
+from hil.host_clock import host_ms
 from hil.own_paths import path_of
 
 EXIT_CODES = """\
@@ -40,7 +43,8 @@ def report_command(*, as_json: bool, **given: Any) -> None:
     """Write the report of a campaign from the FILE of its lives: a page that opens offline, and a JSON.
 
     It has what was played, what did not hold, faults by the harm that came with them, and how measured values are
-    spread. Of an unfinished run it says so.
+    spread. Of an unfinished run it says so. Where this code played the lives some are played again: a file that has one
+    otherwise is refused; what was not played again is believed.
     """
     try:
         document = _report(**given)
@@ -48,7 +52,10 @@ def report_command(*, as_json: bool, **given: Any) -> None:
         if as_json:
             tell_error(error)
         raise
+    checked = document["checked"]
     lines = [in_one_line(f"{document['lives']} lives: {document['page']}")]
+    if said := checked_line(None if checked is None else tuple(checked)):
+        lines.insert(0, said)
     if not document["finished"]:
         lines.insert(0, "unfinished: the budget of the plan is not spent")
     tell_lines([json_text("campaign-report", document)] if as_json else lines)
@@ -59,8 +66,11 @@ def _report(
 ) -> CampaignReportPart:
     plan, path = load_as_asked(plan_named, minutes, explore=explore), path_of(file_named, "FILE")
     with kept_lives(path, plan=plan.digest()) as file, held_directory(out_named, "--out") as directory:
-        found = findings_of(plan, plan_named, file)
-        write_report(directory, found, code_digest())
+        code = code_digest()
+        ours = file.origin().code_sha256 == code
+        checked = check_some(plan, file, path, SystemRandom(), host_ms) if ours else None
+        found = findings_of(plan, plan_named, file, checked)
+        write_report(directory, found, code)
     return CampaignReportPart(
         plan=plan.name,
         file=str(path),
@@ -68,5 +78,6 @@ def _report(
         document=str(directory.path / JSON_NAME),
         lives=found.result.lives,
         violations=len(found.result.violations),
+        checked=None if checked is None else [*checked],
         finished=found.finished,
     )

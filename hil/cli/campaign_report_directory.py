@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]:
-    """A directory for a report, held; stderr says which report will be replaced. Errors are those of the directory."""
+    """A directory for a report, held; stderr says which report is to be replaced. Errors are those of the directory."""
     if not named:
         raise BadConfiguration(f"{option} names no directory", advice="name one")
     directory = CampaignReportDirectory(path_of(named, option))
@@ -32,7 +32,7 @@ def held_directory(named: str, option: str) -> Iterator[CampaignReportDirectory]
         earlier = directory.earlier()
         directory.try_to_write()
         if earlier:
-            say(f"pumpbench: replaced: {earlier}")
+            say(f"pumpbench: to be replaced: {earlier}")
         yield directory
     finally:
         directory.close()

@@ -70,12 +70,9 @@ def snapshot(bench: Bench, *, name: str | None, out: Path | None, is_forgotten: 
         bench.rig.forget(name)
         bench.show(f"{name} is forgotten", _told(bench), done=f"{name} was thrown away")
         return
-    if out is not None:
-        check_new(out)
-    kept = bench.rig.snapshot(name)
+    kept = bench.rig.snapshot(name) if out is None else _kept_in_file(bench, name, out)
     text = f"{name} is kept: {_words(kept)}"
     if out is not None:
-        _write(out, bench.rig.read_snapshot(name))
         text += f"\n{out} holds the keys of the pump and of its session: only you may read it, keep it so"
     bench.show(text, _told(bench, kept, out), done=f"{name} was kept")
 
@@ -215,10 +212,26 @@ def _document_of(file: Path) -> dict[str, Any]:
     return document
 
 
-def _write(out: Path, document: dict[str, Any]) -> None:
-    """A new file, for nobody else's eyes."""
+def _kept_in_file(bench: Bench, name: str, out: Path) -> RigSnapshot:
+    """Keep it and write it to a new file, for nobody else's eyes.
+
+    The file is made first: where it cannot be, nothing is kept. Where it cannot be filled, the error says what is.
+    """
+    check_new(out)
     try:
-        with new_file(out) as file:
-            file.write(json.dumps(document, separators=(",", ":")).encode() + b"\n")
+        file = new_file(out)
     except OSError as error:
         raise unwritable(out, error) from error
+    try:
+        with file:
+            kept = bench.rig.snapshot(name)
+            file.write(json.dumps(bench.rig.read_snapshot(name), separators=(",", ":")).encode() + b"\n")
+    except BaseException as error:
+        out.unlink()
+        if isinstance(error, OSError):
+            raise BadConfiguration(
+                f"{out} cannot be written ({error.strerror}); {name} is kept by the bench all the same",
+                advice=f"name another place and write it anew, or `pumpbench rig snapshot {name} --forget`",
+            ) from error
+        raise
+    return kept

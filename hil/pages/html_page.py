@@ -86,6 +86,14 @@ def table(head: tuple[str, ...], rows: Iterable[str], kind: str = "") -> str:
     return f'<div class="wide"><table class="{kind}"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def named_cells(columns: Iterable[str], cells: Iterable[str]) -> str:
+    """Cells of a row, which are HTML, each with the name of its column: a narrow window shows it there."""
+    return "".join(
+        f'<td data-label="{page_text(column)}">{cell}</td>'
+        for column, cell in zip(columns, cells, strict=True)
+    )
+
+
 def places(anchors: dict[str, str]) -> str:
     """Links to the parts of a page: words by anchor."""
     return (

@@ -17,7 +17,7 @@ from hil.errors import PumpbenchError, UsageError
 from hil.robot.failures import Failure, RunIsOver, Skipped, failure_of
 
 if TYPE_CHECKING:
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.programmer.programmer import Programmer
     from hil.rig import Rig
     from protocol.identifiers import Role

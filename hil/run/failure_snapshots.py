@@ -23,7 +23,7 @@ from hil.errors import NotOnThisRig, PumpbenchError
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 DIRECTORY: Final = "snapshots"
 NAME: Final = "failure"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from _pytest._code.code import ExceptionInfo, TerminalRepr
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.comparison.golden import GoldenSession
     from hil.comparison.judging import Unlike
     from hil.replay.conversation import Conversation

@@ -47,7 +47,7 @@ LIBRARIES: Final = tuple(
 )
 TIMEOUT_MODULE: Final = "pytest_timeout"
 OF_DEVICE: Final = (
-    "hil.bench_session",
+    "hil.bench_of_test",
     "hil.channel",
     "hil.errors",
     "hil.instruments",

@@ -29,7 +29,7 @@ from hil.run.measuring import BEYOND
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.run.triage import Judgement
 
 LOSSES = pytest.StashKey[list[tuple[pytest.TestReport, BaseException]]]()

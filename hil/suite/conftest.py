@@ -18,7 +18,7 @@ from protocol.messages.conversation import GetLinkStats
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.programmer.programmer import Programmer
 
 

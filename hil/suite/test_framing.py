@@ -17,7 +17,7 @@ from protocol.wire.framing import encode_frame
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.rig import Rig
     from protocol.messages.conversation import GetLinkStatsReply
 

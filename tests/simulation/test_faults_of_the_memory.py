@@ -12,6 +12,7 @@ from functools import cache
 import pytest
 
 from firmware_emu.controller.alarms.alarm_table import ALARMS
+from firmware_emu.controller.events import LogWritten
 from firmware_emu.controller.memory.memory_map import (
     CHECKPOINT_OFFSETS,
     CRITICAL_REGIONS,
@@ -22,9 +23,10 @@ from firmware_emu.controller.memory.memory_map import (
     PLACES,
     Region,
     journal_offsets,
+    log_ring,
 )
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR
-from hil.campaign.conversation import Conversation, profile_of
+from hil.campaign.conversation import Conversation, bridged, profile_of, simple_header
 from hil.plugin import verifies
 from protocol.identifiers import (
     AlarmId,
@@ -40,10 +42,10 @@ from protocol.log.types import LogName, LogType
 from protocol.messages.configuration import ConfigWrite
 from protocol.messages.ledger import QueryCmd
 from protocol.messages.log import LogStatus
-from protocol.messages.program import GetProgram, ProgCommit
+from protocol.messages.program import GetProgram, ProgCommit, Segment
 from protocol.messages.reading import GetInfo, GetStatus
 from protocol.messages.reservoir import Refill
-from protocol.messages.stop import Stop
+from protocol.messages.stop import Resume, Stop
 from protocol.wire.checksum import crc32c
 from tests.simulation.invariants import assert_volumes_agree
 from tests.support.soak import part_of
@@ -318,6 +320,47 @@ def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: 
 
 
 # FI 43
+@pytest.mark.parametrize(
+    "offset", [CHECKPOINT_OFFSETS[0], FIRST_JOURNAL_OFFSET], ids=["checkpoint A", "journal"]
+)
+def test_a_critical_alarm_of_a_write_that_did_not_land_ends_a_bolus_before_another_stroke_of_it(
+    offset: int,
+) -> None:
+    talk = lived().fork()
+    talk.granted(GetStatus())
+    talk.start_bolus(3, 60_000, 3_600)
+    talk.pump.inject("stuck-page", {"offset_bytes": offset})
+    talk.wait(MS_PER_HOUR)
+    log = talk.log()
+    alarms = [entry for entry in log if entry.type is LogType.ALARM_ON]
+    (alarm,) = [entry for entry in alarms if entry.details().alarm_id is AlarmId.NVM]
+    (end,) = [entry for entry in log if entry.type is LogType.BOLUS_END and entry.cmd_id == 3]
+    assert (end.t_mono_s, end.t_ms) == (alarm.t_mono_s, alarm.t_ms)
+    assert talk.granted(QueryCmd(3)).outcome is Outcome.PARTIAL
+    assert_volumes_agree(talk)
+
+
+# FI 43
+@pytest.mark.parametrize(
+    "offset", [CHECKPOINT_OFFSETS[0], FIRST_JOURNAL_OFFSET], ids=["checkpoint A", "journal"]
+)
+def test_the_log_tells_the_rate_of_a_bridge_that_goes_on_after_a_reset_where_a_write_did_not_land(
+    offset: int,
+) -> None:
+    talk = lived().fork()
+    talk.pump.inject("stuck-page", {"offset_bytes": offset})
+    talk.wait(3 * MS_PER_HOUR)
+    talk.granted(GetStatus())
+    program = simple_header(300_000, 500_000), (Segment(0, RATE_NL_PER_DAY),)
+    staged = talk.stage_program(*bridged(program, 300_000, 400_000), base_rev=1)
+    talk.granted(ProgCommit(3, 1, staged.staged_crc, start=True))
+    talk.pump.clear("stuck-page")
+    status = restarted(talk).granted(GetStatus())
+    told = [entry.details().new_nl_per_day for entry in talk.log() if entry.type is LogType.RATE_CHANGE]
+    assert (status.state, status.rate_nl_per_day, told[-1]) == (State.RUN, 400_000, 400_000)
+
+
+# FI 43
 @pytest.mark.parametrize("stuck", [(0,), (1,), (0, 1)], ids=["whose turn it is", "the other", "both"])
 def test_a_stop_that_power_cuts_short_is_whole_or_never_was_where_a_journal_takes_no_write(
     stuck: tuple[int, ...],
@@ -370,6 +413,31 @@ def test_a_page_of_the_log_that_takes_nothing_costs_its_entries_and_no_therapy()
         assert status.alarm_active >> AlarmId.MEM_NONCRITICAL & 1
         assert each.granted(LogStatus(LogName.MAIN)).corrupt > 0
         assert_volumes_agree(each)
+
+
+@pytest.mark.parametrize("log_capacity", [64, 2_000], ids=["full", "not full"])
+@pytest.mark.parametrize("name", LogName, ids=[log.name for log in LogName])
+def test_no_number_of_a_log_is_given_twice_where_its_newest_page_takes_no_write(
+    name: LogName, log_capacity: int
+) -> None:
+    """A start found the end of the log before the page, and gave the numbers of what had not landed once more."""
+    talk = Conversation.with_new_pump(profile_of(log_capacity=log_capacity))
+    while talk.granted(LogStatus(name)).last_seq < 70:
+        talk.open()  # an entry of the security log, and a STOP is one of the main log
+        talk.granted(Stop(1, 60, StopReason.MRI))
+        talk.granted(Resume(2, 1))
+    ring = log_ring(name, log_capacity)
+    newest_seq = talk.granted(LogStatus(name)).last_seq
+    talk.pump.inject("stuck-page", {"offset_bytes": ring.offset + newest_seq % ring.slots * LOG_SLOT_BYTES})
+    for _ in range(3):
+        talk.open()
+        talk.ask(Stop(1, 60, StopReason.MRI))
+        restarted(talk)
+    written = [entry.event for entry in talk.trace if isinstance(entry.event, LogWritten)]
+    given = [event.seq for event in written if (event.log_type >> 8 == 8) is (name is LogName.SECURITY)]
+    assert len(given) > 70
+    assert given == sorted(set(given))
+    assert talk.granted(GetStatus()).alarm_active >> AlarmId.MEM_NONCRITICAL & 1
 
 
 def test_a_memory_that_takes_all_writes_raises_no_alarm() -> None:

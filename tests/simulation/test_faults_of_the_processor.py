@@ -10,6 +10,7 @@ import pytest
 from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.controller.critical_values import COPY, CRITICAL
 from firmware_emu.events import WatchdogReset
+from firmware_emu.pins import WORD_BITS
 from firmware_emu.plant.processor import TASKS
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
 from hil.campaign.conversation import Conversation, memory_of, profile_of
@@ -374,12 +375,36 @@ def test_a_bit_of_ram_that_is_stuck_is_told_once_and_ends_in_the_safe_state() ->
     assert (types.count(LogType.RAM_FAULT), types.count(LogType.POST_FAIL)) == (1, 1)
 
 
+# FI 40
+@verifies("SAF-010")
+@for_each(
+    ("bits", "told"),
+    [((70, 71), LogType.RAM_FAULT), (tuple(range(WORD_BITS)), LogType.CHANNEL_MISMATCH)],
+)
+def test_a_cell_that_stays_lost_is_told_once_delivers_the_safe_rate_and_lets_no_program_run(
+    bits: tuple[int, ...], told: LogType
+) -> None:
+    talk = at_work()
+    inject(talk, tuple(("ram-stuck", {"cell": 2, "bit": bit}) for bit in bits))
+    talk.wait(MINUTE)
+    turned = talk.pump.truth().strokes_turned
+    talk.wait(5 * HOUR)
+    assert talk.pump.truth().strokes_turned - turned == 2, "6,000 nL a day are one stroke in two hours"
+    entries = {LogType.RAM_FAULT, LogType.CHANNEL_MISMATCH, LogType.POST_FAIL}
+    assert [entry.type for entry in talk.log() if entry.type in entries] == [told, LogType.POST_FAIL]
+    staged = talk.stage(300_000, 500_000, base_rev=1).staged_crc
+    talk.granted(ProgCommit(3, 1, staged, start=True))
+    talk.wait(MINUTE)
+    assert talk.granted(GetStatus()).state is State.SAFE_STATE
+
+
 FAULTS: dict[str, Given] = {
     "a single flip": flips(0, 7),
     "a double flip": flips(18, 7, 8),
     "flips of another codeword": flips(2, 3, 5, 6),
     "a flip in the code": (("code-flip", {"bit": 3}),),
     "a stuck bit": (("ram-stuck", {"cell": 3, "bit": 71}),),
+    "two stuck bits": tuple(("ram-stuck", {"cell": 3, "bit": bit}) for bit in (70, 71)),
     "a stack": (("stack-overflow", {}),),
     "a hung delivery": (("hung-task", {"task": TASKS["delivery"]}),),
     "a hung link": (("hung-task", {"task": TASKS["link"]}),),

@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from itertools import product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from firmware_emu.bench.trace_hash import trace_bytes
 from firmware_emu.faults.catalogue import FAULTS
+from firmware_emu.faults.orders import Start
 from firmware_emu.profile import EmptyPolicy
-from firmware_emu.units import MS_PER_DAY
-from hil.campaign.conversation import state_of
+from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
+from hil.campaign.conversation import Conversation, state_of
 from hil.campaign.life import Life
 from hil.campaign.life_faults import PROVOKED
 from hil.campaign.pairs import LEFT_OUT, MUST_BE_REACHED, WORKS
 from hil.campaign.twins import hold_the_same
+from protocol.identifiers import AlarmId, OnExpiry, StopReason
+from protocol.log.types import LogType
+from protocol.messages.alarms import AlarmAck
+from protocol.messages.stop import Stop
 from tests.simulation.invariants import assert_log_is_whole, assert_volumes_agree
 from tests.simulation.life_mutants import MUTANTS, Mutant
 from tests.support.for_each import for_each
@@ -129,6 +135,45 @@ def test_a_program_written_before_the_power_went_may_run_after_it_however_often_
     program = life.talk.pump.controller.records.program
     assert program is not None
     assert program.header.bridge.volume_nl > 0, "the program of the life is in force"
+
+
+def alarm_seq(talk: Conversation) -> int:
+    """The number of the entry of the newest alarm."""
+    return max(entry.seq for entry in talk.log() if entry.type is LogType.ALARM_ON)
+
+
+STANDS: dict[str, dict[str, int]] = {
+    "once": {"duration_ms": MS_PER_HOUR},
+    "longer each time": {"duration_ms": 3 * MS_PER_HOUR, "times": 3, "every_ms": 90 * MS_PER_MINUTE},
+    "one after another": {"duration_ms": 20 * MS_PER_MINUTE, "times": 3, "every_ms": MS_PER_HOUR},
+    "until it is cleared": {"for_ms": 100 * MS_PER_MINUTE},
+}
+
+
+@for_each(("stands", "silenced"), list(product(STANDS, (False, True))))
+def test_the_check_of_tones_knows_when_a_clock_that_stood_went_on_and_hears_what_is_missing_after(
+    stands: str, silenced: bool
+) -> None:
+    def lived_beside_a_clock() -> None:
+        life = Life(7, faults=False)
+        life.talk.granted(Stop(1, 60, StopReason.MRI, OnExpiry.ALARM_ONLY))
+        life.talk.wait(3 * MS_PER_MINUTE)
+        life.look()
+        if silenced:
+            life.talk.granted(AlarmAck(AlarmId.STOP_EXPIRED, alarm_seq(life.talk)))
+        given = dict(STANDS[stands])
+        parameters = {name: given.pop(name) for name in ("duration_ms",) if name in given}
+        life.talk.pump.inject("clock-stop", parameters, Start(after_ms=MS_PER_MINUTE), **given)
+        life.talk.wait(9 * MS_PER_HOUR)
+        life.look()
+
+    lived_beside_a_clock()
+    (mutant,) = [each for each in MUTANTS if each.breaks == 7]
+    with pytest.MonkeyPatch.context() as patch:
+        owner, name, made_from = mutant.change
+        patch.setattr(owner, name, made_from(getattr(owner, name)))
+        with pytest.raises(AssertionError, match="P7: "):
+            lived_beside_a_clock()
 
 
 def test_each_fault_has_its_part_in_lives_and_each_pair_left_out_is_one() -> None:

@@ -14,7 +14,8 @@ import pytest
 from hil.campaign.life import DEEDS
 from hil.campaign.plan import Plan, plan_of
 from hil.campaign.playing import played_life
-from hil.campaign.row import Rows, planned_row, row_of_text
+from hil.campaign.row_text import planned_row, row_of_text
+from hil.campaign.rows import Rows
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.story import lines
 from tests.simulation.life_mutants import MUTANTS, Mutant

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,8 @@ from firmware_emu.now import Now
 from firmware_emu.profile import Implant
 from firmware_emu.pump import Pump
 from firmware_emu.units import MS_PER_DAY, MS_PER_HOUR, MS_PER_MINUTE
-from hil.campaign.conversation import SEED, Conversation, profile_of, state_of
+from hil.campaign.conversation import SEED, Conversation, memory_of, profile_of, state_of
+from hil.campaign.life_faults import PROVOKED
 from protocol.identifiers import AlarmId, StopReason
 from protocol.messages.stop import Stop
 from tests.simulation.stepping import alarm_ms, cuts, played
@@ -82,6 +84,36 @@ def test_one_fault_can_follow_another() -> None:
     talk.wait(100)
     assert moments_of(talk, FaultInjected, "accuracy") == [10]
     assert moments_of(talk, FaultInjected, "magnet") == [15]
+
+
+def test_a_fault_that_waits_for_another_which_a_rig_injects_starts_at_that_moment_and_not_with_the_next_event() -> (
+    None
+):
+    talk = talk_with()
+    talk.wait(10)
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, name="FaultInjected"))
+    talk.wait(10)
+    talk.pump.inject("magnet", {})
+    talk.wait(10)
+    assert moments_of(talk, FaultInjected, "accuracy") == [20]
+
+
+def test_what_a_rig_did_before_its_next_order_starts_what_waited_for_it() -> None:
+    talk = talk_with()
+    talk.pump.inject("accuracy", {"accuracy_ppm": 900_000}, Start(At.EVENT, name="FaultInjected"))
+    talk.pump.inject("magnet", {})
+    talk.pump.inject("motor-stall", {}, Start(At.EVENT, name="FaultCleared"))
+    talk.wait(10)
+    assert moments_of(talk, FaultInjected, "accuracy") == [0]
+    assert moments_of(talk, FaultInjected, "motor-stall") == []
+
+
+def test_strokes_are_counted_from_the_order_on() -> None:
+    talk = talk_with()
+    talk.wait(10 * STROKE_MS + 1)
+    talk.pump.inject("motor-stall", {}, Start(At.STROKE, count=5))
+    talk.wait(MS_PER_HOUR)
+    assert moments_of(talk, FaultInjected, "motor-stall") == [15 * STROKE_MS]
 
 
 # FI 04
@@ -152,6 +184,80 @@ def test_what_a_frame_asks_for_meets_the_fault_that_it_starts() -> None:
     talk.pump.inject("power-cut-at-write", {"writes": 1, "stays_off": 0}, Start(At.FRAME))
     assert talk.ask(Stop(1, 3_600, StopReason.MRI)) is None
     assert talk.pump.plant.flash.cuts == 1
+
+
+UNSEEN = (
+    (Start(after_ms=1), {"times": 170, "every_ms": 61_003}),
+    (Start(At.STROKE), {"times": 200}),
+    (Start(At.BELIEF, field="strokes_commanded", operator=">", value=100), {"times": 90, "every_ms": 47_001}),
+)
+
+
+def live_with(name: str, talk: Conversation, look_every_ms: int | None = None) -> list[object]:
+    """Let a fault come three times in three hours, and three frames, the first soon after it; returns what they wrote.
+
+    `look_every_ms` None: nobody looks.
+    """
+    written: list[object] = []
+    values = {key: some[-1] for key, some in PROVOKED[name].values.items() if some[-1] is not None}
+    talk.pump.inject(name, values, Start(after_ms=90_500), times=3, every_ms=50 * MS_PER_MINUTE)
+    for wait_ms in (95_000, MS_PER_HOUR, 2 * MS_PER_HOUR):
+        end_ms = talk.now_ms + wait_ms
+        while look_every_ms is not None and talk.now_ms < end_ms:
+            talk.wait_until(min(end_ms, talk.now_ms + look_every_ms))
+            talk.pump.belief()
+        talk.wait_until(end_ms)
+        written += talk.pump.step(talk.pump.now, b"\x05no frame at all\0").writes
+    return written
+
+
+@cache
+def bolus_in_work() -> Conversation:
+    talk = talk_with()
+    talk.wait_until(10 * MS_PER_HOUR + 1_000)
+    talk.start_bolus(1, 20_000, 2_400)
+    return talk
+
+
+def with_a_bolus_in_work() -> Conversation:
+    return bolus_in_work().fork()
+
+
+def assert_nothing_changes(name: str, start: Start, timing: dict[str, Any]) -> None:
+    """That a fault does the same beside one that the pump cannot see, whenever that starts."""
+    plain = with_a_bolus_in_work()
+    ordered = plain.fork()
+    ordered.pump.inject("catheter-leak", {"lost_ppm": 1_000_000}, start, **timing)
+    for each in (plain, ordered):
+        live_with(name, each)
+    assert moments_of(ordered, FaultInjected, "catheter-leak"), "it did start"
+    assert ordered.pump.belief() == plain.pump.belief()
+    assert memory_of(ordered.pump) == memory_of(plain.pump)
+
+
+@for_each("name", ["ram-flip", "stack-overflow", "stuck-page"])
+def test_what_a_rig_ordered_lets_no_fault_be_found_sooner(name: str) -> None:
+    assert_nothing_changes(name, *UNSEEN[0])
+
+
+@for_each(
+    ("start", "timing", "name"),
+    [(*order, name) for order in UNSEEN for name in PROVOKED if name != "catheter-leak"],
+    one_in=30,
+)
+def test_a_fault_that_the_pump_cannot_see_changes_nothing_that_another_does_to_it_whenever_it_starts(
+    start: Start, timing: dict[str, Any], name: str
+) -> None:
+    assert_nothing_changes(name, start, timing)
+
+
+@for_each("name", list(PROVOKED), one_in=12)
+def test_a_look_from_outside_changes_nothing_that_a_fault_does(name: str) -> None:
+    plain = with_a_bolus_in_work()
+    looked_at = plain.fork()
+    assert live_with(name, looked_at, look_every_ms=47_500) == live_with(name, plain)
+    assert state_of(looked_at.pump) == state_of(plain.pump)
+    assert trace_bytes(looked_at.trace) == trace_bytes(plain.trace)
 
 
 STARTS = (

@@ -65,6 +65,12 @@ class EventLog:
         """The newest numbers of both logs, staged ones too."""
         return LogSeqs(self.epoch, self._main.newest_seq, self._security.newest_seq)
 
+    def go_on_behind(self, main_seq: int, security_seq: int) -> None:
+        """Give no number up to these again: slots that do not hold such an entry have lost it."""
+        self._main.go_on_behind(main_seq)
+        self._security.go_on_behind(security_seq)
+        self.found = self.newest_seqs()
+
     @property
     def is_empty(self) -> bool:
         """Whether the main log holds nothing: true of a new memory; in any other it was erased."""

@@ -80,6 +80,12 @@ class LogRing:
             self._stage(LogType.LOG_CHECKPOINT, mac, tick_ms, Actor.PUMP, 0, flags)
         return self._stage(log_type, data, tick_ms, actor, cmd_id, flags)
 
+    def go_on_behind(self, seq: int) -> None:
+        """Take this number for the newest where the slots have none so high; an empty ring begins anew."""
+        if 0 < self.newest_seq < seq:
+            self.newest_seq = seq
+            self._link = self._find_link()
+
     def read(self, seq: int) -> LogEntry | None:
         """An entry between oldest and newest; None if its slot is damaged or holds another one."""
         return _parse(self._memory.read_log(self._log, self._slot_of(seq)), seq)

@@ -171,6 +171,7 @@ class Records:
         The therapy is staged first and the counters last: both have `status_rev`, which tells at a start that a memory
         without a journal has only a part of a commit.
         """
+        _epoch, self.therapy.main_log_seq, self.therapy.security_log_seq = self.log.newest_seqs()
         self._dirty.discard(Region.THERAPY)
         for region in (Region.THERAPY, *sorted(self._dirty)):
             self.memory.stage(region, self._packed(region))

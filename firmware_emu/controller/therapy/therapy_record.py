@@ -13,7 +13,8 @@ from protocol.identifiers import OnExpiry, Role, State, StateReason, StopReason
 
 NO_TICK = 0xFFFF_FFFF_FFFF_FFFF
 NO_ROLE = 0xFF
-_RECORD = struct.Struct("<BBBBBBIIIIQQ")
+_RECORD = struct.Struct("<BBBBBBIIIIQQII")
+_LOG_SEQS_BYTES = 8
 
 
 @dataclass(slots=True)
@@ -33,6 +34,9 @@ class TherapyRecord:
     last_program_wall_s: int = 0
     stopped_at_ms: int | None = None
     stop_expires_ms: int | None = None
+    main_log_seq: int = 0
+    security_log_seq: int = 0
+    """The newest numbers of both logs: what did not land in its slot must give no other entry its number."""
 
     @property
     def stop_expires_s(self) -> int:
@@ -54,14 +58,20 @@ class TherapyRecord:
             self.last_program_wall_s,
             NO_TICK if self.stopped_at_ms is None else self.stopped_at_ms,
             NO_TICK if self.stop_expires_ms is None else self.stop_expires_ms,
+            self.main_log_seq,
+            self.security_log_seq,
         )
 
     @classmethod
     def unpack(cls, data: bytes) -> TherapyRecord:
         """The record; ValueError where a field holds no value that this program could have written."""
+        if len(data) == _RECORD.size - _LOG_SEQS_BYTES:  # as written before the numbers were kept
+            data += bytes(_LOG_SEQS_BYTES)
         if len(data) != _RECORD.size:
             raise ValueError(f"therapy record has {len(data)} bytes, expected {_RECORD.size}")
-        state, reason, by, stop_reason, expiry, flags, *counts, stopped, expires = _RECORD.unpack(data)
+        state, reason, by, stop_reason, expiry, flags, *counts, stopped, expires, main, security = (
+            _RECORD.unpack(data)
+        )
         program_rev, status_rev, boot_count, last_program_wall_s = counts
         return cls(
             state=State(state),
@@ -77,4 +87,6 @@ class TherapyRecord:
             last_program_wall_s=last_program_wall_s,
             stopped_at_ms=None if stopped == NO_TICK else stopped,
             stop_expires_ms=None if expires == NO_TICK else expires,
+            main_log_seq=main,
+            security_log_seq=security,
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hil.campaign.cohort_told import conclusion_lines, size_line
 from hil.campaign.report.distribution import value_words
-from hil.pages.html_page import table
+from hil.pages.html_page import named_cells, table
 from hil.pages.page_text import page_text
 
 if TYPE_CHECKING:
@@ -27,11 +27,7 @@ def cohort_html(part: CohortPart) -> str:
             value_words("_ppm", each["published_ppm"]),
             each["published_of"],
         )
-        data = (
-            f'<td data-label="{column}">{page_text(cell)}</td>'
-            for column, cell in zip(COLUMNS, cells, strict=True)
-        )
-        rows.append(f"<tr>{''.join(data)}</tr>")
+        rows.append(f"<tr>{named_cells(COLUMNS, map(page_text, cells))}</tr>")
     said = "".join(f"<li>{page_text(line)}</li>" for line in conclusion_lines(part))
     head = f'<h2 id="cohort">The cohort</h2><p>{page_text(size_line(part))}</p>'
     return f"{head}{table(COLUMNS, rows, 'measured')}<ul>{said}</ul>"

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Annotated, Final, TypedDict
 
 from hil.campaign.cohort_told import CohortPart  # noqa: TC001 - the schema is made from it
-from hil.campaign.violations_told import EventPart, ShrunkPart  # noqa: TC001 - as above
+from hil.campaign.explored_told import ExploredPart  # noqa: TC001 - as above
+from hil.campaign.violations_told import EventPart, ViolationPart
 
 
 class SchemaPart(TypedDict):
@@ -34,6 +35,11 @@ class PlayedPart(TypedDict):
     last_seed: Annotated[int | None, "seed of the last life that counts; null: none was played"]
     lives: Annotated[int, "how many lives count"]
     lives_beyond: Annotated[int, "lives in the file that are no part of the result"]
+    checked: Annotated[
+        list[int] | None,
+        "seeds of lives of the file that were played again, and came out the same: other numbers are those of the "
+        "file; empty: there were no lives of earlier runs; null: other code played them, and no number was looked at",
+    ]
     pump_days: Annotated[int, "days of pumps that were played, rounded down"]
     pump_years_per_s: Annotated[float, "of the whole time of playing"]
 
@@ -46,16 +52,11 @@ class InvariantPart(TypedDict):
     violations: Annotated[int, "lives in which it did not; 0: it held in all"]
 
 
-class BrokenPart(TypedDict):
-    """A life in which an invariant did not hold; it ended there."""
+class ToldViolationPart(ViolationPart):
+    """A life in which an invariant does not hold, with what was done in it."""
 
-    seed: Annotated[int, "of the life"]
-    invariant: Annotated[str, "its name"]
-    found: Annotated[str, "what was found"]
     faults_at_work: Annotated[list[str], "faults that had taken effect within the last day"]
-    replay: Annotated[str, "command that plays the life again"]
     story: Annotated[list[EventPart], "all that was done, in its order"]
-    shrunk: Annotated[ShrunkPart | None, "the same by fewer deeds; null: nobody has looked for them"]
 
 
 class FaultPart(TypedDict):
@@ -129,7 +130,7 @@ class CampaignReportDocument(TypedDict):
     schema: Annotated[SchemaPart, "which document this is"]
     played: Annotated[PlayedPart, "what was played"]
     invariants: Annotated[list[InvariantPart], "what was held against each life"]
-    violations: Annotated[list[BrokenPart], "by seed; empty: all held"]
+    violations: Annotated[list[ToldViolationPart], "by seed; empty: all held"]
     harm: Annotated[HarmPart, "how much there was"]
     note: Annotated[str, "what is said of patients is no diagnosis"]
     cohort: Annotated[CohortPart | None, "null: the lives are of no cohort"]
@@ -138,6 +139,7 @@ class CampaignReportDocument(TypedDict):
         list[PlannedPairPart], "each fault of the plan in each procedure; empty: the plan plays none"
     ]
     marks: Annotated[list[MarkPart], "those that the plan asks for"]
+    explored: Annotated[ExploredPart | None, "what came of forks from rare states; null: there were none"]
     measured: Annotated[list[SpreadPart], "how values are spread"]
 
 

@@ -104,6 +104,8 @@ class Findings:
     """Whether the budget of the plan is spent."""
     beyond: int = 0
     """Lives in the file that are no part of the result."""
+    checked: tuple[int, ...] | None = ()
+    """Seeds of lives of the file that were played again, and came out the same; None: other code played them."""
     measured: dict[str, array[int]] = field(default_factory=dict)
     """All values by name and unit."""
     faults: list[FaultFound] = field(default_factory=list)
@@ -144,11 +146,16 @@ class Findings:
         return frozenset(again | {lived.seed for lived in self.result.violations[:BROKEN_MAX]})
 
 
-def findings_of(plan: Plan, plan_named: str, file: LivesFile) -> Findings:
-    """What the lives in a file show, as far as they are the result of the plan."""
+def findings_of(
+    plan: Plan, plan_named: str, file: LivesFile, checked: tuple[int, ...] | None = ()
+) -> Findings:
+    """What the lives in a file show, as far as they are the result of the plan.
+
+    `checked`: those of them that were played again; None: other code played them.
+    """
     campaign = Campaign(plan, file, lambda: 0)
     result = campaign.result
-    found = Findings(plan, plan_named, file.origin(), result, campaign.spent())
+    found = Findings(plan, plan_named, file.origin(), result, campaign.spent(), checked=checked)
     faults: dict[str, FaultFound] = {}
     last = plan.first_seed + result.lives
     for lived in file.lives():

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.cohort_told import cohort_part
+from hil.campaign.explored_told import explored_part
 from hil.campaign.measuring import MEASURES
 from hil.campaign.pairs import LEFT_OUT, WORKS
-from hil.campaign.playing import RAISED
+from hil.campaign.playing import RAISED, Wrong
 from hil.campaign.report.distribution import QUANTILES, spread_of
 from hil.campaign.report.documents import CAMPAIGN_SCHEMA
 from hil.campaign.running import pump_years_per_s
-from hil.campaign.violations_told import event_parts, meaning_of, replay_of, shrunk_part
+from hil.campaign.violations_told import event_parts, meaning_of, replay_of, violation_part
 
 if TYPE_CHECKING:
     from hil.campaign.playing import Lived
     from hil.campaign.report.documents import (
-        BrokenPart,
         CampaignReportDocument,
         FaultPart,
         InvariantPart,
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         PlannedPairPart,
         PlayedPart,
         SpreadPart,
+        ToldViolationPart,
     )
     from hil.campaign.report.findings import FaultFound, Findings
+    from hil.campaign.violations_told import ViolationPart
 
 
 def json_of(found: Findings) -> str:
@@ -42,13 +44,14 @@ def document_of(found: Findings) -> CampaignReportDocument:
         "schema": CAMPAIGN_SCHEMA,
         "played": _played(found),
         "invariants": invariants_of(found),
-        "violations": [_broken(found, lived) for lived in found.result.violations],
+        "violations": [_told_violation(found, lived) for lived in found.result.violations],
         "harm": {"lived_ms": found.lived_ms, "lost_ms": found.lost_ms, "risk_ms": found.risk_ms},
         "note": NO_DIAGNOSIS,
         "cohort": cohort_part(found.result.cohort) if found.plan.life == "cohort" else None,
         "faults": faults_of(found),
         "pairs": pairs_of(found),
         "marks": marks_of(found),
+        "explored": explored_part(found.result),
         "measured": spreads_of(found),
     }
 
@@ -158,19 +161,22 @@ def _played(found: Findings) -> PlayedPart:
         "last_seed": plan.first_seed + lives - 1 if lives else None,
         "lives": lives,
         "lives_beyond": found.beyond,
+        "checked": None if found.checked is None else [*found.checked],
         "pump_days": found.result.pump_days,
         "pump_years_per_s": pump_years_per_s(found.result.pump_ms, origin.elapsed_ms),
     }
 
 
-def _broken(found: Findings, lived: Lived) -> BrokenPart:
+def violation_of(found: Findings, lived: Lived) -> ViolationPart:
+    """What did not hold in one of the lives."""
+    wrong = Wrong(lived.invariant or "", lived.found)
     shrunk = found.shrunk.get(lived.seed)
+    return violation_part(found.plan_named, lived.seed, wrong, branch=lived.branch, shrunk=shrunk)
+
+
+def _told_violation(found: Findings, lived: Lived) -> ToldViolationPart:
     return {
-        "seed": lived.seed,
-        "invariant": lived.invariant or "",
-        "found": lived.found,
+        **violation_of(found, lived),
         "faults_at_work": at_work_in(lived),
-        "replay": replay_of(found.plan_named, lived.seed, branch=lived.branch),
         "story": event_parts(found.stories.get(lived.seed, lived.story)),
-        "shrunk": None if shrunk is None else shrunk_part(found.plan_named, shrunk),
     }

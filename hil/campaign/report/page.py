@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from firmware_emu.faults.catalogue import FAULTS
 from firmware_emu.patient.person import NO_DIAGNOSIS
+from hil.campaign.checked_lives import checked_line
 from hil.campaign.cohort_told import cohort_part
+from hil.campaign.explored_told import explored_part
 from hil.campaign.pairs import LEFT_OUT, WORKS
 from hil.campaign.patient_watch import RISKS
 from hil.campaign.report.cohort import cohort_html
 from hil.campaign.report.distribution import histogram, title_of, value_words
+from hil.campaign.report.explored import explored_html
 from hil.campaign.report.findings import BROKEN_MAX, headline_of
 from hil.campaign.report.json_report import (
     at_work_in,
@@ -24,8 +27,8 @@ from hil.campaign.report.json_report import (
 )
 from hil.campaign.running import pump_years_per_s
 from hil.campaign.story import lines as story_lines
-from hil.campaign.violations_told import meaning_of, replay_of
-from hil.pages.html_page import LIMIT_BYTES, anchor_of, html_page, link, mark, places, table
+from hil.campaign.violations_told import lives_text, meaning_of, replay_of
+from hil.pages.html_page import LIMIT_BYTES, anchor_of, html_page, link, mark, named_cells, places, table
 from hil.pages.page_text import page_text
 from hil.quantity_words import counted, duration
 
@@ -78,6 +81,7 @@ _PLACES: Final = {
     "invariants": "Invariants",
     "pairs": "Faults in procedures",
     "marks": "Never reached",
+    "explored": "From rare states",
     "measured": "Distributions",
     "each": "Each fault",
     "played": "What was played",
@@ -101,6 +105,7 @@ def page_of(found: Findings, *, by_other_code: bool = False) -> str:
 def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
     plan, result = found.plan, found.result
     is_cohort = plan.life == "cohort"
+    left_out = {"cohort": not is_cohort, "explored": not plan.explore}
     parts = [
         f"<h1>pumpbench: campaign {page_text(plan.name)}</h1>",
         '<p class="small">Emulated pumps. Not a medical device; no evidence about any patient\'s pump.</p>',
@@ -109,13 +114,14 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
         _other_code() if by_other_code else "",
         _worst(found),
         f'<p class="small">Patients: {page_text(NO_DIAGNOSIS)}</p>' if plan.patient else "",
-        places({anchor: words for anchor, words in _PLACES.items() if anchor != "cohort" or is_cohort}),
+        places({anchor: words for anchor, words in _PLACES.items() if not left_out.get(anchor)}),
         cohort_html(cohort_part(result.cohort)) if is_cohort else "",
         _faults(found),
         _violations(found, stories),
         _invariants(found),
         _pairs(found),
         _marks(found),
+        explored_html(explored_part(result)) if plan.explore else "",
         _measured(found),
         '<h2 id="each">Each fault</h2>',
         *(_fault_section(found, fault) for fault in found.faults),
@@ -131,12 +137,12 @@ def _page(found: Findings, stories: int, *, by_other_code: bool) -> str:
 def _banner(found: Findings) -> str:
     result, broken = found.result, len(found.result.violations)
     if broken:
-        said, kind = f"An invariant does not hold in {broken} of {_lives(result.lives)}", "bad"
+        said, kind = f"An invariant does not hold in {broken} of {lives_text(result.lives)}", "bad"
     elif not result.lives:
         said, kind = "No life was played: nothing is shown", "unsure"
     else:
         count = len(found.plan.invariants)
-        said, kind = f"{counted(count, 'invariant')} held in each of {_lives(result.lives)}", "good"
+        said, kind = f"{counted(count, 'invariant')} held in each of {lives_text(result.lives)}", "good"
         if not found.finished:
             kind = "unsure"
     days = f"{result.pump_days:,} days of pumps"
@@ -146,10 +152,6 @@ def _banner(found: Findings) -> str:
 def _value(name: str, value: int) -> str:
     """A value as HTML that no line is broken in."""
     return value_words(name, value).replace(" ", "&nbsp;")
-
-
-def _lives(count: int) -> str:
-    return "one life" if count == 1 else f"{count:,} lives"
 
 
 def _unfinished(found: Findings) -> str:
@@ -167,7 +169,7 @@ def _unfinished(found: Findings) -> str:
 def _other_code() -> str:
     return (
         '<p class="banner unsure">Other code than that which made this page played these lives: '
-        "a command below may play another life</p>"
+        "a command below may play another life, and none was played again: the numbers are those of the file</p>"
     )
 
 
@@ -243,11 +245,7 @@ def _fault_row(found: Findings, fault: FaultFound, columns: Sequence[str], risks
         else "none",
         _story_of(found, fault) or "&ndash;",
     ]
-    data = "".join(
-        f'<td data-label="{page_text(column)}">{cell}</td>'
-        for column, cell in zip(columns[1:], cells, strict=True)
-    )
-    return f'<tr><td class="id" data-label="Fault">{_fault_link(fault)}</td>{data}</tr>'
+    return f'<tr><td class="id" data-label="Fault">{_fault_link(fault)}</td>{named_cells(columns[1:], cells)}</tr>'
 
 
 def _story_of(found: Findings, fault: FaultFound) -> str:
@@ -267,7 +265,7 @@ def _fault_section(found: Findings, fault: FaultFound) -> str:
     lives = ", ".join(_life_link(found, seed) for seed in fault.violations[:BROKEN_MAX])
     said = [
         f"<p>{page_text(row.summary)} Seen by the pump: {page_text(row.seen_as)}.</p>",
-        f"<p>Took effect {fault.effects:,} times in {_lives(fault.lives)}; {lost}.</p>",
+        f"<p>Took effect {fault.effects:,} times in {lives_text(fault.lives)}; {lost}.</p>",
     ]
     if lives:
         said.append(f"<p>At work when an invariant broke: {lives}</p>")
@@ -318,8 +316,9 @@ def _violation(found: Findings, lived: Lived, *, story: bool, open_: bool) -> st
     told = "" if shrunk is None else _least(found, shrunk, open_=open_)
     told += _story(lived.story, open_=open_ and shrunk is None) if story else ""
     again = page_text(replay_of(found.plan_named, lived.seed, branch=lived.branch))
+    where = f" in its fork {page_text(lived.branch)}" if lived.branch else ""
     return (
-        f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}: {page_text(invariant)}, '
+        f'<section class="test" id="life-{lived.seed}"><h3>Life {lived.seed}{where}: {page_text(invariant)}, '
         f"{page_text(meaning_of(invariant))}, does not hold</h3><pre>{page_text(lived.found)}</pre>"
         f"<p>Faults at work: {faults}. Again: <code>{again}</code></p>{told}</section>"
     )
@@ -455,6 +454,7 @@ def _played(found: Findings) -> str:
         "plan": f"{plan.name}, SHA-256 {plan.digest()}",
         "seeds": f"{plan.first_seed} to {last}" if result.lives else "none",
         "lives": f"{result.lives}" + (f", and {found.beyond} that do not count" if found.beyond else ""),
+        "played again": _checked(found),
         "days of pumps": f"{result.pump_days:,}",
         "finished": "yes" if found.finished else "no",
         "began": datetime.fromtimestamp(origin.began_at_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -466,6 +466,11 @@ def _played(found: Findings) -> str:
     }
     rows = _facts(facts.items())
     return f'<h2 id="played">What was played</h2><div class="wide"><table>{rows}</table></div>'
+
+
+def _checked(found: Findings) -> str:
+    seeds = f" ({', '.join(map(str, found.checked))})" if found.checked else ""
+    return (checked_line(found.checked) or "none: there were no lives of earlier runs") + seeds
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:

@@ -119,6 +119,34 @@ def with_field(name: str, field: str, value: object) -> dict[str, Any]:
     return changed(objects=objects)
 
 
+def with_row(row: dict[str, Any]) -> dict[str, Any]:
+    """One object more, which is read first."""
+    objects = GOOD["state"]["objects"]
+    return changed(objects=[*objects, row], root={"object": len(objects)})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        changed(layout="0" * 64),
+        with_field(":Pump", "_noted", 0),
+        with_row({"class": "firmware_emu.pump:FaultDesk", "fields": {}}),
+        with_row({"class": "firmware_emu.fault_desk:FaultDesk", "fields": {}}),
+        with_row({"enum": "firmware_emu.fault_desk:At", "value": 1}),
+        with_row({"function": "firmware_emu.fault_desk:at"}),
+        with_row({"method": "begin_lunch", "of": {"object": row_of(":Pump")}}),
+    ],
+    ids=["layout", "field", "class", "module", "enum", "function", "method"],
+)
+def test_a_snapshot_of_a_version_whose_code_stood_elsewhere_is_refused_as_one_of_another_version(
+    document: object,
+) -> None:
+    """Whatever a later version moved out of a class or a file, renamed or took away."""
+    with pytest.raises(BadConfigurationError) as refused:
+        read_snapshot(document)
+    assert "was made by another version" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("document", "sentence"),
     [
@@ -139,7 +167,10 @@ def with_field(name: str, field: str, value: object) -> dict[str, Any]:
             "a function that is not ours: subprocess:getoutput",
         ),
         (changed(objects=[{"tuple": [{"object": 0}]}], root={"object": 0}), "holds itself"),
-        (with_field(":Reservoir", "no_such_field", 1), "has a field that a Reservoir has not: no_such_field"),
+        (
+            with_field(":Reservoir", "no_such_field", 1),
+            "has a field that a Reservoir has not: no_such_field",
+        ),
         (with_field(":Reservoir", "dry_at_nl_ppm", "much"), "holds a pump that cannot run"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",

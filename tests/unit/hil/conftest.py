@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_of_test import TestBench
+from hil.bench_session import BenchSession
 from tests.unit.bench.processes import ThreadBench
 from tests.unit.hil.runs import Waiting
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.targets.target import Target
 
 ASKED = 30

@@ -35,7 +35,8 @@ from protocol.messages.program import PatientBlock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import BenchSession, TestBench
+    from hil.bench_of_test import TestBench
+    from hil.bench_session import BenchSession
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS

@@ -27,7 +27,7 @@ from tests.unit.bench.processes import Emulator
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 VOLUME_NL = 20_000
 PROGRAM = [sys.executable, "-m", "hil.cli", "program"]

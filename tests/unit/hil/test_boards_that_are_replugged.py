@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_of_test import TestBench
+from hil.bench_session import BenchSession
 from hil.errors import BadConfiguration, UsageError
 from hil.report.records import recording_name
 from protocol.capture.recording import LINE_GAP, Mark, read_entries

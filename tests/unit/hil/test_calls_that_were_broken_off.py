@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import hil
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.noise import FaultyLine
 from hil.outcome_store import OutcomeStore
 from hil.programmer.programmer import Programmer

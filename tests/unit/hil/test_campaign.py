@@ -15,11 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from hil.campaign.code_digest import code_digest
-from hil.campaign.deed import Event
+from hil.campaign.deed import Deed, Event
 from hil.campaign.life_marks import MARKS
 from hil.campaign.lives_file import lives_file
 from hil.campaign.plan import for_minutes, load_plan, plan_schema, read_plan, shipped_plans
-from hil.campaign.playing import Lived, lived_by
+from hil.campaign.playing import Lived, life_of, lived_by
 from hil.campaign.properties import INVARIANTS
 from hil.campaign.running import Campaign
 from hil.cli.json_schema import json_schema
@@ -145,6 +145,30 @@ def test_minutes_are_those_of_all_runs_together(tmp_path: Path) -> None:
     with lives_file(tmp_path / "one", plan=plan.digest(), code=CODE, resume=True) as file:
         assert file.origin().elapsed_ms >= 55_000
     assert played(tmp_path / "one", plan=plan, resume=True, clock_ms=clock()).lives <= lives + 2
+
+
+def test_resume_is_named_only_where_it_would_go_on_and_what_else_there_is_to_do_at_once(
+    tmp_path: Path,
+) -> None:
+    path, digest = tmp_path / "lives", PLAN.digest()
+    with lives_file(path, plan=digest, code=CODE, resume=False):
+        pass
+    before = path.read_bytes()
+
+    def refusal(plan: str, code: str, *, resume: bool) -> str:
+        with (
+            pytest.raises(BadConfiguration) as told,
+            lives_file(path, plan=plan, code=code, resume=resume),
+        ):
+            pass
+        assert path.read_bytes() == before
+        return str(told.value)
+
+    other_code = refusal(digest, "other", resume=False)
+    assert "--resume cannot go on with them; begin anew and name another file with --out" in other_code
+    assert other_code == refusal(digest, "other", resume=True)
+    assert refusal("other", CODE, resume=False) == refusal("other", CODE, resume=True)
+    assert refusal(digest, CODE, resume=False).endswith("go on with --resume, or name another with --out")
 
 
 def test_a_file_of_another_plan_of_other_code_or_of_another_run_is_refused(
@@ -399,6 +423,27 @@ def test_weights_faults_and_pairs_make_the_lives_of_a_plan() -> None:
     assert (deeds.count("bolus"), deeds.count("wait"), deeds.count("prime")) == (3, 0, 2)
     assert {fault for fault, _ in plan.pairs_of(1)} == {"wear"} == {*plan.play().faults}
     assert not {*plan.pairs_of(1)} & {*plan.pairs_of(2)}
+
+
+def test_no_fault_comes_by_chance_that_the_plan_leaves_out() -> None:
+    def faults_of(plan: Plan, seed: int) -> list[str]:
+        life = life_of(plan, seed)
+        life.do(Deed(1, "quiet_weeks", (("quiet_days", 1),)))
+        assert "nothing for 1 days" in [event.deed for event in life.story]
+        return [event.deed.split()[1] for event in life.story if event.deed.startswith("fault ")]
+
+    text = b"pump_days = 1\nfaults = [%s]\n[weights]\nwait = 9\n"
+    alone, with_unseen, with_hang = (
+        read_plan(text % names, "it", "it.toml")
+        for names in (b'"mri"', b'"mri", "occlusion"', b'"mri", "hung-task"')
+    )
+    assert [faults_of(alone, seed) for seed in (1, 2)] == [[], []]
+    assert [faults_of(with_unseen, seed) for seed in (1, 2)] == [["occlusion"]] * 2
+    assert ["hang" in plan.play().deeds for plan in (alone, with_unseen, with_hang)] == [False, False, True]
+    with pytest.raises(
+        BadConfiguration, match="weights: hang is the fault hung-task, which faults leaves out"
+    ):
+        read_plan(text % b'"mri"' + b"hang = 1\n", "it", "it.toml")
 
 
 @for_each("name", shipped_plans())

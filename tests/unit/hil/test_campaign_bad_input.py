@@ -17,13 +17,15 @@ from click.testing import CliRunner
 
 from hil.campaign import adopted
 from hil.campaign.adopted import adopt
+from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Deed
 from hil.campaign.explored_told import explored_lines, explored_part
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.plan import read_plan
 from hil.campaign.playing import Wrong, lived_by
-from hil.campaign.row import row_of_text
+from hil.campaign.row_text import row_of_text
 from hil.campaign.running import Campaign, Result
+from hil.campaign.shrinking import Shrinking
 from hil.cli.main import cli
 from hil.cli.terminal import progress_bar
 from hil.errors import BadConfiguration, Interrupted
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
     from hil.campaign.playing import Lived
 
-PLAN = read_plan(b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 0\n", "small", "small.toml")
+TEXT = b"pump_days = 1\ndeeds = 4\nquiet_stretches = 0\ntwins_every = 0\n"
+PLAN = read_plan(TEXT, "small", "small.toml")
 TOO_LONG = "a" * 300
 
 
@@ -114,6 +117,47 @@ def test_a_life_that_no_campaign_writes_so_is_refused_in_one_sentence(said: str)
     assert "cannot be read or written (no campaign writes " in refusal
 
 
+def test_a_file_with_numbers_that_its_lives_do_not_have_is_neither_reported_nor_gone_on_with(
+    tmp_path: Path,
+) -> None:
+    path, plan, out = tmp_path / "lives", tmp_path / "small.toml", tmp_path / "report"
+    plan.write_bytes(TEXT)
+    with lives_file(path, plan=PLAN.digest(), code=code_digest(), resume=False) as file:
+        for seed in (1, 2):
+            file.add(lived_by(PLAN, seed), 1)
+    honest = path.read_bytes()
+    ways = (
+        ("report", path, "--plan", plan, "--out", out),
+        ("run", plan, "--out", path, "--resume", "--workers", 1),
+    )
+    # six commands, each of which hashes the code and plays two lives: more than a second
+    told_of = [told(*words, "--json") for words in ways]
+    assert [json.loads(done.stdout)["checked"] for done in told_of] == [[1, 2], [1, 2]]
+    page = (out / "campaign.html").read_text()
+    assert (
+        "2 lives of the file played again, and the same; all other numbers are those of the file (1, 2)"
+        in page
+    )
+    before = (out / "campaign.json").read_bytes()
+    for forged, words in zip(
+        ("pump_ms = pump_ms + 86400000", "invariant = 'P1', story = '[]'", "deeds = 9"),
+        (*ways, ways[0]),
+        strict=True,
+    ):
+        path.write_bytes(honest)
+        with closing(sqlite3.connect(path)) as forging, forging:
+            forging.execute(f"UPDATE lives SET {forged} WHERE seed = 2")  # noqa: S608 - ours
+        refusal = told(*words).exception
+        assert isinstance(refusal, BadConfiguration), forged
+        assert f"has of life 2 what this code does not play: {forged.split()[0]}" in str(refusal)
+        assert (out / "campaign.json").read_bytes() == before, "no report of it is written"
+    with closing(sqlite3.connect(path)) as forging, forging:
+        forging.execute("UPDATE campaign SET code = 'other'")
+    by_other_code = json.loads(told(*ways[0], "--json").stdout)
+    assert by_other_code["checked"] is None
+    assert "none was played again: the numbers are those of the file" in (out / "campaign.html").read_text()
+
+
 @for_each("how", ["DELETE FROM campaign", "INSERT INTO campaign SELECT * FROM campaign"])
 def test_a_file_says_once_what_its_lives_are_of(how: str) -> None:
     assert "and not once" in refusal_of(how)
@@ -173,7 +217,7 @@ def test_a_budget_that_pays_for_no_life_with_its_forks_is_not_told_as_forks_that
     assert last.endswith("; it pays for no life with its forks")
 
 
-def test_what_was_found_is_told_once_although_no_test_can_be_made_of_it(
+def test_that_no_test_can_be_made_of_what_was_found_is_told_with_it_and_before_it_is_shrunk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, name, made_from = next(
@@ -182,10 +226,18 @@ def test_what_was_found_is_told_once_although_no_test_can_be_made_of_it(
     monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
     words = ("replay", 12, "--plan", "smoke", "--adopt", tmp_path, "--json")
     assert json.loads(told(*words).stdout)["adopted"] == str(tmp_path / "test_life_12_p3.py")
-    again = told(*words)
+    shrinkings: list[str] = []
+    monkeypatch.setattr(
+        Shrinking, "shrink", lambda _self, _row, invariant: shrinkings.append(invariant)
+    )  # which may take a minute
+    again = told(*words, "--shrink")
     assert isinstance(again.exception, BadConfiguration)
+    assert not shrinkings
     document = json.loads(again.stdout)
     assert (document["adopted"], document["violation"]["invariant"]) == (None, "P3")
+    below_a_file = told(*words[:-2], tmp_path / "test_life_12_p3.py" / "deep", "--shrink")
+    assert "cannot be written (Not a directory)" in str(below_a_file.exception)
+    assert not shrinkings
 
 
 def test_ctrl_c_says_where_the_lives_are_and_how_to_go_on(

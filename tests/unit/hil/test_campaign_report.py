@@ -9,6 +9,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from click.testing import CliRunner
 from firmware_emu.patient.person import NO_DIAGNOSIS
 from hil.campaign.code_digest import code_digest
 from hil.campaign.deed import Event
+from hil.campaign.exploring import Explored
 from hil.campaign.lives_file import kept_lives, lives_file
 from hil.campaign.measuring import FaultLived
 from hil.campaign.pairs import LEFT_OUT
@@ -44,6 +46,8 @@ from tests.unit.hil.test_json_schema import closed
 
 if TYPE_CHECKING:
     from click.testing import Result as Done
+
+    from hil.campaign.plan import Plan
 
 DAY_MS = 86_400_000
 HOSTILE = "<script>alert(1)</script>\x00\u202e\"'&<img src=http://127.0.0.1:{port}/seen onerror=x()>"
@@ -80,8 +84,8 @@ def lives(port: int = 1) -> list[Lived]:
     return kept
 
 
-def kept_in(path: Path, rows: list[Lived], code: str = "of this test") -> Path:
-    with lives_file(path, plan=PLAN.digest(), code=code, resume=False, now_s=1_790_000_000) as file:
+def kept_in(path: Path, rows: list[Lived], code: str = "of this test", plan: Plan = PLAN) -> Path:
+    with lives_file(path, plan=plan.digest(), code=code, resume=False, now_s=1_790_000_000) as file:
         for each in rows:
             file.add(each, 60_000)
     return path
@@ -207,6 +211,64 @@ def test_a_cohort_stands_beside_what_is_published(tmp_path: Path) -> None:
     assert 'id="m-accuracy_error_ppm"' in text
     read = Read(text)
     assert {link.removeprefix("#") for link in read.links} <= set(read.ids)
+
+
+def test_what_forks_from_rare_states_reached_alone_stands_with_their_cost_on_the_page_and_in_the_json(
+    tmp_path: Path,
+) -> None:
+    plan = replace(PLAN, explore=2)
+    own, twice, forked, odd = (
+        f"RUN, {flows}, nothing, mri" for flows in ("BOLUS", "PRIME", "BRIDGE", "PATIENT")
+    )
+    path = tmp_path / "lives"
+    with lives_file(path, plan=plan.digest(), code="of this test", resume=False) as file:
+        empty = page_of(findings_of(plan, "it.toml", file))
+        # what a life reached by itself is not reached in forks alone, whichever life it was
+        for seed, cells in ((1, (own, forked)), (2, (own, twice, HOSTILE))):
+            explored = Explored(2, 1_008, 3 * DAY_MS, ("a prime delivered", "a bolus cancelled"), cells)
+            row = lives()[0]._replace(pump_ms=10 * DAY_MS, deeds=100, cells=(odd, *[forked] * (seed == 2)))
+            file.add(row._replace(seed=seed, explored=explored), 0)
+        broken = lives()[1]._replace(seed=3, branch="12:3")
+        file.add(broken, 0)
+        found = findings_of(plan, "it.toml", file)
+    section = part(page_of(found), "explored")
+    assert (
+        "Cost: 4 forks from rare states, 2,016 deeds in 6.0 pump-days, beside 200 deeds in 19 pump-days"
+        in section
+    )
+    assert "one violation, one mark, 3 cells" in section
+    assert "<li>a prime delivered, in forks of 2 lives</li>" in section
+    assert '<td data-label="What flows">BOLUS</td>' in section
+    assert '<td data-label="What flows">BRIDGE</td>' not in section
+    assert "<script" not in section
+    assert "it pays for none" in section
+    assert "Life 3 in its fork 12:3: P7" in page_of(found)
+    explored_json = document_of(found)["explored"]
+    assert explored_json is not None
+    assert explored_json["violations"] == [3]
+    assert explored_json["marks"] == [{"name": "a prime delivered", "lives": 2}]
+    assert explored_json["cells"][0] == {"name": own, "lives": 2}
+    assert {"state": "RUN", "alone": 2, "only_in_forks": 2} in explored_json["states"]
+    assert [each["budget"] for each in explored_json["same_budget"]] == [19, 200]
+    assert "No life was gone on from" in part(empty, "explored")
+    path.unlink()
+    without = found_in(tmp_path, lives())
+    assert 'id="explored"' not in page_of(without)
+    assert document_of(without)["explored"] is None
+
+
+def test_of_very_many_cells_the_first_are_on_the_page_and_the_json_has_all(tmp_path: Path) -> None:
+    plan = replace(PLAN, explore=2)
+    cells = tuple(f"RUN, BOLUS, nothing, {each:0200}" for each in range(9_000))
+    with lives_file(tmp_path / "lives", plan=plan.digest(), code="of this test", resume=False) as file:
+        file.add(lives()[0]._replace(explored=Explored(2, 8, 5, (), cells)), 0)
+        found = findings_of(plan, "it.toml", file)
+    text = page_of(found)
+    assert len(text.encode()) < LIMIT_BYTES
+    assert "8,500 more are in campaign.json alone" in part(text, "explored")
+    explored = document_of(found)["explored"]
+    assert explored is not None
+    assert len(explored["cells"]) == 9_000
 
 
 def test_an_unfinished_run_is_not_green_though_all_held(tmp_path: Path) -> None:
@@ -364,12 +426,13 @@ def test_the_command_writes_the_report_of_a_file_and_says_which_it_replaces(
 def test_the_worst_life_is_played_again_for_its_story_where_the_code_is_the_same(
     tmp_path: Path, plan_file: Path
 ) -> None:
-    seeds = (lived_by(PLAN, seed) for seed in range(1, 99))
-    life = next(
-        life for life in seeds if life.invariant is None and any(each.lost_ms for each in life.faults)
-    )
-    rows = [life._replace(seed=seed, faults=()) for seed in range(1, life.seed)]
-    file = kept_in(tmp_path / "lives", [*rows, life], code_digest())
+    said = b"pump_days = 40\npairs = 1\ntwins_every = 0\nquiet_stretches = 0\ndeeds = 4\n"
+    plan_file.write_bytes(said)
+    plan, rows = read_plan(said, "it", "it.toml"), list[Lived]()
+    while not rows or not any(each.lost_ms for each in rows[-1].faults):
+        rows.append(lived_by(plan, len(rows) + 1))
+    life = rows[-1]
+    file = kept_in(tmp_path / "lives", rows, code_digest(), plan)
     done = told("report", file, "--plan", plan_file, "--out", tmp_path / "report")
     assert done.exit_code == 0, done.output
     text = (tmp_path / "report" / PAGE_NAME).read_text()
@@ -455,10 +518,12 @@ def test_a_violation_has_its_short_story_first_and_the_command_that_plays_it(
     monkeypatch.setattr(owner, name, made_from(getattr(owner, name)))
     plan, report = tmp_path / "small.toml", tmp_path / "report"
     plan.write_bytes(b"pump_days = 2\ndeeds = 6\nquiet_stretches = 0\ntwins_every = 0\n")
-    told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report)
+    done = told("run", plan, "--out", tmp_path / "lives", "--workers", 1, "--report", report, "--json")
     document = json.loads((report / JSON_NAME).read_text())
     first = document["violations"][0]
     shrunk = first["shrunk"]
+    of_the_run = json.loads(done.stdout)["violations"][0]
+    assert {key: first[key] for key in of_the_run} == of_the_run, "run and report tell it alike"
     assert first["invariant"] == "P9"
     assert 0 < shrunk["deeds"] <= shrunk["deeds_before"]
     assert f"campaign replay {first['seed']} --deeds " in shrunk["replay"]

@@ -27,7 +27,7 @@ from tests.unit.hil.test_boards_on_the_command_line import SERIAL, lab
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.targets.target import Target
     from protocol.messages.reading import GetInfoReply
     from tests.unit.hil.test_boards_on_the_command_line import Lab

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.errors import DeviceUnsafe, ExitCode, InUse, LinkError, SessionRefused
 from hil.noise import Direction
 from hil.programmer.client_session import refusal_of

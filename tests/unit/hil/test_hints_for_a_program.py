@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from protocol.identifiers import AlarmClass, EventFlag
 
 if TYPE_CHECKING:
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 
 def test_hints_that_come_beside_answers_wait_until_they_are_asked_for(bench: TestBench) -> None:

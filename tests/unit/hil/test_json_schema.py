@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli import main
 from hil.cli.bench_documents import BENCH_DOCUMENTS
 from hil.cli.documents import KeysPart, json_text

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli import configuration_command, key_commands, main
 from hil.errors import BadConfiguration, Declined, DeviceRefused, LinkError, SessionRefused, UsageError
 from hil.key_file import read_key

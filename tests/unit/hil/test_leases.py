@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.capabilities import TargetCapability
     from hil.channel import Channel
     from hil.targets.choices import PumpChoice

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.errors import (
     CommandRefused,
     DeviceRefused,

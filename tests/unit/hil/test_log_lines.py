@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli.log_lines import LogLines, cells, completeness, history_lines
 from hil.programmer.log_reading import LogHistory, LostRange
 from protocol.codec.layouts import decode

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_of_test import TestBench
+from hil.bench_session import BenchSession
 from hil.errors import BenchLost, NotExecuted, OutcomeUnknown
 from hil.noise import Direction
 from hil.outcome_store import FiledCommand, MarkedEntry, Marks

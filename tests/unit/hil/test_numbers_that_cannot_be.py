@@ -11,7 +11,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli.main import cli
 from hil.cli.program import program
 from hil.cli.quantities import Quantity, wall_time

@@ -12,7 +12,7 @@ from protocol.identifiers import DenyReason, Outcome, Role
 from protocol.messages.program import PatientBlock
 
 if TYPE_CHECKING:
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.programmer.programmer import Programmer
 
 BLOCK = PatientBlock(volume_nl=10_000, duration_s=600, lockout_s=3_600, window_s=86_400, max_count=4)

@@ -18,7 +18,7 @@ from tests.support.for_each import for_each
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.programmer.programmer import Programmer
 
 EMULATOR = ("--target", "emulator")

@@ -34,7 +34,7 @@ from tests.unit.hil.test_boards_on_the_command_line import lab, pumpbench
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.noise import FaultyLine
     from tests.unit.hil.test_boards_on_the_command_line import Lab
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_of_test import TestBench
+from hil.bench_session import BenchSession
 from hil.cli import main
 from hil.cli.json_schema import json_schema
 from hil.cli.reservoir_dates import dates_document, read_dates, warnings_of

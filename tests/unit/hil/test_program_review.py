@@ -31,7 +31,7 @@ from tests.support.for_each import for_each
 from tests.support.patience import PATIENCE_S
 
 if TYPE_CHECKING:
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 HOUSE = Path(__file__).resolve().parents[3]
 WEEK = HOUSE / "fixtures" / "programs" / "weekdays_and_weekend.toml"

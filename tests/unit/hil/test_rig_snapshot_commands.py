@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -123,6 +124,29 @@ def test_another_emulator_goes_on_from_here_and_both_have_a_future(files: list[s
     truths = [json.loads(run(each, "advance", "2:00") and run(each, "truth", "--json")) for each in files]
     assert [each["now_ms"] for each in truths] == [21_600_000, 18_000_000]
     assert shell("snapshot") == "no snapshot is kept\n", "of a fork nothing stays behind"
+
+
+def test_where_the_file_cannot_be_written_nothing_is_kept_or_it_is_said_to_be(
+    shell: Shell, tmp_path: Path
+) -> None:
+    with pytest.raises(BadConfiguration, match="cannot be written"):
+        shell("snapshot", "nowhere", "--out", str(tmp_path / "none" / "a.json"))
+    assert shell("snapshot") == "no snapshot is kept\n"
+    out = tmp_path / "large.json"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # as on a full disk
+    try:
+        with pytest.raises(
+            BadConfiguration, match=r"cannot be written .*; large is kept by the bench all the same"
+        ):
+            shell("snapshot", "large", "--out", str(out))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "large" in shell("snapshot")
+    assert not out.exists()
+    with pytest.raises(UsageError):
+        shell("snapshot", "a b", "--out", str(out))
+    assert not out.exists()
 
 
 def test_a_fork_leaves_what_is_kept_here_under_its_name_as_it_was(files: list[str], shell: Shell) -> None:

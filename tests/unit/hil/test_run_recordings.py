@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hil.address import parse
-from hil.bench_session import BenchSession, TestBench
+from hil.bench_of_test import TestBench
+from hil.bench_session import BenchSession
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage, read_messages
 from hil.noise import Direction
 from protocol.capture.recording import (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli.connection import Options, tell_error
 from hil.cli.log_lines import LogLines
 from hil.cli.program import new_entries, show_history

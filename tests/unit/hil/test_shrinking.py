@@ -17,7 +17,8 @@ from hil.campaign.plan import Plan, plan_of, read_plan, shipped_plans
 from hil.campaign.plan import load_plan as shipped
 from hil.campaign.playing import Wrong, played_life
 from hil.campaign.properties import Broken
-from hil.campaign.row import KNOWN, Rows, planned_row, row_of_text, row_text
+from hil.campaign.row_text import KNOWN, planned_row, row_of_text, row_text
+from hil.campaign.rows import Rows
 from hil.campaign.shrinking import Shrinking
 from hil.campaign.simpler import PARTS, simpler
 from hil.cli.json_schema import json_schema

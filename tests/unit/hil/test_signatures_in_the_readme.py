@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from hil import plugin
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.channel import Channel
 from hil.noise import FaultyLine
 from hil.programmer.programmer import Programmer

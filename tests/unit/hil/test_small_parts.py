@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.capabilities import TargetCapability, parse_needs
 from hil.cli.documents import json_text
 from hil.cli.tables import alarm_names, moment, wall_text

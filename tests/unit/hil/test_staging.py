@@ -2,7 +2,7 @@
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.deadline import Deadline
 from hil.errors import CommandRefused, DeviceError, DeviceRefused, UsageError
 from hil.noise import Direction

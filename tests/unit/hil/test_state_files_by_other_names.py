@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.errors import BadConfiguration, InUse
 from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.programmer import Programmer

@@ -12,7 +12,7 @@ from protocol.messages.program import BridgeBlock, PeriodicBlock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
     from hil.programmer.programmer import Programmer
 
 

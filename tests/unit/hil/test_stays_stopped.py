@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.cli import main
 from hil.cli.connection import Options
 from hil.cli.stays_stopped import confirm_stays_stopped

@@ -331,6 +331,18 @@ def test_a_failure_by_nothing_of_the_pump_is_known(name: str, bench: Any) -> Non
     assert concern_of(error) == ""
 
 
+@pytest.mark.parametrize("name", ["target", "rig", "channel", "line", "open_programmer", "expecting_gap"])
+def test_all_that_a_bench_gives_to_a_test_is_of_the_pump_wherever_its_class_stands(
+    name: str, bench: Any
+) -> None:
+    given = getattr(bench, name)
+
+    def by_itself() -> None:
+        assert given is None
+
+    assert concern_of(caught(by_itself)) == "given is None"
+
+
 def test_what_a_fixture_has_made_of_the_pump_is_of_the_pump() -> None:
     error = caught(lambda: number_of_a_fixture(4))
     assert concern_of(error) == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hil.bench_session import TestBench
+from hil.bench_of_test import TestBench
 from hil.errors import DeviceError, DeviceRefused, LinkError, OutcomeUnknown, UsageError
 from hil.noise import Direction, FaultyLine
 from hil.outcome_store import FiledCommand, OutcomeStore

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 DOSE_NG = 25_000
 TABLE = Options(

@@ -18,7 +18,7 @@ from tests.unit.hil.runs import hil_run, pytest_on, summary
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hil.bench_session import TestBench
+    from hil.bench_of_test import TestBench
 
 TWO_TESTS = "def test_x(pump): pass\ndef test_y(pump): pass\n"
 

@@ -1,4 +1,4 @@
-"""Rows of deeds of one life: as they were planned, as text on a command line, and played from what is common.
+"""A row of deeds as text on a command line, and what can be said of a deed.
 
 `3,7,12` are deeds of the life's row by their numbers, as chance has them; `7:wait(wait_ms=1)` says of number 7 what it
 is and what of it is not left to chance.
@@ -7,16 +7,14 @@ is and what of it is not left to chance.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from firmware_emu.faults.catalogue import FAULTS
 from hil.campaign.deed import Argument, Deed
-from hil.campaign.life import DEEDS, Life
+from hil.campaign.life import DEEDS
 from hil.campaign.life_faults import PROVOKED
 from hil.campaign.pairs import WORKS
-from hil.campaign.playing import life_of, wrong_of
-from hil.campaign.twins import hold_the_same
+from hil.campaign.playing import life_of
 from hil.campaign.world import START_WORDS
 from hil.errors import BadConfiguration, in_one_line
 
@@ -24,10 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from hil.campaign.plan import Plan
-    from hil.campaign.playing import Wrong
 
-FORKS_KEPT: Final = 200
-"""Beginnings of rows that are kept; those that were not used for long go first."""
 TIME_MAX: Final = 1 << 40
 PARTS_OF_DEEDS: Final = (
     *("pair", "quiet_weeks", "time", "knock", "write", "two_days_of_standing"),
@@ -134,62 +129,3 @@ def checked_deed(deed: Deed) -> Deed:
     if deed.name == "pair" and {"fault", "work"} - {name for name, _ in deed.arguments}:
         raise BadConfiguration(f"deed {deed.number}: a pair needs fault and work")
     return deed
-
-
-class RowPlayed(NamedTuple):
-    """What came of a row."""
-
-    row: tuple[Deed, ...]
-    """Up to the deed after which it did not hold; all of it where everything held."""
-    wrong: Wrong | None
-    lives: tuple[Life, ...]
-    """As they were then: the life, and its twin where it has one."""
-
-
-class Rows:
-    """Plays rows of one life, each from where it last was as in one that was played before."""
-
-    def __init__(self, plan: Plan, seed: int, *, kept_max: int = FORKS_KEPT) -> None:
-        """`kept_max`: of how many beginnings a fork is kept; 0: each row is played from the beginning."""
-        self._plan, self._seed, self._kept_max = plan, seed, kept_max
-        self._twins = (False, True) if plan.has_twin(seed) else (False,)
-        self._kept: OrderedDict[tuple[Deed, ...], tuple[Life, ...]] = OrderedDict()
-        self.deeds = 0
-        """How many were played in all."""
-
-    def play(self, row: tuple[Deed, ...], wanted: Wrong | None = None) -> RowPlayed:
-        """Play it until something does not hold. A comparison of twins that is not `wanted` is passed over."""
-        begun, lives = self._beginning(row)
-        for index in range(begun, len(row)):
-            try:
-                self._do(row[index], lives, wanted)
-            except Exception as error:  # noqa: BLE001 - whatever the pump raises is what is looked for
-                return RowPlayed(row[: index + 1], wrong_of(error), lives)
-            self._keep(row[: index + 1], lives)
-        return RowPlayed(row, None, lives)
-
-    def _do(self, deed: Deed, lives: tuple[Life, ...], wanted: Wrong | None) -> None:
-        self.deeds += 1
-        for life in lives:
-            life.do(deed)
-        if len(lives) > 1:
-            try:
-                hold_the_same(*lives)
-            except AssertionError as error:
-                if wanted is None or wrong_of(error).is_as(wanted):
-                    raise
-
-    def _beginning(self, row: tuple[Deed, ...]) -> tuple[int, tuple[Life, ...]]:
-        for length in range(len(row), 0, -1):
-            kept = self._kept.get(row[:length])
-            if kept is not None:
-                self._kept.move_to_end(row[:length])
-                return length, tuple(life.fork() for life in kept)
-        return 0, tuple(life_of(self._plan, self._seed, other_truth=other) for other in self._twins)
-
-    def _keep(self, row: tuple[Deed, ...], lives: tuple[Life, ...]) -> None:
-        if not self._kept_max:
-            return
-        self._kept[row] = tuple(life.fork() for life in lives)
-        if len(self._kept) > self._kept_max:
-            self._kept.popitem(last=False)
