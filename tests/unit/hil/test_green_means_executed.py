@@ -283,7 +283,7 @@ def test_an_exit_code_that_the_system_takes_for_0_is_taken_for_0(
 def test_a_run_whose_record_is_switched_off_is_refused_with_10(tmp_path: Path) -> None:
     done = hil_run(tmp_path, "-k", A_FEW, "--", "-p", "no:pumpbench-recorder")
     assert done.returncode == 10, done.stdout + done.stderr
-    assert "-p no:pumpbench-recorder" in done.stderr
+    assert "-p no:pumpbench-recorder" in done.stdout
     assert "result    NOTHING EXECUTED: " in summary(tmp_path)
 
 
