@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 LAST_FRAMES = 16
 
 
+def _every_answer_counts() -> Callable[[], str]:
+    """Of a target that is itself what is tested: nothing that it answers is no evidence."""
+    return lambda: ""
+
+
 class TestBench:
     """What one test works with. Its channel is opened when it is first wanted."""
 
@@ -59,6 +64,8 @@ class TestBench:
         self._console_before = 0 if session.console is None else session.console.count
         self._by_hand = False
         self._damaged_before = 0 if owned or session.renews else session.damaged_at_pump
+        self.why_not_evidence: Callable[[], str] = getattr(target, "watch_answers", _every_answer_counts)()
+        """Says why what the test was answered proves nothing of the pump, as of a replay; "" where it does."""
         if self._recording is not None:
             self._recording.begin_test(self._name)
 

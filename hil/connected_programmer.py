@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path, PurePath
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ from protocol.link.development_keys import DeviceKey, development_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import TracebackType
+    from typing import NoReturn
 
     from hil.bench_file import BenchTarget
     from hil.targets.target import Target
@@ -30,7 +32,36 @@ CONNECTED: Counter[str] = Counter()
 """How often this process has connected to each pump that outlives a programmer."""
 
 
-@contextmanager
+class NotEntered(UsageError, AttributeError):
+    """A pump was asked for something before `with` had opened the connection; an AttributeError for `hasattr`."""
+
+
+class Connection(AbstractContextManager["Programmer"]):
+    """A connection that `with` opens and closes: `with hil.connect(...) as pump:`. It is itself no pump."""
+
+    def __init__(self, opening: AbstractContextManager[Programmer]) -> None:
+        self._opening = opening
+
+    def __enter__(self) -> Programmer:
+        """The programmer, with its session open."""
+        return self._opening.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Give session, line and state file back."""
+        return self._opening.__exit__(kind, error, trace)
+
+    if not TYPE_CHECKING:  # a type checker says by itself that there is no such attribute
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """NotEntered: nothing can be asked of what is no pump."""
+            raise NotEntered(
+                f"hil.connect(...) has no {name}: it is a connection that is opened by `with`, and no pump",
+                advice=f"write `with hil.connect(...) as pump:`, and below it `pump.{name}`",
+            )
+
+
 def connect(
     address: str | None = None,
     *,
@@ -39,8 +70,8 @@ def connect(
     state: bool | str | Path | None = True,
     secured: bool = True,
     watch: Callable[[WireEntry], None] | None = None,
-) -> Iterator[Programmer]:
-    """A `Programmer` with its session open; session, line and state file are given back at the end.
+) -> Connection:
+    """A `Programmer` with its session open, for `with`; session, line and state file are given back at its end.
 
     `address`: as of `pumpbench program --target`; else $PUMPBENCH_TARGET, else `emulator`, a new pump in this process.
 
@@ -58,8 +89,21 @@ def connect(
     it raises comes out of the call under way, as Ctrl-C would, and it is told of no more: a STOP must get through.
 
     UsageError for an argument of a wrong type, BadConfiguration for a wrong address, key or state file, InUse where
-    another programmer has port, session or key.
+    another programmer has port, session or key: each from `with`. Whatever is asked of what this returns is refused.
     """
+    return Connection(_connected(address, key=key, role=role, state=state, secured=secured, watch=watch))
+
+
+@contextmanager
+def _connected(
+    address: str | None,
+    *,
+    key: DeviceKey | str | Path | None,
+    role: Role | str | None,
+    state: bool | str | Path | None,
+    secured: bool,
+    watch: Callable[[WireEntry], None] | None,
+) -> Iterator[Programmer]:
     _check("address", address, "the address of a pump as text, or None", str, NoneType)
     _check("key", key, "a DeviceKey, the path of a key file, or None", DeviceKey, str, PurePath, NoneType)
     _check("state", state, "True, False, None or the path of a state file", bool, str, PurePath, NoneType)

@@ -148,9 +148,11 @@ class OutcomeStore:
         try:
             self._file.open()
         except InUseError as error:
+            holder = self._file.holder()
+            named = "" if holder is None else f": {holder.words()}"
             raise InUse(
-                f"another programmer is using this key (its state file is {path})",
-                advice="wait for it to end, or use another key",
+                f"another programmer is using this key (its state file is {path}){named}",
+                advice="wait for it to end, or use another key" if holder is None else holder.advice(),
             ) from error
         except OSError as error:
             raise BadConfiguration(

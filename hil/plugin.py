@@ -202,9 +202,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             config.stash[_RECORDER].keep_history = keeper(bench, *wanted)
         bench.reach()
     except PumpbenchError as error:
+        sentence = error.one_line()
         if _RECORDER in config.stash:
-            config.stash[_RECORDER].stop(error.one_line())
-        pytest.exit(error.one_line(), returncode=int(error.exit_code))
+            config.stash[_RECORDER].stop(sentence)
+            if config.pluginmanager.is_registered(config.stash[_RECORDER]):  # it says why, at the end
+                sentence = recorders.NOTHING_BEGUN
+        pytest.exit(sentence, returncode=int(error.exit_code))
 
 
 @pytest.hookimpl(trylast=True)

@@ -76,7 +76,8 @@ CAUSES: dict[ErrorCode, CauseAndWayOn] = {
         "the new key was not sealed for this request, or was changed on its way", "pair it anew"
     ),
     ErrorCode.UNSUPPORTED_OP: CauseAndWayOn(
-        "this pump does not have the command", "`pumpbench program info` says which firmware it has"
+        "this pump does not have the command",
+        "`pumpbench program info` says which firmware it has; a REPLAY has what was recorded, each request once",
     ),
     ErrorCode.LENGTH: CauseAndWayOn("the request is longer or shorter than this pump's", _CHECK_FIRMWARE),
     ErrorCode.RESERVED_BITS: CauseAndWayOn("a part of the request must be 0 for this pump", _CHECK_FIRMWARE),

@@ -15,6 +15,7 @@ import stat
 from pathlib import Path
 
 from hil.errors import BadConfiguration
+from hil.lock_holder import Holder, holder_of
 
 ROOM_BYTES = 16_384  # more than one outcome, its marks and the filing system's own rounding can add
 BESIDE = ("pumpbench-new", "pumpbench-lock")
@@ -83,6 +84,10 @@ class StateFile:
                 advice=f"nothing was sent; see `find / -samefile {shlex.quote(str(self.path))}`, "
                 "remove all other names, and use a symbolic link where you want two",
             )
+
+    def holder(self) -> Holder | None:
+        """Which process has the lock; None where none has, or the system does not tell."""
+        return holder_of(self._lock_path)
 
     def close(self) -> None:
         """Give room and lock back; the file stays. Closing twice is fine."""

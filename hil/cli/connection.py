@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from hil import address as addresses
-from hil.cli.documents import ErrorPart, error_fields, json_text
+from hil.cli.documents import ErrorPart, error_fields, json_line, json_text
 from hil.cli.help_pages import ListsWholeSentences
 from hil.cli.interrupts import ending_of
 from hil.cli.output import on_terminal, say, tell
@@ -104,9 +104,12 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def tell_error(error: PumpbenchError) -> None:
-    """The document of an error, where stdout takes it: stderr and the exit code say it too."""
+    """The document of an error, where stdout takes it: stderr and the exit code say it too.
+
+    It is one line, as it may stand behind others that a program reads line by line.
+    """
     with suppress(AnswerNotWritten):
-        tell(json_text("error", ErrorPart(error=error_fields(error))))
+        tell(json_line("error", ErrorPart(error=error_fields(error))))
 
 
 class TellsUsageErrors(ListsWholeSentences):
@@ -264,16 +267,19 @@ def show(
     done: str = "",
     advice: str = "",
     error: PumpbenchError | None = None,
+    again: bool = False,
 ) -> None:
     """A table or sentence for people, or JSON for programs. `done` and `advice`: see `tell`.
 
-    `error` is what the caller raises next: a program is to read one document, not two.
+    `error` is what the caller raises next: a program is to read one document, not two. What is shown `again` and again
+    is one line as a document.
     """
     if options.as_json:
         if error is not None:
             options.told.append(error)
             document = {**document, "error": error_fields(error)}
-        tell(json_text(options.command, document), done=done, advice=advice)
+        text = (json_line if again else json_text)(options.command, document)
+        tell(text, done=done, advice=advice)
         return
     tell(shown if isinstance(shown, str) else _table(shown), done=done, advice=advice)
 

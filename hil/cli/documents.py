@@ -107,9 +107,11 @@ class QueryPart(TypedDict):
 
     cmd_id: Annotated[int, "id of the command"]
     outcome: Annotated[str, "what became of it, by all that is known here"]
-    delivered_nl: Annotated[int | None, "volume delivered; null where it is not known"]
+    delivered_nl: Annotated[
+        int | None, "volume delivered; null where it is not known, or the pump never received the command"
+    ]
     uncertain_nl: Annotated[
-        int | None, "delivered <= true <= delivered + uncertain; null where it is not known"
+        int | None, "delivered <= true <= delivered + uncertain; null where delivered_nl is null"
     ]
     pump_outcome: Annotated[str, "what the pump itself answered"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,8 @@ class Shown(NamedTuple):
     exit_code: int | None
     unsettled: list[str]
     """A line for each of them; only what `--strict` asks for."""
+    kinds: str
+    """Of how many requirements how many are not shown to be met, and so many of each kind; "" where all are."""
 
 
 @click.group("report")
@@ -91,7 +94,8 @@ def _verify(directory: Path, *, strict: bool, as_json: bool) -> PumpbenchError |
         document = _document(directory, found, shown, "changed" if sentences else "whole")
         tell(json_text("report-verify", document | ({} if wrong is None else {"error": error_fields(wrong)})))
         return wrong
-    tell_lines(map(in_one_line, [*sentences, *unsettled]))
+    head = [shown.kinds] if shown is not None and shown.unsettled and shown.kinds else []
+    tell_lines(map(in_one_line, [*sentences, *head, *unsettled]))
     if wrong is None:
         run = "" if shown is None else f"\nthe run: {in_one_line(shown.result)}"
         tell(
@@ -140,10 +144,14 @@ def _shown(directory: Path, found: Findings, *, strict: bool) -> Shown | None:
         unsettled = [
             f"{row['id']}: {row['shown']}: {row['sentence']}" for row in rows if row["shown"] not in SETTLED
         ]
+        kinds = Counter(str(row["shown"]) for row in rows if row["shown"] not in SETTLED)
+        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+        of_all = f"{kinds.total()} of {counted(len(rows), 'requirement')}"
+        head = f"not shown to be met: {of_all}: {counts}" if kinds else ""
         if not run["complete"]:
             why = f" ({run['stopped']})" if run["stopped"] else ""
             unsettled.append(f"the run is not complete: {run['result']}{why}")
-        shown = Shown(str(run["result"]), run["complete"], run["exit_code"], unsettled)
+        shown = Shown(str(run["result"]), run["complete"], run["exit_code"], unsettled, head)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadConfiguration(f"what {directory} says of requirements cannot be read ({error})") from error
     return shown if strict else shown._replace(unsettled=[])

@@ -24,7 +24,7 @@ from hil.cli.connection import (
     show,
     with_options,
 )
-from hil.cli.documents import Device, StatusPart, json_text
+from hil.cli.documents import Device, StatusPart
 from hil.cli.key_commands import keys
 from hil.cli.log_lines import LogLines, completeness, history_document, history_lines
 from hil.cli.output import on_terminal, say, tell
@@ -70,7 +70,10 @@ def every_period(pump: Programmer, *, again: bool) -> Iterator[None]:
 @click.option("--watch", is_flag=True, help="Show it again every 2 s, until Ctrl-C.")
 @with_options
 def status(options: Options, watch: bool) -> None:
-    """What the pump believes and does."""
+    """What the pump believes and does.
+
+    With --watch and --json one document a line.
+    """
     with connected(options) as pump, ending_by_interrupt(watch), view(options, again=watch) as show_rows:
         for _ in every_period(pump, again=watch):
             show_rows(*read_status(pump))
@@ -80,7 +83,7 @@ def status(options: Options, watch: bool) -> None:
 def view(options: Options, *, again: bool) -> Iterator[Callable[[tables.Rows, Mapping[str, object]], None]]:
     """What shows rows or their document: on a terminal in place of those before, where it is called again."""
     if options.as_json or not again or not on_terminal(sys.stdout):
-        yield partial(show, options)
+        yield partial(show, options, again=again)
         return
     from hil.cli.terminal import live_table  # noqa: PLC0415 - a pipe needs no drawing
 
@@ -174,17 +177,20 @@ def link(options: Options, clear: bool) -> None:
 @click.option("--follow", is_flag=True, help="Then show new entries as they come, until Ctrl-C.")
 @with_options
 def log(options: Options, security: bool, from_seq: int, last: int | None, follow: bool) -> None:
-    """The log, whole, with proof that nothing is missing."""
+    """The log, whole, with proof that nothing is missing.
+
+    With --follow and --json one document a line: of what is there, then of what is new.
+    """
     which = LogName.SECURITY if security else LogName.MAIN
     lines = LogLines()
     with connected(options) as pump, ending_by_interrupt(follow):
         if last is not None:
             from_seq = max(1, pump.log_status(which).last_seq - last + 1)
         history = read_history(pump, which, from_seq)
-        show_history(options, history, lines)
+        show_history(options, history, lines, again=follow)
         if follow:
             for more in new_entries(pump, which, history, every_period(pump, again=True)):
-                show_history(options, more, lines)
+                show_history(options, more, lines, again=True)
 
 
 def read_history(pump: Programmer, which: LogName, from_seq: int) -> LogHistory:
@@ -226,10 +232,10 @@ def new_entries(
             yield history
 
 
-def show_history(options: Options, history: LogHistory, lines: LogLines) -> None:
-    """Entries as lines, or as JSON, with what is lost."""
+def show_history(options: Options, history: LogHistory, lines: LogLines, *, again: bool = False) -> None:
+    """Entries as lines, or as JSON, with what is lost; a document that more may follow is one line."""
     if options.as_json:
-        tell(json_text(options.command, history_document(history, lines)))
+        show(options, "", history_document(history, lines), again=again)
         return
     if shown := history_lines(history, lines):
         tell("\n".join(shown))
@@ -240,7 +246,10 @@ def show_history(options: Options, history: LogHistory, lines: LogLines) -> None
 @click.argument("cmd_id", type=CMD_ID, required=False)
 @with_options
 def query(options: Options, cmd_id: int | None) -> None:
-    """What became of a command. CMD_ID is 1 to 4294967294; without one it is the last that the pump has received."""
+    """What became of a command. CMD_ID is 1 to 4294967294; without one it is the last that the pump has received.
+
+    Ends with 0 where the pump answers, also of a command that was refused or never received: read its outcome.
+    """
     with connected(options) as pump:
         if cmd_id is None:
             cmd_id = pump.status().last_cmd_id

@@ -221,7 +221,8 @@ def _for_people(ready: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"A REPLAY of {ready['recording']} is ready at {ready['target']}. It is no pump: nothing it says is done.",
-            f"Talk to it:  pumpbench program status --target {shlex.quote(ready['target'])}",
+            f"Talk to it:  pumpbench program info --target {shlex.quote(ready['target'])}",
+            "             All else it answers in the order of the recording, each request once.",
             "End it:      Ctrl-C",
         ]
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hil.identity_words import identity_parts
+from hil.programmer.verdicts import NEVER_HAPPENED
 from hil.quantity_words import (
     U32_MAX,
     WALL_EPOCH,
@@ -35,6 +36,7 @@ from protocol.messages.time import TimeSetReply
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+    from typing import TypeGuard
 
     from hil.outcome_store import FiledCommand
     from hil.programmer.command_ledger import Executed
@@ -269,7 +271,10 @@ def alarm_lines(alarms: GetAlarmsReply, status: GetStatusReply) -> list[str]:
 
 
 class Verdict(NamedTuple):
-    """What became of a command, by all that is known here. A volume of None is not known."""
+    """What became of a command, by all that is known here.
+
+    A volume of None is not known, or that of a command which the pump never received.
+    """
 
     outcome: str
     delivered_nl: int | None
@@ -280,11 +285,37 @@ class Verdict(NamedTuple):
 
 def verdict(reply: QueryCmdReply, filed: FiledCommand | None) -> Verdict:
     """What is on file of an own command goes before what a pump remembers of its id."""
-    if filed is not None and not filed.unknown and not filed.accepted:
-        return Verdict(filed.outcome, filed.delivered_nl, filed.uncertain_nl, reply.outcome.name)
-    if reply.outcome is Outcome.TOO_OLD:
-        return Verdict(reply.outcome.name, None, None, reply.outcome.name)
-    return Verdict(reply.outcome.name, reply.delivered_nl, reply.uncertain_nl, reply.outcome.name)
+    told: QueryCmdReply | FiledCommand = reply
+    outcome = reply.outcome.name
+    if _is_settled(filed):
+        told, outcome = filed, filed.outcome
+    has_volume = outcome not in _WITHOUT_VOLUME
+    return Verdict(
+        outcome,
+        told.delivered_nl if has_volume else None,
+        told.uncertain_nl if has_volume else None,
+        reply.outcome.name,
+    )
+
+
+def _is_settled(filed: FiledCommand | None) -> TypeGuard[FiledCommand]:
+    """Whether it is on file what became of a command."""
+    return filed is not None and not filed.unknown and not filed.accepted
+
+
+_WITHOUT_VOLUME = {each.name for each in NEVER_HAPPENED | {Outcome.TOO_OLD}}
+_NEVER_HAPPENED_WORDS = {
+    Outcome.NEVER_RECEIVED.name: "it never received it",
+    Outcome.VOIDED.name: "it never received it, and will not carry it out",
+}
+
+
+def _outcome_words(outcome: str, *, settled: bool) -> str:
+    """An outcome by its name, and in a sentence where the pump received nothing, or says so of what is not on file."""
+    words = _NEVER_HAPPENED_WORDS.get(outcome)
+    if words is None:
+        return outcome
+    return f"{outcome}: the pump {words.removeprefix('it ') if settled else f'says that {words}'}"
 
 
 def query_rows(cmd_id: int, reply: QueryCmdReply, filed: FiledCommand | None = None) -> Rows:
@@ -292,12 +323,15 @@ def query_rows(cmd_id: int, reply: QueryCmdReply, filed: FiledCommand | None = N
     known = verdict(reply, filed)
     op = reply.op if filed is None else filed.opcode
     name = Opcode(op).name if op in set(Opcode) else f"op 0x{op:02X}" if op else ""
-    return [
-        ("command", f"{cmd_id} {name}".rstrip()),
-        ("outcome", known.outcome),
-        *([("pump says", known.pump_outcome)] if known.pump_outcome != known.outcome else []),
+    volumes = [
         ("delivered", "not known" if known.delivered_nl is None else ml(known.delivered_nl)),
         ("uncertain", "not known" if known.uncertain_nl is None else ml(known.uncertain_nl)),
+    ]
+    return [
+        ("command", f"{cmd_id} {name}".rstrip()),
+        ("outcome", _outcome_words(known.outcome, settled=_is_settled(filed))),
+        *([("pump says", known.pump_outcome)] if known.pump_outcome != known.outcome else []),
+        *([] if known.outcome in _NEVER_HAPPENED_WORDS else volumes),
         ("log", f"{reply.start_seq} to {reply.end_seq or 'now'}" if reply.start_seq else "no entry"),
     ]
 

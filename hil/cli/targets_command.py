@@ -166,9 +166,13 @@ def _board_named(name: str) -> BoardTarget:
     from hil.targets import make_target  # noqa: PLC0415 - as above
     from hil.targets.board import BoardTarget  # noqa: PLC0415 - as above
 
+    if not name:
+        raise BadConfiguration("--revoke names no board", advice="name one of `pumpbench hil targets`")
     bench = _bench_file()
     is_name = bench is not None and name in (*bench.targets, *bench.refused)
-    target = make_target(addresses.parse(f"bench:{name}" if is_name else name))
+    # a word that could be no address is meant as a name: the bench file, or that there is none, is what to tell of
+    could_be_address = ":" in name or "/" in name or name in SCHEMES
+    target = make_target(addresses.parse(name if could_be_address and not is_name else f"bench:{name}"))
     if not isinstance(target, BoardTarget):
         raise BadConfiguration(
             f"nobody can hold {name}: leases are on device paths, usb: and bench: alone",

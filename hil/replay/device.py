@@ -160,6 +160,7 @@ class ReplayDevice:
         self.memory_id = int.from_bytes(entropy.draw(MEMORY_ID_BYTES), "little") or 1
         """Its own, and in each run another."""
         self.tally = Tally()
+        self.fed_bytes = 0
         self.stopped = False
         """Whether it has met a request that ends it (`OnMiss.STOP`)."""
         self._position = 0
@@ -179,6 +180,7 @@ class ReplayDevice:
 
     def feed(self, data: bytes, now_ns: int) -> None:
         """Take bytes from the line."""
+        self.fed_bytes += len(data)
         self._end.feed(data, now_ns // NS_PER_MS)
 
     def take_output(self) -> bytes:

@@ -81,9 +81,23 @@ def why_nothing_was_shown(run: RunRecord) -> str:
     reasons = Counter(test.reason for test in run.tests if test.reason).most_common(1)
     often = f" (most often: {in_one_line(reasons[0][0])})" if reasons else ""
     if not run.chosen:
-        return f"no test was executed: none was chosen{f' ({in_one_line(run.stopped)})' if run.stopped else often}"
+        return (
+            f"no test was executed: {in_one_line(run.stopped) or f'none was chosen{_left_out(run)}{often}'}"
+        )
     return (
         f"no test was executed: of {len(run.chosen)} chosen {' and '.join(counts) or 'none was run'}{often}"
+    )
+
+
+def _left_out(run: RunRecord) -> str:
+    """How many tests there were for a run that has chosen none; "" where something else says why."""
+    without = run.deselected + run.left_out
+    if without:
+        return f": all {without} that were found are left out, by -k, -m, --deselect or a hook"
+    return (
+        ""
+        if run.tests or run.uncollected
+        else f": none was found{', with ' * bool(run.narrowed)}{run.narrowed}"
     )
 
 

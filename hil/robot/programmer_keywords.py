@@ -6,6 +6,7 @@ from enum import Enum
 from pathlib import Path  # noqa: TC003 - Robot Framework reads the types of arguments
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from hil.programmer.verdicts import NEVER_HAPPENED
 from hil.programs.reading import read_program
 from hil.robot.failures import Failure, KeywordLibrary, keyword
 from hil.robot.quantities import DailyDose, Duration, Volume
@@ -93,8 +94,9 @@ class ProgrammerKeywords(KeywordLibrary):
         """Fail unless this became of a command, by its number."""
         found = self._suite.programmer(Role.CLINICIAN).query(command)
         if found.outcome is not outcome:
-            delivered = f"{Volume(found.delivered_nl)} delivered"
-            raise Failure(f"command {command} is {found.outcome} ({delivered}), and {outcome} is expected")
+            never = found.outcome in NEVER_HAPPENED
+            told = "never received" if never else f"{Volume(found.delivered_nl)} delivered"
+            raise Failure(f"command {command} is {found.outcome} ({told}), and {outcome} is expected")
 
     @keyword
     def get_delivered(self, by: DeliveredBy = DeliveredBy.ALL) -> Volume:

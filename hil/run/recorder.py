@@ -58,6 +58,9 @@ NARROWING_OPTIONS = {"--lf": "lf", "--ignore": "ignore", "--ignore-glob": "ignor
 NARROWING_SETTINGS = {"python_files", "python_classes", "python_functions", "norecursedirs", "testpaths"}
 _HOLDS_KEYS = "holds the keys of its sessions; --no-secrets leaves them out"
 
+NOTHING_BEGUN = "no test was begun, as pumpbench says why"
+"""What pytest says, twice, of a run that ends before its tests: the reason itself stands in our last lines."""
+
 
 class Recorder:
     """A pytest plugin for one run."""
@@ -166,7 +169,7 @@ class Recorder:
             self.before_tests()
         except PumpbenchError as error:
             self.stop(error.one_line())
-            pytest.exit("no test was begun, as pumpbench says why", returncode=int(error.exit_code))
+            pytest.exit(NOTHING_BEGUN, returncode=int(error.exit_code))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note that a test was begun."""

@@ -44,6 +44,8 @@ def pytest_runtest_makereport(
     report = yield
     bench = item.stash.get(BENCH, None)
     said = {}
+    if bench is not None:
+        _skip_what_is_no_evidence(item, report, bench)
     if report.failed and bench is not None:  # before the pump is asked again
         said = {FRAMES_TITLE: bench.last_frames(), CONSOLE_TITLE: bench.last_console()}
     if report.failed and is_ours(item):
@@ -64,6 +66,21 @@ def pytest_runtest_makereport(
         else:
             stop_if_bench_is_lost(item, report, call.excinfo.value)
     return report
+
+
+def _skip_what_is_no_evidence(item: pytest.Item, report: pytest.TestReport, bench: TestBench) -> None:
+    """A test that a recording could not answer was not executed, whether it then failed or passed."""
+    ended = report.when == "call" or (report.when == "setup" and report.failed)
+    if not ended or report.skipped or hasattr(report, "wasxfail"):
+        return
+    if why := bench.why_not_evidence():
+        path, line, _ = item.reportinfo()
+        report.outcome = "skipped"
+        report.longrepr = (
+            str(path),
+            0 if line is None else line,
+            f"Skipped: {bench.target.address} cannot answer it ({why})",
+        )
 
 
 def _accuse(item: pytest.Item, report: pytest.TestReport, error: BaseException | None) -> None:

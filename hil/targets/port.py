@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from hil.channel import Channel
 from hil.errors import BadConfiguration, BenchLost, InUse, UsageError
+from hil.lock_holder import holder_of
 from hil.targets.descriptor import DescriptorChannel
 
 if TYPE_CHECKING:
@@ -154,9 +155,7 @@ def _reason_port_is_shut(path: str, error: Exception) -> Exception:
     number = getattr(error, "errno", None)
     text = str(error)
     if number in {errno.EWOULDBLOCK, errno.EBUSY} or "exclusively lock" in text:
-        return InUse(
-            f"the port {path} is in use by another program", advice="close that program and try again"
-        )
+        return _in_use(path)
     if number in {errno.EACCES, errno.EPERM}:
         return BadConfiguration(
             f"the port {path} may not be opened by this user",
@@ -170,6 +169,16 @@ def _reason_port_is_shut(path: str, error: Exception) -> Exception:
         )
     text = getattr(error, "strerror", None) or text
     return BadConfiguration(f"{path} is no serial port ({text})", advice="name a PTY or a serial device")
+
+
+def _in_use(path: str) -> InUse:
+    """That somebody else has a port, and who: whoever wants to stop a pump must not have to look for it."""
+    holder = holder_of(Path(os.path.expanduser(path)))  # noqa: PTH111 - pathlib raises where there is no such user
+    if holder is None:
+        return InUse(
+            f"the port {path} is in use by another program", advice="close that program and try again"
+        )
+    return InUse(f"the port {path} is in use by {holder.words()}", advice=holder.advice())
 
 
 def _too_little(what: str, error: Exception) -> BenchLost:

@@ -5,6 +5,8 @@ It begins anew with each target, and has neither a rig nor a time that could be 
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hil.errors import UsageError
@@ -66,6 +68,25 @@ class ReplayedTarget:
     def open_channel(self) -> ReplayChannel:
         """The line to the device, where the conversation stands."""
         return ReplayChannel(self._started())
+
+    def watch_answers(self) -> Callable[[], str]:
+        """Begin to look at what is asked; the function returned says why none of it is evidence of the recorded pump.
+
+        It says "" where nothing was asked since, or all of it was answered as recorded or by rule. A session alone is
+        opened by the replay itself, and so proves nothing of the pump.
+        """
+        device = self.device
+        tally, before = device.tally, replace(device.tally, misses=list(device.tally.misses))
+        fed_before = device.fed_bytes
+
+        def why() -> str:
+            if tally.missed > before.missed:
+                said = tally.misses[len(before.misses) :] or ["more was asked than the recording has"]
+                return re.split("[:;]", said[0])[0]
+            silent = tally.recorded == before.recorded and device.fed_bytes > fed_before
+            return "none of what was said is in the recording: the replay itself answered" if silent else ""
+
+        return why
 
     def close(self) -> None:
         """Forget the device."""

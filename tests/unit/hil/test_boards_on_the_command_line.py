@@ -141,12 +141,23 @@ def test_taking_a_lease_away_says_from_whom(lab: Lab) -> None:
         assert target.lock.holder() is None
 
 
+def test_a_board_cannot_be_named_where_there_is_no_bench_file_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name was called no address, which nobody had taken it for."""
+    monkeypatch.chdir(tmp_path)
+    done = pumpbench("hil", "targets", "--revoke", "rig1")
+    assert isinstance(done.exception, BadConfiguration)
+    assert done.exception.message == f"there is no bench file: no pumpbench.toml in {tmp_path} or above it"
+
+
 @pytest.mark.usefixtures("lab")
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (("--revoke", "emulator"), 10, "nobody can hold emulator"),
-        (("--revoke", "rig9"), 10, "no such target address: 'rig9'"),
+        (("--revoke", "rig9"), 10, "has no target 'rig9'; it has: rig1"),
+        (("--revoke", ""), 10, "--revoke names no board"),
         (("--why", "so"), 2, "--why says why a lease is taken away"),
     ],
 )

@@ -200,7 +200,8 @@ def test_a_damaged_file_is_shown_as_far_as_it_can_be_read_and_ends_with_10(
     assert "is damaged in" in str(done.exception)
     assert words in done.stdout
     assert "PUMP_HELLO" in done.stdout
-    told = [json.loads(line) for line in decoded(a_recording, "--json").stdout.split("\n{\n")[0].splitlines()]
+    *told, error = map(json.loads, decoded(a_recording, "--json").stdout.splitlines())
+    assert error["schema"] == "pumpbench/error"
     assert told[-1]["entry"] == "summary"
     assert told[-1]["damage"] >= 1
 

@@ -88,7 +88,7 @@ def test_a_distributed_run_that_is_interrupted_names_what_did_not_run(
 def test_one_device_is_not_shared_by_tests_that_run_beside_each_other(tmp_path: Path) -> None:
     done = hil_run(tmp_path, "--target", "pty:/nowhere", "--", "-p", "xdist", "-n", "2")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "pty:/nowhere is one device" in done.stderr
+    assert "pty:/nowhere is one device" in done.stdout
     ini = pytest_on(tmp_path / "ini", "def test_x(pump): pass\n", "-n", "1", "-o", "hil_target=pty:/nowhere")
     assert ini.returncode == 1, ini.stdout
     assert "pty:/nowhere is one device" in ini.stdout

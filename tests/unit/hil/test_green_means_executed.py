@@ -150,7 +150,10 @@ EXITS = "import pytest\ndef test_one(pump): pytest.exit('enough', returncode=0)\
     [
         (SKIPS, (), 5, "no test was executed: of 3 chosen 3 skipped (most often: "),
         (XFAILS, (), 5, "no test was executed: of 2 chosen 2 xfailed (most often: "),
-        (PASSES, ("-k", "nothing_of_this_name"), 5, "no test was executed: none was chosen"),
+        (
+            *(PASSES, ("-k", "nothing_of_this_name"), 5),
+            "no test was executed: none was chosen: all 2 that were found are left out, by -k, -m, --deselect",
+        ),
         (PASSES, ("--deselect=test_it.py",), 5, "no test was executed: none was chosen"),
         (PASSES, ("--setup-only",), 5, "2 of 2 tests did not run (--setup-only"),
         (PASSES, ("--setup-plan",), 5, "2 of 2 tests did not run (--setup-only and --setup-plan"),
@@ -170,6 +173,15 @@ def test_a_run_in_which_no_test_was_executed_ends_5_with_a_sentence(
     if report:
         result = summary(tmp_path).splitlines()[3]
         assert result.startswith(("result    INCOMPLETE: ", "result    NOTHING EXECUTED: "))
+
+
+def test_a_port_that_is_not_there_is_said_once_and_is_why_no_test_was_executed(tmp_path: Path) -> None:
+    """Pytest prints twice what ends a session, and our last line was the third."""
+    done = hil_run(tmp_path, "--target", f"pty:{tmp_path}/nowhere")
+    assert done.returncode == 10, done.stdout
+    said = done.stdout + done.stderr
+    assert said.count(f"there is no port at {tmp_path}/nowhere") == 1, said
+    assert "no test was executed: configuration: there is no port at" in said
 
 
 def test_a_run_of_the_suite_in_which_all_is_skipped_ends_5(tmp_path: Path) -> None:
@@ -271,7 +283,7 @@ def test_an_exit_code_that_the_system_takes_for_0_is_taken_for_0(
 def test_a_run_whose_record_is_switched_off_is_refused_with_10(tmp_path: Path) -> None:
     done = hil_run(tmp_path, "-k", A_FEW, "--", "-p", "no:pumpbench-recorder")
     assert done.returncode == 10, done.stdout + done.stderr
-    assert "-p no:pumpbench-recorder" in done.stderr
+    assert "-p no:pumpbench-recorder" in done.stdout
     assert "result    NOTHING EXECUTED: " in summary(tmp_path)
 
 

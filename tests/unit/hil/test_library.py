@@ -40,6 +40,16 @@ def test_a_newcomer_who_asks_for_help_sees_the_public_names_and_how_to_begin() -
     assert "class RigClient(" in told
 
 
+def test_what_is_asked_of_a_connection_that_with_has_not_opened_is_refused_with_how_to_write_it() -> None:
+    connection: Any = hil.connect("emulator")
+    with pytest.raises(hil.UsageError) as caught:
+        connection.status()
+    assert "`with hil.connect(...) as pump:`, and below it `pump.status`" in caught.value.one_line()
+    assert not hasattr(connection, "bolus")
+    with connection as pump:
+        assert pump.status().state is State.RUN
+
+
 def test_every_public_name_resolves_to_what_bears_it() -> None:
     for name in set(hil.__all__) - {"__version__"}:
         value: Any = getattr(hil, name)

@@ -146,7 +146,7 @@ def test_a_lost_bench_ends_the_run_with_7_instead_of_failing_every_test(tmp_path
 def test_a_port_that_is_not_there_ends_the_run_with_10_before_it_begins(tmp_path: Path) -> None:
     done = pytest_on(tmp_path, SUITE, "--hil-target", "pty:/nowhere")
     assert done.returncode == 10, done.stdout
-    assert "there is no port at /nowhere" in done.stderr
+    assert "there is no port at /nowhere" in done.stdout
     assert "collected" not in done.stdout
 
 

@@ -5,6 +5,8 @@ import errno
 import os
 import resource
 import socket
+import subprocess
+import sys
 import termios
 import tty
 from collections.abc import Iterator
@@ -14,8 +16,22 @@ import pytest
 
 from hil.address import parse
 from hil.errors import BadConfiguration, BenchLost, ExitCode, InUse, LinkError, PumpbenchError
+from hil.lock_holder import locking_process
+from hil.outcome_store import OutcomeStore
 from hil.targets import make_target
 from hil.targets.port import _reason_port_is_shut, open_port
+
+HOUSE = Path(__file__).resolve().parents[3]
+HOLDS_BOTH = """
+import sys
+from pathlib import Path
+from hil.outcome_store import OutcomeStore
+from hil.targets.port import open_port
+port, store = open_port(sys.argv[1], "port"), OutcomeStore(Path(sys.argv[2]))
+store.open()
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -65,6 +81,42 @@ def test_a_second_user_is_told_that_the_port_is_taken(pty: tuple[int, str]) -> N
     assert "\n" not in caught.value.one_line()
     channel.close()
     open_port(pty[1], "port").close()
+
+
+def test_who_has_a_port_or_a_state_file_is_named_with_how_to_end_it(
+    pty: tuple[int, str], tmp_path: Path
+) -> None:
+    """A `log --follow` in another terminal, say: whoever wants to send a STOP must not have to look for it."""
+    name, state = pty[1], tmp_path / "state.json"
+    holding = [sys.executable, "-c", HOLDS_BOTH, name, str(state)]
+    with subprocess.Popen(holding, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=HOUSE) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        for attempt, what in (
+            (lambda: open_port(name, name), f"the port {name} is in use by process"),
+            (
+                OutcomeStore(state).open,
+                f"another programmer is using this key (its state file is {state}): process",
+            ),
+        ):
+            with pytest.raises(InUse) as caught:
+                attempt()
+            said = str(caught.value)
+            assert said.startswith(f"{what} {holder.pid} ("), said
+            assert said.endswith(f"or by `kill {holder.pid}`, and try again")
+            assert f"{holder.pid} ({Path(sys.executable).name} -c " in said, "what it was started as"
+
+
+def test_who_only_waits_for_a_lock_or_has_one_elsewhere_does_not_hold_it() -> None:
+    lines = [
+        "1: POSIX  ADVISORY  WRITE 1 00:18:6 0 EOF",
+        "2: FLOCK  ADVISORY  WRITE 2 00:19:6 0 EOF",
+        "3: FLOCK  ADVISORY  WRITE 0 00:18:6 0 EOF",
+        "4: FLOCK  ADVISORY  WRITE 4 00:18:6 0 EOF",
+        "4: -> FLOCK  ADVISORY  WRITE 5 00:18:6 0 EOF",
+    ]
+    assert locking_process(lines, "00:18:6") == 4
+    assert locking_process(lines[:3] + lines[4:], "00:18:6") is None
 
 
 def test_a_hang_up_is_a_lost_bench(pty: tuple[int, str]) -> None:

@@ -13,11 +13,12 @@ from click.testing import CliRunner, Result
 
 from hil.capture.messages import FrameState, NumberedMark, RecordedMessage, read_messages
 from hil.capture.pseudonyms import Pseudonyms
+from hil.capture.redaction import Redaction
 from hil.capture.session_keys import session_keys
 from hil.cli.main import cli
 from hil.errors import BadConfiguration
 from protocol.capture import recording
-from protocol.capture.recording import Beginning, Way
+from protocol.capture.recording import Beginning, Mark, Way
 from protocol.codec.atoms import U16, Count, Octets
 from protocol.codec.identities import Identity
 from protocol.codec.layouts import declaration_of, declared_classes, encode, message
@@ -326,6 +327,20 @@ def test_every_field_that_could_name_somebody_says_what_it_is() -> None:
         and (name.endswith(("key_id", "memory_id")) or type(layout).__name__ in {"Bytes", "Octets"})
     ]
     assert silent == ["LogEntry.data"], "the data of an entry has declarations of its own"
+
+
+@pytest.mark.parametrize(
+    "more", [{"messages": ["the key is hunter2"]}, {"now_ms": "hunter2"}, {"secret": {"deep": "hunter2"}}]
+)
+def test_of_an_event_no_member_that_we_do_not_know_is_shared(more: dict[str, Any]) -> None:
+    """Only `fields` and `text` were looked at, and whatever stood beside them was handed on."""
+    redaction = Redaction(Pseudonyms([PATIENT]))
+    (block,) = redaction.written(
+        [NumberedMark(1, 0, Mark(0, recording.EVENT, json.dumps(EVENT | more)))], "1"
+    )
+    assert b"hunter2" not in block
+    assert b"Said: words name-1" in block
+    assert b"line_ms" in block
 
 
 def test_what_was_done_is_a_json_document_too(tmp_path: Path) -> None:

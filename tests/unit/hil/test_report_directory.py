@@ -262,7 +262,7 @@ def test_a_working_directory_that_is_gone_is_said_without_a_traceback(tmp_path: 
 def test_a_home_that_nobody_has_is_a_place_that_is_not_there(tmp_path: Path) -> None:
     done = hil_run(tmp_path, "--target", "~nosuchuser/pump")
     assert done.returncode == 10, done.stdout + done.stderr
-    assert "there is no port at ~nosuchuser/pump" in done.stderr
+    assert "there is no port at ~nosuchuser/pump" in done.stdout
     assert "internal error" not in done.stdout
 
 

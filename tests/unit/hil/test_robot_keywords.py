@@ -58,7 +58,7 @@ FAILURES = [
     ("Delivered Should Be    1 uL", "0 mL is counted as delivered by ALL, and 0.001 mL is expected"),
     (
         "Command Outcome Should Be    7    DONE",
-        "command 7 is NEVER_RECEIVED (0 mL delivered), and DONE is expected",
+        "command 7 is NEVER_RECEIVED (never received), and DONE is expected",
     ),
     (
         "Inject Fault    motor-stall    after=20 h",

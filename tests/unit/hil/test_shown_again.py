@@ -1,5 +1,6 @@
 """What is shown again and again, until Ctrl-C, which is how it is meant to end: `status --watch`, `log --follow`."""
 
+import json
 import re
 import signal
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from hil.bench_of_test import TestBench
-from hil.cli.connection import Options
+from hil.cli.connection import Options, tell_error
 from hil.cli.log_lines import LogLines
 from hil.cli.program import new_entries, show_history
+from hil.errors import BenchLost
 from hil.programmer.log_reading import LostRange
 from protocol.log.types import LogName
 from tests.support.patience import PATIENCE_S
@@ -45,6 +47,24 @@ def test_the_status_is_shown_again_until_an_interrupt_that_ends_it_well() -> Non
     spans = re.findall(r"running for  (.*)", printed)
     assert spans[1:3] == ["2 s", "4 s"]  # of the line's time, which is the pump's in this process
     assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("command", "seen"),
+    [(["status", "--watch"], '("t_mono_s".*){2}'), (["log", "--follow"], '"seq": 6, ')],
+    ids=["watch", "follow"],
+)
+def test_what_is_shown_again_as_json_is_a_document_a_line(command: list[str], seen: str) -> None:
+    """So that a reader of a pipe takes a line and has a whole document."""
+    printed = interrupted_after([*command, "--json", "--target", "emulator"], seen)
+    schemas = [json.loads(line)["schema"] for line in printed.splitlines()]
+    assert set(schemas) == {f"pumpbench/{command[0]}"}
+
+
+def test_an_error_behind_lines_of_json_is_a_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    tell_error(BenchLost("the line\nis gone", advice="look at the cable"))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["error"]["message"] == "the line\nis gone"
 
 
 def test_new_entries_of_the_log_come_as_they_are_made_each_once(bench: TestBench) -> None:

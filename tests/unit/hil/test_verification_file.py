@@ -10,6 +10,7 @@ import select
 import shutil
 import socket
 import subprocess
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -382,10 +383,15 @@ def test_a_report_that_is_begun_anew_has_neither_page_nor_manifest_of_the_older_
     assert isinstance(verify(report)[1], BadConfiguration)
 
 
-def test_strict_names_each_requirement_that_is_not_shown_to_be_met(report: Path) -> None:
+def test_strict_counts_and_names_each_requirement_that_is_not_shown_to_be_met(report: Path) -> None:
     said, error = verify(report, "--strict")
     assert isinstance(error, NotTheSame)
-    *rows, of_run = said.splitlines()
+    head, *rows, of_run = said.splitlines()
+    counted, _, kinds = head.removeprefix("not shown to be met: ").partition(": ")
+    assert counted == "8 of 11 requirements"
+    listed = Counter(line.split(": ")[1] for line in rows)
+    assert sorted(kinds.split(", ")) == sorted(f"{count} {kind}" for kind, count in listed.items())
+    assert "1 failed" in kinds
     assert [line.split(":")[0] for line in rows] == ["A-1", "A-3", "A-4", "A-5", "A-8", "A-9", "B-1", "B-2"]
     assert "is whole, but 8 requirements are not shown to be met and its run is not complete" in str(error)
     assert of_run.startswith("the run is not complete: 1 passed, 1 failed, 1 skipped, 1 did not run")

@@ -12,11 +12,13 @@ import pytest
 
 from hil.cli.connection import Options
 from hil.cli.program_commands import set_as_confirmed
+from hil.cli.tables import query_rows
 from hil.cli.therapy_commands import bolus_as_confirmed, report
 from hil.errors import DeviceError, DeviceRefused, InUse, OutcomeUnknown, UsageError
-from hil.outcome_store import OutcomeStore
+from hil.outcome_store import FiledCommand, OutcomeStore
 from hil.programmer.programmer import Programmer
 from protocol.identifiers import ErrorCode, Opcode, Outcome
+from protocol.messages.ledger import QueryCmdReply
 from tests.support.patience import PATIENCE_S
 from tests.support.warm_python import run_python
 from tests.unit.bench.processes import Emulator
@@ -248,6 +250,35 @@ def test_a_query_tells_what_is_known_here_and_no_zero_for_what_is_not_known(
     unknown = run(emulator, other, "query", "1", "--json")
     document = json.loads(unknown.stdout)
     assert (document["outcome"], document["delivered_nl"]) == ("TOO_OLD", None)
+
+
+def test_a_query_says_plainly_of_what_was_never_received_and_tells_no_volume_of_it(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """Neither of an id that nothing is known of here, nor of one that was voided: "delivered 0 mL" is of a bolus."""
+    state = tmp_path / "state.json"
+    never = run(emulator, state, "query", "77")
+    assert never.returncode == 0, "the question was answered"
+    assert "NEVER_RECEIVED: the pump says that it never received it" in never.stdout
+    assert "delivered" not in never.stdout
+    document = json.loads(run(emulator, state, "query", "77", "--json").stdout)
+    told = (document["outcome"], document["delivered_nl"], document["uncertain_nl"])
+    assert told == ("NEVER_RECEIVED", None, None)
+    run(emulator, state, "void", "1")
+    voided = run(emulator, state, "query", "1")
+    assert "VOIDED: the pump says that it never received it, and will not carry it out" in voided.stdout
+    assert "delivered" not in voided.stdout
+
+
+@pytest.mark.parametrize(("lost", "words"), [("NEVER_RECEIVED", "received it"), ("VOIDED", "carry it out")])
+def test_what_is_on_file_as_never_received_is_no_longer_the_word_of_the_pump_alone(
+    lost: str, words: str
+) -> None:
+    reply = QueryCmdReply(Outcome.NEVER_RECEIVED, 0, 0, 0, 0, 0, 0, 0)
+    rows = dict(query_rows(7, reply, FiledCommand(7, Opcode.BOLUS_COMMIT, 1, 50_000, outcome=lost)))
+    assert rows["outcome"].startswith(f"{lost}: the pump never received it")
+    assert rows["outcome"].endswith(words)
+    assert "delivered" not in rows
 
 
 def test_a_bolus_that_another_gave_while_a_human_was_asked_is_told_instead_of_a_second(

@@ -24,6 +24,7 @@ from protocol.messages.conversation import EventHint, GetLinkStats, Subscribe, S
 from protocol.messages.errors import ErrorReply
 from protocol.messages.reading import GetDelivery, GetInfoReply
 from tests.unit.hil.replay.scripts import BOLUS_NL, BOLUS_S, ask, device_of, index_of, programmer_on, run
+from tests.unit.hil.runs import pytest_on
 from tests.unit.hil.test_decode import recorded
 
 if TYPE_CHECKING:
@@ -34,6 +35,41 @@ NS_PER_S = 1_000_000_000
 
 
 # --- misses ----------------------------------------------------------------------------------------------------------
+
+ON_A_REPLAY = """
+    import pytest
+    from hil import DeviceRefused
+    from protocol.identifiers import State
+
+    def test_answered_as_recorded(pump): assert pump.status().state is State.RUN
+    def test_answered_as_recorded_and_wrong(pump): assert pump.status().state is State.STOP
+    def test_asks_what_there_is_not(pump): pump.link_stats()
+    def test_takes_the_refusal_of_a_replay_for_the_pumps(pump):
+        with pytest.raises(DeviceRefused):
+            pump.link_stats()
+    def test_opens_a_session_alone(pump): pass
+    def test_asks_nobody(pump_bench): pass
+"""
+
+
+def test_a_test_that_a_recording_cannot_answer_is_skipped_with_the_reason_and_is_neither_red_nor_green(
+    visit_file: Path, tmp_path: Path
+) -> None:
+    """What the replay itself answers says nothing of the pump; what it answers as recorded does, also what is wrong."""
+    target = ("--hil-target", f"replay:{visit_file}")
+    done = pytest_on(tmp_path, ON_A_REPLAY, *target, "-k", "not wrong", "-rA")
+    assert done.returncode == 0, done.stdout + done.stderr
+    missed = f"replay:{visit_file} cannot answer it (GET_LINK_STATS was asked, and the recording has none)"
+    assert f"2 x {missed}" in done.stdout
+    assert (
+        "cannot answer it (none of what was said is in the recording: the replay itself answered)"
+        in done.stdout
+    )
+    assert "2 passed, 3 skipped" in done.stdout
+    assert "::test_answered_as_recorded\n" in done.stdout
+    wrong = pytest_on(tmp_path, ON_A_REPLAY, *target, "-k", "wrong")
+    assert wrong.returncode == 1, wrong.stdout + wrong.stderr
+    assert "1 failed" in wrong.stdout
 
 
 def test_a_miss_names_the_field_of_the_nearest_and_its_packet(conversation: Conversation) -> None:

@@ -304,7 +304,8 @@ def test_the_command_ends_at_the_first_difference_or_shows_all(visit_file: Path,
     for more, shown in (((), 1), (("--all",), 2)):
         done = replayed(visit_file, *options, *more)
         assert isinstance(done.exception, NotTheSame), done.output
-        lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"')]
+        *lines, error = map(json.loads, done.stdout.splitlines())
+        assert error["schema"] == "pumpbench/error"
         for line in lines:
             validator.validate(line)
         found = [line for line in lines if line["entry"] == "difference"]

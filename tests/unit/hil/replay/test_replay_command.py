@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ import hil
 from firmware_emu.bench.ports.pty import PtyPort
 from hil.cli import main
 from hil.cli.json_schema import json_schema
+from hil.cli.replay_command import _for_people
 from hil.errors import BadConfiguration, CommandRefused, DeviceRefused, NotTheSame, PumpbenchError, UsageError
 from hil.programmer.entropy import SystemEntropy
 from hil.replay.conversation import read_conversation
@@ -108,6 +110,20 @@ def test_what_cannot_be_replayed_is_said_before_a_port_is_opened(visit_file: Pat
         error = invoked(*arguments)
         assert isinstance(error, kind), arguments
         assert words in str(error)
+
+
+def test_the_command_that_a_replay_names_works_as_often_as_it_is_given(
+    running: RunningReplay, visit_file: Path
+) -> None:
+    """`program status` did once, where the recording begins with it, then it was refused as no command of it."""
+    target = f"pty:{running.near.address}"
+    ready = {"recording": visit_file, "target": target}
+    (hint,) = [line for line in _for_people(ready).splitlines() if line.startswith("Talk to it:")]
+    _pumpbench, *words = shlex.split(hint.removeprefix("Talk to it:"))
+    for _ in range(3):
+        done = CliRunner().invoke(main.cli, words)
+        assert done.exit_code == 0, done.output
+        assert "REPLAY of a recorded session" in done.stdout
 
 
 def test_the_command_offers_a_port_and_ends_with_what_was_asked(visit_file: Path) -> None:
