@@ -39,7 +39,7 @@ LAST_FRAMES = 16
 
 
 def _every_answer_counts() -> Callable[[], str]:
-    """Of a target that is itself what is tested: nothing that it answers is no evidence."""
+    """A target that is itself what is tested has no answer that proves nothing."""
     return lambda: ""
 
 

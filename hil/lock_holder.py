@@ -43,9 +43,7 @@ def holder_of(path: Path) -> Holder | None:
         return None
     place = f"{os.major(seen.st_dev):02x}:{os.minor(seen.st_dev):02x}:{seen.st_ino}"
     pid = locking_process(lines, place)
-    if (
-        pid is None or not Path(f"/proc/{pid}").exists()
-    ):  # it has ended, and left the lock to one that it forked
+    if pid is None or not Path(f"/proc/{pid}").exists():  # ended, with its lock left to one that it forked
         return None
     return Holder(pid, _command_of(pid))
 
