@@ -80,7 +80,7 @@ CRITICAL: Final = (
 
 
 class Found(NamedTuple):
-    """What a look at the cells has found, by cell; of values on which the channels do not agree, that of the first."""
+    """Which cells a look has found wrong; where two channels do not agree, `disagreed` has the cell of the first."""
 
     corrected: tuple[int, ...]
     lost: tuple[int, ...]

@@ -53,6 +53,9 @@ from tests.support.soak import part_of
 RATE_NL_PER_DAY = 600_000
 SAFE_RATE_NL_PER_DAY = 6_000
 CRITICAL = sorted(CRITICAL_REGIONS)
+of_a_checkpoint_or_a_journal = pytest.mark.parametrize(
+    "offset", [CHECKPOINT_OFFSETS[0], FIRST_JOURNAL_OFFSET], ids=["checkpoint A", "journal"]
+)
 OTHER = sorted(set(Region) - CRITICAL_REGIONS)
 
 
@@ -320,9 +323,7 @@ def test_where_no_change_can_be_made_whole_any_more_the_pump_falls_back(offset: 
 
 
 # FI 43
-@pytest.mark.parametrize(
-    "offset", [CHECKPOINT_OFFSETS[0], FIRST_JOURNAL_OFFSET], ids=["checkpoint A", "journal"]
-)
+@of_a_checkpoint_or_a_journal
 def test_a_critical_alarm_of_a_write_that_did_not_land_ends_a_bolus_before_another_stroke_of_it(
     offset: int,
 ) -> None:
@@ -341,9 +342,7 @@ def test_a_critical_alarm_of_a_write_that_did_not_land_ends_a_bolus_before_anoth
 
 
 # FI 43
-@pytest.mark.parametrize(
-    "offset", [CHECKPOINT_OFFSETS[0], FIRST_JOURNAL_OFFSET], ids=["checkpoint A", "journal"]
-)
+@of_a_checkpoint_or_a_journal
 def test_the_log_tells_the_rate_of_a_bridge_that_goes_on_after_a_reset_where_a_write_did_not_land(
     offset: int,
 ) -> None:
